@@ -1,0 +1,1 @@
+"""AnselAI backend: connections, syncs and metrics for photography studios."""

@@ -1,0 +1,190 @@
+"""The one error tree: each error has a stable code, an HTTP status, a public message and an internal one.
+
+`str(error)` is the internal message, for logs; `error.message` is what a client of the API may read.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """One field of a request and what is wrong with it; `field` is a JSON path such as `scopes[2]`."""
+
+    field: str
+    problem: str
+
+
+class AppError(Exception):
+    """Anything this product refuses or fails to do, with the answer it gives."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        internal: str = "",
+        code: str = "",
+        fields: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = message or self.title
+        self.code = code or self.code
+        self.fields = tuple(fields)
+        self.headers = dict(headers or {})
+        super().__init__(internal or self.message)
+
+
+class BadRequest(AppError):
+    status = 400
+    code = "bad_request"
+    title = "The request cannot be read"
+
+
+class Unauthorized(AppError):
+    status = 401
+    code = "unauthorized"
+    title = "A valid API key is needed"
+
+    def __init__(self, message: str = "", *, internal: str = "") -> None:
+        super().__init__(message, internal=internal, headers={"WWW-Authenticate": 'Bearer realm="ansel"'})
+
+
+class Forbidden(AppError):
+    status = 403
+    code = "forbidden"
+    title = "The API key does not allow this"
+
+
+class NotFound(AppError):
+    status = 404
+    code = "not_found"
+    title = "There is no such thing"
+
+
+class MethodNotAllowed(AppError):
+    status = 405
+    code = "method_not_allowed"
+    title = "The method is not allowed here"
+
+
+class Conflict(AppError):
+    status = 409
+    code = "conflict"
+    title = "The request conflicts with the present state"
+
+
+class PayloadTooLarge(AppError):
+    status = 413
+    code = "payload_too_large"
+    title = "The request body is too large"
+
+
+class UnsupportedMediaType(AppError):
+    status = 415
+    code = "unsupported_media_type"
+    title = "The content type is not supported"
+
+
+class InvalidInput(AppError):
+    """A well-formed request with wrong values; `fields` names each of them."""
+
+    status = 422
+    code = "invalid_input"
+    title = "The request has wrong values"
+
+
+class Unavailable(AppError):
+    status = 503
+    code = "unavailable"
+    title = "The service is not available right now"
+
+    def __init__(self, message: str = "", *, internal: str = "", retry_after_seconds: int = 5) -> None:
+        super().__init__(message, internal=internal, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class SettingsError(AppError):
+    """The environment is not fit to start in; the message names the variable."""
+
+    code = "misconfigured"
+
+
+class SealBroken(AppError):
+    """A sealed token does not open: wrong key, moved to another place, or damaged."""
+
+    code = "seal_broken"
+
+
+class PlatformError(AppError):
+    """A platform did not do what was asked. The subclass says what that means for the run and the connection."""
+
+    status = 502
+    code = "platform_error"
+    title = "The platform could not be used"
+
+
+class TransientFault(PlatformError):
+    """Try again later: a 5xx, a timeout, a broken connection."""
+
+    code = "platform_unavailable"
+    title = "The platform is not available right now"
+
+
+class RateLimited(PlatformError):
+    """Try again at `resume_at` (aware UTC), or after a backoff when the platform names no time."""
+
+    code = "platform_rate_limited"
+    title = "The platform's rate limit is reached"
+
+    def __init__(self, message: str = "", *, internal: str = "", resume_at: datetime | None = None) -> None:
+        super().__init__(message, internal=internal)
+        self.resume_at = resume_at
+
+
+class ReconnectRequired(PlatformError):
+    """The studio must reconnect: the grant expired, was revoked, or lacks a permission."""
+
+    code = "reconnect_required"
+    title = "The connection must be renewed by the studio"
+
+
+class TokenExpired(ReconnectRequired):
+    code = "token_expired"
+    title = "The access token has expired"
+
+
+class TokenRevoked(ReconnectRequired):
+    code = "token_revoked"
+    title = "The platform no longer accepts this connection"
+
+
+class PermissionMissing(PlatformError):
+    """The grant is alive but does not cover this stream."""
+
+    code = "permission_missing"
+    title = "The connection lacks a permission"
+
+
+class Misconfigured(PlatformError):
+    """An operator's matter: our client id, secret or project is refused. The studio's connection stays."""
+
+    code = "platform_misconfigured"
+    title = "The platform refuses this application"
+
+
+class ContractChanged(PlatformError):
+    """The platform answered in a shape or with a status that its contract does not name."""
+
+    code = "platform_contract_changed"
+    title = "The platform answered in an unknown way"
+
+
+class CursorExpired(PlatformError):
+    """The platform no longer knows the cursor: the stream has to be read from the start."""
+
+    code = "cursor_expired"
+    title = "The platform no longer knows where the last sync ended"

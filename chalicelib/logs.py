@@ -1,0 +1,105 @@
+"""JSON logs, one event a line, with bound context and nothing secret in them."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date
+from math import isfinite
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from chalicelib import clock
+from chalicelib.secret import MASK, Secret
+
+_context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
+
+SECRET_NAMES = re.compile(
+    r"token|secret|password|passwd|authorization|api_?key|encryption_?key|private_?key|cookie|credential|verifier",
+    re.IGNORECASE,
+)
+SECRET_VALUES = re.compile(
+    r"ansel_[0-9a-f]{32}_\w+"  # our API keys
+    r"|\b[0-9a-fA-F]{64}\b"  # ENCRYPTION_KEY, and an API key's secret by itself
+    r"|ya29\.[\w.~-]+|1//[\w-]{8,}|\b4/0[\w-]{8,}|GOCSPX-[\w-]+"  # Google: access, refresh, code, client secret
+    r"|\bEAA[0-9A-Za-z]{20,}"  # Meta
+    r"|\bpin[ar]_[\w-]{8,}"  # Pinterest
+    r"|(?i:\bbearer\s+[\w.~+/=-]+|\bbasic\s+[\w+/=-]{16,})"
+    r"|(?i:(?:access_?token|refresh_?token|id_?token|client_?secret|api_?key|code_?verifier|password)"
+    r"""["']?\s*[=:]\s*["']?[^\s"'&,;)}\]]+)"""  # in a query, a form, JSON or a repr
+    r"|://[^\s/:@]*:[^\s/]+@"  # credentials in a URL
+)
+_NEVER_SECRET = (bool, int, float, UUID, date, type(None))
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Adds fields to every event logged inside."""
+    token = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def event(name: str, /, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Any) -> None:
+    """Logs one event, named `noun.verb`."""
+    exc_info = (type(error), error, error.__traceback__) if error is not None else None
+    logging.getLogger("ansel").log(level, name, extra={"fields": fields}, exc_info=exc_info)
+
+
+def configure(level: str = "INFO") -> None:
+    """Sends every logger of the process through the JSON formatter, once."""
+    root = logging.getLogger()
+    if not any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(JsonFormatter())
+        root.handlers[:] = [handler]
+    # Other people's loggers never go below INFO: botocore and urllib3 print headers and bodies at DEBUG.
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    logging.getLogger("ansel").setLevel(level)
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return self._line(record)
+        except Exception as error:  # noqa: BLE001  when a formatter raises, logging prints the raw arguments to stderr
+            source = f"{record.pathname}:{record.lineno}"
+            return json.dumps(
+                {"level": "error", "event": "log.failed", "error": type(error).__name__, "source": source}
+            )
+
+    def _line(self, record: logging.LogRecord) -> str:
+        own = {
+            "at": clock.now().isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        line: dict[str, Any] = {**own, **_context.get(), **getattr(record, "fields", {}), **own}
+        if record.exc_info and record.exc_info[0]:
+            line["error"] = self.formatException(record.exc_info)
+        # ASCII: a lone surrogate cannot be written, and some readers take U+2028 for the end of a line
+        return json.dumps({key: _clean(key, value) for key, value in line.items()}, ensure_ascii=True)
+
+
+def _clean(key: str, value: Any) -> Any:
+    """The value as JSON can say it, masked where its field's name or its own look tells of a secret."""
+    if isinstance(value, dict):
+        return {_plain(inner): _clean(f"{key}.{inner}", item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(key, item) for item in value]
+    if isinstance(value, Secret):
+        return MASK
+    if not isinstance(value, _NEVER_SECRET):
+        return MASK if SECRET_NAMES.search(key) else _plain(value)
+    speaks_json = isinstance(value, int | None) or (isinstance(value, float) and isfinite(value))
+    return value if speaks_json else str(value)
+
+
+def _plain(value: Any) -> str:
+    return SECRET_VALUES.sub(MASK, str(value))

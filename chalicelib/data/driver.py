@@ -1,0 +1,164 @@
+"""pg8000 with one network round trip a statement instead of three.
+
+pg8000 waits for an answer after Parse, after Describe and after Execute. Here all messages of a statement leave together,
+and an opening BEGIN or a closing COMMIT can fly along. Leans on pg8000's internals, so its version is pinned exactly
+and `tests/data/test_driver.py` holds the behaviour.
+"""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from pg8000.converters import make_params
+from pg8000.core import (
+    BIND,
+    DESCRIBE,
+    EXECUTE_MSG,
+    PARSE,
+    PORTAL,
+    QUERY,
+    SYNC_MSG,
+    Context,
+    H_pack,
+    _create_message,
+    _flush,
+    _write,
+    i_pack,
+)
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.legacy import Connection as Pg8000Connection
+
+JSON_OIDS = (114, 3802)
+NULL_BYTE = b"\x00"
+
+
+@dataclass
+class Traffic:
+    """What went over the wire inside `measured()`."""
+
+    round_trips: int = 0
+    statements: list[str] = field(default_factory=list)
+
+
+_traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
+
+
+@contextmanager
+def measured() -> Iterator[Traffic]:
+    """Counts the statements and round trips of this context, whichever connection they use."""
+    traffic = Traffic()
+    token = _traffic.set(traffic)
+    try:
+        yield traffic
+    finally:
+        _traffic.reset(token)
+
+
+class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
+    """A connection that hands JSON over as text and makes every statement one flight."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._sock: Any = None
+        super().__init__(*args, **kwargs)
+        self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for oid in JSON_OIDS:
+            self.register_in_adapter(oid, str)
+
+    @property
+    def is_broken(self) -> bool:
+        return self._sock is None
+
+    def flight(
+        self, statement: str, values: Sequence[Any] = (), *, before: str = "", after: str = ""
+    ) -> list[list[Any]]:
+        """Sends `before` (simple SQL), the statement, and `after` in one round trip; returns the statement's rows.
+
+        When one part fails the server skips or rolls back the rest, and the first error is raised. A connection that
+        breaks or is interrupted midway is closed, never reused out of step.
+        """
+        result = Context(statement)
+        message = _extended(statement, make_params(self.py_types, values), self._client_encoding)
+        self._fly(
+            [
+                *([(_simple(before, self._client_encoding), Context(before))] if before else []),
+                (message, result),
+                *([(_simple(after, self._client_encoding), Context(after))] if after else []),
+            ]
+        )
+        return result.rows or []
+
+    def execute_simple(self, statement: str) -> Context:
+        context = Context(statement)
+        self._fly([(_simple(statement, self._client_encoding), context)])
+        return context
+
+    def execute_unnamed(
+        self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: Any = None
+    ) -> Context:
+        if stream is not None:
+            return super().execute_unnamed(statement, vals=vals, oids=oids, stream=stream)
+        context = Context(statement)
+        message = _extended(statement, make_params(self.py_types, vals), self._client_encoding, oids)
+        self._fly([(message, context)])
+        return context
+
+    def _fly(self, parts: Sequence[tuple[bytes, Context]]) -> None:
+        if self.is_broken:
+            raise InterfaceError("connection is closed")
+        if traffic := _traffic.get():
+            traffic.round_trips += 1
+            traffic.statements.extend(context.statement for _, context in parts)
+        failure: DatabaseError | None = None
+        try:
+            _write(self._sock, b"".join(message for message, _ in parts))
+            _flush(self._sock)
+            for _, context in parts:
+                try:
+                    self.handle_messages(context)
+                except (DatabaseError, InterfaceError) as error:
+                    if error is not context.error:
+                        raise
+                    failure = failure or error
+        except BaseException:
+            self.abandon()
+            raise
+        if failure is not None:
+            raise failure
+
+    def abandon(self) -> None:
+        """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
+        for closable in (self._sock, self._usock):
+            with suppress(OSError):
+                closable.close()
+        self._sock = None
+
+
+def _simple(sql: str, encoding: str) -> bytes:
+    return bytes(_create_message(QUERY, sql.encode(encoding) + NULL_BYTE))
+
+
+def _extended(statement: str, params: Sequence[str | None], encoding: str, oids: Sequence[int] = ()) -> bytes:
+    """Parse, Bind, Describe, Execute and Sync of the unnamed statement."""
+    parse = bytearray(NULL_BYTE + statement.encode(encoding) + NULL_BYTE + H_pack(len(oids)))
+    for oid in oids:
+        parse.extend(i_pack(0 if oid == -1 else oid))
+    bind = bytearray(NULL_BYTE + NULL_BYTE + H_pack(0) + H_pack(len(params)))
+    for param in params:
+        if param is None:
+            bind.extend(i_pack(-1))
+        else:
+            value = param.encode(encoding)
+            bind.extend(i_pack(len(value)) + value)
+    bind.extend(H_pack(0))
+    return b"".join(
+        (
+            _create_message(PARSE, bytes(parse)),
+            _create_message(BIND, bytes(bind)),
+            _create_message(DESCRIBE, PORTAL + NULL_BYTE),
+            EXECUTE_MSG,
+            SYNC_MSG,
+        )
+    )

@@ -1,0 +1,133 @@
+"""Figures from the tables, tallied by time bucket in one statement."""
+
+from chalicelib.data.query import Query
+from chalicelib.data.rows import Row
+
+
+class Growth(Row):
+    """What content gained in a bucket: the difference of the life-time totals at its end and at its start."""
+
+    bucket: int
+    views: int
+    likes: int
+    comments: int
+    shares: int
+    saves: int
+    reach: int
+
+
+class AdTally(Row):
+    """Ad numbers of a bucket in one currency."""
+
+    bucket: int
+    currency: str
+    spend_minor: int
+    impressions: int
+    clicks: int
+    conversions: float
+
+
+class ReviewTally(Row):
+    bucket: int
+    count: int
+    rating_sum: int
+
+
+class InquiryTally(Row):
+    """Inquiries received in a bucket, by the status they have now."""
+
+    bucket: int
+    status: str
+    count: int
+
+
+class BookingTally(Row):
+    """Bookings made in a bucket and not cancelled, by the currency of their value; None for those without one."""
+
+    bucket: int
+    currency: str | None
+    count: int
+    value_minor: int
+
+
+class Tallies(Row):
+    growth: list[Growth]
+    ads: list[AdTally]
+    reviews: list[ReviewTally]
+    inquiries: list[InquiryTally]
+    bookings: list[BookingTally]
+
+
+TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
+GAINED = ", ".join(
+    f"m.{name} - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS
+)
+SUMMED = ", ".join(f"sum({name})::bigint AS {name}" for name in TOTALS)
+OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
+
+
+def _bucket(moment: str, edges: str = ":edges::timestamptz[]") -> str:
+    return f"width_bucket({moment}, {edges}) AS bucket"
+
+
+def _within(moment: str, kind: str = "timestamptz", edges: str = ":edges") -> str:
+    array = f"{edges}::{kind}[]"
+    return f"{moment} >= ({array})[1] AND {moment} < ({array})[cardinality({array})]"
+
+
+TALLY: Query[Tallies] = Query(
+    f"""
+    WITH latest AS (
+        SELECT DISTINCT ON (m.content_id, bucket) m.*, {_bucket("m.measured_at")}
+        FROM content_metric AS m
+        JOIN content AS c ON c.studio_id = m.studio_id AND c.id = m.content_id
+        WHERE {_within("m.measured_at")} AND {OF_PLATFORM.format("c")}
+        ORDER BY m.content_id, bucket, m.measured_at DESC
+    ), gained AS (
+        SELECT m.bucket, {GAINED}
+        FROM latest AS m
+        LEFT JOIN LATERAL (
+            SELECT * FROM content_metric AS e
+            WHERE e.studio_id = m.studio_id AND e.content_id = m.content_id
+              AND e.measured_at < (:edges::timestamptz[])[1]
+            ORDER BY e.measured_at DESC LIMIT 1
+        ) AS before ON true
+        WINDOW w AS (PARTITION BY m.content_id ORDER BY m.bucket)
+    ), growth AS (
+        SELECT bucket, {SUMMED} FROM gained GROUP BY bucket
+    ), ads AS (
+        SELECT {_bucket("m.day", ":days::date[]")}, m.currency, sum(m.spend_minor)::bigint AS "spendMinor",
+               sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks,
+               sum(m.conversions) AS conversions
+        FROM ad_metric AS m
+        JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
+        WHERE {_within("m.day", "date", ":days")} AND {OF_PLATFORM.format("c")}
+        GROUP BY bucket, m.currency
+    ), reviews AS (
+        SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"
+        FROM review AS v
+        WHERE {_within("v.reviewed_at")} AND {OF_PLATFORM.format("v")}
+        GROUP BY bucket
+    ), inquiries AS (
+        SELECT {_bucket("i.received_at")}, i.status, count(*) AS count
+        FROM inquiry AS i
+        WHERE {_within("i.received_at")} AND {OF_PLATFORM.format("i")}
+        GROUP BY bucket, i.status
+    ), bookings AS (
+        SELECT {_bucket("b.booked_at")}, b.currency, count(*) AS count,
+               coalesce(sum(b.value_minor), 0)::bigint AS "valueMinor"
+        FROM booking AS b
+        WHERE {_within("b.booked_at")} AND b.status <> 'cancelled' AND {OF_PLATFORM.format("b")}
+        GROUP BY bucket, b.currency
+    )
+    SELECT json_build_object(
+        'growth', (SELECT coalesce(json_agg(t), '[]') FROM growth AS t),
+        'ads', (SELECT coalesce(json_agg(t), '[]') FROM ads AS t),
+        'reviews', (SELECT coalesce(json_agg(t), '[]') FROM reviews AS t),
+        'inquiries', (SELECT coalesce(json_agg(t), '[]') FROM inquiries AS t),
+        'bookings', (SELECT coalesce(json_agg(t), '[]') FROM bookings AS t)
+    )
+    """,
+    Tallies,
+)
+"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `edges` are moments, `days` the same as dates."""

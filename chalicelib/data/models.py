@@ -1,0 +1,463 @@
+"""The schema, defined once: Alembic compares migrations with these tables, upserts are built from their columns."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+CONNECTION_STATUSES = ("active", "expired", "revoked", "error", "disabled")
+RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
+ACTIVE_RUN_STATUSES = ("queued", "running", "deferred")
+RUN_TRIGGERS = ("manual", "schedule")
+CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
+CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
+CAMPAIGN_STATUSES = ("draft", "active", "paused", "ended", "archived")
+INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
+BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
+
+UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
+StudioId = Annotated[UUID, mapped_column(ForeignKey("studio.id", ondelete="CASCADE"))]
+CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
+Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+Minor = Annotated[int, mapped_column(BigInteger)]
+"""Money in minor units; the currency stands beside it."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        }
+    )
+    type_annotation_map = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary(),
+        float: Double(),
+        list[str]: ARRAY(Text()),
+    }
+
+
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def same_studio(column: str, table: str, *, on_delete: str = "CASCADE") -> ForeignKeyConstraint:
+    """A reference that cannot leave the studio: foreign keys are checked past row-level security."""
+    return ForeignKeyConstraint(["studio_id", column], [f"{table}.studio_id", f"{table}.id"], ondelete=on_delete)
+
+
+class Studio(Base):
+    """The tenant."""
+
+    __tablename__ = "studio"
+
+    id: Mapped[UuidKey]
+    name: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    created_at: Mapped[CreatedAt]
+
+
+class ApiKey(Base):
+    __tablename__ = "api_key"
+    __table_args__ = (Index(None, "studio_id"),)
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    name: Mapped[str]
+    secret_hash: Mapped[bytes]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class DataKey(Base):
+    """A studio's data key, wrapped. Deleting it makes every token it sealed unreadable."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "id"),
+        Index("data_key_one_current_idx", "studio_id", unique=True, postgresql_where=text("retired_at IS NULL")),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    wrapped: Mapped[bytes]
+    provider: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    retired_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A write that a client may repeat: its answer, kept for a day."""
+
+    __tablename__ = "idempotency_key"
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes]
+    started_at: Mapped[CreatedAt]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    location: Mapped[str | None]
+    body: Mapped[str | None]
+
+
+class PlatformConnection(Base):
+    """A studio's grant on a platform. Disconnecting erases the tokens and keeps the row, so that data and logs keep theirs."""
+
+    __tablename__ = "platform_connection"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("status", CONNECTION_STATUSES),
+        CheckConstraint("status = 'disabled' OR access_token IS NOT NULL", name="token_present"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="active")
+    access_token: Mapped[bytes | None]
+    refresh_token: Mapped[bytes | None]
+    token_expires_at: Mapped[datetime | None]
+    token_generation: Mapped[int] = mapped_column(server_default=text("1"))
+    scopes: Mapped[list[str] | None]
+    external_account_id: Mapped[str | None]
+    external_account_name: Mapped[str | None]
+    last_sync_at: Mapped[datetime | None]
+    last_error_code: Mapped[str | None]
+    last_error_message: Mapped[str | None]
+    last_error_at: Mapped[datetime | None]
+    refresh_owner: Mapped[UUID | None]
+    refresh_lease_expires_at: Mapped[datetime | None]
+    revocation: Mapped[str | None]
+    """What became of the grant upstream at the disconnect: revoked | failed | unsupported"""
+    disconnected_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class SyncSchedule(Base):
+    """A stream of a connection: when it syncs next, and where its last sync ended."""
+
+    __tablename__ = "sync_schedule"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "stream"),
+        same_studio("connection_id", "platform_connection"),
+        Index("sync_schedule_connection_idx", "studio_id", "connection_id"),
+        Index("sync_schedule_due_idx", "next_run_at", postgresql_where=text("enabled AND paused_at IS NULL")),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    platform: Mapped[str]
+    stream: Mapped[str]
+    frequency: Mapped[str]
+    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_at: Mapped[datetime | None]
+    """Set while the connection cannot sync; the tick passes over it."""
+    next_run_at: Mapped[datetime | None]
+    cursor: Mapped[str | None]
+    last_run_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
+    missed_windows: Mapped[Count]
+    created_at: Mapped[CreatedAt]
+
+
+class SyncLog(Base):
+    """One run: every attempt to sync a stream, also one that did nothing."""
+
+    __tablename__ = "sync_log"
+    __table_args__ = (
+        one_of("status", RUN_STATUSES),
+        one_of("trigger", RUN_TRIGGERS),
+        same_studio("connection_id", "platform_connection"),
+        Index(
+            "sync_log_one_active_idx",
+            *("studio_id", "platform", "stream"),
+            unique=True,
+            postgresql_where=text("status IN ('queued', 'running', 'deferred')"),
+        ),
+        Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
+        Index("sync_log_newest_idx", "studio_id", "id"),
+        Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
+        Index("sync_log_connection_idx", "studio_id", "connection_id"),
+        Index(
+            "sync_log_ring_idx", "ring_at", postgresql_where=text("status IN ('queued', 'running', 'deferred')")
+        ),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    platform: Mapped[str]
+    stream: Mapped[str]
+    trigger: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="queued")
+    window_at: Mapped[datetime | None]
+    """The schedule window it stands for; one run a window."""
+    schedule_lag_ms: Mapped[int | None] = mapped_column(BigInteger)
+    queued_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    duration_ms: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    idle_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """Attempts since the last stored page; too many end the run."""
+    pages: Mapped[Count]
+    records_seen: Mapped[Count]
+    records_created: Mapped[Count]
+    records_updated: Mapped[Count]
+    records_unchanged: Mapped[Count]
+    records_deleted: Mapped[Count]
+    api_calls: Mapped[Count]
+    full_read: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
+    cursor_before: Mapped[str | None]
+    cursor_after: Mapped[str | None]
+    page_cursor: Mapped[str | None]
+    """Where the next page starts while the run is under way."""
+    lease_owner: Mapped[UUID | None]
+    lease_expires_at: Mapped[datetime | None]
+    resume_at: Mapped[datetime | None]
+    ring_at: Mapped[CreatedAt]
+    """When the tick sends the message again, unless the run has moved on."""
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+
+
+class SyncSeen(Base):
+    """The external ids a full read has met so far, so that what it did not meet can be told at its end."""
+
+    __tablename__ = "sync_seen"
+    __table_args__ = (Index("sync_seen_studio_idx", "studio_id"),)
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("sync_log.id", ondelete="CASCADE"), primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    studio_id: Mapped[StudioId]
+
+
+class Content(Base):
+    """A post, reel, story, video or pin."""
+
+    __tablename__ = "content"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("kind", CONTENT_KINDS),
+        one_of("status", CONTENT_STATUSES),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    kind: Mapped[str]
+    status: Mapped[str]
+    caption: Mapped[str | None]
+    url: Mapped[str | None]
+    published_at: Mapped[datetime | None]
+    scheduled_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ContentMetric(Base):
+    """What a content's life-time totals were at one moment. Growth over a period is the difference of two such rows."""
+
+    __tablename__ = "content_metric"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "content_id", "measured_at"),
+        same_studio("content_id", "content"),
+        Index("content_metric_measured_idx", "studio_id", "measured_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    content_id: Mapped[UUID]
+    measured_at: Mapped[datetime]
+    views: Mapped[Count]
+    likes: Mapped[Count]
+    comments: Mapped[Count]
+    shares: Mapped[Count]
+    saves: Mapped[Count]
+    reach: Mapped[Count]
+    engagement_rate: Mapped[float | None]
+
+
+class AdCampaign(Base):
+    __tablename__ = "ad_campaign"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("status", CAMPAIGN_STATUSES),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    name: Mapped[str]
+    status: Mapped[str]
+    objective: Mapped[str | None]
+    budget_minor: Mapped[Minor | None]
+    currency: Mapped[str | None]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class AdMetric(Base):
+    """A campaign's numbers of one day, in the ad account's time zone."""
+
+    __tablename__ = "ad_metric"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "campaign_id", "day"),
+        same_studio("campaign_id", "ad_campaign"),
+        Index("ad_metric_day_idx", "studio_id", "day"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    campaign_id: Mapped[UUID]
+    day: Mapped[date]
+    spend_minor: Mapped[Minor]
+    currency: Mapped[str]
+    impressions: Mapped[Count]
+    clicks: Mapped[Count]
+    conversions: Mapped[float] = mapped_column(server_default=text("0"))
+
+
+class Review(Base):
+    __tablename__ = "review"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        Index("review_reviewed_idx", "studio_id", "reviewed_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    rating: Mapped[int] = mapped_column(SmallInteger)
+    text: Mapped[str | None]
+    author: Mapped[str | None]
+    url: Mapped[str | None]
+    reviewed_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+
+
+class Inquiry(Base):
+    """A lead, and when it moved on."""
+
+    __tablename__ = "inquiry"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("status", INQUIRY_STATUSES),
+        Index("inquiry_received_idx", "studio_id", "received_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    channel: Mapped[str]
+    contact_name: Mapped[str | None]
+    contact_email: Mapped[str | None]
+    subject: Mapped[str | None]
+    message: Mapped[str | None]
+    url: Mapped[str | None]
+    received_at: Mapped[datetime]
+    replied_at: Mapped[datetime | None]
+    status: Mapped[str] = mapped_column(server_default="new")
+    contacted_at: Mapped[datetime | None]
+    qualified_at: Mapped[datetime | None]
+    converted_at: Mapped[datetime | None]
+    lost_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class Booking(Base):
+    __tablename__ = "booking"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        same_studio("inquiry_id", "inquiry", on_delete="SET NULL (inquiry_id)"),
+        one_of("status", BOOKING_STATUSES),
+        CheckConstraint("(value_minor IS NULL) = (currency IS NULL)", name="value_currency"),
+        Index("booking_booked_idx", "studio_id", "booked_at"),
+        Index("booking_inquiry_idx", "studio_id", "inquiry_id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    series_id: Mapped[str | None]
+    title: Mapped[str | None]
+    event_type: Mapped[str]
+    event_date: Mapped[date]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    all_day: Mapped[bool] = mapped_column(server_default=text("false"))
+    status: Mapped[str]
+    value_minor: Mapped[Minor | None]
+    currency: Mapped[str | None]
+    client_name: Mapped[str | None]
+    client_email: Mapped[str | None]
+    location: Mapped[str | None]
+    notes: Mapped[str | None]
+    url: Mapped[str | None]
+    inquiry_id: Mapped[UUID | None]
+    source_updated_at: Mapped[datetime | None]
+    booked_at: Mapped[CreatedAt]
+    """When it entered the books; metrics count bookings by it."""
+
+
+class Attribution(Base):
+    """A touch point on the way to an inquiry and, perhaps, a booking."""
+
+    __tablename__ = "attribution"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "inquiry_id", "channel", "touched_at"),
+        same_studio("inquiry_id", "inquiry"),
+        same_studio("booking_id", "booking", on_delete="SET NULL (booking_id)"),
+        same_studio("campaign_id", "ad_campaign", on_delete="SET NULL (campaign_id)"),
+        Index("attribution_booking_idx", "studio_id", "booking_id"),
+        Index("attribution_campaign_idx", "studio_id", "campaign_id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    inquiry_id: Mapped[UUID]
+    booking_id: Mapped[UUID | None]
+    channel: Mapped[str]
+    platform: Mapped[str]
+    campaign_id: Mapped[UUID | None]
+    touched_at: Mapped[datetime]

@@ -1,0 +1,67 @@
+"""A statement with named parameters and, for reads, the type its one row of JSON decodes into."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pg8000.legacy import to_statement
+
+T = TypeVar("T")
+
+
+class Query(Generic[T]):
+    """SQL written with `:name` parameters, turned into the server's `$n` once.
+
+    The statement answers one row with one column of JSON text, decoded into `result`; no row or a NULL decodes as null.
+    A statement that answers nothing has no result type.
+    """
+
+    def __init__(self, sql: str, result: Any = None) -> None:
+        self.sql, self._values = to_statement(sql)
+        self._decoder: msgspec.json.Decoder[T] | None = msgspec.json.Decoder(result) if result is not None else None
+
+    def values(self, params: Mapping[str, Any]) -> Sequence[Any]:
+        return self._values(params)  # type: ignore[no-any-return]
+
+    def decode(self, rows: list[list[Any]]) -> T:
+        if self._decoder is None:
+            return None  # type: ignore[return-value]
+        return self._decoder.decode(rows[0][0] if rows and rows[0][0] is not None else "null")
+
+
+def columns(shape: type[msgspec.Struct], table: str = "", **expressions: str) -> str:
+    """The select list that makes JSON of `shape`: each field from its column, under its wire name.
+
+    `expressions` replaces a field's column by SQL of its own; `table` qualifies the others. Bytes travel as base64.
+    """
+    prefix = f"{table}." if table else ""
+    return ", ".join(
+        f'{expressions.get(field.name) or _column(prefix + field.name, field.type)} AS "{field.encode_name}"'
+        for field in msgspec.structs.fields(shape)
+    )
+
+
+def _column(name: str, kind: Any) -> str:
+    if kind is bytes or bytes in getattr(kind, "__args__", ()):
+        return f"translate(encode({name}, 'base64'), E'\\n', '')"
+    return name
+
+
+def one(select: str) -> str:
+    """The row of `select` as a JSON object."""
+    return f"SELECT row_to_json(r) FROM ({select}) AS r"
+
+
+def returned(change: str) -> str:
+    """The one row that an INSERT, UPDATE or DELETE returns, as a JSON object."""
+    return f"WITH r AS ({change}) SELECT row_to_json(r) FROM r"
+
+
+def all_returned(change: str) -> str:
+    """The rows that a change returns, as a JSON array."""
+    return f"WITH r AS ({change}) SELECT coalesce(json_agg(r), '[]') FROM r"
+
+
+def many(select: str) -> str:
+    """The rows of `select` as a JSON array, in its order."""
+    return f"SELECT coalesce(json_agg(r), '[]') FROM ({select}) AS r"

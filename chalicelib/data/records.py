@@ -1,0 +1,156 @@
+"""Records in bulk: a page becomes one statement with one JSON parameter, built from the columns of its table."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+
+from chalicelib.data.database import Transaction
+from chalicelib.data.models import Base, Booking, Inquiry
+from chalicelib.data.query import Query
+from chalicelib.data.rows import Row
+
+BATCH = 1000
+"""Records a statement; 500 to 2,000 measured best."""
+
+KEY = ("studio_id", "platform", "external_id")
+
+REPLIED = "excluded.replied_at IS NOT NULL"
+DERIVED: dict[type[Base], dict[str, tuple[str, str]]] = {
+    Inquiry: {
+        "status": (
+            "CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
+            f"CASE WHEN t.status = 'new' AND {REPLIED} THEN 'contacted' ELSE t.status END",
+        ),
+        "contacted_at": ("r.replied_at", "coalesce(t.contacted_at, excluded.replied_at)"),
+    }
+}
+"""Columns that follow from a record: SQL for a new row, and for one that is there already."""
+
+GONE: dict[type[Base], str] = {Booking: "status = 'cancelled'"}
+"""What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
+
+
+class Outcome(Row):
+    """What an upsert did to the records it was given."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class Removed(Row):
+    count: int = 0
+
+
+class Identified(Protocol):
+    """A record: a struct whose fields are columns, `external_id` among them."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    @property
+    def external_id(self) -> str: ...
+
+
+def upsert(
+    tx: Transaction, model: type[Base], studio_id: UUID, platform: str, records: Sequence[Identified]
+) -> Outcome:
+    """Stores records by their natural key; rows that would not change are left untouched.
+
+    A key that comes twice counts once, the last one wins.
+    """
+    distinct = list({record.external_id: record for record in records}.values())
+    created = updated = 0
+    for start in range(0, len(distinct), BATCH):
+        rows = msgspec.json.encode(distinct[start : start + BATCH]).decode()
+        query = upsert_query(model, distinct[start].__struct_fields__)
+        outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows)
+        created, updated = created + outcome.created, updated + outcome.updated
+    return Outcome(created=created, updated=updated, unchanged=len(distinct) - created - updated)
+
+
+@cache
+def upsert_query(model: type[Base], fields: tuple[str, ...]) -> Query[Outcome]:
+    """The statement for records with these fields. A column no field names is never touched by an update."""
+    table: Table = model.__table__  # type: ignore[assignment]
+    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
+    typed = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in fields)
+    derived = DERIVED.get(model, {})
+    values = [name for name in fields if name not in KEY]
+    changes = [f"{name} = excluded.{name}" for name in values]
+    changes += [f"{name} = {update}" for name, (_, update) in derived.items()]
+    return Query(
+        f"""
+        WITH stored AS (
+            INSERT INTO {table.name} AS t ({", ".join(["studio_id", "platform", *fields, *derived])})
+            SELECT {", ".join([":studio_id::uuid", ":platform", *(f"r.{name}" for name in fields)])}
+                   {"".join(f", {insert}" for insert, _ in derived.values())}
+            FROM json_to_recordset(:rows) AS r ({typed})
+            ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(changes)}
+            WHERE ({", ".join(f"t.{name}" for name in values)})
+                  IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in values)})
+            RETURNING (xmax = 0) AS created
+        )
+        SELECT json_build_object('created', count(*) FILTER (WHERE created),
+                                 'updated', count(*) FILTER (WHERE NOT created))
+        FROM stored
+        """,
+        Outcome,
+    )
+
+
+def remove(tx: Transaction, model: type[Base], platform: str, external_ids: Sequence[str]) -> int:
+    """Marks rows that the platform says are gone; returns how many there were."""
+    if model not in GONE or not external_ids:
+        return 0
+    return tx.run(_remove_query(model), platform=platform, external_ids=list(external_ids)).count
+
+
+@cache
+def _remove_query(model: type[Base]) -> Query[Removed]:
+    return _counting(model, "t.external_id = ANY(:external_ids)")
+
+
+REMEMBER_SEEN: Query[None] = Query(
+    """
+    INSERT INTO sync_seen (run_id, studio_id, external_id)
+    SELECT :run_id::uuid, :studio_id::uuid, unnest(:external_ids::text[])
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: Sequence[str]) -> None:
+    """Notes what a complete read has met, for `sweep` at its end."""
+    if external_ids:
+        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
+
+
+def sweep(tx: Transaction, model: type[Base], platform: str, run_id: UUID) -> int:
+    """Marks what a complete read did not meet; returns how many rows that were."""
+    return tx.run(_sweep_query(model), platform=platform, run_id=run_id).count if model in GONE else 0
+
+
+@cache
+def _sweep_query(model: type[Base]) -> Query[Removed]:
+    unseen = "SELECT FROM sync_seen AS seen WHERE seen.run_id = :run_id AND seen.external_id = t.external_id"
+    return _counting(model, f"NOT EXISTS ({unseen})")
+
+
+def _counting(model: type[Base], condition: str) -> Query[Removed]:
+    gone = GONE[model]
+    return Query(
+        f"""
+        WITH removed AS (
+            UPDATE {model.__tablename__} AS t SET {gone}
+            WHERE t.platform = :platform AND NOT (t.{gone}) AND {condition}
+            RETURNING t.id
+        )
+        SELECT json_build_object('count', count(*)) FROM removed
+        """,
+        Removed,
+    )

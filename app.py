@@ -1,0 +1,16 @@
+"""Composition root: what Chalice deploys. No logic lives here."""
+
+from chalice.app import Chalice
+
+from chalicelib.api import connections, health, metrics, openapi, sync
+from chalicelib.runtime.routes import mount
+from chalicelib.workers.sync import blueprint as sync_worker
+from chalicelib.workers.tick import blueprint as tick_worker
+
+API = [connections.routes, sync.routes, metrics.routes, health.routes]
+
+# `env` keeps Chalice from appending to AWS_EXECUTION_ENV; log lines are made in chalicelib.logs alone.
+app = Chalice(app_name="ansel", configure_logs=False, env={})
+mount(app, [*API, openapi.describe(API)])
+app.register_blueprint(tick_worker)
+app.register_blueprint(sync_worker)

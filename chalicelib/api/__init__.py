@@ -1,0 +1,1 @@
+"""The HTTP API: routes and wire schemas, one file per noun."""

@@ -1,0 +1,115 @@
+"""/api/connections: a studio's grants on platforms."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import clock
+from chalicelib.api.paging import Listing
+from chalicelib.data.connections import Connection
+from chalicelib.errors import FieldProblem, InvalidInput
+from chalicelib.runtime.routes import Reply, Routes
+from chalicelib.secret import Secret
+from chalicelib.services import connections
+from chalicelib.services.connections import ConnectionTest, TokenChange
+from chalicelib.services.tokens import Tokens
+
+routes = Routes()
+
+READ = "connections:read"
+WRITE = "connections:write"
+
+Token = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[!-~]+$")]
+Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[!-~]+$")]
+Scopes = Annotated[list[Scope], msgspec.Meta(max_length=100)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class NewConnection(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Tokens of a grant. The expiry is given as `expiresIn` seconds or as the moment `expiresAt`, or not known."""
+
+    platform: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    access_token: Token
+    refresh_token: Token | None = None
+    expires_in: Seconds | None = None
+    expires_at: Moment | None = None
+    scopes: Scopes | None = None
+
+
+class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What is left out stays: without a new refresh token the present one is kept."""
+
+    access_token: Token | None = None
+    refresh_token: Token | None = None
+    expires_in: Seconds | None = None
+    expires_at: Moment | None = None
+    scopes: Scopes | None = None
+
+
+@routes.get("/api/connections", scope=READ)
+def list_connections(studio_id: UUID) -> Listing[Connection]:
+    """List all connections"""
+    return Listing(items=connections.list_connections(studio_id))
+
+
+@routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409])
+def create_connection(studio_id: UUID, body: NewConnection) -> Reply[Connection]:
+    """Connect a platform with tokens at hand"""
+    tokens = Tokens(
+        access=_secret("accessToken", body.access_token),
+        refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
+        expires_at=_expiry(body),
+        scopes=body.scopes,
+    )
+    created = connections.create_connection(studio_id, body.platform, tokens)
+    return Reply(created, location=f"/api/connections/{created.platform}")
+
+
+@routes.get("/api/connections/{platform}", scope=READ)
+def get_connection(studio_id: UUID, platform: str) -> Connection:
+    """Get one connection"""
+    return connections.get_connection(studio_id, platform)
+
+
+@routes.put("/api/connections/{platform}", scope=WRITE, errors=[409])
+def update_connection(studio_id: UUID, platform: str, body: ConnectionChange) -> Connection:
+    """Replace tokens; keeps the id, history and cursors, and the refresh token when none is sent"""
+    if body == ConnectionChange():
+        raise InvalidInput("There is nothing to change", fields=[FieldProblem("accessToken", "is missing")])
+    change = TokenChange(
+        access=_secret("accessToken", body.access_token) if body.access_token else None,
+        refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
+        expires_at=_expiry(body),
+        scopes=body.scopes,
+    )
+    return connections.update_connection(studio_id, platform, change)
+
+
+@routes.delete("/api/connections/{platform}", scope=WRITE)
+def delete_connection(studio_id: UUID, platform: str) -> None:
+    """Disconnect: revoke at the platform, erase tokens and schedules, keep logs and data"""
+    connections.disconnect(studio_id, platform)
+
+
+@routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])
+def test_connection(studio_id: UUID, platform: str) -> ConnectionTest:
+    """Ask the platform whether the connection works"""
+    return connections.test_connection(studio_id, platform)
+
+
+def _secret(field: str, value: str) -> Secret:
+    # The pattern's $ lets a line break at the end pass.
+    if not value.isprintable():
+        raise InvalidInput(fields=[FieldProblem(field, "must not contain a line break")])
+    return Secret(value)
+
+
+def _expiry(body: NewConnection | ConnectionChange) -> datetime | None:
+    if body.expires_in is not None and body.expires_at is not None:
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "excludes expiresIn")])
+    if body.expires_in is not None:
+        return clock.now() + timedelta(seconds=body.expires_in)
+    return body.expires_at

@@ -1,0 +1,142 @@
+"""/api/openapi.json: the OpenAPI 3.1 document, made of the declared routes and the types they decode and answer with."""
+
+import inspect
+from collections.abc import Iterable
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from chalicelib.runtime.problems import CONTENT_TYPE, Problem
+from chalicelib.runtime.routes import PUBLIC, Route, Routes
+
+REF = "#/components/schemas/{name}"
+SECURITY = "apiKey"
+ALWAYS = (500, 503)
+OF_SCOPE = (401, 403)
+OF_BODY = (400, 413, 415, 422)
+OF_IDEMPOTENCY = (409, 422)
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the request safe to repeat: for a day, its repeats get the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+
+
+def describe(groups: Iterable[Routes]) -> Routes:
+    """A route that describes these routes, and itself."""
+    routes = Routes()
+
+    @routes.get("/api/openapi.json", scope=PUBLIC)
+    def get_openapi() -> dict[str, Any]:
+        """This document"""
+        return document()
+
+    declared = [route for group in [*groups, routes] for route in group.declared]
+
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi(declared)
+
+    return routes
+
+
+def openapi(routes: list[Route]) -> dict[str, Any]:
+    """The document; every type is a component under its own name."""
+    bodies = [route.body for route in routes if route.body]
+    answers = [route.returns for route in routes if route.returns]
+    fields = [field.type for route in routes if route.query for field in msgspec.structs.fields(route.query)]
+    types = [*bodies, *answers, *fields, Problem]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AnselAI",
+            "version": "1.0.0",
+            "description": "Connections, syncs and metrics for photography studios.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                SECURITY: {"type": "http", "scheme": "bearer", "description": "An API key: ansel_<id>_<secret>"}
+            },
+        },
+    }
+
+
+def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": inspect.getdoc(route.handler) or "",
+        "tags": [route.path.split("/")[2]],
+        "parameters": _parameters(route, schema_of),
+        "responses": _responses(route, schema_of),
+        "security": [] if route.scope == PUBLIC else [{SECURITY: [route.scope]}],
+    }
+    if route.body:
+        required = any(field.required for field in msgspec.structs.fields(route.body))
+        content = {"application/json": {"schema": schema_of[_key(route.body)]}}
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_params
+    ]
+    for field in msgspec.structs.fields(route.query) if route.query else ():
+        parameters.append(
+            {
+                "name": field.encode_name,
+                "in": "query",
+                "required": field.required,
+                "schema": _without_null(schema_of[_key(field.type)]),
+            }
+        )
+    if route.scope != PUBLIC and route.method != "GET":
+        parameters.append(IDEMPOTENCY_KEY)
+    return parameters
+
+
+def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
+    problem = {"content": {CONTENT_TYPE: {"schema": schema_of[_key(Problem)]}}}
+    responses: dict[str, Any] = {
+        str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(_failures(route))
+    }
+    done: dict[str, Any] = {}
+    if route.returns is not None:
+        done["content"] = {"application/json": {"schema": schema_of[_key(route.returns)]}}
+    if route.status == HTTPStatus.CREATED:
+        done["headers"] = {"Location": {"schema": {"type": "string"}, "required": True}}
+    for status in (route.status, *route.also):
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}
+    return responses
+
+
+def _failures(route: Route) -> set[int]:
+    failures = {*ALWAYS, *route.errors}
+    if route.scope != PUBLIC:
+        failures.update(OF_SCOPE)
+        failures.update(OF_IDEMPOTENCY if route.method != "GET" else ())
+    failures.update(OF_BODY if route.body else ())
+    failures.update((422,) if route.query else ())
+    failures.update((404,) if route.path_params else ())
+    return failures
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An absent query parameter is left out; there is no way to write a null."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    return choices[0] if len(choices) == 1 else schema
+
+
+def _key(kind: Any) -> str:
+    return str(kind)

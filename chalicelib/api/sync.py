@@ -1,0 +1,101 @@
+"""/api/sync: starting syncs, scheduling them, and seeing what they did."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
+from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
+from chalicelib.data.schedules import Schedule
+from chalicelib.errors import NotFound
+from chalicelib.runtime.routes import Routes
+from chalicelib.services import schedules, sync
+
+routes = Routes()
+
+READ = "sync:read"
+WRITE = "sync:write"
+
+SyncType = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z_]+$")]
+Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z]+$")]
+
+
+class SyncRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Without a `syncType`, every stream of the platform."""
+
+    sync_type: SyncType | None = None
+
+
+class StartedRuns(msgspec.Struct, kw_only=True):
+    """The runs that go on now: queued by this request, or under way before it."""
+
+    runs: list[StartedRun]
+
+
+class ScheduleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """`frequency`: hourly, daily, weekly, every N minutes (5 to 1440) or every N hours (1 to 168)."""
+
+    sync_type: SyncType
+    frequency: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+
+
+class ScheduleQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    sync_type: SyncType
+
+
+class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    platform: Slug | None = None
+    sync_type: SyncType | None = None
+    status: RunStatus | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+@routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
+def start_sync(studio_id: UUID, platform: str, body: SyncRequest) -> StartedRuns:
+    """Sync now; a run that is under way is answered, not doubled"""
+    return StartedRuns(runs=sync.start_sync(studio_id, platform, body.sync_type))
+
+
+@routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
+def put_schedule(studio_id: UUID, platform: str, body: ScheduleRequest) -> Schedule:
+    """Schedule a stream, or change how often it syncs"""
+    return schedules.put_schedule(studio_id, platform, body.sync_type, body.frequency)
+
+
+@routes.delete("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
+def delete_schedule(studio_id: UUID, platform: str, query: ScheduleQuery) -> None:
+    """Take a stream's schedule away; it can still be synced by hand"""
+    schedules.remove_schedule(studio_id, platform, query.sync_type)
+
+
+@routes.get("/api/sync/status", scope=READ)
+def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
+    """How each stream of each connection is doing"""
+    return Listing(items=sync.list_stream_statuses(studio_id))
+
+
+@routes.get("/api/sync/log", scope=READ, errors=[404])
+def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
+    """The runs of the past, newest first"""
+    runs = sync.list_runs(
+        studio_id,
+        platform=query.platform,
+        sync_type=query.sync_type,
+        status=query.status,
+        before=decode_cursor(query.cursor) if query.cursor else None,
+        limit=query.limit + 1,
+    )
+    more = len(runs) > query.limit
+    page = runs[: query.limit]
+    return Listing(items=page, next_cursor=encode_cursor(page[-1].id) if more else None)
+
+
+@routes.get("/api/sync/log/{run_id}", scope=READ)
+def get_run(studio_id: UUID, run_id: str) -> Run:
+    """One run"""
+    try:
+        return sync.get_run(studio_id, UUID(run_id))
+    except ValueError as error:
+        raise NotFound("There is no such run", code="run_not_found") from error

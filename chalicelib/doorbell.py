@@ -1,0 +1,57 @@
+"""The queue between the tick and the worker: a doorbell. Messages hold ids only; the database is the truth."""
+
+from collections.abc import Iterable
+from functools import cache
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.settings import get_settings
+
+SQS_BATCH = 10
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """Asks a worker to go on with a run."""
+
+    run_id: UUID
+    studio_id: UUID
+
+
+def ring(messages: Iterable[Message]) -> None:
+    """Sends one message a run; called after the commit that made them.
+
+    A message that cannot be sent is only logged: the tick rings again for a run that nobody took up.
+    """
+    waiting = iter(messages)
+    while batch := list(islice(waiting, SQS_BATCH)):
+        try:
+            failed = _sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=_entries(batch))
+        except Exception as error:  # noqa: BLE001  whatever the queue does, the run is safe in the database
+            logs.event("doorbell.failed", error=error, messages=len(batch))
+        else:
+            for entry in failed.get("Failed", []):
+                logs.event("doorbell.failed", code=entry.get("Code"), run_id=batch[int(entry["Id"])].run_id)
+
+
+def _entries(batch: list[Message]) -> list[dict[str, Any]]:
+    # The group makes the queue fair between studios; on a standard queue it promises no order.
+    return [
+        {
+            "Id": str(index),
+            "MessageBody": msgspec.json.encode(message).decode(),
+            "MessageGroupId": str(message.studio_id),
+        }
+        for index, message in enumerate(batch)
+    ]
+
+
+@cache
+def _sqs() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("sqs", config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3}))

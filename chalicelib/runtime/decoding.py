@@ -1,0 +1,90 @@
+"""Input into typed structs. What is wrong with it is told field by field, and never quotes a value."""
+
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from chalicelib.errors import BadRequest, FieldProblem, InvalidInput, PayloadTooLarge, UnsupportedMediaType
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_BODY_BYTES = 256 * 1024
+JSON_TYPE = re.compile(r"application/json\s*(;.*)?", re.IGNORECASE)
+PATH = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
+
+
+def decode_body(body: bytes, content_type: str | None, into: type[T]) -> T:
+    """A JSON object as `into`; an absent body is an empty object.
+
+    Raises PayloadTooLarge, UnsupportedMediaType, BadRequest for what is not JSON, and InvalidInput naming each field.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body has more than {MAX_BODY_BYTES} bytes")
+    if not body:
+        return _convert({}, into, strict=True)
+    if not JSON_TYPE.fullmatch((content_type or "application/json").strip()):
+        raise UnsupportedMediaType("The body must be application/json")
+    return _convert(_json_object(body), into, strict=True)
+
+
+def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
+    """Query parameters, which are all text and come once each. Raises InvalidInput naming each of them."""
+    twice = [FieldProblem(name, "is given more than once") for name, values in params.items() if len(values) > 1]
+    if twice:
+        raise InvalidInput(fields=twice)
+    return _convert({name: values[0] for name, values in params.items()}, into, strict=False)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest("The body is not valid JSON", code="malformed_json", internal=str(error)) from error
+    if not isinstance(value, dict):
+        raise InvalidInput("The body must be a JSON object", fields=[FieldProblem("", "must be a JSON object")])
+    return value
+
+
+def _convert(values: dict[str, Any], into: type[T], *, strict: bool) -> T:
+    try:
+        return msgspec.convert(values, into, strict=strict)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(fields=_problems(values, into, strict), internal=str(error)) from error
+
+
+def _problems(values: dict[str, Any], into: type[msgspec.Struct], strict: bool) -> list[FieldProblem]:
+    """Every field that is wrong; msgspec itself stops at the first."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+    problems = [FieldProblem(_shortened(name), "is not a known field") for name in values if name not in fields]
+    for name, field in fields.items():
+        if name not in values:
+            if field.required:
+                problems.append(FieldProblem(name, "is missing"))
+            continue
+        try:
+            msgspec.convert(values[name], field.type, strict=strict)
+        except msgspec.ValidationError as error:
+            problems.append(_field_problem(name, field.type, str(error)))
+    return problems
+
+
+def _field_problem(name: str, kind: Any, message: str) -> FieldProblem:
+    path = match["path"] if (match := PATH.search(message)) else ""
+    problem = PATH.sub("", message)
+    if problem.startswith("Invalid enum value"):
+        problem = f"must be one of {', '.join(_choices(kind))}"
+    return FieldProblem(name + path.replace("[...]", "[]"), problem[:1].lower() + problem[1:])
+
+
+def _choices(kind: Any) -> list[str]:
+    """The values a Literal allows, also one inside an optional type."""
+    if typing.get_origin(kind) is Literal:
+        return [str(value) for value in typing.get_args(kind)]
+    return [choice for part in typing.get_args(kind) for choice in _choices(part)]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 100 else name[:100] + "..."

@@ -1,0 +1,206 @@
+"""Routes: declared once, and everything follows from the declaration.
+
+A route names its scope or says that it is public; how its input is decoded, what it answers and its place in the OpenAPI
+document come from the types of its function. Every method of a path goes to one Chalice view, so that 405 is ours as well.
+"""
+
+import typing
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from uuid import uuid4
+
+import msgspec
+from chalice.app import Chalice, Request, Response
+
+from chalicelib import clock, logs
+from chalicelib.errors import AppError, MethodNotAllowed
+from chalicelib.runtime.decoding import decode_body, decode_query
+from chalicelib.runtime.problems import CONTENT_TYPE, problem_of
+from chalicelib.services import idempotency
+from chalicelib.services.api_keys import authenticate
+from chalicelib.services.idempotency import Answer
+from chalicelib.settings import get_settings
+
+T = TypeVar("T")
+Handler = Callable[..., Any]
+
+PUBLIC: Final = "public"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    """An answer with more to it than its value: where the thing is now, or a status of its own."""
+
+    value: T
+    location: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path, as declared."""
+
+    method: str
+    path: str
+    scope: str
+    handler: Handler
+    status: int
+    errors: tuple[int, ...]
+    """Statuses of failures beyond those that follow from scope, input and path"""
+    also: tuple[int, ...]
+    """Statuses beside `status` that its answer may have"""
+    body: type[msgspec.Struct] | None
+    query: type[msgspec.Struct] | None
+    returns: Any
+    """The type of the answer; None when there is none"""
+
+    @property
+    def path_params(self) -> tuple[str, ...]:
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+class Routes:
+    """The routes of one noun."""
+
+    def __init__(self) -> None:
+        self.declared: list[Route] = []
+
+    def get(
+        self, path: str, *, scope: str, errors: Iterable[int] = (), also: Iterable[int] = ()
+    ) -> Callable[[Handler], Handler]:
+        return self._declare("GET", path, scope, 200, errors, also)
+
+    def post(
+        self, path: str, *, scope: str, status: int = 200, errors: Iterable[int] = ()
+    ) -> Callable[[Handler], Handler]:
+        return self._declare("POST", path, scope, status, errors)
+
+    def put(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
+        return self._declare("PUT", path, scope, 200, errors)
+
+    def delete(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
+        return self._declare("DELETE", path, scope, 204, errors)
+
+    def _declare(
+        self, method: str, path: str, scope: str, status: int, errors: Iterable[int], also: Iterable[int] = ()
+    ) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            hints = typing.get_type_hints(handler)
+            returns = hints.get("return")
+            if typing.get_origin(returns) is Reply:
+                (returns,) = typing.get_args(returns)
+            route = Route(
+                method=method,
+                path=path,
+                scope=scope,
+                handler=handler,
+                status=status,
+                errors=tuple(errors),
+                also=tuple(also),
+                body=hints.get("body"),
+                query=hints.get("query"),
+                returns=None if returns is type(None) else returns,
+            )
+            self.declared.append(route)
+            return handler
+
+        return declare
+
+
+def mount(app: Chalice, groups: Iterable[Routes]) -> None:
+    """Registers every declared route with Chalice."""
+    by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+    for group in groups:
+        for route in group.declared:
+            by_path[route.path][route.method] = route
+    for path, by_method in by_path.items():
+        app.route(path, methods=list(METHODS), content_types=[])(_view(app, path, by_method))
+
+
+def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[..., Response]:
+    def view(**params: str) -> Response:
+        request = typing.cast(Request, app.current_request)
+        request_id = str(request.context.get("requestId") or uuid4())
+        logs.configure(get_settings().log_level)
+        started = clock.perf_counter()
+        with logs.bound(request_id=request_id):
+            response = _respond(request, request_id, by_method, params)
+            logs.event(
+                "request.done",
+                method=request.method,
+                route=path,
+                status=response.status_code,
+                ms=round((clock.perf_counter() - started) * 1000, 2),
+            )
+        return response
+
+    view.__name__ = path
+    return view
+
+
+def _respond(request: Request, request_id: str, by_method: Mapping[str, Route], params: Mapping[str, str]) -> Response:
+    try:
+        route = by_method.get(request.method)
+        if route is None:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
+        return _response(_answer(route, request, params))
+    except AppError as error:
+        if error.status >= 500:
+            logs.event("request.failed", error=error, code=error.code)
+        return _problem(error, request_id)
+    except Exception as error:  # noqa: BLE001  the edge: whatever is unforeseen is logged here and told to nobody
+        logs.event("request.failed", error=error)
+        return _problem(AppError("Something went wrong on our side"), request_id)
+
+
+def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer:
+    if route.scope == PUBLIC:
+        return _call(route, request, dict(params))
+    caller = authenticate(request.headers.get("authorization"))
+    caller.require(route.scope)
+    arguments = {**params, "studio_id": caller.studio_id}
+    key = request.headers.get("idempotency-key")
+    if key is None or route.method == "GET":
+        return _call(route, request, arguments)
+    what = "\n".join([route.method, route.path, *params.values(), ""]).encode() + _raw_body(request)
+    return idempotency.once(caller.studio_id, key, what, lambda: _call(route, request, arguments))
+
+
+def _call(route: Route, request: Request, arguments: dict[str, Any]) -> Answer:
+    if route.body is not None:
+        arguments["body"] = decode_body(_raw_body(request), request.headers.get("content-type"), route.body)
+    if route.query is not None:
+        arguments["query"] = decode_query(_query_params(request), route.query)
+    value = route.handler(**arguments)
+    reply = value if isinstance(value, Reply) else Reply(value)
+    body = "" if route.returns is None else msgspec.json.encode(reply.value).decode()
+    return Answer(status=reply.status or route.status, body=body, location=reply.location)
+
+
+def _raw_body(request: Request) -> bytes:
+    body = request.raw_body
+    return body.encode() if isinstance(body, str) else body
+
+
+def _query_params(request: Request) -> dict[str, list[str]]:
+    params = request.query_params
+    return {} if params is None else {name: params.getlist(name) for name in params}
+
+
+def _response(answer: Answer) -> Response:
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **NO_STORE}
+    if answer.location is not None:
+        headers["Location"] = answer.location
+    if answer.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(body=answer.body, status_code=answer.status, headers=headers)
+
+
+def _problem(error: AppError, request_id: str) -> Response:
+    body = msgspec.json.encode(problem_of(error, request_id)).decode()
+    headers: dict[str, str | list[str]] = {"Content-Type": CONTENT_TYPE, **NO_STORE, **error.headers}
+    return Response(body=body, status_code=error.status, headers=headers)

@@ -1,0 +1,1 @@
+"""The product's rules, one file per noun."""

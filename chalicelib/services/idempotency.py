@@ -1,0 +1,55 @@
+"""Writes that carry an `Idempotency-Key`: done once, their repeats answered with the first answer for a day."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+
+from chalicelib.data import idempotency as rows
+from chalicelib.data.database import read, transaction
+from chalicelib.data.idempotency import KeptAnswer
+from chalicelib.errors import Conflict, InvalidInput
+
+MAX_KEY_LENGTH = 255
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a write answered."""
+
+    status: int
+    body: str
+    location: str | None = None
+    replayed: bool = False
+
+
+def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
+    """Does `work` unless this key has been used: then its answer is given again.
+
+    An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a malformed
+    key or one used for another request, Conflict while the first request is under way.
+    """
+    if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
+        raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")
+    fingerprint = sha256(request).digest()
+    with transaction(studio_id) as tx:
+        reserved = tx.run(rows.RESERVE_KEY, studio_id=studio_id, key=key, request_hash=fingerprint)
+    if reserved is None:
+        return _repeat(read(studio_id, rows.FIND_KEPT_ANSWER, key=key), fingerprint)
+    try:
+        answer = work()
+    except BaseException:
+        with transaction(studio_id) as tx:
+            tx.run(rows.RELEASE_KEY, key=key)
+        raise
+    with transaction(studio_id) as tx:
+        tx.run(rows.KEEP_ANSWER, key=key, status=answer.status, location=answer.location, body=answer.body)
+    return answer
+
+
+def _repeat(kept: KeptAnswer | None, fingerprint: bytes) -> Answer:
+    if kept is not None and kept.request_hash != fingerprint:
+        raise InvalidInput("This Idempotency-Key was used for another request", code="idempotency_key_reused")
+    if kept is None or kept.status is None or kept.body is None:
+        raise Conflict("The first request with this Idempotency-Key is still under way", code="request_in_progress")
+    return Answer(status=kept.status, body=kept.body, location=kept.location, replayed=True)

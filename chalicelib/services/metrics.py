@@ -1,0 +1,243 @@
+"""Metrics: what the tables add up to, over a period and the one before it, or bucket by bucket."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from chalicelib import clock
+from chalicelib.data.database import read
+from chalicelib.data.metrics import TALLY, Tallies
+from chalicelib.data.rows import Row
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.errors import FieldProblem, InvalidInput, NotFound
+from chalicelib.platforms.registry import get_platform
+
+Interval = Literal["day", "week", "month"]
+DEFAULT_DAYS = 30
+MAX_DAYS = 731
+MAX_BUCKETS = 400
+EARLIEST = date(2000, 1, 1)
+LATEST = date(2100, 1, 1)
+
+
+class Money(Row):
+    amount_minor: int
+    currency: str
+
+
+class Engagement(Row):
+    likes: int = 0
+    comments: int = 0
+    shares: int = 0
+    saves: int = 0
+    total: int = 0
+
+
+class Ads(Row):
+    spend: list[Money] = []
+    impressions: int = 0
+    clicks: int = 0
+    conversions: float = 0
+
+
+class Reviews(Row):
+    count: int = 0
+    average_rating: float | None = None
+
+
+class Inquiries(Row):
+    """Inquiries received in the period, by the status they have now."""
+
+    total: int = 0
+    new: int = 0
+    contacted: int = 0
+    qualified: int = 0
+    converted: int = 0
+    lost: int = 0
+    conversion_rate: float | None = None
+    """converted / total"""
+
+
+class Bookings(Row):
+    """Bookings made in the period and not cancelled."""
+
+    count: int = 0
+    value: list[Money] = []
+
+
+class Figures(Row):
+    """Everything counted from the first day to the last, both included, in the studio's time zone."""
+
+    first_day: date = msgspec.field(name="from")
+    last_day: date = msgspec.field(name="to")
+    views: int
+    reach: int
+    engagement: Engagement
+    engagement_rate: float | None
+    """engagement.total / views"""
+    ads: Ads
+    reviews: Reviews
+    inquiries: Inquiries
+    bookings: Bookings
+
+
+class Overview(Row):
+    """The studio's figures of a period, with the period of the same length before it."""
+
+    current: Figures
+    previous: Figures
+
+
+class PlatformMetrics(Row):
+    """One platform's figures: in total, and bucket by bucket."""
+
+    platform: str
+    interval: Interval
+    totals: Figures
+    series: list[Figures]
+
+
+def get_overview(studio_id: UUID, first: date | None, last: date | None) -> Overview:
+    """`first` and `last` are days, both included; by default the last 30."""
+    zone = _zone(studio_id)
+    first, last = _period(first, last, zone)
+    length = last - first + timedelta(days=1)
+    days = [first - length, first, last + timedelta(days=1)]
+    previous, current = _figures(studio_id, days, zone, platform=None)
+    return Overview(current=current, previous=previous)
+
+
+def get_platform_metrics(
+    studio_id: UUID, platform: str, first: date | None, last: date | None, interval: Interval
+) -> PlatformMetrics:
+    """Weeks begin on Monday; the first and the last bucket are cut to the period."""
+    get_platform(platform)
+    zone = _zone(studio_id)
+    first, last = _period(first, last, zone)
+    end = last + timedelta(days=1)
+    buckets = _edges(first, end, interval)
+    series = _figures(studio_id, buckets, zone, platform=platform)
+    (totals,) = _figures(studio_id, [first, end], zone, platform=platform)
+    return PlatformMetrics(platform=platform, interval=interval, totals=totals, series=series)
+
+
+def _zone(studio_id: UUID) -> ZoneInfo:
+    studio = read(studio_id, GET_STUDIO)
+    if studio is None:
+        raise NotFound("There is no such studio")
+    return ZoneInfo(studio.time_zone)
+
+
+def _period(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[date, date]:
+    last = last or max(first or EARLIEST, clock.now().astimezone(zone).date())
+    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+    for name, day in (("from", first), ("to", last)):
+        if not EARLIEST <= day <= LATEST:
+            raise InvalidInput(fields=[FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")])
+    if first > last:
+        raise InvalidInput(fields=[FieldProblem("from", "must not be later than `to`")])
+    if (last - first).days >= MAX_DAYS:
+        raise InvalidInput(fields=[FieldProblem("from", f"a period has at most {MAX_DAYS} days")])
+    return first, last
+
+
+def _edges(first: date, end: date, interval: Interval) -> list[date]:
+    """The first day of each bucket, and the day after the last."""
+    edges, edge = [], first
+    while edge < end:
+        edges.append(edge)
+        edge = _next_edge(edge, interval)
+    if len(edges) > MAX_BUCKETS:
+        raise InvalidInput(
+            fields=[FieldProblem("interval", f"makes {len(edges)} buckets of this period; {MAX_BUCKETS} are allowed")]
+        )
+    return [*edges, end]
+
+
+def _next_edge(edge: date, interval: Interval) -> date:
+    if interval == "day":
+        return edge + timedelta(days=1)
+    if interval == "week":
+        return edge + timedelta(days=7 - edge.weekday())
+    return (edge.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _figures(studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: str | None) -> list[Figures]:
+    """One Figures for each bucket between two edges."""
+    moments = [datetime.combine(day, datetime.min.time(), zone).astimezone(UTC) for day in edges]
+    tallies = read(
+        studio_id,
+        TALLY,
+        edges=[moment.isoformat() for moment in moments],
+        days=[day.isoformat() for day in edges],
+        platform=platform,
+    )
+    return [
+        _bucket(tallies, number, first, after - timedelta(days=1))
+        for number, (first, after) in enumerate(zip(edges, edges[1:], strict=False), start=1)
+    ]
+
+
+def _bucket(tallies: Tallies, number: int, first: date, last: date) -> Figures:
+    grown = next((growth for growth in tallies.growth if growth.bucket == number), None)
+    engagement = Engagement()
+    if grown is not None:
+        total = grown.likes + grown.comments + grown.shares + grown.saves
+        engagement = Engagement(
+            likes=grown.likes, comments=grown.comments, shares=grown.shares, saves=grown.saves, total=total
+        )
+    views = grown.views if grown else 0
+    return Figures(
+        first_day=first,
+        last_day=last,
+        views=views,
+        reach=grown.reach if grown else 0,
+        engagement=engagement,
+        engagement_rate=_ratio(engagement.total, views),
+        ads=_ads(tallies, number),
+        reviews=_reviews(tallies, number),
+        inquiries=_inquiries(tallies, number),
+        bookings=_bookings(tallies, number),
+    )
+
+
+def _ads(tallies: Tallies, number: int) -> Ads:
+    ads = [ad for ad in tallies.ads if ad.bucket == number]
+    return Ads(
+        spend=_money((ad.currency, ad.spend_minor) for ad in ads),
+        impressions=sum(ad.impressions for ad in ads),
+        clicks=sum(ad.clicks for ad in ads),
+        conversions=sum(ad.conversions for ad in ads),
+    )
+
+
+def _reviews(tallies: Tallies, number: int) -> Reviews:
+    found = next((reviews for reviews in tallies.reviews if reviews.bucket == number), None)
+    return Reviews(count=found.count, average_rating=_ratio(found.rating_sum, found.count)) if found else Reviews()
+
+
+def _inquiries(tallies: Tallies, number: int) -> Inquiries:
+    counts = {tally.status: tally.count for tally in tallies.inquiries if tally.bucket == number}
+    total = sum(counts.values())
+    return Inquiries(total=total, conversion_rate=_ratio(counts.get("converted", 0), total), **counts)
+
+
+def _bookings(tallies: Tallies, number: int) -> Bookings:
+    bookings = [booking for booking in tallies.bookings if booking.bucket == number]
+    return Bookings(
+        count=sum(booking.count for booking in bookings),
+        value=_money((booking.currency, booking.value_minor) for booking in bookings if booking.currency),
+    )
+
+
+def _money(amounts: Iterable[tuple[str | None, int]]) -> list[Money]:
+    """Currencies are never added together."""
+    return [Money(amount_minor=amount, currency=currency) for currency, amount in sorted(amounts) if currency]
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None

@@ -1,0 +1,109 @@
+"""Schedules: what a studio wants synced when, and the tick that starts what is due."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import clock, doorbell, logs
+from chalicelib.data import schedules as rows
+from chalicelib.data.database import read, transaction
+from chalicelib.data.schedules import Bell, Claim, DueSchedule, Schedule
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.errors import NotFound
+from chalicelib.platforms.base import Stream
+from chalicelib.services.frequency import parse_frequency, phase_of
+from chalicelib.services.streams import syncable_stream
+
+BATCH = 1000
+
+
+class NewSchedule(msgspec.Struct, frozen=True):
+    stream: str
+    frequency: str
+    next_run_at: str
+
+
+def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str) -> Schedule:
+    """Schedules a stream of a connected platform, or changes how often it syncs."""
+    stream = syncable_stream(platform, sync_type)
+    parsed = parse_frequency(frequency)
+    studio = read(studio_id, GET_STUDIO)
+    if studio is None:
+        raise NotFound("There is no such studio")
+    phase = _phase(studio_id, platform, stream.name)
+    next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=studio.time_zone)
+    with transaction(studio_id) as tx:
+        schedule = tx.run(
+            rows.PUT_SCHEDULE,
+            platform=platform,
+            stream=stream.name,
+            frequency=frequency.strip().lower(),
+            next_run_at=next_run_at,
+        )
+    if schedule is None:
+        raise NotFound(f"{platform} is not connected", code="connection_not_found")
+    return schedule
+
+
+def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
+    """The stream no longer syncs by itself; its cursor stays for manual syncs."""
+    stream = syncable_stream(platform, sync_type)
+    with transaction(studio_id) as tx:
+        removed = tx.run(rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
+    if removed is None:
+        raise NotFound(f"{stream.name} of {platform} is not scheduled", code="schedule_not_found")
+
+
+def first_schedules(streams: tuple[Stream[Any], ...]) -> str:
+    """The schedules a new connection starts with, as JSON for the query: each stream is due at once."""
+    now = clock.now().isoformat()
+    return msgspec.json.encode([NewSchedule(stream.name, stream.frequency, now) for stream in streams]).decode()
+
+
+def start_due_runs() -> int:
+    """Starts a run for every due schedule, and rings again for runs that nobody took up. Returns how many rang."""
+    started = 0
+    while True:
+        batch = _start_batch()
+        started += len(batch.bells)
+        if batch.schedules < BATCH:
+            break
+    with transaction(None) as tx:
+        lost = tx.run(rows.RING_LOST_RUNS, batch=BATCH)
+    _ring(lost)
+    logs.event("tick.done", started=started, rung_again=len(lost))
+    return started + len(lost)
+
+
+class _Batch(msgspec.Struct):
+    schedules: int
+    bells: list[Bell]
+
+
+def _start_batch() -> _Batch:
+    with transaction(None) as tx:
+        due = tx.run(rows.CLAIM_DUE_SCHEDULES, batch=BATCH)
+        claims = msgspec.json.encode([_claim(schedule) for schedule in due]).decode()
+        bells = tx.run(rows.START_SCHEDULED_RUNS, claims=claims) if due else []
+    _ring(bells)
+    return _Batch(len(due), bells)
+
+
+def _claim(due: DueSchedule) -> Claim:
+    """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
+    frequency = parse_frequency(due.frequency)
+    return Claim(
+        schedule_id=due.schedule_id,
+        window_at=due.next_run_at,
+        missed=frequency.windows_between(due.next_run_at, due.now),
+        next_run_at=frequency.next_after(due.now, phase=_phase(due.studio_id, due.platform, due.stream), time_zone=due.time_zone),
+    )
+
+
+def _phase(studio_id: UUID, platform: str, stream: str) -> float:
+    return phase_of(f"{studio_id}/{platform}/{stream}")
+
+
+def _ring(bells: list[Bell]) -> None:
+    doorbell.ring(doorbell.Message(run_id=bell.run_id, studio_id=bell.studio_id) for bell in bells)

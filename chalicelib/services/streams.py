@@ -1,0 +1,32 @@
+"""Streams by the names a caller uses, and the tables their records belong in."""
+
+from typing import Any
+
+from chalicelib.data.models import Base, Booking, Inquiry
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput
+from chalicelib.platforms.base import Platform, Stream
+from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
+from chalicelib.platforms.registry import get_platform
+
+TABLES: dict[type[Record], type[Base]] = {BookingRecord: Booking, InquiryRecord: Inquiry}
+
+
+def syncable_platform(name: str) -> Platform:
+    """Raises NotFound for an unknown platform, Conflict for one whose connector is not built yet."""
+    platform = get_platform(name)
+    if not platform.streams:
+        raise Conflict(
+            f"{platform.title} connections are stored, but cannot be tested or synced yet",
+            code="platform_not_supported",
+        )
+    return platform
+
+
+def syncable_stream(platform_name: str, sync_type: str) -> Stream[Any]:
+    """Raises InvalidInput naming the streams that exist."""
+    platform = syncable_platform(platform_name)
+    stream = platform.stream(sync_type)
+    if stream is None:
+        known = ", ".join(stream.name for stream in platform.streams)
+        raise InvalidInput(fields=[FieldProblem("syncType", f"must be one of {known}")])
+    return stream

@@ -1,0 +1,64 @@
+"""Sync: what a studio asks of it. Starting runs by hand, what is going on, and what has been."""
+
+from uuid import UUID
+
+from chalicelib import doorbell
+from chalicelib.data import connections as connection_rows
+from chalicelib.data import runs as rows
+from chalicelib.data.database import read, transaction
+from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.platforms.registry import get_platform
+from chalicelib.services.streams import syncable_platform, syncable_stream
+
+
+def start_sync(studio_id: UUID, platform_name: str, sync_type: str | None = None) -> list[StartedRun]:
+    """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled."""
+    platform = syncable_platform(platform_name)
+    streams = [syncable_stream(platform.name, sync_type)] if sync_type is not None else platform.streams
+    _require_active(studio_id, platform.name)
+    names = [stream.name for stream in streams]
+    with transaction(studio_id) as tx:
+        queued = tx.run(rows.INSERT_RUNS, platform=platform.name, streams=names, trigger="manual")
+        started = tx.run(rows.LIST_STARTED_RUNS, platform=platform.name, streams=names)
+    doorbell.ring(doorbell.Message(run_id=run.id, studio_id=studio_id) for run in queued)
+    return started
+
+
+def list_runs(
+    studio_id: UUID,
+    *,
+    platform: str | None,
+    sync_type: str | None,
+    status: RunStatus | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Run]:
+    """The studio's runs, newest first, from the one before `before` on."""
+    if platform is not None:
+        get_platform(platform)
+    return read(
+        studio_id, rows.LIST_RUNS, platform=platform, stream=sync_type, status=status, before=before, limit=limit
+    )
+
+
+def get_run(studio_id: UUID, run_id: UUID) -> Run:
+    run = read(studio_id, rows.FIND_RUN, run_id=run_id)
+    if run is None:
+        raise NotFound("There is no such run", code="run_not_found")
+    return run
+
+
+def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
+    return read(studio_id, rows.LIST_STREAM_STATUSES)
+
+
+def _require_active(studio_id: UUID, platform: str) -> None:
+    connection = read(studio_id, connection_rows.FIND_CONNECTION, platform=platform)
+    if connection is None:
+        raise NotFound(f"{platform} is not connected", code="connection_not_found")
+    if connection.status != "active":
+        raise Conflict(
+            f"The connection is {connection.status}; it must be renewed before it can sync",
+            code="connection_not_active",
+        )

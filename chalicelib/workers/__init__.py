@@ -1,0 +1,1 @@
+"""Lambda event handlers, one file per trigger. None of them imports `app` or the API."""

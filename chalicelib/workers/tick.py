@@ -1,0 +1,14 @@
+"""The tick: every minute, start what is due and ring again for what got lost."""
+
+from chalice.app import Blueprint, CloudWatchEvent
+
+from chalicelib.runtime.jobs import job
+from chalicelib.services.schedules import start_due_runs
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.schedule("rate(1 minute)", name="tick")
+@job
+def tick(event: CloudWatchEvent) -> None:
+    start_due_runs()

@@ -76,7 +76,7 @@ def _field_problem(name: str, kind: Any, message: str) -> FieldProblem:
     problem = PATH.sub("", message)
     if problem.startswith("Invalid enum value"):
         problem = f"must be one of {', '.join(_choices(kind))}"
-    return FieldProblem(name + path.replace("[...]", "[]"), problem[:1].lower() + problem[1:])
+    return FieldProblem(name + path, problem[:1].lower() + problem[1:])
 
 
 def _choices(kind: Any) -> list[str]:

@@ -1,0 +1,88 @@
+"""What a platform is: facts, an identity, and streams that are fetched page by page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from chalicelib.errors import CursorExpired
+from chalicelib.platforms.records import Record
+
+if TYPE_CHECKING:
+    from chalicelib.platforms.client import Client
+    from chalicelib.platforms.faults import Fault
+    from chalicelib.platforms.oauth2 import OAuth2
+    from chalicelib.platforms.transport import Response
+
+CursorT = TypeVar("CursorT", bound=msgspec.Struct)
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Who is connected, in the platform's words. `scopes` is None when the platform does not tell them."""
+
+    external_id: str
+    name: str
+    scopes: tuple[str, ...] | None = None
+
+
+class Page(msgspec.Struct, Generic[CursorT], frozen=True):
+    """One answer of a platform, ready to be stored.
+
+    `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run.
+    `deleted` are external ids the platform says are gone.
+    """
+
+    records: Sequence[Record]
+    cursor: CursorT
+    last: bool
+    deleted: list[str] = []
+
+
+@dataclass(frozen=True)
+class Stream(Generic[CursorT]):
+    """One kind of data of a platform (`syncType` on the wire).
+
+    `fetch(client, cursor)` makes one page; a cursor of None reads the stream from its start. Cursors are stored as JSON
+    text of `cursor` and mean nothing outside the platform's file.
+    """
+
+    name: str
+    record: type[Record]
+    cursor: type[CursorT]
+    fetch: Callable[["Client", CursorT | None], Page[CursorT]]
+    frequency: str
+    """How often it syncs unless the studio says otherwise, e.g. `every 15 minutes`."""
+    scopes: tuple[str, ...]
+    """Any one of these scopes is enough to read it."""
+    complete: bool = False
+    """Whether a full read names every living record, so that what it leaves out is gone."""
+
+    def fetch_page(self, client: "Client", cursor: str | None) -> Page[CursorT]:
+        """A cursor stored by a version of this stream that wrote another shape counts as expired."""
+        return self.fetch(client, None if cursor is None else self._decode(cursor))
+
+    def _decode(self, cursor: str) -> CursorT:
+        try:
+            return msgspec.json.decode(cursor, type=self.cursor)
+        except msgspec.MsgspecError as error:
+            raise CursorExpired(internal=f"{self.name}: the stored cursor has an unknown shape") from error
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A platform as data. One without streams stores connections, but cannot be tested or synced yet."""
+
+    name: str
+    title: str
+    hosts: frozenset[str] = frozenset()
+    """The only hosts its tokens are ever sent to."""
+    streams: tuple[Stream[Any], ...] = ()
+    identify: Callable[["Client"], Account] | None = None
+    """Asks the platform who is connected; also the connection test."""
+    classify: Callable[["Response"], "Fault | None"] | None = None
+    """Tells what an answer outside 2xx means; None leaves it to the status alone."""
+    oauth: "OAuth2 | None" = None
+
+    def stream(self, name: str) -> Stream[Any] | None:
+        return next((stream for stream in self.streams if stream.name == name), None)

@@ -1,0 +1,145 @@
+"""The authorised HTTP client handed to fetchers; the one place where HTTP becomes typed data or an error."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from chalicelib import clock
+from chalicelib.errors import ContractChanged, PlatformError, TokenExpired, TransientFault
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.faults import Fault, kind_of, retry_after
+from chalicelib.platforms.transport import FORM, Response, Transport
+from chalicelib.secret import MASK, Secret
+
+T = TypeVar("T")
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Client:
+    """Asks one platform in the name of one connection.
+
+    An answer that the access token has expired is met once with `renew`, which returns a new one, and one more attempt.
+    `api_calls` counts every request sent.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        access_token: Secret,
+        *,
+        sandbox_url: str = "",
+        renew: Callable[[], Secret] | None = None,
+        now: Callable[[], datetime] = clock.now,
+        transport: Transport | None = None,
+    ) -> None:
+        self.api_calls = 0
+        self._platform = platform
+        self._token = access_token
+        self._renew = renew
+        self._now = now
+        self._transport = transport or Transport.to(platform, sandbox_url)
+
+    def get(self, url: str, params: Fields = (), *, into: type[T]) -> T:
+        """Raises PlatformError unless the answer is a 2xx that decodes into `into`."""
+        url = _with_query(url, params)
+        return self._decoded(self._send("GET", url), "GET", url, into)
+
+    def find(self, url: str, params: Fields = (), *, into: type[T]) -> T | None:
+        """As `get`, but None when the platform answers 404."""
+        url = _with_query(url, params)
+        response = self._send("GET", url, accept_404=True)
+        return None if response.status == 404 else self._decoded(response, "GET", url, into)
+
+    def post_form(self, url: str, fields: Fields = (), *, into: type[T], token_field: str = "") -> T:
+        """`token_field` names the field the access token goes in as well, for platforms that want it there."""
+        return self._decoded(self._send("POST", url, form=fields, token_field=token_field), "POST", url, into)
+
+    def _send(
+        self, method: str, url: str, *, form: Fields | None = None, token_field: str = "", accept_404: bool = False
+    ) -> Response:
+        try:
+            return self._attempt(method, url, form, token_field, accept_404)
+        except TokenExpired:
+            if self._renew is None:
+                raise
+        self._token = self._renew()
+        return self._attempt(method, url, form, token_field, accept_404)
+
+    def _attempt(self, method: str, url: str, form: Fields | None, token_field: str, accept_404: bool) -> Response:
+        token = self._token.reveal()
+        if not re.fullmatch(r"[\x21-\x7e]+", token):
+            # The HTTP library would name the whole value in its own exception.
+            raise self._transport.error(Fault(TokenExpired, "the token cannot stand in a header"), method, url)
+        headers = {"Authorization": f"Bearer {token}"}
+        body = None
+        if form is not None:
+            body = urlencode([*_pairs(form), (token_field, token)] if token_field else _pairs(form))
+            headers |= FORM
+        self.api_calls += 1
+        response = self._transport.send(method, url, headers=headers, form=body)
+        if response.ok or (accept_404 and response.status == 404):
+            return response
+        raise self._error(response, method, url)
+
+    def _error(self, response: Response, method: str, url: str) -> PlatformError:
+        classify = self._platform.classify
+        fault = (classify(response) if classify else None) or Fault(kind_of(response.status))
+        resume_at = fault.resume_at or retry_after(response.headers, self._now())
+        reason = fault.reason.replace(self._token.reveal(), MASK)
+        return self._transport.error(Fault(fault.kind, reason, resume_at), method, url, response.status)
+
+    def _decoded(self, response: Response, method: str, url: str, into: type[T]) -> T:
+        outcome = decode(response.body, into)
+        if isinstance(outcome, Fault):
+            raise self._transport.error(outcome, method, url, response.status)
+        return outcome
+
+
+def decode(body: bytes, into: type[T]) -> T | Fault:
+    """The typed content of a JSON body, or what is wrong with it: names fields, never values."""
+    try:
+        return msgspec.json.decode(body, type=into)
+    except msgspec.ValidationError as error:
+        return Fault(ContractChanged, _unexpected(str(error)))
+    except RecursionError:
+        return Fault(ContractChanged, "the answer is nested too deeply")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        cut_off = str(error) == "Input data was truncated"
+    return _decode_mended(body, into, cut_off)
+
+
+def _decode_mended(body: bytes, into: type[T], cut_off: bool) -> T | Fault:
+    """Once more without what no text may hold: bytes that are not UTF-8, and escapes of lone surrogates."""
+    try:
+        plain = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
+        return msgspec.json.decode(plain.encode("utf-8", "replace"), type=into)
+    except msgspec.ValidationError as error:
+        return Fault(ContractChanged, _unexpected(str(error)))
+    except (ValueError, RecursionError):
+        return (
+            Fault(TransientFault, "the answer is cut off")
+            if cut_off
+            else Fault(ContractChanged, "the answer is not JSON")
+        )
+
+
+def _unexpected(problem: str) -> str:
+    """msgspec's sentence, or only its path when the sentence quotes a value."""
+    if re.match(r"Expected `|Object missing required field", problem):
+        return problem
+    path = re.search(r"at `(\$[^`]*)`$", problem)
+    return f"an unexpected value at `{path[1]}`" if path else "an unexpected value"
+
+
+def _with_query(url: str, params: Fields) -> str:
+    query = urlencode(_pairs(params))
+    return f"{url}?{query}" if query else url
+
+
+def _pairs(fields: Fields) -> list[tuple[str, str]]:
+    return list(fields.items() if isinstance(fields, Mapping) else fields)

@@ -1,0 +1,74 @@
+"""What an unusable answer means, as data: the generic table, and how a fault becomes an error."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from chalicelib.errors import (
+    ContractChanged,
+    CursorExpired,
+    Misconfigured,
+    PermissionMissing,
+    PlatformError,
+    RateLimited,
+    TokenExpired,
+    TokenRevoked,
+    TransientFault,
+)
+
+REASON_LENGTH = 200
+
+_KINDS: dict[int, type[PlatformError]] = {
+    401: TokenExpired,
+    403: PermissionMissing,
+    408: TransientFault,
+    429: RateLimited,
+}
+
+_MESSAGES: dict[type[PlatformError], str] = {
+    TransientFault: "{title} is not available right now",
+    RateLimited: "{title} limits how often it may be asked",
+    TokenExpired: "{title} no longer accepts the access token",
+    TokenRevoked: "{title} no longer accepts this connection",
+    PermissionMissing: "The connection to {title} lacks a permission",
+    Misconfigured: "{title} refuses this application",
+    ContractChanged: "{title} answered in an unknown way",
+    CursorExpired: "{title} no longer knows where the last sync ended",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an answer means. `reason` is for logs: the platform's own words, never a body."""
+
+    kind: type[PlatformError]
+    reason: str = ""
+    resume_at: datetime | None = None
+
+
+def kind_of(status: int) -> type[PlatformError]:
+    """The meaning of a status for a platform that says nothing more."""
+    return TransientFault if status >= 500 else _KINDS.get(status, ContractChanged)
+
+
+def platform_error(title: str, fault: Fault, *, where: str) -> PlatformError:
+    message = _MESSAGES[fault.kind].format(title=title)
+    reason = fault.reason[:REASON_LENGTH]
+    internal = f"{where}: {reason}" if reason else where
+    if issubclass(fault.kind, RateLimited):
+        return fault.kind(message, internal=internal, resume_at=fault.resume_at)
+    return fault.kind(message, internal=internal)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """When to ask again by the Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3); None without one."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,7}", value):
+        return now + timedelta(seconds=int(value))
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,149 @@
+"""Google: one grant, with the studio's calendar as bookings and its mailbox as inquiries.
+
+Sources: Google's discovery documents (calendar v3, gmail v1, oauth2 v2); for the token endpoints its client libraries.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from chalicelib.errors import (
+    CursorExpired,
+    Misconfigured,
+    PermissionMissing,
+    PlatformError,
+    RateLimited,
+    TokenExpired,
+    TransientFault,
+)
+from chalicelib.platforms.base import Account, Platform
+from chalicelib.platforms.client import Client, decode
+from chalicelib.platforms.faults import Fault, kind_of
+from chalicelib.platforms.google.calendar import BOOKINGS
+from chalicelib.platforms.google.gmail import INQUIRIES
+from chalicelib.platforms.oauth2 import OAuth2
+from chalicelib.platforms.text import clean
+from chalicelib.platforms.transport import Response
+
+TOKENINFO_URL = "https://oauth2.googleapis.com/tokeninfo"
+USERINFO_URL = "https://www.googleapis.com/oauth2/v2/userinfo"
+
+OAUTH = OAuth2(
+    authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
+    token_url="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
+    revoke_url="https://oauth2.googleapis.com/revoke",
+    # Without both Google sends no refresh token: developers.google.com/identity/protocols/oauth2/web-server
+    authorize_params=(("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")),
+    identity_scopes=("openid", "email", "profile"),
+)
+
+USERINFO_SCOPES = frozenset(
+    {
+        "openid",
+        "email",
+        "profile",
+        "https://www.googleapis.com/auth/userinfo.email",
+        "https://www.googleapis.com/auth/userinfo.profile",
+    }
+)
+
+# The first row that shares a word with an answer (its status, and each reason in it) tells what the answer means.
+SIGNALS: tuple[tuple[type[PlatformError], frozenset[str]], ...] = (
+    (TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED"})),
+    (
+        RateLimited,
+        frozenset(
+            {
+                "429",
+                "rateLimitExceeded",
+                "userRateLimitExceeded",
+                "quotaExceeded",
+                "dailyLimitExceeded",
+                "RESOURCE_EXHAUSTED",
+            }
+        ),
+    ),
+    (Misconfigured, frozenset({"accessNotConfigured", "SERVICE_DISABLED"})),
+    (PermissionMissing, frozenset({"403", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
+    (CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
+    (TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
+)
+
+
+class TokenInfo(msgspec.Struct, frozen=True):
+    """Two generations of the endpoint name the user `user_id` or `sub`; both are absent without an identity scope."""
+
+    scope: str = ""
+    user_id: str = ""
+    sub: str = ""
+    email: str = ""
+
+
+class UserInfo(msgspec.Struct, frozen=True):
+    id: str
+    name: str = ""
+    email: str = ""
+
+
+def identify(client: Client) -> Account:
+    """Works for every living token: a grant without an identity scope has an empty external id."""
+    # google-auth-library-nodejs sends the token in the header, the discovery document names a parameter: it gets both.
+    info = client.post_form(TOKENINFO_URL, into=TokenInfo, token_field="access_token")  # noqa: S106 - a field's name
+    scopes = tuple(info.scope.split())
+    if not USERINFO_SCOPES.intersection(scopes):
+        return Account(info.user_id or info.sub or info.email, info.email or "Google account", scopes)
+    user = client.get(USERINFO_URL, into=UserInfo)
+    return Account(user.id, clean(user.name) or user.email or info.email or "Google account", scopes)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An entry of `errors` (Calendar, Gmail) or of `details` (google.rpc.Status)."""
+
+    reason: str = ""
+    location: str = ""
+
+
+class Problems(msgspec.Struct, frozen=True):
+    message: str = ""
+    status: str = ""
+    errors: list[Problem] = []
+    details: list[Problem] = []
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    error: Problems | str = ""
+
+
+def classify(response: Response) -> Fault:
+    refusal = decode(response.body, Refusal)
+    error = refusal.error if isinstance(refusal, Refusal) else ""
+    problems = Problems(status=error) if isinstance(error, str) else error
+    named = [
+        problems.status,
+        *(word for each in problems.errors + problems.details for word in (each.reason, each.location)),
+    ]
+    words = {str(response.status), *named}
+    kind = next((kind for kind, signals in SIGNALS if words & signals), kind_of(response.status))
+    reason = " ".join(dict.fromkeys(word for word in (*named, problems.message) if word))
+    return Fault(kind, reason, _resume_at(problems.message))
+
+
+def _resume_at(message: str) -> datetime | None:
+    """Gmail names the moment in its message: `User-rate limit exceeded. Retry after 2026-11-22T10:00:00.000Z`."""
+    match = re.search(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))", message, re.ASCII)
+    try:
+        return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
+    except (ValueError, OverflowError):
+        return None
+
+
+GOOGLE = Platform(
+    name="google",
+    title="Google",
+    hosts=frozenset({"www.googleapis.com", "gmail.googleapis.com", "oauth2.googleapis.com"}),
+    streams=(BOOKINGS, INQUIRIES),
+    identify=identify,
+    classify=classify,
+    oauth=OAUTH,
+)

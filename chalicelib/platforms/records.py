@@ -1,0 +1,46 @@
+"""What platforms hand over: typed rows on their way into the tables. A field absent here is never touched by a sync."""
+
+from datetime import date, datetime
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a platform's data; `external_id` is its natural key there."""
+
+    external_id: str
+
+
+class BookingRecord(Record, frozen=True, kw_only=True):
+    title: str | None
+    event_type: str
+    """wedding | engagement | portrait | family | newborn | event | other"""
+    event_date: date
+    """The local date the event starts on."""
+    starts_at: datetime
+    ends_at: datetime
+    all_day: bool
+    status: str
+    """tentative | confirmed | cancelled"""
+    booked_at: datetime
+    """When it entered the calendar."""
+    client_name: str | None = None
+    client_email: str | None = None
+    location: str | None = None
+    notes: str | None = None
+    url: str | None = None
+    series_id: str | None = None
+    source_updated_at: datetime | None = None
+
+
+class InquiryRecord(Record, frozen=True, kw_only=True):
+    channel: str
+    """email | google_form | instagram_dm | facebook_message | website | ..."""
+    received_at: datetime
+    contact_name: str | None = None
+    contact_email: str | None = None
+    subject: str | None = None
+    message: str | None = None
+    url: str | None = None
+    replied_at: datetime | None = None
+    """The studio's first answer; an inquiry still `new` becomes `contacted` at this time."""

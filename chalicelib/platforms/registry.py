@@ -1,0 +1,24 @@
+"""The platforms there are. One without streams stores connections until its connector is built."""
+
+from chalicelib.errors import NotFound
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.google import GOOGLE
+
+PLATFORMS: dict[str, Platform] = {
+    platform.name: platform
+    for platform in (
+        GOOGLE,
+        Platform(name="meta", title="Meta"),
+        Platform(name="pinterest", title="Pinterest"),
+        Platform(name="yelp", title="Yelp"),
+        Platform(name="website", title="Website"),
+    )
+}
+
+
+def get_platform(name: str) -> Platform:
+    """Raises NotFound, naming those known."""
+    platform = PLATFORMS.get(name)
+    if platform is None:
+        raise NotFound(f"There is no such platform; known are {', '.join(PLATFORMS)}", code="unknown_platform")
+    return platform

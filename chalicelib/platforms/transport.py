@@ -1,0 +1,126 @@
+"""One bounded HTTP exchange with a platform: https, named hosts only, no redirects, no retries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from chalicelib import clock
+from chalicelib.errors import ContractChanged, PlatformError, TransientFault
+from chalicelib.platforms.faults import Fault, platform_error
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+    from chalicelib.platforms.base import Platform
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# Google compresses only when the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
+_STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ansel (gzip)"}
+_CHUNK_BYTES = 64 * 1024
+# A container thawed after a pause holds connections whose other end is long gone.
+_IDLE = timedelta(seconds=50)
+
+_last_used_at = clock.now()
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a platform answered; header names are in lower case. The repr shows neither headers nor body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transport:
+    """Reaches the hosts of one platform, and no other."""
+
+    title: str
+    hosts: frozenset[str]
+    sandbox_url: str = ""
+    """When set, https://host/path is asked for at {sandbox_url}/host/path."""
+    connect_seconds: float = 5.0
+    read_seconds: float = 30.0
+    total_seconds: float = 60.0
+    max_bytes: int = 32 * 1024 * 1024
+
+    @classmethod
+    def to(cls, platform: "Platform", sandbox_url: str = "") -> "Transport":
+        return cls(title=platform.title, hosts=platform.hosts, sandbox_url=sandbox_url.rstrip("/"))
+
+    def send(self, method: str, url: str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
+        """Any status is an answer. Raises TransientFault without a whole one, ContractChanged when it is too large."""
+        target = self._target(url)
+        outcome = self._exchange(method, target, {**_STANDARD_HEADERS, **headers}, form)
+        if isinstance(outcome, Fault):
+            # Raised outside the except block, so that no exception holding a request hangs on to this one.
+            raise self.error(outcome, method, url)
+        return outcome
+
+    def error(self, fault: Fault, method: str, url: str, status: int | str = "-") -> PlatformError:
+        """The error of a fault; it names method, host and path, never the query."""
+        parts = urlsplit(url)
+        return platform_error(self.title, fault, where=f"{status} {method} {parts.hostname}{parts.path}")
+
+    def _target(self, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or parts.netloc not in self.hosts:
+            raise ContractChanged(internal=f"{parts.scheme}://{parts.hostname} is not a host of {self.title}")
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{self.sandbox_url or 'https:/'}/{parts.netloc}{parts.path}{query}"
+
+    def _exchange(self, method: str, target: str, headers: dict[str, str], form: str | None) -> Response | Fault:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        try:
+            with _pool().request(
+                method,
+                target,
+                body=form,
+                headers=headers,
+                timeout=Timeout(connect=self.connect_seconds, read=self.read_seconds),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            ) as answer:
+                return self._read(answer)
+        except HTTPError as error:
+            return Fault(TransientFault, type(error).__name__)
+
+    def _read(self, answer: "BaseHTTPResponse") -> Response | Fault:
+        """Reads no more than allowed, decompressed, and no longer: the socket's timeout alone never ends a trickle."""
+        deadline = clock.monotonic() + self.total_seconds
+        body = bytearray()
+        while chunk := answer.read1(_CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > self.max_bytes:
+                return Fault(ContractChanged, f"the answer is larger than {self.max_bytes} bytes")
+            if clock.monotonic() > deadline:
+                return Fault(TransientFault, f"the answer took longer than {self.total_seconds} seconds")
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
+
+
+def _pool() -> "PoolManager":
+    global _last_used_at
+    pool, now = _kept_pool(), clock.now()
+    if now - _last_used_at > _IDLE:
+        pool.clear()
+    _last_used_at = now
+    return pool
+
+
+@cache
+def _kept_pool() -> "PoolManager":
+    """One pool a process, kept between invocations. Importing urllib3 takes 60 ms, so it waits until here."""
+    from urllib3 import PoolManager
+
+    return PoolManager(num_pools=16, maxsize=4)

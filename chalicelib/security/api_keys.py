@@ -1,0 +1,65 @@
+"""API keys: `ansel_<id>_<secret>`, of which only a hash is stored, and the scopes they carry."""
+
+import hmac
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from chalicelib.secret import Secret
+
+ADMIN = "admin"
+SCOPES = ("connections:read", "connections:write", "sync:read", "sync:write", "metrics:read", ADMIN)
+
+UNKNOWN_HASH = bytes(32)
+"""What an unknown key id is compared with, so that it takes as long as a wrong secret; no key hashes to it."""
+
+_GRAMMAR = re.compile(r"ansel_([0-9a-f]{32})_([0-9a-f]{64})")
+
+
+class NewApiKey(NamedTuple):
+    """`token` is shown once, `secret_hash` is stored."""
+
+    id: UUID
+    token: Secret
+    secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedKey:
+    id: UUID
+    secret_hash: bytes = field(repr=False)
+
+
+def new_api_key(id: UUID | None = None) -> NewApiKey:
+    id = id or uuid4()
+    secret = secrets.token_hex(32)
+    return NewApiKey(id, Secret(f"ansel_{id.hex}_{secret}"), _hash(id, secret))
+
+
+def parse(text: str) -> ParsedKey | None:
+    """None unless it is exactly a key as `new_api_key` writes them; a bearer credential has one spelling."""
+    match = _GRAMMAR.fullmatch(text)
+    if match is None:
+        return None
+    id = UUID(hex=match[1])
+    return ParsedKey(id, _hash(id, match[2]))
+
+
+def matches(parsed: ParsedKey, stored_hash: bytes) -> bool:
+    """In constant time. Compare with UNKNOWN_HASH when there is no such key."""
+    return hmac.compare_digest(parsed.secret_hash, stored_hash)
+
+
+def allows(granted: Collection[str], needed: str) -> bool:
+    """Whether a key with these scopes may do what needs `needed`; a scope that does not exist is granted to nobody."""
+    return needed in SCOPES and (ADMIN in granted or needed in granted)
+
+
+def _hash(id: UUID, secret: str) -> bytes:
+    # A fast hash is enough: slow ones make guessing passwords dear, and 256 random bits cannot be guessed.
+    # The prefix keeps it apart from every other SHA-256 of the product; the id ties the hash to its row.
+    return sha256(b"ansel/api-key/v1\0" + id.bytes + secret.encode()).digest()

@@ -1,0 +1,57 @@
+"""Keeps unwrapped data keys in the process, for a bounded time and number."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+ValueT = TypeVar("ValueT")
+
+
+class KeyCache(Generic[KeyT, ValueT]):
+    """Loads each value once, also when several threads ask for it first at the same time."""
+
+    def __init__(
+        self, load: Callable[[KeyT], ValueT], *, seconds: float, size: int, clock: Callable[[], float]
+    ) -> None:
+        self._load = load
+        self._seconds = seconds
+        self._size = size
+        self._clock = clock
+        self._lock = Lock()
+        self._kept: OrderedDict[KeyT, tuple[float, ValueT]] = OrderedDict()
+        self._loading: dict[KeyT, Lock] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: KeyT) -> ValueT:
+        kept = self._kept.get(key)  # no lock: one dictionary look-up is atomic, and its entries never change
+        if kept is not None and self._clock() < kept[0]:
+            return kept[1]
+        with self._lock:
+            turn = self._loading.setdefault(key, Lock())
+        with turn:
+            return self._get_in_turn(key)
+
+    def _get_in_turn(self, key: KeyT) -> ValueT:
+        try:
+            kept = self._kept.get(key)
+            if kept is not None and self._clock() < kept[0]:
+                return kept[1]
+            value = self._load(key)
+            self._keep(key, value)
+            return value
+        finally:
+            with self._lock:
+                self._loading.pop(key, None)
+
+    def _keep(self, key: KeyT, value: ValueT) -> None:
+        """All entries live equally long, so that the first one in is also the first one to expire."""
+        with self._lock:
+            now = self._clock()
+            self._kept[key] = (now + self._seconds, value)
+            self._kept.move_to_end(key)
+            while self._kept and (len(self._kept) > self._size or next(iter(self._kept.values()))[0] <= now):
+                self._kept.popitem(last=False)

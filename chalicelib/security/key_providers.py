@@ -1,0 +1,101 @@
+"""What wraps the data keys: KMS, or in the `local` stage one key from the environment."""
+
+import re
+from typing import Protocol
+from uuid import UUID
+
+from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
+from chalicelib.secret import Secret
+from chalicelib.settings import Settings
+
+MAX_WRAPPING_KEYS = 8
+
+
+class KeyProvider(Protocol):
+    """Wraps a studio's data key in an AWS Encryption SDK message that is bound to the studio.
+
+    Both raise Unavailable when a later attempt may succeed and SettingsError when the keys may not be used; `unwrap`
+    raises SealBroken for a message that is damaged, another studio's, or under a key that is not ours.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes: ...
+
+    def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes: ...
+
+
+class KmsKeyProvider:
+    """Wraps under every KMS key given, so that each alone (another Region's, say) can unwrap."""
+
+    name = "kms"
+
+    def __init__(self, key_ids: tuple[str, ...]) -> None:
+        if not key_ids:
+            raise SettingsError("KMS_KEY_IDS is not set")
+        if len(key_ids) > MAX_WRAPPING_KEYS:
+            raise SettingsError(f"KMS_KEY_IDS names more than {MAX_WRAPPING_KEYS} keys")
+        self._key_ids = key_ids
+
+    def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:
+        """Fails when any of the keys fails: that one Region cannot open a data key would only be noticed in need."""
+        from chalicelib.security import encryption_sdk
+
+        return encryption_sdk.encrypt(plaintext_key, _context(studio_id), encryption_sdk.kms_keys(self._key_ids))
+
+    def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
+        """Asks one key after the other: the SDK itself would not go on to the next Region after a timeout."""
+        from chalicelib.security import encryption_sdk
+
+        failures: list[AppError] = []
+        for key_id in self._key_ids:
+            try:
+                return encryption_sdk.decrypt(wrapped, _context(studio_id), encryption_sdk.kms_keys((key_id,)))
+            except (Unavailable, SettingsError, SealBroken) as error:
+                failures.append(error)
+        raise min(failures, key=_hope)
+
+
+class RawKeyProvider:
+    """Wraps under ENCRYPTION_KEY, 64 hexadecimal characters. `provider_from_settings` keeps it to the `local` stage."""
+
+    name = "raw"
+
+    def __init__(self, key: Secret) -> None:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", key.reveal()):
+            raise SettingsError("ENCRYPTION_KEY must be 64 hexadecimal characters")
+        self._key = key
+
+    def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:
+        from chalicelib.security import encryption_sdk
+
+        return encryption_sdk.encrypt(plaintext_key, _context(studio_id), encryption_sdk.raw_key(self._key_bytes()))
+
+    def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
+        from chalicelib.security import encryption_sdk
+
+        return encryption_sdk.decrypt(wrapped, _context(studio_id), encryption_sdk.raw_key(self._key_bytes()))
+
+    def _key_bytes(self) -> bytes:
+        return bytes.fromhex(self._key.reveal())
+
+
+def provider_from_settings(settings: Settings) -> KeyProvider:
+    """Raises SettingsError rather than wrap with less than the stage demands."""
+    if settings.encryption_key is None:
+        return KmsKeyProvider(settings.kms_key_ids)
+    if settings.stage != "local":
+        raise SettingsError(f"ENCRYPTION_KEY is for the local stage only, this is {settings.stage}")
+    if settings.kms_key_ids:
+        raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS exclude each other")
+    return RawKeyProvider(settings.encryption_key)
+
+
+def _context(studio_id: UUID) -> dict[str, str]:
+    return {"studio": str(studio_id), "purpose": "data-key"}
+
+
+def _hope(error: AppError) -> int:
+    """The most hopeful of several keys' failures counts: a throttled key may open what another one never wrapped."""
+    return (Unavailable, SettingsError, SealBroken).index(type(error))

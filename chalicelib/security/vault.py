@@ -1,0 +1,134 @@
+"""Seals platform tokens: AES-256-GCM under the studio's data key, bound to the place where the ciphertext is stored."""
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from chalicelib import clock
+from chalicelib.errors import InvalidInput, SealBroken
+from chalicelib.secret import Secret
+from chalicelib.security.key_cache import KeyCache
+from chalicelib.security.key_providers import KeyProvider
+
+MAX_SECRET_BYTES = 16 * 1024
+
+# Sealed: version 1 | data key id 16 | nonce 12 | ciphertext and tag 16. The tag covers all of it and the place.
+_VERSION = 1
+_HEADER_BYTES = 1 + 16
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_KEY_BYTES = 32
+
+
+class Place(NamedTuple):
+    """Where a sealed value is stored; it opens nowhere else. `generation` counts the replacements of the value."""
+
+    studio_id: UUID
+    table: str
+    column: str
+    row_id: UUID
+    generation: int
+
+    def encoded(self) -> bytes:
+        """Bytes no other place has: fixed widths, and the length of each name. Whatever is sealed depends on them."""
+        table, column = self.table.encode(), self.column.encode()
+        sizes = struct.pack(">qHH", self.generation, len(table), len(column))
+        return b"".join((self.studio_id.bytes, self.row_id.bytes, sizes, table, column))
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A studio's data key as stored."""
+
+    id: UUID
+    studio_id: UUID
+    wrapped: bytes = field(repr=False)
+
+
+class Vault:
+    """Seals and opens tokens. A data key stays unwrapped for `cache_seconds`, a destroyed one too."""
+
+    def __init__(
+        self,
+        provider: KeyProvider,
+        *,
+        cache_seconds: float = 300,
+        cache_size: int = 1000,
+        monotonic: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        self._provider = provider
+        self._ciphers: KeyCache[WrappedKey, AESGCM] = KeyCache(
+            self._unwrap_cipher, seconds=cache_seconds, size=cache_size, clock=monotonic
+        )
+
+    @property
+    def provider_name(self) -> str:
+        return self._provider.name
+
+    def __repr__(self) -> str:
+        return f"Vault({self._provider.name})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Vault does not leave the process")
+
+    def new_key(self, studio_id: UUID) -> bytes:
+        """A fresh 256-bit data key, wrapped; the caller stores it under an id."""
+        return self._provider.wrap(os.urandom(_KEY_BYTES), studio_id)
+
+    def rewrap(self, key: WrappedKey) -> bytes:
+        """The same data key under the provider's present wrapping keys; what it sealed stays readable."""
+        return self._provider.wrap(self._provider.unwrap(key.wrapped, key.studio_id), key.studio_id)
+
+    def seal(self, secret: Secret, key: WrappedKey, place: Place) -> bytes:
+        """Raises InvalidInput for a token that is empty, too long or not text."""
+        if key.studio_id != place.studio_id:
+            raise SealBroken(internal="a data key seals its own studio's secrets only")
+        plaintext = _plaintext(secret)
+        header = struct.pack("B", _VERSION) + key.id.bytes
+        nonce = os.urandom(_NONCE_BYTES)
+        return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + place.encoded())
+
+    def open(self, sealed: bytes, key: WrappedKey, place: Place) -> Secret:
+        """Raises SealBroken whenever these are not the bytes sealed with this key for this place."""
+        if self.data_key_id(sealed) != key.id or key.studio_id != place.studio_id:
+            raise SealBroken(internal="a sealed value was presented with another data key than its own")
+        header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
+        ciphertext = sealed[_HEADER_BYTES + _NONCE_BYTES :]
+        try:
+            plaintext = self._ciphers.get(key).decrypt(nonce, ciphertext, header + place.encoded())
+        except InvalidTag as error:
+            raise SealBroken(internal=f"a value sealed with data key {key.id} does not open here") from error
+        return Secret(plaintext.decode())
+
+    @staticmethod
+    def data_key_id(sealed: bytes) -> UUID:
+        """The id of the data key that sealed this, as the header says; only `open` proves it."""
+        if len(sealed) <= _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
+            raise SealBroken(internal="a sealed value is too short to be one")
+        if sealed[0] != _VERSION:
+            raise SealBroken(internal=f"a sealed value has the unknown version {sealed[0]}")
+        return UUID(bytes=sealed[1:_HEADER_BYTES])
+
+    def _unwrap_cipher(self, key: WrappedKey) -> AESGCM:
+        data_key = self._provider.unwrap(key.wrapped, key.studio_id)
+        if len(data_key) != _KEY_BYTES:
+            raise SealBroken(internal=f"data key {key.id} is not 256 bits long")
+        return AESGCM(data_key)
+
+
+def _plaintext(secret: Secret) -> bytes:
+    # surrogatepass, then a check: a UnicodeEncodeError would carry the secret itself
+    plaintext = secret.reveal().encode("utf-8", "surrogatepass")
+    if not plaintext:
+        raise InvalidInput("A token must not be empty")
+    if len(plaintext) > MAX_SECRET_BYTES:
+        raise InvalidInput(f"A token has at most {MAX_SECRET_BYTES} bytes")
+    if plaintext.decode("utf-8", "ignore").encode() != plaintext:
+        raise InvalidInput("A token must be valid text")
+    return plaintext

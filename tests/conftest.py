@@ -1,0 +1,254 @@
+"""What tests share: one embedded PostgreSQL a run with a database for each worker, local SQS, the sandbox platforms, and the API."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from dev.postgres import HOST, Postgres, bootstrap
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = "ansel_template"
+ENCRYPTION_KEY = "5e" * 32
+"""Wraps data keys in the tests; the canary search knows it too."""
+
+
+class _Server:
+    """The run's PostgreSQL, started when the first test asks for it."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.postgres: Postgres | None = None
+
+    def start(self) -> dict[str, Any]:
+        if self.postgres is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="ansel-tests-"))
+            self.folder.chmod(0o755)
+            self.postgres = Postgres(self.folder / "data", durable=False)
+            self.postgres.start()
+            owner = bootstrap(self.postgres, TEMPLATE).owner
+            os.environ["MIGRATION_DATABASE_URL"] = owner
+            command.upgrade(Config(ROOT / "alembic.ini"), "head")
+        return {
+            "port": self.postgres.port,
+            "passwords": {user: self.postgres.passwords.get(user) for user in ("postgres", "ansel_owner", "ansel_app")},
+        }
+
+    def stop(self) -> None:
+        if self.postgres is not None:
+            self.postgres.stop()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_server = _Server()
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Runs in the controller, for each xdist worker: they share its server."""
+    node.workerinput["server"] = json.dumps(_server.start())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _server.stop()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of this worker."""
+
+    name: str
+    port: int
+    passwords: Mapping[str, str]
+
+    def url(self, user: str) -> str:
+        return f"postgresql://{user}:{self.passwords[user]}@{HOST}:{self.port}/{self.name}"
+
+    def connect(self, user: str = "postgres") -> pg8000.native.Connection:
+        """A connection beside the product's; as `postgres` it sees every studio."""
+        return pg8000.native.Connection(
+            user, host=HOST, port=self.port, database=self.name, password=self.passwords[user]
+        )
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Port and passwords of the run's PostgreSQL."""
+    shared = getattr(request.config, "workerinput", {}).get("server")
+    return json.loads(shared) if shared else _server.start()
+
+
+@pytest.fixture(scope="session")
+def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
+    """This worker's database, a copy of the migrated template, and the settings that lead the product to it."""
+    database = Database(f"ansel_{worker_id}", server["port"], server["passwords"])
+    admin = Database("postgres", server["port"], server["passwords"]).connect()
+    admin.run(f"CREATE DATABASE {database.name} TEMPLATE {TEMPLATE} OWNER ansel_owner")
+    admin.close()
+    os.environ.update(
+        ANSEL_STAGE="local",
+        DATABASE_URL=database.url("ansel_app"),
+        MIGRATION_DATABASE_URL=database.url("ansel_owner"),
+        ENCRYPTION_KEY=ENCRYPTION_KEY,
+    )
+    from chalicelib.data.database import close_pool
+
+    yield database
+    close_pool()
+
+
+@pytest.fixture(scope="session")
+def superuser(database: Database) -> Iterator[pg8000.native.Connection]:
+    connection = database.connect()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def clean_database(database: Database, superuser: pg8000.native.Connection) -> Database:
+    """An empty database. Everything hangs on a studio, so that is all there is to delete."""
+    from chalicelib.services.api_keys import forget_callers
+    from chalicelib.settings import get_settings
+
+    get_settings.cache_clear()
+    forget_callers()
+    superuser.run("DELETE FROM studio")
+    return database
+
+
+@pytest.fixture(scope="session")
+def local_aws() -> Iterator[Any]:
+    """moto's server with the queues, and a boto3 SQS client of it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    from dev.aws import create_queues
+    from dev.environment import cloud
+
+    moto = ThreadedMotoServer(ip_address=HOST, port=0)
+    moto.start()
+    os.environ.update(cloud(moto.get_host_and_port()[1]))
+    create_queues()
+    yield boto3.client("sqs")
+    moto.stop()
+
+
+@pytest.fixture
+def queue(local_aws: Any) -> "Queue":
+    """The sync queue, empty."""
+    queue = Queue(local_aws, os.environ["SYNC_QUEUE_URL"])
+    queue.receive()
+    return queue
+
+
+@dataclass(frozen=True)
+class Queue:
+    sqs: Any
+    url: str
+
+    def receive(self) -> list[dict[str, Any]]:
+        """Takes every waiting message out; returns their bodies."""
+        bodies = []
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                bodies.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+
+@pytest.fixture
+def platforms(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The sandbox platforms, with the product's calls redirected to them."""
+    from chalicelib.settings import get_settings
+    from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox
+
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("PLATFORM_SANDBOX_URL", sandbox.url)
+        monkeypatch.setenv("GOOGLE_CLIENT_ID", CLIENT_ID)
+        monkeypatch.setenv("GOOGLE_CLIENT_SECRET", CLIENT_SECRET)
+        get_settings.cache_clear()
+        yield sandbox
+    get_settings.cache_clear()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Api:
+    """Calls the API of `app.app` in this process, as API Gateway would, with one studio's key."""
+
+    def __init__(self, client: Any, studio_id: UUID, key: str) -> None:
+        self.studio_id = studio_id
+        self.key = key
+        self._client = client
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.send("GET", path, headers=headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.send("POST", path, body, headers)
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.send("PUT", path, body, headers)
+
+    def delete(self, path: str, **headers: str) -> Answer:
+        return self.send("DELETE", path, headers=headers)
+
+    def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """`body` goes out as JSON, bytes as they are; header names may have _ for -."""
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **given}
+        answer = self._client.http.request(method, path, headers=sent, body=raw)
+        return Answer(answer.status_code, answer.headers, answer.body.decode())
+
+
+class Studios:
+    """Makes studios, each with an API that acts for it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def new(self, *scopes: str, time_zone: str = "UTC") -> Api:
+        from chalicelib.services.studios import create_studio
+
+        return self.with_key(create_studio("Studio", time_zone=time_zone), *(scopes or ("admin",)))
+
+    def with_key(self, studio_id: UUID, *scopes: str) -> Api:
+        from chalicelib.services.api_keys import create_api_key
+
+        return Api(self._client, studio_id, create_api_key(studio_id, "test", scopes).reveal())
+
+
+@pytest.fixture
+def studios(clean_database: Database, queue: Queue) -> Iterator[Studios]:
+    from chalice.test import Client
+
+    from app import app
+
+    with Client(app, project_dir=str(ROOT)) as client:
+        yield Studios(client)
+
+
+@pytest.fixture
+def api(studios: Studios) -> Api:
+    """The API, with an admin key of a fresh studio."""
+    return studios.new()

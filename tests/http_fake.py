@@ -1,0 +1,118 @@
+"""A small HTTP server on loopback that answers what a test tells it to, and remembers what it was asked."""
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer. `announced` is a Content-Length to lie with; `breaks` resets the connection instead of answering."""
+
+    json: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    announced: int | None = None
+    breaks: bool = False
+    waits: bool = False
+    """Answers nothing until the fake closes."""
+
+    def content(self) -> bytes:
+        return json.dumps(self.json).encode() if self.body is None else self.body
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+    form: dict[str, str]
+
+
+class Fake:
+    """Routes are paths; the replies of a route are given in order, the last one for ever."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+        self._routes: dict[str, list[Reply]] = {}
+
+    def on(self, path: str, *replies: Reply) -> None:
+        self._routes[path] = list(replies)
+
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+    def next_reply(self, request: Request) -> Reply:
+        self.requests.append(request)
+        replies: Sequence[Reply] = self._routes.get(request.path) or [Reply({"error": "no route"}, status=404)]
+        return self._routes[request.path].pop(0) if len(replies) > 1 else replies[0]
+
+
+@contextmanager
+def http_fake() -> Iterator[Fake]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    fake = Fake(f"http://127.0.0.1:{server.server_address[1]}")
+    server.fake = fake  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        fake: Fake = self.server.fake  # type: ignore[attr-defined]
+        reply = fake.next_reply(self._request())
+        if reply.waits:
+            fake.closing.wait()
+        if reply.breaks or reply.waits:
+            self._break()
+            return
+        content = reply.content()
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if reply.announced is None else reply.announced))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+        if reply.announced is not None:
+            self._break()
+
+    do_POST = do_GET
+
+    def log_message(self, *args: Any) -> None:
+        """A test's output is pytest's."""
+
+    def _request(self) -> Request:
+        parts = urlsplit(self.path)
+        content = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Request(self.command, parts.path, parse_qsl(parts.query), headers, dict(parse_qsl(content)))
+
+    def _break(self) -> None:
+        self.close_connection = True
+        # Lingering for zero seconds makes the close a reset.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()

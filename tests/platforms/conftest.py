@@ -1,0 +1,26 @@
+"""What the tests of platforms share: a fake server, and clients that reach it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.client import Client
+from chalicelib.secret import Secret
+from tests.http_fake import Fake, http_fake
+
+# How fast a machine is decides no test.
+settings.register_profile("platforms", deadline=None, max_examples=50)
+settings.load_profile("platforms")
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with http_fake() as server:
+        yield server
+
+
+@pytest.fixture
+def client_of(fake: Fake) -> Callable[[Platform], Client]:
+    return lambda platform: Client(platform, Secret("ya29.canary"), sandbox_url=fake.url)

@@ -1,0 +1,335 @@
+"""The client against a real server: what comes back typed, what becomes which error, and where the token goes."""
+
+import gzip
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import clock
+from chalicelib.errors import (
+    ContractChanged,
+    PermissionMissing,
+    PlatformError,
+    RateLimited,
+    TokenExpired,
+    TransientFault,
+)
+from chalicelib.platforms import transport
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.client import Client, decode
+from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.transport import Response, Transport
+from chalicelib.secret import Secret
+from tests.http_fake import Fake, Reply
+
+CANARY = "ya29.canary-token-4711"
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+ACME = Platform(name="acme", title="Acme", hosts=frozenset({"api.acme.test"}))
+URL = "https://api.acme.test/v1/things"
+PATH = "/api.acme.test/v1/things"
+
+
+class Thing(msgspec.Struct):
+    size: int
+    name: str = ""
+
+
+class Things(msgspec.Struct):
+    items: list[Thing] = []
+
+
+def make_client(fake: Fake, **limits: float) -> Client:
+    limited = Transport(title="Acme", hosts=ACME.hosts, sandbox_url=fake.url, **limits)  # type: ignore[arg-type]
+    return Client(ACME, Secret(CANARY), transport=limited, now=lambda: NOW)
+
+
+def test_an_answer_comes_back_typed_and_the_token_goes_in_the_header(fake: Fake) -> None:
+    fake.on(PATH, Reply({"items": [{"size": 3, "unknown": True}]}))
+    client = make_client(fake)
+    assert client.get(URL, [("a", "1"), ("a", "x y")], into=Things) == Things([Thing(3)])
+    [request] = fake.requests
+    assert request.query == [("a", "1"), ("a", "x y")]
+    assert request.headers["authorization"] == f"Bearer {CANARY}"
+    assert client.api_calls == 1
+
+
+def test_a_form_is_posted_and_carries_the_token_where_the_platform_wants_it(fake: Fake) -> None:
+    fake.on(PATH, Reply({}))
+    make_client(fake).post_form(URL, {"fields": "id,name"}, into=Things, token_field="access_token")
+    [request] = fake.requests
+    assert request.method == "POST"
+    assert request.form == {"fields": "id,name", "access_token": CANARY}
+    assert request.query == []
+
+
+def test_connections_are_kept_from_one_request_to_the_next(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    fake.on(PATH, Reply({}))
+    with caplog.at_level(logging.DEBUG, logger="urllib3"):
+        for _ in range(3):
+            make_client(fake).get(URL, into=Things)
+    assert caplog.text.count("Starting new HTTP connection") == 1
+
+
+def test_connections_that_idled_too_long_are_not_trusted(
+    fake: Fake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.on(PATH, Reply({}))
+    with caplog.at_level(logging.DEBUG, logger="urllib3"):
+        make_client(fake).get(URL, into=Things)
+        monkeypatch.setattr(transport, "_last_used_at", clock.now() - timedelta(minutes=2))
+        make_client(fake).get(URL, into=Things)
+    assert caplog.text.count("Starting new HTTP connection") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, TokenExpired),
+        (403, PermissionMissing),
+        (408, TransientFault),
+        (429, RateLimited),
+        (500, TransientFault),
+        (503, TransientFault),
+        (400, ContractChanged),
+        (404, ContractChanged),
+        (304, ContractChanged),
+    ],
+)
+def test_a_status_alone_says_what_to_do(fake: Fake, status: int, kind: type[PlatformError]) -> None:
+    fake.on(PATH, Reply({}, status=status))
+    with pytest.raises(kind) as caught:
+        make_client(fake).get(URL, {"page": "2"}, into=Things)
+    assert type(caught.value) is kind
+    assert str(caught.value) == f"{status} GET api.acme.test/v1/things"
+    assert "Acme" in caught.value.message
+
+
+def test_a_rate_limit_in_seconds_says_when_to_go_on(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=429, headers={"Retry-After": "90"}))
+    with pytest.raises(RateLimited) as caught:
+        make_client(fake).get(URL, into=Things)
+    assert caught.value.resume_at == datetime(2026, 11, 22, 10, 1, 30, tzinfo=UTC)
+
+
+def test_a_rate_limit_with_a_date_says_when_to_go_on(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))
+    with pytest.raises(RateLimited) as caught:
+        make_client(fake).get(URL, into=Things)
+    assert caught.value.resume_at == datetime(2026, 11, 22, 11, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(breaks=True),
+        Reply({"items": []}, announced=500),
+        Reply(body=b'{"items": [{"si'),
+        Reply(body=b""),
+        Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=["reset", "cut off by length", "cut off within", "empty", "badly compressed"],
+)
+def test_a_broken_answer_is_transient(fake: Fake, reply: Reply) -> None:
+    fake.on(PATH, reply)
+    with pytest.raises(TransientFault):
+        make_client(fake).get(URL, into=Things)
+
+
+def test_a_silent_platform_is_transient(fake: Fake) -> None:
+    fake.on(PATH, Reply(waits=True))
+    with pytest.raises(TransientFault, match="ReadTimeoutError"):
+        make_client(fake, read_seconds=0.05).get(URL, into=Things)
+
+
+def test_an_answer_that_never_ends_is_transient(fake: Fake) -> None:
+    fake.on(PATH, Reply({"items": []}))
+    with pytest.raises(TransientFault, match="took longer"):
+        make_client(fake, total_seconds=0).get(URL, into=Things)
+
+
+def test_a_platform_that_is_not_there_is_transient() -> None:
+    nowhere = Transport(title="Acme", hosts=ACME.hosts, sandbox_url="http://127.0.0.1:9", connect_seconds=0.5)
+    with pytest.raises(TransientFault):
+        Client(ACME, Secret(CANARY), transport=nowhere).get(URL, into=Things)
+
+
+def test_a_huge_answer_is_refused_however_small_it_is_compressed(fake: Fake) -> None:
+    fake.on(PATH, Reply(body=gzip.compress(b" " * 3_000_000), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(ContractChanged, match="larger than 1000000 bytes"):
+        make_client(fake, max_bytes=1_000_000).get(URL, into=Things)
+
+
+def test_a_compressed_answer_is_read(fake: Fake) -> None:
+    content = gzip.compress(b'{"items": [{"size": 1}]}')
+    fake.on(PATH, Reply(body=content, headers={"Content-Encoding": "gzip"}))
+    assert make_client(fake).get(URL, into=Things).items == [Thing(1)]
+
+
+def test_a_redirect_is_not_followed(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=302, headers={"Location": f"{fake.url}/elsewhere"}))
+    with pytest.raises(ContractChanged, match="302"):
+        make_client(fake).get(URL, into=Things)
+    assert fake.paths() == [PATH]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.test/v1",
+        "http://api.acme.test/v1",
+        "https://api.acme.test:8443/v1",
+        "https://api.acme.test@evil.test/v1",
+        "https://api.acme.test\\@evil.test/v1",
+        "https://api.acme.test.evil.test/",
+        "//api.acme.test/v1",
+    ],
+)
+def test_the_token_goes_to_no_other_host(fake: Fake, url: str) -> None:
+    with pytest.raises(ContractChanged, match="not a host of Acme"):
+        make_client(fake).get(url, into=Things)
+    assert fake.requests == []
+
+
+def test_a_wrong_shape_is_named_by_its_path_and_never_by_its_value(fake: Fake) -> None:
+    fake.on(PATH, Reply({"items": [{"size": 1}, {"size": "a private value"}]}))
+    with pytest.raises(ContractChanged) as caught:
+        make_client(fake).get(URL, into=Things)
+    assert "$.items[1].size" in str(caught.value)
+    assert "private" not in str(caught.value)
+
+
+def test_a_page_of_html_is_a_changed_contract(fake: Fake) -> None:
+    fake.on(PATH, Reply(body=b"<html>private</html>"))
+    with pytest.raises(ContractChanged, match="not JSON"):
+        make_client(fake).get(URL, into=Things)
+
+
+def test_text_that_no_table_can_hold_does_not_stop_a_page() -> None:
+    assert decode(b'{"size": 1, "name": "a\\ud800b"}', Thing) == Thing(1, "a?b")
+    assert decode(b'{"size": 1, "name": "a\xffb"}', Thing) == Thing(1, "a�b")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_body_is_read_or_told_to_be_wrong(body: bytes) -> None:
+    assert isinstance(decode(body, Things), Things | Fault)
+
+
+def test_deep_nesting_is_told_to_be_wrong() -> None:
+    deep = b'{"size": 1, "unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert decode(deep, Thing) == Fault(ContractChanged, "the answer is nested too deeply")
+
+
+def test_an_absent_thing_is_none_where_it_may_be_absent(fake: Fake) -> None:
+    fake.on(PATH, Reply({"error": {}}, status=404))
+    assert make_client(fake).find(URL, into=Things) is None
+    fake.on(PATH, Reply({}, status=500))
+    with pytest.raises(TransientFault):
+        make_client(fake).find(URL, into=Things)
+
+
+def renewing(fake: Fake, renew: Callable[[], Secret]) -> Client:
+    return Client(ACME, Secret(CANARY), sandbox_url=fake.url, renew=renew)
+
+
+def test_an_expired_token_is_renewed_once_and_used_from_then_on(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=401), Reply({"items": [{"size": 1}]}))
+    renewals: list[str] = []
+
+    def renew() -> Secret:
+        renewals.append("once")
+        return Secret("ya29.renewed")
+
+    client = renewing(fake, renew)
+    assert client.get(URL, into=Things).items == [Thing(1)]
+    client.get(URL, into=Things)
+    assert renewals == ["once"]
+    assert [request.headers["authorization"] for request in fake.requests] == [
+        f"Bearer {CANARY}",
+        "Bearer ya29.renewed",
+        "Bearer ya29.renewed",
+    ]
+    assert client.api_calls == 3
+
+
+def test_a_renewed_token_that_is_refused_too_ends_the_matter(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=401))
+    with pytest.raises(TokenExpired):
+        renewing(fake, lambda: Secret("ya29.renewed")).get(URL, into=Things)
+    assert len(fake.requests) == 2
+
+
+def test_without_a_way_to_renew_an_expired_token_is_an_error(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=401))
+    with pytest.raises(TokenExpired):
+        make_client(fake).get(URL, into=Things)
+    assert len(fake.requests) == 1
+
+
+def test_the_error_of_a_failed_renewal_is_the_error(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=401))
+
+    def renew() -> Secret:
+        raise TransientFault("Acme is not available right now")
+
+    with pytest.raises(TransientFault) as caught:
+        renewing(fake, renew).get(URL, into=Things)
+    assert caught.value.__context__ is None
+
+
+def test_a_platform_may_say_more_about_an_answer_than_its_status(fake: Fake) -> None:
+    def classify(response: Response) -> Fault | None:
+        return Fault(RateLimited, "slow\ndown " * 100, NOW) if response.status == 400 else None
+
+    platform = Platform(name="acme", title="Acme", hosts=ACME.hosts, classify=classify)
+    fake.on(PATH, Reply({}, status=400), Reply({}, status=403))
+    client = Client(platform, Secret(CANARY), sandbox_url=fake.url)
+    with pytest.raises(RateLimited) as caught:
+        client.get(URL, into=Things)
+    assert caught.value.resume_at == NOW
+    assert len(str(caught.value)) < 300
+    with pytest.raises(PermissionMissing):
+        client.get(URL, into=Things)
+
+
+def test_a_token_that_no_header_can_hold_is_never_sent_nor_shown(fake: Fake) -> None:
+    for token in ("", "ya29.line\nbreak", "ya29.ümlaut", "ya29.\ud800", "two words"):
+        client = Client(ACME, Secret(token), sandbox_url=fake.url)
+        with pytest.raises(TokenExpired) as caught:
+            client.get(URL, into=Things)
+        assert not token or token not in str(caught.value)
+        assert client.api_calls == 0
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply({}, status=401),
+        Reply({"error": f"bad token {CANARY}"}, status=400),
+        Reply({"items": CANARY}),
+        Reply(body=CANARY.encode()),
+        Reply(breaks=True),
+        Reply({}, announced=99),
+        Reply({}, status=302, headers={"Location": CANARY}),
+    ],
+)
+def test_the_token_is_in_no_error_repr_or_log(fake: Fake, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    def quoting(response: Response) -> Fault | None:
+        return Fault(ContractChanged, response.body.decode()) if response.status == 400 else None
+
+    platform = Platform(name="acme", title="Acme", hosts=ACME.hosts, classify=quoting)
+    client = Client(platform, Secret(CANARY), sandbox_url=fake.url)
+    fake.on(PATH, reply)
+    with caplog.at_level(logging.DEBUG), pytest.raises(PlatformError) as caught:
+        client.post_form(URL, {"a": "1"}, into=Things, token_field="access_token")
+    shown = [caplog.text, repr(client), repr(vars(client)), repr(Response(200, {"a": CANARY}, CANARY.encode()))]
+    error: BaseException | None = caught.value
+    while error is not None:
+        shown += [str(error), repr(error), repr(vars(error))]
+        error = error.__cause__ or error.__context__
+    assert CANARY not in " ".join(shown)

@@ -1,0 +1,228 @@
+"""Google's streams end to end against the sandbox: from the start, by changes, and after Google forgot the place."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.errors import (
+    ContractChanged,
+    CursorExpired,
+    PermissionMissing,
+    PlatformError,
+    RateLimited,
+    TokenExpired,
+    TokenRevoked,
+    TransientFault,
+)
+from chalicelib.platforms import oauth2
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.google import GOOGLE, identify
+from chalicelib.platforms.google.calendar import BOOKINGS
+from chalicelib.platforms.google.gmail import INQUIRIES
+from chalicelib.platforms.records import BookingRecord, InquiryRecord
+from chalicelib.secret import Secret
+from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, mint
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started
+
+
+def client_for(sandbox: Sandbox, grant: Grant | None = None, renew: Callable[[], Secret] | None = None) -> Client:
+    return Client(GOOGLE, Secret((grant or mint()).access_token), sandbox_url=sandbox.url, renew=renew)
+
+
+def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tuple[list[Any], list[str], str]:
+    """All pages of one run: the records, what is gone, and the stored cursor."""
+    records: list[Any] = []
+    deleted: list[str] = []
+    for _ in range(200):
+        page: Page[Any] = stream.fetch_page(client, cursor)
+        records += page.records
+        deleted += page.deleted
+        cursor = msgspec.json.encode(page.cursor).decode()
+        if page.last:
+            return records, deleted, cursor
+    raise AssertionError("the stream never ends")
+
+
+def refresh(sandbox: Sandbox, grant: Grant) -> oauth2.TokenGrant:
+    return oauth2.refresh(
+        GOOGLE,
+        client_id=CLIENT_ID,
+        client_secret=Secret(CLIENT_SECRET),
+        refresh_token=Secret(grant.refresh_token),
+        sandbox_url=sandbox.url,
+    )
+
+
+def test_the_account_is_identified_with_its_scopes(sandbox: Sandbox) -> None:
+    account = identify(client_for(sandbox))
+    assert account.external_id
+    assert account.name
+    assert account.scopes == DEFAULT_SCOPES
+    for stream in GOOGLE.streams:
+        assert set(stream.scopes) & set(DEFAULT_SCOPES)
+
+
+def test_a_calendar_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    records, _, cursor = read(BOOKINGS, client)
+    assert {"wedding", "engagement", "portrait"} <= {record.event_type for record in records}
+    assert len({record.external_id for record in records}) == len(records) > 20
+    assert all(isinstance(record, BookingRecord) and "@" in record.external_id for record in records)
+
+    assert read(BOOKINGS, client, cursor)[:2] == ([], [])
+    first = records[0].external_id.rpartition("/")[2]
+    second = records[1].external_id.rpartition("/")[2]
+    sandbox.google.update_event(first, {"summary": "Family Keller"})
+    sandbox.google.delete_event(second)
+    changed, deleted, _ = read(BOOKINGS, client, cursor)
+    assert [(record.external_id, record.title) for record in changed] == [(records[0].external_id, "Family Keller")]
+    assert deleted == [records[1].external_id]
+
+
+def test_an_event_that_no_longer_blocks_time_is_gone(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    records, _, cursor = read(BOOKINGS, client)
+    sandbox.google.update_event(records[0].external_id.rpartition("/")[2], {"transparency": "transparent"})
+    assert read(BOOKINGS, client, cursor)[:2] == ([], [records[0].external_id])
+
+
+def test_a_calendar_of_several_pages_is_read_whole(sandbox: Sandbox) -> None:
+    client = client_for(sandbox, mint("bulk-2500"))
+    records, _, _ = read(BOOKINGS, client)
+    assert len({record.external_id for record in records}) == 2500
+    assert client.api_calls == 4
+
+
+def test_a_forgotten_sync_token_means_reading_from_the_start(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    records, _, cursor = read(BOOKINGS, client)
+    sandbox.google.expire_sync_tokens()
+    with pytest.raises(CursorExpired):
+        read(BOOKINGS, client, cursor)
+    assert read(BOOKINGS, client)[0] == records
+
+
+def test_a_mailbox_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    records, _, cursor = read(INQUIRIES, client)
+    assert len(records) > 10
+    assert all(isinstance(record, InquiryRecord) and record.contact_email for record in records)
+    assert any(record.replied_at for record in records)
+
+    assert read(INQUIRIES, client, cursor)[0] == []
+    unanswered = next(record for record in records if record.replied_at is None)
+    sandbox.google.add_message(thread_id=unanswered.external_id, labels=["SENT"])
+    sandbox.google.add_message(sender="Kim Lund <kim@example.com>", subject="Newborn photos")
+    sandbox.google.add_message(labels=["SPAM"])
+    sandbox.google.add_message(headers={"List-Unsubscribe": "<https://news.example.com>"})
+    changed, _, _ = read(INQUIRIES, client, cursor)
+    answered, new = sorted(changed, key=lambda record: record.external_id != unanswered.external_id)
+    assert (answered.external_id, answered.received_at) == (unanswered.external_id, unanswered.received_at)
+    assert answered.replied_at is not None
+    assert (new.contact_name, new.contact_email, new.subject) == ("Kim Lund", "kim@example.com", "Newborn photos")
+
+
+def test_mail_that_comes_while_all_threads_are_listed_is_not_missed(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    first = INQUIRIES.fetch_page(client, None)
+    assert not first.last
+    arrived = sandbox.google.add_message(subject="In between")["threadId"]
+    _, _, cursor = read(INQUIRIES, client, msgspec.json.encode(first.cursor).decode())
+    assert arrived in [record.external_id for record in read(INQUIRIES, client, cursor)[0]]
+
+
+def test_forgotten_history_means_reading_from_the_start(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    _, _, cursor = read(INQUIRIES, client)
+    sandbox.google.expire_history()
+    with pytest.raises(CursorExpired):
+        read(INQUIRIES, client, cursor)
+
+
+@pytest.mark.parametrize("stream", GOOGLE.streams, ids=lambda stream: stream.name)
+def test_an_empty_account_has_nothing_and_can_be_followed(sandbox: Sandbox, stream: Stream[Any]) -> None:
+    client = client_for(sandbox, mint("empty"))
+    records, deleted, cursor = read(stream, client)
+    assert (records, deleted) == ([], [])
+    assert read(stream, client, cursor)[:2] == ([], [])
+
+
+@pytest.mark.parametrize("stream", GOOGLE.streams, ids=lambda stream: stream.name)
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "30"}}, RateLimited),
+        (
+            {"kind": "status", "status": 403, "body": {"error": {"errors": [{"reason": "rateLimitExceeded"}]}}},
+            RateLimited,
+        ),
+        ({"kind": "status", "status": 500}, TransientFault),
+        ({"kind": "status", "status": 503}, TransientFault),
+        ({"kind": "reset"}, TransientFault),
+        ({"kind": "truncate"}, TransientFault),
+    ],
+)
+def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
+    sandbox: Sandbox, stream: Stream[Any], fault: dict[str, Any], kind: type[PlatformError]
+) -> None:
+    client = client_for(sandbox)
+    sandbox.add_fault(**fault)
+    with pytest.raises(kind) as caught:
+        stream.fetch_page(client, None)
+    assert not isinstance(caught.value, RateLimited) or "headers" not in fault or caught.value.resume_at
+    assert stream.fetch_page(client, None).records
+
+
+def test_a_changed_shape_is_named(sandbox: Sandbox) -> None:
+    sandbox.add_fault(kind="shape", path=".*/events", body={"items": {"now": "an object"}})
+    with pytest.raises(ContractChanged, match=r"\$\.items"):
+        BOOKINGS.fetch_page(client_for(sandbox), None)
+
+
+def test_a_missing_scope_stops_one_stream_and_not_the_other(sandbox: Sandbox) -> None:
+    client = client_for(sandbox, mint(scopes=[scope for scope in DEFAULT_SCOPES if "gmail" not in scope]))
+    with pytest.raises(PermissionMissing):
+        INQUIRIES.fetch_page(client, None)
+    assert BOOKINGS.fetch_page(client, None).records
+
+
+def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
+    client = client_for(sandbox, mint(scopes=["https://www.googleapis.com/auth/calendar.events.readonly"]))
+    records, _, _ = read(BOOKINGS, client)
+    assert records[0].external_id.startswith("primary/")
+    assert identify(client).scopes == ("https://www.googleapis.com/auth/calendar.events.readonly",)
+
+
+def test_an_expired_token_is_renewed_on_the_way(sandbox: Sandbox) -> None:
+    expired = mint(lifetime=0)
+    client = client_for(sandbox, expired, renew=lambda: refresh(sandbox, expired).access_token)
+    assert identify(client).external_id
+    assert read(BOOKINGS, client)[0]
+    with pytest.raises(TokenExpired):
+        identify(client_for(sandbox, expired))
+
+
+def test_a_refresh_keeps_the_scopes_and_brings_no_new_refresh_token(sandbox: Sandbox) -> None:
+    renewed = refresh(sandbox, mint())
+    assert (renewed.refresh_token, renewed.scopes) == (None, DEFAULT_SCOPES)
+    assert renewed.expires_in
+    assert renewed.access_token.reveal().startswith("ya29.")
+
+
+def test_a_revoked_grant_can_neither_be_used_nor_renewed_nor_revoked_again(sandbox: Sandbox) -> None:
+    grant = mint()
+    token = Secret(grant.refresh_token)
+    assert oauth2.revoke(GOOGLE, token=token, sandbox_url=sandbox.url) is True
+    assert oauth2.revoke(GOOGLE, token=token, sandbox_url=sandbox.url) is False
+    with pytest.raises(TokenRevoked):
+        refresh(sandbox, grant)
+    with pytest.raises(TokenExpired):
+        BOOKINGS.fetch_page(client_for(sandbox, grant), None)

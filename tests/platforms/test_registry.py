@@ -1,0 +1,49 @@
+"""The platforms there are, and what each of them must bring along."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import NotFound
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.registry import PLATFORMS, get_platform
+
+ROOT = Path(__file__).parents[2]
+BUILT = [platform for platform in PLATFORMS.values() if platform.streams]
+
+
+def test_the_platforms_of_the_product_are_known_by_name() -> None:
+    assert list(PLATFORMS) == ["google", "meta", "pinterest", "yelp", "website"]
+    assert get_platform("google").title == "Google"
+
+
+def test_an_unknown_platform_is_not_found_and_the_known_ones_are_named() -> None:
+    with pytest.raises(NotFound) as caught:
+        get_platform("myspace")
+    assert caught.value.code == "unknown_platform"
+    assert all(name in caught.value.message for name in PLATFORMS)
+
+
+def test_knowing_the_platforms_loads_no_http_and_no_oauth_library() -> None:
+    code = "import sys, chalicelib.platforms.registry; print({'urllib3', 'oauthlib'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("platform", BUILT, ids=lambda platform: platform.name)
+def test_a_built_platform_can_be_tested_read_and_renewed(platform: Platform) -> None:
+    assert platform.identify
+    assert platform.classify
+    assert platform.hosts
+    assert platform.oauth
+    for stream in platform.streams:
+        assert stream.scopes
+        assert platform.stream(stream.name) is stream
+
+
+@pytest.mark.parametrize("platform", BUILT, ids=lambda platform: platform.name)
+def test_a_built_platform_has_its_page_and_its_payloads(platform: Platform) -> None:
+    assert (ROOT / "docs" / "platforms" / f"{platform.name}.md").is_file()
+    assert list((ROOT / "tests" / "platforms" / "payloads" / platform.name).glob("*.json"))

@@ -1,0 +1,41 @@
+"""A second, plain key provider: what the vault's tests wrap data keys with when they count or watch."""
+
+import os
+from threading import Lock
+from uuid import UUID, uuid4
+
+from chalicelib.errors import SealBroken, Unavailable
+from chalicelib.security.vault import Place, Vault, WrappedKey
+
+CANARY = "ya29.canary-token"
+STUDIO = UUID(int=1)
+PLACE = Place(STUDIO, "platform_connection", "access_token", UUID(int=3), 7)
+
+
+def new_key(vault: Vault, studio_id: UUID = STUDIO) -> WrappedKey:
+    return WrappedKey(uuid4(), studio_id, vault.new_key(studio_id))
+
+
+class Keyring:
+    name = "keyring"
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, tuple[bytes, UUID]] = {}
+        self.unwrapped: list[bytes] = []
+        self.broken = False
+        self._lock = Lock()
+
+    def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:
+        wrapped = os.urandom(16)
+        self.keys[wrapped] = plaintext_key, studio_id
+        return wrapped
+
+    def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
+        with self._lock:
+            self.unwrapped.append(wrapped)
+        if self.broken:
+            raise Unavailable(internal="the keyring is away")
+        plaintext_key, owner = self.keys[wrapped]
+        if owner != studio_id:
+            raise SealBroken(internal="another studio's")
+        return plaintext_key

@@ -1,0 +1,283 @@
+"""Data keys wrapped under KMS: real boto3 against moto, its calls counted and its failures told apart."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectTimeoutError, NoCredentialsError
+from moto import mock_aws
+
+from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
+from chalicelib.secret import Secret
+from chalicelib.security import encryption_sdk
+from chalicelib.security.key_providers import KeyProvider, KmsKeyProvider, RawKeyProvider
+from chalicelib.security.vault import Place, Vault, WrappedKey
+
+STUDIO, OTHER_STUDIO = UUID(int=1), UUID(int=2)
+HERE, ELSEWHERE = "eu-central-1", "eu-west-1"
+DATA_KEY = bytes(range(32))
+RAW = RawKeyProvider(Secret("0123456789abcdef" * 4))
+
+
+class KmsCalls(list[str]):
+    """The operations a Region's client is asked for. What `answers` returns or raises, if anything, the service did."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__()
+        self.answers: Callable[[], Any] = lambda: None
+        encryption_sdk.kms_client(region).meta.events.register("before-call.kms", self._note)
+
+    def _note(self, model: Any, **_: Any) -> Any:
+        self.append(model.name)
+        return self.answers()
+
+
+def refusal(code: str, status: int = 400) -> Callable[[], Any]:
+    """What botocore hands on when KMS answers with this error."""
+    parsed = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return lambda: (AWSResponse("https://kms", status, {}, None), parsed)
+
+
+def timeout() -> Any:
+    raise ConnectTimeoutError(endpoint_url="https://kms")
+
+
+def missing_credentials() -> Any:
+    raise NoCredentialsError
+
+
+class Kms:
+    """A KMS key here, another one here, and one in another Region."""
+
+    def __init__(self) -> None:
+        self.here, self.other = self.make_key(HERE), self.make_key(HERE)
+        self.elsewhere = self.make_key(ELSEWHERE)
+
+    def make_key(self, region: str) -> str:
+        return str(boto3.client("kms", region_name=region).create_key()["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Kms]:
+    with pytest.MonkeyPatch.context() as environ, mock_aws():
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS", "AWS_PROFILE"):
+            environ.delenv(name, raising=False)
+        yield Kms()
+
+
+@pytest.fixture
+def kms(service: Kms) -> Iterator[Kms]:
+    """With clients nobody listens to yet."""
+    forget_clients()
+    yield service
+    forget_clients()
+
+
+def forget_clients() -> None:
+    encryption_sdk.kms_client.cache_clear()
+    encryption_sdk.kms_keys.cache_clear()
+
+
+@pytest.fixture
+def provider(kms: Kms) -> KmsKeyProvider:
+    return KmsKeyProvider((kms.here,))
+
+
+@pytest.fixture
+def both(kms: Kms) -> KmsKeyProvider:
+    return KmsKeyProvider((kms.here, kms.elsewhere))
+
+
+@pytest.fixture(params=["kms", "raw"])
+def any_provider(request: pytest.FixtureRequest) -> KeyProvider:
+    return request.getfixturevalue("provider") if request.param == "kms" else RAW
+
+
+def test_a_wrapped_data_key_unwraps_for_its_studio(any_provider: KeyProvider) -> None:
+    wrapped = any_provider.wrap(DATA_KEY, STUDIO)
+
+    assert DATA_KEY not in wrapped
+    assert any_provider.unwrap(wrapped, STUDIO) == DATA_KEY
+
+
+def test_a_wrapped_data_key_is_refused_for_another_studio(any_provider: KeyProvider) -> None:
+    wrapped = any_provider.wrap(DATA_KEY, STUDIO)
+
+    with pytest.raises(SealBroken, match="another studio or purpose"):
+        any_provider.unwrap(wrapped, OTHER_STUDIO)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"studio": str(STUDIO), "purpose": "backup"},
+        {"studio": str(STUDIO)},
+        {"studio": str(STUDIO), "purpose": "data-key", "more": "x"},
+        {},
+    ],
+)
+def test_a_message_of_another_context_is_refused(provider: KmsKeyProvider, context: dict[str, str]) -> None:
+    keys = encryption_sdk.kms_keys(provider._key_ids)
+    message = encryption_sdk.encrypt(DATA_KEY, context, keys)
+
+    assert encryption_sdk.decrypt(message, context, keys) == DATA_KEY
+    with pytest.raises(SealBroken, match="another studio or purpose"):
+        provider.unwrap(message, STUDIO)
+
+
+def test_a_key_wrapped_under_kms_does_not_unwrap_with_another_kms_key_nor_with_an_encryption_key(kms: Kms) -> None:
+    wrapped = KmsKeyProvider((kms.here,)).wrap(DATA_KEY, STUDIO)
+    calls = KmsCalls(HERE)
+
+    for other in (KmsKeyProvider((kms.other,)), KmsKeyProvider((kms.elsewhere,)), RAW):
+        with pytest.raises(SealBroken):
+            other.unwrap(wrapped, STUDIO)
+    assert calls == []
+
+
+def test_a_thousand_tokens_of_one_studio_cost_a_fresh_vault_one_kms_call(provider: KmsKeyProvider) -> None:
+    key = WrappedKey(uuid4(), STUDIO, Vault(provider).new_key(STUDIO))
+    calls = KmsCalls(HERE)
+    vault = Vault(provider)
+    for number in range(1000):
+        place = Place(STUDIO, "platform_connection", "access_token", UUID(int=number), number)
+        assert vault.open(vault.seal(Secret(f"token-{number}"), key, place), key, place).reveal() == f"token-{number}"
+
+    assert calls == ["Decrypt"]
+
+
+def test_each_studio_costs_one_call_of_its_own(provider: KmsKeyProvider) -> None:
+    vault = Vault(provider)
+    keys = [WrappedKey(uuid4(), UUID(int=number), vault.new_key(UUID(int=number))) for number in range(3)]
+    calls = KmsCalls(HERE)
+    for key in keys * 2:
+        vault.seal(Secret("x"), key, Place(key.studio_id, "t", "c", UUID(int=9), 0))
+
+    assert calls == ["Decrypt"] * 3
+
+
+def test_a_key_is_wrapped_under_every_kms_key_and_unwrapped_with_one_call(both: KmsKeyProvider) -> None:
+    calls, calls_elsewhere = KmsCalls(HERE), KmsCalls(ELSEWHERE)
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+    assert (calls, calls_elsewhere) == (["GenerateDataKey"], ["Encrypt"])
+
+    assert both.unwrap(wrapped, STUDIO) == DATA_KEY
+    assert (calls, calls_elsewhere) == (["GenerateDataKey", "Decrypt"], ["Encrypt"])
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [timeout, refusal("ThrottlingException"), refusal("KMSInternalException", 500), refusal("DisabledException")],
+)
+def test_the_other_region_unwraps_when_the_first_one_fails(both: KmsKeyProvider, failure: Callable[[], Any]) -> None:
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+    KmsCalls(HERE).answers = failure
+
+    for _ in range(3):
+        assert both.unwrap(wrapped, STUDIO) == DATA_KEY
+
+
+def test_each_region_unwraps_alone(kms: Kms, both: KmsKeyProvider) -> None:
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+
+    for key in (kms.here, kms.elsewhere):
+        assert KmsKeyProvider((key,)).unwrap(wrapped, STUDIO) == DATA_KEY
+
+
+def test_a_key_is_not_wrapped_when_one_of_the_regions_fails(both: KmsKeyProvider) -> None:
+    KmsCalls(ELSEWHERE).answers = timeout
+
+    with pytest.raises(Unavailable):
+        both.wrap(DATA_KEY, STUDIO)
+
+
+def test_of_two_failing_regions_the_one_worth_a_retry_is_told(both: KmsKeyProvider) -> None:
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+    KmsCalls(HERE).answers = refusal("AccessDeniedException")
+    KmsCalls(ELSEWHERE).answers = timeout
+
+    with pytest.raises(Unavailable):
+        both.unwrap(wrapped, STUDIO)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (timeout, Unavailable),
+        (refusal("ThrottlingException"), Unavailable),
+        (refusal("KeyUnavailableException", 500), Unavailable),
+        (refusal("SomethingNew", 503), Unavailable),
+        (refusal("SomethingNew", 429), Unavailable),
+        (refusal("AccessDeniedException"), SettingsError),
+        (refusal("DisabledException"), SettingsError),
+        (refusal("NotFoundException"), SettingsError),
+        (refusal("KMSInvalidStateException"), SettingsError),
+        (refusal("ExpiredTokenException"), SettingsError),
+        (missing_credentials, SettingsError),
+        (refusal("InvalidCiphertextException"), SealBroken),
+        (refusal("IncorrectKeyException"), SealBroken),
+    ],
+)
+def test_a_kms_failure_keeps_its_meaning_each_time(
+    provider: KmsKeyProvider, failure: Callable[[], Any], expected: type[AppError]
+) -> None:
+    wrapped = provider.wrap(DATA_KEY, STUDIO)
+    calls = KmsCalls(HERE)
+    calls.answers = failure
+
+    for _ in range(3):
+        with pytest.raises(AppError) as failed:
+            provider.unwrap(wrapped, STUDIO)
+        assert type(failed.value) is expected
+        assert failed.value.message == expected.title
+        assert DATA_KEY.hex() not in str(failed.value)
+    calls.answers = lambda: None
+    assert provider.unwrap(wrapped, STUDIO) == DATA_KEY
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (timeout, Unavailable),
+        (refusal("ThrottlingException"), Unavailable),
+        (refusal("NotFoundException"), SettingsError),
+    ],
+)
+def test_a_failure_to_wrap_keeps_its_meaning_too(
+    provider: KmsKeyProvider, failure: Callable[[], Any], expected: type[AppError]
+) -> None:
+    KmsCalls(HERE).answers = failure
+
+    with pytest.raises(AppError) as failed:
+        provider.wrap(DATA_KEY, STUDIO)
+    assert type(failed.value) is expected
+
+
+def test_a_data_key_moved_into_another_kms_context_does_not_decrypt(provider: KmsKeyProvider) -> None:
+    """The context in the header is changed with the wrapped key kept: KMS itself refuses."""
+    wrapped = provider.wrap(DATA_KEY, STUDIO)
+    relabelled = wrapped.replace(str(STUDIO).encode(), str(OTHER_STUDIO).encode())
+    assert relabelled != wrapped
+
+    with pytest.raises(SealBroken, match="InvalidCiphertextException"):
+        provider.unwrap(relabelled, OTHER_STUDIO)
+
+
+def test_the_kms_client_is_kept_and_gives_up_soon(provider: KmsKeyProvider) -> None:
+    client = encryption_sdk.kms_client(HERE)
+    keys = encryption_sdk.kms_keys(provider._key_ids)
+
+    assert encryption_sdk.kms_client(HERE) is client
+    assert [key.config.client for key in keys._members] == [client]
+    assert client.meta.config.connect_timeout <= 1
+    assert client.meta.config.read_timeout <= 2
+    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 3}
+
+
+def test_making_a_provider_makes_no_client(kms: Kms) -> None:
+    KmsKeyProvider((kms.here,))
+
+    assert encryption_sdk.kms_client.cache_info().currsize == 0

@@ -1,0 +1,124 @@
+"""The Google users of the sandbox: a busy studio, one with nothing in it, and any size between for measuring."""
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+from dev.sandbox.google import events, mail
+from dev.sandbox.store import Journal, Listed, Original, Store
+from dev.sandbox.studio import STUDIO, Person, appointments, conversations
+from dev.sandbox.wire import Json
+
+
+@dataclass(frozen=True)
+class Account:
+    """One user with a calendar and a mailbox.
+
+    A journal entry of the calendar is the id of an event, one of the mailbox is a history record of Gmail's.
+    """
+
+    name: str
+    user_id: str
+    owner: Person
+    events: Store
+    changes: Journal[str]
+    threads: Store
+    history: Journal[Json]
+    thread_of: dict[str, str]
+    """Of messages that do not begin their thread, whose id is their own."""
+
+    def version(self) -> tuple[int, int, int, int]:
+        """Differs whenever anything that can be read has changed."""
+        return self.changes.position, self.changes.oldest, self.history.position, self.history.oldest
+
+    def event(self, event_id: str) -> Json:
+        """Raises ValueError when there is none."""
+        event = self.events.get(event_id)
+        if event is None:
+            raise ValueError(f"there is no event {event_id!r}")
+        return event
+
+    def message(self, message_id: str) -> Json:
+        """Raises ValueError when there is none."""
+        thread = self.threads.get(self.thread_of.get(message_id, message_id)) or {"messages": []}
+        for message in thread["messages"]:
+            if message["id"] == message_id:
+                found: Json = message
+                return found
+        raise ValueError(f"there is no message {message_id!r}")
+
+    def put_event(self, make: Callable[[int], Json]) -> Json:
+        """Adds or replaces the event that `make` builds for its position in the journal."""
+
+        def put(position: int) -> str:
+            event = make(position)
+            self.events.put(event)
+            event_id: str = event["id"]
+            return event_id
+
+        return self.event(self.changes.append(put))
+
+    def put_message(self, thread_id: str, make: Callable[[int], Json]) -> Json:
+        """Adds the message that `make` builds to the thread, or to a new one when `thread_id` is empty."""
+        if thread_id and self.threads.get(thread_id) is None:
+            raise ValueError(f"there is no thread {thread_id!r}")
+
+        def put(position: int) -> Json:
+            message = make(position)
+            self.threads.put(mail.grown(self.threads.get(thread_id), message))
+            if thread_id:
+                self.thread_of[message["id"]] = thread_id
+            return mail.arrival(message, position)
+
+        arrived = self.history.append(put)["messages"][0]
+        return self.message(arrived["id"])
+
+
+def open_account(name: str, today: date) -> Account | None:
+    """`studio`, `empty`, or `bulk-N` with N events and N threads; None for any other name.
+
+    Dates count from the Monday of this week, so that weddings fall on Saturdays and data stay put within a week.
+    """
+    monday = today - timedelta(days=today.weekday())
+    if name == "studio":
+        return _studio(name, monday)
+    if name == "empty":
+        return _bulk(name, 0, monday)
+    size = re.fullmatch(r"bulk-(\d{1,8})", name, re.ASCII)
+    return _bulk(name, int(size[1]), monday) if size else None
+
+
+def _studio(name: str, monday: date) -> Account:
+    calendar, threads = _studio_records(monday)
+    replies = {message["id"]: thread["id"] for thread in threads for message in thread["messages"][1:]}
+    return _account(name, STUDIO, Listed(calendar), Listed(threads), replies, monday)
+
+
+@lru_cache(maxsize=1)
+def _studio_records(monday: date) -> tuple[list[Json], list[Json]]:
+    """Kept, since a store never changes what it starts with: many sandboxes of one process may share it."""
+    return events.of_studio(appointments(monday)), mail.of_studio(conversations(monday))
+
+
+def _bulk(name: str, count: int, monday: date) -> Account:
+    owner = Person("Bulk Studio", f"{name}@studio.example")
+    return _account(name, owner, events.in_bulk(count, owner, monday), mail.in_bulk(count, owner, monday), {}, monday)
+
+
+def _account(
+    name: str, owner: Person, calendar: Original, threads: Original, thread_of: dict[str, str], monday: date
+) -> Account:
+    start = int(datetime.combine(monday, time(), UTC).timestamp() * 1000)
+    return Account(
+        name=name,
+        user_id=f"1{zlib.crc32(name.encode()):020}",
+        owner=owner,
+        events=Store(calendar),
+        changes=Journal(start),
+        threads=Store(threads),
+        history=Journal(start),
+        thread_of=thread_of,
+    )

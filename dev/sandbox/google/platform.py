@@ -1,0 +1,143 @@
+"""Google in the sandbox: its hosts, who may call them, and the levers tests and people move it by."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from email.utils import parseaddr
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Lock
+
+from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth
+from dev.sandbox.google.accounts import Account, open_account
+from dev.sandbox.google.grants import Claims, Grants, mint
+from dev.sandbox.google.methods import Method
+from dev.sandbox.routing import Lever, PathValues, Route
+from dev.sandbox.studio import Letter, Person
+from dev.sandbox.wire import Json, Pairs, Request, Response
+
+CACHED_RESPONSES = 128
+
+
+class Google:
+    """Accounts are named `studio`, `empty` or `bulk-N`, and come into being when first used."""
+
+    def __init__(self, today: date, state_dir: Path | None = None) -> None:
+        self._today = today
+        self._grants = Grants(state_dir / "google.json" if state_dir else None)
+        self._accounts: dict[str, Account] = {}
+        self._lock = Lock()
+        self._answer = lru_cache(CACHED_RESPONSES)(self._answer_afresh)
+
+    def hosts(self) -> Mapping[str, Sequence[Route]]:
+        subject_routes = oauth.OAuth(self._grants, self._find).routes()
+        return {
+            calendar.HOST: (*self._routes(calendar.METHODS + oauth.METHODS), *subject_routes[oauth.API_HOST]),
+            gmail.HOST: self._routes(gmail.METHODS),
+            oauth.HOST: subject_routes[oauth.HOST],
+        }
+
+    def failure(self, host: str, status: int) -> Response:
+        return errors.oauth_failure(status) if host == oauth.HOST else errors.failure(status)
+
+    def levers(self) -> Sequence[Lever]:
+        return (
+            Lever("POST", "/mint", lambda **given: asdict(mint(**given))),
+            Lever("POST", "/revoke", self.revoke),
+            Lever("POST", "/expire-sync-tokens", self.expire_sync_tokens),
+            Lever("POST", "/expire-history", self.expire_history),
+            Lever("POST", "/events", self.add_event),
+            Lever("PATCH", "/events", self.update_event),
+            Lever("DELETE", "/events", self.delete_event),
+            Lever("POST", "/messages", self.add_message),
+        )
+
+    def revoke(self, account: str = "studio") -> None:
+        """The user takes the consent back: every token so far is dead, new grants work."""
+        self._grants.revoke(account)
+
+    def expire_sync_tokens(self, account: str = "studio") -> None:
+        self.account(account).changes.forget()
+
+    def expire_history(self, account: str = "studio") -> None:
+        self.account(account).history.forget()
+
+    def add_event(self, event: Json | None = None, account: str = "studio") -> Json:
+        """`event` holds the members that matter, in Calendar's own words; the others are made up."""
+        owner = self.account(account)
+        event_id = (event or {}).get("id") or secrets.token_hex(13)
+        return owner.put_event(lambda at: events.new_event(event_id, owner.owner, event or {}, at))
+
+    def update_event(self, event_id: str, changes: Json, account: str = "studio") -> Json:
+        owner = self.account(account)
+        before = owner.event(event_id)
+        return owner.put_event(lambda at: events.changed_event(before, changes, at))
+
+    def delete_event(self, event_id: str, account: str = "studio") -> Json:
+        owner = self.account(account)
+        gone = events.deleted_event(owner.event(event_id))
+        return owner.put_event(lambda at: gone)
+
+    def add_message(
+        self,
+        *,
+        thread_id: str = "",
+        sender: str = "Robin Beck <robin.beck@example.com>",
+        subject: str = "Wedding inquiry",
+        text: str = "Hello, are you free on the first Saturday in September?",
+        labels: Sequence[str] = ("INBOX", "UNREAD"),
+        headers: Mapping[str, str] | None = None,
+        account: str = "studio",
+    ) -> Json:
+        """A message that arrives now, in a new thread unless one is named. The studio's own has the label SENT."""
+        owner = self.account(account)
+        letter = Letter(
+            sender=owner.owner if "SENT" in labels else Person(*parseaddr(sender)),
+            to=owner.owner if "SENT" not in labels else Person(*parseaddr(sender)),
+            sent_at=datetime.now(UTC),
+            subject=subject,
+            text=text,
+            labels=tuple(labels),
+            headers=tuple((headers or {}).items()),
+        )
+        message_id = secrets.token_hex(8)
+        names = {"message_id": message_id, "thread_id": thread_id or message_id}
+        return owner.put_message(thread_id, lambda at: mail.message(letter, **names, position=at))
+
+    def account(self, name: str) -> Account:
+        """Raises ValueError for a name that no account can have."""
+        account = self._find(name)
+        if account is None:
+            raise ValueError(f"there is no account {name!r}: use studio, empty or bulk-N")
+        return account
+
+    def _find(self, name: str) -> Account | None:
+        with self._lock:
+            if name not in self._accounts and (opened := open_account(name, self._today)):
+                self._accounts[name] = opened
+            return self._accounts.get(name)
+
+    def _routes(self, methods: Iterable[Method]) -> tuple[Route, ...]:
+        return tuple(Route(method.id, "GET", method.path, partial(self._call, method)) for method in methods)
+
+    def _call(self, method: Method, request: Request, path: PathValues) -> Response:
+        claims, account = self._authorised(request)
+        values = tuple(path.items())
+        return self._answer(method, account.name, account.version(), claims.scopes, values, request.query)
+
+    def _answer_afresh(
+        self, method: Method, account: str, version: tuple[int, ...], scopes: tuple[str, ...], path: Pairs, query: Pairs
+    ) -> Response:
+        """Nothing but these arguments makes the answer, so it is kept: `version` moves with every change."""
+        return method.call(self.account(account), scopes, dict(path), query)
+
+    def _authorised(self, request: Request) -> tuple[Claims, Account]:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise errors.no_credentials()
+        claims = self._grants.access(token.strip())
+        account = self._find(claims.account) if claims else None
+        if claims is None or account is None:
+            raise errors.invalid_credentials()
+        return claims, account

@@ -1,0 +1,23 @@
+"""A running sandbox and a client of it."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from dev.sandbox import Sandbox
+from tests.dev.sandbox_client import SandboxClient
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(today=date(2026, 11, 18)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def google(sandbox: Sandbox) -> Iterator[SandboxClient]:
+    """A client with the default grant of the account `studio`."""
+    client = SandboxClient(sandbox)
+    yield client
+    client.pool.clear()

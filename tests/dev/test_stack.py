@@ -1,0 +1,181 @@
+"""`python -m dev.stack` from the outside: what a newcomer sees, and what is left when it stops."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from dev.errors import StackError
+from dev.ports import HOST, find_free_port
+from dev.stack import Options
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 90.0
+"""For a loaded machine; a start takes a few seconds."""
+
+
+class Stack:
+    """A running stack and what it prints."""
+
+    def __init__(self, local_dir: Path, port: int, **environ: str) -> None:
+        self.local_dir = local_dir
+        self.port = port
+        env = {**os.environ, "PORT": str(port), "LOCAL_DIR": str(local_dir), "TICK_SECONDS": "1", **environ}
+        command = [sys.executable, "-m", "dev.stack"]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.output = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    @property
+    def key(self) -> str:
+        found = re.search(r"API key +(\S+)", self.output)
+        assert found, self.output
+        return found[1]
+
+    def await_output(self, text: str) -> None:
+        wait_until(lambda: text in self.output or self.process.poll() is not None)
+        assert text in self.output, self.output
+
+    def children(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
+
+    def ask(self, method: str, path: str, *, key: str | None = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            connection.request(method, path, headers={"Authorization": f"Bearer {key or self.key}"})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.finish()
+
+    def finish(self) -> int:
+        code = self.process.wait(PATIENCE)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as stream:
+            for line in stream:
+                self.output += line.decode()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(local_dir: Path, port: int, **environ: str) -> Iterator[Stack]:
+    stack = Stack(local_dir, port, **environ)
+    try:
+        yield stack
+    finally:
+        if stack.process.poll() is None:
+            stack.stop(signal.SIGTERM)
+
+
+def one_line(local_dir: Path, port: int) -> str:
+    """What a stack that cannot start says."""
+    env = {**os.environ, "PORT": str(port), "LOCAL_DIR": str(local_dir)}
+    command = [sys.executable, "-m", "dev.stack"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def local_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack") / "local"
+
+
+def test_a_newcomer_gets_a_working_demo_that_stops_clean_and_keeps_its_data(local_dir: Path) -> None:
+    port = find_free_port()
+    with running(local_dir, port) as stack:
+        stack.await_output("AnselAI is running")
+        key = stack.key
+        assert stack.output.count("  curl ") == 3
+        env_file = local_dir / "env"
+        assert env_file.stat().st_mode & 0o777 == 0o600
+        assert env_file.read_text() == f"ANSEL_URL=http://127.0.0.1:{port}\nANSEL_API_KEY={key}\n"
+        connections = stack.ask("GET", "/api/connections")[1]["items"]
+        assert [(item["platform"], item["status"]) for item in connections] == [("google", "active")]
+        first_runs = stack.ask("GET", "/api/sync/log?status=succeeded")[1]["items"]
+        assert {run["syncType"] for run in first_runs} == {"bookings", "inquiries"}
+        assert "another stack is running" in one_line(local_dir, find_free_port())
+        children = stack.children()
+        assert len(children) >= 6
+        assert stack.stop() == 0
+        assert [child for child in children if child.is_running()] == []
+
+    with running(local_dir, port) as stack:
+        stack.await_output("AnselAI is running")
+        assert stack.key == key
+        assert "first syncs" not in stack.output
+        again = stack.ask("GET", "/api/sync/log?status=succeeded&limit=100")[1]["items"]
+        assert {run["id"] for run in first_runs} <= {run["id"] for run in again}
+        worker = next(child for child in stack.children() if "dev.worker" in child.cmdline())
+        worker.kill()
+        stack.await_output("ended (by SIGKILL); starting it again")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_a_killed_stack_leaves_nothing_running_and_starts_again(local_dir: Path) -> None:
+    with running(local_dir, find_free_port()) as stack:
+        stack.await_output("AnselAI is running")
+        children = stack.children()
+        stack.process.kill()
+        stack.finish()
+        psutil.wait_procs(children, PATIENCE)
+        assert [child for child in children if child.is_running()] == []
+    with running(local_dir, find_free_port()) as stack:
+        stack.await_output("AnselAI is running")
+
+
+def test_with_platforms_given_there_is_a_studio_but_no_demo_connection(tmp_path: Path) -> None:
+    with running(tmp_path / "local", find_free_port(), PLATFORM_SANDBOX_URL="http://127.0.0.1:9") as stack:
+        stack.await_output("AnselAI is running")
+        assert stack.ask("GET", "/api/connections") == (200, {"items": [], "nextCursor": None})
+        assert not [child for child in stack.children() if "dev.sandbox" in child.cmdline()]
+
+
+def test_a_taken_port_is_one_line_and_touches_nothing(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port} is taken" in one_line(tmp_path / "local", port)
+    assert not (tmp_path / "local").exists()
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(StackError, match="PORT must be a number"):
+        Options.from_environ({"PORT": port})
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "Not a directory" in one_line(tmp_path / "file" / "local", find_free_port())

@@ -1,4 +1,4 @@
-"""What tests share: one embedded PostgreSQL a run with a database for each worker, local SQS, the sandbox platforms, and the API."""
+"""What tests share: one embedded PostgreSQL a run, a database for each worker, local SQS, the sandbox, and the API."""
 
 import json
 import os

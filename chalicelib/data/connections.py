@@ -81,11 +81,11 @@ SHOWN = columns(
     health=HEALTH,
     account_id="c.external_account_id",
     account_name="c.external_account_name",
-    has_refresh_token="c.refresh_token IS NOT NULL",
+    has_refresh_token="c.refresh_token IS NOT NULL",  # noqa: S106  SQL
     last_error=PROBLEM,
 )
 LIVE = "c.disconnected_at IS NULL"
-DATA_KEYS_OF_STUDIO = f"(SELECT json_agg(k) FROM ({DATA_KEYS}) AS k)"
+DATA_KEYS_OF_STUDIO = f"({many(DATA_KEYS)})"
 STORED = columns(StoredConnection, "c", data_keys=DATA_KEYS_OF_STUDIO)
 
 LIST_CONNECTIONS: Query[list[Connection]] = Query(

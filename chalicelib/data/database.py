@@ -22,6 +22,7 @@ from chalicelib.settings import get_settings
 T = TypeVar("T")
 
 POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
+POOL_WAIT_SECONDS = 10.0
 IDLE_SECONDS_BEFORE_CHECK = 20.0
 UNAVAILABLE_STATES = (
     "08",  # connection exception
@@ -45,16 +46,14 @@ class Transaction:
     def __init__(self, connection: PgConnection, opening: str) -> None:
         self._connection = connection
         self._opening = opening
-        self._open = False
 
     def run(self, query: Query[T], /, **params: Any) -> T:
-        opening, self._opening = self._opening, ""
-        rows = self._connection.flight(query.sql, query.values(params), before=opening)
-        self._open = True
-        return query.decode(rows)
+        before = "" if self._connection.in_transaction else self._opening
+        return query.decode(self._connection.flight(query.sql, query.values(params), before=before))
 
     def commit(self) -> None:
-        if self._open:
+        """Raises when a statement had failed: the server would roll back and call that done."""
+        if self._connection.in_transaction:
             self._connection.execute_simple("COMMIT")
 
 
@@ -126,7 +125,9 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | bool:
 @cache
 def _pool() -> QueuePool:
     url = get_settings().database_url
-    return QueuePool(lambda: connect(url), pool_size=POOL_SIZE, max_overflow=0, timeout=10, reset_on_return=None)
+    return QueuePool(
+        lambda: connect(url), pool_size=POOL_SIZE, max_overflow=0, timeout=POOL_WAIT_SECONDS, reset_on_return=None
+    )
 
 
 @contextmanager
@@ -134,7 +135,7 @@ def _connection() -> Iterator[PgConnection]:
     try:
         proxied = _checked_out()
         connection = cast(PgConnection, proxied.dbapi_connection)
-    except (InterfaceError, OSError, PoolTimeout) as error:
+    except (InterfaceError, DatabaseError, OSError, PoolTimeout) as error:
         raise Unavailable("The database cannot be reached", internal=f"connect: {error}") from error
     try:
         yield connection
@@ -153,7 +154,8 @@ def _connection() -> Iterator[PgConnection]:
 
 
 def _checked_out() -> PoolProxiedConnection:
-    """A connection from the pool; one that idled is asked for a sign of life first (a frozen container, a fail-over)."""
+    """A connection from the pool; one that idled is asked for a sign of life first: a container froze, a server failed
+    over."""
     while True:
         proxied = _pool().connect()
         idle = clock.monotonic() - proxied.info.get("used_at", clock.monotonic())

@@ -1,8 +1,8 @@
 """pg8000 with one network round trip a statement instead of three.
 
-pg8000 waits for an answer after Parse, after Describe and after Execute. Here all messages of a statement leave together,
-and an opening BEGIN or a closing COMMIT can fly along. Leans on pg8000's internals, so its version is pinned exactly
-and `tests/data/test_driver.py` holds the behaviour.
+pg8000 waits for an answer after Parse, after Describe and after Execute. Here all messages of a statement leave
+together, and an opening BEGIN or a closing COMMIT can fly along. It leans on pg8000's internals, so that version is
+pinned exactly and `tests/data/test_driver.py` holds the behaviour.
 """
 
 import socket
@@ -71,6 +71,11 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     def is_broken(self) -> bool:
         return self._sock is None
 
+    @property
+    def in_transaction(self) -> bool:
+        """As the server said last; true also for a failed transaction that is still to be rolled back."""
+        return bool(self._in_transaction)
+
     def flight(
         self, statement: str, values: Sequence[Any] = (), *, before: str = "", after: str = ""
     ) -> list[list[Any]]:
@@ -122,11 +127,19 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
                     if error is not context.error:
                         raise
                     failure = failure or error
+        except OSError as error:
+            self.abandon()
+            raise InterfaceError("network error") from error
         except BaseException:
             self.abandon()
             raise
         if failure is not None:
             raise failure
+
+    def close(self) -> None:
+        """Says farewell, unless the connection is broken: then it is closed already."""
+        if not self.is_broken:
+            super().close()
 
     def abandon(self) -> None:
         """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""

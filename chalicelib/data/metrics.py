@@ -59,9 +59,7 @@ class Tallies(Row):
 
 
 TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
-GAINED = ", ".join(
-    f"m.{name} - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS
-)
+GAINED = ", ".join(f"m.{name} - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
 SUMMED = ", ".join(f"sum({name})::bigint AS {name}" for name in TOTALS)
 OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
 
@@ -130,4 +128,4 @@ TALLY: Query[Tallies] = Query(
     """,
     Tallies,
 )
-"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `edges` are moments, `days` the same as dates."""
+"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `days` are the dates of the `edges`."""

@@ -126,7 +126,7 @@ class IdempotencyKey(Base):
 
 
 class PlatformConnection(Base):
-    """A studio's grant on a platform. Disconnecting erases the tokens and keeps the row, so that data and logs keep theirs."""
+    """A studio's grant on a platform. Disconnecting erases the tokens and keeps the row that data and logs point to."""
 
     __tablename__ = "platform_connection"
     __table_args__ = (
@@ -194,6 +194,7 @@ class SyncLog(Base):
 
     __tablename__ = "sync_log"
     __table_args__ = (
+        UniqueConstraint("studio_id", "id"),  # also what the newest runs are listed by
         one_of("status", RUN_STATUSES),
         one_of("trigger", RUN_TRIGGERS),
         same_studio("connection_id", "platform_connection"),
@@ -204,12 +205,9 @@ class SyncLog(Base):
             postgresql_where=text("status IN ('queued', 'running', 'deferred')"),
         ),
         Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
-        Index("sync_log_newest_idx", "studio_id", "id"),
         Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
         Index("sync_log_connection_idx", "studio_id", "connection_id"),
-        Index(
-            "sync_log_ring_idx", "ring_at", postgresql_where=text("status IN ('queued', 'running', 'deferred')")
-        ),
+        Index("sync_log_ring_idx", "ring_at", postgresql_where=text("status IN ('queued', 'running', 'deferred')")),
     )
 
     id: Mapped[UuidKey]
@@ -255,9 +253,9 @@ class SyncSeen(Base):
     """The external ids a full read has met so far, so that what it did not meet can be told at its end."""
 
     __tablename__ = "sync_seen"
-    __table_args__ = (Index("sync_seen_studio_idx", "studio_id"),)
+    __table_args__ = (same_studio("run_id", "sync_log"), Index("sync_seen_studio_idx", "studio_id"))
 
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("sync_log.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
     studio_id: Mapped[StudioId]
 

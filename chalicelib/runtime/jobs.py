@@ -1,4 +1,4 @@
-"""Jobs: what a queue or a schedule starts. An error is logged once, here, and raised on, so that the trigger tries again."""
+"""Jobs: what a queue or a schedule starts. An error is logged once, here, and raised on: the trigger tries again."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -37,9 +37,7 @@ _seen: dict[bytes, tuple[float, Caller]] = {}
 _lock = Lock()
 
 
-def create_api_key(
-    studio_id: UUID, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None
-) -> Secret:
+def create_api_key(studio_id: UUID, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> Secret:
     """Makes a key and returns it; this is the only time it can be read."""
     for index, scope in enumerate(scopes):
         if scope not in api_keys.SCOPES:

@@ -20,6 +20,10 @@ from chalicelib.services.streams import syncable_platform
 from chalicelib.services.tokens import Tokens, open_tokens, seal_tokens
 
 
+UPDATE_ATTEMPTS = 3
+"""A renewal may replace the tokens between reading and writing them."""
+
+
 class TestedAccount(Row):
     """Who the platform says is connected."""
 
@@ -45,7 +49,7 @@ class ConnectionTest(Row):
 
 @dataclass(frozen=True)
 class TokenChange:
-    """New tokens for a connection; what is None stays as it is. A new access token comes with its own expiry, or none."""
+    """New tokens; what is None stays as it is. A new access token comes with its own expiry, or none."""
 
     access: Secret | None = None
     refresh: Secret | None = None
@@ -78,9 +82,7 @@ def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Co
     platform = get_platform(platform_name)
     draft = read(studio_id, rows.DRAFT_CONNECTION, platform=platform.name)
     generation = draft.token_generation + 1
-    sealed = seal_tokens(
-        tokens, draft.data_keys, studio_id=studio_id, connection_id=draft.id, generation=generation
-    )
+    sealed = seal_tokens(tokens, draft.data_keys, studio_id=studio_id, connection_id=draft.id, generation=generation)
     with transaction(studio_id) as tx:
         stored = tx.run(
             rows.INSERT_CONNECTION,
@@ -103,15 +105,16 @@ def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Co
 
 def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Connection:
     """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on."""
-    stored = _stored(studio_id, platform)
-    if not grants.replace_tokens(stored, change.apply(open_tokens(stored))):
-        raise Conflict("The connection was changed by somebody else at the same time", code="connection_changed")
-    logs.event("connection.updated", platform=platform, connection_id=stored.id)
-    return get_connection(studio_id, platform)
+    for _ in range(UPDATE_ATTEMPTS):
+        stored = _stored(studio_id, platform)
+        if grants.replace_tokens(stored, change.apply(open_tokens(stored))):
+            logs.event("connection.updated", platform=platform, connection_id=stored.id)
+            return get_connection(studio_id, platform)
+    raise Conflict("The connection is being changed by somebody else", code="connection_changed")
 
 
 def disconnect(studio_id: UUID, platform: str) -> None:
-    """Gives the grant back at the platform (best effort, recorded), erases tokens and schedules, keeps logs and data."""
+    """Gives the grant back upstream (best effort, recorded), erases tokens and schedules, keeps logs and data."""
     stored = _stored(studio_id, platform)
     revocation = grants.revoke(stored)
     with transaction(studio_id) as tx:

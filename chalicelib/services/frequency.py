@@ -1,9 +1,9 @@
-"""How often a stream syncs: `hourly`, `daily`, `weekly`, `every N minutes` or `every N hours`, and when that is next."""
+"""How often a stream syncs, `hourly`, `daily`, `weekly`, `every N minutes` or `every N hours`, and when next."""
 
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from chalicelib.errors import FieldProblem, InvalidInput
@@ -46,7 +46,7 @@ def _next_interval(moment: datetime, seconds: int, phase: float) -> datetime:
 def _next_day(moment: datetime, days: int, phase: float, zone: ZoneInfo) -> datetime:
     """Counted on the local calendar: where clocks change, a day is 23 or 25 hours long."""
     day_of_cycle, seconds = divmod(int(phase * days * 86400), 86400)
-    at = (datetime.min + timedelta(seconds=seconds)).time()
+    at = time(seconds // 3600, seconds // 60 % 60, seconds % 60)
     today = moment.astimezone(zone).date()
     first = today + timedelta(days=(day_of_cycle - today.toordinal()) % days)
     candidates = (datetime.combine(first + timedelta(days=n * days), at, zone) for n in range(2))

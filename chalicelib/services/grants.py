@@ -1,7 +1,7 @@
 """Grants at work: an authorised client for a connection, its token renewed under a lease, and giving the grant back.
 
-No connection or lock is held while a platform is asked. `token_generation` is the fence: a renewal is stored only over the
-generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
+No connection or lock is held while a platform is asked. `token_generation` is the fence: a renewal is stored only over
+the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
 """
 
 import time

@@ -22,7 +22,9 @@ def check_health() -> Health:
         return Health(status="degraded", database="unreachable", migrations="unknown")
     migrations = _compare(version)
     # Migrations expand before they contract, so a newer schema serves older code.
-    return Health(status="ok" if migrations in ("current", "ahead") else "degraded", database="ok", migrations=migrations)
+    return Health(
+        status="ok" if migrations in ("current", "ahead") else "degraded", database="ok", migrations=migrations
+    )
 
 
 def _compare(version: str | None) -> Literal["current", "behind", "ahead"]:

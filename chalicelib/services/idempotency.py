@@ -26,8 +26,8 @@ class Answer(msgspec.Struct, frozen=True):
 def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
     """Does `work` unless this key has been used: then its answer is given again.
 
-    An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a malformed
-    key or one used for another request, Conflict while the first request is under way.
+    An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a
+    malformed key or one used for another request, Conflict while the first request is under way.
     """
     if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -178,7 +179,7 @@ def _figures(studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: st
     )
     return [
         _bucket(tallies, number, first, after - timedelta(days=1))
-        for number, (first, after) in enumerate(zip(edges, edges[1:], strict=False), start=1)
+        for number, (first, after) in enumerate(pairwise(edges), start=1)
     ]
 
 

@@ -1,7 +1,7 @@
 """Runs at work: a worker leases one and reads its stream page by page.
 
-Each page, its cursor and the run's counters commit in one transaction, so a worker may be killed anywhere: the next one goes
-on from the last page, nothing lost and nothing twice. Nothing here sleeps; what has to wait is given back with a time.
+Each page, its cursor and the run's counters commit in one transaction, so a worker may be killed anywhere: the next one
+goes on from the last page, nothing lost and nothing twice. Nothing sleeps; what has to wait is given back with a time.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ class LeaseLost(AppError):
 def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) -> str:
     """Goes on with a run until its stream is caught up or `remaining_ms` runs out.
 
-    Returns what became of it: dropped, succeeded, handed_over, deferred, failed or lease_lost. Raises Unavailable when the
-    database cannot be reached, and whatever was unforeseen, after noting it on the run.
+    Returns what became of it: dropped, succeeded, handed_over, deferred, failed or lease_lost. Raises Unavailable when
+    the database cannot be reached, and whatever was unforeseen, after noting it on the run.
     """
     with logs.bound(run_id=run_id, studio_id=studio_id):
         owner = uuid4()
@@ -150,7 +150,7 @@ class _Attempt:
         return "handed_over"
 
     def _settle(self, error: AppError) -> str:
-        """What a failure means for the run: later again, or the end of it; for a dead grant, that of the connection too."""
+        """A failed run is tried later or over; with a dead grant, its connection breaks as well."""
         later = resume_at(error, self._run.idle_attempts)
         noted = {"api_calls": self._uncounted_calls(), "code": error.code, "message": error.message}
         logs.event("run.failed" if later is None else "run.deferred", code=error.code, reason=str(error))

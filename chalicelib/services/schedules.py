@@ -97,7 +97,9 @@ def _claim(due: DueSchedule) -> Claim:
         schedule_id=due.schedule_id,
         window_at=due.next_run_at,
         missed=frequency.windows_between(due.next_run_at, due.now),
-        next_run_at=frequency.next_after(due.now, phase=_phase(due.studio_id, due.platform, due.stream), time_zone=due.time_zone),
+        next_run_at=frequency.next_after(
+            due.now, phase=_phase(due.studio_id, due.platform, due.stream), time_zone=due.time_zone
+        ),
     )
 
 

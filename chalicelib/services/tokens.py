@@ -41,6 +41,8 @@ def seal_tokens(
     tokens: Tokens, data_keys: list[StoredDataKey], *, studio_id: UUID, connection_id: UUID, generation: int
 ) -> SealedTokens:
     """Seals both tokens for one row and generation, under the studio's current data key."""
+    if not data_keys:
+        raise SealBroken(internal=f"studio {studio_id} has no data key")
     key = _wrapped(data_keys[0], studio_id)
 
     def sealed(secret: Secret, column: str) -> bytes:

@@ -344,9 +344,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["studio_id"], ["studio.id"], name=op.f("sync_log_studio_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("sync_log_pkey")),
+        sa.UniqueConstraint("studio_id", "id", name=op.f("sync_log_studio_id_id_key")),
     )
     op.create_index("sync_log_connection_idx", "sync_log", ["studio_id", "connection_id"], unique=False)
-    op.create_index("sync_log_newest_idx", "sync_log", ["studio_id", "id"], unique=False)
     op.create_index(
         "sync_log_one_active_idx",
         "sync_log",
@@ -449,7 +449,12 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column("studio_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["sync_log.id"], name=op.f("sync_seen_run_id_fkey"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["studio_id", "run_id"],
+            ["sync_log.studio_id", "sync_log.id"],
+            name=op.f("sync_seen_studio_id_run_id_fkey"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(
             ["studio_id"], ["studio.id"], name=op.f("sync_seen_studio_id_fkey"), ondelete="CASCADE"
         ),
@@ -481,7 +486,6 @@ def downgrade() -> None:
         table_name="sync_log",
         postgresql_where=sa.text("status IN ('queued', 'running', 'deferred')"),
     )
-    op.drop_index("sync_log_newest_idx", table_name="sync_log")
     op.drop_index("sync_log_connection_idx", table_name="sync_log")
     op.drop_table("sync_log")
     op.drop_index("content_metric_measured_idx", table_name="content_metric")

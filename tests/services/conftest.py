@@ -1,0 +1,81 @@
+"""A studio that is connected to the sandbox, and a worker that serves its queue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from dev.sandbox import Sandbox, mint
+from tests.conftest import Api, Queue
+
+PLENTY_MS = 900_000
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A connected studio."""
+
+    api: Api
+    queue: Queue
+    account: str
+
+    @property
+    def id(self) -> UUID:
+        return self.api.studio_id
+
+    def sync(self, stream: str, *, remaining_ms: Callable[[], int] = lambda: PLENTY_MS) -> dict[str, Any]:
+        """Starts a sync by hand and works until its queue is empty; returns the run."""
+        run = self.start(stream)
+        self.work(remaining_ms=remaining_ms)
+        return self.run(run["id"])
+
+    def start(self, stream: str) -> dict[str, Any]:
+        answer = self.api.post("/api/sync/google", {"syncType": stream})
+        assert answer.status == 202, answer.text
+        return answer.json["runs"][0]  # type: ignore[no-any-return]
+
+    def work(self, *, remaining_ms: Callable[[], int] = lambda: PLENTY_MS) -> list[str]:
+        """Serves messages until there are none; returns what became of the runs."""
+        from chalicelib.services.runs import execute_run
+
+        outcomes = []
+        while messages := self.queue.receive():
+            for message in messages:
+                outcomes.append(execute_run(UUID(message["studioId"]), UUID(message["runId"]), remaining_ms))
+        return outcomes
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        return self.api.get(f"/api/sync/log/{run_id}").json  # type: ignore[no-any-return]
+
+    def connection(self) -> dict[str, Any]:
+        return self.api.get("/api/connections/google").json  # type: ignore[no-any-return]
+
+
+def connect(api: Api, queue: Queue, account: str = "studio", **mint_options: Any) -> Studio:
+    grant = mint(account, **mint_options)
+    answer = api.post(
+        "/api/connections",
+        {
+            "platform": "google",
+            "accessToken": grant.access_token,
+            "refreshToken": grant.refresh_token,
+            "expiresIn": max(grant.expires_in, 1),
+            "scopes": list(grant.scopes),
+        },
+    )
+    assert answer.status == 201, answer.text
+    return Studio(api, queue, account)
+
+
+@pytest.fixture
+def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
+    """Connected to the account of a believable studio."""
+    return connect(api, queue)
+
+
+@pytest.fixture
+def bulk(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
+    """Connected to an account with 2,500 events: three pages."""
+    return connect(api, queue, "bulk-2500")

@@ -1,0 +1,145 @@
+"""Connections: the test of one, giving it back, and where its tokens are."""
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.connections import FIND_STORED_CONNECTION
+from chalicelib.data.database import read
+from chalicelib.errors import SealBroken
+from chalicelib.services.tokens import open_tokens
+from dev.sandbox import Sandbox, mint
+from tests.conftest import Api, Queue, Studios
+from tests.services.conftest import Studio, connect
+
+CALENDAR_ONLY = ("openid", "email", "https://www.googleapis.com/auth/calendar.readonly")
+
+
+def test_a_working_connection_is_valid_and_its_account_is_remembered(studio: Studio) -> None:
+    answer = studio.api.post("/api/connections/google/test")
+    assert answer.status == 200
+    assert (answer.json["valid"], answer.json["missingScopes"], answer.json["error"]) == (True, [], None)
+    connection = studio.connection()
+    assert connection["accountId"] == answer.json["account"]["id"] != ""
+    assert connection["accountName"] == answer.json["account"]["name"] != ""
+
+
+def test_a_partial_grant_is_valid_and_the_missing_scopes_are_named(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    connect(api, queue, scopes=CALENDAR_ONLY)
+    answer = api.post("/api/connections/google/test").json
+    assert answer["valid"] is True
+    assert answer["missingScopes"] == ["https://www.googleapis.com/auth/gmail.metadata"]
+    assert set(api.get("/api/connections/google").json["scopes"]) >= set(CALENDAR_ONLY)
+
+
+def test_an_expired_token_is_renewed_for_the_test(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    connect(api, queue, lifetime=0)
+    assert api.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_a_revoked_connection_is_not_valid_and_marked(studio: Studio, platforms: Sandbox) -> None:
+    platforms.google.revoke("studio")
+    answer = studio.api.post("/api/connections/google/test").json
+    assert (answer["valid"], answer["account"], answer["error"]["code"]) == (False, None, "token_revoked")
+    assert studio.connection()["status"] == "revoked"
+
+
+def test_an_unreachable_platform_proves_nothing_about_the_connection(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=503, times=None)
+    answer = studio.api.post("/api/connections/google/test").json
+    assert (answer["valid"], answer["error"]["code"]) == (False, "platform_unavailable")
+    assert studio.connection()["status"] == "active"
+
+
+@pytest.mark.parametrize("platform", ["meta", "pinterest", "yelp", "website"])
+def test_a_platform_without_a_connector_cannot_be_tested_or_synced(api: Api, platform: str) -> None:
+    api.post("/api/connections", {"platform": platform, "accessToken": "token"})
+    for answer in (
+        api.post(f"/api/connections/{platform}/test"),
+        api.post(f"/api/sync/{platform}"),
+        api.put(f"/api/sync/{platform}/schedule", {"syncType": "bookings", "frequency": "daily"}),
+    ):
+        assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
+
+
+def test_a_disconnect_revokes_upstream_erases_tokens_and_keeps_what_was_synced(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    studio.sync("bookings")
+    assert studio.api.delete("/api/connections/google").status == 204
+    (row,) = superuser.run("SELECT status, access_token, refresh_token, revocation FROM platform_connection")
+    assert row == ["disabled", None, None, "revoked"]
+    assert superuser.run("SELECT count(*) FROM sync_schedule") == [[0]]
+    assert superuser.run("SELECT count(*) > 0 FROM booking") == [[True]]
+    assert len(studio.api.get("/api/sync/log").json["items"]) == 1
+    assert [request["path"] for request in platforms.requests.list()][-1] == "/revoke"
+
+
+def test_a_revocation_that_fails_upstream_is_recorded_and_disconnects_all_the_same(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.add_fault(kind="reset", host="oauth2.googleapis.com", times=None)
+    assert studio.api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT revocation, access_token FROM platform_connection") == [["failed", None]]
+
+
+def test_a_platform_without_revocation_says_so(api: Api, superuser: pg8000.native.Connection) -> None:
+    api.post("/api/connections", {"platform": "yelp", "accessToken": "token"})
+    assert api.delete("/api/connections/yelp").status == 204
+    assert superuser.run("SELECT revocation FROM platform_connection") == [["unsupported"]]
+
+
+def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
+    first = studio.sync("bookings")["records"]["created"]
+    studio.api.delete("/api/connections/google")
+    connect(studio.api, studio.queue)
+    run = studio.sync("bookings")
+    assert (run["fullRead"], run["records"]["unchanged"]) == (True, first)
+
+
+def test_tokens_are_stored_sealed(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    (row,) = superuser.run("SELECT access_token, refresh_token FROM platform_connection")
+    for sealed in row:
+        assert b"ya29" not in sealed
+        assert b"1//0" not in sealed
+
+
+def test_a_token_copied_into_another_studios_row_does_not_open(
+    studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    victim, thief = connect(studios.new(), queue), connect(studios.new(), queue)
+    superuser.run(
+        """
+        UPDATE platform_connection SET access_token =
+            (SELECT access_token FROM platform_connection WHERE studio_id = :victim)
+        WHERE studio_id = :thief
+        """,
+        victim=str(victim.id),
+        thief=str(thief.id),
+    )
+    stolen = read(thief.id, FIND_STORED_CONNECTION, platform="google")
+    assert stolen is not None
+    with pytest.raises(SealBroken):
+        open_tokens(stolen)
+
+
+@pytest.mark.parametrize("change", ["access_token = refresh_token", "token_generation = token_generation + 1"])
+def test_a_token_moved_within_its_row_does_not_open(
+    studio: Studio, superuser: pg8000.native.Connection, change: str
+) -> None:
+    superuser.run(f"UPDATE platform_connection SET {change}")
+    moved = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    assert moved is not None
+    with pytest.raises(SealBroken):
+        open_tokens(moved)
+
+
+def test_without_its_data_key_a_studios_tokens_are_lost_but_it_can_disconnect(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("DELETE FROM data_key")
+    answer = studio.api.put("/api/connections/google", {"accessToken": mint("studio").access_token})
+    assert (answer.status, answer.json["code"]) == (500, "seal_broken")
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "seal_broken")
+    assert studio.api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT revocation FROM platform_connection") == [["failed"]]

@@ -1,0 +1,333 @@
+"""Runs from start to end against the sandbox platforms, undisturbed and disturbed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.database import transaction
+from chalicelib.data.query import Query
+from chalicelib.services import runs
+from chalicelib.services.retries import MAX_ATTEMPTS
+from dev.sandbox import Sandbox
+from tests.conftest import Api, Queue
+from tests.services.conftest import PLENTY_MS, Studio, connect
+
+CALENDAR = "www.googleapis.com"
+EVENTS = "/calendar/v3/calendars/"
+
+
+def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any:
+    return connection.run(sql, **params)[0][0]
+
+
+def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
+    """Lets the time pass that a deferred run waits for."""
+    superuser.run("UPDATE sync_log SET resume_at = now() WHERE id = :id", id=run_id)
+
+
+def execute(studio: Studio, run_id: str) -> str:
+    return runs.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
+
+
+def test_the_first_sync_stores_the_calendar_and_the_next_finds_nothing_new(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    first = studio.sync("bookings")
+    assert (first["status"], first["trigger"], first["fullRead"], first["error"]) == ("succeeded", "manual", True, None)
+    assert first["records"]["created"] == first["records"]["seen"] > 10
+    assert first["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking")
+    assert first["apiCalls"] >= first["pages"] >= 1
+    second = studio.sync("bookings")
+    assert (second["status"], second["fullRead"], second["records"]["seen"]) == ("succeeded", False, 0)
+
+
+def test_the_first_sync_stores_the_mailbox_and_marks_answered_inquiries(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    run = studio.sync("inquiries")
+    assert run["status"] == "succeeded"
+    statuses = dict(superuser.run("SELECT status, count(*) FROM inquiry GROUP BY status"))
+    assert set(statuses) == {"new", "contacted"}
+    assert sum(statuses.values()) == run["records"]["created"]
+    assert (
+        scalar(superuser, "SELECT count(*) FROM inquiry WHERE (status = 'contacted') <> (contacted_at IS NOT NULL)")
+        == 0
+    )
+
+
+def test_changes_since_the_last_sync_are_told_apart(studio: Studio, platforms: Sandbox) -> None:
+    added = platforms.google.add_event({"summary": "Wedding Adams"})
+    studio.sync("bookings")
+    platforms.google.add_event({"summary": "Portrait Beck"})
+    platforms.google.update_event(added["id"], {"summary": "Wedding Adams and Cole"})
+    run = studio.sync("bookings")
+    assert run["records"] == {"seen": 2, "created": 1, "updated": 1, "unchanged": 0, "deleted": 0}
+    platforms.google.delete_event(added["id"])
+    run = studio.sync("bookings")
+    assert run["records"] == {"seen": 1, "created": 0, "updated": 0, "unchanged": 0, "deleted": 1}
+
+
+def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    gone = platforms.google.add_event({"summary": "Wedding that was called off"})
+    before = studio.sync("bookings")["records"]["created"]
+    platforms.google.delete_event(gone["id"])
+    platforms.google.expire_sync_tokens("studio")
+    run = studio.sync("bookings")
+    assert (run["status"], run["fullRead"], run["attempts"]) == ("succeeded", True, 1)
+    assert run["records"] == {"seen": before, "created": 0, "updated": 0, "unchanged": before - 1, "deleted": 1}
+    status = scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding that was called off'")
+    assert status == "cancelled"
+    assert scalar(superuser, "SELECT count(*) FROM sync_seen") == 0
+    assert studio.sync("bookings")["records"]["seen"] == 0
+
+
+def test_a_forgotten_mail_history_is_met_by_a_full_read_and_leads_stay(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    before = studio.sync("inquiries")["records"]["created"]
+    platforms.google.expire_history("studio")
+    platforms.google.add_message(subject="Are you free in June?")
+    run = studio.sync("inquiries")
+    assert (run["status"], run["fullRead"]) == ("succeeded", True)
+    assert (run["records"]["created"], run["records"]["unchanged"], run["records"]["deleted"]) == (1, before, 0)
+
+
+def test_a_run_that_failed_midway_goes_on_from_its_last_page(
+    bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.add_fault(kind="status", status=500, host=CALENDAR, path=EVENTS, after=2)
+    run = bulk.sync("bookings")
+    assert (run["status"], run["pages"]) == ("deferred", 2)
+    assert run["error"]["code"] == "platform_unavailable"
+    assert scalar(superuser, "SELECT count(*) FROM booking") == run["records"]["created"]
+    make_due(superuser, run["id"])
+    platforms.requests.clear()
+    assert execute(bulk, run["id"]) == "succeeded"
+    done = bulk.run(run["id"])
+    assert (done["status"], done["attempts"], done["pages"], done["error"]) == ("succeeded", 2, 3, None)
+    assert done["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking") == 2500
+    assert platforms.requests.counts()["calendar.events.list"] == 1
+
+
+def test_a_stream_longer_than_the_time_left_is_handed_on_as_one_run(
+    bulk: Studio, superuser: pg8000.native.Connection
+) -> None:
+    run = bulk.start("bookings")
+    assert bulk.work(remaining_ms=lambda: runs.HAND_OVER_MS - 1) == ["handed_over", "handed_over", "succeeded"]
+    done = bulk.run(run["id"])
+    assert (done["status"], done["attempts"], done["records"]["created"]) == ("succeeded", 3, 2500)
+    assert scalar(superuser, "SELECT count(*) FROM sync_log") == 1
+
+
+def test_a_message_for_a_finished_run_is_dropped(studio: Studio, platforms: Sandbox) -> None:
+    run = studio.sync("bookings")
+    platforms.requests.clear()
+    assert execute(studio, run["id"]) == "dropped"
+    assert platforms.requests.list() == []
+    assert studio.run(run["id"]) == run
+
+
+def test_a_message_for_an_unknown_run_is_dropped(studio: Studio) -> None:
+    assert execute(studio, str(uuid4())) == "dropped"
+
+
+def test_another_studio_cannot_execute_a_run(studio: Studio, studios: Any) -> None:
+    run = studio.start("bookings")
+    assert runs.execute_run(studios.new().studio_id, UUID(run["id"]), lambda: PLENTY_MS) == "dropped"
+    assert studio.run(run["id"])["status"] == "queued"
+
+
+def test_a_second_worker_leaves_a_leased_run_alone(bulk: Studio) -> None:
+    run = bulk.start("bookings")
+    outcomes: list[str] = []
+
+    def meanwhile() -> int:
+        outcomes.append(execute(bulk, run["id"]))
+        return PLENTY_MS
+
+    assert bulk.work(remaining_ms=meanwhile) == ["succeeded"]
+    assert outcomes == ["dropped", "dropped"]
+    assert bulk.run(run["id"])["records"]["created"] == 2500
+
+
+def test_a_worker_whose_lease_ran_out_writes_nothing_over_its_successor(
+    bulk: Studio, superuser: pg8000.native.Connection
+) -> None:
+    run = bulk.start("bookings")
+    outcomes: list[str] = []
+
+    def taken_over() -> int:
+        if not outcomes:
+            superuser.run("UPDATE sync_log SET lease_expires_at = now() - interval '1 second'")
+            outcomes.append("successor")
+            outcomes.append(execute(bulk, run["id"]))
+        return PLENTY_MS
+
+    assert bulk.work(remaining_ms=taken_over) == ["lease_lost"]
+    assert outcomes == ["successor", "succeeded"]
+    done = bulk.run(run["id"])
+    assert (done["attempts"], done["pages"], done["records"]["seen"]) == (2, 3, 2500)
+
+
+def test_a_disconnect_stops_a_run_at_its_next_page(bulk: Studio, superuser: pg8000.native.Connection) -> None:
+    run = bulk.start("bookings")
+
+    def disconnect() -> int:
+        bulk.api.delete("/api/connections/google")
+        return PLENTY_MS
+
+    assert bulk.work(remaining_ms=disconnect) == ["lease_lost"]
+    done = bulk.run(run["id"])
+    assert (done["status"], done["error"]["code"]) == ("cancelled", "disconnected")
+    assert scalar(superuser, "SELECT count(*) FROM booking") == done["records"]["created"] == 1000
+
+
+def test_a_rate_limited_run_waits_as_long_as_the_platform_says(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=429, headers={"Retry-After": "1800"}, host=CALENDAR, path=EVENTS)
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("deferred", "platform_rate_limited")
+    wait = datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)
+    assert timedelta(minutes=29) < wait <= timedelta(minutes=30)
+    assert execute(studio, run["id"]) == "dropped"
+
+
+def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.add_fault(kind="status", status=503, host=CALENDAR, times=None)
+    run = studio.sync("bookings")
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert studio.run(run["id"])["status"] == "deferred"
+        make_due(superuser, run["id"])
+        execute(studio, run["id"])
+    done = studio.run(run["id"])
+    assert (done["status"], done["attempts"], done["error"]["code"]) == ("failed", MAX_ATTEMPTS, "platform_unavailable")
+    assert studio.connection()["status"] == "active"
+    assert studio.connection()["health"] == "degraded"
+    assert studio.api.get("/api/sync/status").json["items"][0]["failuresInRow"] == 1
+
+
+def test_a_success_clears_what_failed_before(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS)
+    assert studio.sync("bookings")["status"] == "failed"
+    assert studio.connection()["lastError"]["code"] == "platform_contract_changed"
+    assert studio.sync("bookings")["status"] == "succeeded"
+    assert studio.connection()["lastError"] is None
+    assert studio.connection()["health"] == "healthy"
+
+
+def test_an_expired_token_is_renewed_and_the_run_goes_on(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    studio = connect(api, queue, lifetime=0)
+    assert studio.sync("bookings")["status"] == "succeeded"
+    connection = studio.connection()
+    assert connection["hasRefreshToken"] is True
+    assert datetime.fromisoformat(connection["tokenExpiresAt"]) > datetime.now(UTC) + timedelta(minutes=30)
+
+
+def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnected(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.google.revoke("studio")
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "token_revoked")
+    connection = studio.connection()
+    assert (connection["status"], connection["health"]) == ("revoked", "broken")
+    assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
+    answer = studio.api.post("/api/sync/google")
+    assert (answer.status, answer.json["code"]) == (409, "connection_not_active")
+
+    from dev.sandbox import mint
+
+    grant = mint("studio")
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
+    assert studio.api.put("/api/connections/google", tokens).json["status"] == "active"
+    assert not any(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
+    assert studio.sync("bookings")["status"] == "succeeded"
+
+
+def test_an_expired_token_without_a_refresh_token_expires_the_connection(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now() - interval '1 hour'")
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "token_expired")
+    assert studio.connection()["status"] == "expired"
+
+
+def test_our_own_misconfiguration_leaves_the_studios_connection_alone(
+    api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chalicelib.settings import get_settings
+
+    studio = connect(api, queue, lifetime=0)
+    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", "rotated-away")
+    get_settings.cache_clear()
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
+    assert studio.connection()["status"] == "active"
+
+
+def test_a_grant_without_the_scope_fails_its_stream_only(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    studio = connect(api, queue, scopes=("https://www.googleapis.com/auth/calendar.readonly",))
+    run = studio.sync("inquiries")
+    assert (run["status"], run["error"]["code"]) == ("failed", "permission_missing")
+    assert studio.connection()["status"] == "active"
+    assert studio.sync("bookings")["status"] == "succeeded"
+
+
+def test_a_page_that_cannot_be_stored_leaves_nothing_of_itself(
+    bulk: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("ALTER TABLE booking ADD CONSTRAINT poison CHECK (client_email <> 'client1500@example.com')")
+    try:
+        run = bulk.start("bookings")
+        (message,) = bulk.queue.receive()
+        with pytest.raises(Exception, match="poison"):
+            execute(bulk, message["runId"])
+    finally:
+        superuser.run("ALTER TABLE booking DROP CONSTRAINT poison")
+    noted = bulk.run(run["id"])
+    assert (noted["status"], noted["error"]["code"], noted["pages"]) == ("deferred", "internal_error", 1)
+    assert scalar(superuser, "SELECT count(*) FROM booking") == noted["records"]["created"] == 1000
+    make_due(superuser, run["id"])
+    assert execute(bulk, run["id"]) == "succeeded"
+    assert scalar(superuser, "SELECT count(*) FROM booking") == 2500
+
+
+def test_a_database_that_goes_away_midway_loses_and_doubles_nothing(
+    bulk: Studio, superuser: pg8000.native.Connection
+) -> None:
+    from chalicelib.errors import Unavailable
+
+    run = bulk.start("bookings")
+    (message,) = bulk.queue.receive()
+    cuts = iter([True])
+
+    def cut() -> int:
+        if next(cuts, False):
+            superuser.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ansel_app'")
+        return PLENTY_MS
+
+    with pytest.raises(Unavailable):
+        runs.execute_run(bulk.id, UUID(message["runId"]), cut)
+    superuser.run("UPDATE sync_log SET lease_expires_at = now() - interval '1 second'")
+    assert execute(bulk, run["id"]) == "succeeded"
+    done = bulk.run(run["id"])
+    assert done["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking") == 2500
+
+
+def test_what_a_studio_decided_survives_a_sync(studio: Studio, platforms: Sandbox) -> None:
+    studio.sync("inquiries")
+    qualify: Query[None] = Query("UPDATE inquiry SET status = 'qualified', qualified_at = now()")
+    with transaction(studio.id) as tx:
+        tx.run(qualify)
+    platforms.google.expire_history("studio")
+    studio.sync("inquiries")
+    count: Query[int] = Query("SELECT to_json(count(*)) FROM inquiry WHERE status <> 'qualified'", int)
+    with transaction(studio.id) as tx:
+        assert tx.run(count) == 0

@@ -1,0 +1,190 @@
+"""Schedules and the tick that serves them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pg8000.native
+import pytest
+
+from chalicelib.services import schedules
+from chalicelib.services.schedules import start_due_runs
+from tests.conftest import Api, Queue, Studios
+
+STREAMS = ["bookings", "inquiries"]
+
+
+@pytest.fixture
+def studio(api: Api) -> Api:
+    """Connected; nothing is due."""
+    connect(api)
+    start_due_runs()
+    finish_runs(api)
+    return api
+
+
+def connect(api: Api) -> None:
+    assert api.post("/api/connections", {"platform": "google", "accessToken": "ya29.x"}).status == 201
+
+
+def finish_runs(api: Api) -> None:
+    from chalicelib.data.database import transaction
+    from chalicelib.data.query import Query
+
+    finish: Query[None] = Query("UPDATE sync_log SET status = 'succeeded', finished_at = now()")
+    with transaction(api.studio_id) as tx:
+        tx.run(finish)
+
+
+def make_due(superuser: pg8000.native.Connection, *, late: str = "1 second", stream: str = "bookings") -> None:
+    superuser.run(f"UPDATE sync_schedule SET next_run_at = now() - interval '{late}' WHERE stream = :s", s=stream)
+
+
+def status(api: Api, stream: str = "bookings") -> dict[str, Any]:
+    return next(item for item in api.get("/api/sync/status").json["items"] if item["syncType"] == stream)
+
+
+def test_a_new_connections_streams_are_due_at_once(api: Api, queue: Queue) -> None:
+    connect(api)
+    assert start_due_runs() == 2
+    runs = api.get("/api/sync/log").json["items"]
+    assert sorted(run["syncType"] for run in runs) == STREAMS
+    assert {run["trigger"] for run in runs} == {"schedule"}
+    assert {message["runId"] for message in queue.receive()} == {run["id"] for run in runs}
+
+
+def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
+    connect(api)
+    start_due_runs()
+    for message in queue.receive():
+        assert set(message) == {"runId", "studioId"}
+        assert message["studioId"] == str(api.studio_id)
+
+
+def test_nothing_happens_before_a_schedule_is_due(studio: Api, queue: Queue) -> None:
+    queue.receive()
+    assert start_due_runs() == 0
+    assert queue.receive() == []
+
+
+def test_a_served_schedule_is_next_due_within_its_period(studio: Api, superuser: pg8000.native.Connection) -> None:
+    studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "every 30 minutes"})
+    make_due(superuser)
+    assert start_due_runs() == 1
+    wait = datetime.fromisoformat(status(studio)["nextRunAt"]) - datetime.now(UTC)
+    assert timedelta(0) < wait <= timedelta(minutes=30)
+
+
+def test_missed_windows_are_merged_into_one_run_and_counted(studio: Api, superuser: pg8000.native.Connection) -> None:
+    studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "hourly"})
+    make_due(superuser, late="5 hours 30 minutes")
+    assert start_due_runs() == 1
+    assert superuser.run("SELECT missed_windows FROM sync_schedule WHERE stream = 'bookings'") == [[5]]
+    newest = studio.get("/api/sync/log?limit=1").json["items"][0]
+    assert newest["scheduleLagMs"] == pytest.approx(5.5 * 3600 * 1000, abs=60_000)
+
+
+def test_a_schedule_whose_run_is_still_under_way_gets_no_second_one(
+    studio: Api, superuser: pg8000.native.Connection
+) -> None:
+    make_due(superuser)
+    assert start_due_runs() == 1
+    make_due(superuser)
+    assert start_due_runs() == 0
+    assert superuser.run("SELECT count(*) FROM sync_log WHERE status = 'queued'") == [[1]]
+
+
+def test_two_ticks_at_once_start_each_run_once(studios: Studios, superuser: pg8000.native.Connection) -> None:
+    for _ in range(20):
+        connect(studios.new("connections:write"))
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(lambda _: start_due_runs(), range(4)))
+    assert sum(started) == 40
+    assert superuser.run("SELECT count(*) FROM sync_log") == [[40]]
+
+
+def test_more_due_schedules_than_a_batch_are_served_in_one_tick(
+    studios: Studios, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "BATCH", 4)
+    for _ in range(5):
+        connect(studios.new("connections:write"))
+    assert start_due_runs() == 10
+
+
+def test_a_paused_schedule_is_passed_over(studio: Api, superuser: pg8000.native.Connection) -> None:
+    make_due(superuser)
+    superuser.run("UPDATE sync_schedule SET paused_at = now()")
+    assert start_due_runs() == 0
+
+
+def test_a_removed_schedule_no_longer_fires_but_the_stream_still_syncs_by_hand(
+    studio: Api, superuser: pg8000.native.Connection
+) -> None:
+    assert studio.delete("/api/sync/google/schedule?syncType=bookings").status == 204
+    assert status(studio)["frequency"] is None
+    assert start_due_runs() == 0
+    assert studio.post("/api/sync/google", {"syncType": "bookings"}).status == 202
+    assert studio.delete("/api/sync/google/schedule?syncType=bookings").json["code"] == "schedule_not_found"
+
+
+def test_a_removed_schedule_can_be_put_back(studio: Api) -> None:
+    studio.delete("/api/sync/google/schedule?syncType=bookings")
+    answer = studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "Daily"})
+    assert (answer.status, answer.json["frequency"]) == (200, "daily")
+    assert status(studio)["frequency"] == "daily"
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "deferred"])
+def test_a_run_that_nobody_took_up_is_rung_again(
+    studio: Api, queue: Queue, superuser: pg8000.native.Connection, state: str
+) -> None:
+    queue.receive()
+    studio.post("/api/sync/google", {"syncType": "bookings"})
+    (message,) = queue.receive()
+    superuser.run("UPDATE sync_log SET status = :state, ring_at = now() WHERE status = 'queued'", state=state)
+    assert start_due_runs() == 1
+    assert queue.receive() == [message]
+    assert start_due_runs() == 0
+
+
+def test_a_finished_run_is_never_rung_again(studio: Api, superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE sync_log SET ring_at = now()")
+    assert start_due_runs() == 0
+
+
+def test_a_queue_that_cannot_be_reached_costs_a_ring_and_no_run(
+    api: Api, queue: Queue, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chalicelib.settings import get_settings
+
+    connect(api)
+    monkeypatch.setenv("SYNC_QUEUE_URL", f"{queue.url}-that-is-not-there")
+    get_settings.cache_clear()
+    assert start_due_runs() == 2
+    monkeypatch.undo()
+    get_settings.cache_clear()
+    superuser.run("UPDATE sync_log SET ring_at = now()")
+    assert start_due_runs() == 2
+    assert len(queue.receive()) == 2
+
+
+@pytest.mark.parametrize(
+    "frequency", ["", "sometimes", "every 4 minutes", "every 1441 minutes", "every 169 hours", "x" * 41]
+)
+def test_a_frequency_that_does_not_exist_is_refused_by_name(studio: Api, frequency: str) -> None:
+    answer = studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": frequency})
+    assert answer.status == 422
+    assert answer.json["errors"][0]["field"] == "frequency"
+
+
+def test_every_schedule_keeps_a_place_of_its_own_in_the_period(studios: Studios) -> None:
+    next_runs = set()
+    for _ in range(5):
+        api = studios.new()
+        connect(api)
+        answer = api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "weekly"})
+        again = api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "weekly"})
+        assert again.json == answer.json
+        next_runs.add(answer.json["nextRunAt"])
+    assert len(next_runs) == 5

@@ -1,0 +1,70 @@
+"""The Lambda handlers as Lambda uses them: imported alone in a fresh interpreter, and fed real events."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chalicelib.workers.sync import sync
+from chalicelib.workers.tick import tick
+from dev.invocation import Context, queue_event, schedule_event
+from dev.sandbox import Sandbox
+from tests.conftest import ROOT, Api, Queue
+from tests.services.conftest import connect
+
+HEAVY = ("boto3", "botocore", "aws_encryption_sdk", "oauthlib", "moto")
+OF_THE_API = ("app", "chalicelib.api")
+
+
+@pytest.mark.parametrize("module", ["chalicelib.workers.tick", "chalicelib.workers.sync", "app"])
+def test_a_module_that_lambda_starts_with_imports_nothing_heavy(module: str) -> None:
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    unwanted = HEAVY if module == "app" else HEAVY + OF_THE_API
+    assert not loaded.intersection(unwanted)
+
+
+def sqs_event(body: str) -> dict[str, Any]:
+    return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "handle", "Body": body, "MD5OfBody": ""})
+
+
+def test_a_tick_and_the_worker_bring_a_new_connection_up_to_date(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    connect(api, queue)
+    tick(schedule_event("tick"), Context("tick", 60))
+    for message in queue.receive():
+        sync(sqs_event(json.dumps(message)), Context("sync", 300))
+    runs = api.get("/api/sync/log").json["items"]
+    assert [(run["trigger"], run["status"]) for run in runs] == [("schedule", "succeeded")] * 2
+
+
+def test_the_worker_hands_over_when_its_time_is_nearly_up(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    studio = connect(api, queue, "bulk-1500")
+    run = studio.start("bookings")
+    (message,) = queue.receive()
+    sync(sqs_event(json.dumps(message)), Context("sync", 1))
+    assert studio.run(run["id"])["pages"] == 1
+    assert queue.receive() == [message]
+
+
+@pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000"])
+def test_a_malformed_message_is_dropped_and_logged(
+    clean_database: Any, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync(sqs_event(body), Context("sync", 300))
+    assert ("message.dropped", "malformed") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
+
+
+def test_a_failing_message_goes_back_to_the_queue(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
+    studio = connect(api, queue)
+    studio.start("bookings")
+    (message,) = queue.receive()
+    superuser.run("ALTER TABLE booking RENAME TO hidden")
+    try:
+        with pytest.raises(Exception, match="booking"):
+            sync(sqs_event(json.dumps(message)), Context("sync", 300))
+    finally:
+        superuser.run("ALTER TABLE hidden RENAME TO booking")

@@ -244,7 +244,7 @@ def studios(clean_database: Database, queue: Queue) -> Iterator[Studios]:
 
     from app import app
 
-    with Client(app, project_dir=str(ROOT)) as client:
+    with Client(app, stage_name="local", project_dir=str(ROOT)) as client:
         yield Studios(client)
 
 

@@ -9,6 +9,10 @@ from chalicelib.data.rows import Row
 from chalicelib.data.studios import DATA_KEYS, NewId, StoredDataKey
 
 
+ConnectionStatus = Literal["active", "expired", "revoked", "error", "disabled"]
+Health = Literal["healthy", "degraded", "broken"]
+
+
 class Problem(Row):
     """What went wrong last, and when."""
 
@@ -22,8 +26,8 @@ class Connection(Row):
 
     id: UUID
     platform: str
-    status: Literal["active", "expired", "revoked", "error", "disabled"]
-    health: Literal["healthy", "degraded", "broken"]
+    status: ConnectionStatus
+    health: Health
     """broken: cannot sync; degraded: a stream fails, or the token runs out within a day and cannot be refreshed"""
     account_id: str | None
     account_name: str | None

@@ -143,6 +143,8 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
 
     def abandon(self) -> None:
         """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
+        if self.is_broken:
+            return
         for closable in (self._sock, self._usock):
             with suppress(OSError):
                 closable.close()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.connections import STORED, Problem, StoredConnection
+from chalicelib.data.connections import HEALTH, STORED, ConnectionStatus, Health, Problem, StoredConnection
 from chalicelib.data.query import Query, all_returned, columns, many, one, returned
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
@@ -76,7 +76,8 @@ class StreamStatus(Row):
 
     platform: str
     sync_type: str
-    connection_status: str
+    connection_status: ConnectionStatus
+    connection_health: Health
     frequency: str | None
     next_run_at: datetime | None
     paused: bool
@@ -296,7 +297,7 @@ LIST_RUNS: Query[list[Run]] = Query(
 LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
     many(
         f"""
-        SELECT s.platform, s.stream AS "syncType", c.status AS "connectionStatus",
+        SELECT s.platform, s.stream AS "syncType", c.status AS "connectionStatus", {HEALTH} AS "connectionHealth",
                CASE WHEN s.enabled THEN s.frequency END AS frequency, s.next_run_at AS "nextRunAt",
                s.paused_at IS NOT NULL AS paused, s.last_success_at AS "lastSuccessAt",
                s.failures_in_row AS "failuresInRow",

@@ -17,6 +17,10 @@ from tests.services.conftest import PLENTY_MS, Studio, connect
 
 CALENDAR = "www.googleapis.com"
 EVENTS = "/calendar/v3/calendars/"
+CUT_CONNECTIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE usename = 'ansel_app' AND datname = current_database()
+"""
 
 
 def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any:
@@ -310,7 +314,7 @@ def test_a_database_that_goes_away_midway_loses_and_doubles_nothing(
 
     def cut() -> int:
         if next(cuts, False):
-            superuser.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ansel_app'")
+            superuser.run(CUT_CONNECTIONS)
         return PLENTY_MS
 
     with pytest.raises(Unavailable):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chalicelib.data.connections import HEALTH, STORED, ConnectionStatus, Health, Problem, StoredConnection
 from chalicelib.data.query import Query, all_returned, columns, many, one, returned
-from chalicelib.data.rows import Row
+from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
@@ -29,10 +29,10 @@ class Run(Row):
     sync_type: str
     trigger: Trigger
     status: RunStatus
-    queued_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    resume_at: datetime | None
+    queued_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    resume_at: Moment | None
     duration_ms: int | None
     schedule_lag_ms: int | None
     attempts: int
@@ -79,10 +79,10 @@ class StreamStatus(Row):
     connection_status: ConnectionStatus
     connection_health: Health
     frequency: str | None
-    next_run_at: datetime | None
+    next_run_at: Moment | None
     paused: bool
     last_run: Run | None
-    last_success_at: datetime | None
+    last_success_at: Moment | None
     running: StartedRun | None
     failures_in_row: int
 
@@ -244,6 +244,7 @@ DEFER_RUN: HeldWrite = Query(
         f"""
         UPDATE sync_log AS r SET
             status = 'deferred', resume_at = :resume_at, ring_at = :resume_at,
+            idle_attempts = r.idle_attempts - CASE WHEN :idle THEN 0 ELSE 1 END,
             lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
             error_code = :code, error_message = :message
         WHERE {HELD} RETURNING r.id

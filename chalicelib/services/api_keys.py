@@ -74,7 +74,7 @@ def authenticate(authorization: str | None) -> Caller:
     if stored.revoked_at is not None or (stored.expires_at is not None and stored.expires_at <= clock.now()):
         raise Unauthorized("The API key is not valid any more")
     caller = Caller(stored.studio_id, stored.id, frozenset(stored.scopes))
-    _remember(parsed.secret_hash, caller)
+    _remember(parsed.secret_hash, caller, stored.expires_at)
     return caller
 
 
@@ -100,8 +100,11 @@ def _recall(secret_hash: bytes) -> Caller | None:
     return known[1] if known and known[0] > clock.monotonic() else None
 
 
-def _remember(secret_hash: bytes, caller: Caller) -> None:
+def _remember(secret_hash: bytes, caller: Caller, expires_at: datetime | None) -> None:
+    seconds = CACHE_SECONDS
+    if expires_at is not None:
+        seconds = min(seconds, (expires_at - clock.now()).total_seconds())
     with _lock:
         if len(_seen) >= CACHE_SIZE:
             _seen.clear()
-        _seen[secret_hash] = (clock.monotonic() + CACHE_SECONDS, caller)
+        _seen[secret_hash] = (clock.monotonic() + seconds, caller)

@@ -9,7 +9,7 @@ from chalicelib.data import connections as rows
 from chalicelib.data import schedules
 from chalicelib.data.connections import Connection, StoredConnection
 from chalicelib.data.database import Transaction, read, transaction
-from chalicelib.data.rows import Row
+from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import Conflict, NotFound, PlatformError, ReconnectRequired, TokenExpired
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.registry import get_platform
@@ -40,7 +40,7 @@ class ConnectionTest(Row):
     """What the platform itself says of a connection, just now."""
 
     valid: bool
-    checked_at: datetime
+    checked_at: Moment
     account: TestedAccount | None = None
     missing_scopes: list[str] = []
     """For each stream that the grant does not cover, the scope that would"""

@@ -134,11 +134,11 @@ def _zone(studio_id: UUID) -> ZoneInfo:
 
 
 def _period(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[date, date]:
-    last = last or max(first or EARLIEST, clock.now().astimezone(zone).date())
-    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
     for name, day in (("from", first), ("to", last)):
-        if not EARLIEST <= day <= LATEST:
+        if day is not None and not EARLIEST <= day <= LATEST:
             raise InvalidInput(fields=[FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")])
+    last = last or max(first or EARLIEST, clock.now().astimezone(zone).date())
+    first = first or max(EARLIEST, last - timedelta(days=DEFAULT_DAYS - 1))
     if first > last:
         raise InvalidInput(fields=[FieldProblem("from", "must not be later than `to`")])
     if (last - first).days >= MAX_DAYS:

@@ -6,19 +6,18 @@ from datetime import datetime, timedelta
 from chalicelib import clock
 from chalicelib.errors import AppError, RateLimited, TransientFault
 
-MAX_ATTEMPTS = 6
+MAX_IDLE_ATTEMPTS = 6
 """Attempts in a row, without a stored page between them, after which a passing fault counts as a lasting one."""
-MAX_RATE_LIMITED_ATTEMPTS = 50
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
 
 
-def resume_at(error: AppError, attempts: int) -> datetime | None:
-    """When to try again after `attempts` in a row, or None when there is no use in it."""
+def resume_at(error: AppError, *, attempts: int, idle_attempts: int) -> datetime | None:
+    """When to try again, or None when there is no use in it. A rate limit is no failure: it may last as long as it likes."""
     if isinstance(error, RateLimited):
-        return (error.resume_at or clock.now() + _backoff(attempts)) if attempts < MAX_RATE_LIMITED_ATTEMPTS else None
-    if isinstance(error, TransientFault) and attempts < MAX_ATTEMPTS:
-        return clock.now() + _backoff(attempts)
+        return error.resume_at or clock.now() + _backoff(attempts)
+    if isinstance(error, TransientFault) and idle_attempts < MAX_IDLE_ATTEMPTS:
+        return clock.now() + _backoff(idle_attempts)
     return None
 
 

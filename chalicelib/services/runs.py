@@ -15,12 +15,20 @@ from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.runs import LeasedRun
-from chalicelib.errors import AppError, CursorExpired, ReconnectRequired, TransientFault, Unavailable
+from chalicelib.errors import (
+    AppError,
+    CursorExpired,
+    PlatformError,
+    RateLimited,
+    ReconnectRequired,
+    TransientFault,
+    Unavailable,
+)
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.services import grants
 from chalicelib.services.connections import mark_broken
-from chalicelib.services.retries import resume_at
+from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, resume_at
 from chalicelib.services.streams import TABLES, syncable_stream
 
 LEASE_SECONDS = 120
@@ -69,11 +77,14 @@ class _Attempt:
         self._held = {"run_id": run.id, "owner": owner}
         self._remaining_ms = remaining_ms
         self._full_read = run.full_read
+        self._restarted = False
         self._client: Client | None = None
         self._counted_calls = 0
 
     def make(self) -> str:
         try:
+            if self._run.idle_attempts > MAX_IDLE_ATTEMPTS:
+                raise PlatformError("The run was given up: its workers died again and again", code="gave_up")
             return self._read_stream(syncable_stream(self._run.platform, self._run.stream))
         except LeaseLost as error:
             return error.code
@@ -94,7 +105,7 @@ class _Attempt:
             try:
                 page = stream.fetch_page(self._client, cursor)
             except CursorExpired:
-                if cursor is None:
+                if cursor is None or self._restarted:
                     raise
                 self._restart()
                 cursor = None
@@ -140,7 +151,7 @@ class _Attempt:
         """The platform forgot the cursor: the same run reads the stream from its start."""
         with transaction(self._studio_id) as tx:
             self._write(tx, rows.RESTART_RUN, api_calls=self._uncounted_calls())
-        self._full_read = True
+        self._full_read = self._restarted = True
         logs.event("run.restarted")
 
     def _hand_over(self) -> str:
@@ -151,13 +162,13 @@ class _Attempt:
 
     def _settle(self, error: AppError) -> str:
         """A failed run is tried later or over; with a dead grant, its connection breaks as well."""
-        later = resume_at(error, self._run.idle_attempts)
+        later = resume_at(error, attempts=self._run.attempts, idle_attempts=self._run.idle_attempts)
         noted = {"api_calls": self._uncounted_calls(), "code": error.code, "message": error.message}
         logs.event("run.failed" if later is None else "run.deferred", code=error.code, reason=str(error))
         try:
             with transaction(self._studio_id) as tx:
                 if later is not None:
-                    self._write(tx, rows.DEFER_RUN, resume_at=later, **noted)
+                    self._write(tx, rows.DEFER_RUN, resume_at=later, idle=not isinstance(error, RateLimited), **noted)
                 else:
                     self._write(tx, rows.FAIL_RUN, **noted)
         except LeaseLost as lost:

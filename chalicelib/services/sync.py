@@ -5,10 +5,13 @@ from uuid import UUID
 from chalicelib import doorbell
 from chalicelib.data import connections as connection_rows
 from chalicelib.data import runs as rows
+from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction
 from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
+from chalicelib.data.schedules import SAVE_SCHEDULES
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
+from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import syncable_platform, syncable_stream
 
 
@@ -16,11 +19,16 @@ def start_sync(studio_id: UUID, platform_name: str, sync_type: str | None = None
     """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled."""
     platform = syncable_platform(platform_name)
     streams = [syncable_stream(platform.name, sync_type)] if sync_type is not None else platform.streams
-    _require_active(studio_id, platform.name)
-    names = [stream.name for stream in streams]
+    connection = _active_connection(studio_id, platform.name)
+    wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
     with transaction(studio_id) as tx:
-        queued = tx.run(rows.INSERT_RUNS, platform=platform.name, streams=names, trigger="manual")
-        started = tx.run(rows.LIST_STARTED_RUNS, platform=platform.name, streams=names)
+        queued = tx.run(rows.INSERT_RUNS, trigger="manual", **wanted)
+        started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
+        if len(started) < len(streams):
+            # A run ended between the two statements, or a stream came with a release after the connection was made.
+            tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(platform.streams))
+            queued = [*queued, *tx.run(rows.INSERT_RUNS, trigger="manual", **wanted)]
+            started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
     doorbell.ring(doorbell.Message(run_id=run.id, studio_id=studio_id) for run in queued)
     return started
 
@@ -53,7 +61,7 @@ def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
     return read(studio_id, rows.LIST_STREAM_STATUSES)
 
 
-def _require_active(studio_id: UUID, platform: str) -> None:
+def _active_connection(studio_id: UUID, platform: str) -> Connection:
     connection = read(studio_id, connection_rows.FIND_CONNECTION, platform=platform)
     if connection is None:
         raise NotFound(f"{platform} is not connected", code="connection_not_found")
@@ -62,3 +70,4 @@ def _require_active(studio_id: UUID, platform: str) -> None:
             f"The connection is {connection.status}; it must be renewed before it can sync",
             code="connection_not_active",
         )
+    return connection

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.services import runs
-from chalicelib.services.retries import MAX_ATTEMPTS
+from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -205,15 +205,52 @@ def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
 ) -> None:
     platforms.add_fault(kind="status", status=503, host=CALENDAR, times=None)
     run = studio.sync("bookings")
-    for _ in range(MAX_ATTEMPTS - 1):
+    for _ in range(MAX_IDLE_ATTEMPTS - 1):
         assert studio.run(run["id"])["status"] == "deferred"
         make_due(superuser, run["id"])
         execute(studio, run["id"])
     done = studio.run(run["id"])
-    assert (done["status"], done["attempts"], done["error"]["code"]) == ("failed", MAX_ATTEMPTS, "platform_unavailable")
+    assert (done["status"], done["attempts"], done["error"]["code"]) == (
+        "failed",
+        MAX_IDLE_ATTEMPTS,
+        "platform_unavailable",
+    )
     assert studio.connection()["status"] == "active"
     assert studio.connection()["health"] == "degraded"
     assert studio.api.get("/api/sync/status").json["items"][0]["failuresInRow"] == 1
+
+
+def test_a_rate_limit_may_last_as_long_as_it_likes(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.add_fault(kind="status", status=429, host=CALENDAR, times=MAX_IDLE_ATTEMPTS + 2)
+    run = studio.sync("bookings")
+    for _ in range(MAX_IDLE_ATTEMPTS + 2):
+        assert studio.run(run["id"])["status"] == "deferred"
+        make_due(superuser, run["id"])
+        execute(studio, run["id"])
+    assert studio.run(run["id"])["status"] == "succeeded"
+
+
+def test_a_run_that_kills_its_workers_is_given_up(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    run = studio.start("bookings")
+    superuser.run("UPDATE sync_log SET attempts = :n, idle_attempts = :n", n=MAX_IDLE_ATTEMPTS)
+    assert execute(studio, run["id"]) == "failed"
+    assert studio.run(run["id"])["error"]["code"] == "gave_up"
+
+
+def test_a_cursor_that_is_forgotten_again_and_again_fails_the_run(bulk: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=410, host=CALENDAR, path=f"{EVENTS}[^/]+/events", after=1)
+    platforms.add_fault(kind="status", status=410, host=CALENDAR, path=f"{EVENTS}[^/]+/events", after=3)
+    run = bulk.sync("bookings")
+    assert (run["status"], run["error"]["code"], run["fullRead"]) == ("failed", "cursor_expired", True)
+
+
+def test_a_stream_that_is_newer_than_its_connection_can_be_synced(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("DELETE FROM sync_schedule WHERE stream = 'bookings'")
+    assert studio.sync("bookings")["status"] == "succeeded"
 
 
 def test_a_success_clears_what_failed_before(studio: Studio, platforms: Sandbox) -> None:

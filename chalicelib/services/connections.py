@@ -19,7 +19,6 @@ from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import syncable_platform
 from chalicelib.services.tokens import Tokens, open_tokens, seal_tokens
 
-
 UPDATE_ATTEMPTS = 3
 """A renewal may replace the tokens between reading and writing them."""
 

@@ -13,7 +13,7 @@ LONGEST_BACKOFF = timedelta(hours=1)
 
 
 def resume_at(error: AppError, *, attempts: int, idle_attempts: int) -> datetime | None:
-    """When to try again, or None when there is no use in it. A rate limit is no failure: it may last as long as it likes."""
+    """When to try again, or None when there is no use in it. A rate limit is no failure and may last."""
     if isinstance(error, RateLimited):
         return error.resume_at or clock.now() + _backoff(attempts)
     if isinstance(error, TransientFault) and idle_attempts < MAX_IDLE_ATTEMPTS:

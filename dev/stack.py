@@ -1,0 +1,176 @@
+"""`make run`: the whole product on this machine, one process a part, everything it keeps under LOCAL_DIR."""
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from dev import environment, process
+from dev.api import Api
+from dev.demo import connect_google
+from dev.errors import StackError
+from dev.ports import HOST, ensure_free, find_free_port
+from dev.postgres import Postgres, Urls, bootstrap
+from dev.private import write_private
+from dev.supervisor import Part, Supervisor
+
+WORKERS = 2
+WATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    port: int
+    local_dir: Path
+    sandbox_url: str
+    """Where the platforms are; empty to start our own sandbox."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        port = environ.get("PORT") or "8000"
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise StackError(f"PORT must be a number from 1 to 65535, not {port!r}")
+        local_dir = Path(environ.get("LOCAL_DIR") or ".local").absolute()
+        return cls(int(port), local_dir, environ.get("PLATFORM_SANDBOX_URL", "").rstrip("/"))
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def key_file(self) -> Path:
+        return self.local_dir / "secrets" / "api_key"
+
+    def log(self, name: str) -> Path:
+        return self.local_dir / "logs" / f"{name}.log"
+
+
+def run(options: Options) -> None:
+    """Starts everything and watches over it until it is interrupted."""
+    ensure_free(options.port)
+    with locked(options.local_dir):
+        say("Starting PostgreSQL 18")
+        postgres = Postgres(options.local_dir / "postgres", log=options.log("postgres"))
+        with postgres, Supervisor() as parts:
+            env = start_parts(options, bootstrap(postgres), parts)
+            api = Api(options.port, ensure_studio(options, env))
+            if not options.sandbox_url:
+                connect_google(api)
+            announce(options)
+            while postgres.process.poll() is None:
+                parts.revive()
+                time.sleep(WATCH_SECONDS)
+            raise StackError(f"PostgreSQL ended: {process.last_line(options.log('postgres'))}")
+
+
+def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, str]:
+    """The queue and the platforms start while the database migrates; whatever needs all three comes after."""
+    queue_port, sandbox_port = find_free_port(), find_free_port()
+    env = environment.product(
+        os.environ,
+        urls=urls,
+        queue_port=queue_port,
+        sandbox_url=options.sandbox_url or f"http://{HOST}:{sandbox_port}",
+        encryption_key=environment.get_encryption_key(options.local_dir / "secrets" / "encryption_key"),
+    )
+
+    def part(name: str, module: str, *arguments: object) -> Part:
+        return Part(name, ["-m", module, *map(str, arguments)], env, options.log(name))
+
+    say("Starting the local queue" + ("" if options.sandbox_url else " and the sandbox platforms"))
+    parts.start(part("queue", "dev.aws", "--port", queue_port))
+    if not options.sandbox_url:
+        state = options.local_dir / "sandbox"
+        parts.start(part("sandbox", "dev.sandbox", "--port", sandbox_port, "--state", state))
+    say("Migrating the database")
+    process.run(
+        "migration",
+        ["-m", "alembic", "upgrade", "head"],
+        options.log("migration"),
+        {**env, "MIGRATION_DATABASE_URL": urls.owner},
+    )
+    parts.wait_ready()
+    say("Starting the API, the tick and the sync workers")
+    parts.start(part("api", "dev.server", "--port", options.port))
+    parts.wait_ready()
+    # Nobody waits for these: what is due now is found as soon as they are there.
+    parts.start(*(part(f"worker-{number}", "dev.worker") for number in range(1, WORKERS + 1)))
+    parts.start(part("ticker", "dev.ticker"))
+    return env
+
+
+def ensure_studio(options: Options, env: Mapping[str, str]) -> str:
+    """The API key of the demo studio; both are made unless the database knows the key already."""
+    if options.key_file.exists():
+        key = options.key_file.read_text()
+        if Api(options.port, key).call("GET", "/api/connections")[0] != 401:
+            return key
+    say("Making the demo studio and its API key")
+    process.run("seed", ["-m", "dev.seed", str(options.key_file)], options.log("seed"), env)
+    return options.key_file.read_text()
+
+
+def announce(options: Options) -> None:
+    key = options.key_file.read_text()
+    write_private(options.local_dir / "env", f"ANSEL_URL={options.url}\nANSEL_API_KEY={key}\n")
+    call = f"curl -H 'Authorization: Bearer {key}'"
+    say(
+        f"\nAnselAI is running; Ctrl-C stops it.\n\n"
+        f"  URL      {options.url}\n"
+        f"  API key  {key}\n\n"
+        f"Try:\n"
+        f"  {call} {options.url}/api/connections\n"
+        f"  {call} '{options.url}/api/sync/log?limit=5'\n"
+        f"  {call} {options.url}/api/metrics/overview\n\n"
+        f"The first two are also in {options.local_dir / 'env'}, the logs in {options.local_dir / 'logs'}."
+    )
+
+
+@contextmanager
+def locked(local_dir: Path) -> Iterator[None]:
+    local_dir.mkdir(parents=True, exist_ok=True)
+    with (local_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StackError(
+                f"another stack is running in {local_dir}; choose another folder with LOCAL_DIR"
+            ) from error
+        yield
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)  # stopping is under way: a second Ctrl-C shall not leave children behind
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        run(Options.from_environ(os.environ))
+    except KeyboardInterrupt:
+        say("Stopped")
+        return 0
+    except StackError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = process.reason(error)
+    print(f"make run: {problem}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -127,20 +127,22 @@ def clean_database(database: Database, superuser: pg8000.native.Connection) -> D
 
 
 @pytest.fixture(scope="session")
-def local_aws() -> Iterator[Any]:
-    """moto's server with the queues, and a boto3 SQS client of it."""
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The local stack's queue, and a boto3 client of it. In a process of its own: moto's state is one a process."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    from dev.aws import create_queues
-    from dev.environment import cloud
+    from dev.environment import cloud, plain
+    from dev.ports import find_free_port
+    from dev.supervisor import Part, Supervisor
 
-    moto = ThreadedMotoServer(ip_address=HOST, port=0)
-    moto.start()
-    os.environ.update(cloud(moto.get_host_and_port()[1]))
-    create_queues()
-    yield boto3.client("sqs")
-    moto.stop()
+    port = find_free_port()
+    os.environ.update(cloud(port))
+    env = {**plain(os.environ), **cloud(port)}
+    with Supervisor() as parts:
+        log = tmp_path_factory.mktemp("queue") / "queue.log"
+        parts.start(Part("queue", ["-m", "dev.aws", "--port", str(port)], env, log))
+        parts.wait_ready()
+        yield boto3.client("sqs")
 
 
 @pytest.fixture

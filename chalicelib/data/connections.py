@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.query import Query, columns, many, one, returned
-from chalicelib.data.rows import Row
+from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import DATA_KEYS, NewId, StoredDataKey
 
 
@@ -18,7 +18,7 @@ class Problem(Row):
 
     code: str
     message: str
-    at: datetime
+    at: Moment
 
 
 class Connection(Row):
@@ -33,11 +33,11 @@ class Connection(Row):
     account_name: str | None
     scopes: list[str] | None
     has_refresh_token: bool
-    token_expires_at: datetime | None
-    last_sync_at: datetime | None
+    token_expires_at: Moment | None
+    last_sync_at: Moment | None
     last_error: Problem | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class StoredConnection(Row):
@@ -178,12 +178,20 @@ RELEASE_REFRESH: Query[None] = Query(
 
 IDENTIFY_CONNECTION: Query[None] = Query(
     """
+    WITH before AS (
+        SELECT c.studio_id, c.id, c.external_account_id <> :account_id AS is_another
+        FROM platform_connection AS c WHERE c.id = :id
+    ), reset AS (
+        UPDATE sync_schedule AS s SET cursor = NULL
+        FROM before WHERE before.is_another AND s.studio_id = before.studio_id AND s.connection_id = before.id
+    )
     UPDATE platform_connection SET
         external_account_id = :account_id, external_account_name = :account_name,
         scopes = coalesce(:scopes, scopes), updated_at = now()
     WHERE id = :id AND disconnected_at IS NULL
     """
 )
+"""Remembers who is connected. Where one account's sync ended means nothing in another's."""
 BREAK_CONNECTION: Query[None] = Query(
     """
     WITH broken AS (

@@ -96,6 +96,19 @@ def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
     assert (run["fullRead"], run["records"]["unchanged"]) == (True, first)
 
 
+def test_another_accounts_tokens_start_its_streams_anew(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    studio.api.post("/api/connections/google/test")
+    studio.sync("bookings")
+    studio.sync("inquiries")
+    other = mint("bulk-40")
+    studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
+    bookings = studio.sync("bookings")
+    assert (bookings["status"], bookings["fullRead"], bookings["records"]["created"]) == ("succeeded", True, 40)
+    studio.api.post("/api/connections/google/test")
+    inquiries = studio.sync("inquiries")
+    assert (inquiries["status"], inquiries["fullRead"]) == ("succeeded", True)
+
+
 def test_tokens_are_stored_sealed(studio: Studio, superuser: pg8000.native.Connection) -> None:
     (row,) = superuser.run("SELECT access_token, refresh_token FROM platform_connection")
     for sealed in row:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from chalicelib import logs
-from chalicelib.errors import ContractChanged, PermissionMissing
+from chalicelib.errors import ContractChanged, CursorExpired, PermissionMissing
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.records import BookingRecord
@@ -98,7 +98,9 @@ def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[Calend
     cursor = cursor or _start(client)
     url = f"{BASE_URL}/calendars/{quote(cursor.calendar_id, safe='')}/events"
     tokens = (("syncToken", cursor.sync_token), ("pageToken", cursor.page_token))
-    events = client.get(url, [*LIST_PARAMS, *((name, token) for name, token in tokens if token)], into=Events)
+    events = client.find(url, [*LIST_PARAMS, *((name, token) for name, token in tokens if token)], into=Events)
+    if events is None:
+        raise CursorExpired(internal="the calendar is gone, or another account is connected now")
     records, deleted = parse_events(events.items, cursor.calendar_id, events.time_zone or cursor.time_zone)
     following = CalendarCursor(
         calendar_id=cursor.calendar_id,

@@ -9,8 +9,8 @@ from sqlalchemy.pool import NullPool
 
 from chalicelib.data.models import Base
 
-LOCK_TIMEOUT = "5s"
-STATEMENT_TIMEOUT = "10min"
+TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
+"""Another value for a run: `alembic -x lock_timeout=1s upgrade head`."""
 
 
 def owner_url() -> str:
@@ -23,8 +23,8 @@ def owner_url() -> str:
 def run() -> None:
     engine = create_engine(owner_url(), poolclass=NullPool)
     with engine.connect() as connection:
-        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        for name, value in {**TIMEOUTS, **context.get_x_argument(as_dictionary=True)}.items():
+            connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
         connection.commit()
         context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
         with context.begin_transaction():

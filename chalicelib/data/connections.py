@@ -8,7 +8,6 @@ from chalicelib.data.query import Query, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import DATA_KEYS, NewId, StoredDataKey
 
-
 ConnectionStatus = Literal["active", "expired", "revoked", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]
 

@@ -1,6 +1,12 @@
 """Rows as they leave the database: decoded from its JSON straight into what the API answers with."""
 
+from datetime import datetime
+from typing import Annotated
+
 import msgspec
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that names its zone; only so does msgspec describe it as a date-time."""
 
 
 class Row(msgspec.Struct, kw_only=True, rename="camel"):

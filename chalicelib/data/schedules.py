@@ -4,14 +4,14 @@ from datetime import datetime
 from uuid import UUID
 
 from chalicelib.data.query import Query, returned
-from chalicelib.data.rows import Row
+from chalicelib.data.rows import Moment, Row
 
 
 class Schedule(Row):
     platform: str
     sync_type: str
     frequency: str
-    next_run_at: datetime | None
+    next_run_at: Moment | None
 
 
 class DueSchedule(Row):

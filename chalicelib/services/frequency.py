@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from chalicelib.errors import FieldProblem, InvalidInput
 
 KNOWN = "hourly, daily, weekly, every N minutes (5 to 1440) or every N hours (1 to 168)"
-PATTERN = re.compile(r"(hourly|daily|weekly)|every (\d{1,4}) (minutes|hours)")
+PATTERN = re.compile(r"(hourly|daily|weekly)|every (\d{1,4}) (minutes|hours)", re.ASCII)
 MINUTES = range(5, 1441)
 HOURS = range(1, 169)
 NAMED_INTERVALS = {"hourly": timedelta(hours=1)}
@@ -32,9 +32,12 @@ class Frequency:
             return _next_interval(moment, int(self.interval.total_seconds()), phase)
         return _next_day(moment, self.days, phase, ZoneInfo(time_zone))
 
-    def windows_between(self, first: datetime, now: datetime) -> int:
+    def windows_between(self, first: datetime, now: datetime, *, phase: float, time_zone: str) -> int:
         """How many windows after `first` have passed by `now`."""
-        return max(0, int((now - first) / (self.interval or timedelta(days=self.days))))
+        after_first = self.next_after(first, phase=phase, time_zone=time_zone)
+        after_now = self.next_after(now, phase=phase, time_zone=time_zone)
+        # Rounded, since days are not all 24 hours long
+        return max(0, round((after_now - after_first) / (self.interval or timedelta(days=self.days))))
 
 
 def _next_interval(moment: datetime, seconds: int, phase: float) -> datetime:

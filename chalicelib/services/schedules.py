@@ -93,13 +93,12 @@ def _start_batch() -> _Batch:
 def _claim(due: DueSchedule) -> Claim:
     """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
     frequency = parse_frequency(due.frequency)
+    phase = _phase(due.studio_id, due.platform, due.stream)
     return Claim(
         schedule_id=due.schedule_id,
         window_at=due.next_run_at,
-        missed=frequency.windows_between(due.next_run_at, due.now),
-        next_run_at=frequency.next_after(
-            due.now, phase=_phase(due.studio_id, due.platform, due.stream), time_zone=due.time_zone
-        ),
+        missed=frequency.windows_between(due.next_run_at, due.now, phase=phase, time_zone=due.time_zone),
+        next_run_at=frequency.next_after(due.now, phase=phase, time_zone=due.time_zone),
     )
 
 

@@ -1,0 +1,181 @@
+"""Requests through `app.app` in this process, as Lambda calls it, beside a Chalice route that answers a constant."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+from uuid import UUID, uuid4
+
+import pg8000.native
+from chalice.app import Chalice
+
+from app import app
+from benchmarks import timing
+from benchmarks.server import Server
+from benchmarks.table import Row, Table
+from benchmarks.timing import percentile
+from chalicelib.data.driver import measured
+from chalicelib.logs import JsonFormatter
+from chalicelib.services.api_keys import authenticate, create_api_key, forget_callers
+from dev.invocation import Context
+
+PLATFORMS = ("meta", "pinterest", "website", "yelp")
+CONNECTIONS = "/api/connections"
+LOG = "/api/sync/log"
+TOKENS = {"accessToken": "ya29." + "a" * 120, "refreshToken": "1//0" + "b" * 99, "expiresIn": 3600}
+INSERT_RUNS = """
+    INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, status, window_at, queued_at, started_at,
+                          finished_at, duration_ms, attempts, pages, records_seen, records_unchanged, api_calls)
+    SELECT c.studio_id, c.id, c.platform, 'posts', 'schedule', 'succeeded', at, at, at, at + interval '2 s', 2000,
+           1, 3, 250, 250, 3
+    FROM platform_connection AS c, generate_series(1, :count) AS n,
+         LATERAL (SELECT timestamptz '2026-01-01' + n * interval '5 minutes' AS at)
+    WHERE c.studio_id = :studio_id AND c.platform = 'meta'
+"""
+
+bare = Chalice(app_name="bare", configure_logs=False, env={})
+
+
+@bare.route(CONNECTIONS)
+def constant() -> dict[str, object]:
+    return {"items": [], "nextCursor": None}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and what is done before each one."""
+
+    name: str
+    call: Callable[[], Any]
+    status: int = 200
+    prepare: Callable[[], object] = lambda: None
+
+
+def measure(quick: bool, server: Server) -> list[Table]:
+    rounds, samples, runs = (2, 10, 500) if quick else (10, 100, 20_000)
+    superuser = server.connect(server.urls.superuser)
+    try:
+        with _quiet():
+            cases = [Case("bare Chalice route", partial(bare, _event("GET", CONNECTIONS), _context()))]
+            cases += _reads(server, superuser, runs)
+            cases += _writes(server, superuser)
+            statements = {case.name: _check(case) for case in cases}
+            taken = timing.interleaved(
+                {case.name: case.call for case in cases},
+                rounds=rounds,
+                samples=samples,
+                prepare={case.name: case.prepare for case in cases},
+            )
+    finally:
+        superuser.close()
+    return [_table(taken, statements, rounds * samples)]
+
+
+def _reads(server: Server, superuser: pg8000.native.Connection, runs: int) -> Iterator[Case]:
+    studio_id = server.new_studio()
+    bearer = _bearer(studio_id)
+    for platform in PLATFORMS:
+        created = app(_event("POST", CONNECTIONS, bearer, {"platform": platform, **TOKENS}), _context())
+        assert created["statusCode"] == 201, created
+    superuser.run(INSERT_RUNS, studio_id=studio_id, count=runs)
+    superuser.run("ANALYZE")
+    for path, name in ((CONNECTIONS, f"of {len(PLATFORMS)}"), (LOG, f"50 of {runs:,}")):
+        call = partial(app, _event("GET", path, bearer), _context())
+        yield Case(f"GET {path} ({name})", call, prepare=forget_callers)
+        yield Case(f"GET {path} ({name}), key cached", call, prepare=partial(authenticate, bearer))
+
+
+def _writes(server: Server, superuser: pg8000.native.Connection) -> Iterator[Case]:
+    studio_id = server.new_studio()
+    bearer = _bearer(studio_id)
+
+    def disconnected() -> None:
+        superuser.run("DELETE FROM platform_connection WHERE studio_id = :id", id=studio_id)
+
+    def unseen() -> None:
+        disconnected()
+        forget_callers()
+
+    def seen() -> None:
+        disconnected()
+        authenticate(bearer)
+
+    call = partial(app, _event("POST", CONNECTIONS, bearer, {"platform": "google", **TOKENS}), _context())
+    yield Case(f"POST {CONNECTIONS}", call, 201, unseen)
+    yield Case(f"POST {CONNECTIONS}, key cached", call, 201, seen)
+
+
+def _check(case: Case) -> tuple[int, int]:
+    """Statements and round trips of one request, which must have succeeded."""
+    case.prepare()
+    with measured() as traffic:
+        answer = case.call()
+    assert answer["statusCode"] == case.status, answer
+    statements = [sql for sql in traffic.statements if not sql.startswith(("BEGIN", "COMMIT"))]
+    return len(statements), traffic.round_trips
+
+
+def _table(taken: dict[str, list[float]], traffic: dict[str, tuple[int, int]], samples: int) -> Table:
+    base = median(next(iter(taken.values())))
+    rows: list[Row] = [
+        (name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / base, *traffic[name])
+        for name, times in taken.items()
+    ]
+    title = f"Requests in one process, from the API Gateway event to the answer ({samples:,} each)"
+    columns = ("request", "p50 ms", "p99 ms", "times bare", "statements", "round trips")
+    note = "The key is looked up in the database unless it says cached; BEGIN and COMMIT are not counted as statements."
+    return Table(title, columns, rows, [note])
+
+
+def _bearer(studio_id: UUID) -> str:
+    return f"Bearer {create_api_key(studio_id, 'benchmark', ['admin']).reveal()}"
+
+
+def _context() -> Context:
+    return Context("ansel", 30.0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Log lines are made and written as ever, but to where nobody reads them."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    with open(os.devnull, "w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        handler.setFormatter(JsonFormatter())
+        root.handlers[:] = [handler]
+        try:
+            yield
+        finally:
+            root.handlers[:] = before
+
+
+def _event(method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """As API Gateway sends it (Developer Guide, "Input format of a Lambda function for proxy integration")."""
+    headers = {"Authorization": bearer, "Content-Type": "application/json", "Host": "api.example.com"}
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "requestId": str(uuid4()),
+            "resourcePath": path,
+            "path": f"/api{path}",
+            "httpMethod": method,
+            "stage": "api",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "benchmark"},
+        },
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,199 @@
+"""Bulk upserts of bookings: the product's, COPY + merge, and SQLAlchemy's own, on the same rows and the same table."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pg8000.native
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from benchmarks import timing
+from benchmarks.server import Server
+from benchmarks.table import Row, Table
+from chalicelib.data.database import transaction
+from chalicelib.data.models import Booking
+from chalicelib.data.records import upsert
+from chalicelib.platforms.records import BookingRecord
+
+PAGE = 1000
+"""Rows a commit, for everyone."""
+KEY = ("studio_id", "platform", "external_id")
+FIELDS = BookingRecord.__struct_fields__
+CHANGED = tuple(name for name in FIELDS if name not in KEY)
+FIRST_NAMES = ("Anna", "Jonas", "Zoë", "Miguel")
+LAST_NAMES = ("Weber", "O'Hara", "Silva")
+START = datetime(2026, 1, 1, 9, tzinfo=UTC)
+CASES = ("insert", "update", "unchanged")
+OURS, COPY, MANY, VALUES = "upsert", "COPY + merge", "insertmanyvalues", "values()"
+SLOW_PAGES = 1
+"""Pages of `values()`, whose rate does not depend on their number."""
+NOTE = (
+    "insertmanyvalues and values() are SQLAlchemy's; values() stores the first {slow:,} rows only. Every contender "
+    "commits each {page:,} rows and logs in as the application's role under forced row-level security. The others "
+    "write every row they are given; the product compares, and counts what it created and changed."
+)
+
+Pages = Sequence[Sequence[BookingRecord]]
+Store = Callable[[Pages], None]
+Form = Callable[[Connection, list[dict[str, Any]]], None]
+
+
+def measure(quick: bool, server: Server) -> list[Table]:
+    count, rounds = (2_000, 1) if quick else (20_000, 5)
+    first, second = _bookings(count, edition=1), _bookings(count, edition=2)
+    with ExitStack() as stack:
+        superuser = server.connect(server.urls.superuser)
+        stack.callback(superuser.close)
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
+        studio_id = server.new_studio()
+        contenders: dict[str, Store] = {
+            OURS: partial(_upsert, studio_id),
+            COPY: stack.enter_context(_copying(server, studio_id)),
+            MANY: stack.enter_context(_sqlalchemy(server, studio_id, _many_executions)),
+            VALUES: stack.enter_context(_sqlalchemy(server, studio_id, _many_values)),
+        }
+        taken = _race(contenders, first, second, rounds, superuser)
+    return [_table(taken, count, rounds)]
+
+
+def _race(
+    contenders: Mapping[str, Store], first: Pages, second: Pages, rounds: int, superuser: pg8000.native.Connection
+) -> dict[str, dict[str, list[float]]]:
+    """Each in turn finds the table empty, fills it, changes every row, and stores the same again. Seconds a row."""
+    taken: dict[str, dict[str, list[float]]] = {case: {name: [] for name in contenders} for case in CASES}
+
+    def run(name: str) -> None:
+        superuser.run("TRUNCATE booking CASCADE")
+        until = SLOW_PAGES if name == VALUES else len(first)
+        for case, pages in zip(CASES, (first[:until], second[:until], second[:until]), strict=True):
+            rows = sum(map(len, pages))
+            taken[case][name].append(timing.seconds(partial(contenders[name], pages)) / rows)
+        _check(superuser, second[:until])
+
+    timing.interleaved({name: partial(run, name) for name in contenders}, rounds=rounds)
+    return taken
+
+
+def _check(superuser: pg8000.native.Connection, pages: Pages) -> None:
+    """Whoever is fast must also have stored everything."""
+    rows = superuser.run("SELECT external_id, notes, starts_at FROM booking ORDER BY external_id") or []
+    expected = sorted([record.external_id, record.notes, record.starts_at] for page in pages for record in page)
+    assert [list(row) for row in rows] == expected
+
+
+def _table(taken: dict[str, dict[str, list[float]]], count: int, rounds: int) -> Table:
+    rows: list[Row] = []
+    for case, of in taken.items():
+        rates = {name: 1 / median(times) for name, times in of.items()}
+        ratios = (rates[OURS] / rate for name, rate in rates.items() if name != OURS)
+        rows.append((case, *map(round, rates.values()), *ratios))
+    contenders = tuple(taken[CASES[0]])
+    columns = ("case", *contenders, *(f"times {name}" for name in contenders if name != OURS))
+    title = f"Bulk upsert of {count:,} bookings, rows a second (medians of {rounds})"
+    return Table(title, columns, rows, [NOTE.format(page=PAGE, slow=SLOW_PAGES * PAGE)])
+
+
+def _bookings(count: int, edition: int) -> Pages:
+    """What a studio's calendar looks like; every row of another edition differs."""
+    chance = Random(7)
+    records = [_booking(number, edition, chance) for number in range(count)]
+    return [records[start : start + PAGE] for start in range(0, count, PAGE)]
+
+
+def _booking(number: int, edition: int, chance: Random) -> BookingRecord:
+    starts_at = START + timedelta(hours=7 * number, minutes=15 * edition)
+    client = f"{chance.choice(FIRST_NAMES)} {chance.choice(LAST_NAMES)}"
+    return BookingRecord(
+        external_id=f"{number:06d}{chance.getrandbits(80):020x}",
+        title=f"{client}: wedding at the lake",
+        event_type="wedding",
+        event_date=starts_at.date(),
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(hours=6),
+        all_day=False,
+        status="confirmed",
+        booked_at=START - timedelta(days=number % 200),
+        client_name=client,
+        client_email=f"client{number}@example.com",
+        location=f"{number % 99} Lake Road, Springfield",
+        notes=f"Edition {edition}. Second shooter, drone if the weather allows; call {client} the week before." * 2,
+        url=f"https://www.google.com/calendar/event?eid={chance.getrandbits(128):032x}",
+        series_id=None,
+        source_updated_at=starts_at - timedelta(days=30),
+    )
+
+
+def _upsert(studio_id: UUID, pages: Pages) -> None:
+    for page in pages:
+        with transaction(studio_id) as tx:
+            upsert(tx, Booking, studio_id, "google", page)
+
+
+@contextmanager
+def _copying(server: Server, studio_id: UUID) -> Iterator[Store]:
+    """COPY into a temporary table made once, and one statement from there: plain pg8000 with its stream support."""
+    connection = server.connect(server.urls.app)
+    names = ", ".join(FIELDS)
+    connection.run(f"CREATE TEMP TABLE arriving ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0")
+    merge = f"""
+        INSERT INTO booking (studio_id, platform, {names}) SELECT '{studio_id}', 'google', {names} FROM arriving
+        ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in CHANGED)}
+    """
+
+    def store(pages: Pages) -> None:
+        for page in pages:
+            connection.run(f"BEGIN; SELECT set_config('app.studio_id', '{studio_id}', true)")
+            connection.run(f"COPY arriving ({names}) FROM STDIN WITH (FORMAT csv)", stream=[_as_csv(page)])
+            connection.run(merge)
+            connection.run("COMMIT")
+
+    yield store
+    connection.close()
+
+
+def _as_csv(page: Sequence[BookingRecord]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(msgspec.structs.astuple(record) for record in page)
+    return buffer.getvalue().encode()
+
+
+@contextmanager
+def _sqlalchemy(server: Server, studio_id: UUID, form: Form) -> Iterator[Store]:
+    engine = create_engine(server.urls.app.replace("postgresql://", "postgresql+pg8000://"))
+
+    def store(pages: Pages) -> None:
+        for page in pages:
+            with engine.begin() as connection:
+                connection.execute(text("SELECT set_config('app.studio_id', :id, true)"), {"id": str(studio_id)})
+                form(connection, [_as_dict(record, studio_id) for record in page])
+
+    yield store
+    engine.dispose()
+
+
+def _many_values(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """One statement that spells out every row."""
+    connection.execute(_or_update(insert(Booking).values(rows)))
+
+
+def _many_executions(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """`insertmanyvalues`, SQLAlchemy's own batching. RETURNING is what turns it on for this driver."""
+    connection.execute(_or_update(insert(Booking)).returning(Booking.id), rows).all()
+
+
+def _or_update(statement: Insert) -> Insert:
+    changes = {name: statement.excluded[name] for name in CHANGED}
+    return statement.on_conflict_do_update(index_elements=KEY, set_=changes)
+
+
+def _as_dict(record: BookingRecord, studio_id: UUID) -> dict[str, Any]:
+    return {"studio_id": studio_id, "platform": "google", **msgspec.structs.asdict(record)}

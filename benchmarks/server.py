@@ -1,0 +1,67 @@
+"""The PostgreSQL that everything is measured on: embedded, migrated, made for this run and thrown away after it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pg8000.native
+from alembic import command
+from alembic.config import Config
+
+from chalicelib.data.database import close_pool
+from chalicelib.services.studios import create_studio
+from chalicelib.settings import get_settings
+from dev.postgres import Postgres, Urls, bootstrap
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Server:
+    urls: Urls
+    port: int
+
+    def connect(self, url: str) -> pg8000.native.Connection:
+        """Plain pg8000, as `url` says."""
+        parts = urlsplit(url)
+        return pg8000.native.Connection(
+            parts.username,
+            host=parts.hostname,
+            port=parts.port,
+            database=parts.path.lstrip("/"),
+            password=parts.password,
+        )
+
+    def new_studio(self) -> UUID:
+        return create_studio("Benchmark")
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Without fsync: the disk of whoever runs this is not what is measured."""
+    folder = Path(tempfile.mkdtemp(prefix="ansel-bench-"))
+    folder.chmod(0o755)
+    try:
+        with Postgres(folder / "data", durable=False) as postgres:
+            urls = bootstrap(postgres)
+            os.environ["MIGRATION_DATABASE_URL"] = urls.owner
+            command.upgrade(Config(ROOT / "alembic.ini"), "head")
+            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32)
+            lead_product_to(urls.app)
+            yield Server(urls, postgres.port)
+            close_pool()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lead_product_to(url: str) -> None:
+    """From here on the product's connections go there."""
+    os.environ["DATABASE_URL"] = url
+    get_settings.cache_clear()
+    close_pool()

@@ -1,0 +1,42 @@
+"""Times contenders in turn, so that what else the machine does meets all of them alike."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from statistics import quantiles
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def interleaved(
+    contenders: Mapping[str, Work],
+    *,
+    rounds: int,
+    samples: int = 1,
+    prepare: Mapping[str, Work] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of every call: each round calls each contender `samples` times, and each round another one goes first.
+
+    What `prepare` has for a contender runs untimed before each of its calls.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            gc.collect()  # what one contender left behind is not swept up at another's expense
+            for _ in range(samples):
+                if prepare:
+                    prepare[name]()
+                taken[name].append(seconds(contenders[name]))
+    return taken
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]

@@ -1,0 +1,52 @@
+"""Connections of the product's own driver, straight or through a proxy, and two studios at odds."""
+
+from collections.abc import Iterator
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.database import connect
+from chalicelib.data.driver import PgConnection
+from chalicelib.secret import Secret
+from tests.conftest import Database
+from tests.data.attack import INTRUDER, VICTIM
+from tests.data.proxy import Proxy
+from tests.data.rows import Rows, fill
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[PgConnection]:
+    """The driver, logged in as the application."""
+    connection = connect(Secret(database.url("ansel_app")))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    with Proxy(database.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied(database: Database, proxy: Proxy) -> Iterator[PgConnection]:
+    """The driver, with a proxy between it and the server."""
+    url = database.url("ansel_app").replace(f":{database.port}/", f":{proxy.port}/")
+    connection = connect(Secret(url))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def beside(database: Database) -> Iterator[pg8000.native.Connection]:
+    """A superuser's session beside the product's."""
+    connection = database.connect()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def victim(clean_database: Database, superuser: pg8000.native.Connection) -> Rows:
+    """A studio with a row in each table, beside another one that is after them."""
+    fill(superuser, INTRUDER, "intruder")
+    return fill(superuser, VICTIM, "victim")

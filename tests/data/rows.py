@@ -1,0 +1,138 @@
+"""Rows for every table, made from the models, so that a new table is in the tests from its first day."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+
+import msgspec
+import pg8000.native
+from pg8000.native import literal
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from chalicelib.data.database import transaction
+from chalicelib.data.models import Base
+from chalicelib.data.studios import INSERT_STUDIO
+
+NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+CHOSEN: Mapping[str, Any] = {
+    "ad_campaign.status": "active",
+    "api_key.revoked_at": None,
+    "booking.status": "confirmed",
+    "content.kind": "reel",
+    "content.status": "published",
+    "data_key.retired_at": None,
+    "idempotency_key.status": 201,
+    "inquiry.status": "qualified",
+    "platform_connection.disconnected_at": None,
+    "platform_connection.status": "active",
+    "platform_connection.token_generation": 7,
+    "review.rating": 4,
+    "studio.time_zone": "UTC",
+    "sync_log.lease_expires_at": None,
+    "sync_log.resume_at": None,
+    "sync_log.status": "running",
+    "sync_log.trigger": "manual",
+}
+"""Where not just any value will do."""
+SAME_FOR_ALL = {"platform": "google", "stream": "bookings", "frequency": "hourly", "external_id": "one", "key": "one"}
+"""Natural keys that two studios share."""
+PLAIN: Mapping[type[Any], Any] = {
+    Boolean: True,
+    Date: date(2026, 5, 4),
+    DateTime: NOW,
+    Double: 1.5,
+    SmallInteger: 1,
+    Integer: 1,
+    BigInteger: 1,
+}
+
+Rows = dict[str, dict[str, Any]]
+"""One row of each table, by table name."""
+
+
+def new_studio(name: str = "Studio", *, time_zone: str = "UTC") -> UUID:
+    studio_id = uuid4()
+    with transaction(studio_id) as tx:
+        tx.run(INSERT_STUDIO, id=studio_id, name=name, time_zone=time_zone)
+    return studio_id
+
+
+def fill(superuser: pg8000.native.Connection, studio_id: UUID, marker: str) -> Rows:
+    """Gives a studio one row in each table. Its texts and bytes hold the marker, its references stay within it."""
+    rows: Rows = {}
+    for table in Base.metadata.sorted_tables:
+        row = {column.name: _value(column, rows, studio_id, marker) for column in table.columns}
+        rows[table.name] = row
+    rows["studio"]["id"] = studio_id
+    superuser.run(";".join(_insert(table, [row]) for table, row in rows.items()))
+    return rows
+
+
+def insert(superuser: pg8000.native.Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Stores rows that name every column without a default."""
+    if rows:
+        superuser.run(_insert(table, rows))
+
+
+def snapshot(superuser: pg8000.native.Connection, studio_id: UUID) -> list[tuple[str, str]]:
+    """Everything a studio has: each row's table and text."""
+    parts = [
+        f"SELECT '{table.name}', t::text FROM {table.name} AS t WHERE {key_of(table.name)} = '{studio_id}'"
+        for table in Base.metadata.sorted_tables
+    ]
+    return [(table, row) for table, row in superuser.run(" UNION ALL ".join(parts) + " ORDER BY 1, 2") or ()]
+
+
+def key_of(table: str) -> str:
+    """The column that says whose a row is."""
+    return "id" if table == "studio" else "studio_id"
+
+
+def _insert(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """One statement without parameters, so that many of them make one flight."""
+    names = ", ".join(rows[0])
+    made = literal(msgspec.json.encode([_textual(row) for row in rows]).decode())
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, {made})"
+
+
+def _textual(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: f"\\x{value.hex()}" if isinstance(value, bytes) else value for name, value in row.items()}
+
+
+def _value(column: "Column[Any]", rows: Rows, studio_id: UUID, marker: str) -> Any:
+    name = f"{column.table.name}.{column.name}"
+    if name in CHOSEN:
+        return CHOSEN[name]
+    if column.name == "studio_id":
+        return studio_id
+    for reference in column.foreign_keys:
+        return rows[reference.column.table.name][reference.column.name]
+    if column.name in SAME_FOR_ALL:
+        return SAME_FOR_ALL[column.name]
+    return _by_type(column, marker)
+
+
+def _by_type(column: "Column[Any]", marker: str) -> Any:
+    if isinstance(column.type, ARRAY):
+        return [marker]
+    if isinstance(column.type, LargeBinary):
+        return marker.encode()
+    if isinstance(column.type, Text):
+        return f"{marker} {column.name}"
+    if isinstance(column.type, Uuid):
+        return uuid5(NAMESPACE_OID, f"{marker} {column.table.name} {column.name}")
+    return PLAIN[type(column.type)]

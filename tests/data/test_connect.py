@@ -1,0 +1,114 @@
+"""The way to the server: what is refused before it is taken, and what a server that cannot be reached looks like."""
+
+import ssl
+from collections.abc import Iterator
+
+import pg8000.native
+import pytest
+
+from chalicelib.data import database as product
+from chalicelib.data.database import close_pool, connect, read
+from chalicelib.data.studios import NEW_ID
+from chalicelib.errors import SettingsError, Unavailable
+from chalicelib.secret import Secret
+from chalicelib.settings import get_settings
+from tests.conftest import Database
+
+
+@pytest.fixture(autouse=True)
+def fresh_pool(clean_database: Database) -> Iterator[None]:
+    """Each test starts without kept connections and settings, and leaves none behind."""
+    close_pool()
+    yield
+    close_pool()
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ansel_app:x@127.0.0.1:1/ansel",
+        "{good}_missing",
+        "postgresql://ansel_app:wrong@127.0.0.1:{port}/{name}",
+    ],
+    ids=["nobody listens", "no such database", "wrong password"],
+)
+def test_a_database_that_cannot_be_reached_is_unavailable(
+    url: str, clean_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = clean_database.url("ansel_app")
+    monkeypatch.setenv("DATABASE_URL", url.format(good=good, port=clean_database.port, name=clean_database.name))
+    get_settings.cache_clear()
+    with pytest.raises(Unavailable) as caught:
+        read(None, NEW_ID)
+    assert "127.0.0.1" not in caught.value.message
+
+
+def test_a_server_that_takes_no_more_connections_is_unavailable(
+    superuser: pg8000.native.Connection, clean_database: Database
+) -> None:
+    superuser.run(f"ALTER DATABASE {clean_database.name} CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(Unavailable, match="53300"):
+            read(None, NEW_ID)
+    finally:
+        superuser.run(f"ALTER DATABASE {clean_database.name} CONNECTION LIMIT -1")
+    assert read(None, NEW_ID).id.version == 7
+
+
+@pytest.mark.parametrize("url", ["mysql://a:b@h/d", "postgresql://127.0.0.1/d", "ansel", ""])
+def test_a_url_of_another_kind_is_refused_by_the_variables_name(url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        connect(Secret(url))
+
+
+def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, clean_database: Database) -> None:
+    role = f"odd_{clean_database.name}"
+    superuser.run(f"CREATE ROLE {role} LOGIN PASSWORD 'p@ss/w:rd%?#\u00e4'")
+    try:
+        password = "p%40ss%2Fw%3Ard%25%3F%23%C3%A4"
+        connect(Secret(f"postgresql://{role}:{password}@127.0.0.1:{clean_database.port}/postgres")).close()
+    finally:
+        superuser.run(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", ""])
+def test_outside_the_local_stages_nothing_but_verified_tls_is_accepted(
+    stage: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, stage)
+    with pytest.raises(SettingsError, match="sslmode"):
+        connect(Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode or 'none'}"))
+
+
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require", "verify-ca"])
+def test_a_half_measure_is_refused_in_the_local_stages_too(mode: str) -> None:
+    with pytest.raises(SettingsError, match="sslmode"):
+        connect(Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode}"))
+
+
+@pytest.mark.parametrize("query", ["", "?sslmode=verify-full"])
+def test_deployed_the_host_and_its_certificate_are_verified(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(monkeypatch, "prod")
+    context = product._ssl_context({"sslmode": "verify-full"} if query else {})
+    assert isinstance(context, ssl.SSLContext)
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_a_server_without_tls_is_unavailable_rather_than_spoken_to_in_the_clear(
+    clean_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_app") + "?sslmode=verify-full")
+    get_settings.cache_clear()
+    with pytest.raises(Unavailable, match="SSL"):
+        read(None, NEW_ID)
+
+
+def deployed(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    monkeypatch.setenv("ANSEL_STAGE", stage)
+    monkeypatch.setenv("KMS_KEY_IDS", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd")
+    monkeypatch.setenv("SYNC_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/111122223333/sync")
+    monkeypatch.delenv("ENCRYPTION_KEY", raising=False)
+    get_settings.cache_clear()

@@ -1,0 +1,76 @@
+"""Statements as written, and the structs their one row of JSON becomes."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from chalicelib.data.database import read
+from chalicelib.data.query import Query, columns, many, one
+from chalicelib.data.rows import Row
+from tests.conftest import Database
+
+MOMENT = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
+KEY = UUID("0198f3a0-0000-7000-8000-000000000001")
+
+
+class Sample(Row):
+    row_key: UUID
+    sealed: bytes
+    missing: bytes | None
+    happened_at: datetime
+    words: list[str]
+    rate: float
+
+
+VALUES = """
+    (SELECT :row_key::uuid AS row_key, :sealed::bytea AS sealed, NULL::bytea AS missing,
+            :happened_at::timestamptz AS happened_at, :words::text[] AS words, 0.1::double precision AS rate) AS s
+"""
+SAMPLE = Sample(row_key=KEY, sealed=bytes(range(256)) * 4, missing=None, happened_at=MOMENT, words=["ü", '"'], rate=0.1)
+
+
+def values(sample: Sample) -> dict[str, object]:
+    return {name: getattr(sample, name) for name in ("row_key", "sealed", "happened_at", "words")}
+
+
+def test_a_row_becomes_the_struct_it_is_read_as(database: Database) -> None:
+    query: Query[Sample] = Query(one(f"SELECT {columns(Sample, 's')} FROM {VALUES}"), Sample)
+    assert read(None, query, **values(SAMPLE)) == SAMPLE
+
+
+def test_rows_become_a_list_in_the_order_of_the_select(database: Database) -> None:
+    numbers: Query[list[dict[str, int]]] = Query(
+        many("SELECT n FROM generate_series(1, 3) AS n ORDER BY n DESC"), list[dict[str, int]]
+    )
+    assert read(None, numbers) == [{"n": 3}, {"n": 2}, {"n": 1}]
+
+
+def test_no_row_is_none_or_an_empty_list(database: Database) -> None:
+    nothing = "SELECT 1 AS n WHERE false"
+    maybe: Query[dict[str, int] | None] = Query(one(nothing), dict[str, int] | None)
+    some: Query[list[dict[str, int]]] = Query(many(nothing), list[dict[str, int]])
+    assert read(None, maybe) is None
+    assert read(None, some) == []
+
+
+def test_a_row_of_another_shape_is_refused_by_the_fields_name(database: Database) -> None:
+    query: Query[Sample] = Query(one("SELECT 'not a key' AS \"rowKey\""), Sample)
+    with pytest.raises(msgspec.ValidationError, match="rowKey"):
+        read(None, query)
+
+
+def test_a_column_is_named_after_its_field_on_the_wire_and_may_be_computed() -> None:
+    class Named(Row):
+        first_name: str
+        is_new: bool
+
+    selected = columns(Named, "t", is_new="t.seen_at IS NULL")
+    assert selected == 't.first_name AS "firstName", t.seen_at IS NULL AS "isNew"'
+
+
+def test_a_parameter_named_twice_is_asked_for_once() -> None:
+    query: Query[None] = Query("SELECT :a::int + :b::int + :a::int")
+    assert query.sql == "SELECT $1::int + $2::int + $1::int"
+    assert list(query.values({"a": 1, "b": 2})) == [1, 2]

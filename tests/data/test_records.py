@@ -1,0 +1,322 @@
+"""Records in bulk: what a page does to the tables, counted, and what it leaves alone."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pg8000.native
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.data import records
+from chalicelib.data.database import transaction
+from chalicelib.data.driver import measured
+from chalicelib.data.models import Base, Booking, Inquiry
+from chalicelib.data.records import Outcome
+from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
+from tests.conftest import Database
+from tests.data.rows import insert, new_studio
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+MODELS: dict[type[Record], type[Base]] = {BookingRecord: Booking, InquiryRecord: Inquiry}
+
+
+@pytest.fixture
+def studio(clean_database: Database) -> UUID:
+    return new_studio()
+
+
+def booking(external_id: str, **changes: Any) -> BookingRecord:
+    made = BookingRecord(
+        external_id=external_id,
+        title="Wedding",
+        event_type="wedding",
+        event_date=date(2026, 6, 20),
+        starts_at=NOON,
+        ends_at=NOON + timedelta(hours=8),
+        all_day=False,
+        status="confirmed",
+        booked_at=NOON,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
+    return msgspec.structs.replace(
+        InquiryRecord(external_id=external_id, channel="email", received_at=NOON, message="Are you free?"), **changes
+    )
+
+
+def store(studio_id: UUID, page: Sequence[Record], platform: str = "google") -> Outcome:
+    with transaction(studio_id) as tx:
+        return records.upsert(tx, MODELS[type(page[0])], studio_id, platform, page)
+
+
+def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:
+    """A column's values by external id."""
+    return dict(superuser.run(f"SELECT external_id, {name} FROM {table}") or ())
+
+
+def test_what_was_created_updated_and_left_unchanged_is_counted(studio: UUID) -> None:
+    assert store(studio, [booking("a"), booking("b"), booking("c")]) == Outcome(created=3)
+    again = [booking("a"), booking("b", title="Moved"), booking("c"), booking("d")]
+    assert store(studio, again) == Outcome(created=1, updated=1, unchanged=2)
+
+
+def test_reading_the_same_page_again_changes_and_doubles_nothing(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    page = [booking(str(n), client_name=f"Client {n}", source_updated_at=NOON) for n in range(50)]
+    store(studio, page)
+    before = superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id")
+    assert store(studio, page) == Outcome(unchanged=50)
+    assert superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id") == before
+
+
+def test_a_key_that_comes_twice_in_a_page_counts_once_and_the_last_one_wins(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    page = [booking("a", title="first"), booking("b"), booking("a", title="last")]
+    assert store(studio, page) == Outcome(created=2)
+    assert column(superuser, "booking", "title") == {"a": "last", "b": "Wedding"}
+
+
+def test_an_empty_page_sends_nothing(studio: UUID) -> None:
+    with measured() as traffic, transaction(studio) as tx:
+        assert records.upsert(tx, Booking, studio, "google", []) == Outcome()
+        assert records.remove(tx, Booking, "google", []) == 0
+        records.remember_seen(tx, studio, studio, [])
+    assert traffic.round_trips == 0
+
+
+def test_a_value_that_became_null_is_stored_as_null(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [booking("a", location="The barn", source_updated_at=NOON)])
+    assert store(studio, [booking("a", location=None, source_updated_at=None)]) == Outcome(updated=1)
+    assert superuser.run("SELECT location, source_updated_at FROM booking") == [[None, None]]
+
+
+def test_the_same_external_id_on_two_platforms_is_two_rows(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [booking("a")], "google")
+    assert store(studio, [booking("a", title="Elsewhere")], "website") == Outcome(created=1)
+    assert superuser.run("SELECT platform, title FROM booking ORDER BY 1") == [
+        ["google", "Wedding"],
+        ["website", "Elsewhere"],
+    ]
+
+
+def test_columns_that_a_record_does_not_have_are_never_touched(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking("a")])
+    store(studio, [inquiry("from")])
+    superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR', inquiry_id = (SELECT id FROM inquiry)")
+    assert store(studio, [booking("a", title="Renamed")]) == Outcome(updated=1)
+    kept = superuser.run("SELECT title, value_minor, currency, inquiry_id IS NOT NULL FROM booking")
+    assert kept == [["Renamed", 250000, "EUR", True]]
+
+
+def test_an_update_keeps_the_rows_id_and_its_time_of_creation(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [inquiry()])
+    before = superuser.run("SELECT id, created_at FROM inquiry")
+    store(studio, [inquiry(message="Edited")])
+    assert superuser.run("SELECT id, created_at FROM inquiry") == before
+
+
+def lead(superuser: pg8000.native.Connection) -> tuple[str, datetime | None]:
+    (found,) = superuser.run("SELECT status, contacted_at FROM inquiry") or []
+    return found[0], found[1]
+
+
+def test_a_new_inquiry_without_a_reply_is_new(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [inquiry()])
+    assert lead(superuser) == ("new", None)
+
+
+def test_an_inquiry_that_comes_with_a_reply_is_contacted_at_its_time(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [inquiry(replied_at=NOON)])
+    assert lead(superuser) == ("contacted", NOON)
+
+
+def test_a_new_inquiry_becomes_contacted_when_a_reply_is_seen(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [inquiry()])
+    assert store(studio, [inquiry(replied_at=NOON)]) == Outcome(updated=1)
+    assert lead(superuser) == ("contacted", NOON)
+
+
+@pytest.mark.parametrize("status", ["contacted", "qualified", "converted", "lost"])
+def test_an_inquiry_that_the_studio_moved_on_stays_there(
+    status: str, studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [inquiry()])
+    superuser.run("UPDATE inquiry SET status = :status", status=status)
+    store(studio, [inquiry(replied_at=NOON, message="and then?")])
+    assert lead(superuser) == (status, NOON)
+
+
+def test_the_first_contact_keeps_its_time(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [inquiry(replied_at=NOON)])
+    store(studio, [inquiry(replied_at=NOON + timedelta(hours=1))])
+    store(studio, [inquiry(replied_at=None)])
+    assert lead(superuser) == ("contacted", NOON)
+
+
+def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    page = [booking(f"{n:04}", notes="x" * 100) for n in range(2500)]
+    with measured() as traffic:
+        assert store(studio, page) == Outcome(created=2500)
+    assert traffic.round_trips == 3 + 1
+    assert superuser.run("SELECT count(DISTINCT external_id) FROM booking") == [[2500]]
+
+
+def test_a_page_is_stored_whole_or_not_at_all(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    page = [booking(str(n)) for n in range(1500)] + [booking("bad", status="imagined")]
+    with pytest.raises(pg8000.native.DatabaseError, match="booking_status_check"):
+        store(studio, page)
+    assert superuser.run("SELECT count(*) FROM booking") == [[0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ünïcödé 日本 \U0001f4f8 ‮ e\u0301",
+        'O\'Brien "the" photographer',
+        "back\\slash \\u0041 \\n",
+        "line\nfeed\ttab\r\x01\x1f\x7f",
+        "'; DROP TABLE booking; --",
+        ":name $1 %s {} ::text",
+        "x" * 1_000_000,
+        "",
+        " ",
+    ],
+    ids=range(9),
+)
+def test_any_text_is_stored_as_it_is(text: str, studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [booking("a", title=text, notes=text)])
+    assert superuser.run("SELECT title, notes FROM booking") == [[text, text]]
+    assert store(studio, [booking("a", title=text, notes=text)]) == Outcome(unchanged=1)
+
+
+def test_an_external_id_may_hold_any_text(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    odd = "ü'\"\\,{}NULL \U0001f4f8"
+    store(studio, [booking(odd)])
+    assert store(studio, [booking(odd)]) == Outcome(unchanged=1)
+    with transaction(studio) as tx:
+        assert records.remove(tx, Booking, "google", [odd]) == 1
+    assert column(superuser, "booking", "status") == {odd: "cancelled"}
+
+
+def test_moments_are_stored_to_the_microsecond(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    moment = datetime(2026, 3, 29, 0, 59, 59, 999999, tzinfo=UTC)
+    store(studio, [booking("a", starts_at=moment, event_date=date(2028, 2, 29))])
+    assert superuser.run("SELECT starts_at, event_date FROM booking") == [[moment, date(2028, 2, 29)]]
+
+
+def test_two_studios_may_have_the_same_external_ids(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    other = new_studio("Other")
+    store(studio, [booking("a", title="mine")])
+    assert store(other, [booking("a", title="theirs")]) == Outcome(created=1)
+    with transaction(other) as tx:
+        assert records.remove(tx, Booking, "google", ["a"]) == 1
+    rows = superuser.run("SELECT title, status FROM booking ORDER BY title")
+    assert rows == [["mine", "confirmed"], ["theirs", "cancelled"]]
+
+
+def test_removed_bookings_are_cancelled_and_counted_once(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [booking("a"), booking("b"), booking("c", status="cancelled")])
+    store(studio, [booking("a")], "website")
+    with transaction(studio) as tx:
+        assert records.remove(tx, Booking, "google", ["a", "c", "unknown"]) == 1
+        assert records.remove(tx, Booking, "google", ["a"]) == 0
+    rows = superuser.run("SELECT platform, external_id, status FROM booking WHERE status = 'cancelled' ORDER BY 2")
+    assert rows == [["google", "a", "cancelled"], ["google", "c", "cancelled"]]
+
+
+def test_a_removed_booking_that_comes_back_is_confirmed_again(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking("a")])
+    with transaction(studio) as tx:
+        records.remove(tx, Booking, "google", ["a"])
+    assert store(studio, [booking("a")]) == Outcome(updated=1)
+    assert column(superuser, "booking", "status") == {"a": "confirmed"}
+
+
+def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [inquiry()])
+    with measured() as traffic, transaction(studio) as tx:
+        assert records.remove(tx, Inquiry, "google", ["one"]) == 0
+        assert records.sweep(tx, Inquiry, "google", studio) == 0
+    assert traffic.round_trips == 0
+    assert lead(superuser) == ("new", None)
+
+
+@pytest.fixture
+def run(studio: UUID, superuser: pg8000.native.Connection) -> UUID:
+    """A run of the studio, which can remember what it has seen."""
+    connection_id = UUID(int=studio.int ^ 1)
+    connection = {"id": connection_id, "studio_id": studio, "platform": "google", "access_token": b"sealed"}
+    insert(superuser, "platform_connection", [connection])
+    log = {"id": studio, "studio_id": studio, "connection_id": connection_id, "platform": "google"}
+    insert(superuser, "sync_log", [{**log, "stream": "bookings", "trigger": "manual"}])
+    return studio
+
+
+def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(key) for key in "abcd"])
+    store(studio, [booking("elsewhere")], "website")
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["a", "b"])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["b", "d"])
+        assert records.sweep(tx, Booking, "google", run) == 1
+        assert records.sweep(tx, Booking, "google", run) == 0
+    expected = {**dict.fromkeys("abd", "confirmed"), "c": "cancelled", "elsewhere": "confirmed"}
+    assert column(superuser, "booking", "status") == expected
+
+
+def test_what_a_run_has_seen_is_forgotten_with_it(studio: UUID, run: UUID, superuser: pg8000.native.Connection) -> None:
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["a"])
+    superuser.run("DELETE FROM sync_log")
+    assert superuser.run("SELECT count(*) FROM sync_seen") == [[0]]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+PAGES = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.none() | TEXT, st.sampled_from(["tentative", "confirmed", "cancelled"])),
+        min_size=1,
+        max_size=6,
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pages=PAGES)
+def test_after_any_pages_the_table_holds_the_last_value_of_each_key(
+    pages: list[list[tuple[str, str | None, str]]], studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("DELETE FROM booking")
+    expected: dict[str, list[str | None]] = {}
+    for page in pages:
+        before = dict(expected)
+        expected |= {key: [title, status] for key, title, status in page}
+        outcome = store(studio, [booking(key, title=title, status=status) for key, title, status in page])
+        met = {key for key, _, _ in page}
+        assert outcome.created == len(met - before.keys())
+        assert outcome.updated == sum(before[key] != expected[key] for key in met & before.keys())
+        assert outcome.created + outcome.updated + outcome.unchanged == len(met)
+    stored = superuser.run("SELECT external_id, title, status FROM booking")
+    assert {key: rest for key, *rest in stored or ()} == expected

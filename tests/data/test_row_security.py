@@ -1,0 +1,225 @@
+"""Row-level security, roles and doors, as the server itself lists and enforces them."""
+
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from sqlalchemy import ForeignKeyConstraint
+
+from chalicelib.data.models import Base
+from tests.conftest import ROOT, Database
+from tests.data.attack import INTRUDER, VICTIM, refused
+from tests.data.rows import Rows, key_of, snapshot
+
+UNPROTECTED = {"alembic_version"}
+
+
+@pytest.fixture
+def app(clean_database: Database) -> Iterator[pg8000.native.Connection]:
+    """A session of the application's role, free to send any SQL."""
+    connection = clean_database.connect("ansel_app")
+    yield connection
+    connection.close()
+
+
+def act_as(app: pg8000.native.Connection, studio_id: UUID | None) -> None:
+    app.run("SELECT set_config('app.studio_id', :id, false)", id=str(studio_id or ""))
+
+
+def tables(superuser: pg8000.native.Connection) -> dict[str, tuple[bool, bool]]:
+    """Every table of schema public, with whether its row-level security is enabled and forced."""
+    found = superuser.run(
+        "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')"
+    )
+    return {name: (enabled, forced) for name, enabled, forced in found or ()}
+
+
+def tenant_tables() -> list[str]:
+    return [table.name for table in Base.metadata.sorted_tables]
+
+
+def test_every_table_is_known_to_the_models(superuser: pg8000.native.Connection) -> None:
+    assert set(tables(superuser)) == {*tenant_tables(), *UNPROTECTED}
+
+
+def test_every_table_has_forced_row_level_security(superuser: pg8000.native.Connection) -> None:
+    open_tables = {name for name, security in tables(superuser).items() if security != (True, True)}
+    assert open_tables == UNPROTECTED
+
+
+def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
+    superuser: pg8000.native.Connection,
+) -> None:
+    found = superuser.run(
+        "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
+        " WHERE schemaname = 'public'"
+    )
+    current = "( SELECT (NULLIF(current_setting('app.studio_id'::text, true), ''::text))::uuid AS \"nullif\")"
+    doors, tenants = set(), set()
+    for table, name, permissive, roles, command, reads, writes in found or ():
+        if roles == "{ansel_door}":
+            doors.add(table)
+            continue
+        tenants.add(table)
+        own = f"({key_of(table)} = {current})"
+        assert (name, permissive, roles, command) == ("tenant", "PERMISSIVE", "{public}", "ALL")
+        assert (reads, writes) == (own, own), table
+    assert tenants == set(tenant_tables())
+    assert doors == {"studio", "api_key", "sync_schedule", "sync_log"}
+
+
+def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Connection) -> None:
+    found = superuser.run(
+        "SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
+        " WHERE relkind IN ('v', 'm') AND nspname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
+@pytest.mark.parametrize("table", tenant_tables())
+def test_plain_sql_of_the_application_reaches_no_other_studios_rows(
+    table: str, actor: UUID | None, victim: Rows, app: pg8000.native.Connection, superuser: pg8000.native.Connection
+) -> None:
+    key = key_of(table)
+    before = snapshot(superuser, VICTIM)
+    act_as(app, actor)
+    assert app.run(f"SELECT count(*) FROM {table}") == [[0 if actor is None else 1]]
+    assert app.run(f"SELECT * FROM {table} WHERE {key} = :victim", victim=VICTIM) == []
+    app.run(f"UPDATE {table} SET {key} = {key} WHERE {key} = :victim", victim=VICTIM)
+    assert app.row_count == 0
+    app.run(f"DELETE FROM {table} WHERE {key} = :victim", victim=VICTIM)
+    assert app.row_count == 0
+    stolen = superuser.run(f"SELECT to_json(t)::text FROM {table} AS t WHERE {key} = :id", id=VICTIM)
+    assert stolen
+    copy = f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, CAST(:row AS json))"
+    refused(lambda: app.run(copy, row=stolen[0][0]), "42501")
+    if actor is not None:
+        refused(lambda: app.run(f"UPDATE {table} SET {key} = :victim", victim=VICTIM), "42501")
+    assert snapshot(superuser, VICTIM) == before
+
+
+def references() -> list[ForeignKeyConstraint]:
+    """Every foreign key from one tenant table to another, the studio itself apart."""
+    found = [
+        constraint
+        for table in Base.metadata.sorted_tables
+        for constraint in table.constraints
+        if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.name != "studio"
+    ]
+    return sorted(found, key=lambda constraint: str(constraint.name))
+
+
+@pytest.mark.parametrize("reference", references(), ids=lambda reference: str(reference.name))
+def test_no_reference_leaves_the_studio(
+    reference: ForeignKeyConstraint, victim: Rows, app: pg8000.native.Connection, superuser: pg8000.native.Connection
+) -> None:
+    """Foreign keys are checked past row-level security, so the studio has to be a part of them."""
+    (column,) = (name for name in reference.column_keys if name != "studio_id")
+    act_as(app, INTRUDER)
+    superuser.run("DELETE FROM sync_seen WHERE studio_id = :id", id=VICTIM)  # its key would collide first
+    target = victim[reference.referred_table.name]["id"]
+    statement = f"UPDATE {reference.table.name} SET {column} = :target"
+    refused(lambda: app.run(statement, target=target), "23503")
+
+
+def test_the_applications_role_has_no_power_of_its_own(superuser: pg8000.native.Connection) -> None:
+    attributes = "rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
+    roles = superuser.run(
+        f"SELECT rolname, rolcanlogin, {attributes} FROM pg_roles"
+        " WHERE rolname IN ('ansel_app', 'ansel_door') ORDER BY 1"
+    )
+    assert roles == [["ansel_app", True, *[False] * 5], ["ansel_door", False, *[False] * 5]]
+    assert superuser.run("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'ansel_app'::regrole") == []
+
+
+def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection) -> None:
+    owned = superuser.run(
+        "SELECT classid::regclass, objid FROM pg_shdepend WHERE refobjid = 'ansel_app'::regrole AND deptype = 'o'"
+        " AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    )
+    assert owned == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET ROLE ansel_owner",
+        "SET ROLE ansel_door",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION ansel_owner",
+        "ALTER TABLE booking DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE booking NO FORCE ROW LEVEL SECURITY",
+        "ALTER ROLE ansel_app BYPASSRLS",
+        "DROP POLICY tenant ON booking",
+        "CREATE POLICY mine ON booking USING (true)",
+        "TRUNCATE sync_seen",
+        "UPDATE alembic_version SET version_num = '0000'",
+        "CREATE TABLE public.mine ()",
+        "CREATE SCHEMA mine",
+        "CREATE FUNCTION door.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER FUNCTION door.find_api_key(uuid) OWNER TO ansel_app",
+        "CREATE VIEW public.mine AS SELECT 1",
+    ],
+)
+def test_the_application_cannot_loosen_what_holds_it(statement: str, app: pg8000.native.Connection) -> None:
+    refused(lambda: app.run(statement), "42501")
+
+
+def test_switching_row_security_off_refuses_the_query_instead_of_opening_it(
+    victim: Rows, app: pg8000.native.Connection
+) -> None:
+    app.run("SET row_security = off")
+    refused(lambda: app.run("SELECT * FROM booking"), "42501")
+
+
+def test_the_owner_of_the_tables_is_held_to_the_policies_too(victim: Rows, clean_database: Database) -> None:
+    owner = clean_database.connect("ansel_owner")
+    counts = [owner.run(f"SELECT count(*) FROM {table}") for table in tenant_tables()]
+    owner.close()
+    assert counts == [[[0]]] * len(counts)
+
+
+def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
+    superuser: pg8000.native.Connection,
+) -> None:
+    found = superuser.run(
+        "SELECT p.oid::regprocedure::text, proowner::regrole::text, proconfig, prosecdef,"
+        " has_function_privilege('public', p.oid, 'EXECUTE'),"
+        " (SELECT array_agg(DISTINCT grantee::regrole::text) FROM aclexplode(proacl))"
+        " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
+        " WHERE nspname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    for name, owner, settings, definer, public, grantees in found or ():
+        assert (owner, settings, definer) == ("ansel_door", ["search_path=pg_catalog, pg_temp"], True), name
+        assert public is False, name
+        assert set(grantees) == {"ansel_app", "ansel_door"}, name
+    documented = re.findall(r"`(door\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text())
+    assert sorted(name for name, *_ in found or ()) == sorted(documented)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT access_token FROM platform_connection",
+        "SELECT wrapped FROM data_key",
+        "SELECT name FROM studio",
+        "SELECT * FROM booking",
+        "UPDATE api_key SET revoked_at = NULL",
+        "UPDATE sync_schedule SET cursor = NULL",
+        "UPDATE sync_log SET status = 'failed'",
+        "DELETE FROM sync_log",
+        "CREATE FUNCTION door.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ],
+)
+def test_the_doors_role_holds_no_more_than_its_functions_need(
+    statement: str, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("SET ROLE ansel_door")
+    try:
+        refused(lambda: superuser.run(statement), "42501")
+    finally:
+        superuser.run("RESET ROLE")

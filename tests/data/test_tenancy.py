@@ -1,0 +1,213 @@
+"""Tenancy: whatever a statement says, a studio reads and changes its own rows only."""
+
+import importlib
+import pkgutil
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pg8000.native
+import pytest
+from pg8000.exceptions import DatabaseError
+
+import chalicelib.data
+from chalicelib.data import records
+from chalicelib.data.database import transaction
+from chalicelib.data.models import Booking
+from chalicelib.data.query import Query
+from chalicelib.platforms.records import BookingRecord
+from tests.data.attack import INTRUDER, VICTIM, refused, sqlstate
+from tests.data.rows import NOW, Rows, snapshot
+
+REFUSED = ("42501", "23503", "23505")
+"""Row-level security, a foreign key, a unique key"""
+TENANTLESS = {"GET_SCHEMA", "NEW_ID"}
+"""They touch no tenant table."""
+DOORS = {"FIND_API_KEY", "CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"}
+"""They see across studios, each through one function of `docs/security.md`."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """How a query is pointed at another studio's row; `prepare` makes that row one the query would act on."""
+
+    row: str = ""
+    """The table whose id the query is given."""
+    values: dict[str, Any] = field(default_factory=dict)
+    prepare: str = ""
+
+
+EDGES = ["2026-05-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00"]
+SCHEDULES = '[{"stream": "bookings", "frequency": "daily", "next_run_at": "2026-05-04T00:00:00Z"}]'
+AIMS: dict[str, Aim] = {
+    "LIST_API_KEYS": Aim(),
+    "INSERT_API_KEY": Aim(values={"expires_at": None, "scopes": ["admin"], "secret_hash": b"hash"}),
+    "REVOKE_API_KEY": Aim("api_key"),
+    "LIST_CONNECTIONS": Aim(),
+    "FIND_CONNECTION": Aim(),
+    "FIND_STORED_CONNECTION": Aim(),
+    "DRAFT_CONNECTION": Aim(),
+    "INSERT_CONNECTION": Aim(
+        "platform_connection",
+        values={"token_generation": 8},
+        prepare="UPDATE platform_connection SET status = 'disabled'",
+    ),
+    "REPLACE_TOKENS": Aim("platform_connection"),
+    "LEASE_REFRESH": Aim("platform_connection"),
+    "RELEASE_REFRESH": Aim("platform_connection"),
+    "IDENTIFY_CONNECTION": Aim("platform_connection", values={"account_id": "x", "account_name": "y"}),
+    "BREAK_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
+    "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
+    "RESERVE_KEY": Aim(),
+    "FIND_KEPT_ANSWER": Aim(),
+    "KEEP_ANSWER": Aim(values={"status": 299}),
+    "RELEASE_KEY": Aim(prepare="UPDATE idempotency_key SET status = NULL"),
+    "TALLY": Aim(),
+    "REMEMBER_SEEN": Aim("sync_log", values={"external_ids": ["two"]}),
+    "INSERT_RUNS": Aim(prepare="DELETE FROM sync_log"),
+    "LIST_STARTED_RUNS": Aim(),
+    "LEASE_RUN": Aim("sync_log"),
+    "FIND_RUN_STATE": Aim("sync_log"),
+    "RECORD_PAGE": Aim("sync_log"),
+    "RESTART_RUN": Aim("sync_log"),
+    "HAND_OVER_RUN": Aim("sync_log"),
+    "DEFER_RUN": Aim("sync_log"),
+    "FAIL_RUN": Aim("sync_log"),
+    "FIND_RUN": Aim("sync_log"),
+    "LIST_RUNS": Aim(values={"status": None}),
+    "LIST_STREAM_STATUSES": Aim(),
+    "SAVE_SCHEDULES": Aim(prepare="DELETE FROM sync_schedule"),
+    "PUT_SCHEDULE": Aim(),
+    "DISABLE_SCHEDULE": Aim(),
+    "INSERT_STUDIO": Aim("studio", prepare=f"DELETE FROM studio WHERE id = '{VICTIM}'"),
+    "GET_STUDIO": Aim(),
+    "INSERT_DATA_KEY": Aim(prepare="UPDATE data_key SET retired_at = now()"),
+    "LIST_DATA_KEYS": Aim(),
+}
+
+
+def queries() -> dict[str, Query[Any]]:
+    """Every query constant of the data layer, by its name."""
+    modules = [
+        importlib.import_module(f"chalicelib.data.{found.name}")
+        for found in pkgutil.iter_modules(chalicelib.data.__path__)
+    ]
+    return {name: value for module in modules for name, value in vars(module).items() if isinstance(value, Query)}
+
+
+class AnyValue(dict[str, Any]):
+    """Values for every parameter that a query has, aimed at the victim."""
+
+    def __init__(self, rows: Rows, aim: Aim) -> None:
+        run, connection = rows["sync_log"], rows["platform_connection"]
+        row_id = rows[aim.row]["id"] if aim.row else uuid4()
+        super().__init__(
+            **dict.fromkeys(("access_token", "refresh_token", "request_hash", "wrapped"), b"intruder"),
+            **dict.fromkeys(("code", "cursor", "message", "provider", "name", "location", "body"), "intruder"),
+            **dict.fromkeys(("seen", "created", "updated", "unchanged", "deleted", "api_calls"), 3),
+            **dict.fromkeys(("token_expires_at", "resume_at", "next_run_at"), NOW),
+            **dict.fromkeys(("before", "scopes"), None),
+            id=row_id,
+            run_id=run["id"],
+            studio_id=VICTIM,
+            connection_id=connection["id"],
+            owner=run["lease_owner"] if aim.row == "sync_log" else connection["refresh_owner"],
+            token_generation=connection["token_generation"],
+            platform="google",
+            stream="bookings",
+            streams=["bookings"],
+            frequency="weekly",
+            schedules=SCHEDULES,
+            trigger="manual",
+            key="one",
+            time_zone="UTC",
+            lease_seconds=60,
+            limit=50,
+            idle=True,
+            last=True,
+            edges=EDGES,
+            days=[edge[:10] for edge in EDGES],
+        )
+        self.update(aim.values)
+
+
+def attempt(studio_id: UUID | None, query: Query[Any], rows: Rows, aim: Aim) -> Any:
+    """What the query answers; None where the database refuses it."""
+    try:
+        with transaction(studio_id) as tx:
+            return tx.run(query, **AnyValue(rows, aim))
+    except DatabaseError as error:
+        if sqlstate(error) not in REFUSED:
+            raise
+        return None
+
+
+def test_every_query_has_an_attack_here() -> None:
+    assert set(queries()) == set(AIMS) | TENANTLESS | DOORS
+
+
+@pytest.mark.parametrize("name", sorted(DOORS))
+def test_a_query_that_sees_across_studios_is_nothing_but_a_door(name: str) -> None:
+    assert re.fullmatch(r"SELECT door\.\w+\(\$1\)", queries()[name].sql)
+
+
+@pytest.mark.parametrize("name", sorted(AIMS))
+@pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
+def test_a_query_aimed_at_another_studio_reads_and_changes_nothing(
+    name: str, actor: UUID | None, victim: Rows, superuser: pg8000.native.Connection
+) -> None:
+    query, aim = queries()[name], AIMS[name]
+    if aim.prepare:
+        superuser.run(aim.prepare)
+    before = snapshot(superuser, VICTIM)
+    answer = repr(attempt(actor, query, victim, aim))
+    assert snapshot(superuser, VICTIM) == before
+    assert "victim" not in answer
+    ids = {str(row["id"]) for row in victim.values() if "id" in row}
+    assert not [found for found in ids if found in answer]
+
+
+@pytest.mark.parametrize("name", sorted(AIMS))
+def test_the_same_query_reaches_its_own_studio(name: str, victim: Rows, superuser: pg8000.native.Connection) -> None:
+    """Holds the attacks above: each would do something, were it not for the studio."""
+    query, aim = queries()[name], AIMS[name]
+    if aim.prepare:
+        superuser.run(aim.prepare)
+    before = snapshot(superuser, VICTIM)
+    answer = attempt(VICTIM, query, victim, aim)
+    assert answer or snapshot(superuser, VICTIM) != before
+
+
+def booking(external_id: str) -> BookingRecord:
+    return BookingRecord(
+        external_id=external_id,
+        title="intruder",
+        event_type="other",
+        event_date=NOW.date(),
+        starts_at=NOW,
+        ends_at=NOW,
+        all_day=False,
+        status="confirmed",
+        booked_at=NOW,
+    )
+
+
+def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
+    def store() -> None:
+        with transaction(INTRUDER) as tx:
+            records.upsert(tx, Booking, VICTIM, "google", [booking("one"), booking("two")])
+
+    refused(store, "42501")
+
+
+def test_a_page_removal_or_sweep_with_the_same_keys_touches_no_other_studio(
+    victim: Rows, superuser: pg8000.native.Connection
+) -> None:
+    before = snapshot(superuser, VICTIM)
+    with transaction(INTRUDER) as tx:
+        outcome = records.upsert(tx, Booking, INTRUDER, "google", [booking("one"), booking("two")])
+        assert (outcome.created, outcome.updated) == (1, 1)
+        assert records.remove(tx, Booking, "google", ["one"]) == 1
+        assert records.sweep(tx, Booking, "google", victim["sync_log"]["id"]) == 1
+    assert snapshot(superuser, VICTIM) == before

@@ -1,0 +1,175 @@
+"""API keys as the product issues and recognises them; their grammar and hash are tested in tests/security."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib import clock
+from chalicelib.data.driver import measured
+from chalicelib.errors import Forbidden, InvalidInput, NotFound, Unauthorized
+from chalicelib.secret import Secret
+from chalicelib.security.api_keys import SCOPES
+from chalicelib.services import api_keys
+from chalicelib.services.api_keys import authenticate, create_api_key, forget_callers, revoke_api_key
+from chalicelib.services.studios import create_studio
+from tests.conftest import Database
+
+
+@pytest.fixture
+def studio_id(clean_database: Database) -> UUID:
+    return create_studio("Studio")
+
+
+def header(key: Secret) -> str:
+    return f"Bearer {key.reveal()}"
+
+
+def key_id(key: Secret) -> UUID:
+    return UUID(key.reveal().split("_")[1])
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now, monotonic = clock.now(), clock.monotonic()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=seconds))
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic + seconds)
+
+
+def test_a_key_speaks_for_its_studio_with_its_scopes(studio_id: UUID) -> None:
+    key = create_api_key(studio_id, "reader", ["sync:read", "metrics:read"])
+    caller = authenticate(header(key))
+    assert (caller.studio_id, caller.key_id) == (studio_id, key_id(key))
+    assert caller.scopes == {"sync:read", "metrics:read"}
+    caller.require("sync:read")
+    with pytest.raises(Forbidden, match="sync:write"):
+        caller.require("sync:write")
+
+
+def test_admin_may_do_everything_there_is_and_nothing_else(studio_id: UUID) -> None:
+    caller = authenticate(header(create_api_key(studio_id, "all", ["admin"])))
+    for scope in SCOPES:
+        caller.require(scope)
+    with pytest.raises(Forbidden):
+        caller.require("studios:delete")
+
+
+def test_a_key_without_scopes_may_do_nothing(studio_id: UUID) -> None:
+    caller = authenticate(header(create_api_key(studio_id, "none", [])))
+    for scope in SCOPES:
+        with pytest.raises(Forbidden):
+            caller.require(scope)
+
+
+def test_only_a_hash_of_a_key_is_stored(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+    key = create_api_key(studio_id, "stored", ["admin"])
+    secret = key.reveal().split("_")[2]
+    (row,) = superuser.run("SELECT row_to_json(k)::text, encode(secret_hash, 'hex') FROM api_key AS k")
+    assert secret not in row[0]
+    assert len(row[1]) == 64
+    assert row[1] != secret
+    assert secret not in repr(key)
+
+
+def test_an_unknown_scope_is_refused_naming_it(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        create_api_key(studio_id, "wrong", ["sync:read", "sync:everything"])
+    (problem,) = caught.value.fields
+    assert problem.field == "scopes[1]"
+    assert "sync:write" in problem.problem
+    assert superuser.run("SELECT count(*) FROM api_key") == [[0]]
+
+
+@pytest.mark.parametrize("spelling", ["Bearer {}", "bearer {}", "BEARER   {}", "  Bearer {}  "])
+def test_the_scheme_may_be_written_in_any_case(studio_id: UUID, spelling: str) -> None:
+    key = create_api_key(studio_id, "case", ["admin"])
+    assert authenticate(spelling.format(key.reveal())).studio_id == studio_id
+
+
+def test_a_right_id_with_a_wrong_secret_is_refused_as_an_unknown_id_is(studio_id: UUID) -> None:
+    key = create_api_key(studio_id, "key", ["admin"]).reveal()
+    prefix, id, secret = key.split("_")
+    wrong = f"Bearer {prefix}_{id}_{secret[::-1]}"
+    unknown = f"Bearer {prefix}_{id[::-1]}_{secret}"
+    messages = set()
+    for authorization in (wrong, unknown):
+        with pytest.raises(Unauthorized) as caught:
+            authenticate(authorization)
+        messages.add((caught.value.message, str(caught.value)))
+    assert len(messages) == 1
+
+
+def test_an_expired_key_is_refused_to_the_second(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    expires_at = datetime.now(UTC) + timedelta(seconds=30)
+    key = create_api_key(studio_id, "short", ["admin"], expires_at=expires_at)
+    monkeypatch.setattr(clock, "now", lambda: expires_at - timedelta(microseconds=1))
+    authenticate(header(key))
+    forget_callers()
+    monkeypatch.setattr(clock, "now", lambda: expires_at)
+    with pytest.raises(Unauthorized):
+        authenticate(header(key))
+
+
+def test_a_key_is_remembered_for_a_few_seconds(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = create_api_key(studio_id, "seen", ["admin"])
+
+    def look_ups() -> int:
+        with measured() as traffic:
+            authenticate(header(key))
+        return traffic.round_trips
+
+    assert [look_ups(), look_ups()] == [1, 0]
+    pass_time(monkeypatch, api_keys.CACHE_SECONDS)
+    assert [look_ups(), look_ups()] == [1, 0]
+
+
+def test_a_wrong_key_is_never_remembered(studio_id: UUID) -> None:
+    key = create_api_key(studio_id, "key", ["admin"])
+    revoke_api_key(studio_id, key_id(key))
+    for _ in range(2):
+        with measured() as traffic, pytest.raises(Unauthorized):
+            authenticate(header(key))
+        assert traffic.round_trips == 1
+
+
+def test_a_key_is_not_remembered_beyond_its_end(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = create_api_key(studio_id, "short", ["admin"], expires_at=datetime.now(UTC) + timedelta(seconds=1))
+    authenticate(header(key))
+    pass_time(monkeypatch, 1)
+    with pytest.raises(Unauthorized):
+        authenticate(header(key))
+
+
+def test_a_revoked_key_is_refused_when_it_is_no_longer_remembered(
+    studio_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = create_api_key(studio_id, "gone", ["admin"])
+    authenticate(header(key))
+    revoke_api_key(studio_id, key_id(key))
+    pass_time(monkeypatch, api_keys.CACHE_SECONDS)
+    with pytest.raises(Unauthorized):
+        authenticate(header(key))
+
+
+def test_revoking_twice_keeps_the_first_time(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+    key = create_api_key(studio_id, "gone", ["admin"])
+    moments = []
+    for _ in range(2):
+        revoke_api_key(studio_id, key_id(key))
+        moments.append(superuser.run("SELECT revoked_at FROM api_key")[0][0])
+    assert moments[0] == moments[1] is not None
+
+
+def test_a_key_of_another_studio_cannot_be_revoked(studio_id: UUID) -> None:
+    key = create_api_key(studio_id, "mine", ["admin"])
+    with pytest.raises(NotFound):
+        revoke_api_key(create_studio("Other"), key_id(key))
+    assert authenticate(header(key)).studio_id == studio_id
+
+
+def test_the_memory_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_keys, "CACHE_SIZE", 2)
+    keys = [create_api_key(studio_id, str(number), ["admin"]) for number in range(5)]
+    for key in keys:
+        authenticate(header(key))
+        assert len(api_keys._seen) <= 2

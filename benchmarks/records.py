@@ -135,7 +135,7 @@ def _booking(number: int, edition: int, chance: Random) -> BookingRecord:
 def _upsert(studio_id: UUID, pages: Pages) -> None:
     for page in pages:
         with transaction(studio_id) as tx:
-            upsert(tx, Booking, studio_id, "google", page)
+            upsert(tx, "booking", studio_id, "google", page)
 
 
 @contextmanager

@@ -59,9 +59,14 @@ def configure(level: str = "INFO") -> None:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(JsonFormatter())
         root.handlers[:] = [handler]
-    # Other people's loggers never go below INFO: botocore and urllib3 print headers and bodies at DEBUG.
-    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
-    logging.getLogger("ansel").setLevel(level)
+    # Other people's loggers only warn: botocore and urllib3 print headers and bodies at DEBUG, and chat at INFO.
+    _set_level(root, max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    _set_level(logging.getLogger("ansel"), logging.getLevelNamesMapping()[level])
+
+
+def _set_level(logger: logging.Logger, level: int) -> None:
+    if logger.level != level:  # setting it empties the cache of every logger there is
+        logger.setLevel(level)
 
 
 class JsonFormatter(logging.Formatter):

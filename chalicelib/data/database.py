@@ -4,16 +4,14 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 from pg8000.exceptions import DatabaseError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from chalicelib import clock
 from chalicelib.data.driver import PgConnection
+from chalicelib.data.pool import Exhausted, Pool
 from chalicelib.data.query import Query
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
@@ -23,7 +21,6 @@ T = TypeVar("T")
 
 POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
 POOL_WAIT_SECONDS = 10.0
-IDLE_SECONDS_BEFORE_CHECK = 20.0
 UNAVAILABLE_STATES = (
     "08",  # connection exception
     "53",  # insufficient resources
@@ -80,16 +77,9 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
         return query.decode(connection.flight(query.sql, query.values(params), before=before, after="COMMIT"))
 
 
-def violated_constraint(error: DatabaseError) -> str | None:
-    """The name of the constraint that a statement broke, if that is what happened."""
-    details = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    name = details.get("n")
-    return name if str(details.get("C", "")).startswith("23") else None
-
-
 def close_pool() -> None:
     """Closes every kept connection: before a fork, and between tests."""
-    _pool().dispose()
+    _pool().close()
     _pool.cache_clear()
 
 
@@ -123,51 +113,27 @@ def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | bool:
 
 
 @cache
-def _pool() -> QueuePool:
+def _pool() -> Pool:
     url = get_settings().database_url
-    return QueuePool(
-        lambda: connect(url), pool_size=POOL_SIZE, max_overflow=0, timeout=POOL_WAIT_SECONDS, reset_on_return=None
-    )
+    return Pool(lambda: connect(url), size=POOL_SIZE, wait_seconds=POOL_WAIT_SECONDS)
 
 
 @contextmanager
 def _connection() -> Iterator[PgConnection]:
+    """A connection of the pool; what goes wrong with it is told as Unavailable where trying again may help."""
+    connected = False
     try:
-        proxied = _checked_out()
-        connection = cast(PgConnection, proxied.dbapi_connection)
-    except (InterfaceError, DatabaseError, OSError, PoolTimeout) as error:
-        raise Unavailable("The database cannot be reached", internal=f"connect: {error}") from error
-    try:
-        yield connection
+        with _pool().connection() as connection:
+            connected = True
+            yield connection
+    except Exhausted as error:
+        raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
     except InterfaceError as error:
-        raise Unavailable("The database connection broke", internal=str(error)) from error
-    except DatabaseError as error:
-        if _state(error).startswith(UNAVAILABLE_STATES):
-            raise Unavailable("The database is busy or restarting", internal=f"sqlstate {_state(error)}") from error
-        raise
-    finally:
-        if connection.is_broken:
-            proxied.invalidate()
-        else:
-            proxied.info["used_at"] = clock.monotonic()
-        proxied.close()
-
-
-def _checked_out() -> PoolProxiedConnection:
-    """A connection from the pool; one that idled is asked for a sign of life first: a container froze, a server failed
-    over."""
-    while True:
-        proxied = _pool().connect()
-        idle = clock.monotonic() - proxied.info.get("used_at", clock.monotonic())
-        if idle < IDLE_SECONDS_BEFORE_CHECK:
-            return proxied
-        try:
-            cast(PgConnection, proxied.dbapi_connection).execute_simple("")
-        except (InterfaceError, DatabaseError, OSError):
-            proxied.invalidate()
-            proxied.close()
-        else:
-            return proxied
+        raise Unavailable("The database cannot be reached", internal=str(error)) from error
+    except (DatabaseError, OSError) as error:
+        if connected and not _state(error).startswith(UNAVAILABLE_STATES):
+            raise
+        raise Unavailable("The database cannot serve right now", internal=_state(error) or str(error)) from error
 
 
 def _opening(studio_id: UUID | None, *, mode: str = "") -> str:
@@ -182,6 +148,7 @@ def _roll_back(connection: PgConnection) -> None:
         connection.abandon()
 
 
-def _state(error: DatabaseError) -> str:
+def _state(error: Exception) -> str:
+    """The SQLSTATE, if the server said one."""
     details = error.args[0] if error.args else {}
     return str(details.get("C", "")) if isinstance(details, dict) else ""

@@ -6,11 +6,8 @@ from typing import ClassVar, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
 from chalicelib.data.database import Transaction
-from chalicelib.data.models import Base, Booking, Inquiry
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
 
@@ -20,8 +17,8 @@ BATCH = 1000
 KEY = ("studio_id", "platform", "external_id")
 
 REPLIED = "excluded.replied_at IS NOT NULL"
-DERIVED: dict[type[Base], dict[str, tuple[str, str]]] = {
-    Inquiry: {
+DERIVED: dict[str, dict[str, tuple[str, str]]] = {
+    "inquiry": {
         "status": (
             "CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
             f"CASE WHEN t.status = 'new' AND {REPLIED} THEN 'contacted' ELSE t.status END",
@@ -31,7 +28,7 @@ DERIVED: dict[type[Base], dict[str, tuple[str, str]]] = {
 }
 """Columns that follow from a record: SQL for a new row, and for one that is there already."""
 
-GONE: dict[type[Base], str] = {Booking: "status = 'cancelled'"}
+GONE = {"booking": "status = 'cancelled'"}
 """What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
 
 
@@ -56,9 +53,7 @@ class Identified(Protocol):
     def external_id(self) -> str: ...
 
 
-def upsert(
-    tx: Transaction, model: type[Base], studio_id: UUID, platform: str, records: Sequence[Identified]
-) -> Outcome:
+def upsert(tx: Transaction, table: str, studio_id: UUID, platform: str, records: Sequence[Identified]) -> Outcome:
     """Stores records by their natural key; rows that would not change are left untouched.
 
     A key that comes twice counts once, the last one wins.
@@ -67,26 +62,24 @@ def upsert(
     created = updated = 0
     for start in range(0, len(distinct), BATCH):
         rows = msgspec.json.encode(distinct[start : start + BATCH]).decode()
-        query = upsert_query(model, distinct[start].__struct_fields__)
+        query = upsert_query(table, distinct[start].__struct_fields__)
         outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows)
         created, updated = created + outcome.created, updated + outcome.updated
     return Outcome(created=created, updated=updated, unchanged=len(distinct) - created - updated)
 
 
 @cache
-def upsert_query(model: type[Base], fields: tuple[str, ...]) -> Query[Outcome]:
+def upsert_query(table: str, fields: tuple[str, ...]) -> Query[Outcome]:
     """The statement for records with these fields. A column no field names is never touched by an update."""
-    table: Table = model.__table__  # type: ignore[assignment]
-    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
-    typed = ", ".join(f"{name} {table.c[name].type.compile(dialect)}" for name in fields)
-    derived = DERIVED.get(model, {})
+    typed = ", ".join(f"{name} {kind}" for name, kind in _column_types(table, fields))
+    derived = DERIVED.get(table, {})
     values = [name for name in fields if name not in KEY]
     changes = [f"{name} = excluded.{name}" for name in values]
     changes += [f"{name} = {update}" for name, (_, update) in derived.items()]
     return Query(
         f"""
         WITH stored AS (
-            INSERT INTO {table.name} AS t ({", ".join(["studio_id", "platform", *fields, *derived])})
+            INSERT INTO {table} AS t ({", ".join(["studio_id", "platform", *fields, *derived])})
             SELECT {", ".join([":studio_id::uuid", ":platform", *(f"r.{name}" for name in fields)])}
                    {"".join(f", {insert}" for insert, _ in derived.values())}
             FROM json_to_recordset(:rows) AS r ({typed})
@@ -103,16 +96,27 @@ def upsert_query(model: type[Base], fields: tuple[str, ...]) -> Query[Outcome]:
     )
 
 
-def remove(tx: Transaction, model: type[Base], platform: str, external_ids: Sequence[str]) -> int:
+def _column_types(table: str, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """As the model defines them. Only a worker stores records, so only it pays for importing the models."""
+    from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+
+    from chalicelib.data.models import Base
+
+    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
+    defined = Base.metadata.tables[table].c
+    return [(name, defined[name].type.compile(dialect)) for name in columns]
+
+
+def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str]) -> int:
     """Marks rows that the platform says are gone; returns how many there were."""
-    if model not in GONE or not external_ids:
+    if table not in GONE or not external_ids:
         return 0
-    return tx.run(_remove_query(model), platform=platform, external_ids=list(external_ids)).count
+    return tx.run(_remove_query(table), platform=platform, external_ids=list(external_ids)).count
 
 
 @cache
-def _remove_query(model: type[Base]) -> Query[Removed]:
-    return _counting(model, "t.external_id = ANY(:external_ids)")
+def _remove_query(table: str) -> Query[Removed]:
+    return _counting(table, "t.external_id = ANY(:external_ids)")
 
 
 REMEMBER_SEEN: Query[None] = Query(
@@ -130,23 +134,23 @@ def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: 
         tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
 
 
-def sweep(tx: Transaction, model: type[Base], platform: str, run_id: UUID) -> int:
+def sweep(tx: Transaction, table: str, platform: str, run_id: UUID) -> int:
     """Marks what a complete read did not meet; returns how many rows that were."""
-    return tx.run(_sweep_query(model), platform=platform, run_id=run_id).count if model in GONE else 0
+    return tx.run(_sweep_query(table), platform=platform, run_id=run_id).count if table in GONE else 0
 
 
 @cache
-def _sweep_query(model: type[Base]) -> Query[Removed]:
+def _sweep_query(table: str) -> Query[Removed]:
     unseen = "SELECT FROM sync_seen AS seen WHERE seen.run_id = :run_id AND seen.external_id = t.external_id"
-    return _counting(model, f"NOT EXISTS ({unseen})")
+    return _counting(table, f"NOT EXISTS ({unseen})")
 
 
-def _counting(model: type[Base], condition: str) -> Query[Removed]:
-    gone = GONE[model]
+def _counting(table: str, condition: str) -> Query[Removed]:
+    gone = GONE[table]
     return Query(
         f"""
         WITH removed AS (
-            UPDATE {model.__tablename__} AS t SET {gone}
+            UPDATE {table} AS t SET {gone}
             WHERE t.platform = :platform AND NOT (t.{gone}) AND {condition}
             RETURNING t.id
         )

@@ -139,12 +139,12 @@ class _Attempt:
 
     def _remove(self, tx: Transaction, stream: Stream[Any], page: Page[Any]) -> int:
         """What the platform says is gone and, at the end of a complete read, what that read did not meet."""
-        model = TABLES[stream.record]
-        removed = record_rows.remove(tx, model, self._run.platform, page.deleted)
+        table = TABLES[stream.record]
+        removed = record_rows.remove(tx, table, self._run.platform, page.deleted)
         if self._full_read and stream.complete:
             met = [record.external_id for record in page.records]
             record_rows.remember_seen(tx, self._run.id, self._studio_id, met)
-            removed += record_rows.sweep(tx, model, self._run.platform, self._run.id) if page.last else 0
+            removed += record_rows.sweep(tx, table, self._run.platform, self._run.id) if page.last else 0
         return removed
 
     def _restart(self) -> None:

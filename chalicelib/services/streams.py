@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from chalicelib.data.models import Base, Booking, Inquiry
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput
 from chalicelib.platforms.base import Platform, Stream
 from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
 from chalicelib.platforms.registry import get_platform
 
-TABLES: dict[type[Record], type[Base]] = {BookingRecord: Booking, InquiryRecord: Inquiry}
+TABLES: dict[type[Record], str] = {BookingRecord: "booking", InquiryRecord: "inquiry"}
 
 
 def syncable_platform(name: str) -> Platform:

@@ -14,7 +14,6 @@ from pg8000.exceptions import DatabaseError
 import chalicelib.data
 from chalicelib.data import records
 from chalicelib.data.database import transaction
-from chalicelib.data.models import Booking
 from chalicelib.data.query import Query
 from chalicelib.platforms.records import BookingRecord
 from tests.data.attack import INTRUDER, VICTIM, refused, sqlstate
@@ -196,7 +195,7 @@ def booking(external_id: str) -> BookingRecord:
 def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
     def store() -> None:
         with transaction(INTRUDER) as tx:
-            records.upsert(tx, Booking, VICTIM, "google", [booking("one"), booking("two")])
+            records.upsert(tx, "booking", VICTIM, "google", [booking("one"), booking("two")])
 
     refused(store, "42501")
 
@@ -206,8 +205,8 @@ def test_a_page_removal_or_sweep_with_the_same_keys_touches_no_other_studio(
 ) -> None:
     before = snapshot(superuser, VICTIM)
     with transaction(INTRUDER) as tx:
-        outcome = records.upsert(tx, Booking, INTRUDER, "google", [booking("one"), booking("two")])
+        outcome = records.upsert(tx, "booking", INTRUDER, "google", [booking("one"), booking("two")])
         assert (outcome.created, outcome.updated) == (1, 1)
-        assert records.remove(tx, Booking, "google", ["one"]) == 1
-        assert records.sweep(tx, Booking, "google", victim["sync_log"]["id"]) == 1
+        assert records.remove(tx, "booking", "google", ["one"]) == 1
+        assert records.sweep(tx, "booking", "google", victim["sync_log"]["id"]) == 1
     assert snapshot(superuser, VICTIM) == before

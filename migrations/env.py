@@ -1,27 +1,30 @@
 """Runs migrations as the owner of the schema, with lock and statement timeouts so that a live system is never held up."""
 
 import os
-from urllib.parse import urlsplit, urlunsplit
 
 from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from chalicelib.data.database import connect
+from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
+from chalicelib.secret import Secret
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
 """Another value for a run: `alembic -x lock_timeout=1s upgrade head`."""
 
 
-def owner_url() -> str:
+def connect_as_owner() -> PgConnection:
+    """Over verified TLS, unless ANSEL_STAGE says that this is a machine of one's own."""
     url = os.environ.get("MIGRATION_DATABASE_URL", "")
     if not url:
         raise SystemExit("MIGRATION_DATABASE_URL is not set: postgresql://owner:password@host:port/database")
-    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+pg8000"))
+    return connect(Secret(url), stage=os.environ.get("ANSEL_STAGE", "prod"), timeout=None)
 
 
 def run() -> None:
-    engine = create_engine(owner_url(), poolclass=NullPool)
+    engine = create_engine("postgresql+pg8000://", creator=connect_as_owner, poolclass=NullPool)
     with engine.connect() as connection:
         for name, value in {**TIMEOUTS, **context.get_x_argument(as_dictionary=True)}.items():
             connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})

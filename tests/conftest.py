@@ -19,7 +19,7 @@ from dev.postgres import HOST, Postgres, bootstrap
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
-ENCRYPTION_KEY = "5e" * 32
+ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
 
 
@@ -37,7 +37,7 @@ class _Server:
             self.postgres = Postgres(self.folder / "data", durable=False)
             self.postgres.start()
             owner = bootstrap(self.postgres, TEMPLATE).owner
-            os.environ["MIGRATION_DATABASE_URL"] = owner
+            os.environ.update(ANSEL_STAGE="local", MIGRATION_DATABASE_URL=owner)
             command.upgrade(Config(ROOT / "alembic.ini"), "head")
         return {
             "port": self.postgres.port,

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
 POOL_WAIT_SECONDS = 10.0
+SOCKET_TIMEOUT_SECONDS = 60.0  # longer than any statement may take
 UNAVAILABLE_STATES = (
     "08",  # connection exception
     "53",  # insufficient resources
@@ -83,8 +84,12 @@ def close_pool() -> None:
     _pool.cache_clear()
 
 
-def connect(url: Secret, **options: Any) -> PgConnection:
-    """A connection of its own to `postgresql://user:password@host:port/database[?sslmode=verify-full&sslrootcert=]`."""
+def connect(url: Secret, *, stage: str = "", timeout: float | None = SOCKET_TIMEOUT_SECONDS) -> PgConnection:
+    """A connection of its own to `postgresql://user:password@host:port/database[?sslmode=verify-full&sslrootcert=]`.
+
+    `stage` is the settings' unless given; outside `local` and `test` nothing but verified TLS will do. `timeout` is the
+    longest silence on the socket, in seconds.
+    """
     parts = urlsplit(url.reveal())
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     if parts.scheme not in ("postgres", "postgresql") or not parts.username:
@@ -95,15 +100,15 @@ def connect(url: Secret, **options: Any) -> PgConnection:
         port=parts.port or 5432,
         database=unquote(parts.path.lstrip("/")) or None,
         password=unquote(parts.password) if parts.password else None,
-        ssl_context=_ssl_context(query),
+        ssl_context=_ssl_context(query, stage or get_settings().stage),
         application_name="ansel",
         startup_params=SESSION,
-        timeout=options.get("timeout", 60),
+        timeout=timeout,
     )
 
 
-def _ssl_context(query: dict[str, str]) -> ssl.SSLContext | bool:
-    on_loopback = get_settings().stage in ("local", "test")
+def _ssl_context(query: dict[str, str], stage: str) -> ssl.SSLContext | bool:
+    on_loopback = stage in ("local", "test")
     mode = query.get("sslmode", "disable" if on_loopback else "verify-full")
     if mode == "disable" and on_loopback:
         return False

@@ -89,9 +89,8 @@ def test_a_half_measure_is_refused_in_the_local_stages_too(mode: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?sslmode=verify-full"])
-def test_deployed_the_host_and_its_certificate_are_verified(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployed(monkeypatch, "prod")
-    context = product._ssl_context({"sslmode": "verify-full"} if query else {})
+def test_deployed_the_host_and_its_certificate_are_verified(query: str) -> None:
+    context = product._ssl_context({"sslmode": "verify-full"} if query else {}, "prod")
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -8,7 +8,9 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.api.paging import Listing
+from chalicelib.api.params import PlatformName
 from chalicelib.data.connections import Connection
+from chalicelib.data.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.runtime.routes import Reply, Routes
 from chalicelib.secret import Secret
@@ -25,13 +27,12 @@ Token = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[!-
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[!-~]+$")]
 Scopes = Annotated[list[Scope], msgspec.Meta(max_length=100)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NewConnection(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Tokens of a grant. The expiry is given as `expiresIn` seconds or as the moment `expiresAt`, or not known."""
 
-    platform: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    platform: PlatformName
     access_token: Token
     refresh_token: Token | None = None
     expires_in: Seconds | None = None
@@ -62,20 +63,20 @@ def create_connection(studio_id: UUID, body: NewConnection) -> Reply[Connection]
         access=_secret("accessToken", body.access_token),
         refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
         expires_at=_expiry(body),
-        scopes=body.scopes,
+        scopes=_scopes(body),
     )
     created = connections.create_connection(studio_id, body.platform, tokens)
     return Reply(created, location=f"/api/connections/{created.platform}")
 
 
 @routes.get("/api/connections/{platform}", scope=READ)
-def get_connection(studio_id: UUID, platform: str) -> Connection:
+def get_connection(studio_id: UUID, platform: PlatformName) -> Connection:
     """Get one connection"""
     return connections.get_connection(studio_id, platform)
 
 
 @routes.put("/api/connections/{platform}", scope=WRITE, errors=[409])
-def update_connection(studio_id: UUID, platform: str, body: ConnectionChange) -> Connection:
+def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionChange) -> Connection:
     """Replace tokens; keeps the id, history and cursors, and the refresh token when none is sent"""
     if body == ConnectionChange():
         raise InvalidInput("There is nothing to change", fields=[FieldProblem("accessToken", "is missing")])
@@ -83,28 +84,38 @@ def update_connection(studio_id: UUID, platform: str, body: ConnectionChange) ->
         access=_secret("accessToken", body.access_token) if body.access_token else None,
         refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
         expires_at=_expiry(body),
-        scopes=body.scopes,
+        scopes=_scopes(body),
     )
     return connections.update_connection(studio_id, platform, change)
 
 
 @routes.delete("/api/connections/{platform}", scope=WRITE)
-def delete_connection(studio_id: UUID, platform: str) -> None:
+def delete_connection(studio_id: UUID, platform: PlatformName) -> None:
     """Disconnect: revoke at the platform, erase tokens and schedules, keep logs and data"""
     connections.disconnect(studio_id, platform)
 
 
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])
-def test_connection(studio_id: UUID, platform: str) -> ConnectionTest:
+def test_connection(studio_id: UUID, platform: PlatformName) -> ConnectionTest:
     """Ask the platform whether the connection works"""
     return connections.test_connection(studio_id, platform)
 
 
 def _secret(field: str, value: str) -> Secret:
+    _require_one_line(field, value)
+    return Secret(value)
+
+
+def _scopes(body: NewConnection | ConnectionChange) -> list[str] | None:
+    for index, scope in enumerate(body.scopes or ()):
+        _require_one_line(f"scopes[{index}]", scope)
+    return body.scopes
+
+
+def _require_one_line(field: str, value: str) -> None:
     # The pattern's $ lets a line break at the end pass.
     if not value.isprintable():
         raise InvalidInput(fields=[FieldProblem(field, "must not contain a line break")])
-    return Secret(value)
 
 
 def _expiry(body: NewConnection | ConnectionChange) -> datetime | None:
@@ -112,4 +123,6 @@ def _expiry(body: NewConnection | ConnectionChange) -> datetime | None:
         raise InvalidInput(fields=[FieldProblem("expiresAt", "excludes expiresIn")])
     if body.expires_in is not None:
         return clock.now() + timedelta(seconds=body.expires_in)
+    if body.expires_at is not None and not 2000 <= body.expires_at.year <= 2100:
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "must lie between the years 2000 and 2100")])
     return body.expires_at

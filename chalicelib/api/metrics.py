@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from chalicelib.api.params import PlatformName
 from chalicelib.runtime.routes import Routes
 from chalicelib.services import metrics
 from chalicelib.services.metrics import Interval, Overview, PlatformMetrics
@@ -32,6 +33,6 @@ def get_overview(studio_id: UUID, query: PeriodQuery) -> Overview:
 
 
 @routes.get("/api/metrics/{platform}", scope=READ)
-def get_platform_metrics(studio_id: UUID, platform: str, query: SeriesQuery) -> PlatformMetrics:
+def get_platform_metrics(studio_id: UUID, platform: PlatformName, query: SeriesQuery) -> PlatformMetrics:
     """One platform's figures, in total and by day, week or month"""
     return metrics.get_platform_metrics(studio_id, platform, query.first, query.last, query.interval)

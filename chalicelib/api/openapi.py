@@ -1,4 +1,4 @@
-"""/api/openapi.json: the OpenAPI 3.1 document, made of the declared routes and the types they decode and answer with."""
+"""/api/openapi.json: OpenAPI 3.1, made of the declared routes and the types they decode and answer with."""
 
 import inspect
 from collections.abc import Iterable
@@ -49,7 +49,8 @@ def openapi(routes: list[Route]) -> dict[str, Any]:
     bodies = [route.body for route in routes if route.body]
     answers = [route.returns for route in routes if route.returns]
     fields = [field.type for route in routes if route.query for field in msgspec.structs.fields(route.query)]
-    types = [*bodies, *answers, *fields, Problem]
+    params = [kind for route in routes for kind in route.params.values()]
+    types = [*bodies, *answers, *fields, *params, Problem]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
@@ -90,7 +91,8 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
 
 def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_params
+        {"name": name, "in": "path", "required": True, "schema": schema_of[_key(kind)]}
+        for name, kind in route.params.items()
     ]
     for field in msgspec.structs.fields(route.query) if route.query else ():
         parameters.append(
@@ -128,7 +130,7 @@ def _failures(route: Route) -> set[int]:
         failures.update(OF_IDEMPOTENCY if route.method != "GET" else ())
     failures.update(OF_BODY if route.body else ())
     failures.update((422,) if route.query else ())
-    failures.update((404,) if route.path_params else ())
+    failures.update((404,) if route.params else ())
     return failures
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
+from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
 from chalicelib.data.schedules import Schedule
 from chalicelib.errors import NotFound
@@ -17,7 +18,9 @@ routes = Routes()
 READ = "sync:read"
 WRITE = "sync:write"
 
-SyncType = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z_]+$")]
+SyncType = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z_]+$", examples=["bookings", "inquiries"])
+]
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z]+$")]
 
 
@@ -37,7 +40,7 @@ class ScheduleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unkno
     """`frequency`: hourly, daily, weekly, every N minutes (5 to 1440) or every N hours (1 to 168)."""
 
     sync_type: SyncType
-    frequency: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    frequency: Annotated[str, msgspec.Meta(min_length=1, max_length=40, examples=["every 15 minutes", "daily"])]
 
 
 class ScheduleQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -53,19 +56,19 @@ class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fiel
 
 
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
-def start_sync(studio_id: UUID, platform: str, body: SyncRequest) -> StartedRuns:
+def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
     """Sync now; a run that is under way is answered, not doubled"""
     return StartedRuns(runs=sync.start_sync(studio_id, platform, body.sync_type))
 
 
 @routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
-def put_schedule(studio_id: UUID, platform: str, body: ScheduleRequest) -> Schedule:
+def put_schedule(studio_id: UUID, platform: PlatformName, body: ScheduleRequest) -> Schedule:
     """Schedule a stream, or change how often it syncs"""
     return schedules.put_schedule(studio_id, platform, body.sync_type, body.frequency)
 
 
 @routes.delete("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
-def delete_schedule(studio_id: UUID, platform: str, query: ScheduleQuery) -> None:
+def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduleQuery) -> None:
     """Take a stream's schedule away; it can still be synced by hand"""
     schedules.remove_schedule(studio_id, platform, query.sync_type)
 
@@ -93,7 +96,7 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
 
 
 @routes.get("/api/sync/log/{run_id}", scope=READ)
-def get_run(studio_id: UUID, run_id: str) -> Run:
+def get_run(studio_id: UUID, run_id: RunId) -> Run:
     """One run"""
     try:
         return sync.get_run(studio_id, UUID(run_id))

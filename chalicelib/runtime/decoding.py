@@ -35,7 +35,15 @@ def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     twice = [FieldProblem(name, "is given more than once") for name, values in params.items() if len(values) > 1]
     if twice:
         raise InvalidInput(fields=twice)
-    return _convert({name: values[0] for name, values in params.items()}, into, strict=False)
+    decoded = _convert({name: values[0] for name, values in params.items()}, into, strict=False)
+    # The text `null` would pass for an absent value.
+    fields = (field for field in msgspec.structs.fields(into) if field.encode_name in params)
+    nulls = [
+        FieldProblem(field.encode_name, "has no value") for field in fields if getattr(decoded, field.name) is None
+    ]
+    if nulls:
+        raise InvalidInput(fields=nulls)
+    return decoded
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Routes: declared once, and everything follows from the declaration.
 
-A route names its scope or says that it is public; how its input is decoded, what it answers and its place in the OpenAPI
-document come from the types of its function. Every method of a path goes to one Chalice view, so that 405 is ours as well.
+A route names its scope or says that it is public; how its input is decoded, what it answers and its place in the
+OpenAPI document come from the types of its function. Every method of a path goes to one Chalice view, so that 405 is
+ours as well.
 """
 
+import re
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +30,7 @@ Handler = Callable[..., Any]
 
 PUBLIC: Final = "public"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PARAM = re.compile(r"{(\w+)}")
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -57,10 +60,8 @@ class Route:
     query: type[msgspec.Struct] | None
     returns: Any
     """The type of the answer; None when there is none"""
-
-    @property
-    def path_params(self) -> tuple[str, ...]:
-        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+    params: Mapping[str, Any]
+    """The type of each parameter in the path"""
 
 
 class Routes:
@@ -89,7 +90,7 @@ class Routes:
         self, method: str, path: str, scope: str, status: int, errors: Iterable[int], also: Iterable[int] = ()
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
-            hints = typing.get_type_hints(handler)
+            hints = typing.get_type_hints(handler, include_extras=True)
             returns = hints.get("return")
             if typing.get_origin(returns) is Reply:
                 (returns,) = typing.get_args(returns)
@@ -104,6 +105,7 @@ class Routes:
                 body=hints.get("body"),
                 query=hints.get("query"),
                 returns=None if returns is type(None) else returns,
+                params={name: hints[name] for name in PARAM.findall(path)},
             )
             self.declared.append(route)
             return handler
@@ -166,8 +168,10 @@ def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer
     key = request.headers.get("idempotency-key")
     if key is None or route.method == "GET":
         return _call(route, request, arguments)
-    what = "\n".join([route.method, route.path, *params.values(), ""]).encode() + _raw_body(request)
-    return idempotency.once(caller.studio_id, key, what, lambda: _call(route, request, arguments))
+    what = repr((route.method, route.path, sorted(params.items()), sorted(_query_params(request).items())))
+    return idempotency.once(
+        caller.studio_id, key, what.encode() + _raw_body(request), lambda: _call(route, request, arguments)
+    )
 
 
 def _call(route: Route, request: Request, arguments: dict[str, Any]) -> Answer:

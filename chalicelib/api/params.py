@@ -1,0 +1,10 @@
+"""What may stand in a path. This describes and does not check: something unknown is a 404, not a wrong value."""
+
+from typing import Annotated
+
+import msgspec
+
+from chalicelib.platforms.registry import PLATFORMS
+
+PlatformName = Annotated[str, msgspec.Meta(examples=["google"], extra_json_schema={"enum": list(PLATFORMS)})]
+RunId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]

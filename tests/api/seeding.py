@@ -1,0 +1,143 @@
+"""Rows and connections that the API tests start from."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+
+from dev.sandbox import mint
+from tests.conftest import Answer, Api
+
+NOW = datetime.now(UTC)
+
+
+def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
+    """Connects Google with a grant that the sandbox knows."""
+    grant = mint(account)
+    body = {"platform": "google", "accessToken": grant.access_token, "refreshToken": grant.refresh_token}
+    answer = api.post("/api/connections", {**body, "expiresIn": 3600, "scopes": list(grant.scopes), **changes})
+    assert answer.status == 201, answer.text
+    return answer
+
+
+def insert(superuser: pg8000.native.Connection, table: str, **values: Any) -> UUID:
+    """A row of any table, past the policies; returns its id."""
+    names = ", ".join(values)
+    marks = ", ".join(f":given_{name}" for name in values)
+    given = {f"given_{name}": value for name, value in values.items()}
+    rows = superuser.run(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", **given)
+    return UUID(str(rows[0][0]))
+
+
+def seed_runs(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
+    """Finished runs of the studio's Google connection, of both streams in turn, two of three succeeded."""
+    superuser.run(
+        """
+        INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, status, started_at, finished_at)
+        SELECT c.studio_id, c.id, 'google', CASE n % 2 WHEN 0 THEN 'bookings' ELSE 'inquiries' END, 'schedule',
+               CASE n % 3 WHEN 0 THEN 'failed' ELSE 'succeeded' END, now(), now()
+        FROM platform_connection AS c, generate_series(1, :count) AS n
+        WHERE c.studio_id = :studio_id AND c.platform = 'google'
+        """,
+        studio_id=studio_id,
+        count=count,
+    )
+
+
+def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int, *, at: datetime = NOW) -> None:
+    """`count` rows of each kind that the metrics add up, all within the last days before `at`."""
+    day = at - timedelta(days=1)
+    content = insert(
+        superuser, "content", studio_id=studio_id, platform="google", external_id="c", kind="post", status="published"
+    )
+    campaign = insert(
+        superuser, "ad_campaign", studio_id=studio_id, platform="google", external_id="a", name="Ads", status="active"
+    )
+    for into, select in (
+        (
+            "content_metric (studio_id, content_id, measured_at, views, likes)",
+            f"'{content}'::uuid, day - n * interval '1 second', 1000 - n, 10",
+        ),
+        (
+            "ad_metric (studio_id, campaign_id, day, spend_minor, currency, impressions)",
+            f"'{campaign}'::uuid, day::date - n, 100, 'EUR', 10",
+        ),
+        ("review (studio_id, platform, external_id, rating, reviewed_at)", "'google', n::text, 5, day"),
+        ("inquiry (studio_id, platform, external_id, channel, received_at)", "'google', n::text, 'email', day"),
+        (
+            "booking (studio_id, platform, external_id, event_type, event_date, status, booked_at)",
+            "'google', n::text, 'wedding', day::date, 'confirmed', day",
+        ),
+    ):
+        superuser.run(
+            f"""
+            INSERT INTO {into} SELECT CAST(:studio_id AS uuid), {select}
+            FROM generate_series(1, CAST(:count AS int)) AS n, CAST(:day AS timestamptz) AS day
+            """,
+            studio_id=studio_id,
+            count=count,
+            day=day,
+        )
+
+
+class Rows:
+    """Puts rows into one studio; days are of March 2026 unless a whole moment is given."""
+
+    def __init__(self, superuser: pg8000.native.Connection, studio_id: UUID) -> None:
+        self._superuser, self._studio_id = superuser, studio_id
+        self._count = 0
+
+    def _insert(self, table: str, **values: Any) -> UUID:
+        return insert(self._superuser, table, studio_id=self._studio_id, **values)
+
+    def _new_id(self) -> str:
+        self._count += 1
+        return str(self._count)
+
+    def content(self, platform: str = "google") -> UUID:
+        return self._insert("content", platform=platform, external_id=self._new_id(), kind="post", status="published")
+
+    def measure(self, content: UUID, day: float | str, views: int, **counts: int) -> None:
+        self._insert("content_metric", content_id=content, measured_at=moment(day), views=views, **counts)
+
+    def campaign(self, platform: str = "google") -> UUID:
+        return self._insert(
+            "ad_campaign", platform=platform, external_id=self._new_id(), name="Spring", status="active"
+        )
+
+    def spend(self, campaign: UUID, day: int, minor: int, currency: str = "EUR", **counts: float) -> None:
+        on = date(2026, 3, day)
+        self._insert("ad_metric", campaign_id=campaign, day=on, spend_minor=minor, currency=currency, **counts)
+
+    def review(self, day: float | str, rating: int, platform: str = "google") -> None:
+        self._insert("review", platform=platform, external_id=self._new_id(), rating=rating, reviewed_at=moment(day))
+
+    def inquiry(self, day: float | str, status: str = "new", platform: str = "google") -> None:
+        self._insert(
+            "inquiry",
+            platform=platform,
+            external_id=self._new_id(),
+            channel="email",
+            received_at=moment(day),
+            status=status,
+        )
+
+    def booking(self, day: float | str, minor: int | None = None, status: str = "confirmed", **more: str) -> None:
+        given = {"platform": "google", "currency": None if minor is None else "EUR", **more}
+        self._insert(
+            "booking",
+            external_id=self._new_id(),
+            event_type="wedding",
+            event_date=date(2027, 6, 1),
+            booked_at=moment(day),
+            value_minor=minor,
+            status=status,
+            **given,
+        )
+
+
+def moment(day: float | str) -> datetime:
+    if isinstance(day, str):
+        return datetime.fromisoformat(day)
+    return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day - 1)

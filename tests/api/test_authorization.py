@@ -1,0 +1,231 @@
+"""Who may do what: every route without a key, with a wrong one, with one scope, and with another studio's things."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from chalice.app import Chalice
+
+from app import API, app
+from chalicelib import clock
+from chalicelib.api.openapi import describe
+from chalicelib.runtime.routes import METHODS, PUBLIC, Route, Routes, mount
+from chalicelib.security.api_keys import ADMIN, SCOPES, new_api_key
+from chalicelib.services import api_keys
+from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
+from tests.conftest import Answer, Api, Studios
+
+GROUPS = [*API, describe(API)]
+ROUTES = [route for group in GROUPS for route in group.declared]
+SCOPED = [route for route in ROUTES if route.scope != PUBLIC]
+BODIES = {
+    ("POST", "/api/connections"): {"platform": "meta", "accessToken": "token"},
+    ("PUT", "/api/connections/{platform}"): {"accessToken": "token"},
+    ("PUT", "/api/sync/{platform}/schedule"): {"syncType": "bookings", "frequency": "hourly"},
+}
+NO_RUN = str(UUID(int=0))
+QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}
+
+every_scoped_route = pytest.mark.parametrize(
+    "route", [pytest.param(route, id=f"{route.method} {route.path}") for route in SCOPED]
+)
+
+
+def call(api: Api, route: Route, run_id: str = NO_RUN, **headers: str) -> Answer:
+    """A request that is right but for who makes it."""
+    which = (route.method, route.path)
+    path = route.path.format(platform="google", run_id=run_id) + QUERIES.get(which, "")
+    return api.send(route.method, path, BODIES.get(which), headers)
+
+
+def past_the_declarations(chalice: Chalice, groups: list[Routes]) -> set[str]:
+    """The paths that Chalice serves although no declaration stands behind them."""
+    declared = {route.path for group in groups for route in group.declared}
+    made_by_mount = mount.__module__
+    return {
+        path
+        for path, methods in chalice.routes.items()
+        if path not in declared
+        or set(methods) != set(METHODS)
+        or any(entry.view_function.__module__ != made_by_mount for entry in methods.values())
+    }
+
+
+def test_everything_that_is_served_was_declared() -> None:
+    assert past_the_declarations(app, GROUPS) == set()
+    assert set(app.routes) == {route.path for route in ROUTES}
+
+
+def test_a_route_added_past_the_declarations_would_be_noticed() -> None:
+    sample, routes = Chalice("sample", env={}), Routes()
+    routes.get("/declared", scope=PUBLIC)(lambda: None)
+    mount(sample, [routes])
+    assert past_the_declarations(sample, [routes]) == set()
+    sample.route("/undeclared")(lambda: None)
+    assert past_the_declarations(sample, [routes]) == {"/undeclared"}
+
+
+def test_every_route_names_a_scope_that_exists_or_says_that_it_is_public() -> None:
+    assert {route.path for route in ROUTES if route.scope == PUBLIC} == {"/api/health", "/api/openapi.json"}
+    assert {route.scope for route in SCOPED} <= set(SCOPES) - {ADMIN}
+    assert all(route.scope.endswith(":read" if route.method == "GET" else ":write") for route in SCOPED)
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
+def test_a_route_cannot_be_declared_without_a_scope(method: str) -> None:
+    with pytest.raises(TypeError, match="scope"):
+        getattr(Routes(), method)("/api/open")
+
+
+def assert_unauthorized(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="ansel"'
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["code"] == "unauthorized"
+
+
+@every_scoped_route
+def test_a_route_refuses_whoever_has_no_valid_key(api: Api, route: Route) -> None:
+    id, secret = api.key.split("_")[1:]
+    for authorization in (
+        "",
+        "Bearer",
+        "Bearer ansel_",
+        f"Basic {api.key}",
+        api.key,
+        f"Bearer {api.key}0",
+        f"Bearer {api.key[:-1]}{'0' if api.key[-1] != '0' else '1'}",
+        f"Bearer ansel_{secret[:32]}_{secret}",
+        f"Bearer {new_api_key().token.reveal()}",
+        f"Bearer ansel_{id.upper()}_{secret}",
+        f"Bearer {api.key} {api.key}",
+        "Bearer \u0661",
+    ):
+        assert_unauthorized(call(api, route, Authorization=authorization))
+
+
+@every_scoped_route
+def test_a_route_refuses_a_key_that_has_ended(
+    studios: Studios, superuser: pg8000.native.Connection, route: Route
+) -> None:
+    for column, moment in (("expires_at", datetime.now(UTC)), ("revoked_at", datetime.now(UTC) - timedelta(days=1))):
+        api = studios.new()
+        superuser.run(f"UPDATE api_key SET {column} = :moment WHERE studio_id = :id", moment=moment, id=api.studio_id)
+        assert_unauthorized(call(api, route))
+
+
+@every_scoped_route
+def test_a_key_with_every_other_scope_is_forbidden_and_told_which_one_it_lacks(studios: Studios, route: Route) -> None:
+    others = set(SCOPES) - {route.scope, ADMIN}
+    answer = call(studios.new(*sorted(others)), route)
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    assert route.scope in answer.json["detail"]
+
+
+@every_scoped_route
+@pytest.mark.parametrize("which", ["its scope", "admin"])
+def test_a_key_with_just_the_scope_gets_past(studios: Studios, route: Route, which: str) -> None:
+    api = studios.new(route.scope if which == "its scope" else ADMIN)
+    assert call(api, route).status in {200, 201, 404}
+
+
+def test_the_public_routes_answer_anybody(api: Api) -> None:
+    for route in ROUTES:
+        if route.scope == PUBLIC:
+            assert call(api, route, Authorization="Bearer nonsense").status == 200
+
+
+def test_a_key_of_a_deleted_studio_is_not_valid(api: Api, superuser: pg8000.native.Connection) -> None:
+    superuser.run("DELETE FROM studio WHERE id = :id", id=api.studio_id)
+    assert_unauthorized(api.get("/api/connections"))
+
+
+def test_a_revoked_key_stops_working_when_it_is_no_longer_remembered(
+    studios: Studios, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = studios.new()
+    assert api.get("/api/connections").status == 200
+    api_keys.revoke_api_key(api.studio_id, UUID(api.key.split("_")[1]))
+    now = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: now + api_keys.CACHE_SECONDS)
+    assert_unauthorized(api.get("/api/connections"))
+    assert api_keys.CACHE_SECONDS <= 5
+
+
+def test_a_remembered_key_stops_working_when_it_expires(studios: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio_id = studios.new().studio_id
+    key = api_keys.create_api_key(studio_id, "short", [ADMIN], expires_at=datetime.now(UTC) + timedelta(seconds=2))
+    api = studios.with_key(studio_id)
+    remembered = {"Authorization": f"Bearer {key.reveal()}"}
+    assert api.get("/api/connections", **remembered).status == 200
+    now, monotonic = clock.now(), clock.monotonic()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=2))
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic + 2)
+    assert_unauthorized(api.get("/api/connections", **remembered))
+
+
+@pytest.fixture
+def rich(studios: Studios, platforms: Any, superuser: pg8000.native.Connection) -> Api:
+    """A studio with something of everything."""
+    api = studios.new()
+    connect_google(api)
+    seed_runs(superuser, api.studio_id, 20)
+    seed_figures(superuser, api.studio_id, 20)
+    assert api.post("/api/sync/google").status == 202
+    return api
+
+
+def everything_of(superuser: pg8000.native.Connection, studio_id: UUID) -> dict[str, Any]:
+    tables = superuser.run("SELECT table_name FROM information_schema.columns WHERE column_name = 'studio_id'")
+    dump = "SELECT coalesce(json_agg(t ORDER BY t::text), '[]')::text FROM {} AS t WHERE t.studio_id = :id"
+    return {name: superuser.run(dump.format(name), id=studio_id)[0][0] for (name,) in tables}
+
+
+def test_a_studio_sees_and_touches_nothing_of_another_one(
+    rich: Api, studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    other = studios.new()
+    (run_id, *_) = [run["id"] for run in rich.get("/api/sync/log").json["items"]]
+    before = everything_of(superuser, rich.studio_id)
+    for route in SCOPED:
+        answer = call(other, route, run_id)
+        if route.path in ("/api/connections", "/api/sync/status", "/api/sync/log") and route.method == "GET":
+            assert answer.json == {"items": [], "nextCursor": None}
+        elif route.path.startswith("/api/metrics"):
+            own = call(studios.new(), route)
+            assert answer.json == own.json, "figures of a studio without rows"
+        elif (route.method, route.path) == ("POST", "/api/connections"):
+            assert answer.status == 201, "its own Meta; nothing of the other studio's"
+            other.delete("/api/connections/meta")
+        else:
+            assert answer.status == 404, f"{route.method} {route.path}: {answer.text}"
+    assert everything_of(superuser, rich.studio_id) == before
+    assert rich.get("/api/metrics/overview").json != other.get("/api/metrics/overview").json
+
+
+def test_a_cursor_or_an_idempotency_key_of_another_studio_leads_nowhere(rich: Api, studios: Studios) -> None:
+    cursor = rich.get("/api/sync/log?limit=1").json["nextCursor"]
+    assert studios.new().get(f"/api/sync/log?cursor={cursor}").json["items"] == []
+    mine, body = studios.new(), BODIES["POST", "/api/connections"]
+    first = rich.post("/api/connections", body, Idempotency_Key="k")
+    second = mine.post("/api/connections", body, Idempotency_Key="k")
+    assert first.json["id"] != second.json["id"]
+
+
+def test_a_row_cannot_be_put_into_another_studio(
+    rich: Api, studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    """The foreign keys name the studio, so a run cannot hang on another studio's connection."""
+    connection = UUID(rich.get("/api/connections/google").json["id"])
+    with pytest.raises(pg8000.native.DatabaseError, match="foreign key"):
+        insert(
+            superuser,
+            "sync_log",
+            studio_id=studios.new().studio_id,
+            connection_id=connection,
+            platform="google",
+            stream="bookings",
+            trigger="manual",
+        )

@@ -1,0 +1,276 @@
+"""Whatever goes wrong is told as a problem document: with a stable code and a request id, without internals."""
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from app import API
+from chalicelib.runtime.routes import PUBLIC
+from dev.ports import find_free_port
+from tests.api.conftest import LogLines
+from tests.api.seeding import connect_google
+from tests.conftest import Answer, Api
+
+SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
+INTERNALS = ("sync_log", "relation", "42P01", "Traceback", "pg8000", "SELECT")
+META = {"platform": "meta", "accessToken": "token"}
+
+
+def assert_problem(answer: Answer, status: int, code: str) -> None:
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json"), answer.text
+    problem = answer.json
+    assert set(problem) == {"type", "title", "status", "detail", "code", "requestId", "errors"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"urn:ansel:problem:{code}"
+    assert str(UUID(problem["requestId"])) == problem["requestId"]
+    assert problem["title"]
+    assert problem["detail"]
+
+
+def wrong_fields(answer: Answer) -> list[str]:
+    assert_problem(answer, 422, "invalid_input")
+    return [error["field"] for error in answer.json["errors"]]
+
+
+def test_each_kind_of_refusal_is_a_problem(api: Api) -> None:
+    assert_problem(api.post("/api/connections", b"{"), 400, "malformed_json")
+    assert_problem(api.get("/api/connections", Authorization=""), 401, "unauthorized")
+    assert_problem(api.get("/api/connections/google"), 404, "connection_not_found")
+    assert_problem(api.post("/api/sync/meta"), 409, "platform_not_supported")
+    assert_problem(api.post("/api/connections", b" " * 262_145), 413, "payload_too_large")
+    assert_problem(api.post("/api/connections", META, Content_Type="text/plain"), 415, "unsupported_media_type")
+    assert_problem(api.post("/api/connections", {}), 422, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/connections", "GET, POST"),
+        ("DELETE", "/api/sync/log", "GET"),
+        ("GET", "/api/sync/google", "POST"),
+        ("POST", "/api/health", "GET"),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_refused_naming_those_it_has(
+    api: Api, method: str, path: str, allowed: str
+) -> None:
+    answer = api.send(method, path)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == allowed
+
+
+def over_http(url: str, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request(method, path, body, dict(headers or {}))
+    response = connection.getresponse()
+    answer = Answer(response.status, dict(response.headers), response.read().decode())
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/api/connections/google/nothing", "/api/../etc/passwd"])
+def test_an_unknown_path_is_a_problem_over_http(http_server: str, path: str) -> None:
+    assert_problem(over_http(http_server, "GET", path), 404, "not_found")
+
+
+def test_the_same_problems_come_over_http(http_server: str, api: Api) -> None:
+    headers = {"Authorization": f"Bearer {api.key}", "Content-Type": "application/json"}
+    assert over_http(http_server, "GET", "/api/connections", headers).json == {"items": [], "nextCursor": None}
+    assert_problem(over_http(http_server, "GET", "/api/connections"), 401, "unauthorized")
+    assert_problem(over_http(http_server, "PATCH", "/api/connections", headers), 405, "method_not_allowed")
+    assert_problem(
+        over_http(http_server, "POST", "/api/connections", headers, b" " * 300_000), 413, "payload_too_large"
+    )
+
+
+@contextmanager
+def renamed(superuser: pg8000.native.Connection, what: str, name: str, to: str) -> Iterator[None]:
+    superuser.run(f"ALTER {what} {name} RENAME TO {to}")
+    try:
+        yield
+    finally:
+        schema, dot, _ = name.rpartition(".")
+        superuser.run(f"ALTER {what} {schema}{dot}{to} RENAME TO {name.rpartition('.')[2]}")
+
+
+def test_an_internal_error_is_told_without_internals_and_logged_with_its_request_id(
+    api: Api, superuser: pg8000.native.Connection, log_lines: LogLines
+) -> None:
+    connect_google(api)
+    with renamed(superuser, "TABLE", "sync_log", "gone"):
+        answers = [
+            api.get("/api/sync/log"),
+            api.get("/api/sync/status"),
+            api.get(f"/api/sync/log/{UUID(int=1)}"),
+            api.post("/api/sync/google"),
+            api.delete("/api/connections/google"),
+        ]
+    for answer in answers:
+        assert_problem(answer, 500, "internal_error")
+        assert not any(word in answer.text for word in INTERNALS)
+    failures = {line["request_id"]: line for line in log_lines.named("request.failed")}
+    assert set(failures) == {answer.json["requestId"] for answer in answers}
+    assert all("sync_log" in failure["error"] for failure in failures.values())
+    assert api.get("/api/connections/google").json["status"] == "active", "a request that failed has changed nothing"
+
+
+def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native.Connection) -> None:
+    with renamed(superuser, "FUNCTION", "door.find_api_key", "gone"):
+        for route in SCOPED:
+            path = route.path.format(platform="google", run_id=UUID(int=1))
+            assert_problem(api.send(route.method, path), 500, "internal_error")
+
+
+@pytest.fixture
+def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    from chalicelib.data.database import close_pool
+    from chalicelib.settings import get_settings
+
+    close_pool()
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ansel_app:x@127.0.0.1:{find_free_port()}/ansel")
+    get_settings.cache_clear()
+    yield api
+    close_pool()
+    get_settings.cache_clear()
+
+
+def test_without_a_database_every_scoped_route_is_unavailable_for_now(without_database: Api) -> None:
+    for route in SCOPED:
+        path = route.path.format(platform="google", run_id=UUID(int=1))
+        answer = without_database.send(route.method, path)
+        assert_problem(answer, 503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "127.0.0.1" not in answer.text
+
+
+def test_without_a_database_health_says_so_and_the_description_is_still_there(without_database: Api) -> None:
+    answer = without_database.get("/api/health", Authorization="")
+    assert answer.status == 503
+    assert answer.json == {"status": "degraded", "database": "unreachable", "migrations": "unknown"}
+    assert without_database.get("/api/openapi.json").status == 200
+
+
+def test_a_connection_that_the_database_cuts_is_replaced(api: Api, superuser: pg8000.native.Connection) -> None:
+    assert api.get("/api/connections").status == 200
+    superuser.run(
+        """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE usename = 'ansel_app' AND datname = current_database()
+        """
+    )
+    while (answer := api.get("/api/connections")).status != 200:
+        assert_problem(answer, 503, "unavailable")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/sync/log?limit=0", "limit"),
+        ("/api/sync/log?limit=201", "limit"),
+        ("/api/sync/log?limit=-1", "limit"),
+        ("/api/sync/log?limit=ten", "limit"),
+        ("/api/sync/log?limit=", "limit"),
+        ("/api/sync/log?limit=1e400", "limit"),
+        (f"/api/sync/log?limit={'9' * 5000}", "limit"),
+        ("/api/sync/log?limit=1&limit=2", "limit"),
+        ("/api/sync/log?status=done", "status"),
+        ("/api/sync/log?status=null", "status"),
+        ("/api/sync/log?status=", "status"),
+        ("/api/sync/log?syncType=%00", "syncType"),
+        (f"/api/sync/log?syncType={'a' * 50_000}", "syncType"),
+        ("/api/sync/log?platform=%ED%A0%80", "platform"),
+        ("/api/sync/log?platform=goo%00gle", "platform"),
+        ("/api/sync/log?cursor=x", "cursor"),
+        ("/api/sync/log?cursor=", "cursor"),
+        (f"/api/sync/log?cursor={'_' * 22}", "cursor"),
+        ("/api/sync/log?surprise=1", "surprise"),
+        ("/api/sync/log?Limit=1", "Limit"),
+        ("/api/metrics/overview?from=yesterday", "from"),
+        ("/api/metrics/overview?from=2026-02-30", "from"),
+        ("/api/metrics/overview?from=1999-12-31&to=2026-01-01", "from"),
+        ("/api/metrics/overview?from=0001-01-01&to=0001-01-01", "from"),
+        ("/api/metrics/overview?to=9999-12-31", "to"),
+        ("/api/metrics/overview?to=0001-01-01", "to"),
+        ("/api/metrics/overview?from=9999-12-31", "from"),
+        ("/api/metrics/overview?from=2026-01-02&to=2026-01-01", "from"),
+        ("/api/metrics/overview?from=2020-01-01&to=2026-01-01", "from"),
+        ("/api/metrics/overview?from=null", "from"),
+        ("/api/metrics/overview?interval=day", "interval"),
+        ("/api/metrics/google?interval=year", "interval"),
+        ("/api/metrics/google?from=2025-01-01&to=2026-11-01&interval=day", "interval"),
+    ],
+)
+def test_a_wrong_query_parameter_is_named(api: Api, path: str, field: str) -> None:
+    assert wrong_fields(api.get(path)) == [field]
+
+
+def test_an_unknown_parameter_with_a_huge_name_is_not_quoted_whole(api: Api) -> None:
+    answer = api.get(f"/api/sync/log?{'x' * 50_000}=1")
+    assert wrong_fields(answer) == ["x" * 100 + "..."]
+
+
+@pytest.mark.parametrize("run_id", ["1", "%00", "null", "x" * 5000, f"{{{UUID(int=0)}", "%ED%A0%80"])
+def test_an_id_that_is_none_is_not_found(api: Api, run_id: str) -> None:
+    assert_problem(api.get(f"/api/sync/log/{run_id}"), 404, "run_not_found")
+
+
+@pytest.mark.parametrize("platform", ["Google", "google%00", "%67oogle", "google%0a", "x" * 5000, "%ED%A0%80"])
+def test_a_platform_in_another_spelling_is_not_found(api: Api, platform: str) -> None:
+    assert_problem(api.get(f"/api/connections/{platform}"), 404, "unknown_platform")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"accessToken": "to\u0000ken"}, "accessToken"),
+        ({"refreshToken": "\u0000"}, "refreshToken"),
+        ({"scopes": ["\u0000"]}, "scopes[0]"),
+        ({"scopes": ["line\n"]}, "scopes[0]"),
+        ({"expiresAt": "0001-01-01T00:00:00+23:59"}, "expiresAt"),
+        ({"expiresAt": "9999-12-31T23:59:59-23:59"}, "expiresAt"),
+        ({"expiresAt": "0001-01-01T00:00:00Z"}, "expiresAt"),
+        ({"expiresAt": "2026-01-01T00:00:00"}, "expiresAt"),
+        ({"\u0000": 1}, "\u0000"),
+    ],
+)
+def test_a_wrong_value_in_a_body_is_named_and_stores_nothing(api: Api, changes: dict[str, Any], field: str) -> None:
+    assert wrong_fields(api.post("/api/connections", {**META, **changes})) == [field]
+    assert api.get("/api/connections").json["items"] == []
+
+
+@pytest.mark.parametrize("field", ["platform", "accessToken", "refreshToken", "expiresAt", "surprise"])
+def test_a_lone_surrogate_anywhere_is_malformed_json(api: Api, field: str) -> None:
+    body = json.dumps({**META, field: "\ud800"}).encode()
+    assert_problem(api.post("/api/connections", body), 400, "malformed_json")
+
+
+@pytest.mark.parametrize("frequency", ["every 15 minutes\u0000", "", "every 4 minutes", "* * * * *", "x" * 50_000])
+def test_a_wrong_frequency_is_named(api: Api, frequency: str) -> None:
+    connect_google(api)
+    answer = api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": frequency})
+    assert wrong_fields(answer) == ["frequency"]
+
+
+@pytest.mark.parametrize("key", ["\u0000", "two\nlines", " " * 256])
+def test_a_wrong_idempotency_key_is_refused_before_anything_is_done(api: Api, key: str) -> None:
+    assert_problem(api.post("/api/connections", META, Idempotency_Key=key), 422, "invalid_input")
+    assert api.get("/api/connections").json["items"] == []
+
+
+def test_no_answer_may_be_stored_or_sniffed(api: Api) -> None:
+    for answer in (api.get("/api/connections"), api.get("/api/connections/google"), api.get("/api/health")):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_request_id_of_a_problem_finds_its_log_line(api: Api, log_lines: LogLines) -> None:
+    answer = api.get("/api/connections/google")
+    (done,) = log_lines.named("request.done")
+    assert (done["request_id"], done["status"]) == (answer.json["requestId"], 404)

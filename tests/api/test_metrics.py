@@ -1,0 +1,271 @@
+"""The metrics routes: figures worked out by hand from rows put in past the API."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pg8000.native
+import pytest
+
+from tests.api.seeding import Rows
+from tests.conftest import Api, Studios
+
+PERIOD = "from=2026-03-01&to=2026-03-10"
+NOTHING: dict[str, Any] = {
+    "views": 0,
+    "reach": 0,
+    "engagement": {"likes": 0, "comments": 0, "shares": 0, "saves": 0, "total": 0},
+    "engagementRate": None,
+    "ads": {"spend": [], "impressions": 0, "clicks": 0, "conversions": 0.0},
+    "reviews": {"count": 0, "averageRating": None},
+    "inquiries": {
+        **dict.fromkeys(("total", "new", "contacted", "qualified", "converted", "lost"), 0),
+        "conversionRate": None,
+    },
+    "bookings": {"count": 0, "value": []},
+}
+
+
+@pytest.fixture
+def rows(api: Api, superuser: pg8000.native.Connection) -> Rows:
+    return Rows(superuser, api.studio_id)
+
+
+def overview(api: Api, query: str = PERIOD) -> Any:
+    answer = api.get(f"/api/metrics/overview?{query}")
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def platform(api: Api, query: str = PERIOD, name: str = "google") -> Any:
+    answer = api.get(f"/api/metrics/{name}?{query}")
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def test_an_empty_studio_has_zeros_and_nulls(api: Api) -> None:
+    assert overview(api) == {
+        "current": {"from": "2026-03-01", "to": "2026-03-10", **NOTHING},
+        "previous": {"from": "2026-02-19", "to": "2026-02-28", **NOTHING},
+    }
+    assert platform(api, "from=2026-03-01&to=2026-03-02") == {
+        "platform": "google",
+        "interval": "day",
+        "totals": {"from": "2026-03-01", "to": "2026-03-02", **NOTHING},
+        "series": [
+            {"from": "2026-03-01", "to": "2026-03-01", **NOTHING},
+            {"from": "2026-03-02", "to": "2026-03-02", **NOTHING},
+        ],
+    }
+
+
+def test_growth_is_the_difference_of_life_time_totals(api: Api, rows: Rows) -> None:
+    old = rows.content()
+    rows.measure(old, "2026-02-10T00:00:00Z", 100, likes=10, reach=50)
+    rows.measure(old, "2026-02-27T00:00:00Z", 160, likes=16, reach=70)
+    rows.measure(old, 5, 200, likes=20, comments=3, reach=90)
+    rows.measure(old, 9, 260, likes=22, comments=4, shares=1, saves=2, reach=100)
+    new = rows.content()
+    rows.measure(new, 8, 40, likes=4)
+    both = overview(api)
+    assert both["previous"]["views"] == 60
+    assert both["previous"]["engagement"] == {"likes": 6, "comments": 0, "shares": 0, "saves": 0, "total": 6}
+    current = both["current"]
+    assert current["views"] == (260 - 160) + 40
+    assert current["reach"] == 100 - 70
+    assert current["engagement"] == {"likes": 10, "comments": 4, "shares": 1, "saves": 2, "total": 17}
+    assert current["engagementRate"] == round(17 / 140, 4)
+
+
+def test_growth_in_each_bucket_adds_up_to_that_of_the_period(api: Api, rows: Rows) -> None:
+    content = rows.content()
+    rows.measure(content, "2026-02-20T00:00:00Z", 5)
+    for day, views in ((1.2, 10), (1.9, 30), (4.5, 75), (10.9, 100)):
+        rows.measure(content, day, views)
+    found = platform(api)
+    assert [bucket["views"] for bucket in found["series"]] == [25, 0, 0, 45, 0, 0, 0, 0, 0, 25]
+    assert found["totals"]["views"] == 95
+
+
+def test_ad_spend_is_added_up_by_currency(api: Api, rows: Rows) -> None:
+    spring, summer = rows.campaign(), rows.campaign()
+    rows.spend(spring, 1, 1000, impressions=100, clicks=10, conversions=1.5)
+    rows.spend(spring, 10, 500, impressions=50, clicks=5, conversions=1)
+    rows.spend(spring, 11, 9999, impressions=9999)
+    rows.spend(summer, 2, 700, "USD", impressions=7)
+    assert overview(api)["current"]["ads"] == {
+        "spend": [{"amountMinor": 1500, "currency": "EUR"}, {"amountMinor": 700, "currency": "USD"}],
+        "impressions": 157,
+        "clicks": 15,
+        "conversions": 2.5,
+    }
+
+
+def test_reviews_are_counted_and_averaged(api: Api, rows: Rows) -> None:
+    for day, rating in ((1, 5), (3.5, 4), (10.99, 4), (11, 1)):
+        rows.review(day, rating)
+    assert overview(api)["current"]["reviews"] == {"count": 3, "averageRating": round(13 / 3, 4)}
+
+
+def test_inquiries_are_counted_by_status(api: Api, rows: Rows) -> None:
+    for status in ("new", "new", "contacted", "qualified", "converted", "lost", "lost", "lost"):
+        rows.inquiry(4, status)
+    rows.inquiry("2026-02-28T23:59:59Z", "converted")
+    both = overview(api)
+    assert both["current"]["inquiries"] == {
+        "total": 8,
+        "new": 2,
+        "contacted": 1,
+        "qualified": 1,
+        "converted": 1,
+        "lost": 3,
+        "conversionRate": 0.125,
+    }
+    assert both["previous"]["inquiries"]["conversionRate"] == 1.0
+
+
+def test_bookings_are_counted_without_cancelled_ones_and_their_value_added_up(api: Api, rows: Rows) -> None:
+    rows.booking(1, 250_000)
+    rows.booking(2, 100_000)
+    rows.booking(3, 80_000, currency="USD")
+    rows.booking(4)
+    rows.booking(5, 999_999, status="cancelled")
+    rows.booking(11, 1)
+    assert overview(api)["current"]["bookings"] == {
+        "count": 4,
+        "value": [{"amountMinor": 350_000, "currency": "EUR"}, {"amountMinor": 80_000, "currency": "USD"}],
+    }
+
+
+def test_the_previous_period_is_as_long_and_ends_the_day_before(api: Api, rows: Rows) -> None:
+    for day in ("2026-02-18T23:59:59Z", "2026-02-19T00:00:00Z", "2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z"):
+        rows.review(day, 5)
+    both = overview(api)
+    assert (both["previous"]["from"], both["previous"]["to"]) == ("2026-02-19", "2026-02-28")
+    assert (both["previous"]["reviews"]["count"], both["current"]["reviews"]["count"]) == (2, 1)
+
+
+def test_one_day_is_a_period_too(api: Api, rows: Rows) -> None:
+    rows.review(5.5, 3)
+    both = overview(api, "from=2026-03-05&to=2026-03-05")
+    assert both["current"]["reviews"]["count"] == 1
+    assert (both["previous"]["from"], both["previous"]["to"]) == ("2026-03-04", "2026-03-04")
+
+
+def test_without_dates_the_last_thirty_days_are_told(api: Api, rows: Rows) -> None:
+    today = datetime.now(UTC)
+    rows.review(today.isoformat(), 5)
+    current = overview(api, "")["current"]
+    first, last = date.fromisoformat(current["from"]), date.fromisoformat(current["to"])
+    assert (last - first).days == 29
+    assert last - today.date() in (timedelta(0), timedelta(days=1)), "midnight may pass while this runs"
+    assert current["reviews"]["count"] == 1
+
+
+def test_one_date_is_completed_by_the_default(api: Api) -> None:
+    assert overview(api, "to=2026-03-30")["current"]["from"] == "2026-03-01"
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert overview(api, f"from={yesterday}")["current"]["to"] > str(yesterday)
+    assert overview(api, "to=2000-01-05")["current"]["from"] == "2000-01-01"
+    assert overview(api, "from=2099-01-01")["current"]["to"] == "2099-01-01"
+
+
+def test_weeks_begin_on_monday_and_the_outer_ones_are_cut(api: Api, rows: Rows) -> None:
+    for day in (3, 4, 8, 9, 15, 16, 17):
+        rows.inquiry(day)
+    found = platform(api, "from=2026-03-04&to=2026-03-16&interval=week")
+    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in found["series"]] == [
+        ("2026-03-04", "2026-03-08", 2),
+        ("2026-03-09", "2026-03-15", 2),
+        ("2026-03-16", "2026-03-16", 1),
+    ]
+    assert found["totals"]["inquiries"]["total"] == 5
+
+
+def test_months_are_those_of_the_calendar(api: Api, rows: Rows) -> None:
+    for day in ("2026-01-30T12:00:00Z", "2026-01-31T12:00:00Z", "2026-02-28T23:00:00Z", "2026-03-01T00:00:00Z"):
+        rows.inquiry(day)
+    found = platform(api, "from=2026-01-31&to=2026-03-01&interval=month")
+    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in found["series"]] == [
+        ("2026-01-31", "2026-01-31", 1),
+        ("2026-02-01", "2026-02-28", 1),
+        ("2026-03-01", "2026-03-01", 1),
+    ]
+
+
+def test_days_are_those_of_the_studios_time_zone(studios: Studios, superuser: pg8000.native.Connection) -> None:
+    api = studios.new(time_zone="Pacific/Auckland")  # 13 hours ahead in March
+    rows = Rows(superuser, api.studio_id)
+    for at in ("2026-02-28T10:59:59Z", "2026-02-28T11:00:00Z", "2026-03-10T10:59:59Z", "2026-03-10T11:00:00Z"):
+        rows.review(at, 5)
+        rows.booking(at)
+    assert overview(api)["current"]["reviews"]["count"] == 2
+    series = platform(api)["series"]
+    assert [bucket["bookings"]["count"] for bucket in series] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_a_day_is_23_or_25_hours_long_where_clocks_change(
+    studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    api = studios.new(time_zone="Europe/Berlin")
+    rows = Rows(superuser, api.studio_id)
+    for at in ("2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"):
+        rows.review(at, 5)
+    series = platform(api, "from=2026-03-28&to=2026-03-30")["series"]
+    assert [bucket["reviews"]["count"] for bucket in series] == [0, 2, 1]
+
+
+def test_ad_days_are_the_ad_accounts_own_and_are_not_shifted(
+    studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    api = studios.new(time_zone="Pacific/Auckland")
+    rows = Rows(superuser, api.studio_id)
+    rows.spend(rows.campaign(), 1, 100)
+    assert [bucket["ads"]["spend"] != [] for bucket in platform(api)["series"]] == [True] + [False] * 9
+
+
+def test_a_platforms_figures_are_its_own(api: Api, rows: Rows) -> None:
+    for name, times in (("google", 1), ("meta", 2)):
+        content, campaign = rows.content(name), rows.campaign(name)
+        for day in range(1, times + 1):
+            rows.measure(content, day, 10 * day)
+            rows.spend(campaign, day, 100)
+            rows.review(day, 5, name)
+            rows.inquiry(day, platform=name)
+            rows.booking(day, platform=name)
+
+    def counts(figures: Any) -> list[int]:
+        spent = sum(money["amountMinor"] for money in figures["ads"]["spend"])
+        kinds = (figures["reviews"]["count"], figures["inquiries"]["total"], figures["bookings"]["count"])
+        return [figures["views"], spent, *kinds]
+
+    assert counts(platform(api, name="google")["totals"]) == [10, 100, 1, 1, 1]
+    assert counts(platform(api, name="meta")["totals"]) == [20, 200, 2, 2, 2]
+    assert counts(platform(api, name="yelp")["totals"]) == [0] * 5
+    assert counts(overview(api)["current"]) == [30, 300, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "problem"),
+    [
+        ("from=2026-03-11&to=2026-03-10", "from", "must not be later than `to`"),
+        ("from=1999-12-31&to=2026-03-10", "from", "must lie between 2000-01-01 and 2100-01-01"),
+        ("to=2100-01-02", "to", "must lie between 2000-01-01 and 2100-01-01"),
+        ("from=2024-01-01&to=2026-01-01", "from", "a period has at most 731 days"),
+        ("from=2026-3-1", "from", "RFC3339"),
+        ("interval=hour", "interval", "must be one of day, week, month"),
+        ("from=2025-01-01&to=2026-03-01&interval=day", "interval", "400 are allowed"),
+    ],
+)
+def test_a_wrong_period_is_refused_naming_the_field(api: Api, query: str, field: str, problem: str) -> None:
+    answer = api.get(f"/api/metrics/google?{query}")
+    assert answer.status == 422
+    (error,) = answer.json["errors"]
+    assert error["field"] == field
+    assert problem in error["problem"]
+
+
+def test_the_longest_period_is_answered(api: Api) -> None:
+    assert len(platform(api, "from=2024-01-01&to=2025-12-31&interval=week")["series"]) == 105
+    assert len(platform(api, "from=2024-01-01&to=2025-12-31&interval=month")["series"]) == 24
+    assert overview(api, "from=2024-01-01&to=2025-12-31")["previous"]["from"] == "2021-12-31"
+    assert overview(api, "from=2000-01-01&to=2000-01-31")["previous"]["from"] == "1999-12-01"

@@ -1,0 +1,106 @@
+"""The OpenAPI document: valid, complete, and made of what the routes declare."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app import API
+from chalicelib.api.openapi import describe
+from chalicelib.platforms.registry import PLATFORMS
+from chalicelib.runtime.routes import PUBLIC, Route
+from tests.conftest import Api
+
+ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
+
+
+@pytest.fixture
+def document(api: Api) -> Any:
+    return api.get("/api/openapi.json").json
+
+
+def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object in the document."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(inner)
+
+
+def operation(document: Any, route: Route) -> Any:
+    return document["paths"][route.path][route.method.lower()]
+
+
+def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_it_needs_no_key_and_is_the_same_each_time(api: Api) -> None:
+    first, second = (api.get("/api/openapi.json", Authorization="") for _ in range(2))
+    assert first.status == 200
+    assert first.text == second.text
+
+
+def test_it_has_every_declared_route_and_no_other(document: Any) -> None:
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert described == {(route.method, route.path) for route in ROUTES}
+
+
+def test_each_operation_names_its_scope(document: Any) -> None:
+    for route in ROUTES:
+        expected = [] if route.scope == PUBLIC else [{"apiKey": [route.scope]}]
+        assert operation(document, route)["security"] == expected
+
+
+def test_operation_ids_are_unique_and_every_operation_has_a_summary(document: Any) -> None:
+    operations = [operation(document, route) for route in ROUTES]
+    assert len({each["operationId"] for each in operations}) == len(ROUTES)
+    assert all(each["summary"] for each in operations)
+
+
+def test_every_reference_resolves_and_every_component_is_used(document: Any) -> None:
+    references = {node["$ref"] for node in nodes(document) if "$ref" in node}
+    assert references == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+
+def test_times_and_days_have_their_format(document: Any) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            formats = {node.get("format") for node in nodes(described)}
+            if field.endswith("At") or field == "at":
+                assert "date-time" in formats, f"{name}.{field}"
+            if field in ("from", "to"):
+                assert "date" in formats, f"{name}.{field}"
+
+
+def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> None:
+    for route in ROUTES:
+        responses = operation(document, route)["responses"]
+        assert {str(route.status), "500", "503"} <= set(responses)
+        assert route.scope == PUBLIC or {"401", "403"} <= set(responses)
+        assert route.body is None or {"400", "413", "415", "422"} <= set(responses)
+        for status, response in responses.items():
+            kinds = set(response.get("content", {}))
+            problem = status >= "400" and int(status) not in route.also
+            expected = "application/problem+json" if problem else "application/json"
+            assert kinds == (set() if status == "204" else {expected})
+
+
+def test_a_platform_in_a_path_is_one_of_those_known(document: Any) -> None:
+    (parameter,) = operation(document, next(route for route in ROUTES if "platform" in route.params))["parameters"]
+    assert parameter["in"] == "path"
+    assert parameter["schema"]["enum"] == list(PLATFORMS)
+
+
+def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
+    for name in ("Connection", "ConnectionTest", "Run", "StreamStatus"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert {field for field in fields if "token" in field.lower()} <= {"hasRefreshToken", "tokenExpiresAt"}
+
+
+def test_writes_take_an_idempotency_key(document: Any) -> None:
+    for route in ROUTES:
+        names = [parameter["name"] for parameter in operation(document, route)["parameters"]]
+        assert ("Idempotency-Key" in names) == (route.method != "GET")

@@ -1,0 +1,113 @@
+"""Requests generated from the API's own description, sent over real HTTP: it must keep what it promises."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from app import API
+from chalicelib import clock
+from chalicelib.api.openapi import describe, openapi
+from chalicelib.errors import Conflict
+from chalicelib.secret import Secret
+from chalicelib.services.api_keys import create_api_key
+from chalicelib.services.connections import create_connection
+from chalicelib.services.studios import create_studio
+from chalicelib.services.sync import start_sync
+from chalicelib.services.tokens import Tokens
+from dev.sandbox import mint
+
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 1,
+        "generation": {"database": "none"},
+        "phases": {
+            # What the gateway itself refuses, such as TRACE, does not reach the application.
+            "coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
+        },
+        "checks": {
+            # Rules between fields, such as `from` not later than `to`, are not in the schema.
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]},
+        },
+    }
+)
+ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
+BOUNDED = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+schema = schemathesis.openapi.from_dict(openapi(ROUTES), config=CONFIG)
+
+
+@dataclass
+class Tenant:
+    """A studio whose Google works, and what its requests were answered."""
+
+    url: str
+    session: requests.Session
+    studio_id: UUID = field(default_factory=lambda: create_studio("Generated"))
+    statuses: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.session.headers["Authorization"] = f"Bearer {create_api_key(self.studio_id, 'all', ['admin']).reveal()}"
+
+    @property
+    def call_options(self) -> dict[str, Any]:
+        headers = {"Authorization": self.session.headers["Authorization"]}
+        return {"base_url": self.url, "headers": headers, "session": self.session}
+
+    def connect(self) -> None:
+        """Connects Google, unless it is connected."""
+        grant = mint("empty")
+        tokens = Tokens(Secret(grant.access_token), Secret(grant.refresh_token), clock.now() + timedelta(hours=1), None)
+        with suppress(Conflict):
+            create_connection(self.studio_id, "google", tokens)
+
+    @property
+    def has_succeeded(self) -> bool:
+        return min(self.statuses, default=500) < 300
+
+    def start_run(self) -> UUID:
+        return start_sync(self.studio_id, "google", "bookings")[0].id
+
+    def try_out(self, case: schemathesis.Case[Any]) -> None:
+        self.connect()
+        if "run_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
+            case.path_parameters["run_id"] = str(self.start_run())  # an invented id is never a run's
+        response = case.call_and_validate(**self.call_options)
+        self.statuses.add(response.status_code)
+
+
+def _is_valid(case: schemathesis.Case[Any]) -> bool:
+    return case.meta is not None and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE
+
+
+@pytest.fixture
+def tenant(http_server: str, clean_database: object) -> Iterator[Tenant]:
+    with requests.Session() as session:
+        tenant = Tenant(http_server, session)
+        yield tenant
+    assert tenant.has_succeeded, "no request has succeeded, so little was tried"
+
+
+@schema.parametrize()
+@settings(BOUNDED, max_examples=15)
+def test_every_operation_keeps_its_description(case: schemathesis.Case[Any], tenant: Tenant) -> None:
+    tenant.try_out(case)
+
+
+def test_operations_called_one_after_the_other_keep_their_description(tenant: Tenant) -> None:
+    """Links between operations are inferred: what one answered goes into the next, and what is deleted must be gone."""
+
+    class Calls(schema.as_state_machine()):  # type: ignore[misc]  # its base is made of the schema
+        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+            return tenant.call_options
+
+        def after_call(self, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
+            tenant.statuses.add(response.status_code)
+
+    Calls.run(settings=settings(BOUNDED, max_examples=8, stateful_step_count=12))

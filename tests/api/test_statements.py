@@ -1,0 +1,106 @@
+"""What a request costs at the database: a fixed number of statements and round trips, whatever the number of rows.
+
+Counted as the driver sends them, the look-up of the API key included; BEGIN with the studio's setting counts as a
+statement, and so does COMMIT.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import pg8000.native
+import pytest
+
+from app import API
+from chalicelib.api.openapi import describe
+from chalicelib.data.driver import measured
+from chalicelib.services.api_keys import forget_callers
+from tests.api.seeding import connect_google, seed_figures, seed_runs
+from tests.conftest import Api, Studios
+
+MAX_READ_ROUND_TRIPS = 4
+META = (("platform", "meta"), ("accessToken", "token"))
+YELP = (("platform", "yelp"), ("accessToken", "token"))
+DAILY = (("syncType", "bookings"), ("frequency", "daily"))
+
+
+class Cost(NamedTuple):
+    statements: int
+    round_trips: int
+
+
+class Call(NamedTuple):
+    """A request that succeeds when those before it in the table were made; `path` may name a run."""
+
+    method: str
+    path: str
+    body: tuple[tuple[str, str], ...] = ()
+    idempotency_key: str = ""
+    note: str = ""
+
+
+COSTS = {
+    Call("GET", "/api/connections"): Cost(6, 2),
+    Call("GET", "/api/connections/google"): Cost(6, 2),
+    Call("GET", "/api/sync/status"): Cost(6, 2),
+    Call("GET", "/api/sync/log?limit=200"): Cost(6, 2),
+    Call("GET", "/api/sync/log?limit=2&platform=google&syncType=bookings&status=failed"): Cost(6, 2),
+    Call("GET", "/api/sync/log/{run_id}"): Cost(6, 2),
+    Call("GET", "/api/metrics/overview"): Cost(9, 3),
+    Call("GET", "/api/metrics/google"): Cost(12, 4),
+    Call("GET", "/api/metrics/google?from=2025-01-01&to=2026-01-31&interval=day"): Cost(12, 4),
+    Call("GET", "/api/health"): Cost(3, 1),
+    Call("GET", "/api/openapi.json"): Cost(0, 0),
+    Call("POST", "/api/connections/google/test"): Cost(9, 4),
+    Call("POST", "/api/sync/google"): Cost(10, 5),
+    Call("PUT", "/api/sync/google/schedule", DAILY): Cost(9, 4),
+    Call("DELETE", "/api/sync/google/schedule?syncType=bookings"): Cost(6, 3),
+    Call("POST", "/api/connections", META): Cost(11, 6),
+    Call("PUT", "/api/connections/meta", (("accessToken", "other"),)): Cost(12, 5),
+    Call("POST", "/api/connections", YELP, "a key"): Cost(17, 10),
+    Call("POST", "/api/connections", YELP, "a key", "a repeat"): Cost(9, 4),
+    Call("DELETE", "/api/connections/google"): Cost(9, 4),
+}
+
+
+def measure(api: Api, call: Call, run_id: str) -> Cost:
+    headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
+    forget_callers()
+    with measured() as traffic:
+        answer = api.send(call.method, call.path.format(run_id=run_id), dict(call.body) or None, headers)
+    assert answer.status < 300, answer.text
+    return Cost(len(traffic.statements), traffic.round_trips)
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_a_request_costs_the_same_with_few_rows_and_with_many(
+    studios: Studios, platforms: Any, superuser: pg8000.native.Connection, rows: int
+) -> None:
+    api = studios.new()
+    connect_google(api)
+    for platform in ("pinterest", "website") if rows > 1 else ():
+        assert api.post("/api/connections", {"platform": platform, "accessToken": "token"}).status == 201
+    seed_runs(superuser, api.studio_id, rows)
+    seed_figures(superuser, api.studio_id, rows)
+    run_id = api.get("/api/sync/log").json["items"][0]["id"]
+    assert {call: measure(api, call, run_id) for call in COSTS} == COSTS
+
+
+def test_a_read_takes_at_most_four_round_trips() -> None:
+    for call, cost in COSTS.items():
+        assert call.method != "GET" or cost.round_trips <= MAX_READ_ROUND_TRIPS, call
+
+
+def test_every_route_is_measured() -> None:
+    routes = [route for group in [*API, describe(API)] for route in group.declared]
+    for route in routes:
+        pattern = re.sub(r"{platform}", "(google|meta)", route.path).replace("{run_id}", r"\{run_id\}")
+        assert any(
+            call.method == route.method and re.fullmatch(pattern, call.path.partition("?")[0]) for call in COSTS
+        ), f"{route.method} {route.path}"
+
+
+def test_a_key_that_was_just_seen_is_not_looked_up_again(api: Api) -> None:
+    first = measure(api, Call("GET", "/api/connections"), "")
+    with measured() as traffic:
+        assert api.get("/api/connections").status == 200
+    assert (len(traffic.statements), traffic.round_trips) == (first.statements - 3, first.round_trips - 1)

@@ -1,0 +1,268 @@
+"""The sync routes: starting runs, scheduling them, and the log of what they did."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.services.frequency import parse_frequency
+from chalicelib.services.runs import execute_run
+from tests.api.seeding import connect_google, seed_runs
+from tests.conftest import Api, Queue, Studios
+
+STREAMS = ["bookings", "inquiries"]
+
+
+@pytest.fixture
+def connected(api: Api, platforms: Any) -> Api:
+    connect_google(api)
+    return api
+
+
+def enough() -> int:
+    return 60_000
+
+
+def start(api: Api, **body: str) -> list[dict[str, str]]:
+    answer = api.post("/api/sync/google", body)
+    assert answer.status == 202, answer.text
+    runs: list[dict[str, str]] = answer.json["runs"]
+    return runs
+
+
+def test_a_sync_queues_a_run_for_each_stream_and_rings_once_a_run(connected: Api, queue: Queue) -> None:
+    runs = start(connected)
+    assert [(run["syncType"], run["status"]) for run in runs] == [(stream, "queued") for stream in STREAMS]
+    messages = queue.receive()
+    assert sorted(message["runId"] for message in messages) == sorted(run["id"] for run in runs)
+    for message in messages:
+        assert message == {"runId": message["runId"], "studioId": str(connected.studio_id)}, "ids and nothing else"
+
+
+def test_a_sync_of_one_stream_queues_that_one(connected: Api, queue: Queue) -> None:
+    (run,) = start(connected, syncType="inquiries")
+    assert run["syncType"] == "inquiries"
+    assert [message["runId"] for message in queue.receive()] == [run["id"]]
+
+
+def test_a_run_that_is_under_way_is_answered_and_not_doubled(connected: Api, queue: Queue) -> None:
+    (first,) = start(connected, syncType="bookings")
+    queue.receive()
+    assert start(connected, syncType="bookings") == [first]
+    assert queue.receive() == [], "its message is on its way already"
+    runs = start(connected)
+    assert first in runs
+    assert len(queue.receive()) == 1
+    assert len(connected.get("/api/sync/log").json["items"]) == 2
+
+
+def test_after_a_run_has_ended_a_new_one_is_started(connected: Api) -> None:
+    (first,) = start(connected, syncType="bookings")
+    assert execute_run(connected.studio_id, UUID(first["id"]), enough) == "succeeded"
+    (second,) = start(connected, syncType="bookings")
+    assert second["id"] > first["id"]
+
+
+@pytest.mark.parametrize("path", ["/api/sync/google", "/api/sync/google/schedule"])
+def test_an_unknown_sync_type_is_refused_naming_those_known(connected: Api, queue: Queue, path: str) -> None:
+    send = connected.put if path.endswith("schedule") else connected.post
+    body = {"syncType": "reviews"} | ({"frequency": "daily"} if path.endswith("schedule") else {})
+    answer = send(path, body)
+    assert (answer.status, answer.json["code"]) == (422, "invalid_input")
+    assert answer.json["errors"] == [{"field": "syncType", "problem": "must be one of bookings, inquiries"}]
+    assert queue.receive() == []
+
+
+def test_a_platform_without_a_connector_cannot_be_synced_or_scheduled(api: Api) -> None:
+    assert api.post("/api/connections", {"platform": "meta", "accessToken": "token"}).status == 201
+    for answer in (
+        api.post("/api/sync/meta"),
+        api.put("/api/sync/meta/schedule", {"syncType": "posts", "frequency": "daily"}),
+        api.delete("/api/sync/meta/schedule?syncType=posts"),
+        api.post("/api/connections/meta/test"),
+    ):
+        assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
+
+
+def test_a_platform_that_is_not_connected_cannot_be_synced_or_scheduled(api: Api) -> None:
+    for answer in (
+        api.post("/api/sync/google"),
+        api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "daily"}),
+    ):
+        assert (answer.status, answer.json["code"]) == (404, "connection_not_found")
+    assert api.delete("/api/sync/google/schedule?syncType=bookings").json["code"] == "schedule_not_found"
+
+
+def test_a_connection_that_must_be_renewed_cannot_be_synced(connected: Api, platforms: Any, queue: Queue) -> None:
+    platforms.google.revoke("empty")
+    assert connected.post("/api/connections/google/test").json["valid"] is False
+    answer = connected.post("/api/sync/google")
+    assert (answer.status, answer.json["code"]) == (409, "connection_not_active")
+    assert queue.receive() == []
+
+
+def test_a_schedule_is_put_changed_and_taken_away(connected: Api) -> None:
+    first = connected.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "  Every 30 MINUTES "})
+    assert first.status == 200
+    assert {**first.json, "nextRunAt": None} == {
+        "platform": "google",
+        "syncType": "bookings",
+        "frequency": "every 30 minutes",
+        "nextRunAt": None,
+    }
+    until = datetime.fromisoformat(first.json["nextRunAt"]) - datetime.now(UTC)
+    assert timedelta(0) < until <= timedelta(minutes=30)
+    assert connected.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "daily"}).status == 200
+    assert stream_of(connected, "bookings")["frequency"] == "daily"
+    assert connected.delete("/api/sync/google/schedule?syncType=bookings").status == 204
+    gone = stream_of(connected, "bookings")
+    assert (gone["frequency"], gone["nextRunAt"]) == (None, None)
+    assert stream_of(connected, "inquiries")["frequency"], "the other stream keeps its schedule"
+    again = connected.delete("/api/sync/google/schedule?syncType=bookings")
+    assert (again.status, again.json["code"]) == (404, "schedule_not_found")
+    assert start(connected, syncType="bookings"), "it can still be synced by hand"
+
+
+def test_taking_a_schedule_away_needs_to_know_which(connected: Api) -> None:
+    answer = connected.delete("/api/sync/google/schedule")
+    assert (answer.status, answer.json["errors"]) == (422, [{"field": "syncType", "problem": "is missing"}])
+
+
+def stream_of(api: Api, name: str) -> dict[str, Any]:
+    return next(item for item in api.get("/api/sync/status").json["items"] if item["syncType"] == name)
+
+
+def test_the_status_of_a_new_connection_has_every_stream_due_and_nothing_behind_it(connected: Api) -> None:
+    items = connected.get("/api/sync/status").json["items"]
+    assert [(item["platform"], item["syncType"]) for item in items] == [("google", stream) for stream in STREAMS]
+    for item in items:
+        parse_frequency(item["frequency"])
+        assert item["connectionStatus"] == "active"
+        assert datetime.fromisoformat(item["nextRunAt"]) <= datetime.now(UTC)
+        assert (item["lastRun"], item["lastSuccessAt"], item["running"]) == (None, None, None)
+        assert (item["paused"], item["failuresInRow"]) == (False, 0)
+
+
+def test_the_status_follows_a_run_from_the_queue_to_its_end(connected: Api) -> None:
+    (run,) = start(connected, syncType="bookings")
+    assert stream_of(connected, "bookings")["running"] == run
+    assert stream_of(connected, "inquiries")["running"] is None
+    execute_run(connected.studio_id, UUID(run["id"]), enough)
+    done = stream_of(connected, "bookings")
+    assert done["running"] is None
+    assert (done["lastRun"]["id"], done["lastRun"]["status"]) == (run["id"], "succeeded")
+    assert done["lastSuccessAt"] == done["lastRun"]["finishedAt"]
+    assert connected.get("/api/connections/google").json["lastSyncAt"] == done["lastSuccessAt"]
+
+
+def test_the_status_tells_of_a_failure_and_of_the_pause_that_follows(connected: Api, platforms: Any) -> None:
+    (run,) = start(connected, syncType="bookings")
+    platforms.google.revoke("empty")
+    assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "failed"
+    broken = stream_of(connected, "bookings")
+    assert (broken["connectionStatus"], broken["paused"], broken["failuresInRow"]) == ("revoked", True, 1)
+    assert broken["lastRun"]["error"]["code"] == "token_revoked"
+    assert broken["lastSuccessAt"] is None
+
+
+def test_a_run_tells_what_it_did(studios: Studios, platforms: Any) -> None:
+    api = studios.new()
+    connect_google(api, "studio")
+    (started,) = start(api, syncType="bookings")
+    queued = api.get(f"/api/sync/log/{started['id']}").json
+    assert (queued["status"], queued["trigger"], queued["startedAt"]) == ("queued", "manual", None)
+    execute_run(api.studio_id, UUID(started["id"]), enough)
+    run = api.get(f"/api/sync/log/{started['id']}").json
+    assert (run["status"], run["attempts"], run["fullRead"], run["error"]) == ("succeeded", 1, True, None)
+    assert run["records"]["created"] == run["records"]["seen"] > 0
+    assert run["apiCalls"] >= run["pages"] >= 1
+    assert run["queuedAt"] <= run["startedAt"] <= run["finishedAt"]
+    assert run["durationMs"] >= 0
+    assert not any("cursor" in name.lower() or "lease" in name.lower() for name in run)
+    assert api.get("/api/sync/log").json["items"] == [run]
+
+
+def test_the_log_is_filtered_by_platform_stream_and_status(connected: Api, superuser: pg8000.native.Connection) -> None:
+    seed_runs(superuser, connected.studio_id, 60)
+    for query, count in (
+        ("", 60),
+        ("platform=google", 60),
+        ("platform=meta", 0),
+        ("syncType=bookings", 30),
+        ("status=failed", 20),
+        ("status=queued", 0),
+        ("syncType=bookings&status=failed", 10),
+        ("syncType=unknown", 0),
+    ):
+        items = connected.get(f"/api/sync/log?limit=200&{query}").json["items"]
+        assert len(items) == count, query
+        for name, value in (pair.split("=") for pair in query.split("&") if pair):
+            assert {item[name] for item in items} <= {value}
+
+
+def pages(api: Api, query: str) -> list[list[dict[str, Any]]]:
+    found, cursor = [], ""
+    while True:
+        page = api.get(f"/api/sync/log?{query}{cursor}").json
+        found.append(page["items"])
+        if page["nextCursor"] is None:
+            return found
+        cursor = f"&cursor={page['nextCursor']}"
+
+
+@pytest.mark.parametrize(("count", "limit"), [(0, 50), (1, 1), (99, 10), (100, 10), (101, 100), (250, 200)])
+def test_paging_gives_every_run_once_and_newest_first(
+    connected: Api, superuser: pg8000.native.Connection, count: int, limit: int
+) -> None:
+    seed_runs(superuser, connected.studio_id, count)
+    found = pages(connected, f"limit={limit}")
+    ids = [run["id"] for page in found for run in page]
+    assert len(set(ids)) == len(ids) == count
+    assert ids == sorted(ids, reverse=True)
+    assert all(len(page) == limit for page in found[:-1])
+    assert found[-1] or count == 0, "no page is asked for in vain"
+
+
+def test_a_filter_holds_on_every_page(connected: Api, superuser: pg8000.native.Connection) -> None:
+    seed_runs(superuser, connected.studio_id, 90)
+    runs = [run for page in pages(connected, "limit=7&status=failed") for run in page]
+    assert len(runs) == 30
+    assert {run["status"] for run in runs} == {"failed"}
+
+
+def test_runs_that_arrive_while_paging_neither_shift_nor_repeat_a_page(
+    connected: Api, superuser: pg8000.native.Connection
+) -> None:
+    seed_runs(superuser, connected.studio_id, 30)
+    before = {run["id"] for page in pages(connected, "limit=200") for run in page}
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = connected.get(f"/api/sync/log?limit=7{cursor and f'&cursor={cursor}'}").json
+        seen += [run["id"] for run in page["items"]]
+        cursor = page["nextCursor"]
+        seed_runs(superuser, connected.studio_id, 3)
+    assert len(seen) == len(set(seen))
+    assert set(seen) == before
+
+
+def test_the_log_answers_fifty_runs_unless_told_otherwise(connected: Api, superuser: pg8000.native.Connection) -> None:
+    seed_runs(superuser, connected.studio_id, 51)
+    assert len(connected.get("/api/sync/log").json["items"]) == 50
+
+
+def test_the_log_outlives_its_connection(connected: Api) -> None:
+    (run,) = start(connected, syncType="bookings")
+    assert connected.delete("/api/connections/google").status == 204
+    kept = connected.get(f"/api/sync/log/{run['id']}").json
+    assert (kept["status"], kept["error"]["code"]) == ("cancelled", "disconnected")
+    assert connected.get("/api/sync/status").json["items"] == []
+
+
+def test_a_repeat_with_the_same_idempotency_key_starts_nothing(connected: Api, queue: Queue) -> None:
+    first = connected.post("/api/sync/google", {}, Idempotency_Key="sync-1")
+    queue.receive()
+    again = connected.post("/api/sync/google", {}, Idempotency_Key="sync-1")
+    assert (again.status, again.text) == (202, first.text)
+    assert queue.receive() == []

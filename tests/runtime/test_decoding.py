@@ -1,0 +1,201 @@
+"""Input into structs: whatever comes in, the answer is a value or an error that names fields and quotes nothing."""
+
+import json
+import re
+from typing import Any, Literal
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app import API
+from chalicelib.errors import AppError, BadRequest, InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.runtime.decoding import MAX_BODY_BYTES, decode_body, decode_query
+
+ROUTES = [route for group in API for route in group.declared]
+BODIES = {route.body for route in ROUTES if route.body}
+QUERIES = {route.query for route in ROUTES if route.query}
+JSON = "application/json"
+quick = settings(derandomize=True, deadline=None, max_examples=150)
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    size: int
+
+
+class Sample(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    first_name: str
+    color: Literal["red", "green"] | None = None
+    sizes: list[int] = []
+    inner: Inner | None = None
+
+
+def problems_of(body: object) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        decode_body(json.dumps(body).encode(), JSON, Sample)
+    return {problem.field: problem.problem for problem in caught.value.fields}
+
+
+def test_a_right_body_becomes_the_struct() -> None:
+    body = b'{"firstName": "Ann", "color": "red", "sizes": [1], "inner": {"size": 2}}'
+    assert decode_body(body, JSON, Sample) == Sample(first_name="Ann", color="red", sizes=[1], inner=Inner(2))
+
+
+def test_an_absent_body_is_an_empty_object() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_body(b"", None, Sample)
+    assert [problem.field for problem in caught.value.fields] == ["firstName"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "problem"),
+    [
+        ({}, "firstName", "is missing"),
+        ({"firstName": 1}, "firstName", "expected `str`, got `int`"),
+        ({"firstName": "a", "color": "blue"}, "color", "must be one of red, green"),
+        ({"firstName": "a", "sizes": [1, "x"]}, "sizes[1]", "expected `int`, got `str`"),
+        ({"firstName": "a", "sizes": ["1"]}, "sizes[0]", "expected `int`, got `str`"),
+        ({"firstName": "a", "inner": {"size": None}}, "inner.size", "expected `int`, got `null`"),
+        ({"firstName": "a", "first_name": "b"}, "first_name", "is not a known field"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_is_wrong(body: object, field: str, problem: str) -> None:
+    assert problems_of(body) == {field: problem}
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    assert set(problems_of({"color": 1, "sizes": 2, "more": 3})) == {"firstName", "color", "sizes", "more"}
+
+
+def test_a_long_unknown_name_is_shortened() -> None:
+    (field,) = set(problems_of({"firstName": "a", "x" * 5000: 1}))
+    assert field == "x" * 100 + "..."
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", "multipart/form-data"])
+def test_only_json_is_read(content_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        decode_body(b"{}", content_type, Sample)
+
+
+@pytest.mark.parametrize("content_type", [None, JSON, "Application/JSON", "application/json; charset=utf-8"])
+def test_json_may_be_named_in_each_usual_way(content_type: str | None) -> None:
+    assert decode_body(b'{"firstName": "a"}', content_type, Sample).first_name == "a"
+
+
+def test_the_limit_is_on_bytes_and_checked_first() -> None:
+    fitting = b'{"firstName": "' + b"x" * (MAX_BODY_BYTES - 17) + b'"}'
+    assert len(decode_body(fitting, JSON, Sample).first_name) == MAX_BODY_BYTES - 17
+    with pytest.raises(PayloadTooLarge):
+        decode_body(fitting + b" ", "text/plain", Sample)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"NaN", b'{"a": 1,}', b'"\\ud800"', b"[" * 100_000, b"{}{}", b"\x00"])
+def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(BadRequest) as caught:
+        decode_body(body, JSON, Sample)
+    assert caught.value.code == "malformed_json"
+
+
+class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    limit: int = 10
+    word: str | None = None
+    number: int | None = None
+
+
+def test_query_parameters_are_text_that_becomes_what_is_asked_for() -> None:
+    assert decode_query({"limit": ["5"], "word": ["5"]}, Search) == Search(limit=5, word="5")
+    assert decode_query({"word": ["null"]}, Search).word == "null"
+    assert decode_query({}, Search) == Search()
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "problem"),
+    [
+        ({"limit": ["1", "2"]}, "limit", "is given more than once"),
+        ({"limit": ["many"]}, "limit", "expected `int`, got `str`"),
+        ({"number": ["null"]}, "number", "has no value"),
+        ({"other": ["1"]}, "other", "is not a known field"),
+    ],
+)
+def test_a_wrong_query_parameter_is_named(params: dict[str, list[str]], field: str, problem: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_query(params, Search)
+    assert [(wrong.field, wrong.problem) for wrong in caught.value.fields] == [(field, problem)]
+
+
+MARK = "SECRET-\u20ac-MARK"
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(MARK),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def names_of(into: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(into)]
+
+
+def objects_for(into: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(names_of(into)) | st.text(max_size=200), values, max_size=6)
+
+
+def assert_tells_no_value(error: AppError, names: set[str]) -> None:
+    assert error.status in {400, 413, 415, 422}
+    assert MARK not in error.message
+    for problem in error.fields:
+        whole, root = problem.field.removesuffix("..."), re.split(r"[\[.]", problem.field)[0]
+        assert whole in {name[:100] for name in names} or root in names
+        assert MARK not in problem.problem
+
+
+@pytest.mark.parametrize("into", sorted(BODIES, key=str))
+@quick
+@given(data=st.data())
+def test_any_json_object_is_taken_or_its_fields_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
+    body = data.draw(objects_for(into))
+    try:
+        decoded = decode_body(json.dumps(body).encode(), JSON, into)
+    except AppError as error:
+        assert_tells_no_value(error, {"", *body, *names_of(into)})
+    else:
+        assert set(body) <= set(names_of(into))
+        assert isinstance(decoded, into)
+
+
+def names_in(body: bytes) -> set[str]:
+    """The names in an object that was sent."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return set()
+    return set(value) if isinstance(value, dict) else set()
+
+
+@pytest.mark.parametrize("into", sorted(BODIES, key=str))
+@quick
+@given(body=st.binary() | values.map(lambda value: json.dumps(value).encode()))
+@example(b"\xef\xbb\xbf{}")
+@example(b"1e999999")
+@example(b'{"a":' * 5000)
+def test_any_bytes_are_taken_or_refused(into: type[msgspec.Struct], body: bytes) -> None:
+    try:
+        decoded = decode_body(body, JSON, into)
+    except AppError as error:
+        assert_tells_no_value(error, names_in(body) | {"", *names_of(into)})
+    else:
+        assert isinstance(decoded, into)
+
+
+@pytest.mark.parametrize("into", sorted(QUERIES, key=str))
+@quick
+@given(data=st.data())
+def test_any_query_is_taken_or_its_parameters_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
+    texts = st.text() | st.integers().map(str) | st.dates().map(str) | st.just(MARK)
+    names = st.sampled_from(names_of(into)) | st.text(max_size=200)
+    params = data.draw(st.dictionaries(names, st.lists(texts, min_size=1, max_size=2), max_size=5))
+    try:
+        decode_query(params, into)
+    except AppError as error:
+        assert_tells_no_value(error, {*params, *names_of(into)})

@@ -1,0 +1,241 @@
+"""Secrets are planted, everything is driven, then every place a secret could have got to is searched for them."""
+
+import base64
+import logging
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pg8000.native
+import pytest
+
+from app import API
+from chalicelib import logs
+from chalicelib.api.openapi import describe
+from chalicelib.data.database import close_pool
+from chalicelib.services.schedules import start_due_runs
+from chalicelib.settings import get_settings
+from dev.sandbox import CLIENT_SECRET, Sandbox
+from tests.canary import ACCESS, DATABASE_PASSWORD, MISPLACED, REFRESH, Drive, Evidence, EvidenceHandler, dump, forms
+from tests.conftest import Database, Queue, Studios
+
+EVERY_TABLE_IN_USE = ("api_key", "booking", "data_key", "idempotency_key", "inquiry", "platform_connection", "sync_log")
+
+
+@pytest.fixture
+def drive(
+    studios: Studios,
+    queue: Queue,
+    platforms: Sandbox,
+    superuser: pg8000.native.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Drive]:
+    evidence = Evidence()
+    handler = EvidenceHandler(evidence)
+    logging.getLogger().addHandler(handler)
+    yield Drive(studios.new(), queue, platforms, superuser, evidence)
+    logging.getLogger().removeHandler(handler)
+
+
+def connect(drive: Drive) -> None:
+    tokens = {"accessToken": ACCESS, "refreshToken": REFRESH, "expiresIn": 3600}
+    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}, Idempotency_Key="m").status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}, Idempotency_Key="m").status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}).status == 409
+    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+    drive.remember_stored_tokens()
+
+
+def read_everything(drive: Drive) -> None:
+    run_id = str(drive.api.get("/api/sync/log").json["items"][0]["id"])
+    for group in [*API, describe(API)]:
+        for route in group.declared:
+            if route.method == "GET":
+                assert drive.call("GET", route.path.format(platform="google", run_id=run_id)).status == 200
+    drive.call("PUT", "/api/sync/google/schedule", {"syncType": "bookings", "frequency": "hourly"})
+    drive.call("DELETE", "/api/sync/google/schedule?syncType=bookings")
+
+
+def put_tokens_where_they_do_not_belong(drive: Drive) -> None:
+    token = MISPLACED
+    for path in (f"/api/connections/{token}", f"/api/sync/log/{token}", f"/api/metrics/{token}"):
+        drive.call("GET", path)
+    for query in ("limit", "cursor", "status", "syncType", "platform", "access_token"):
+        drive.call("GET", f"/api/sync/log?{query}={token}")
+        drive.call("GET", f"/api/metrics/overview?from={token}&{query}={token}&{query}={token}")
+    whole = {"platform": "yelp", "accessToken": token, "refreshToken": token, "expiresIn": 60}
+    for name in ("platform", "expiresIn", "expiresAt", "scopes", "surprise"):
+        drive.call("POST", "/api/connections", {**whole, name: token})
+    for name in ("accessToken", "refreshToken"):
+        for value in (f"{token}\n", f"{token}\0", [token], {"token": token}, token * 300):
+            drive.call("POST", "/api/connections", {**whole, name: value})
+            drive.call("PUT", "/api/connections/google", {name: value})
+    drive.call("POST", "/api/sync/google", {"syncType": token})
+    drive.call("PUT", "/api/sync/google/schedule", {"syncType": "bookings", "frequency": token})
+    for body in (f'{{"accessToken": "{token}', f'"{token}"', f'{{"accessToken": "{token}\\ud800"}}', token * 9000):
+        drive.call("POST", "/api/connections", body.encode())
+    drive.call("POST", "/api/connections", whole, Content_Type=f"text/{token}")
+    drive.call("PATCH", f"/api/connections/{token}")
+    for scheme in ("Bearer", "Basic", ""):
+        drive.call("GET", "/api/connections", Authorization=f"{scheme} {token}".strip())
+
+
+def use_the_platform_while_it_fails(drive: Drive) -> None:
+    assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
+    for status in (400, 403, 404, 429, 500, 503):
+        drive.echo(status)
+        assert drive.call("POST", "/api/connections/google/test").json["valid"] is False
+    for kind in ("reset", "truncate"):
+        drive.platforms.add_fault(kind=kind, times=None)
+        drive.call("POST", "/api/connections/google/test")
+        drive.platforms.clear_faults()
+    drive.sync()
+    for status in (400, 403, 500):
+        drive.echo(status, times=2)
+        drive.sync()
+        drive.platforms.clear_faults()
+
+
+def renew_tokens(drive: Drive) -> None:
+    drive.superuser.run("UPDATE platform_connection SET token_expires_at = now() WHERE platform = 'google'")
+    drive.echo_of_oauth(500, "/token", CLIENT_SECRET)
+    drive.call("POST", "/api/connections/google/test")
+    assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
+    drive.remember_stored_tokens()
+    drive.echo(401)
+    drive.call("POST", "/api/connections/google/test")
+    drive.remember_stored_tokens()
+
+
+def break_the_grant_and_mend_it(drive: Drive) -> None:
+    drive.platforms.google.revoke("studio")
+    drive.sync()
+    assert drive.call("GET", "/api/connections/google").json["status"] == "revoked"
+    bad = {"accessToken": ACCESS, "refreshToken": REFRESH}
+    assert drive.call("PUT", "/api/connections/google", bad).status == 200
+    for status in (400, 500):
+        drive.echo(status)
+        drive.call("POST", "/api/connections/google/test")
+    assert drive.call("POST", "/api/connections/google/test").json["valid"] is False
+    assert drive.call("PUT", "/api/connections/google", drive.grant()).status == 200
+    drive.superuser.run("UPDATE sync_schedule SET next_run_at = now()")
+    start_due_runs()
+    drive.work()
+
+
+def break_the_product(drive: Drive) -> None:
+    tokens = {"accessToken": ACCESS, "refreshToken": REFRESH}
+    drive.superuser.run("ALTER TABLE sync_schedule RENAME TO gone")
+    drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens})
+    drive.superuser.run("ALTER TABLE gone RENAME TO sync_schedule")
+    drive.superuser.run("ALTER TABLE platform_connection RENAME COLUMN token_generation TO gone")
+    drive.call("PUT", "/api/connections/google", tokens)
+    drive.superuser.run("ALTER TABLE platform_connection RENAME COLUMN gone TO token_generation")
+    drive.platforms.google.expire_sync_tokens("studio")
+    drive.superuser.run("ALTER TABLE booking RENAME TO gone")
+    drive.sync()
+    drive.superuser.run("ALTER TABLE gone RENAME TO booking")
+    drive.superuser.run("UPDATE platform_connection SET refresh_token = access_token WHERE platform = 'google'")
+    drive.call("POST", "/api/connections/google/test")
+    drive.sync()
+
+
+def lose_the_database(drive: Drive, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_pool()
+    with monkeypatch.context() as environ:
+        url = database.url("ansel_app").replace(database.passwords["ansel_app"], DATABASE_PASSWORD)
+        environ.setenv("DATABASE_URL", url)
+        get_settings.cache_clear()
+        drive.evidence.add("settings", repr(get_settings()))
+        drive.call("GET", "/api/connections")
+        close_pool()
+    get_settings.cache_clear()
+
+
+def disconnect(drive: Drive) -> None:
+    for platform in ("google", "meta"):
+        assert drive.call("DELETE", f"/api/connections/{platform}").status == 204
+    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+    drive.echo_of_oauth(400, "/revoke")
+    assert drive.call("DELETE", "/api/connections/google").status == 204
+    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+
+
+def test_no_secret_is_found_anywhere_after_everything_was_driven(
+    drive: Drive, database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connect(drive)
+    use_the_platform_while_it_fails(drive)
+    read_everything(drive)
+    put_tokens_where_they_do_not_belong(drive)
+    renew_tokens(drive)
+    break_the_grant_and_mend_it(drive)
+    break_the_product(drive)
+    lose_the_database(drive, database, monkeypatch)
+    disconnect(drive)
+    for row in dump(drive.superuser):
+        drive.evidence.add("database", row)
+    for text in capfd.readouterr():
+        drive.evidence.add("output", text)
+
+    assert drive.evidence.leaks(drive.secrets) == set()
+    assert_everything_was_driven(drive)
+
+
+def assert_everything_was_driven(drive: Drive) -> None:
+    assert drive.statuses >= {200, 201, 202, 204, 400, 401, 404, 405, 409, 413, 415, 422, 500}
+    assert drive.outcomes >= {"succeeded", "deferred", "failed", "crashed"}
+    assert len(drive.secrets) >= 16
+    told = b"\n".join(drive.evidence.places["event"])
+    for event in (
+        *(b"request.done", b"request.failed", b"run.stopped", b"run.crashed", b"tick.done"),
+        *(b"token.renewed", b"connection.created", b"connection.broken", b"connection.revocation_failed"),
+    ):
+        assert event in told, event
+    stored = b"\n".join(drive.evidence.places["database"])
+    assert all(f"public.{table} ".encode() in stored for table in EVERY_TABLE_IN_USE)
+    assert drive.evidence.places["queue"]
+    assert drive.evidence.places["exception"]
+
+
+@pytest.mark.parametrize("secret", [ACCESS, CLIENT_SECRET, "slash/plus+percent%equals=and more", bytes(range(32))])
+def test_a_leak_is_found_in_whatever_form_and_wherever_it_begins(secret: str | bytes) -> None:
+    raw = secret.encode() if isinstance(secret, str) else secret
+    for before in (b"", b"a", b"ab", b"abc"):
+        for leaked in (
+            raw,
+            raw[:20],
+            raw[-20:],
+            raw.hex().encode(),
+            raw.hex().upper().encode(),
+            base64.b64encode(before + raw + b"after"),
+            base64.urlsafe_b64encode(before + raw),
+            quote(raw, safe="").encode(),
+        ):
+            evidence = Evidence({"place": [b"nothing", before + leaked + b"after"]})
+            assert evidence.leaks({"it": secret, "other": REFRESH}) == {("place", "it")}
+
+
+def test_forms_are_long_enough_not_to_be_met_by_chance() -> None:
+    assert min(len(form) for form in forms(ACCESS)) >= 16
+
+
+def test_a_leak_through_each_channel_is_noticed(drive: Drive) -> None:
+    connect(drive)
+    logs.event("token.leaked", note=f"the token is {ACCESS}")
+    try:
+        raise ValueError(REFRESH)
+    except ValueError as error:
+        logs.event("request.failed", error=error)
+    drive.superuser.run("UPDATE api_key SET name = :name", name=base64.b64encode(ACCESS.encode()).decode())
+    drive.superuser.run("UPDATE data_key SET wrapped = :wrapped", wrapped=REFRESH.encode())
+    drive.queue.sqs.send_message(QueueUrl=drive.queue.url, MessageBody=f'{{"token": "{ACCESS}"}}')
+    for message in drive.queue.receive():
+        drive.evidence.add("queue", repr(message))
+    drive.superuser.run("UPDATE platform_connection SET external_account_name = :name", name=ACCESS)
+    drive.call("GET", "/api/connections")
+    for row in dump(drive.superuser):
+        drive.evidence.add("database", row)
+    assert drive.evidence.leaks({"access": ACCESS, "refresh": REFRESH}) == {
+        *(("log", "access"), ("event", "access"), ("queue", "access"), ("response", "access"), ("database", "access")),
+        *(("log", "refresh"), ("exception", "refresh"), ("database", "refresh")),
+    }

@@ -37,7 +37,7 @@ class _Server:
             self.postgres = Postgres(self.folder / "data", durable=False)
             self.postgres.start()
             owner = bootstrap(self.postgres, TEMPLATE).owner
-            os.environ.update(ANSEL_STAGE="local", MIGRATION_DATABASE_URL=owner)
+            os.environ["MIGRATION_DATABASE_URL"] = owner
             command.upgrade(Config(ROOT / "alembic.ini"), "head")
         return {
             "port": self.postgres.port,
@@ -52,6 +52,10 @@ class _Server:
 
 
 _server = _Server()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["ANSEL_STAGE"] = "local"
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -96,7 +100,6 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
     admin.run(f"CREATE DATABASE {database.name} TEMPLATE {TEMPLATE} OWNER ansel_owner")
     admin.close()
     os.environ.update(
-        ANSEL_STAGE="local",
         DATABASE_URL=database.url("ansel_app"),
         MIGRATION_DATABASE_URL=database.url("ansel_owner"),
         ENCRYPTION_KEY=ENCRYPTION_KEY,

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,13 @@ _server = _Server()
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["ANSEL_STAGE"] = "local"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A parallel run executes a name once, so a test that shares its name with another would silently not run."""
+    names = Counter(item.nodeid for item in items)
+    if shared := [name for name, times in names.items() if times > 1]:
+        raise pytest.UsageError(f"tests share a name: {', '.join(shared)}")
 
 
 def pytest_configure_node(node: Any) -> None:

@@ -94,10 +94,19 @@ def tenant(http_server: str, clean_database: object) -> Iterator[Tenant]:
     assert tenant.has_succeeded, "no request has succeeded, so little was tried"
 
 
-@schema.parametrize()
-@settings(BOUNDED, max_examples=15)
-def test_every_operation_keeps_its_description(case: schemathesis.Case[Any], tenant: Tenant) -> None:
-    tenant.try_out(case)
+def of_operation(operation_id: str) -> Any:
+    """The test of one operation, to be collected under a name of its own: a parallel run executes a name once."""
+
+    @schema.include(operation_id=operation_id).parametrize()
+    @settings(BOUNDED, max_examples=15)
+    def keeps_its_description(case: schemathesis.Case[Any], tenant: Tenant) -> None:
+        tenant.try_out(case)
+
+    return keeps_its_description
+
+
+for route in ROUTES:
+    globals()[f"test_{route.handler.__name__}_keeps_its_description"] = of_operation(route.handler.__name__)
 
 
 def test_operations_called_one_after_the_other_keep_their_description(tenant: Tenant) -> None:

@@ -13,18 +13,19 @@ class Health(Row):
     database: Literal["ok", "unreachable"]
     migrations: Literal["current", "behind", "ahead", "unknown"]
     """The database's schema beside the one this code was written for"""
+    migrations_head: str | None
+    """The newest migration the database has"""
 
 
 def check_health() -> Health:
     try:
         version = read(None, GET_SCHEMA).version
     except Unavailable:
-        return Health(status="degraded", database="unreachable", migrations="unknown")
+        return Health(status="degraded", database="unreachable", migrations="unknown", migrations_head=None)
     migrations = _compare(version)
     # Migrations expand before they contract, so a newer schema serves older code.
-    return Health(
-        status="ok" if migrations in ("current", "ahead") else "degraded", database="ok", migrations=migrations
-    )
+    status: Literal["ok", "degraded"] = "degraded" if migrations == "behind" else "ok"
+    return Health(status=status, database="ok", migrations=migrations, migrations_head=version)
 
 
 def _compare(version: str | None) -> Literal["current", "behind", "ahead"]:

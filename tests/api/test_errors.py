@@ -153,7 +153,12 @@ def test_without_a_database_every_scoped_route_is_unavailable_for_now(without_da
 def test_without_a_database_health_says_so_and_the_description_is_still_there(without_database: Api) -> None:
     answer = without_database.get("/api/health", Authorization="")
     assert answer.status == 503
-    assert answer.json == {"status": "degraded", "database": "unreachable", "migrations": "unknown"}
+    assert answer.json == {
+        "status": "degraded",
+        "database": "unreachable",
+        "migrations": "unknown",
+        "migrationsHead": None,
+    }
     assert without_database.get("/api/openapi.json").status == 200
 
 

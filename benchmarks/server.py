@@ -50,9 +50,8 @@ def running() -> Iterator[Server]:
     try:
         with Postgres(folder / "data", durable=False) as postgres:
             urls = bootstrap(postgres)
-            os.environ["MIGRATION_DATABASE_URL"] = urls.owner
+            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32, MIGRATION_DATABASE_URL=urls.owner)
             command.upgrade(Config(ROOT / "alembic.ini"), "head")
-            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32)
             lead_product_to(urls.app)
             yield Server(urls, postgres.port)
             close_pool()

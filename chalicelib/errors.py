@@ -108,9 +108,13 @@ class Unavailable(AppError):
 
 
 class SettingsError(AppError):
-    """The environment is not fit to start in; the message names the variable."""
+    """The environment is not fit to start in. The internal message names the variable; a client does not see it."""
 
     code = "misconfigured"
+    title = "The service is not set up correctly"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(internal=problem)
 
 
 class SealBroken(AppError):

@@ -127,7 +127,6 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
     def view(**params: str) -> Response:
         request = typing.cast(Request, app.current_request)
         request_id = str(request.context.get("requestId") or uuid4())
-        logs.configure(get_settings().log_level)
         started = clock.perf_counter()
         with logs.bound(request_id=request_id):
             response = _respond(request, request_id, by_method, params)
@@ -146,6 +145,7 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
 
 def _respond(request: Request, request_id: str, by_method: Mapping[str, Route], params: Mapping[str, str]) -> Response:
     try:
+        logs.configure(get_settings().log_level)
         route = by_method.get(request.method)
         if route is None:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})

@@ -79,7 +79,7 @@ def encrypt(plaintext: bytes, context: dict[str, str], keys: Any) -> bytes:
     try:
         message, _ = _sdk.encrypt(source=plaintext, key_provider=keys, encryption_context=context, algorithm=SUITE)
     except AWSEncryptionSDKClientError as error:
-        raise SettingsError(internal=f"a data key cannot be wrapped: {type(error).__name__}") from error
+        raise SettingsError(f"a data key cannot be wrapped: {type(error).__name__}") from error
     return bytes(message)
 
 
@@ -104,7 +104,7 @@ def _kms_errors() -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise SettingsError(internal=f"KMS cannot be called: {type(error).__name__}") from error
+        raise SettingsError(f"KMS cannot be called: {type(error).__name__}") from error
     except BotoCoreError as error:
         raise Unavailable(internal=f"KMS does not answer: {type(error).__name__}") from error
     except AWSEncryptionSDKClientError as error:
@@ -120,7 +120,7 @@ def _meaning(error: ClientError) -> AppError:
         return SealBroken(internal=f"KMS refuses a wrapped data key: {code}")
     if code in _TRANSIENT or status == 429 or status >= 500:
         return Unavailable(internal=f"KMS is not available: {code}")
-    return SettingsError(internal=f"KMS refuses the use of the key: {code}")
+    return SettingsError(f"KMS refuses the use of the key: {code}")
 
 
 class _KmsKey(KMSMasterKey):  # type: ignore[misc]  # the SDK ships no types

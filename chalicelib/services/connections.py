@@ -10,13 +10,13 @@ from chalicelib.data import schedules
 from chalicelib.data.connections import Connection, StoredConnection
 from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import Conflict, NotFound, PlatformError, ReconnectRequired, TokenExpired
+from chalicelib.errors import Conflict, PlatformError, ReconnectRequired, TokenExpired
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services import grants
 from chalicelib.services.schedules import first_schedules
-from chalicelib.services.streams import syncable_platform
+from chalicelib.services.streams import not_connected, syncable_platform
 from chalicelib.services.tokens import Tokens, open_tokens, seal_tokens
 
 UPDATE_ATTEMPTS = 3
@@ -72,7 +72,7 @@ def get_connection(studio_id: UUID, platform: str) -> Connection:
     get_platform(platform)
     found = read(studio_id, rows.FIND_CONNECTION, platform=platform)
     if found is None:
-        raise _not_connected(platform)
+        raise not_connected(platform)
     return found
 
 
@@ -180,16 +180,12 @@ def _stored(studio_id: UUID, platform: str) -> StoredConnection:
     get_platform(platform)
     stored = read(studio_id, rows.FIND_STORED_CONNECTION, platform=platform)
     if stored is None:
-        raise _not_connected(platform)
+        raise not_connected(platform)
     return stored
 
 
 def _shown(tx: Transaction, platform: str) -> Connection:
     connection = tx.run(rows.FIND_CONNECTION, platform=platform)
     if connection is None:
-        raise _not_connected(platform)
+        raise not_connected(platform)
     return connection
-
-
-def _not_connected(platform: str) -> NotFound:
-    return NotFound(f"{get_platform(platform).title} is not connected", code="connection_not_found")

@@ -13,7 +13,7 @@ from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Stream
 from chalicelib.services.frequency import parse_frequency, phase_of
-from chalicelib.services.streams import syncable_stream
+from chalicelib.services.streams import not_connected, syncable_stream
 
 BATCH = 1000
 
@@ -42,7 +42,7 @@ def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str)
             next_run_at=next_run_at,
         )
     if schedule is None:
-        raise NotFound(f"{platform} is not connected", code="connection_not_found")
+        raise not_connected(platform)
     return schedule
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.platforms.base import Platform, Stream
 from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
 from chalicelib.platforms.registry import get_platform
@@ -29,3 +29,7 @@ def syncable_stream(platform_name: str, sync_type: str) -> Stream[Any]:
         known = ", ".join(stream.name for stream in platform.streams)
         raise InvalidInput(fields=[FieldProblem("syncType", f"must be one of {known}")])
     return stream
+
+
+def not_connected(platform: str) -> NotFound:
+    return NotFound(f"{get_platform(platform).title} is not connected", code="connection_not_found")

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from chalicelib import doorbell
-from chalicelib.data import connections as connection_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction
@@ -11,6 +10,7 @@ from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
 from chalicelib.data.schedules import SAVE_SCHEDULES
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
+from chalicelib.services.connections import get_connection
 from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import syncable_platform, syncable_stream
 
@@ -62,9 +62,7 @@ def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
 
 
 def _active_connection(studio_id: UUID, platform: str) -> Connection:
-    connection = read(studio_id, connection_rows.FIND_CONNECTION, platform=platform)
-    if connection is None:
-        raise NotFound(f"{platform} is not connected", code="connection_not_found")
+    connection = get_connection(studio_id, platform)
     if connection.status != "active":
         raise Conflict(
             f"The connection is {connection.status}; it must be renewed before it can sync",

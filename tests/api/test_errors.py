@@ -13,6 +13,7 @@ import pytest
 
 from app import API
 from chalicelib.runtime.routes import PUBLIC
+from chalicelib.settings import get_settings
 from dev.ports import find_free_port
 from tests.api.conftest import LogLines
 from tests.api.seeding import connect_google
@@ -131,7 +132,6 @@ def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native
 @pytest.fixture
 def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     from chalicelib.data.database import close_pool
-    from chalicelib.settings import get_settings
 
     close_pool()
     monkeypatch.setenv("DATABASE_URL", f"postgresql://ansel_app:x@127.0.0.1:{find_free_port()}/ansel")
@@ -279,3 +279,13 @@ def test_the_request_id_of_a_problem_finds_its_log_line(api: Api, log_lines: Log
     answer = api.get("/api/connections/google")
     (done,) = log_lines.named("request.done")
     assert (done["request_id"], done["status"]) == (answer.json["requestId"], 404)
+
+
+def test_a_service_that_is_not_set_up_says_so_and_not_what_is_missing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ENCRYPTION_KEY")
+    get_settings.cache_clear()
+    answer = api.get("/api/connections")
+    assert (answer.status, answer.json["code"]) == (500, "misconfigured")
+    assert "ENCRYPTION_KEY" not in answer.text

@@ -1,0 +1,34 @@
+"""Health: what the check says of the database and its schema."""
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.health import SCHEMA_HEAD
+from tests.conftest import Api
+
+
+def test_a_process_with_its_database_and_schema_is_ok(api: Api) -> None:
+    answer = api.get("/api/health")
+    healthy = {"status": "ok", "database": "ok", "migrations": "current", "migrationsHead": SCHEMA_HEAD}
+    assert (answer.status, answer.json) == (200, healthy)
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "health", "migrations"),
+    [("0000", 503, "degraded", "behind"), ("9999", 200, "ok", "ahead")],
+)
+def test_older_code_runs_on_a_newer_schema_but_not_the_other_way_round(
+    api: Api, superuser: pg8000.native.Connection, version: str, status: int, health: str, migrations: str
+) -> None:
+    superuser.run("UPDATE alembic_version SET version_num = :version", version=version)
+    try:
+        answer = api.get("/api/health")
+    finally:
+        superuser.run("UPDATE alembic_version SET version_num = :version", version=SCHEMA_HEAD)
+    assert (answer.status, answer.json["status"], answer.json["migrations"]) == (status, health, migrations)
+
+
+def test_health_is_public_and_tells_no_secrets(api: Api) -> None:
+    answer = api.get("/api/health", Authorization="")
+    assert answer.status == 200
+    assert "postgresql" not in answer.text

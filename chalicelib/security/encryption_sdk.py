@@ -86,7 +86,7 @@ def encrypt(plaintext: bytes, context: dict[str, str], keys: Any) -> bytes:
 def decrypt(message: bytes, context: dict[str, str], keys: Any) -> bytes:
     """Opens one SDK message of exactly this context. Raises SealBroken, Unavailable or SettingsError."""
     try:
-        plaintext, header = _sdk.decrypt(source=message, key_provider=keys)
+        plaintext, header = _read(_sdk.stream(mode="decrypt", source=message, key_provider=keys))
     except AppError:
         raise
     # A damaged header reaches the SDK's parsers, which raise these beside its own errors.
@@ -96,6 +96,15 @@ def decrypt(message: bytes, context: dict[str, str], keys: Any) -> bytes:
     if header.encryption_context != context:
         raise SealBroken(internal="a wrapped data key was made for another studio or purpose")
     return bytes(plaintext)
+
+
+def _read(decryptor: Any) -> tuple[bytes, Any]:
+    try:
+        return decryptor.read(), decryptor.header
+    finally:
+        # Without a footer it refuses to be closed, and its finalizer prints that to stderr from Python 3.13 on.
+        decryptor.footer = None
+        decryptor.close()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A statement with named parameters and, for reads, the type its one row of JSON decodes into."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -13,20 +14,32 @@ class Query(Generic[T]):
     """SQL written with `:name` parameters, turned into the server's `$n` once.
 
     The statement answers one row with one column of JSON text, decoded into `result`; no row or a NULL decodes as null.
-    A statement that answers nothing has no result type.
+    A statement that answers nothing has no result type. Both are prepared at the first use: a cold start uses few.
     """
 
     def __init__(self, sql: str, result: Any = None) -> None:
-        self.sql, self._values = to_statement(sql)
-        self._decoder: msgspec.json.Decoder[T] | None = msgspec.json.Decoder(result) if result is not None else None
+        self._text = sql
+        self._result = result
+
+    @property
+    def sql(self) -> str:
+        return self._statement[0]
 
     def values(self, params: Mapping[str, Any]) -> Sequence[Any]:
-        return self._values(params)  # type: ignore[no-any-return]
+        return self._statement[1](params)
 
     def decode(self, rows: list[list[Any]]) -> T:
-        if self._decoder is None:
+        if self._result is None:
             return None  # type: ignore[return-value]
         return self._decoder.decode(rows[0][0] if rows and rows[0][0] is not None else "null")
+
+    @cached_property
+    def _statement(self) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        return to_statement(self._text)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _decoder(self) -> msgspec.json.Decoder[T]:
+        return msgspec.json.Decoder(self._result)
 
 
 def columns(shape: type[msgspec.Struct], table: str = "", **expressions: str) -> str:

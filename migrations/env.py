@@ -1,9 +1,10 @@
 """Runs migrations as the owner of the schema, with lock and statement timeouts so that a live system is never held up."""
 
 import os
+from typing import Any
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
 from chalicelib.data.database import connect
@@ -23,8 +24,15 @@ def connect_as_owner() -> PgConnection:
     return connect(Secret(url), stage=os.environ.get("ANSEL_STAGE", "prod"), timeout=None)
 
 
+def end_transaction(connection: Connection, options: dict[str, Any]) -> None:
+    """Before autocommit: Alembic has asked for the isolation level, and with pg8000 that opened a transaction."""
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        connection.connection.commit()
+
+
 def run() -> None:
     engine = create_engine("postgresql+pg8000://", creator=connect_as_owner, poolclass=NullPool)
+    event.listen(engine, "set_connection_execution_options", end_transaction)
     with engine.connect() as connection:
         for name, value in {**TIMEOUTS, **context.get_x_argument(as_dictionary=True)}.items():
             connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})

@@ -158,6 +158,53 @@ def test_a_migration_that_meets_a_lock_gives_up_soon_and_changes_nothing(fresh: 
     assert revision(fresh) == SCHEMA_HEAD
 
 
+NOTE_LOCKS = """
+    CREATE TABLE altered (statement text, strongly boolean);
+    CREATE FUNCTION note_lock() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        INSERT INTO public.altered SELECT current_query(), EXISTS (
+            SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'public.sync_log'::regclass
+            AND mode = 'AccessExclusiveLock'
+        );
+    END $$;
+    CREATE EVENT TRIGGER note_lock ON ddl_command_end EXECUTE FUNCTION note_lock()
+"""
+
+
+def test_the_check_of_the_trigger_is_validated_without_locking_the_log_away(fresh: Database) -> None:
+    command.upgrade(CONFIG, "0003")
+    connection = fresh.connect()
+    connection.run(NOTE_LOCKS)
+    command.upgrade(CONFIG, "0004")
+    locks = connection.run("SELECT statement ~ 'VALIDATE', bool_or(strongly) FROM altered GROUP BY 1 ORDER BY 1")
+    connection.close()
+    assert locks == [[False, True], [True, False]]
+
+
+def test_a_widening_of_the_trigger_that_was_interrupted_starts_anew(fresh: Database) -> None:
+    command.upgrade(CONFIG, "0004")
+    done = catalog(fresh)
+    command.downgrade(CONFIG, "0003")
+    connection = fresh.connect()
+    connection.run("ALTER TABLE sync_log ADD CONSTRAINT sync_log_trigger_new_check CHECK (trigger <> '') NOT VALID")
+    connection.close()
+    command.upgrade(CONFIG, "0004")
+    assert catalog(fresh) == done
+
+
+def test_retries_stay_in_the_log_when_their_migration_is_taken_back(fresh: Database) -> None:
+    command.upgrade(CONFIG, "0004")
+    connection = fresh.connect()
+    connection.run("SET session_replication_role = replica")  # a run of nobody's: no foreign key is checked
+    connection.run(
+        "INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger)"
+        " SELECT uuidv7(), uuidv7(), 'google', 'bookings', kind FROM unnest(ARRAY['retry', 'schedule']) AS kind"
+    )
+    command.downgrade(CONFIG, "0003")
+    kept = connection.run("SELECT trigger FROM sync_log ORDER BY trigger")
+    connection.close()
+    assert kept == [["manual"], ["schedule"]]
+
+
 PROBE = """
 from alembic import op
 revision = "probe"

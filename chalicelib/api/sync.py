@@ -10,7 +10,7 @@ from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
 from chalicelib.data.schedules import Schedule
 from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Routes
+from chalicelib.runtime.routes import Reply, Routes
 from chalicelib.services import schedules, sync
 
 routes = Routes()
@@ -37,10 +37,13 @@ class StartedRuns(msgspec.Struct, kw_only=True):
 
 
 class ScheduleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """`frequency`: hourly, daily, weekly, every N minutes (5 to 1440) or every N hours (1 to 168)."""
+    """`frequency`: hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168), or a cron expression
+    of five fields, read in the studio's time zone, that leaves five minutes between two runs."""
 
     sync_type: SyncType
-    frequency: Annotated[str, msgspec.Meta(min_length=1, max_length=40, examples=["every 15 minutes", "daily"])]
+    frequency: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=100, examples=["every 15 minutes", "daily", "0 7 * * 1-5"])
+    ]
 
 
 class ScheduleQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -98,7 +101,24 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
 @routes.get("/api/sync/log/{run_id}", scope=READ)
 def get_run(studio_id: UUID, run_id: RunId) -> Run:
     """One run"""
+    return sync.get_run(studio_id, _uuid(run_id))
+
+
+@routes.delete("/api/sync/log/{run_id}", scope=WRITE, status=200, errors=[409])
+def cancel_run(studio_id: UUID, run_id: RunId) -> Run:
+    """Cancel a run; one that is being worked on stops at its next page"""
+    return sync.cancel_run(studio_id, _uuid(run_id))
+
+
+@routes.post("/api/sync/log/{run_id}/retry", scope=WRITE, status=202, errors=[409])
+def retry_run(studio_id: UUID, run_id: RunId) -> Reply[StartedRuns]:
+    """Start a new run for one that failed or was cancelled"""
+    run = sync.retry_run(studio_id, _uuid(run_id))
+    return Reply(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
+
+
+def _uuid(run_id: str) -> UUID:
     try:
-        return sync.get_run(studio_id, UUID(run_id))
+        return UUID(run_id)
     except ValueError as error:
         raise NotFound("There is no such run", code="run_not_found") from error

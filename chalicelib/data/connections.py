@@ -222,6 +222,9 @@ DISCONNECT: Query[None] = Query(
         FROM gone
         WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
           AND r.status IN ('queued', 'running', 'deferred')
+        RETURNING r.id
+    ), forgotten AS (
+        DELETE FROM sync_seen AS seen USING stopped WHERE seen.run_id = stopped.id
     )
     DELETE FROM sync_schedule AS s USING gone
     WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id

@@ -25,7 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 CONNECTION_STATUSES = ("active", "expired", "revoked", "error", "disabled")
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
 ACTIVE_RUN_STATUSES = ("queued", "running", "deferred")
-RUN_TRIGGERS = ("manual", "schedule")
+RUN_TRIGGERS = ("manual", "schedule", "retry")
 CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
 CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
 CAMPAIGN_STATUSES = ("draft", "active", "paused", "ended", "archived")

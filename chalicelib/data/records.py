@@ -136,13 +136,26 @@ def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: 
 
 def sweep(tx: Transaction, table: str, platform: str, run_id: UUID) -> int:
     """Marks what a complete read did not meet; returns how many rows that were."""
-    return tx.run(_sweep_query(table), platform=platform, run_id=run_id).count if table in GONE else 0
+    if table not in GONE:
+        return 0
+    unseen = tx.run(unseen_query(table), platform=platform, run_id=run_id)
+    return remove(tx, table, platform, unseen)
 
 
 @cache
-def _sweep_query(table: str) -> Query[Removed]:
-    unseen = "SELECT FROM sync_seen AS seen WHERE seen.run_id = :run_id AND seen.external_id = t.external_id"
-    return _counting(table, f"NOT EXISTS ({unseen})")
+def unseen_query(table: str) -> Query[list[str]]:
+    """EXCEPT reads each side once, whatever the planner believes: of tables that were just filled it knows nothing, and
+    would compare every row of the one with every row of the other."""
+    return Query(
+        f"""
+        SELECT coalesce(json_agg(unseen.external_id), '[]') FROM (
+            SELECT t.external_id FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{GONE[table]})
+            EXCEPT
+            SELECT seen.external_id FROM sync_seen AS seen WHERE seen.run_id = :run_id
+        ) AS unseen
+        """,
+        list[str],
+    )
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:

@@ -10,7 +10,7 @@ from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
-Trigger = Literal["manual", "schedule"]
+Trigger = Literal["manual", "schedule", "retry"]
 
 
 class RecordCounts(Row):
@@ -85,6 +85,7 @@ class StreamStatus(Row):
     last_success_at: Moment | None
     running: StartedRun | None
     failures_in_row: int
+    missed_windows: int
 
 
 ERROR = """
@@ -279,6 +280,26 @@ FAIL_RUN: HeldWrite = Query(
     NewId | None,
 )
 
+CANCEL_RUN: Query[Run | None] = Query(
+    f"""
+    WITH cancelled AS (
+        UPDATE sync_log AS r SET
+            status = 'cancelled', finished_at = greatest(now(), r.started_at),
+            duration_ms = extract(epoch FROM greatest(now(), r.started_at) - r.started_at) * 1000,
+            lease_owner = NULL, lease_expires_at = NULL, resume_at = NULL,
+            error_code = 'cancelled', error_message = 'The run was cancelled'
+        WHERE r.id = :run_id AND {ACTIVE}
+        RETURNING r.*
+    )
+    SELECT row_to_json(run) FROM (SELECT {SHOWN} FROM cancelled AS r) AS run
+    """,
+    Run | None,
+)
+"""Ends an active run, whoever holds it. It may have waited for a worker that began after it, hence `greatest`."""
+
+FORGET_SEEN: Query[None] = Query("DELETE FROM sync_seen WHERE run_id = :run_id")
+"""After CANCEL_RUN and not within it: the page that a cancel waited for is in no snapshot taken before the wait."""
+
 FIND_RUN: Query[Run | None] = Query(one(f"SELECT {SHOWN} FROM sync_log AS r WHERE r.id = :run_id"), Run | None)
 LIST_RUNS: Query[list[Run]] = Query(
     many(
@@ -301,7 +322,7 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
         SELECT s.platform, s.stream AS "syncType", c.status AS "connectionStatus", {HEALTH} AS "connectionHealth",
                CASE WHEN s.enabled THEN s.frequency END AS frequency, s.next_run_at AS "nextRunAt",
                s.paused_at IS NOT NULL AS paused, s.last_success_at AS "lastSuccessAt",
-               s.failures_in_row AS "failuresInRow",
+               s.failures_in_row AS "failuresInRow", s.missed_windows AS "missedWindows",
                (SELECT row_to_json(last) FROM (
                     SELECT {SHOWN} FROM sync_log AS r
                     WHERE r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream

@@ -48,7 +48,7 @@ SAVE_SCHEDULES: Query[None] = Query(
     INSERT INTO sync_schedule AS s (studio_id, connection_id, platform, stream, frequency, next_run_at)
     SELECT c.studio_id, c.id, c.platform, new.stream, new.frequency, new.next_run_at
     FROM json_to_recordset(:schedules) AS new (stream text, frequency text, next_run_at timestamptz)
-    JOIN platform_connection AS c ON c.id = :connection_id
+    JOIN platform_connection AS c ON c.id = :connection_id AND c.disconnected_at IS NULL
     ON CONFLICT (studio_id, platform, stream) DO NOTHING
     """
 )

@@ -83,8 +83,10 @@ class Routes:
     def put(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
         return self._declare("PUT", path, scope, 200, errors)
 
-    def delete(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
-        return self._declare("DELETE", path, scope, 204, errors)
+    def delete(
+        self, path: str, *, scope: str, status: int = 204, errors: Iterable[int] = ()
+    ) -> Callable[[Handler], Handler]:
+        return self._declare("DELETE", path, scope, status, errors)
 
     def _declare(
         self, method: str, path: str, scope: str, status: int, errors: Iterable[int], also: Iterable[int] = ()

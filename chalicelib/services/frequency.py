@@ -1,4 +1,4 @@
-"""How often a stream syncs, `hourly`, `daily`, `weekly`, `every N minutes` or `every N hours`, and when next."""
+"""How often a stream syncs, `hourly`, `daily`, `weekly`, `every N minutes|hours` or as cron says, and when next."""
 
 import hashlib
 import re
@@ -7,9 +7,11 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from chalicelib.errors import FieldProblem, InvalidInput
+from chalicelib.services.cron import Cron, parse_cron
 
-KNOWN = "hourly, daily, weekly, every N minutes (5 to 1440) or every N hours (1 to 168)"
+KNOWN = "hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168) or five fields of cron"
 PATTERN = re.compile(r"(hourly|daily|weekly)|every (\d{1,4}) (minutes|hours)", re.ASCII)
+CRON = re.compile(r"@.*|[!-~]+( +[!-~]+){4,5}")
 MINUTES = range(5, 1441)
 HOURS = range(1, 169)
 NAMED_INTERVALS = {"hourly": timedelta(hours=1)}
@@ -56,9 +58,12 @@ def _next_day(moment: datetime, days: int, phase: float, zone: ZoneInfo) -> date
     return next(due for candidate in candidates if (due := candidate.astimezone(UTC)) > moment)
 
 
-def parse_frequency(text: str) -> Frequency:
+def parse_frequency(text: str) -> Frequency | Cron:
     """Raises InvalidInput naming the field."""
-    match = PATTERN.fullmatch(text.strip().lower())
+    words = text.strip().lower()
+    if CRON.fullmatch(words):
+        return parse_cron(words)
+    match = PATTERN.fullmatch(words)
     if match is None:
         raise _invalid()
     name, number, unit = match.groups()

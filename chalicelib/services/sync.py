@@ -2,33 +2,37 @@
 
 from uuid import UUID
 
-from chalicelib import doorbell
+from chalicelib import doorbell, logs
 from chalicelib.data import runs as rows
 from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction
-from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
+from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus, Trigger
 from chalicelib.data.schedules import SAVE_SCHEDULES
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.connections import get_connection
 from chalicelib.services.schedules import first_schedules
-from chalicelib.services.streams import syncable_platform, syncable_stream
+from chalicelib.services.streams import not_connected, syncable_platform, syncable_stream
 
 
-def start_sync(studio_id: UUID, platform_name: str, sync_type: str | None = None) -> list[StartedRun]:
+def start_sync(
+    studio_id: UUID, platform_name: str, sync_type: str | None = None, *, trigger: Trigger = "manual"
+) -> list[StartedRun]:
     """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled."""
     platform = syncable_platform(platform_name)
     streams = [syncable_stream(platform.name, sync_type)] if sync_type is not None else platform.streams
     connection = _active_connection(studio_id, platform.name)
     wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
     with transaction(studio_id) as tx:
-        queued = tx.run(rows.INSERT_RUNS, trigger="manual", **wanted)
+        queued = tx.run(rows.INSERT_RUNS, trigger=trigger, **wanted)
         started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
             tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(platform.streams))
-            queued = [*queued, *tx.run(rows.INSERT_RUNS, trigger="manual", **wanted)]
+            queued = [*queued, *tx.run(rows.INSERT_RUNS, trigger=trigger, **wanted)]
             started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
+        if not started:
+            raise not_connected(platform.name)  # since a moment ago
     doorbell.ring(doorbell.Message(run_id=run.id, studio_id=studio_id) for run in queued)
     return started
 
@@ -55,6 +59,28 @@ def get_run(studio_id: UUID, run_id: UUID) -> Run:
     if run is None:
         raise NotFound("There is no such run", code="run_not_found")
     return run
+
+
+def cancel_run(studio_id: UUID, run_id: UUID) -> Run:
+    """Ends a run at once. A worker that holds it stops at its next page; what it has stored stays."""
+    with transaction(studio_id) as tx:
+        cancelled = tx.run(rows.CANCEL_RUN, run_id=run_id)
+        if cancelled is not None:
+            tx.run(rows.FORGET_SEEN, run_id=run_id)
+    if cancelled is None:
+        ended = get_run(studio_id, run_id)
+        raise Conflict(f"The run has ended already: it is {ended.status}", code="run_ended")
+    logs.event("run.cancelled", run_id=run_id, studio_id=studio_id, pages=cancelled.pages)
+    return cancelled
+
+
+def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
+    """Starts a new run of the stream, from the stream's cursor; one under way is answered, not doubled."""
+    run = get_run(studio_id, run_id)
+    if run.status not in ("failed", "cancelled"):
+        raise Conflict(f"Only a failed or cancelled run can be retried; it is {run.status}", code="run_not_failed")
+    (started,) = start_sync(studio_id, run.platform, run.sync_type, trigger="retry")
+    return started
 
 
 def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:

@@ -266,3 +266,126 @@ def test_a_repeat_with_the_same_idempotency_key_starts_nothing(connected: Api, q
     again = connected.post("/api/sync/google", {}, Idempotency_Key="sync-1")
     assert (again.status, again.text) == (202, first.text)
     assert queue.receive() == []
+
+
+def cancelled_run(api: Api) -> str:
+    (run,) = start(api, syncType="bookings")
+    assert api.delete(f"/api/sync/log/{run['id']}").status == 200
+    return run["id"]
+
+
+def test_a_queued_run_is_cancelled_at_once_and_answered_as_it_is_now(connected: Api, queue: Queue) -> None:
+    (run,) = start(connected, syncType="bookings")
+    answer = connected.delete(f"/api/sync/log/{run['id']}")
+    assert answer.status == 200
+    assert (answer.json["status"], answer.json["startedAt"], answer.json["durationMs"]) == ("cancelled", None, None)
+    problem = answer.json["error"]
+    assert (problem["code"], problem["message"]) == ("cancelled", "The run was cancelled")
+    assert problem["at"] == answer.json["finishedAt"]
+    assert connected.get(f"/api/sync/log/{run['id']}").json == answer.json
+    assert stream_of(connected, "bookings")["running"] is None
+    assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "dropped", "its message is on its way still"
+
+
+@pytest.mark.parametrize("ending", ["succeeded", "failed", "cancelled"])
+def test_a_run_that_has_ended_cannot_be_cancelled(
+    connected: Api, superuser: pg8000.native.Connection, ending: str
+) -> None:
+    (run,) = start(connected, syncType="bookings")
+    superuser.run("UPDATE sync_log SET status = :ending", ending=ending)
+    before = connected.get(f"/api/sync/log/{run['id']}").json
+    answer = connected.delete(f"/api/sync/log/{run['id']}")
+    assert (answer.status, answer.json["code"]) == (409, "run_ended")
+    assert ending in answer.json["detail"]
+    assert connected.get(f"/api/sync/log/{run['id']}").json == before
+
+
+@pytest.mark.parametrize("run_id", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
+def test_an_unknown_run_can_be_neither_read_nor_cancelled_nor_retried(connected: Api, run_id: str) -> None:
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/retry")):
+        answer = connected.send(method, f"/api/sync/log/{run_id}{path}")
+        assert (answer.status, answer.json["code"]) == (404, "run_not_found")
+
+
+def test_another_studios_run_can_be_neither_cancelled_nor_retried(connected: Api, studios: Studios) -> None:
+    (run,) = start(connected, syncType="bookings")
+    other = studios.new()
+    for answer in (other.delete(f"/api/sync/log/{run['id']}"), other.post(f"/api/sync/log/{run['id']}/retry")):
+        assert (answer.status, answer.json["code"]) == (404, "run_not_found")
+    assert connected.get(f"/api/sync/log/{run['id']}").json["status"] == "queued"
+
+
+def test_a_cancelled_stream_can_be_synced_again_at_once(connected: Api) -> None:
+    cancelled = cancelled_run(connected)
+    (run,) = start(connected, syncType="bookings")
+    assert run["id"] != cancelled
+    assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "succeeded"
+
+
+@pytest.mark.parametrize("ending", ["failed", "cancelled"])
+def test_a_retry_queues_a_new_run_of_the_same_stream(
+    connected: Api, queue: Queue, superuser: pg8000.native.Connection, ending: str
+) -> None:
+    (old,) = start(connected, syncType="inquiries")
+    superuser.run("UPDATE sync_log SET status = :ending", ending=ending)
+    queue.receive()
+    answer = connected.post(f"/api/sync/log/{old['id']}/retry")
+    assert answer.status == 202
+    (run,) = answer.json["runs"]
+    assert (run["syncType"], run["status"]) == ("inquiries", "queued")
+    assert answer.headers["Location"] == f"/api/sync/log/{run['id']}"
+    assert [message["runId"] for message in queue.receive()] == [run["id"]]
+    assert connected.get(answer.headers["Location"]).json["trigger"] == "retry"
+    assert run["id"] != old["id"]
+    assert connected.get(f"/api/sync/log/{old['id']}").json["status"] == ending
+
+
+def test_a_retry_answers_a_run_of_the_stream_that_is_under_way(connected: Api, queue: Queue) -> None:
+    cancelled = cancelled_run(connected)
+    (active,) = start(connected, syncType="bookings")
+    queue.receive()
+    answer = connected.post(f"/api/sync/log/{cancelled}/retry")
+    assert (answer.status, answer.json["runs"]) == (202, [active])
+    assert answer.headers["Location"] == f"/api/sync/log/{active['id']}"
+    assert connected.get(f"/api/sync/log/{active['id']}").json["trigger"] == "manual"
+    assert queue.receive() == []
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "deferred", "succeeded"])
+def test_a_run_that_did_not_fail_cannot_be_retried(
+    connected: Api, superuser: pg8000.native.Connection, status: str
+) -> None:
+    (run,) = start(connected, syncType="bookings")
+    superuser.run("UPDATE sync_log SET status = :status", status=status)
+    answer = connected.post(f"/api/sync/log/{run['id']}/retry")
+    assert (answer.status, answer.json["code"]) == (409, "run_not_failed")
+    assert len(connected.get("/api/sync/log").json["items"]) == 1
+
+
+def test_a_retry_needs_a_connection_that_works(connected: Api, platforms: Any) -> None:
+    cancelled = cancelled_run(connected)
+    platforms.google.revoke("empty")
+    assert connected.post("/api/connections/google/test").json["valid"] is False
+    answer = connected.post(f"/api/sync/log/{cancelled}/retry")
+    assert (answer.status, answer.json["code"]) == (409, "connection_not_active")
+    assert connected.delete("/api/connections/google").status == 204
+    answer = connected.post(f"/api/sync/log/{cancelled}/retry")
+    assert (answer.status, answer.json["code"]) == (404, "connection_not_found")
+
+
+def test_a_repeated_retry_with_the_same_idempotency_key_starts_nothing(connected: Api, queue: Queue) -> None:
+    path = f"/api/sync/log/{cancelled_run(connected)}/retry"
+    first = connected.post(path, Idempotency_Key="retry-1")
+    assert execute_run(connected.studio_id, UUID(first.json["runs"][0]["id"]), enough) == "succeeded"
+    queue.receive()
+    again = connected.post(path, Idempotency_Key="retry-1")
+    assert (again.status, again.text, again.headers["Location"]) == (202, first.text, first.headers["Location"])
+    assert queue.receive() == []
+    assert len(connected.get("/api/sync/log").json["items"]) == 2
+
+
+def test_a_repeated_cancel_with_the_same_idempotency_key_is_answered_the_same(connected: Api) -> None:
+    (run,) = start(connected, syncType="bookings")
+    first = connected.delete(f"/api/sync/log/{run['id']}", Idempotency_Key="cancel-1")
+    again = connected.delete(f"/api/sync/log/{run['id']}", Idempotency_Key="cancel-1")
+    assert (again.status, again.text) == (first.status, first.text) == (200, first.text)

@@ -284,6 +284,20 @@ def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
     assert column(superuser, "booking", "status") == expected
 
 
+def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
+    studio: UUID, run: UUID, clean_database: Database
+) -> None:
+    """A first read fills both tables before the server has statistics of either."""
+    store(studio, [booking(str(number)) for number in range(2000)])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
+    application = clean_database.connect("ansel_app")
+    application.run("SELECT set_config('app.studio_id', :studio, false)", studio=str(studio))
+    plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.unseen_query('booking').sql}")
+    application.close()
+    assert "Nested Loop" not in str(plan)
+
+
 def test_what_a_run_has_seen_is_forgotten_with_it(studio: UUID, run: UUID, superuser: pg8000.native.Connection) -> None:
     with transaction(studio) as tx:
         records.remember_seen(tx, run, studio, ["a"])

@@ -73,6 +73,8 @@ AIMS: dict[str, Aim] = {
     "HAND_OVER_RUN": Aim("sync_log"),
     "DEFER_RUN": Aim("sync_log"),
     "FAIL_RUN": Aim("sync_log"),
+    "CANCEL_RUN": Aim("sync_log"),
+    "FORGET_SEEN": Aim("sync_log"),
     "FIND_RUN": Aim("sync_log"),
     "LIST_RUNS": Aim(values={"status": None}),
     "LIST_STREAM_STATUSES": Aim(),

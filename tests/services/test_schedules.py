@@ -1,8 +1,9 @@
 """Schedules and the tick that serves them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pg8000.native
 import pytest
@@ -84,9 +85,28 @@ def test_missed_windows_are_merged_into_one_run_and_counted(studio: Api, superus
         """
     )[0]
     assert start_due_runs() == 1
-    assert superuser.run("SELECT missed_windows FROM sync_schedule WHERE stream = 'bookings'") == [[5]]
+    assert status(studio)["missedWindows"] == 5
+    assert status(studio, "inquiries")["missedWindows"] == 0
     newest = studio.get("/api/sync/log?limit=1").json["items"][0]
     assert newest["scheduleLagMs"] == pytest.approx(float(due_in_ms), abs=60_000)
+    assert status(studio)["lastRun"]["scheduleLagMs"] == newest["scheduleLagMs"]
+
+
+def test_a_cron_schedule_runs_at_its_local_time_again_and_again(
+    studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    api = studios.new(time_zone="America/New_York")
+    connect(api)
+    start_due_runs()
+    finish_runs(api)
+    answer = api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": " 0 7 * * MON-FRI "})
+    assert (answer.status, answer.json["frequency"]) == (200, "0 7 * * mon-fri")
+    assert start_due_runs() == 0
+    make_due(superuser, late="15 days")
+    assert start_due_runs() == 1
+    next_run = datetime.fromisoformat(status(api)["nextRunAt"]).astimezone(ZoneInfo("America/New_York"))
+    assert (next_run.time(), next_run.weekday() < 5) == (time(7), True)
+    assert status(api)["missedWindows"] in (10, 11)  # by where in the week these fifteen days begin
 
 
 def test_a_schedule_whose_run_is_still_under_way_gets_no_second_one(
@@ -175,7 +195,11 @@ def test_a_queue_that_cannot_be_reached_costs_a_ring_and_no_run(
 
 
 @pytest.mark.parametrize(
-    "frequency", ["", "sometimes", "every 4 minutes", "every 1441 minutes", "every 169 hours", "x" * 41]
+    "frequency",
+    [
+        *("", "sometimes", "every 4 minutes", "every 1441 minutes", "every 169 hours", "x" * 101),
+        *("*/4 * * * *", "0 7 * * 9", "0 0 7 * * *", "@daily", "0 0 31 2 *"),
+    ],
 )
 def test_a_frequency_that_does_not_exist_is_refused_by_name(studio: Api, frequency: str) -> None:
     answer = studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": frequency})

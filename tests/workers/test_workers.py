@@ -15,7 +15,7 @@ from dev.sandbox import Sandbox
 from tests.conftest import ROOT, Api, Queue
 from tests.services.conftest import connect
 
-HEAVY = ("boto3", "botocore", "aws_encryption_sdk", "oauthlib", "sqlalchemy", "urllib3")
+HEAVY = ("boto3", "botocore", "aws_encryption_sdk", "cronsim", "oauthlib", "sqlalchemy", "urllib3")
 OF_THE_API = ("app", "chalicelib.api")
 
 

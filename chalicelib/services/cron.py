@@ -1,0 +1,108 @@
+"""Cron expressions, read in a studio's time zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import count, pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from chalicelib.errors import FieldProblem, InvalidInput
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
+
+SPACING = timedelta(minutes=5)
+DAY = timedelta(days=1)
+COUNTED = 366 * DAY
+"""How far back windows are counted, day by day: a schedule that slept for years must not hold up the tick."""
+
+SEARCHED_FROM = datetime(2000, 1, 1, tzinfo=UTC)
+"""CronSim looks 50 years ahead: the rarest date there is, 29 February on one weekday, comes within 40."""
+
+
+@dataclass(frozen=True)
+class Cron:
+    """Windows at the same minutes of each day that matches.
+
+    A local time that the clocks skip runs at the first one that they show, and one that they show twice runs
+    once; but what runs in every hour of the day also runs in both of the repeated ones.
+    """
+
+    calendar: CronSim
+    times: tuple[timedelta, ...]
+    every_hour: bool
+
+    def next_after(self, moment: datetime, *, phase: float, time_zone: str) -> datetime:
+        """The first window later than `moment`; the studio named the minute, so there is no phase."""
+        zone = ZoneInfo(time_zone)
+        today = moment.astimezone(zone).date()
+        days = (today + n * DAY for n in count())
+        return next(due for day in days for due in self._windows(day, zone) if due > moment)
+
+    def windows_between(self, first: datetime, now: datetime, *, phase: float, time_zone: str) -> int:
+        """How many windows after `first` have passed by `now`, those of the last 366 days."""
+        zone = ZoneInfo(time_zone)
+        first = max(first, now - COUNTED)
+        start, end = first.astimezone(zone).date(), now.astimezone(zone).date()
+        whole, passed = 0, set[datetime]()
+        for day in (start + n * DAY for n in range((end - start).days + 1)):
+            if start < day < end and self._matches(day) and _keeps_its_clocks(day, zone):
+                whole += len(self.times)
+            else:
+                passed.update(due for due in self._windows(day, zone) if first < due <= now)
+        return whole + len(passed)
+
+    def _windows(self, day: date, zone: ZoneInfo) -> list[datetime]:
+        if not self._matches(day):
+            return []
+        if _keeps_its_clocks(day, zone):
+            midnight = datetime.combine(day, time(), zone).astimezone(UTC)
+            return [midnight + at for at in self.times]
+        walls = [datetime.combine(day, time(), zone) + at for at in self.times]
+        folds = (0, 1) if self.every_hour else (0,)
+        return sorted({_first_shown(wall.replace(fold=fold)) for wall in walls for fold in folds})
+
+    def _matches(self, day: date) -> bool:
+        return day.month in self.calendar.months and self.calendar.match_day(day)
+
+
+def _keeps_its_clocks(day: date, zone: ZoneInfo) -> bool:
+    """Whether neither this day nor a night beside it changes them: a skipped time may move past midnight."""
+    yesterday, tomorrow = (datetime.combine(day + n * DAY, time(12), zone) for n in (-1, 1))
+    return yesterday.utcoffset() == tomorrow.utcoffset()
+
+
+def _first_shown(wall: datetime) -> datetime:
+    """In UTC; on from a local time that the clocks skip, to the first that they show."""
+    while (due := wall.astimezone(UTC)).astimezone(wall.tzinfo) != wall:
+        wall += timedelta(minutes=1)
+    return due
+
+
+@lru_cache(maxsize=100)  # many studios choose the same times
+def parse_cron(text: str) -> Cron:
+    """Raises InvalidInput naming the field, also for what would run more often than every five minutes."""
+    if text.startswith("@"):
+        raise _invalid("must not be a nickname of cron's: say hourly, daily, weekly or the five fields")
+    if len(text.split()) != 5:
+        raise _invalid("must have five fields as a cron expression, minute to day of week, and none for seconds")
+    from cronsim import CronSim, CronSimError  # only a studio with a cron schedule pays for it
+
+    try:
+        calendar = CronSim(text, SEARCHED_FROM)
+    except CronSimError as error:
+        raise _invalid(f"must be a cron expression without a {str(error).lower()}") from error
+    if next(calendar, None) is None:
+        raise _invalid("must name a date that comes")
+    times = tuple(timedelta(hours=h, minutes=m) for h in sorted(calendar.hours) for m in sorted(calendar.minutes))
+    # The first of the day once more, as if the next day matched too
+    if any(after - before < SPACING for before, after in pairwise((*times, times[0] + DAY))):
+        raise _invalid("must leave five minutes between two runs")
+    return Cron(calendar, times, every_hour=len(calendar.hours) == 24)
+
+
+def _invalid(problem: str) -> InvalidInput:
+    return InvalidInput(fields=[FieldProblem("frequency", problem)])

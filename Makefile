@@ -4,7 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench clean setup
+.PHONY: help run test check format bench prove clean setup
 
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -28,6 +28,9 @@ format: setup ## format the code and fix what lint can fix
 
 bench: setup ## measure what the README's figures come from
 	@$(BIN)/python -m benchmarks
+
+prove: setup ## disturb the sync engine in every way and compare what it stored, row for row
+	@$(BIN)/python -m prove
 
 clean: ## remove the virtual environment and every cache; keeps the local data
 	@rm -rf $(VENV) .venv-setup.log .venv-setup.lock .cache .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

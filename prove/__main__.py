@@ -1,0 +1,78 @@
+"""`python -m prove [--quick] [--scenario NAME] [--seed N]`: disturbs, compares, prints a table; exit code 1 if bad."""
+
+import argparse
+import os
+import platform
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.table import Row, Table
+from dev.errors import StackError
+from prove import rig
+from prove.scenarios import PROVED, SCENARIOS
+from prove.truth import Difference
+
+COLUMNS = ("scenario", "tries", "lost", "duplicated", "wrong", "seconds", "verdict")
+SHOWN_NOTES = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m prove", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few tries: shows that it works, proves little")
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="this one only; may be repeated")
+    parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
+    parser.add_argument("--times", type=int, default=None, help="so many tries instead")
+    options = parser.parse_args(arguments)
+    seed = random.randrange(1_000_000) if options.seed is None else options.seed
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    print(f"seed {seed}, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores")
+    try:
+        return _prove(options.scenario or list(PROVED), seed, options.quick, options.times)
+    except StackError as error:
+        print(f"make prove: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    return 1
+
+
+def _prove(names: Sequence[str], seed: int, quick: bool, times: int | None) -> int:
+    rows: list[Row] = []
+    good = True
+    with rig.running(Path("build/prove").absolute()) as running:
+        for name in names:
+            scenario, full, short = SCENARIOS[name]
+            size = short if quick else full
+            size = size if times is None else type(size)(times, size.events, size.threads)
+            started = time.monotonic()
+            proof = scenario(running, rig.chance_of(seed, name), size)
+            found = proof.difference
+            good = good and found.is_none
+            rows.append((name, proof.tries, *_figures(found), int(time.monotonic() - started), _verdict(found)))
+            print(f"{name}: {_verdict(found)} ({proof.tries})", flush=True)
+            for note in found.notes[:SHOWN_NOTES]:
+                print(f"  {note}", flush=True)
+    print("\n" + Table(f"Seed {seed}", COLUMNS, rows).as_markdown(), flush=True)
+    return 0 if good else 1
+
+
+def _figures(found: Difference) -> tuple[int, int, int]:
+    return found.lost, found.duplicated, found.wrong
+
+
+def _verdict(found: Difference) -> str:
+    return "exact" if found.is_none else "BAD"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

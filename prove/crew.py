@@ -1,0 +1,96 @@
+"""The crew: the harness's hand on its worker and ticker processes."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dev import process
+from dev.errors import StackError
+
+LAMBDA_SECONDS = 60.0
+
+
+class Crew:
+    """A context manager; at its end none of its processes is left, even when the harness itself was killed."""
+
+    def __init__(self, env: Mapping[str, str], queue_url: str, log_dir: Path) -> None:
+        self._env = dict(env)
+        self._queue_url = queue_url
+        self._log_dir = log_dir
+        self.workers: list[int] = []
+        self._tickers: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        with (self._log_dir / "nursery.log").open("ab") as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "prove.nursery"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._env,
+                cwd=process.ROOT,
+                start_new_session=True,
+            )
+        if self._hear() != "nursery ready":
+            raise StackError(f"the nursery did not start (see {self._log_dir / 'nursery.log'})")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        process.stop(self._nursery)
+        for pipe in (self._nursery.stdin, self._nursery.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def hire(self, *, timeout_seconds: float = LAMBDA_SECONDS, skew_seconds: float = 0.0) -> int:
+        """One more worker."""
+        given = {"queue_url": self._queue_url, "timeout_seconds": timeout_seconds, "skew_seconds": skew_seconds}
+        pid = self._fork("worker", given)
+        self.workers.append(pid)
+        return pid
+
+    def start_ticker(self, seconds: float = 0.3) -> None:
+        self._tickers.append(self._fork("ticker", {"seconds": seconds}))
+
+    def ensure_ticker(self) -> None:
+        if not self._tickers:
+            self.start_ticker()
+
+    def kill_one(self, chance: random.Random) -> None:
+        """SIGKILL, with whatever it was amid; another worker takes its place."""
+        pid = chance.choice(self.workers)
+        self._kill(pid)
+        self.workers.remove(pid)
+        self.hire()
+
+    def dismiss(self) -> None:
+        for pid in (*self.workers, *self._tickers):
+            self._kill(pid)
+        self.workers.clear()
+        self._tickers.clear()
+
+    def _fork(self, role: str, given: dict[str, Any]) -> int:
+        order = {"role": role, "given": given, "env": self._env, "log": str(self._log_dir / f"{role}s.log")}
+        pid: int = self._order(order)["pid"]
+        return pid
+
+    def _kill(self, pid: int) -> None:
+        self._order({"kill": pid})
+
+    def _order(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
+        self._nursery.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._hear() or "null") or {}
+        return answer
+
+    def _hear(self) -> str:
+        assert self._nursery.stdout is not None
+        return self._nursery.stdout.readline().decode().rstrip("\n")

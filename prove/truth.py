@@ -1,0 +1,145 @@
+"""The comparison: what the platform holds, mapped here once more and on our own, against the database row for row.
+
+It shares no code with the product's parsers, so that one mistake cannot hide in both.
+"""
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from dev.sandbox.google.accounts import Account
+
+ZONE = ZoneInfo("Europe/Berlin")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Row = tuple[Any, ...]
+
+BOOKINGS = """
+    SELECT external_id, title, starts_at, ends_at, status, client_email, location, series_id
+    FROM booking WHERE studio_id = :studio_id
+"""
+INQUIRIES = """
+    SELECT external_id, subject, received_at, contact_email, message, replied_at,
+           CASE WHEN status = 'new' THEN 'new' ELSE 'answered' END
+    FROM inquiry WHERE studio_id = :studio_id
+"""
+
+
+@dataclass
+class Difference:
+    """Lost: the platform has it, the database has not. Duplicated: more than once. Wrong: anything else."""
+
+    lost: int = 0
+    duplicated: int = 0
+    wrong: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: "Difference") -> None:
+        self.lost += other.lost
+        self.duplicated += other.duplicated
+        self.wrong += other.wrong
+        self.notes += other.notes
+
+    def note(self, text: str, wrong: int = 1) -> None:
+        self.wrong += wrong
+        self.notes.append(text)
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.lost or self.duplicated or self.wrong)
+
+
+@dataclass(frozen=True)
+class Database:
+    """What a studio has, read past row-level security."""
+
+    studio_id: UUID
+    bookings: list[Row]
+    inquiries: list[Row]
+
+
+def compare(account: Account, found: Database, streams: Iterable[str]) -> Difference:
+    difference = Difference()
+    if "bookings" in streams:
+        living, gone = expected_bookings(account)
+        difference.add(_compare("booking", living, gone, found.bookings))
+    if "inquiries" in streams:
+        difference.add(_compare("inquiry", expected_inquiries(account), set(), found.inquiries))
+    return difference
+
+
+def expected_bookings(account: Account) -> tuple[dict[str, Row], set[str]]:
+    """The rows that should be, and the ids that may be there as cancelled ones."""
+    living: dict[str, Row] = {}
+    gone: set[str] = set()
+    for event in (account.events[index] for index in range(len(account.events))):
+        external_id = f"{account.owner.email}/{event['id']}"
+        if event["status"] == "cancelled" or event.get("transparency") == "transparent":
+            gone.add(external_id)
+        elif event.get("eventType", "default") == "default" and "recurrence" not in event:
+            nobody: Mapping[str, str] = {}
+            guest = next((each for each in event.get("attendees", ()) if not each.get("organizer")), nobody)
+            living[external_id] = (
+                event.get("summary"),
+                _moment(event["start"]),
+                _moment(event["end"]),
+                event["status"],
+                guest.get("email"),
+                event.get("location"),
+                event.get("recurringEventId"),
+            )
+    return living, gone
+
+
+def expected_inquiries(account: Account) -> dict[str, Row]:
+    threads = (account.threads[index] for index in range(len(account.threads)))
+    return {thread["id"]: row for thread in threads if (row := _inquiry(thread["messages"]))}
+
+
+def _inquiry(messages: list[dict[str, Any]]) -> Row | None:
+    first, *later = messages
+    headers = {header["name"]: header["value"] for header in first["payload"]["headers"]}
+    unwanted = {"SENT", "SPAM", "TRASH", "CATEGORY_PROMOTIONS"} & set(first["labelIds"])
+    if unwanted or "List-Unsubscribe" in headers:
+        return None
+    answers = (_sent_at(message) for message in later if "SENT" in message["labelIds"])
+    replied_at = min(answers, default=None)
+    return (
+        headers["Subject"],
+        _sent_at(first),
+        headers["From"].rpartition("<")[2].rstrip(">"),
+        html.unescape(first["snippet"]).strip(),
+        replied_at,
+        "answered" if replied_at else "new",
+    )
+
+
+def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Row]) -> Difference:
+    difference = Difference()
+    found = {external_id: tuple(rest) for external_id, *rest in rows}
+    # A record kept under two names (a calendar's alias and its id) is there twice as well.
+    bare = Counter(str(external_id).rpartition("/")[2] for external_id, *_ in rows)
+    difference.duplicated = len(rows) - len(found) + sum(count - 1 for count in bare.values())
+    missing = living.keys() - found.keys()
+    difference.lost = len(missing)
+    difference.notes += [f"lost {noun} {external_id}" for external_id in sorted(missing)[:3]]
+    for external_id, row in found.items():
+        if external_id in living and row != living[external_id]:
+            difference.note(f"{noun} {external_id} is {row}, not {living[external_id]}")
+        elif external_id not in living and not (external_id in gone and "cancelled" in row):
+            difference.note(f"{noun} {external_id} should not be there")
+    return difference
+
+
+def _sent_at(message: Mapping[str, Any]) -> datetime:
+    return EPOCH + timedelta(milliseconds=int(message["internalDate"]))
+
+
+def _moment(value: Mapping[str, str]) -> datetime:
+    if "dateTime" in value:
+        return datetime.fromisoformat(value["dateTime"]).astimezone(UTC)
+    return datetime.combine(datetime.fromisoformat(value["date"]), time(), ZONE).astimezone(UTC)

@@ -61,7 +61,9 @@ class Pool:
     def _keep(self, connection: PgConnection) -> None:
         if connection.in_transaction:
             connection.abandon()
-        if not connection.is_broken:
+        if connection.is_broken:
+            self.close()  # what ended one, a fail-over say, has ended the others as well
+        else:
             self._kept.append((connection, clock.now()))
 
 

@@ -251,6 +251,17 @@ def test_a_session_killed_while_it_idled_is_replaced_unnoticed(
     assert kept_pid() != killed
 
 
+def test_when_one_connection_breaks_the_others_that_are_kept_are_let_go(superuser: pg8000.native.Connection) -> None:
+    """A fail-over ends them all; only the first request shall notice."""
+    with transaction(None) as one, transaction(None) as other:
+        pids = [one.run(PID), other.run(PID)]
+    for pid in pids:
+        terminate(superuser, pid)
+    with pytest.raises(Unavailable):
+        kept_pid()
+    assert kept_pid() not in pids
+
+
 def test_a_busy_connection_is_not_asked_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     kept_pid()
     with measured() as traffic:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 CONNECTION_STATUSES = ("active", "expired", "revoked", "error", "disabled")
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
-ACTIVE_RUN_STATUSES = ("queued", "running", "deferred")
+ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
 RUN_TRIGGERS = ("manual", "schedule", "retry")
 CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
 CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
@@ -202,12 +202,12 @@ class SyncLog(Base):
             "sync_log_one_active_idx",
             *("studio_id", "platform", "stream"),
             unique=True,
-            postgresql_where=text("status IN ('queued', 'running', 'deferred')"),
+            postgresql_where=ACTIVE_RUN,
         ),
         Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
         Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
         Index("sync_log_connection_idx", "studio_id", "connection_id"),
-        Index("sync_log_ring_idx", "ring_at", postgresql_where=text("status IN ('queued', 'running', 'deferred')")),
+        Index("sync_log_ring_idx", "ring_at", postgresql_where=ACTIVE_RUN),
     )
 
     id: Mapped[UuidKey]

@@ -46,17 +46,22 @@ class Pool:
 
     def close(self) -> None:
         """Closes the connections that nobody uses."""
-        while self._kept:
-            self._kept.pop()[0].close()
+        while kept := self._pop():
+            kept[0].close()
 
     def _take(self) -> PgConnection | None:
-        while True:
-            try:
-                connection, used_at = self._kept.pop()
-            except IndexError:
-                return None
+        while kept := self._pop():
+            connection, used_at = kept
             if clock.now() - used_at < IDLE_BEFORE_CHECK or _is_alive(connection):
                 return connection
+        return None
+
+    def _pop(self) -> tuple[PgConnection, datetime] | None:
+        """In one step: between a look and a pop another thread may take the last one."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return None
 
     def _keep(self, connection: PgConnection) -> None:
         if connection.in_transaction:

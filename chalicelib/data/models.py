@@ -25,7 +25,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 CONNECTION_STATUSES = ("active", "expired", "revoked", "error", "disabled")
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
 ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
-RUN_TRIGGERS = ("manual", "schedule", "retry")
+LIVE_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill'")
+BACKFILL_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger = 'backfill'")
+RUN_TRIGGERS = ("manual", "schedule", "retry", "backfill")
+PAUSERS = ("studio", "connection")
 CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
 CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
 CAMPAIGN_STATUSES = ("draft", "active", "paused", "ended", "archived")
@@ -35,6 +38,8 @@ BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
 UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
 StudioId = Annotated[UUID, mapped_column(ForeignKey("studio.id", ondelete="CASCADE"))]
 CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
+UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
+"""When a sync last changed the row; one that read the same again leaves it."""
 Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
 Minor = Annotated[int, mapped_column(BigInteger)]
 """Money in minor units; the currency stands beside it."""
@@ -169,6 +174,7 @@ class SyncSchedule(Base):
         same_studio("connection_id", "platform_connection"),
         Index("sync_schedule_connection_idx", "studio_id", "connection_id"),
         Index("sync_schedule_due_idx", "next_run_at", postgresql_where=text("enabled AND paused_at IS NULL")),
+        one_of("paused_by", PAUSERS),
     )
 
     id: Mapped[UuidKey]
@@ -179,13 +185,17 @@ class SyncSchedule(Base):
     frequency: Mapped[str]
     enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     paused_at: Mapped[datetime | None]
-    """Set while the connection cannot sync; the tick passes over it."""
+    """Set while the tick passes over it."""
+    paused_by: Mapped[str | None]
+    """The studio, until it resumes the schedule itself; or the connection, until it is renewed."""
     next_run_at: Mapped[datetime | None]
     cursor: Mapped[str | None]
     last_run_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     missed_windows: Mapped[Count]
+    refused_deletions: Mapped[Count]
+    """Rows that the last complete read did not meet and that were kept all the same: too many to believe it."""
     created_at: Mapped[CreatedAt]
 
 
@@ -198,11 +208,14 @@ class SyncLog(Base):
         one_of("status", RUN_STATUSES),
         one_of("trigger", RUN_TRIGGERS),
         same_studio("connection_id", "platform_connection"),
+        CheckConstraint("(trigger = 'backfill') = (backfill_from IS NOT NULL)", name="backfill_from"),
+        CheckConstraint("(trigger = 'backfill') = (backfill_to IS NOT NULL)", name="backfill_to"),
+        Index("sync_log_one_live_idx", "studio_id", "platform", "stream", unique=True, postgresql_where=LIVE_RUN),
         Index(
-            "sync_log_one_active_idx",
+            "sync_log_one_backfill_idx",
             *("studio_id", "platform", "stream"),
             unique=True,
-            postgresql_where=ACTIVE_RUN,
+            postgresql_where=BACKFILL_RUN,
         ),
         Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
         Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
@@ -233,6 +246,12 @@ class SyncLog(Base):
     records_updated: Mapped[Count]
     records_unchanged: Mapped[Count]
     records_deleted: Mapped[Count]
+    deletions_refused: Mapped[Count]
+    deletions_confirmed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it may delete however much a complete read does not meet."""
+    backfill_from: Mapped[date | None]
+    backfill_to: Mapped[date | None]
+    """The days a backfill reads, both included."""
     api_calls: Mapped[Count]
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
@@ -260,6 +279,47 @@ class SyncSeen(Base):
     studio_id: Mapped[StudioId]
 
 
+class PlatformCircuit(Base):
+    """Whether a platform answers at all, whoever asks. Shared by all studios, and holds nothing of any."""
+
+    __tablename__ = "platform_circuit"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
+    open_until: Mapped[datetime | None]
+    """Until then nobody asks; after it one run at a time tries."""
+
+
+class AppQuota(Base):
+    """How much of a platform's quota for this application is used. Shared by all studios, and holds nothing of any."""
+
+    __tablename__ = "app_quota"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[float] = mapped_column(server_default=text("0"))
+    """A share as the platform last told it; 1.0 is all."""
+    calls: Mapped[Count]
+    """Ours, by all studios, since `window_at`."""
+    studios: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many of them had a part in `calls`."""
+    window_at: Mapped[CreatedAt]
+    blocked_until: Mapped[datetime | None]
+
+
+class AccountQuota(Base):
+    """How much a studio has had of a platform's quotas: of the account's own, and in calls of the application's."""
+
+    __tablename__ = "account_quota"
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[float] = mapped_column(server_default=text("0"))
+    calls: Mapped[Count]
+    window_at: Mapped[CreatedAt]
+    """The application's window that `calls` were made in."""
+    blocked_until: Mapped[datetime | None]
+
+
 class Content(Base):
     """A post, reel, story, video or pin."""
 
@@ -282,6 +342,7 @@ class Content(Base):
     published_at: Mapped[datetime | None]
     scheduled_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
 
 
 class ContentMetric(Base):
@@ -327,6 +388,7 @@ class AdCampaign(Base):
     starts_at: Mapped[datetime | None]
     ends_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
 
 
 class AdMetric(Base):
@@ -335,6 +397,7 @@ class AdMetric(Base):
     __tablename__ = "ad_metric"
     __table_args__ = (
         UniqueConstraint("studio_id", "campaign_id", "day"),
+        UniqueConstraint("studio_id", "id"),
         same_studio("campaign_id", "ad_campaign"),
         Index("ad_metric_day_idx", "studio_id", "day"),
     )
@@ -348,12 +411,31 @@ class AdMetric(Base):
     impressions: Mapped[Count]
     clicks: Mapped[Count]
     conversions: Mapped[float] = mapped_column(server_default=text("0"))
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class AdMetricRestatement(Base):
+    """What a day's numbers were until the platform restated them."""
+
+    __tablename__ = "ad_metric_restatement"
+    __table_args__ = (same_studio("ad_metric_id", "ad_metric"),)
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    ad_metric_id: Mapped[UUID] = mapped_column(primary_key=True)
+    valid_until: Mapped[datetime] = mapped_column(primary_key=True)
+    spend_minor: Mapped[Minor]
+    currency: Mapped[str]
+    impressions: Mapped[int] = mapped_column(BigInteger)
+    clicks: Mapped[int] = mapped_column(BigInteger)
+    conversions: Mapped[float]
 
 
 class Review(Base):
     __tablename__ = "review"
     __table_args__ = (
         UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         Index("review_reviewed_idx", "studio_id", "reviewed_at"),
     )
@@ -368,6 +450,20 @@ class Review(Base):
     url: Mapped[str | None]
     reviewed_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class ReviewRestatement(Base):
+    """What a review said until its author edited it."""
+
+    __tablename__ = "review_restatement"
+    __table_args__ = (same_studio("review_id", "review"),)
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    review_id: Mapped[UUID] = mapped_column(primary_key=True)
+    valid_until: Mapped[datetime] = mapped_column(primary_key=True)
+    rating: Mapped[int] = mapped_column(SmallInteger)
+    text: Mapped[str | None]
 
 
 class Inquiry(Base):
@@ -399,6 +495,7 @@ class Inquiry(Base):
     converted_at: Mapped[datetime | None]
     lost_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
 
 
 class Booking(Base):
@@ -436,6 +533,7 @@ class Booking(Base):
     source_updated_at: Mapped[datetime | None]
     booked_at: Mapped[CreatedAt]
     """When it entered the books; metrics count bookings by it."""
+    updated_at: Mapped[UpdatedAt]
 
 
 class Attribution(Base):

@@ -109,7 +109,7 @@ INSERT_RUNS: Query[list[NewId]] = Query(
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, {FIRST_RING}
         FROM sync_schedule AS s
         WHERE s.platform = :platform AND s.stream = ANY(:streams)
-        ON CONFLICT (studio_id, platform, stream) WHERE status IN ('queued', 'running', 'deferred') DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING r.id
         """
     ),

@@ -44,3 +44,28 @@ class InquiryRecord(Record, frozen=True, kw_only=True):
     url: str | None = None
     replied_at: datetime | None = None
     """The studio's first answer; an inquiry still `new` becomes `contacted` at this time."""
+
+
+class AdCampaignRecord(Record, frozen=True, kw_only=True):
+    name: str
+    status: str
+    """draft | active | paused | ended | archived"""
+    objective: str | None = None
+    budget_minor: int | None = None
+    """Of a day, or of its whole life when it has no daily budget."""
+    currency: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+class AdMetricRecord(Record, frozen=True, kw_only=True):
+    """A campaign's numbers of one day, in the ad account's time zone; its `external_id` is `{campaign}/{day}`."""
+
+    campaign_external_id: str
+    campaign_name: str
+    day: date
+    spend_minor: int
+    currency: str
+    impressions: int
+    clicks: int
+    conversions: float

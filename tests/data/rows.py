@@ -27,6 +27,9 @@ from chalicelib.data.database import transaction
 from chalicelib.data.models import Base
 from chalicelib.data.studios import INSERT_STUDIO
 
+SHARED = {"platform_circuit", "app_quota"}
+"""Tables that hold nothing of any studio."""
+TENANT_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in SHARED]
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 CHOSEN: Mapping[str, Any] = {
     "ad_campaign.status": "active",
@@ -46,6 +49,9 @@ CHOSEN: Mapping[str, Any] = {
     "sync_log.resume_at": None,
     "sync_log.status": "running",
     "sync_log.trigger": "manual",
+    "sync_log.backfill_from": None,
+    "sync_log.backfill_to": None,
+    "sync_schedule.paused_by": "studio",
 }
 """Where not just any value will do."""
 SAME_FOR_ALL = {"platform": "google", "stream": "bookings", "frequency": "hourly", "external_id": "one", "key": "one"}
@@ -74,7 +80,7 @@ def new_studio(name: str = "Studio", *, time_zone: str = "UTC") -> UUID:
 def fill(superuser: pg8000.native.Connection, studio_id: UUID, marker: str) -> Rows:
     """Gives a studio one row in each table. Its texts and bytes hold the marker, its references stay within it."""
     rows: Rows = {}
-    for table in Base.metadata.sorted_tables:
+    for table in TENANT_TABLES:
         row = {column.name: _value(column, rows, studio_id, marker) for column in table.columns}
         rows[table.name] = row
     rows["studio"]["id"] = studio_id
@@ -92,7 +98,7 @@ def snapshot(superuser: pg8000.native.Connection, studio_id: UUID) -> list[tuple
     """Everything a studio has: each row's table and text."""
     parts = [
         f"SELECT '{table.name}', t::text FROM {table.name} AS t WHERE {key_of(table.name)} = '{studio_id}'"
-        for table in Base.metadata.sorted_tables
+        for table in TENANT_TABLES
     ]
     return [(table, row) for table, row in superuser.run(" UNION ALL ".join(parts) + " ORDER BY 1, 2") or ()]
 

@@ -1,0 +1,16 @@
+"""What an answer's headers say about the quota: how much of it is used, and when it starts anew."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """A share of a quota: of this application's, or of the connected account's."""
+
+    scope: Literal["app", "account"]
+    used: float
+    """1.0 is all of it; platforms report more when they are already refusing."""
+    resets_at: datetime | None = None
+    """Aware UTC; None when the platform's window slides or it does not say."""

@@ -3,12 +3,13 @@
 from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.google import GOOGLE
+from chalicelib.platforms.meta import META
 
 PLATFORMS: dict[str, Platform] = {
     platform.name: platform
     for platform in (
         GOOGLE,
-        Platform(name="meta", title="Meta"),
+        META,
         Platform(name="pinterest", title="Pinterest"),
         Platform(name="yelp", title="Yelp"),
         Platform(name="website", title="Website"),

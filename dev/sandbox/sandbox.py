@@ -8,6 +8,7 @@ from typing import Any
 from dev.sandbox import control
 from dev.sandbox.faults import Fault, Faults
 from dev.sandbox.google import Google
+from dev.sandbox.meta import Meta
 from dev.sandbox.request_log import RequestLog
 from dev.sandbox.routing import Lever, PathValues, Platform, Route, Router
 from dev.sandbox.server import Server
@@ -22,12 +23,13 @@ class Sandbox:
 
     def __init__(self, port: int = 0, *, state_dir: Path | None = None, today: date | None = None) -> None:
         self.google = Google(today or datetime.now(UTC).date(), state_dir)
+        self.meta = Meta(today, state_dir)
         self.faults = Faults()
         self.requests = RequestLog()
         self._platforms: dict[str, Platform] = {}
         self._routers: dict[str, Router] = {}
         levers = list(self._levers())
-        for platform in (self.google,):
+        for platform in (self.google, self.meta):
             levers += platform.levers()
             for host, routes in platform.hosts().items():
                 self._platforms[host], self._routers[host] = platform, Router(routes)

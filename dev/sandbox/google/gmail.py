@@ -4,6 +4,7 @@ https://developers.google.com/workspace/gmail/api/guides/sync
 """
 
 import base64
+import re
 from collections.abc import Collection
 
 from dev.sandbox.google.errors import invalid_parameter, refusal
@@ -61,12 +62,15 @@ def list_threads(call: Call) -> Response:
     """Newest first; a thread that comes while pages are read moves none of the others."""
     _check_user(call)
     params = call.params
-    words, wanted = _words(call), set(params.texts("labelIds"))
+    (words, after, before), wanted = _search(call), set(params.texts("labelIds"))
     hidden = set() if params.flag("includeSpamTrash") else HIDDEN - wanted
 
     def admits(thread: Json) -> bool:
         labels = _labels(thread)
-        return wanted <= labels and not hidden & labels and all(word in _text(thread) for word in words)
+        found = all(word in _text(thread) for word in words) and any(
+            after <= int(message["internalDate"]) // 1000 < before for message in thread["messages"]
+        )
+        return wanted <= labels and not hidden & labels and found
 
     threads = call.account.threads
     first = params.page().get("position", len(threads) - 1)
@@ -126,16 +130,16 @@ def _check_user(call: Call) -> None:
         raise refusal(403, "forbidden", f"Delegation denied for {call.account.owner.email}")
 
 
-def _words(call: Call) -> list[str]:
-    """The words of `q`. Search operators are not served."""
-    query = call.params.text("q")
-    if query is None:
-        return []
-    if not CONTENT_SCOPES & call.scopes:
+def _search(call: Call) -> tuple[list[str], int, int]:
+    """The words of `q`, and the seconds that `after:` and `before:` bound. Other search operators are not served."""
+    query = call.params.text("q") or ""
+    if query and not CONTENT_SCOPES & call.scopes:
         raise refusal(403, "forbidden", "Metadata scope does not support 'q' parameter")
-    if ":" in query:
-        raise invalid_parameter("q", "The sandbox serves plain words only")
-    return query.lower().split()
+    bounds = dict(re.findall(r"(after|before):(\d{1,12})(?=\s|$)", query))
+    words = re.sub(r"(after|before):\d{1,12}(?=\s|$)", "", query)
+    if ":" in words:
+        raise invalid_parameter("q", "The sandbox serves plain words, after:seconds and before:seconds only")
+    return words.lower().split(), int(bounds.get("after", 0)), int(bounds.get("before", 10**12))
 
 
 def _format(call: Call, formats: Collection[str]) -> str:

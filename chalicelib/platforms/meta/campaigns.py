@@ -1,0 +1,101 @@
+"""The stream `campaigns`: every campaign of every ad account of the grant (Marketing API)."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta.graph import ADS_SCOPES, AdAccount, Edge, fetch_edge, list_ad_accounts
+from chalicelib.platforms.meta.money import from_units
+from chalicelib.platforms.records import AdCampaignRecord
+from chalicelib.platforms.text import clean
+
+FIELDS = "id,name,objective,status,effective_status,daily_budget,lifetime_budget,start_time,stop_time"
+# Archived ones are left out unless asked for, deleted ones cannot be listed at all:
+# developers.facebook.com/docs/marketing-api/best-practices/manage-your-ad-object-status
+LISTED = '["ACTIVE","PAUSED","ARCHIVED","IN_PROCESS","WITH_ISSUES"]'
+
+# By `effective_status`. Of one in process or with issues only `status`, which the studio set, tells whether it runs.
+STATUSES = {"ACTIVE": "active", "PAUSED": "paused", "ARCHIVED": "archived", "DELETED": "archived"}
+
+# Meta gives a campaign without an end, or one never started, a moment around 1970.
+FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
+
+Units = Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
+
+
+class CampaignsCursor(msgspec.Struct, frozen=True):
+    """The ad accounts still to read, the first one from `after` on. No cursor outlasts a run: what changed is not told,
+    so each reads everything, and what it does not meet is gone."""
+
+    left: list[AdAccount] = []
+    after: str | None = None
+
+
+class Campaign(msgspec.Struct, frozen=True):
+    """One without a budget leaves it to its ad sets."""
+
+    id: str
+    name: str | None = None
+    objective: str | None = None
+    status: str = ""
+    effective_status: str = ""
+    daily_budget: Units = "0"
+    lifetime_budget: Units = "0"
+    start_time: datetime | None = None
+    stop_time: datetime | None = None
+
+
+def fetch_campaigns(client: Client, cursor: CampaignsCursor | None) -> Page[CampaignsCursor]:
+    cursor = cursor or CampaignsCursor(list_ad_accounts(client))
+    if not cursor.left:
+        return Page([], None, last=True)
+    account, *others = cursor.left
+    params = [("fields", FIELDS), ("effective_status", LISTED)]
+    edge, after = fetch_edge(client, f"{account.id}/campaigns", params, cursor.after, Edge[Campaign])
+    records = [parse_campaign(campaign, account.currency, client.now()) for campaign in edge.data]
+    left = cursor.left if after else others
+    return Page(records, CampaignsCursor(left, after) if left else None, last=not left)
+
+
+def parse_campaign(campaign: Campaign, currency: str, now: datetime) -> AdCampaignRecord:
+    budget = next((units for units in (campaign.daily_budget, campaign.lifetime_budget) if int(units)), None)
+    ends_at = _moment(campaign.stop_time)
+    return AdCampaignRecord(
+        external_id=campaign.id,
+        name=clean(campaign.name) or campaign.id,
+        status=_status(campaign, ends_at, now),
+        objective=clean(campaign.objective),
+        budget_minor=from_units(budget, currency) if budget else None,
+        currency=currency,
+        starts_at=_moment(campaign.start_time),
+        ends_at=ends_at,
+    )
+
+
+def _status(campaign: Campaign, ends_at: datetime | None, now: datetime) -> str:
+    """A status that Meta adds one day counts as a draft's: nothing says that such a campaign runs."""
+    status = STATUSES.get(campaign.effective_status) or STATUSES.get(campaign.status) or "draft"
+    return "ended" if status in ("active", "paused") and ends_at and ends_at <= now else status
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment > FIRST_MOMENT else None
+
+
+CAMPAIGNS = Stream(
+    name="campaigns",
+    record=AdCampaignRecord,
+    cursor=CampaignsCursor,
+    fetch=fetch_campaigns,
+    frequency="every 6 hours",
+    scopes=ADS_SCOPES,
+    complete=True,
+    api="ads_management",
+)

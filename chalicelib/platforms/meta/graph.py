@@ -1,0 +1,98 @@
+"""The Graph API's common ground: its version, its edges page by page, and the ad accounts a grant reaches."""
+
+import logging
+from datetime import UTC, date, datetime, tzinfo
+from typing import Annotated, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from chalicelib import logs
+from chalicelib.errors import AnswerTooLarge, ContractChanged
+from chalicelib.platforms.client import Client
+
+HOST = "graph.facebook.com"
+# Released on 29 July 2026; each version lives for about two years: developers.facebook.com/docs/graph-api/changelog
+VERSION = "v26.0"
+BASE_URL = f"https://{HOST}/{VERSION}"
+ADS_SCOPES = ("ads_read", "ads_management")
+
+PAGE_SIZE = 100
+SMALL_PAGE_SIZE = 25
+MOST_ACCOUNT_PAGES = 50
+
+AdAccountId = Annotated[str, Meta(pattern="^act_[0-9]{1,20}$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+ItemT = TypeVar("ItemT")
+
+
+class Cursors(msgspec.Struct, frozen=True):
+    after: str | None = None
+
+
+class Paging(msgspec.Struct, frozen=True):
+    """`next` is an address with the access token in it: it is never followed, only whether it is there counts."""
+
+    cursors: Cursors = Cursors()
+    next: str | None = None
+
+
+class Edge(msgspec.Struct, Generic[ItemT], frozen=True):
+    """One page. A short or empty one is not the last: that is the one without `next`."""
+
+    data: list[ItemT]
+    paging: Paging = Paging()
+
+
+class AdAccount(msgspec.Struct, frozen=True):
+    id: AdAccountId
+    currency: Currency
+    timezone_name: str = "UTC"
+
+    def day_of(self, moment: datetime) -> date:
+        """The day by which this account counts what is delivered at the moment."""
+        return moment.astimezone(self._zone()).date()
+
+    def _zone(self) -> tzinfo:
+        """Meta may know a zone that this machine does not yet."""
+        try:
+            return ZoneInfo(self.timezone_name)
+        except (KeyError, ValueError, OSError):
+            logs.event("ad_account.zone_unknown", level=logging.WARNING, time_zone=self.timezone_name[:64])
+            return UTC
+
+
+def fetch_edge(
+    client: Client, path: str, params: list[tuple[str, str]], after: str | None, into: type[Edge[ItemT]]
+) -> tuple[Edge[ItemT], str | None]:
+    """A page, and the cursor of the one after it. What is too much for Graph is asked for again, in a small page."""
+    url = f"{BASE_URL}/{path}"
+    params = [*params, ("after", after)] if after else params
+    try:
+        edge = client.get(url, [*params, ("limit", str(PAGE_SIZE))], into=into)
+    except AnswerTooLarge:
+        edge = client.get(url, [*params, ("limit", str(SMALL_PAGE_SIZE))], into=into)
+    return edge, _following(edge.paging, after)
+
+
+def _following(paging: Paging, after: str | None) -> str | None:
+    if paging.next is None:
+        return None
+    if paging.cursors.after in (None, after):
+        raise ContractChanged(internal="a page of Graph that names a next one, but no cursor that leads there")
+    return paging.cursors.after
+
+
+def list_ad_accounts(client: Client) -> list[AdAccount]:
+    """Every ad account of the grant, in few requests: most studios have one."""
+    accounts: list[AdAccount] = []
+    after = None
+    for _ in range(MOST_ACCOUNT_PAGES):
+        params = [("fields", "id,currency,timezone_name")]
+        edge, after = fetch_edge(client, "me/adaccounts", params, after, Edge[AdAccount])
+        accounts += edge.data
+        if after is None:
+            return accounts
+    raise ContractChanged(internal="the list of ad accounts does not end")

@@ -1,0 +1,174 @@
+"""The stream `ad_insights`: each campaign's numbers of each day, read again until Meta stops restating them."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from chalicelib.errors import AnswerTooLarge
+from chalicelib.platforms.base import Page, Stream, Window
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta.graph import ADS_SCOPES, AdAccount, Currency, Edge, fetch_edge, list_ad_accounts
+from chalicelib.platforms.meta.money import from_amount
+from chalicelib.platforms.records import AdMetricRecord
+from chalicelib.platforms.text import clean
+
+FIELDS = "campaign_id,campaign_name,date_start,account_currency,impressions,clicks,spend,actions"
+
+DAY = timedelta(days=1)
+# A conversion counts for the day of the click or view it came from, up to 28 days ago.
+LOOKBACK = timedelta(days=28)
+FIRST_READ = timedelta(days=90)
+# Meta keeps 37 months, counted here as 30 days each.
+HISTORY = timedelta(days=37 * 30)
+# Days asked for at once: smaller ranges are Meta's own advice against timeouts.
+STEP = 7
+
+# Totals: Meta counts a `lead` or a `purchase` wherever it happened, and lists the parts beside it.
+CONVERSIONS = frozenset({"lead", "purchase", "onsite_conversion.messaging_conversation_started_7d"})
+
+# Every number is a string.
+Whole = Annotated[str, Meta(pattern="^[0-9]{1,18}$")]
+Amount = Annotated[str, Meta(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,10})?$")]
+
+
+class InsightsCursor(msgspec.Struct, frozen=True):
+    """Between runs only `read`, the last day read of each ad account.
+
+    Within a run, `days` are those left to read of the first account of `left`, as it counts days; `step` at once, the
+    first ones from `after` on.
+    """
+
+    read: dict[str, date] = {}
+    left: list[AdAccount] = []
+    days: Window | None = None
+    step: int = STEP
+    after: str | None = None
+
+
+class Action(msgspec.Struct, frozen=True):
+    action_type: str
+    value: Amount = "0"
+
+
+class Insights(msgspec.Struct, frozen=True):
+    """One campaign on one day. Days without delivery have none, and numbers that are absent are zero."""
+
+    campaign_id: str
+    date_start: date
+    campaign_name: str | None = None
+    account_currency: Currency | None = None
+    impressions: Whole = "0"
+    clicks: Whole = "0"
+    spend: Amount = "0"
+    actions: list[Action] = []
+
+
+def fetch_insights(client: Client, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
+    """Up to today, from LOOKBACK before the last day read."""
+    cursor = cursor or InsightsCursor()
+
+    def days(account: AdAccount, today: date) -> Window:
+        read = cursor.read.get(account.id)
+        return Window(min(read, today) - LOOKBACK if read else today - FIRST_READ, today)
+
+    return _fetch(client, cursor, days)
+
+
+def fetch_insights_of(client: Client, window: Window, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
+    """Days of somebody's choice, as far as Meta has them."""
+    return _fetch(client, cursor or InsightsCursor(), lambda _, today: Window(window.first, min(window.last, today)))
+
+
+def _fetch(client: Client, cursor: InsightsCursor, days: Callable[[AdAccount, date], Window]) -> Page[InsightsCursor]:
+    left = cursor.left or list_ad_accounts(client)
+    if not left:
+        return Page([], InsightsCursor(read=cursor.read), last=True)
+    account, today = left[0], left[0].day_of(client.now())
+    unread = cursor.days or _kept(days(account, today), today)
+    cursor = replace(cursor, left=left, days=unread)
+    if unread.first > unread.last:
+        return _page([], _next_account(cursor, unread))
+    edge, following = _read(client, account, unread, cursor)
+    return _page([parse_insights(row, account.currency) for row in edge.data], following)
+
+
+def _kept(days: Window, today: date) -> Window:
+    return replace(days, first=max(days.first, today - HISTORY))
+
+
+def _page(records: list[AdMetricRecord], cursor: InsightsCursor) -> Page[InsightsCursor]:
+    return Page(records, cursor, last=not cursor.left)
+
+
+def _read(
+    client: Client, account: AdAccount, unread: Window, cursor: InsightsCursor
+) -> tuple[Edge[Insights], InsightsCursor]:
+    """One page of the next days, and where to go on. Days that are too many for Meta are read one by one."""
+    asked = _next_days(unread, cursor.step)
+    try:
+        edge, after = _ask(client, account, asked, cursor.after)
+    except AnswerTooLarge:
+        if cursor.after or asked.first == asked.last:
+            raise
+        cursor, asked = replace(cursor, step=1), _next_days(unread, 1)
+        edge, after = _ask(client, account, asked, None)
+    if after:
+        return edge, replace(cursor, after=after)
+    if asked.last < unread.last:
+        return edge, replace(cursor, days=replace(unread, first=asked.last + DAY), after=None)
+    return edge, _next_account(cursor, unread)
+
+
+def _next_days(unread: Window, step: int) -> Window:
+    return Window(unread.first, min(unread.first + (step - 1) * DAY, unread.last))
+
+
+def _next_account(cursor: InsightsCursor, read: Window) -> InsightsCursor:
+    account, *others = cursor.left
+    return InsightsCursor(read={**cursor.read, account.id: read.last}, left=others)
+
+
+def _ask(client: Client, account: AdAccount, days: Window, after: str | None) -> tuple[Edge[Insights], str | None]:
+    params = [
+        ("level", "campaign"),
+        ("time_increment", "1"),
+        ("time_range", msgspec.json.encode({"since": days.first, "until": days.last}).decode()),
+        # The ad sets' own attribution, so that the numbers are those of Ads Manager.
+        ("use_unified_attribution_setting", "true"),
+        ("fields", FIELDS),
+    ]
+    return fetch_edge(client, f"{account.id}/insights", params, after, Edge[Insights])
+
+
+def parse_insights(row: Insights, currency: str) -> AdMetricRecord:
+    currency = row.account_currency or currency
+    conversions = (Decimal(action.value) for action in row.actions if action.action_type in CONVERSIONS)
+    return AdMetricRecord(
+        external_id=f"{row.campaign_id}/{row.date_start}",
+        campaign_external_id=row.campaign_id,
+        campaign_name=clean(row.campaign_name) or row.campaign_id,
+        day=row.date_start,
+        spend_minor=from_amount(row.spend, currency),
+        currency=currency,
+        impressions=int(row.impressions),
+        clicks=int(row.clicks),
+        conversions=float(sum(conversions)),
+    )
+
+
+AD_INSIGHTS = Stream(
+    name="ad_insights",
+    record=AdMetricRecord,
+    cursor=InsightsCursor,
+    fetch=fetch_insights,
+    frequency="every 6 hours",
+    scopes=ADS_SCOPES,
+    fetch_window=fetch_insights_of,
+    slice_days=28,
+    api="ads_insights",
+)

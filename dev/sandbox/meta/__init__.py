@@ -1,0 +1,6 @@
+"""Meta, as far as its public contract shows it: the user of a token, ad accounts, campaigns and their insights."""
+
+from dev.sandbox.meta.grants import DEFAULT_SCOPES, Grant, mint
+from dev.sandbox.meta.platform import Meta
+
+__all__ = ["DEFAULT_SCOPES", "Grant", "Meta", "mint"]

@@ -1,0 +1,51 @@
+"""A sandbox on a fixed day, and the product's client of it on the same day."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta import META
+from chalicelib.secret import Secret
+from dev.sandbox import Sandbox
+from dev.sandbox.meta import Grant, mint
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+
+Connect = Callable[..., Client]
+Read = Callable[..., tuple[list[Any], str | None]]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(today=date(2026, 11, 18)) as started:
+        yield started
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Connect:
+    def make(account: str = "studio", grant: Grant | None = None, now: datetime = NOON) -> Client:
+        token = Secret((grant or mint(account)).access_token)
+        return Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
+
+    return make
+
+
+@pytest.fixture
+def read() -> Read:
+    def every_page(stream: Stream[Any], client: Client, cursor: str | None = None) -> tuple[list[Any], str | None]:
+        """All pages of one run: the records, and the stored cursor."""
+        records: list[Any] = []
+        for _ in range(300):
+            page: Page[Any] = stream.fetch_page(client, cursor)
+            records += page.records
+            cursor = None if page.cursor is None else msgspec.json.encode(page.cursor).decode()
+            if page.last:
+                return records, cursor
+        raise AssertionError("the stream never ends")
+
+    return every_page

@@ -1,0 +1,147 @@
+"""Campaigns: what Graph says of one becomes a record, and every ad account is read to its end."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired
+from chalicelib.platforms.base import Platform
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta import META
+from chalicelib.platforms.meta.campaigns import CAMPAIGNS, Campaign, CampaignsCursor, parse_campaign
+from chalicelib.platforms.meta.graph import AdAccount, Edge
+from chalicelib.platforms.records import AdCampaignRecord
+from tests.http_fake import Fake, Reply
+
+ClientOf = Callable[[Platform], Client]
+GRAPH = "/graph.facebook.com/v26.0"
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+EURO = AdAccount("act_1", "EUR", "Europe/Berlin")
+
+
+def campaign(**changes: Any) -> AdCampaignRecord:
+    return parse_campaign(Campaign(**{"id": "1", "name": "Minis", "status": "ACTIVE", **changes}), "EUR", NOW)
+
+
+def test_a_campaign_becomes_a_record() -> None:
+    (found,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge[Campaign]).data
+    assert parse_campaign(found, "EUR", NOW) == AdCampaignRecord(
+        external_id="2385001",
+        name="Spring weddings",
+        status="active",
+        objective="OUTCOME_LEADS",
+        budget_minor=1500,
+        currency="EUR",
+        starts_at=datetime(2026, 9, 30, 22, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("effective", "own", "expected"),
+    [
+        ("ACTIVE", "ACTIVE", "active"),
+        ("PAUSED", "PAUSED", "paused"),
+        ("ARCHIVED", "ARCHIVED", "archived"),
+        ("DELETED", "DELETED", "archived"),
+        ("IN_PROCESS", "PAUSED", "paused"),
+        ("WITH_ISSUES", "ACTIVE", "active"),
+        ("SOMETHING_NEW", "ALSO_NEW", "draft"),
+    ],
+)
+def test_a_status_is_one_of_ours(effective: str, own: str, expected: str) -> None:
+    assert campaign(effective_status=effective, status=own).status == expected
+
+
+def test_a_campaign_past_its_end_has_ended_unless_it_is_archived() -> None:
+    past, future = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    assert campaign(effective_status="ACTIVE", stop_time=past).status == "ended"
+    assert campaign(effective_status="PAUSED", stop_time=past).status == "ended"
+    assert campaign(effective_status="ACTIVE", stop_time=future).status == "active"
+    assert campaign(effective_status="ARCHIVED", stop_time=past).status == "archived"
+
+
+def test_an_end_around_1970_is_none() -> None:
+    epoch = datetime.fromisoformat("1969-12-31T15:59:59-0800")
+    assert campaign(effective_status="ACTIVE", stop_time=epoch).status == "active"
+    assert campaign(stop_time=epoch, start_time=epoch).ends_at is None
+    assert campaign(start_time=epoch).starts_at is None
+
+
+def test_a_budget_is_the_daily_one_else_the_one_for_life_else_none() -> None:
+    assert campaign(daily_budget="700", lifetime_budget="0").budget_minor == 700
+    assert campaign(daily_budget="0", lifetime_budget="42000").budget_minor == 42_000
+    assert campaign().budget_minor is None
+
+
+def test_every_ad_account_is_read_by_our_own_addresses(fake: Fake, client_of: ClientOf) -> None:
+    """`paging.next` holds a token and another host; only the cursor beside it is used."""
+    more = {"cursors": {"after": "QVG"}, "next": "https://graph.facebook.com/v26.0/act_1/campaigns?access_token=x"}
+    fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": "act_1", "currency": "EUR"}]}))
+    fake.on(
+        f"{GRAPH}/act_1/campaigns",
+        Reply({"data": [{"id": "1"}], "paging": more}),
+        Reply({"data": [], "paging": {**more, "cursors": {"after": "QVH"}}}),
+        Reply({"data": [{"id": "2"}], "paging": {"cursors": {"after": "QVI"}}}),
+    )
+    client = client_of(META)
+    cursor, names = None, []
+    for last in (False, False, True):
+        page = CAMPAIGNS.fetch_page(client, cursor)
+        cursor = msgspec.json.encode(page.cursor).decode()
+        names += [record.name for record in page.records]  # type: ignore[attr-defined]  # records of this stream
+        assert page.last is last
+    assert names == ["1", "2"]
+    asked = [dict(request.query) for request in fake.requests[1:]]
+    assert [query.get("after") for query in asked] == [None, "QVG", "QVH"]
+    assert all("access_token" not in query for query in asked)
+    assert json.loads(asked[0]["effective_status"]) == ["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"]
+    assert (asked[0]["limit"], page.cursor) == ("100", None)
+
+
+def test_ad_accounts_come_in_pages_as_well(fake: Fake, client_of: ClientOf) -> None:
+    def accounts(number: int, **paging: Any) -> Reply:
+        return Reply({"data": [{"id": f"act_{number}", "currency": "EUR"}], "paging": paging})
+
+    fake.on(f"{GRAPH}/me/adaccounts", accounts(1, cursors={"after": "A"}, next="more"), accounts(2))
+    fake.on(f"{GRAPH}/act_1/campaigns", Reply({"data": []}))
+    page = CAMPAIGNS.fetch_page(client_of(META), None)
+    assert page.cursor is not None
+    assert page.cursor.left == [AdAccount("act_2", "EUR")]
+    assert dict(fake.requests[1].query)["after"] == "A"
+
+
+@pytest.mark.parametrize("cursors", [{}, {"after": "QVG"}])
+def test_a_page_that_leads_nowhere_is_no_end(fake: Fake, client_of: ClientOf, cursors: dict[str, str]) -> None:
+    fake.on(f"{GRAPH}/act_1/campaigns", Reply({"data": [], "paging": {"cursors": cursors, "next": "more"}}))
+    with pytest.raises(ContractChanged):
+        CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO], "QVG"))
+
+
+def test_an_answer_without_data_is_no_empty_one(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{GRAPH}/act_1/campaigns", Reply({"success": True}))
+    with pytest.raises(ContractChanged, match="data"):
+        CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO]))
+
+
+def test_an_ad_account_that_is_no_part_of_an_address_is_refused() -> None:
+    with pytest.raises(CursorExpired):
+        CAMPAIGNS.fetch_page(None, '{"left": [{"id": "act_1/../me", "currency": "EUR"}]}')  # type: ignore[arg-type]
+
+
+def test_a_page_that_is_too_much_for_graph_is_asked_for_in_small(fake: Fake, client_of: ClientOf) -> None:
+    too_much = Reply(
+        {"error": {"code": 1, "message": "Please reduce the amount of data you're asking for"}}, status=500
+    )
+    fake.on(f"{GRAPH}/act_1/campaigns", too_much, Reply({"data": [{"id": "1"}]}))
+    assert len(CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO], "QVG")).records) == 1
+    asked = [dict(request.query) for request in fake.requests]
+    assert [(query["limit"], query["after"]) for query in asked] == [("100", "QVG"), ("25", "QVG")]
+    fake.on(f"{GRAPH}/act_1/campaigns", too_much)
+    with pytest.raises(AnswerTooLarge):
+        CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO]))

@@ -1,0 +1,191 @@
+"""Insights: one campaign on one day becomes a record, and which days are asked for."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.errors import AnswerTooLarge, ContractChanged
+from chalicelib.platforms.base import Window
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta import META
+from chalicelib.platforms.meta.graph import AdAccount, Edge
+from chalicelib.platforms.meta.insights import (
+    AD_INSIGHTS,
+    Insights,
+    InsightsCursor,
+    fetch_insights_of,
+    parse_insights,
+)
+from chalicelib.platforms.records import AdMetricRecord
+from chalicelib.secret import Secret
+from tests.http_fake import Fake, Reply
+
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"
+GRAPH = "/graph.facebook.com/v26.0"
+INSIGHTS = f"{GRAPH}/act_1/insights"
+BERLIN = AdAccount("act_1", "EUR", "Europe/Berlin")
+TODAY = date(2026, 11, 18)
+
+
+def client_of(fake: Fake, now: datetime = datetime(2026, 11, 18, 12, tzinfo=UTC)) -> Client:
+    return Client(META, Secret("EAAGcanary"), sandbox_url=fake.url, now=lambda: now)
+
+
+def answering(fake: Fake, *accounts: AdAccount) -> None:
+    """Ad accounts, none of which ever delivered anything."""
+    fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [msgspec.to_builtins(account) for account in accounts]}))
+    for account in accounts:
+        fake.on(f"{GRAPH}/{account.id}/insights", Reply({"data": []}))
+
+
+def asked(fake: Fake) -> list[tuple[str, str, str]]:
+    """The ad account and the days of each request for insights."""
+    found = []
+    for request in fake.requests:
+        if request.path.endswith("/insights"):
+            days = json.loads(dict(request.query)["time_range"])
+            found.append((request.path.split("/")[-2], days["since"], days["until"]))
+    return found
+
+
+def read_all(fetch: Callable[[InsightsCursor | None], Any], cursor: InsightsCursor | None = None) -> InsightsCursor:
+    for _ in range(300):
+        page = fetch(cursor)
+        cursor = msgspec.json.decode(msgspec.json.encode(page.cursor), type=InsightsCursor)
+        if page.last:
+            return cursor
+    raise AssertionError("the stream never ends")
+
+
+def test_a_day_of_a_campaign_becomes_a_record() -> None:
+    first, second = msgspec.json.decode((PAYLOADS / "insights.json").read_bytes(), type=Edge[Insights]).data
+    assert parse_insights(first, "USD") == AdMetricRecord(
+        external_id="2385001/2026-11-02",
+        campaign_external_id="2385001",
+        campaign_name="Spring weddings",
+        day=date(2026, 11, 2),
+        spend_minor=1284,
+        currency="EUR",
+        impressions=1450,
+        clicks=63,
+        conversions=9.0,
+    )
+    empty = parse_insights(second, "USD")
+    assert (empty.spend_minor, empty.impressions, empty.clicks, empty.conversions) == (0, 0, 0, 0.0)
+    assert empty.currency == "USD"
+
+
+@pytest.mark.parametrize("wrong", [{"impressions": 1450}, {"spend": "1e9"}, {"spend": "NaN"}, {"date_start": "today"}])
+def test_a_number_in_another_form_is_a_changed_contract(fake: Fake, wrong: dict[str, Any]) -> None:
+    fake.on(INSIGHTS, Reply({"data": [{"campaign_id": "1", "date_start": "2026-11-02", **wrong}]}))
+    with pytest.raises(ContractChanged):
+        AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN]))
+
+
+def test_a_first_read_goes_back_90_days_a_week_at_once(fake: Fake) -> None:
+    answering(fake, BERLIN)
+    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor))
+    weeks = asked(fake)
+    assert weeks[:2] == [("act_1", "2026-08-20", "2026-08-26"), ("act_1", "2026-08-27", "2026-09-02")]
+    assert weeks[-1] == ("act_1", "2026-11-12", "2026-11-18")
+    assert len(weeks) == 13
+    assert cursor == InsightsCursor(read={"act_1": TODAY})
+
+
+@pytest.mark.parametrize(
+    ("last_read", "since"),
+    [
+        ("2026-11-18", "2026-10-21"),
+        ("2026-11-17", "2026-10-20"),
+        ("2026-10-01", "2026-09-03"),
+        ("2026-12-31", "2026-10-21"),
+    ],
+)
+def test_a_later_read_begins_28_days_before_the_last_day_read(fake: Fake, last_read: str, since: str) -> None:
+    answering(fake, BERLIN)
+    begun = InsightsCursor(read={"act_1": date.fromisoformat(last_read)})
+    read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
+    days = asked(fake)
+    assert (days[0][1], days[-1][2]) == (since, "2026-11-18")
+
+
+def test_today_is_the_day_of_each_ad_account(fake: Fake) -> None:
+    answering(fake, BERLIN, AdAccount("act_2", "JPY", "Asia/Tokyo"), AdAccount("act_3", "USD", "Mars/Olympus"))
+    late = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
+    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake, late), cursor))
+    assert cursor.read == {"act_1": TODAY, "act_2": TODAY + timedelta(days=1), "act_3": TODAY}
+
+
+def test_days_that_were_begun_are_finished_even_past_midnight(fake: Fake) -> None:
+    answering(fake, BERLIN)
+    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 15), TODAY), after="MQ")
+    page = AD_INSIGHTS.fetch(client_of(fake, datetime(2026, 11, 19, 1, tzinfo=UTC)), begun)
+    assert (asked(fake), dict(fake.requests[0].query)["after"]) == ([("act_1", "2026-11-15", "2026-11-18")], "MQ")
+    assert page.cursor is not None
+    assert (page.last, page.cursor.read) == (True, {"act_1": TODAY})
+
+
+def test_a_new_ad_account_is_read_from_its_start_beside_a_known_one(fake: Fake) -> None:
+    answering(fake, BERLIN, AdAccount("act_2", "EUR", "Europe/Berlin"))
+    begun = InsightsCursor(read={"act_1": TODAY, "act_9": date(2026, 1, 1)})
+    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
+    assert next(since for account, since, _ in asked(fake) if account == "act_2") == "2026-08-20"
+    assert cursor.read == {"act_1": TODAY, "act_2": TODAY, "act_9": date(2026, 1, 1)}
+
+
+def test_a_window_is_read_as_it_is_given(fake: Fake) -> None:
+    answering(fake, BERLIN)
+    window = Window(date(2025, 1, 1), date(2025, 1, 10))
+    read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
+    assert asked(fake) == [("act_1", "2025-01-01", "2025-01-07"), ("act_1", "2025-01-08", "2025-01-10")]
+
+
+def test_a_window_is_cut_to_what_meta_has(fake: Fake) -> None:
+    answering(fake, BERLIN)
+    window = Window(date(2001, 1, 1), date(2030, 1, 1))
+    read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
+    assert (asked(fake)[0][1], asked(fake)[-1][2]) == ("2023-11-04", "2026-11-18")
+
+
+@pytest.mark.parametrize("year", [2001, 2030])
+def test_a_window_of_which_meta_has_nothing_costs_no_request(fake: Fake, year: int) -> None:
+    answering(fake, BERLIN, AdAccount("act_2", "EUR"))
+    window = Window(date(year, 1, 1), date(year, 2, 1))
+    read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
+    assert asked(fake) == []
+
+
+TIMEOUT = Reply({"error": {"code": 100, "error_subcode": 1504018, "message": "Your request timed out."}}, status=400)
+
+
+def test_days_that_are_too_much_for_meta_are_read_one_by_one(fake: Fake) -> None:
+    fake.on(INSIGHTS, TIMEOUT, TIMEOUT, Reply({"data": []}))
+    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 16), TODAY))
+    read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
+    assert [days[1:] for days in asked(fake)] == [
+        ("2026-11-16", "2026-11-18"),
+        ("2026-11-16", "2026-11-18"),
+        ("2026-11-16", "2026-11-16"),
+        ("2026-11-17", "2026-11-17"),
+        ("2026-11-18", "2026-11-18"),
+    ]
+
+
+def test_a_page_within_days_never_changes_the_days(fake: Fake) -> None:
+    """A cursor leads on in the answer it came with, and in no other."""
+    fake.on(INSIGHTS, TIMEOUT)
+    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 16), TODAY), after="MQ")
+    with pytest.raises(AnswerTooLarge):
+        AD_INSIGHTS.fetch(client_of(fake), begun)
+    assert {days[1:] for days in asked(fake)} == {("2026-11-16", "2026-11-18")}
+
+
+def test_one_day_that_is_too_much_is_tried_again_later(fake: Fake) -> None:
+    fake.on(INSIGHTS, TIMEOUT)
+    with pytest.raises(AnswerTooLarge):
+        AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN], days=Window(TODAY, TODAY)))

@@ -1,0 +1,198 @@
+"""Meta's streams end to end against the sandbox: what is restated is read again, and nothing is lost on the way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib.errors import (
+    ContractChanged,
+    CursorExpired,
+    PermissionMissing,
+    PlatformError,
+    RateLimited,
+    TokenExpired,
+    TransientFault,
+)
+from chalicelib.platforms.base import Stream, Window
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.meta import META
+from chalicelib.platforms.meta.campaigns import CAMPAIGNS
+from chalicelib.platforms.meta.graph import list_ad_accounts
+from chalicelib.platforms.meta.insights import AD_INSIGHTS, InsightsCursor, fetch_insights_of
+from dev.sandbox import Sandbox
+from dev.sandbox.meta import mint
+
+Connect = Callable[..., Client]
+Read = Callable[..., tuple[list[Any], str | None]]
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+WEDDINGS, TEST = "120210000000100", "120210000000106"
+EVERY_STREAM = pytest.mark.parametrize("stream", META.streams, ids=lambda stream: stream.name)
+
+
+def by_id(records: list[Any]) -> dict[str, Any]:
+    found = {record.external_id: record for record in records}
+    assert len(found) == len(records)
+    return found
+
+
+def test_every_campaign_of_every_ad_account_is_read(connect: Connect, read: Read) -> None:
+    client = connect()
+    records, _ = read(CAMPAIGNS, client)
+    assert {record.status for record in records} == {"active", "paused", "ended", "archived"}
+    assert {record.currency for record in records} == {"EUR", "JPY"}
+    assert TEST not in by_id(records)
+    assert client.api_calls == 3
+
+
+def test_a_changed_campaign_is_seen_and_a_deleted_one_is_no_longer_there(
+    sandbox: Sandbox, connect: Connect, read: Read
+) -> None:
+    client = connect()
+    before, cursor = read(CAMPAIGNS, client)
+    assert cursor is None  # each run reads everything, so that what is gone is found out
+    sandbox.meta.update_campaign(WEDDINGS, {"status": "PAUSED", "daily_budget": "2500"})
+    after = by_id(read(CAMPAIGNS, client, cursor)[0])
+    assert (after[WEDDINGS].status, after[WEDDINGS].budget_minor) == ("paused", 2500)
+    sandbox.meta.update_campaign(WEDDINGS, {"status": "DELETED"})
+    assert by_id(before).keys() - by_id(read(CAMPAIGNS, client, cursor)[0]).keys() == {WEDDINGS}
+
+
+def test_a_first_read_has_90_days_and_the_numbers_of_each(connect: Connect, read: Read) -> None:
+    records, _ = read(AD_INSIGHTS, connect())
+    days = {record.day for record in records}
+    assert (min(days), max(days)) == (date(2026, 8, 20), date(2026, 11, 18))
+    assert by_id(records)[f"{WEDDINGS}/2026-11-17"].campaign_name == "Spring weddings"
+    assert any(record.conversions for record in records)
+    yen = [record.spend_minor for record in records if record.currency == "JPY"]
+    assert 500 < max(yen) < 5000
+
+
+def test_past_days_are_read_again_as_they_are_by_then(sandbox: Sandbox, connect: Connect, read: Read) -> None:
+    before, cursor = read(AD_INSIGHTS, connect())
+    sandbox.meta.pass_days(7)
+    again, _ = read(AD_INSIGHTS, connect(now=NOON + timedelta(days=7)), cursor)
+    first, later = by_id(before), by_id(again)
+    days = {record.day for record in again}
+    assert (min(days), max(days)) == (date(2026, 10, 21), date(2026, 11, 25))
+    changed = {key for key in first.keys() & later.keys() if first[key] != later[key]}
+    assert f"{WEDDINGS}/2026-11-18" in changed
+    assert any(later[key].conversions > first[key].conversions for key in changed)
+    assert all(first[key].day >= date(2026, 10, 21) for key in changed)
+
+
+def test_a_restated_day_within_28_days_is_seen(sandbox: Sandbox, connect: Connect, read: Read) -> None:
+    client = connect()
+    before, cursor = read(AD_INSIGHTS, client)
+    sandbox.meta.restate(WEDDINGS, "2026-10-21", {"spend": "99.99", "leads": 40})
+    sandbox.meta.restate(WEDDINGS, "2026-10-20", {"spend": "11.11"})
+    after = by_id(read(AD_INSIGHTS, client, cursor)[0])
+    key = f"{WEDDINGS}/2026-10-21"
+    assert (after[key].spend_minor, after[key].conversions) == (9999, 40.0)
+    assert {key for key, record in after.items() if record != by_id(before)[key]} == {f"{WEDDINGS}/2026-10-21"}
+    assert f"{WEDDINGS}/2026-10-20" not in after
+
+
+def test_a_window_of_the_past_has_the_days_it_names(connect: Connect, read: Read) -> None:
+    window = Window(date(2025, 11, 20), date(2025, 12, 2))
+    of_the_window = replace(AD_INSIGHTS, fetch=lambda client, cursor: fetch_insights_of(client, window, cursor))
+    records, _ = read(of_the_window, connect())
+    assert {record.day for record in records} == {date(2025, 11, 20) + timedelta(days=n) for n in range(13)}
+
+
+def test_many_campaigns_come_in_pages_and_each_once(connect: Connect, read: Read) -> None:
+    client = connect("bulk-230")
+    assert len(by_id(read(CAMPAIGNS, client)[0])) == 230
+    left, days = list_ad_accounts(client), Window(date(2026, 11, 17), date(2026, 11, 18))
+    records, _ = read(AD_INSIGHTS, client, msgspec.json.encode(InsightsCursor(left=left, days=days)).decode())
+    assert len(by_id(records)) == 460
+
+
+def test_a_user_without_ad_accounts_has_nothing_and_can_be_followed(connect: Connect, read: Read) -> None:
+    client = connect("empty")
+    for stream in META.streams:
+        records, cursor = read(stream, client)
+        assert records == []
+        assert read(stream, client, cursor)[0] == []
+
+
+@EVERY_STREAM
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "status", "status": 429}, RateLimited),
+        ({"kind": "status", "status": 400, "body": {"error": {"code": 17}}}, RateLimited),
+        ({"kind": "status", "status": 500}, TransientFault),
+        ({"kind": "status", "status": 503}, TransientFault),
+        ({"kind": "status", "status": 502, "body": "<html>Bad gateway</html>"}, TransientFault),
+        ({"kind": "reset"}, TransientFault),
+        ({"kind": "truncate"}, TransientFault),
+        ({"kind": "shape", "body": {"data": {"now": "an object"}}}, ContractChanged),
+    ],
+)
+def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
+    sandbox: Sandbox, connect: Connect, stream: Stream[Any], fault: dict[str, Any], kind: type[PlatformError]
+) -> None:
+    client = connect()
+    sandbox.add_fault(path="/v26.0/act_", **fault)
+    with pytest.raises(kind):
+        stream.fetch_page(client, None)
+    assert stream.fetch_page(client, None).records
+
+
+@EVERY_STREAM
+def test_a_quota_that_is_used_up_names_the_moment_to_go_on(
+    sandbox: Sandbox, connect: Connect, stream: Stream[Any]
+) -> None:
+    sandbox.meta.set_usage(account=100, minutes=19)
+    with pytest.raises(RateLimited) as caught:
+        stream.fetch_page(connect(), None)
+    assert caught.value.resume_at is not None
+    assert caught.value.scope == "account"
+    sandbox.meta.set_usage(app=100)
+    with pytest.raises(RateLimited) as caught:
+        stream.fetch_page(connect(), None)
+    assert caught.value.scope == "app"
+    sandbox.meta.set_usage()
+    assert stream.fetch_page(connect(), None).records
+
+
+@EVERY_STREAM
+def test_what_is_used_of_the_quotas_is_noted(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
+    sandbox.meta.set_usage(app=28, account=45)
+    client = connect()
+    stream.fetch_page(client, None)
+    assert {scope: usage.used for scope, usage in client.usage.items()} == {"app": 0.28, "account": 0.45}
+
+
+@EVERY_STREAM
+def test_without_the_permission_to_read_ads_there_is_nothing_to_read(connect: Connect, stream: Stream[Any]) -> None:
+    with pytest.raises(PermissionMissing):
+        stream.fetch_page(connect(grant=mint(scopes=["public_profile"])), None)
+
+
+def test_an_ad_account_that_was_taken_away_is_a_missing_permission(connect: Connect) -> None:
+    stored = '{"left": [{"id": "act_999", "currency": "EUR", "timezone_name": "Europe/Berlin"}]}'
+    with pytest.raises(PermissionMissing, match="100/33"):
+        CAMPAIGNS.fetch_page(connect(), stored)
+
+
+def test_cursors_within_a_run_may_expire(sandbox: Sandbox, connect: Connect) -> None:
+    client = connect("bulk-150")
+    first = CAMPAIGNS.fetch_page(client, None)
+    assert not first.last
+    sandbox.meta.expire_cursors()
+    with pytest.raises(CursorExpired):
+        CAMPAIGNS.fetch_page(client, msgspec.json.encode(first.cursor).decode())
+
+
+@EVERY_STREAM
+def test_a_dead_token_is_found_on_the_way(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
+    client = connect()
+    first = stream.fetch_page(client, None)
+    sandbox.add_fault(kind="status", status=401)
+    with pytest.raises(TokenExpired):
+        stream.fetch_page(client, msgspec.json.encode(first.cursor).decode())

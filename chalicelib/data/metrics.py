@@ -1,7 +1,10 @@
 """Figures from the tables, tallied by time bucket in one statement."""
 
+from collections.abc import Sequence
+
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
+from chalicelib.data.upserts import RESTATED
 
 
 class Growth(Row):
@@ -73,11 +76,32 @@ def _within(moment: str, kind: str = "timestamptz", edges: str = ":edges") -> st
     return f"{moment} >= ({array})[1] AND {moment} < ({array})[cardinality({array})]"
 
 
-TALLY: Query[Tallies] = Query(
-    f"""
+def _before(table: str, moment: str) -> str:
+    return f"(SELECT * FROM {table} WHERE {moment} < :as_of)"
+
+
+def _as_known(table: str, kept: Sequence[str], restated: Sequence[str]) -> str:
+    """The rows that were there before `as_of`, with the values they had then: the first they lost since, if any.
+
+    None of the `restated` columns may be null.
+    """
+    columns = [f"t.{name}" for name in kept] + [f"coalesce(was.{name}, t.{name}) AS {name}" for name in restated]
+    return f"""(
+            SELECT {", ".join(columns)}
+            FROM {table} AS t
+            LEFT JOIN LATERAL (
+                SELECT * FROM {table}_restatement AS x
+                WHERE x.studio_id = t.studio_id AND x.{table}_id = t.id AND x.valid_until >= :as_of
+                ORDER BY x.valid_until LIMIT 1
+            ) AS was ON true
+            WHERE t.created_at < :as_of
+        )"""
+
+
+TALLIED = f"""
     WITH latest AS (
         SELECT DISTINCT ON (m.content_id, bucket) m.*, {_bucket("m.measured_at")}
-        FROM content_metric AS m
+        FROM {{content_metric}} AS m
         JOIN content AS c ON c.studio_id = m.studio_id AND c.id = m.content_id
         WHERE {_within("m.measured_at")} AND {OF_PLATFORM.format("c")}
         ORDER BY m.content_id, bucket, m.measured_at DESC
@@ -85,7 +109,7 @@ TALLY: Query[Tallies] = Query(
         SELECT m.bucket, {GAINED}
         FROM latest AS m
         LEFT JOIN LATERAL (
-            SELECT * FROM content_metric AS e
+            SELECT * FROM {{content_metric}} AS e
             WHERE e.studio_id = m.studio_id AND e.content_id = m.content_id
               AND e.measured_at < (:edges::timestamptz[])[1]
             ORDER BY e.measured_at DESC LIMIT 1
@@ -97,24 +121,24 @@ TALLY: Query[Tallies] = Query(
         SELECT {_bucket("m.day", ":days::date[]")}, m.currency, sum(m.spend_minor)::bigint AS "spendMinor",
                sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks,
                sum(m.conversions) AS conversions
-        FROM ad_metric AS m
+        FROM {{ad_metric}} AS m
         JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
         WHERE {_within("m.day", "date", ":days")} AND {OF_PLATFORM.format("c")}
         GROUP BY bucket, m.currency
     ), reviews AS (
         SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"
-        FROM review AS v
+        FROM {{review}} AS v
         WHERE {_within("v.reviewed_at")} AND {OF_PLATFORM.format("v")}
         GROUP BY bucket
     ), inquiries AS (
         SELECT {_bucket("i.received_at")}, i.status, count(*) AS count
-        FROM inquiry AS i
+        FROM {{inquiry}} AS i
         WHERE {_within("i.received_at")} AND {OF_PLATFORM.format("i")}
         GROUP BY bucket, i.status
     ), bookings AS (
         SELECT {_bucket("b.booked_at")}, b.currency, count(*) AS count,
                coalesce(sum(b.value_minor), 0)::bigint AS "valueMinor"
-        FROM booking AS b
+        FROM {{booking}} AS b
         WHERE {_within("b.booked_at")} AND b.status <> 'cancelled' AND {OF_PLATFORM.format("b")}
         GROUP BY bucket, b.currency
     )
@@ -125,7 +149,20 @@ TALLY: Query[Tallies] = Query(
         'inquiries', (SELECT coalesce(json_agg(t), '[]') FROM inquiries AS t),
         'bookings', (SELECT coalesce(json_agg(t), '[]') FROM bookings AS t)
     )
-    """,
+"""
+
+TABLES = ("content_metric", "ad_metric", "review", "inquiry", "booking")
+TALLY: Query[Tallies] = Query(TALLIED.format_map({table: table for table in TABLES}), Tallies)
+"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `days` are the dates of the `edges`."""
+
+TALLY_AS_OF: Query[Tallies] = Query(
+    TALLIED.format(
+        content_metric=_before("content_metric", "measured_at"),
+        ad_metric=_as_known("ad_metric", ("studio_id", "campaign_id", "day"), RESTATED["ad_metric"]),
+        review=_as_known("review", ("platform", "reviewed_at"), ("rating",)),
+        inquiry=_before("inquiry", "received_at"),
+        booking=_before("booking", "booked_at"),
+    ),
     Tallies,
 )
-"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `days` are the dates of the `edges`."""
+"""The same as it was known just before the moment `as_of`. A status is not kept by day: it is the one of now."""

@@ -1,7 +1,9 @@
 """Records in bulk: a page becomes one statement with one JSON parameter, built from the columns of its table."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import ClassVar, Protocol
 from uuid import UUID
 
@@ -10,26 +12,18 @@ import msgspec
 from chalicelib.data.database import Transaction
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
+from chalicelib.data.upserts import CHANGED_AT, identity, upsert_sql
 
 BATCH = 1000
 """Records a statement; 500 to 2,000 measured best."""
 
-KEY = ("studio_id", "platform", "external_id")
-
-REPLIED = "excluded.replied_at IS NOT NULL"
-DERIVED: dict[str, dict[str, tuple[str, str]]] = {
-    "inquiry": {
-        "status": (
-            "CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
-            f"CASE WHEN t.status = 'new' AND {REPLIED} THEN 'contacted' ELSE t.status END",
-        ),
-        "contacted_at": ("r.replied_at", "coalesce(t.contacted_at, excluded.replied_at)"),
-    }
-}
-"""Columns that follow from a record: SQL for a new row, and for one that is there already."""
-
-GONE = {"booking": "status = 'cancelled'"}
+GONE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
 """What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
+
+BELIEVED_ROWS = 20
+BELIEVED_SHARE = 0.25
+"""A complete read that misses more rows than that, and more than that share of the living ones, is not believed:
+neither a platform that answers half a list nor a switched account may wipe a studio's bookings."""
 
 
 class Outcome(Row):
@@ -41,11 +35,21 @@ class Outcome(Row):
 
 
 class Removed(Row):
+    """What a sweep removed, or would have had to."""
+
     count: int = 0
+    refused: int = 0
+
+
+class Missing(Row):
+    """What a complete read did not meet, and how many rows there are."""
+
+    external_ids: list[str]
+    living: int
 
 
 class Identified(Protocol):
-    """A record: a struct whose fields are columns, `external_id` among them."""
+    """A record: a struct whose fields are columns of its table or its parent's, `external_id` among them."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
 
@@ -53,58 +57,41 @@ class Identified(Protocol):
     def external_id(self) -> str: ...
 
 
-def upsert(tx: Transaction, table: str, studio_id: UUID, platform: str, records: Sequence[Identified]) -> Outcome:
+def upsert(
+    tx: Transaction,
+    table: str,
+    studio_id: UUID,
+    platform: str,
+    records: Sequence[Identified],
+    *,
+    fetched_at: datetime | None = None,
+) -> Outcome:
     """Stores records by their natural key; rows that would not change are left untouched.
 
-    A key that comes twice counts once, the last one wins.
+    A key that comes twice counts once, the last one wins. Records `fetched_at` a moment of the database's clock, and
+    stored beside what others fetch, do not touch rows that changed since: these count as unchanged.
     """
-    distinct = list({record.external_id: record for record in records}.values())
+    distinct = _distinct(table, records)
+    when = {} if fetched_at is None else {"fetched_at": fetched_at}
     created = updated = 0
     for start in range(0, len(distinct), BATCH):
         rows = msgspec.json.encode(distinct[start : start + BATCH]).decode()
-        query = upsert_query(table, distinct[start].__struct_fields__)
-        outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows)
+        query = _upsert_query(table, distinct[start].__struct_fields__, bool(when))
+        outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows, **when)
         created, updated = created + outcome.created, updated + outcome.updated
     return Outcome(created=created, updated=updated, unchanged=len(distinct) - created - updated)
 
 
+def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
+    """In the order of their keys, so that two who store the same rows cannot wait for each other."""
+    key = attrgetter(*identity(table))
+    distinct = {key(record): record for record in records}
+    return [distinct[found] for found in sorted(distinct)]
+
+
 @cache
-def upsert_query(table: str, fields: tuple[str, ...]) -> Query[Outcome]:
-    """The statement for records with these fields. A column no field names is never touched by an update."""
-    typed = ", ".join(f"{name} {kind}" for name, kind in _column_types(table, fields))
-    derived = DERIVED.get(table, {})
-    values = [name for name in fields if name not in KEY]
-    changes = [f"{name} = excluded.{name}" for name in values]
-    changes += [f"{name} = {update}" for name, (_, update) in derived.items()]
-    return Query(
-        f"""
-        WITH stored AS (
-            INSERT INTO {table} AS t ({", ".join(["studio_id", "platform", *fields, *derived])})
-            SELECT {", ".join([":studio_id::uuid", ":platform", *(f"r.{name}" for name in fields)])}
-                   {"".join(f", {insert}" for insert, _ in derived.values())}
-            FROM json_to_recordset(:rows) AS r ({typed})
-            ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(changes)}
-            WHERE ({", ".join(f"t.{name}" for name in values)})
-                  IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in values)})
-            RETURNING (xmax = 0) AS created
-        )
-        SELECT json_build_object('created', count(*) FILTER (WHERE created),
-                                 'updated', count(*) FILTER (WHERE NOT created))
-        FROM stored
-        """,
-        Outcome,
-    )
-
-
-def _column_types(table: str, columns: Sequence[str]) -> list[tuple[str, str]]:
-    """As the model defines them. Only a worker stores records, so only it pays for importing the models."""
-    from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
-
-    from chalicelib.data.models import Base
-
-    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
-    defined = Base.metadata.tables[table].c
-    return [(name, defined[name].type.compile(dialect)) for name in columns]
+def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[Outcome]:
+    return Query(upsert_sql(table, fields, guarded=guarded), Outcome)
 
 
 def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str]) -> int:
@@ -134,28 +121,48 @@ def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: 
         tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
 
 
-def sweep(tx: Transaction, table: str, platform: str, run_id: UUID) -> int:
-    """Marks what a complete read did not meet; returns how many rows that were."""
+BEFORE_THE_READ = "t.updated_at <= (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)"
+"""What changed since may have been stored by a backfill after the read had passed its place."""
+
+
+def sweep(tx: Transaction, table: str, platform: str, run_id: UUID, *, confirmed: bool = False) -> Removed:
+    """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
     if table not in GONE:
-        return 0
-    unseen = tx.run(unseen_query(table), platform=platform, run_id=run_id)
-    return remove(tx, table, platform, unseen)
+        return Removed()
+    missing = tx.run(missing_query(table), platform=platform, run_id=run_id)
+    number = len(missing.external_ids)
+    if not confirmed and number > BELIEVED_ROWS and number > missing.living * BELIEVED_SHARE:
+        return Removed(refused=number)
+    if not number:
+        return Removed()
+    return tx.run(_sweep_query(table), platform=platform, run_id=run_id, external_ids=missing.external_ids)
 
 
 @cache
-def unseen_query(table: str) -> Query[list[str]]:
+def missing_query(table: str) -> Query[Missing]:
     """EXCEPT reads each side once, whatever the planner believes: of tables that were just filled it knows nothing, and
     would compare every row of the one with every row of the other."""
     return Query(
         f"""
-        SELECT coalesce(json_agg(unseen.external_id), '[]') FROM (
-            SELECT t.external_id FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{GONE[table]})
+        WITH living AS (
+            SELECT t.external_id, t.updated_at FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{GONE[table]})
+        ), missing AS (
+            SELECT t.external_id FROM living AS t WHERE {BEFORE_THE_READ}
             EXCEPT
             SELECT seen.external_id FROM sync_seen AS seen WHERE seen.run_id = :run_id
-        ) AS unseen
+        )
+        SELECT json_build_object(
+            'externalIds', (SELECT coalesce(json_agg(missing.external_id), '[]') FROM missing),
+            'living', (SELECT count(*) FROM living)
+        )
         """,
-        list[str],
+        Missing,
     )
+
+
+@cache
+def _sweep_query(table: str) -> Query[Removed]:
+    return _counting(table, f"t.external_id = ANY(:external_ids) AND {BEFORE_THE_READ}")
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:
@@ -163,7 +170,7 @@ def _counting(table: str, condition: str) -> Query[Removed]:
     return Query(
         f"""
         WITH removed AS (
-            UPDATE {table} AS t SET {gone}
+            UPDATE {table} AS t SET {gone}, updated_at = {CHANGED_AT}
             WHERE t.platform = :platform AND NOT (t.{gone}) AND {condition}
             RETURNING t.id
         )

@@ -69,3 +69,12 @@ class AdMetricRecord(Record, frozen=True, kw_only=True):
     impressions: int
     clicks: int
     conversions: float
+
+
+class ReviewRecord(Record, frozen=True, kw_only=True):
+    rating: int
+    """1 to 5"""
+    reviewed_at: datetime
+    text: str | None = None
+    author: str | None = None
+    url: str | None = None

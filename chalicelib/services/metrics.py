@@ -11,7 +11,7 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.data.database import read
-from chalicelib.data.metrics import TALLY, Tallies
+from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
@@ -102,27 +102,37 @@ class PlatformMetrics(Row):
     series: list[Figures]
 
 
-def get_overview(studio_id: UUID, first: date | None, last: date | None) -> Overview:
-    """`first` and `last` are days, both included; by default the last 30."""
+def get_overview(studio_id: UUID, first: date | None, last: date | None, *, as_of: date | None = None) -> Overview:
+    """`first` and `last` are days, both included; by default the last 30, up to `as_of` if that is given.
+
+    `as_of` shows what was known at the end of that day: a row that came later is not there, an ad number or a rating
+    that was restated later is what it was. Statuses are those of now.
+    """
     zone = _zone(studio_id)
-    first, last = _period(first, last, zone)
+    first, last = _period(first, last, zone, as_of)
     length = last - first + timedelta(days=1)
     days = [first - length, first, last + timedelta(days=1)]
-    previous, current = _figures(studio_id, days, zone, platform=None)
+    previous, current = _figures(studio_id, days, zone, platform=None, as_of=as_of)
     return Overview(current=current, previous=previous)
 
 
 def get_platform_metrics(
-    studio_id: UUID, platform: str, first: date | None, last: date | None, interval: Interval
+    studio_id: UUID,
+    platform: str,
+    first: date | None,
+    last: date | None,
+    interval: Interval,
+    *,
+    as_of: date | None = None,
 ) -> PlatformMetrics:
-    """Weeks begin on Monday; the first and the last bucket are cut to the period."""
+    """Weeks begin on Monday; the first and the last bucket are cut to the period. `as_of` as in the overview."""
     get_platform(platform)
     zone = _zone(studio_id)
-    first, last = _period(first, last, zone)
+    first, last = _period(first, last, zone, as_of)
     end = last + timedelta(days=1)
     buckets = _edges(first, end, interval)
-    series = _figures(studio_id, buckets, zone, platform=platform)
-    (totals,) = _figures(studio_id, [first, end], zone, platform=platform)
+    series = _figures(studio_id, buckets, zone, platform=platform, as_of=as_of)
+    (totals,) = _figures(studio_id, [first, end], zone, platform=platform, as_of=as_of)
     return PlatformMetrics(platform=platform, interval=interval, totals=totals, series=series)
 
 
@@ -133,11 +143,14 @@ def _zone(studio_id: UUID) -> ZoneInfo:
     return ZoneInfo(studio.time_zone)
 
 
-def _period(first: date | None, last: date | None, zone: ZoneInfo) -> tuple[date, date]:
-    for name, day in (("from", first), ("to", last)):
+def _period(first: date | None, last: date | None, zone: ZoneInfo, as_of: date | None) -> tuple[date, date]:
+    today = clock.now().astimezone(zone).date()
+    for name, day in (("from", first), ("to", last), ("asOf", as_of)):
         if day is not None and not EARLIEST <= day <= LATEST:
             raise InvalidInput(fields=[FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")])
-    last = last or max(first or EARLIEST, clock.now().astimezone(zone).date())
+    if as_of is not None and as_of > today:
+        raise InvalidInput(fields=[FieldProblem("asOf", "must not be in the future")])
+    last = last or max(first or EARLIEST, as_of or today)
     first = first or max(EARLIEST, last - timedelta(days=DEFAULT_DAYS - 1))
     if first > last:
         raise InvalidInput(fields=[FieldProblem("from", "must not be later than `to`")])
@@ -167,20 +180,27 @@ def _next_edge(edge: date, interval: Interval) -> date:
     return (edge.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def _figures(studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: str | None) -> list[Figures]:
+def _figures(
+    studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: str | None, as_of: date | None
+) -> list[Figures]:
     """One Figures for each bucket between two edges."""
-    moments = [datetime.combine(day, datetime.min.time(), zone).astimezone(UTC) for day in edges]
-    tallies = read(
-        studio_id,
-        TALLY,
-        edges=[moment.isoformat() for moment in moments],
-        days=[day.isoformat() for day in edges],
-        platform=platform,
-    )
+    given = {
+        "edges": [_start(day, zone).isoformat() for day in edges],
+        "days": [day.isoformat() for day in edges],
+        "platform": platform,
+    }
+    if as_of is None:
+        tallies = read(studio_id, TALLY, **given)
+    else:
+        tallies = read(studio_id, TALLY_AS_OF, **given, as_of=_start(as_of + timedelta(days=1), zone))
     return [
         _bucket(tallies, number, first, after - timedelta(days=1))
         for number, (first, after) in enumerate(pairwise(edges), start=1)
     ]
+
+
+def _start(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, datetime.min.time(), zone).astimezone(UTC)
 
 
 def _bucket(tallies: Tallies, number: int, first: date, last: date) -> Figures:

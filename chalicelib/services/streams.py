@@ -4,10 +4,23 @@ from typing import Any
 
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.platforms.base import Platform, Stream
-from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
+from chalicelib.platforms.records import (
+    AdCampaignRecord,
+    AdMetricRecord,
+    BookingRecord,
+    InquiryRecord,
+    Record,
+    ReviewRecord,
+)
 from chalicelib.platforms.registry import get_platform
 
-TABLES: dict[type[Record], str] = {BookingRecord: "booking", InquiryRecord: "inquiry"}
+TABLES: dict[type[Record], str] = {
+    AdCampaignRecord: "ad_campaign",
+    AdMetricRecord: "ad_metric",
+    BookingRecord: "booking",
+    InquiryRecord: "inquiry",
+    ReviewRecord: "review",
+}
 
 
 def syncable_platform(name: str) -> Platform:

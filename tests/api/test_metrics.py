@@ -6,7 +6,7 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from tests.api.seeding import Rows
+from tests.api.seeding import Rows, insert, moment
 from tests.conftest import Api, Studios
 
 PERIOD = "from=2026-03-01&to=2026-03-10"
@@ -252,6 +252,10 @@ def test_a_platforms_figures_are_its_own(api: Api, rows: Rows) -> None:
         ("to=2100-01-02", "to", "must lie between 2000-01-01 and 2100-01-01"),
         ("from=2024-01-01&to=2026-01-01", "from", "a period has at most 731 days"),
         ("from=2026-3-1", "from", "RFC3339"),
+        ("asOf=1999-12-31", "asOf", "must lie between 2000-01-01 and 2100-01-01"),
+        ("asOf=9999-12-31", "asOf", "must lie between 2000-01-01 and 2100-01-01"),
+        ("asOf=2099-12-31", "asOf", "must not be in the future"),
+        ("asOf=2026-03-11T00:00:00Z", "asOf", "RFC3339"),
         ("interval=hour", "interval", "must be one of day, week, month"),
         ("from=2025-01-01&to=2026-03-01&interval=day", "interval", "400 are allowed"),
     ],
@@ -262,6 +266,74 @@ def test_a_wrong_period_is_refused_naming_the_field(api: Api, query: str, field:
     (error,) = answer.json["errors"]
     assert error["field"] == field
     assert problem in error["problem"]
+
+
+def restated_spend(superuser: pg8000.native.Connection, api: Api, created: str, until: str) -> None:
+    """Spend of March 1 that was 1000 USD until a moment, and is 900 EUR."""
+    own = {"studio_id": api.studio_id}
+    campaign = insert(superuser, "ad_campaign", **own, platform="google", external_id="a", name="A", status="active")
+    counts = {"impressions": 10, "clicks": 1, "conversions": 0}
+    on = {"day": date(2026, 3, 1), "created_at": moment(created)}
+    now = {"spend_minor": 900, "currency": "EUR", **counts}
+    metric = insert(superuser, "ad_metric", **own, campaign_id=campaign, **on, **now)
+    superuser.run(
+        """
+        INSERT INTO ad_metric_restatement
+        SELECT studio_id, id, CAST(:until AS timestamptz), 1000, 'USD', impressions, clicks, conversions
+        FROM ad_metric WHERE id = :id
+        """,
+        until=until,
+        id=metric,
+    )
+
+
+def test_as_of_a_day_ad_numbers_are_what_they_were_at_its_end(
+    studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    api = studios.new(time_zone="Pacific/Auckland")  # 13 hours ahead in March
+    restated_spend(superuser, api, created="2026-03-02T10:59:59Z", until="2026-03-04T11:00:00Z")
+    before = [{"amountMinor": 1000, "currency": "USD"}]
+    after = [{"amountMinor": 900, "currency": "EUR"}]
+    known = {"2026-03-01": [], "2026-03-02": before, "2026-03-04": before, "2026-03-05": after, "2026-03-31": after}
+    for day, spend in known.items():
+        assert overview(api, f"{PERIOD}&asOf={day}")["current"]["ads"]["spend"] == spend, day
+        found = platform(api, f"{PERIOD}&asOf={day}")
+        assert (found["totals"]["ads"]["spend"], found["series"][0]["ads"]["spend"]) == (spend, spend), day
+    assert overview(api)["current"]["ads"]["spend"] == after
+
+
+def test_as_of_a_day_nothing_that_came_later_is_there(api: Api, rows: Rows) -> None:
+    content = rows.content()
+    for day in (3, 5):
+        rows.measure(content, day, 10 * day)
+        rows.inquiry(day, "lost")
+        rows.booking(day, 100)
+    current = overview(api, f"{PERIOD}&asOf=2026-03-04")["current"]
+    assert (current["views"], current["inquiries"]["lost"], current["bookings"]["count"]) == (30, 1, 1)
+    assert overview(api)["current"]["views"] == 50
+
+
+def test_a_review_counts_from_the_day_it_became_known(api: Api, superuser: pg8000.native.Connection) -> None:
+    own = {"studio_id": api.studio_id, "platform": "google", "external_id": "r"}
+    moments = {"reviewed_at": moment(1), "created_at": moment(3)}
+    insert(superuser, "review", **own, rating=5, **moments)
+    counts = [overview(api, f"{PERIOD}&asOf=2026-03-0{day}")["current"]["reviews"]["count"] for day in (1, 2, 3)]
+    assert counts == [0, 0, 1]
+
+
+def test_as_of_a_day_the_default_period_ends_with_it(api: Api) -> None:
+    current = overview(api, "asOf=2026-03-30")["current"]
+    assert (current["from"], current["to"]) == ("2026-03-01", "2026-03-30")
+    assert overview(api, "asOf=2000-01-01")["current"]["from"] == "2000-01-01"
+    assert overview(api, "from=2026-04-05&asOf=2026-03-30")["current"]["to"] == "2026-04-05"
+
+
+def test_as_of_today_is_as_of_now(api: Api, rows: Rows) -> None:
+    rows.review(datetime.now(UTC).isoformat(), 5)
+    rows.spend(rows.campaign(), 1, 100)
+    today = datetime.now(UTC).date()
+    assert overview(api, f"asOf={today}")["current"]["reviews"]["count"] == 1
+    assert overview(api, f"{PERIOD}&asOf={today}") == overview(api)
 
 
 def test_the_longest_period_is_answered(api: Api) -> None:

@@ -19,15 +19,17 @@ from tests.data.rows import insert, new_studio
 
 TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
 ZONES = {
-    "UTC": date(2026, 3, 27),
-    "Europe/Berlin": date(2026, 3, 26),
-    "America/New_York": date(2026, 10, 29),
-    "Africa/Cairo": date(2026, 4, 21),
-    "America/Havana": date(2026, 10, 29),
+    "UTC": date(2025, 3, 27),
+    "Europe/Berlin": date(2025, 3, 27),
+    "America/New_York": date(2025, 10, 30),
+    "Africa/Cairo": date(2025, 4, 22),
+    "America/Havana": date(2025, 10, 30),
 }
 """Each with a week in which its clocks change; in Cairo and in Havana they do so at midnight."""
 WEEK = 8 * 24 * 4
 """Quarters of an hour, with a day to spare."""
+RESTATED_AFTER = timedelta(hours=40)
+"""Ad numbers and reviews come at their moment; the platform has thought better of them so much later."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,23 @@ class Week:
         start = datetime.combine(ZONES[self.zone], datetime.min.time(), ZoneInfo(self.zone)).astimezone(UTC)
         return start + timedelta(minutes=15 * row.at)
 
-    def day(self, row: Row) -> date:
+    def day(self, row: Row, later: timedelta = timedelta(0)) -> date:
         """The day on the studio's wall calendar."""
-        return self.moment(row).astimezone(ZoneInfo(self.zone)).date()
+        return (self.moment(row) + later).astimezone(ZoneInfo(self.zone)).date()
+
+    def number(self, row: Row, known: date | None) -> int:
+        """An ad number or a rating as it was known at the end of a day."""
+        restated = known is None or self.day(row, RESTATED_AFTER) <= known
+        return row.number if restated else first_told(row)
 
 
 def platform_of(owner: int) -> str:
     return "meta" if owner == 2 else "google"
+
+
+def first_told(row: Row) -> int:
+    """What an ad number or a rating was until the platform restated it: every other one was something else."""
+    return row.number - row.number % 2
 
 
 def rows(*words: str) -> st.SearchStrategy[list[Row]]:
@@ -82,6 +94,14 @@ weeks = st.builds(
 
 def totals_of(row: Row) -> dict[str, int]:
     return {name: row.number * (place + 1) for place, name in enumerate(TOTALS)}
+
+
+def numbers_of(number: int) -> dict[str, float]:
+    return {"spend_minor": number * 3, "impressions": number * 2, "clicks": number, "conversions": number / 4}
+
+
+def rating_of(number: int) -> int:
+    return number % 5 + 1
 
 
 def ad_day(week: Week, row: Row) -> date:
@@ -110,11 +130,14 @@ class Store:
             ),
         )
         self._put("ad_metric", (self._ad(week, row) for row in week.ads))
+        self._put("ad_metric_restatement", (self._restated_ad(week, row) for row in week.ads if row.number % 2))
+        self._put("review", (self._review(week, row, n) for n, row in enumerate(week.reviews)))
         self._put(
-            "review",
+            "review_restatement",
             (
-                {"rating": r.number % 5 + 1, "reviewed_at": week.moment(r), **self._key(r, n)}
+                {"review_id": self._key(r, n)["id"], "rating": rating_of(first_told(r)), **self._until(week, r)}
                 for n, r in enumerate(week.reviews)
+                if r.number % 2
             ),
         )
         self._put(
@@ -143,9 +166,22 @@ class Store:
         }
 
     def _ad(self, week: Week, row: Row) -> dict[str, Any]:
-        counts = {"impressions": row.number * 2, "clicks": row.number, "conversions": row.number / 4}
-        place = {"campaign_id": self._id(row.owner), "day": ad_day(week, row)}
-        return {"spend_minor": row.number * 3, "currency": row.word, **counts, **place}
+        place = {"campaign_id": self._id(row.owner), "day": ad_day(week, row), "created_at": week.moment(row)}
+        return {"id": self._ad_id(row), **numbers_of(row.number), "currency": row.word, **place}
+
+    def _ad_id(self, row: Row) -> UUID:
+        return uuid5(self.studio_id, f"{row.owner} {row.at}")
+
+    def _restated_ad(self, week: Week, row: Row) -> dict[str, Any]:
+        told = {**numbers_of(first_told(row)), "currency": row.word}
+        return {"ad_metric_id": self._ad_id(row), **told, **self._until(week, row)}
+
+    def _review(self, week: Week, row: Row, number: int) -> dict[str, Any]:
+        moments = dict.fromkeys(("reviewed_at", "created_at"), week.moment(row))
+        return {"rating": rating_of(row.number), **moments, **self._key(row, number)}
+
+    def _until(self, week: Week, row: Row) -> dict[str, Any]:
+        return {"valid_until": week.moment(row) + RESTATED_AFTER}
 
     def _booking(self, week: Week, row: Row) -> dict[str, Any]:
         valued = row.word != "none"
@@ -193,27 +229,31 @@ def ratio(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def counted(week: Week, first: date, last: date, platform: str | None = None) -> dict[str, Any]:
-    """The figures of a period, by going through every row."""
+def counted(
+    week: Week, first: date, last: date, platform: str | None = None, known: date | None = None
+) -> dict[str, Any]:
+    """The figures of a period, by going through every row; those `known` at the end of a day."""
 
     def of_platform(found: list[Row]) -> list[Row]:
-        return [row for row in found if platform in (None, platform_of(row.owner))]
+        there = [row for row in found if known is None or week.day(row) <= known]
+        return [row for row in there if platform in (None, platform_of(row.owner))]
 
     def within(found: list[Row]) -> list[Row]:
         return [row for row in of_platform(found) if first <= week.day(row) <= last]
 
     growth = grown(week, of_platform(week.measurements), first, last)
     engagement = sum(growth[name] for name in ("likes", "comments", "shares", "saves"))
-    ads = [row for row in of_platform(week.ads) if first <= ad_day(week, row) <= last]
-    reviews, inquiries = within(week.reviews), within(week.inquiries)
+    ads = [(row.word, week.number(row, known)) for row in of_platform(week.ads) if first <= ad_day(week, row) <= last]
+    ratings = [rating_of(week.number(row, known)) for row in within(week.reviews)]
+    inquiries = within(week.inquiries)
     bookings = [row for row in within(week.bookings) if row.word != "cancelled"]
     return {
         "period": (first, last),
         "growth": growth,
         "engagement": (engagement, ratio(engagement, growth["views"])),
-        "spend": money((row.word, row.number * 3) for row in ads),
-        "ads": tuple(sum(row.number * factor for row in ads) for factor in (2, 1, 0.25)),
-        "reviews": (len(reviews), ratio(sum(row.number % 5 + 1 for row in reviews), len(reviews))),
+        "spend": money((currency, number * 3) for currency, number in ads),
+        "ads": tuple(sum(number * factor for _, number in ads) for factor in (2, 1, 0.25)),
+        "reviews": (len(ratings), ratio(sum(ratings), len(ratings))),
         "inquiries": {word: sum(row.word == word for row in inquiries) for word in LEAD},
         "conversion": (len(inquiries), ratio(sum(row.word == "converted" for row in inquiries), len(inquiries))),
         "bookings": (len(bookings), money((row.word, row.number) for row in bookings if row.word != "none")),
@@ -275,7 +315,26 @@ def test_a_platforms_totals_and_each_bucket_are_what_its_rows_add_up_to(
     assert following == [bucket.last_day for bucket in found.series[:-1]]
 
 
-MARCH = date(2026, 3, 27)
+@against_rows
+@given(week=weeks, start=st.integers(0, 4), length=st.integers(1, 4), known=st.integers(-1, 9))
+def test_the_figures_as_of_a_day_are_what_the_rows_added_up_to_at_its_end(
+    week: Week, start: int, length: int, known: int, store: Store
+) -> None:
+    store.put(week)
+    first, as_of = (ZONES[week.zone] + timedelta(days=days) for days in (start, known))
+    last = first + timedelta(days=length - 1)
+    overview = get_overview(store.studio_id, first, last, as_of=as_of)
+    before = first - timedelta(days=length), first - timedelta(days=1)
+    assert shown(overview.current) == counted(week, first, last, known=as_of)
+    assert shown(overview.previous) == counted(week, *before, known=as_of)
+    found = get_platform_metrics(store.studio_id, "google", first, last, "day", as_of=as_of)
+    assert shown(found.totals) == counted(week, first, last, "google", as_of)
+    assert [shown(bucket) for bucket in found.series] == [
+        counted(week, bucket.first_day, bucket.last_day, "google", as_of) for bucket in found.series
+    ]
+
+
+MARCH = date(2025, 3, 27)
 
 
 def quiet(**found: list[Row]) -> Week:

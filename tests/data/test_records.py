@@ -1,11 +1,8 @@
 """Records in bulk: what a page does to the tables, counted, and what it leaves alone."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-import msgspec
 import pg8000.native
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,49 +11,15 @@ from hypothesis import strategies as st
 from chalicelib.data import records
 from chalicelib.data.database import transaction
 from chalicelib.data.driver import measured
-from chalicelib.data.records import Outcome
-from chalicelib.platforms.records import BookingRecord, InquiryRecord, Record
+from chalicelib.data.records import Outcome, Removed
 from tests.conftest import Database
-from tests.data.rows import insert, new_studio
-
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-TABLES: dict[type[Record], str] = {BookingRecord: "booking", InquiryRecord: "inquiry"}
+from tests.data.pages import NOON, booking, column, inquiry, store
+from tests.data.rows import new_studio
 
 
 @pytest.fixture
 def studio(clean_database: Database) -> UUID:
     return new_studio()
-
-
-def booking(external_id: str, **changes: Any) -> BookingRecord:
-    made = BookingRecord(
-        external_id=external_id,
-        title="Wedding",
-        event_type="wedding",
-        event_date=date(2026, 6, 20),
-        starts_at=NOON,
-        ends_at=NOON + timedelta(hours=8),
-        all_day=False,
-        status="confirmed",
-        booked_at=NOON,
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
-    return msgspec.structs.replace(
-        InquiryRecord(external_id=external_id, channel="email", received_at=NOON, message="Are you free?"), **changes
-    )
-
-
-def store(studio_id: UUID, page: Sequence[Record], platform: str = "google") -> Outcome:
-    with transaction(studio_id) as tx:
-        return records.upsert(tx, TABLES[type(page[0])], studio_id, platform, page)
-
-
-def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:
-    """A column's values by external id."""
-    return dict(superuser.run(f"SELECT external_id, {name} FROM {table}") or ())
 
 
 def test_what_was_created_updated_and_left_unchanged_is_counted(studio: UUID) -> None:
@@ -124,6 +87,15 @@ def test_an_update_keeps_the_rows_id_and_its_time_of_creation(
     before = superuser.run("SELECT id, created_at FROM inquiry")
     store(studio, [inquiry(message="Edited")])
     assert superuser.run("SELECT id, created_at FROM inquiry") == before
+
+
+def test_rows_are_stored_in_the_order_of_their_keys_so_that_no_two_pages_wait_for_each_other(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    keys = [f"{n * 7 % 1500:04}" for n in range(1500)]
+    store(studio, [booking(key) for key in keys])
+    stored = superuser.run("SELECT external_id FROM booking ORDER BY id") or ()
+    assert [key for (key,) in stored] == sorted(keys)
 
 
 def lead(superuser: pg8000.native.Connection) -> tuple[str, datetime | None]:
@@ -253,56 +225,9 @@ def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg80
     store(studio, [inquiry()])
     with measured() as traffic, transaction(studio) as tx:
         assert records.remove(tx, "inquiry", "google", ["one"]) == 0
-        assert records.sweep(tx, "inquiry", "google", studio) == 0
+        assert records.sweep(tx, "inquiry", "google", studio, confirmed=True) == Removed()
     assert traffic.round_trips == 0
     assert lead(superuser) == ("new", None)
-
-
-@pytest.fixture
-def run(studio: UUID, superuser: pg8000.native.Connection) -> UUID:
-    """A run of the studio, which can remember what it has seen."""
-    connection_id = UUID(int=studio.int ^ 1)
-    connection = {"id": connection_id, "studio_id": studio, "platform": "google", "access_token": b"sealed"}
-    insert(superuser, "platform_connection", [connection])
-    log = {"id": studio, "studio_id": studio, "connection_id": connection_id, "platform": "google"}
-    insert(superuser, "sync_log", [{**log, "stream": "bookings", "trigger": "manual"}])
-    return studio
-
-
-def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
-) -> None:
-    store(studio, [booking(key) for key in "abcd"])
-    store(studio, [booking("elsewhere")], "website")
-    with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["a", "b"])
-    with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["b", "d"])
-        assert records.sweep(tx, "booking", "google", run) == 1
-        assert records.sweep(tx, "booking", "google", run) == 0
-    expected = {**dict.fromkeys("abd", "confirmed"), "c": "cancelled", "elsewhere": "confirmed"}
-    assert column(superuser, "booking", "status") == expected
-
-
-def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
-    studio: UUID, run: UUID, clean_database: Database
-) -> None:
-    """A first read fills both tables before the server has statistics of either."""
-    store(studio, [booking(str(number)) for number in range(2000)])
-    with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
-    application = clean_database.connect("ansel_app")
-    application.run("SELECT set_config('app.studio_id', :studio, false)", studio=str(studio))
-    plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.unseen_query('booking').sql}")
-    application.close()
-    assert "Nested Loop" not in str(plan)
-
-
-def test_what_a_run_has_seen_is_forgotten_with_it(studio: UUID, run: UUID, superuser: pg8000.native.Connection) -> None:
-    with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["a"])
-    superuser.run("DELETE FROM sync_log")
-    assert superuser.run("SELECT count(*) FROM sync_seen") == [[0]]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

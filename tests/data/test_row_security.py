@@ -68,7 +68,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
         assert (name, permissive, roles, command) == ("tenant", "PERMISSIVE", "{public}", "ALL")
         assert (reads, writes) == (own, own), table
     assert tenants == set(tenant_tables())
-    assert doors == {"studio", "api_key", "sync_schedule", "sync_log"}
+    assert doors == {"studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"}
 
 
 def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Connection) -> None:
@@ -211,7 +211,14 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE sync_schedule SET cursor = NULL",
         "UPDATE sync_log SET status = 'failed'",
-        "DELETE FROM sync_log",
+        "UPDATE sync_log SET finished_at = now()",
+        "DELETE FROM sync_schedule",
+        "DELETE FROM studio",
+        "SELECT external_id FROM sync_seen",
+        "INSERT INTO sync_seen (run_id) VALUES (uuidv7())",
+        "SELECT key FROM idempotency_key",
+        "SELECT body FROM idempotency_key",
+        "UPDATE idempotency_key SET body = NULL",
         "CREATE FUNCTION door.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ],
 )

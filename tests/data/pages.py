@@ -1,0 +1,95 @@
+"""Pages of records as platforms hand them over, and what a test asks about the rows they became."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from time import sleep
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pg8000.native
+
+from chalicelib.data import records
+from chalicelib.data.database import transaction
+from chalicelib.data.records import Outcome
+from chalicelib.platforms.records import AdMetricRecord, BookingRecord, InquiryRecord, Record, ReviewRecord
+from chalicelib.services.streams import TABLES
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+DAY = date(2026, 3, 1)
+
+
+def booking(external_id: str, **changes: Any) -> BookingRecord:
+    made = BookingRecord(
+        external_id=external_id,
+        title="Wedding",
+        event_type="wedding",
+        event_date=date(2026, 6, 20),
+        starts_at=NOON,
+        ends_at=NOON + timedelta(hours=8),
+        all_day=False,
+        status="confirmed",
+        booked_at=NOON,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
+    return msgspec.structs.replace(
+        InquiryRecord(external_id=external_id, channel="email", received_at=NOON, message="Are you free?"), **changes
+    )
+
+
+def ad(campaign: str, day: int = 0, **changes: Any) -> AdMetricRecord:
+    on = DAY + timedelta(days=day)
+    made = AdMetricRecord(
+        external_id=f"{campaign}/{on}",
+        campaign_external_id=campaign,
+        campaign_name="Spring",
+        day=on,
+        spend_minor=100,
+        currency="EUR",
+        impressions=10,
+        clicks=1,
+        conversions=0.5,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def review(external_id: str = "one", **changes: Any) -> ReviewRecord:
+    made = ReviewRecord(external_id=external_id, rating=5, text="Lovely", reviewed_at=NOON)
+    return msgspec.structs.replace(made, **changes)
+
+
+def store(
+    studio_id: UUID, page: Sequence[Record], platform: str = "google", fetched_at: datetime | None = None
+) -> Outcome:
+    with transaction(studio_id) as tx:
+        return records.upsert(tx, TABLES[type(page[0])], studio_id, platform, page, fetched_at=fetched_at)
+
+
+def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:
+    """A column's values by external id."""
+    return dict(superuser.run(f"SELECT external_id, {name} FROM {table}") or ())
+
+
+def age(superuser: pg8000.native.Connection, table: str = "booking") -> None:
+    """Lets every row have changed long ago."""
+    superuser.run(f"UPDATE {table} SET updated_at = :then", then=LONG_AGO)
+
+
+def now(superuser: pg8000.native.Connection) -> datetime:
+    """By the database's clock."""
+    found: list[list[datetime]] = superuser.run("SELECT clock_timestamp()") or []
+    return found[0][0]
+
+
+def wait_until_blocked(superuser: pg8000.native.Connection) -> None:
+    """Until a statement of the application waits for another transaction."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ansel_app' AND wait_event_type = 'Lock'"
+    for _ in range(800):
+        if superuser.run(waiting) != [[0]]:
+            return
+        sleep(0.005)
+    raise AssertionError("nothing waits")

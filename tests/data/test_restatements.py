@@ -1,0 +1,165 @@
+"""Restatements: what ad numbers and reviews were before they changed stays on record, and can be asked for."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.data import records
+from chalicelib.data.database import read, transaction
+from chalicelib.data.metrics import TALLY_AS_OF, Tallies
+from chalicelib.data.records import Outcome
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.data.upserts import RESTATED
+from tests.conftest import Database
+from tests.data.pages import DAY, LONG_AGO, NOON, ad, now, review, store
+from tests.data.rows import new_studio
+
+
+@pytest.fixture
+def studio(clean_database: Database) -> UUID:
+    return new_studio()
+
+
+def restatements(superuser: pg8000.native.Connection, table: str) -> list[list[Any]]:
+    """What is on record, oldest first, without whose and until when."""
+    names = ", ".join(RESTATED[table])
+    return superuser.run(f"SELECT {names} FROM {table}_restatement ORDER BY valid_until") or []
+
+
+def test_what_a_restated_number_was_stays_on_record_until_the_moment_it_changed(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [ad("a"), ad("b")], "meta")
+    store(studio, [ad("a", spend_minor=90), ad("b")], "meta")
+    changed = superuser.run(
+        """
+        SELECT m.spend_minor, x.spend_minor, x.currency, x.impressions, x.clicks, x.conversions,
+               x.valid_until = m.updated_at, x.studio_id = m.studio_id
+        FROM ad_metric AS m JOIN ad_metric_restatement AS x ON x.ad_metric_id = m.id
+        """
+    )
+    assert changed == [[90, 100, "EUR", 10, 1, 0.5, True, True]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"spend_minor": 0}, {"currency": "USD"}, {"impressions": 11}, {"clicks": 2}, {"conversions": 0.25}],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_number_that_is_restated_is_a_restatement(
+    change: dict[str, Any], studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [ad("a")], "meta")
+    store(studio, [ad("a", **change)], "meta")
+    assert len(restatements(superuser, "ad_metric")) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [("Lovely", None), (None, "Lovely"), ("Lovely", "Not so lovely")])
+def test_a_review_that_its_author_edits_keeps_what_it_said(
+    before: str | None, after: str | None, studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [review(text=before)])
+    assert store(studio, [review(text=after)]) == Outcome(updated=1)
+    assert store(studio, [review(text=after, rating=1)]) == Outcome(updated=1)
+    assert restatements(superuser, "review") == [[5, before], [5, after]]
+
+
+def test_a_change_of_anything_else_is_no_restatement(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [review(url=None)])
+    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(updated=1)
+    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(unchanged=1)
+    assert restatements(superuser, "review") == []
+
+
+def test_numbers_left_alone_by_an_old_page_are_not_restated(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, [ad("a")], "meta")
+    assert store(studio, [ad("a", clicks=0)], "meta", fetched_at=LONG_AGO) == Outcome(unchanged=1)
+    assert restatements(superuser, "ad_metric") == []
+
+
+def ratings(studio: UUID, as_of: datetime) -> int:
+    """The rating of the only review, as of a moment."""
+    tallies = tally(studio, as_of)
+    return sum(tallied.rating_sum for tallied in tallies.reviews)
+
+
+def noon(day: int) -> datetime:
+    return NOON + timedelta(days=day)
+
+
+def tally(studio: UUID, as_of: datetime) -> Tallies:
+    """Three days from DAY, and three from NOON on."""
+    days = [(DAY + timedelta(days=n)).isoformat() for n in range(4)]
+    return read(
+        studio, TALLY_AS_OF, edges=[noon(n).isoformat() for n in range(4)], days=days, platform=None, as_of=as_of
+    )
+
+
+def test_transactions_that_overtake_each_other_leave_their_history_in_the_order_they_wrote_it(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [review(rating=5)])
+    before = now(superuser)
+    with transaction(studio) as tx:
+        tx.run(GET_STUDIO)
+        between = now(superuser)
+        store(studio, [review(rating=4)])
+        records.upsert(tx, "review", studio, "google", [review(rating=3)])
+    assert [ratings(studio, moment) for moment in (before, between, now(superuser))] == [5, 5, 3]
+
+
+def test_a_restatement_in_the_transaction_that_changed_something_else_is_kept(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [review(rating=5)])
+    before = now(superuser)
+    with transaction(studio) as tx:
+        for page in ([review(rating=5, author="Ida")], [review(rating=4)], [review(rating=3)]):
+            records.upsert(tx, "review", studio, "google", page)
+    assert [ratings(studio, moment) for moment in (before, now(superuser))] == [5, 3]
+    assert len(restatements(superuser, "review")) == 1
+
+
+def test_at_the_very_moment_of_a_restatement_a_number_is_still_what_it_was(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    """What is asked for is what was known before the moment."""
+    store(studio, [review(rating=5)])
+    store(studio, [review(rating=4)])
+    found: list[list[datetime]] = superuser.run("SELECT created_at, updated_at FROM review") or []
+    moments = [moment + timedelta(microseconds=after) for moment in found[0] for after in (0, 1)]
+    assert [ratings(studio, moment) for moment in moments] == [0, 5, 5, 4]
+
+
+NUMBERS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(["EUR", "USD"]))
+WRITES = st.lists(st.lists(st.lists(NUMBERS, min_size=1, max_size=4), min_size=1, max_size=2), max_size=5)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(transactions=WRITES)
+def test_after_any_writes_the_numbers_as_of_each_moment_are_those_stored_last_before_it(
+    transactions: list[list[list[tuple[int, int, str]]]], studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("DELETE FROM ad_campaign; DELETE FROM review")
+    expected: dict[int, tuple[int, str]] = {}
+    history = [(now(superuser), dict(expected))]
+    for pages in transactions:
+        with transaction(studio) as tx:
+            for page in pages:
+                numbers = [ad("a", day, spend_minor=spend, currency=word) for day, spend, word in page]
+                records.upsert(tx, "ad_metric", studio, "meta", numbers)
+                reviews = [review(str(day), rating=spend + 1, reviewed_at=noon(day)) for day, spend, _ in page]
+                records.upsert(tx, "review", studio, "meta", reviews)
+                expected |= {day: (spend, currency) for day, spend, currency in page}
+        history.append((now(superuser), dict(expected)))
+    for moment, known in history:
+        tallies = tally(studio, moment)
+        assert {ads.bucket - 1: (ads.spend_minor, ads.currency) for ads in tallies.ads} == known
+        assert {found.bucket - 1: found.rating_sum - 1 for found in tallies.reviews} == {
+            day: spend for day, (spend, _) in known.items()
+        }

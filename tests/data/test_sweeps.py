@@ -1,0 +1,166 @@
+"""The end of a complete read: what it did not meet is gone, if that can be believed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.data import records
+from chalicelib.data.database import transaction
+from chalicelib.data.records import Removed
+from chalicelib.platforms.records import AdCampaignRecord
+from tests.conftest import Database
+from tests.data.pages import booking, column, store, wait_until_blocked
+from tests.data.rows import insert, new_studio
+
+
+@pytest.fixture
+def studio(clean_database: Database) -> UUID:
+    return new_studio()
+
+
+@pytest.fixture
+def run(studio: UUID, superuser: pg8000.native.Connection) -> UUID:
+    """A run of the studio, which can remember what it has seen; it starts after whatever the test stores."""
+    connection_id = UUID(int=studio.int ^ 1)
+    connection = {"id": connection_id, "studio_id": studio, "platform": "google", "access_token": b"sealed"}
+    insert(superuser, "platform_connection", [connection])
+    log = {"id": studio, "studio_id": studio, "connection_id": connection_id, "platform": "google"}
+    insert(superuser, "sync_log", [{**log, "stream": "bookings", "trigger": "manual", "read_started_at": "infinity"}])
+    return studio
+
+
+def start(superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE sync_log SET read_started_at = clock_timestamp()")
+
+
+def swept(studio: UUID, run: UUID, *, confirmed: bool = False, table: str = "booking") -> Removed:
+    with transaction(studio) as tx:
+        return records.sweep(tx, table, "google", run, confirmed=confirmed)
+
+
+def cancelled(superuser: pg8000.native.Connection) -> set[str]:
+    return {key for key, status in column(superuser, "booking", "status").items() if status == "cancelled"}
+
+
+def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(key) for key in "abcd"])
+    store(studio, [booking("elsewhere")], "website")
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["a", "b"])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["b", "d"])
+        assert records.sweep(tx, "booking", "google", run) == Removed(count=1)
+        assert records.sweep(tx, "booking", "google", run) == Removed()
+    assert cancelled(superuser) == {"c"}
+
+
+def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [AdCampaignRecord(external_id=key, name="Spring", status="paused") for key in "ab"])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["a"])
+    assert swept(studio, run, table="ad_campaign") == Removed(count=1)
+    assert column(superuser, "ad_campaign", "status") == {"a": "paused", "b": "archived"}
+
+
+@pytest.mark.parametrize(
+    ("met", "missed", "believed"),
+    [
+        (0, 20, True),  # all there is, but few
+        (0, 21, False),
+        (63, 21, True),  # a quarter of all
+        (63, 22, False),
+        (999, 333, True),
+        (998, 333, False),
+    ],
+)
+def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
+    met: int, missed: int, believed: bool, studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    seen, unseen = [f"met {n}" for n in range(met)], [f"missed {n}" for n in range(missed)]
+    store(studio, [booking(key) for key in seen + unseen])
+    store(studio, [booking(f"gone {n}", status="cancelled") for n in range(100)])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, seen)
+    found = swept(studio, run)
+    assert found == (Removed(count=missed) if believed else Removed(refused=missed))
+    assert cancelled(superuser) - {f"gone {n}" for n in range(100)} == (set(unseen) if believed else set())
+
+
+def test_a_confirmed_sweep_removes_however_much_it_is(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(str(n)) for n in range(50)])
+    assert swept(studio, run) == Removed(refused=50)
+    assert swept(studio, run, confirmed=True) == Removed(count=50)
+    assert len(cancelled(superuser)) == 50
+
+
+def test_what_changed_after_a_read_began_is_not_counted_as_missing(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(key) for key in ("created before", "changed after")])
+    start(superuser)
+    store(studio, [booking("created after"), booking("changed after", title="Moved")])
+    assert swept(studio, run) == Removed(count=1)
+    assert cancelled(superuser) == {"created before"}
+
+
+def test_what_changed_after_a_read_began_is_neither_missed_by_many(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(str(n)) for n in range(20)])
+    start(superuser)
+    store(studio, [booking(f"backfilled {n}") for n in range(40)])
+    assert swept(studio, run) == Removed(count=20)
+
+
+def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking(key) for key in "ab"])
+    start(superuser)
+    with ThreadPoolExecutor(1) as beside:
+        with transaction(studio) as tx:
+            records.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")])
+            sweep = beside.submit(swept, studio, run)
+            wait_until_blocked(superuser)
+        assert sweep.result() == Removed(count=1)
+    assert cancelled(superuser) == {"b"}
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["unknown", "not started"])
+def test_a_sweep_for_a_run_that_never_read_anything_removes_nothing(
+    started: bool, studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, [booking("a")])
+    if not started:
+        superuser.run("UPDATE sync_log SET read_started_at = NULL")
+    assert swept(studio, UUID(int=1) if started else run, confirmed=True) == Removed()
+    assert cancelled(superuser) == set()
+
+
+def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
+    studio: UUID, run: UUID, clean_database: Database
+) -> None:
+    """A first read fills both tables before the server has statistics of either."""
+    store(studio, [booking(str(number)) for number in range(2000)])
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
+    application = clean_database.connect("ansel_app")
+    application.run("SELECT set_config('app.studio_id', :studio, false)", studio=str(studio))
+    plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.missing_query('booking').sql}")
+    application.close()
+    assert "Nested Loop" not in str(plan)
+
+
+def test_what_a_run_has_seen_is_forgotten_with_it(studio: UUID, run: UUID, superuser: pg8000.native.Connection) -> None:
+    with transaction(studio) as tx:
+        records.remember_seen(tx, run, studio, ["a"])
+    superuser.run("DELETE FROM sync_log")
+    assert superuser.run("SELECT count(*) FROM sync_seen") == [[0]]

@@ -6,6 +6,7 @@ from chalice.app import Chalice
 
 from chalicelib.api import connections, health, metrics, openapi, sync
 from chalicelib.runtime.routes import mount
+from chalicelib.workers.maintenance import blueprint as maintenance_worker
 from chalicelib.workers.sync import blueprint as sync_worker
 from chalicelib.workers.tick import blueprint as tick_worker
 
@@ -16,6 +17,7 @@ app = Chalice(app_name="ansel", configure_logs=False, env={})
 mount(app, [*API, openapi.describe(API)])
 app.register_blueprint(tick_worker)
 app.register_blueprint(sync_worker)
+app.register_blueprint(maintenance_worker)
 
 # What is imported stays for good: collections of 25 ms and more need not look at it each time.
 gc.freeze()

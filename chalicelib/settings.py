@@ -11,6 +11,7 @@ from chalicelib.secret import Secret
 
 STAGES = ("local", "test", "dev", "prod")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+DEFAULT_RETENTION_DAYS = 400
 
 # Decryption compares keys by ARN, so an alias or a bare id would wrap data keys and never unwrap them:
 # https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/configure.html#config-keys
@@ -42,6 +43,8 @@ class Settings:
     """`local` and `test` only: platforms are called at {this}/{host}/{path}"""
     google_client_id: str = ""
     google_client_secret: Secret = field(default_factory=lambda: Secret(""))
+    sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
+    """Ended runs are deleted so many days later, but for the newest of each stream"""
     log_level: str = "INFO"
 
     @property
@@ -68,6 +71,7 @@ class Settings:
             platform_sandbox_url=_sandbox_url(environ, stage),
             google_client_id=_optional(environ, "GOOGLE_CLIENT_ID"),
             google_client_secret=Secret(_optional(environ, "GOOGLE_CLIENT_SECRET")),
+            sync_log_retention_days=_retention_days(environ),
             log_level=_log_level(environ),
         )
 
@@ -114,6 +118,13 @@ def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
     if url and not url.startswith(("http://", "https://")):
         raise SettingsError("PLATFORM_SANDBOX_URL must start with http:// or https://")
     return url.rstrip("/")
+
+
+def _retention_days(environ: Mapping[str, str]) -> int:
+    value = _optional(environ, "SYNC_LOG_RETENTION_DAYS") or str(DEFAULT_RETENTION_DAYS)
+    if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not 30 <= int(value) <= 3650:
+        raise SettingsError("SYNC_LOG_RETENTION_DAYS must be a number from 30 to 3650")
+    return int(value)
 
 
 def _log_level(environ: Mapping[str, str]) -> str:

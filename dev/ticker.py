@@ -1,27 +1,51 @@
-"""The schedule: invokes the tick function at once and then every TICK_SECONDS, as EventBridge does every minute."""
+"""The schedules: invokes the tick and the maintenance at once and then every so often, as EventBridge does."""
 
 import logging
 import os
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from chalicelib.workers.maintenance import maintenance
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
 
-TIMEOUT_SECONDS = 60
 log = logging.getLogger("dev.ticker")
 
 
-def main() -> None:
-    interval = float(os.environ.get("TICK_SECONDS", "60"))
-    print("ticker ready", flush=True)
-    due = time.monotonic()
-    while True:
-        time.sleep(max(0.0, due - time.monotonic()))
-        due = max(due + interval, time.monotonic())  # a tick that took too long is not made up for
+@dataclass
+class Rule:
+    """A schedule of EventBridge and the function it invokes."""
+
+    name: str
+    function: Callable[[dict[str, Any], Context], Any]
+    interval: float
+    timeout_seconds: float
+    due: float = field(default_factory=time.monotonic)
+
+    def invoke(self) -> None:
+        self.due = max(self.due + self.interval, time.monotonic())  # one that was late is not made up for
         try:
-            tick(schedule_event("ansel-local-tick"), Context("ansel-local-tick", TIMEOUT_SECONDS))
-        except Exception:  # as Lambda: a failed tick does not keep the next one from coming
-            log.exception("the tick failed")
+            self.function(schedule_event(self.name), Context(self.name, self.timeout_seconds))
+        except Exception:  # as Lambda: a failed one does not keep the next from coming
+            log.exception("%s failed", self.name)
+
+
+def rules(environ: Mapping[str, str]) -> list[Rule]:
+    return [
+        Rule("ansel-local-tick", tick, float(environ.get("TICK_SECONDS", "60")), 60),
+        Rule("ansel-local-maintenance", maintenance, float(environ.get("MAINTENANCE_SECONDS", "3600")), 300),
+    ]
+
+
+def main() -> None:
+    running = rules(os.environ)
+    print("ticker ready", flush=True)
+    while True:
+        rule = min(running, key=lambda rule: rule.due)
+        time.sleep(max(0.0, rule.due - time.monotonic()))
+        rule.invoke()
 
 
 if __name__ == "__main__":

@@ -205,6 +205,18 @@ def test_retries_stay_in_the_log_when_their_migration_is_taken_back(fresh: Datab
     assert kept == [["manual"], ["schedule"]]
 
 
+def test_indexes_of_maintenance_that_an_interruption_left_unfinished_are_made_anew(fresh: Database) -> None:
+    command.upgrade(CONFIG, "0009")
+    done = catalog(fresh)
+    command.downgrade(CONFIG, "0008")
+    connection = fresh.connect()
+    connection.run("CREATE INDEX idempotency_key_started_idx ON idempotency_key (key)")
+    connection.run("CREATE INDEX sync_seen_run_idx ON sync_seen (run_id)")
+    connection.close()
+    command.upgrade(CONFIG, "0009")
+    assert catalog(fresh) == done
+
+
 PROBE = """
 from alembic import op
 revision = "probe"

@@ -39,11 +39,13 @@ def test_the_local_stage_needs_a_database_and_an_encryption_key_only() -> None:
     assert settings.encryption_key.reveal() == ENCRYPTION_KEY
     assert settings.kms_key_ids == ()
     assert settings.log_level == "INFO"
+    assert settings.sync_log_retention_days == 400
 
 
 def test_a_deployed_stage_reads_every_variable() -> None:
     google = {"GOOGLE_CLIENT_ID": "id", "GOOGLE_CLIENT_SECRET": "google-canary", "LOG_LEVEL": "debug"}
-    settings = Settings.from_environ({**PROD, **google, "KMS_KEY_IDS": f" {KEY_ARN} , {OTHER_ARN},"})
+    kept = {"SYNC_LOG_RETENTION_DAYS": " 90 "}
+    settings = Settings.from_environ({**PROD, **google, **kept, "KMS_KEY_IDS": f" {KEY_ARN} , {OTHER_ARN},"})
 
     assert settings.kms_key_ids == (KEY_ARN, OTHER_ARN)
     assert settings.encryption_key is None
@@ -51,6 +53,7 @@ def test_a_deployed_stage_reads_every_variable() -> None:
     assert settings.google_client_id == "id"
     assert settings.google_client_secret.reveal() == "google-canary"
     assert settings.log_level == "DEBUG"
+    assert settings.sync_log_retention_days == 90
 
 
 @pytest.mark.parametrize("stage", ["test", "dev", "prod"])
@@ -99,6 +102,11 @@ def test_platforms_may_be_redirected_in_local_and_test(base: dict[str, str]) -> 
         ("ENCRYPTION_KEY", "0" * 64 + "\n"),
         ("ENCRYPTION_KEY", ""),
         ("LOG_LEVEL", "LOUD"),
+        ("SYNC_LOG_RETENTION_DAYS", "29"),
+        ("SYNC_LOG_RETENTION_DAYS", "3651"),
+        ("SYNC_LOG_RETENTION_DAYS", "-400"),
+        ("SYNC_LOG_RETENTION_DAYS", "400.5"),
+        ("SYNC_LOG_RETENTION_DAYS", "\u0664\u0660\u0660"),
         ("PLATFORM_SANDBOX_URL", "127.0.0.1:9000"),
         ("PLATFORM_SANDBOX_URL", "file:///etc"),
         ("KMS_KEY_IDS", KEY_ARN),

@@ -131,6 +131,7 @@ def test_a_stack_from_its_first_start_over_a_restart_to_a_start_after_a_kill(tmp
         assert stack.key == key
         assert_tells_how_to_use_it(stack)
         runs = assert_has_a_synced_demo_connection(stack)
+        assert_is_maintained(stack)
         assert_starts_a_killed_worker_again(stack)
         assert_leaves_nothing_behind_when_killed(stack)
 
@@ -160,6 +161,13 @@ def assert_has_a_synced_demo_connection(stack: Stack) -> set[str]:
     runs = stack.ask("GET", "/api/sync/log?status=succeeded&limit=100")[1]["items"]
     assert {run["syncType"] for run in runs} == {"bookings", "inquiries"}
     return {run["id"] for run in runs}
+
+
+def assert_is_maintained(stack: Stack) -> None:
+    log = stack.local_dir / "logs" / "ticker.log"
+    wait_until(lambda: "maintenance.done" in log.read_text())
+    assert "maintenance.done" in log.read_text()
+    assert "failed" not in log.read_text()
 
 
 def assert_starts_a_killed_worker_again(stack: Stack) -> None:

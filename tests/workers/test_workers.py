@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from chalicelib.workers.maintenance import maintenance
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, queue_event, schedule_event
@@ -19,7 +20,10 @@ HEAVY = ("boto3", "botocore", "aws_encryption_sdk", "cronsim", "oauthlib", "sqla
 OF_THE_API = ("app", "chalicelib.api")
 
 
-@pytest.mark.parametrize("module", ["chalicelib.workers.tick", "chalicelib.workers.sync", "app"])
+WORKERS = ["chalicelib.workers.tick", "chalicelib.workers.sync", "chalicelib.workers.maintenance"]
+
+
+@pytest.mark.parametrize("module", [*WORKERS, "app"])
 def test_a_module_that_lambda_starts_with_imports_nothing_heavy(module: str) -> None:
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -45,9 +49,17 @@ def test_the_worker_hands_over_when_its_time_is_nearly_up(api: Api, queue: Queue
     studio = connect(api, queue, "bulk-1500")
     run = studio.start("bookings")
     (message,) = queue.receive()
-    sync(sqs_event(json.dumps(message)), Context("sync", 1))
+    sync(sqs_event(json.dumps(message)), Context("sync", 30))
     assert studio.run(run["id"])["pages"] == 1
     assert queue.receive() == [message]
+
+
+def test_maintenance_comes_to_its_end_within_its_time_and_reports(
+    clean_database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    maintenance(schedule_event("maintenance"), Context("maintenance", 300))
+    reports = [record.fields for record in caplog.records if record.getMessage() == "maintenance.done"]  # type: ignore[attr-defined]
+    assert [report["complete"] for report in reports] == [True]
 
 
 @pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000"])

@@ -1,0 +1,42 @@
+"""What maintenance deletes and looks for in every studio: doors, each a batch at a time."""
+
+from uuid import UUID
+
+from chalicelib.data.query import Query
+from chalicelib.data.rows import Row
+
+
+class Deleted(Row):
+    count: int
+
+
+class Pruned(Row):
+    """A batch of old runs: how many of them went, and where the next one begins; None at the end."""
+
+    count: int
+    last: UUID | None
+
+
+class StuckRun(Row):
+    run_id: UUID
+    studio_id: UUID
+
+
+class StuckRuns(Row):
+    count: int
+    """Runs that have been active for more than a day."""
+    abandoned: int
+    """Runs whose lease ran out more than an hour ago, and that nobody has taken up since."""
+    oldest: list[StuckRun]
+
+
+PRUNE_RUNS: Query[Pruned] = Query("SELECT door.prune_runs(:after, :days, :batch)", Pruned)
+"""Looks at a batch of runs and deletes those that ended so many days ago, but for the newest of each stream."""
+
+FORGET_SEEN_OF_ENDED_RUNS: Query[Deleted] = Query("SELECT door.forget_seen(:batch)", Deleted)
+"""What ended runs had met: each ends without it, unless its worker died between the two."""
+
+FORGET_IDEMPOTENCY_KEYS: Query[Deleted] = Query("SELECT door.forget_idempotency_keys(:batch)", Deleted)
+"""Keys that are free again: a day has passed since their request."""
+
+FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT door.find_stuck_runs(:shown)", StuckRuns)

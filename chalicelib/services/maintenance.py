@@ -1,0 +1,81 @@
+"""Maintenance: deletes what has been kept long enough, and tells which runs are stuck."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data import maintenance as rows
+from chalicelib.data.database import read, transaction
+from chalicelib.data.maintenance import Deleted
+from chalicelib.data.query import Query
+from chalicelib.settings import get_settings
+
+BATCH = 5000
+"""Rows a transaction, so that none takes long."""
+STOP_MS = 35_000
+"""Longer than any statement may take."""
+SHOWN_STUCK_RUNS = 20
+FIRST_ID = UUID(int=0)
+
+Kind = Literal["seen_forgotten", "keys_forgotten", "runs_pruned"]
+
+
+class Report(msgspec.Struct):
+    """What a maintenance deleted, and whether that was all there was to delete."""
+
+    runs_pruned: int = 0
+    keys_forgotten: int = 0
+    seen_forgotten: int = 0
+    complete: bool = False
+
+
+def maintain(remaining_ms: Callable[[], int]) -> Report:
+    """Deletes batch by batch until its time is nearly out; the next day goes on. Logs one `maintenance.done`."""
+    report = Report()
+    stuck = read(None, rows.FIND_STUCK_RUNS, shown=SHOWN_STUCK_RUNS)
+    try:
+        _delete_all(report, remaining_ms)
+    finally:
+        logs.event(
+            "maintenance.done",
+            **msgspec.to_builtins(report),
+            runs_stuck=stuck.count,
+            runs_abandoned=stuck.abandoned,
+            oldest_stuck=[{"run_id": run.run_id, "studio_id": run.studio_id} for run in stuck.oldest],
+        )
+    return report
+
+
+def _delete_all(report: Report, remaining_ms: Callable[[], int]) -> None:
+    for kind, count in _batches():
+        setattr(report, kind, getattr(report, kind) + count)
+        if remaining_ms() < STOP_MS:
+            return
+    report.complete = True
+
+
+def _batches() -> Iterator[tuple[Kind, int]]:
+    """Deletes a batch at each step. The sync log comes last: only it may be too much for one day."""
+    yield from (("seen_forgotten", count) for count in _drain(rows.FORGET_SEEN_OF_ENDED_RUNS))
+    yield from (("keys_forgotten", count) for count in _drain(rows.FORGET_IDEMPOTENCY_KEYS))
+    yield from (("runs_pruned", count) for count in _prune_runs(get_settings().sync_log_retention_days))
+
+
+def _drain(query: Query[Deleted]) -> Iterator[int]:
+    count = BATCH
+    while count >= BATCH:
+        with transaction(None) as tx:
+            count = tx.run(query, batch=BATCH).count
+        yield count
+
+
+def _prune_runs(days: int) -> Iterator[int]:
+    after: UUID | None = FIRST_ID
+    while after is not None:
+        with transaction(None) as tx:
+            pruned = tx.run(rows.PRUNE_RUNS, after=after, days=days, batch=BATCH)
+        after = pruned.last
+        yield pruned.count

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -138,15 +139,44 @@ class TransientFault(PlatformError):
     title = "The platform is not available right now"
 
 
+class AnswerTooLarge(TransientFault):
+    """The platform cannot make an answer of this size; a smaller one may do."""
+
+
 class RateLimited(PlatformError):
-    """Try again at `resume_at` (aware UTC), or after a backoff when the platform names no time."""
+    """Try again at `resume_at` (aware UTC), or after a backoff when the platform names no time.
+
+    `scope` is whose limit it is: this application's, for all studios, or the connected account's.
+    """
 
     code = "platform_rate_limited"
     title = "The platform's rate limit is reached"
 
-    def __init__(self, message: str = "", *, internal: str = "", resume_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        internal: str = "",
+        resume_at: datetime | None = None,
+        scope: Literal["app", "account"] = "account",
+    ) -> None:
         super().__init__(message, internal=internal)
         self.resume_at = resume_at
+        self.scope = scope
+
+
+class QuotaSpent(RateLimited):
+    """Not asked at all, to stay below the platform's rate limit."""
+
+    code = "quota_spent"
+    title = "The platform's quota is nearly used up"
+
+
+class CircuitOpen(RateLimited):
+    """Not asked at all: the platform failed everybody just now."""
+
+    code = "platform_down"
+    title = "The platform is not answering; it is tried again soon"
 
 
 class ReconnectRequired(PlatformError):

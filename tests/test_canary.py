@@ -38,9 +38,13 @@ def drive(
 
 def connect(drive: Drive) -> None:
     tokens = {"accessToken": ACCESS, "refreshToken": REFRESH, "expiresIn": 3600}
-    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}, Idempotency_Key="m").status == 201
-    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}, Idempotency_Key="m").status == 201
-    assert drive.call("POST", "/api/connections", {"platform": "meta", **tokens}).status == 409
+    assert (
+        drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}, Idempotency_Key="m").status == 201
+    )
+    assert (
+        drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}, Idempotency_Key="m").status == 201
+    )
+    assert drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}).status == 409
     assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
     drive.remember_stored_tokens()
 
@@ -152,7 +156,7 @@ def lose_the_database(drive: Drive, database: Database, monkeypatch: pytest.Monk
 
 
 def disconnect(drive: Drive) -> None:
-    for platform in ("google", "meta"):
+    for platform in ("google", "pinterest"):
         assert drive.call("DELETE", f"/api/connections/{platform}").status == 204
     assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
     drive.echo_of_oauth(400, "/revoke")

@@ -12,7 +12,7 @@ from chalicelib.api.params import PlatformName
 from chalicelib.data.connections import Connection
 from chalicelib.data.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
-from chalicelib.runtime.routes import Reply, Routes
+from chalicelib.runtime.routes import Located, Routes
 from chalicelib.secret import Secret
 from chalicelib.services import connections
 from chalicelib.services.connections import ConnectionTest, TokenChange
@@ -57,7 +57,7 @@ def list_connections(studio_id: UUID) -> Listing[Connection]:
 
 
 @routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409])
-def create_connection(studio_id: UUID, body: NewConnection) -> Reply[Connection]:
+def create_connection(studio_id: UUID, body: NewConnection) -> Located[Connection]:
     """Connect a platform with tokens at hand"""
     tokens = Tokens(
         access=_secret("accessToken", body.access_token),
@@ -66,7 +66,7 @@ def create_connection(studio_id: UUID, body: NewConnection) -> Reply[Connection]
         scopes=_scopes(body),
     )
     created = connections.create_connection(studio_id, body.platform, tokens)
-    return Reply(created, location=f"/api/connections/{created.platform}")
+    return Located(created, location=f"/api/connections/{created.platform}")
 
 
 @routes.get("/api/connections/{platform}", scope=READ)

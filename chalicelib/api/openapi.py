@@ -116,7 +116,7 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     done: dict[str, Any] = {}
     if route.returns is not None:
         done["content"] = {"application/json": {"schema": schema_of[_key(route.returns)]}}
-    if route.status == HTTPStatus.CREATED:
+    if route.located:
         done["headers"] = {"Location": {"schema": {"type": "string"}, "required": True}}
     for status in (route.status, *route.also):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}

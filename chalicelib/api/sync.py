@@ -1,5 +1,6 @@
 """/api/sync: starting syncs, scheduling them, and seeing what they did."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -7,11 +8,12 @@ import msgspec
 
 from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
 from chalicelib.api.params import PlatformName, RunId
-from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus
+from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
+from chalicelib.data.statuses import StreamStatus
 from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Reply, Routes
-from chalicelib.services import schedules, sync
+from chalicelib.runtime.routes import Located, Routes
+from chalicelib.services import backfills, schedules, sync
 
 routes = Routes()
 
@@ -25,9 +27,19 @@ Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z]+
 
 
 class SyncRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Without a `syncType`, every stream of the platform."""
+    """Without a `syncType`, every stream of the platform. With `confirmDeletions`, everything is read again, and what
+    is not met is deleted, however much that is."""
 
     sync_type: SyncType | None = None
+    confirm_deletions: bool = False
+
+
+class BackfillRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Days in the account's time zone, both included; at most 3,660 of them."""
+
+    sync_type: SyncType
+    first: date = msgspec.field(name="from")
+    last: date = msgspec.field(name="to")
 
 
 class StartedRuns(msgspec.Struct, kw_only=True):
@@ -46,7 +58,7 @@ class ScheduleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unkno
     ]
 
 
-class ScheduleQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ScheduledStream(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     sync_type: SyncType
 
 
@@ -61,7 +73,15 @@ class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fiel
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
 def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
     """Sync now; a run that is under way is answered, not doubled"""
-    return StartedRuns(runs=sync.start_sync(studio_id, platform, body.sync_type))
+    runs = sync.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
+    return StartedRuns(runs=runs)
+
+
+@routes.post("/api/sync/{platform}/backfill", scope=WRITE, status=202, errors=[409])
+def start_backfill(studio_id: UUID, platform: PlatformName, body: BackfillRequest) -> Located[StartedRuns]:
+    """Read days of the past once more, beside the live sync; the same backfill under way is answered, not doubled"""
+    run = backfills.start_backfill(studio_id, platform, body.sync_type, body.first, body.last)
+    return Located(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
 
 
 @routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
@@ -71,14 +91,26 @@ def put_schedule(studio_id: UUID, platform: PlatformName, body: ScheduleRequest)
 
 
 @routes.delete("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
-def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduleQuery) -> None:
+def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduledStream) -> None:
     """Take a stream's schedule away; it can still be synced by hand"""
     schedules.remove_schedule(studio_id, platform, query.sync_type)
 
 
+@routes.post("/api/sync/{platform}/schedule/pause", scope=WRITE, errors=[409])
+def pause_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
+    """Pause a stream's schedule until it is resumed, also over a renewal of the connection"""
+    return schedules.pause_schedule(studio_id, platform, body.sync_type)
+
+
+@routes.post("/api/sync/{platform}/schedule/resume", scope=WRITE, errors=[409])
+def resume_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
+    """Resume a paused schedule; while the connection is broken it stays paused by that"""
+    return schedules.resume_schedule(studio_id, platform, body.sync_type)
+
+
 @routes.get("/api/sync/status", scope=READ)
 def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
-    """How each stream of each connection is doing"""
+    """What goes on with each stream of each connection, and why"""
     return Listing(items=sync.list_stream_statuses(studio_id))
 
 
@@ -111,10 +143,10 @@ def cancel_run(studio_id: UUID, run_id: RunId) -> Run:
 
 
 @routes.post("/api/sync/log/{run_id}/retry", scope=WRITE, status=202, errors=[409])
-def retry_run(studio_id: UUID, run_id: RunId) -> Reply[StartedRuns]:
+def retry_run(studio_id: UUID, run_id: RunId) -> Located[StartedRuns]:
     """Start a new run for one that failed or was cancelled"""
     run = sync.retry_run(studio_id, _uuid(run_id))
-    return Reply(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
+    return Located(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
 
 
 def _uuid(run_id: str) -> UUID:

@@ -146,7 +146,10 @@ REPLACE_TOKENS: Query[NewId | None] = Query(
         WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
         RETURNING c.studio_id, c.id
     ), resumed AS (
-        UPDATE sync_schedule AS s SET paused_at = NULL, failures_in_row = 0
+        UPDATE sync_schedule AS s SET
+            paused_at = CASE WHEN s.paused_by = 'studio' THEN s.paused_at END,
+            paused_by = CASE WHEN s.paused_by = 'studio' THEN s.paused_by END,
+            failures_in_row = CASE WHEN s.paused_by = 'studio' THEN s.failures_in_row ELSE 0 END
         FROM replaced AS c
         WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.paused_at IS NOT NULL
     )
@@ -154,7 +157,11 @@ REPLACE_TOKENS: Query[NewId | None] = Query(
     """,
     NewId | None,
 )
-"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again."""
+"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
+
+What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
+connection's, which the statement's snapshot does not show.
+"""
 
 LEASE_REFRESH: Query[NewId | None] = Query(
     returned(
@@ -200,11 +207,16 @@ BREAK_CONNECTION: Query[None] = Query(
         WHERE id = :id AND token_generation = :token_generation AND status = 'active'
         RETURNING studio_id, id
     )
-    UPDATE sync_schedule AS s SET paused_at = now()
-    FROM broken WHERE s.studio_id = broken.studio_id AND s.connection_id = broken.id AND s.paused_at IS NULL
+    UPDATE sync_schedule AS s SET
+        paused_at = coalesce(s.paused_at, now()),
+        paused_by = CASE WHEN s.paused_at IS NULL THEN 'connection' ELSE s.paused_by END
+    FROM broken WHERE s.studio_id = broken.studio_id AND s.connection_id = broken.id
     """
 )
-"""Marks a grant that died and pauses its schedules, unless its tokens were replaced meanwhile."""
+"""Marks a grant that died and pauses its schedules, unless its tokens were replaced meanwhile.
+
+The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
+"""
 
 DISCONNECT: Query[None] = Query(
     """

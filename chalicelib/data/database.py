@@ -78,6 +78,14 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
         return query.decode(connection.flight(query.sql, query.values(params), before=before, after="COMMIT"))
 
 
+def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
+    """One statement in a transaction of its own, in one round trip."""
+    with _connection() as connection:
+        return query.decode(
+            connection.flight(query.sql, query.values(params), before=_opening(studio_id), after="COMMIT")
+        )
+
+
 def close_pool() -> None:
     """Closes every kept connection: before a fork, and between tests."""
     _pool().close()

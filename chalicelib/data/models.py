@@ -120,6 +120,7 @@ class IdempotencyKey(Base):
     """A write that a client may repeat: its answer, kept for a day."""
 
     __tablename__ = "idempotency_key"
+    __table_args__ = (Index("idempotency_key_started_idx", "started_at"),)
 
     studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
@@ -255,6 +256,8 @@ class SyncLog(Base):
     api_calls: Mapped[Count]
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
+    read_started_at: Mapped[datetime | None]
+    """When it began to read: at its start, or when it began anew."""
     cursor_before: Mapped[str | None]
     cursor_after: Mapped[str | None]
     page_cursor: Mapped[str | None]
@@ -272,7 +275,7 @@ class SyncSeen(Base):
     """The external ids a full read has met so far, so that what it did not meet can be told at its end."""
 
     __tablename__ = "sync_seen"
-    __table_args__ = (same_studio("run_id", "sync_log"), Index("sync_seen_studio_idx", "studio_id"))
+    __table_args__ = (same_studio("run_id", "sync_log"), Index("sync_seen_run_idx", "studio_id", "run_id"))
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
@@ -285,6 +288,8 @@ class PlatformCircuit(Base):
     __tablename__ = "platform_circuit"
 
     platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
+    """The one of the platform's interfaces that a stream reads; empty where the platform counts all as one."""
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     open_until: Mapped[datetime | None]
     """Until then nobody asks; after it one run at a time tries."""
@@ -296,6 +301,7 @@ class AppQuota(Base):
     __tablename__ = "app_quota"
 
     platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
     used: Mapped[float] = mapped_column(server_default=text("0"))
     """A share as the platform last told it; 1.0 is all."""
     calls: Mapped[Count]
@@ -313,6 +319,7 @@ class AccountQuota(Base):
 
     studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
     platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
     used: Mapped[float] = mapped_column(server_default=text("0"))
     calls: Mapped[Count]
     window_at: Mapped[CreatedAt]

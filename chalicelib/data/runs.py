@@ -1,16 +1,19 @@
 """Runs: the sync log, and the lease that lets exactly one worker at a time write to a run."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.connections import HEALTH, STORED, ConnectionStatus, Health, Problem, StoredConnection
+import msgspec
+
+from chalicelib.data.connections import STORED, Problem, StoredConnection
+from chalicelib.data.gates import GateState, gates_of
 from chalicelib.data.query import Query, all_returned, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
-Trigger = Literal["manual", "schedule", "retry"]
+Trigger = Literal["manual", "schedule", "retry", "backfill"]
 
 
 class RecordCounts(Row):
@@ -19,6 +22,14 @@ class RecordCounts(Row):
     updated: int
     unchanged: int
     deleted: int
+
+
+class Backfill(Row):
+    """The days that a run reads once more, both included; `progress` is the share of them that is done."""
+
+    first: date = msgspec.field(name="from")
+    last: date = msgspec.field(name="to")
+    progress: float
 
 
 class Run(Row):
@@ -40,6 +51,9 @@ class Run(Row):
     api_calls: int
     full_read: bool
     records: RecordCounts
+    deletions_refused: int
+    """Rows that a complete read did not meet and that were kept: too many to be believed without a confirmation."""
+    backfill: Backfill | None
     error: Problem | None
 
 
@@ -57,35 +71,27 @@ class LeasedRun(Row):
     id: UUID
     platform: str
     stream: str
+    trigger: Trigger
+    backfill_from: date | None
+    backfill_to: date | None
+    deletions_confirmed: bool
     attempts: int
     idle_attempts: int
     full_read: bool
     page_cursor: str | None
     schedule_cursor: str | None
     connection: StoredConnection
+    gates: list[GateState]
+
+
+class PageCursor(Row):
+    page_cursor: str | None
 
 
 class RunState(Row):
     status: RunStatus
     leased: bool
     resume_at: datetime | None
-
-
-class StreamStatus(Row):
-    """One stream of a connection, as the status page shows it."""
-
-    platform: str
-    sync_type: str
-    connection_status: ConnectionStatus
-    connection_health: Health
-    frequency: str | None
-    next_run_at: Moment | None
-    paused: bool
-    last_run: Run | None
-    last_success_at: Moment | None
-    running: StartedRun | None
-    failures_in_row: int
-    missed_windows: int
 
 
 ERROR = """
@@ -97,16 +103,26 @@ RECORDS = """
     json_build_object('seen', r.records_seen, 'created', r.records_created, 'updated', r.records_updated,
                       'unchanged', r.records_unchanged, 'deleted', r.records_deleted)
 """
-SHOWN = columns(Run, "r", sync_type="r.stream", records=RECORDS, error=ERROR)
+BACKFILL = """
+    CASE WHEN r.trigger = 'backfill' THEN json_build_object(
+        'from', r.backfill_from, 'to', r.backfill_to,
+        'progress', CASE WHEN r.status = 'succeeded' THEN 1 ELSE round(
+            coalesce(r.backfill_to - (r.page_cursor::json ->> 'last')::date, 0)
+            / (r.backfill_to - r.backfill_from + 1)::numeric, 4
+        ) END
+    ) END
+"""
+SHOWN = columns(Run, "r", sync_type="r.stream", records=RECORDS, backfill=BACKFILL, error=ERROR)
 STARTED = columns(StartedRun, "r", sync_type="r.stream")
 ACTIVE = "r.status IN ('queued', 'running', 'deferred')"
+LIVE = "r.trigger <> 'backfill'"
 FIRST_RING = "now() + interval '2 minutes'"
 
 INSERT_RUNS: Query[list[NewId]] = Query(
     all_returned(
         f"""
-        INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, ring_at)
-        SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, {FIRST_RING}
+        INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, ring_at)
+        SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_RING}
         FROM sync_schedule AS s
         WHERE s.platform = :platform AND s.stream = ANY(:streams)
         ON CONFLICT DO NOTHING
@@ -117,11 +133,40 @@ INSERT_RUNS: Query[list[NewId]] = Query(
 )
 """Queues a run for each stream that has none under way."""
 
+INSERT_BACKFILL: Query[StartedRun | None] = Query(
+    returned(
+        f"""
+        INSERT INTO sync_log AS r (
+            studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, ring_at
+        )
+        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor, {FIRST_RING}
+        FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream
+        ON CONFLICT DO NOTHING
+        RETURNING {STARTED}
+        """
+    ),
+    StartedRun | None,
+)
+"""Queues a backfill, unless the stream has one under way. `page_cursor` is where an earlier one ended, if any."""
+
+FIND_ACTIVE_BACKFILL: Query[Run | None] = Query(
+    one(
+        f"""
+        SELECT {SHOWN} FROM sync_log AS r
+        WHERE r.platform = :platform AND r.stream = :stream AND r.trigger = 'backfill' AND {ACTIVE}
+        """
+    ),
+    Run | None,
+)
+FIND_PAGE_CURSOR: Query[PageCursor | None] = Query(
+    one('SELECT r.page_cursor AS "pageCursor" FROM sync_log AS r WHERE r.id = :run_id'), PageCursor | None
+)
+
 LIST_STARTED_RUNS: Query[list[StartedRun]] = Query(
     many(
         f"""
         SELECT {STARTED} FROM sync_log AS r
-        WHERE r.platform = :platform AND r.stream = ANY(:streams) AND {ACTIVE} ORDER BY r.stream
+        WHERE r.platform = :platform AND r.stream = ANY(:streams) AND {LIVE} AND {ACTIVE} ORDER BY r.stream
         """
     ),
     list[StartedRun],
@@ -135,9 +180,11 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
             lease_expires_at = now() + make_interval(secs => :lease_seconds),
             ring_at = now() + make_interval(secs => :lease_seconds),
             resume_at = NULL, started_at = coalesce(r.started_at, now()),
+            read_started_at = coalesce(r.read_started_at, now()),
             attempts = r.attempts + 1, idle_attempts = r.idle_attempts + 1,
-            cursor_before = CASE WHEN r.started_at IS NULL THEN s.cursor ELSE r.cursor_before END,
-            full_read = CASE WHEN r.started_at IS NULL THEN s.cursor IS NULL ELSE r.full_read END
+            cursor_before = CASE WHEN r.started_at IS NULL AND {LIVE} THEN s.cursor ELSE r.cursor_before END,
+            full_read = CASE WHEN r.started_at IS NULL THEN {LIVE} AND (s.cursor IS NULL OR r.deletions_confirmed)
+                             ELSE r.full_read END
         FROM sync_schedule AS s
         WHERE r.id = :run_id AND {ACTIVE}
           AND s.studio_id = r.studio_id AND s.platform = r.platform AND s.stream = r.stream
@@ -152,6 +199,7 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
             "leased",
             connection=f"(SELECT row_to_json(c) FROM (SELECT {STORED} FROM platform_connection AS c"
             " WHERE c.studio_id = leased.studio_id AND c.id = leased.connection_id) AS c)",
+            gates=gates_of("leased"),
         )
     }
         FROM leased
@@ -169,6 +217,8 @@ FIND_RUN_STATE: Query[RunState | None] = Query(
     RunState | None,
 )
 
+DATABASE_TIME: Query[datetime] = Query("SELECT to_json(clock_timestamp())", datetime)
+
 HeldWrite = Query[NewId | None]
 """A write that a worker may make only while it holds the run's lease; without it, nothing comes back."""
 
@@ -181,7 +231,8 @@ RECORD_PAGE: HeldWrite = Query(
             pages = r.pages + 1, idle_attempts = 0,
             records_seen = r.records_seen + :seen, records_created = r.records_created + :created,
             records_updated = r.records_updated + :updated, records_unchanged = r.records_unchanged + :unchanged,
-            records_deleted = r.records_deleted + :deleted, api_calls = r.api_calls + :api_calls,
+            records_deleted = r.records_deleted + :deleted, deletions_refused = :refused,
+            api_calls = r.api_calls + :api_calls,
             page_cursor = CASE WHEN NOT :last THEN :cursor END,
             cursor_after = CASE WHEN :last THEN :cursor END,
             status = CASE WHEN :last THEN 'succeeded' ELSE r.status END,
@@ -195,14 +246,16 @@ RECORD_PAGE: HeldWrite = Query(
         RETURNING r.*
     ), schedule AS (
         UPDATE sync_schedule AS s SET
-            cursor = :cursor, last_run_at = now(), last_success_at = now(), failures_in_row = 0
+            cursor = :cursor, last_run_at = now(), last_success_at = now(), failures_in_row = 0,
+            refused_deletions = CASE WHEN run.full_read THEN run.deletions_refused ELSE s.refused_deletions END
         FROM run
-        WHERE :last AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
+        WHERE :last AND run.trigger <> 'backfill'
+          AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
     ), connection AS (
         UPDATE platform_connection AS c SET
             last_sync_at = now(), last_error_code = NULL, last_error_message = NULL, last_error_at = NULL
         FROM run
-        WHERE :last AND c.studio_id = run.studio_id AND c.id = run.connection_id
+        WHERE :last AND run.trigger <> 'backfill' AND c.studio_id = run.studio_id AND c.id = run.connection_id
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING run WHERE :last AND seen.run_id = run.id
     )
@@ -216,7 +269,7 @@ RESTART_RUN: HeldWrite = Query(
     f"""
     WITH run AS (
         UPDATE sync_log AS r SET
-            page_cursor = NULL, full_read = true, api_calls = r.api_calls + :api_calls
+            page_cursor = NULL, full_read = true, read_started_at = now(), api_calls = r.api_calls + :api_calls
         WHERE {HELD} RETURNING r.*
     ), forgotten AS (
         UPDATE sync_schedule AS s SET cursor = NULL
@@ -229,22 +282,38 @@ RESTART_RUN: HeldWrite = Query(
     """,
     NewId | None,
 )
-"""Sends a run back to the start of its stream; nobody uses the dead cursor again."""
+"""Sends a live run back to the start of its stream; nobody uses the dead cursor again."""
 
-HAND_OVER_RUN: HeldWrite = Query(
+KEEP_LEASE: HeldWrite = Query(
     returned(
         f"""
-        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = NULL, ring_at = {FIRST_RING}
+        UPDATE sync_log AS r SET
+            lease_expires_at = now() + make_interval(secs => :lease_seconds),
+            ring_at = now() + make_interval(secs => :lease_seconds)
         WHERE {HELD} RETURNING r.id
         """
     ),
     NewId | None,
 )
+"""The heartbeat of a page that takes long."""
+
+HAND_OVER_RUN: HeldWrite = Query(
+    returned(
+        f"""
+        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), ring_at = {FIRST_RING}
+        WHERE {HELD} RETURNING r.id
+        """
+    ),
+    NewId | None,
+)
+"""The lease ends now and is not forgotten: a run that nobody takes over shows since when."""
+
 DEFER_RUN: HeldWrite = Query(
     returned(
         f"""
         UPDATE sync_log AS r SET
-            status = 'deferred', resume_at = :resume_at, ring_at = :resume_at,
+            status = 'deferred', resume_at = now() + make_interval(secs => :delay_seconds),
+            ring_at = now() + make_interval(secs => :delay_seconds),
             idle_attempts = r.idle_attempts - CASE WHEN :idle THEN 0 ELSE 1 END,
             lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
             error_code = :code, error_message = :message
@@ -266,12 +335,14 @@ FAIL_RUN: HeldWrite = Query(
     ), schedule AS (
         UPDATE sync_schedule AS s SET last_run_at = now(), failures_in_row = s.failures_in_row + 1
         FROM run
-        WHERE s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
+        WHERE run.trigger <> 'backfill'
+          AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
     ), connection AS (
         UPDATE platform_connection AS c SET
             last_error_code = :code, last_error_message = :message, last_error_at = now()
         FROM run
-        WHERE c.studio_id = run.studio_id AND c.id = run.connection_id AND c.status = 'active'
+        WHERE run.trigger <> 'backfill' AND c.studio_id = run.studio_id AND c.id = run.connection_id
+          AND c.status = 'active'
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING run WHERE seen.run_id = run.id
     )
@@ -315,27 +386,3 @@ LIST_RUNS: Query[list[Run]] = Query(
     list[Run],
 )
 """Newest first: ids are UUIDv7, so their order is the order in which runs were queued."""
-
-LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
-    many(
-        f"""
-        SELECT s.platform, s.stream AS "syncType", c.status AS "connectionStatus", {HEALTH} AS "connectionHealth",
-               CASE WHEN s.enabled THEN s.frequency END AS frequency, s.next_run_at AS "nextRunAt",
-               s.paused_at IS NOT NULL AS paused, s.last_success_at AS "lastSuccessAt",
-               s.failures_in_row AS "failuresInRow", s.missed_windows AS "missedWindows",
-               (SELECT row_to_json(last) FROM (
-                    SELECT {SHOWN} FROM sync_log AS r
-                    WHERE r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream
-                    ORDER BY r.id DESC LIMIT 1
-               ) AS last) AS "lastRun",
-               (SELECT row_to_json(active) FROM (
-                    SELECT {STARTED} FROM sync_log AS r
-                    WHERE r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream AND {ACTIVE}
-               ) AS active) AS running
-        FROM sync_schedule AS s
-        JOIN platform_connection AS c ON c.studio_id = s.studio_id AND c.id = s.connection_id
-        ORDER BY s.platform, s.stream
-        """
-    ),
-    list[StreamStatus],
-)

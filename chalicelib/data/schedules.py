@@ -1,10 +1,13 @@
 """Schedules: when each stream of a connection syncs, and where its last sync ended."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.query import Query, returned
+from chalicelib.data.query import Query, columns, one, returned
 from chalicelib.data.rows import Moment, Row
+
+Pauser = Literal["studio", "connection"]
 
 
 class Schedule(Row):
@@ -12,6 +15,19 @@ class Schedule(Row):
     sync_type: str
     frequency: str
     next_run_at: Moment | None
+    """None while it is paused"""
+    paused: bool
+    paused_by: Pauser | None
+    """The studio, until it resumes the schedule; or the connection, until that is renewed"""
+
+
+class LockedSchedule(Row):
+    """A schedule that nobody else changes now, with what its next run time is computed from."""
+
+    shown: Schedule
+    frequency: str
+    time_zone: str
+    now: datetime
 
 
 class DueSchedule(Row):
@@ -54,32 +70,90 @@ SAVE_SCHEDULES: Query[None] = Query(
 )
 """The schedules a new connection starts with."""
 
+PAUSED = "(s.enabled AND s.paused_at IS NOT NULL)"
+PAUSED_BY = f"CASE WHEN {PAUSED} THEN coalesce(s.paused_by, 'connection') END"
+"""Releases before there were pauses by hand wrote no name beside theirs."""
+NEXT_RUN_AT = f"CASE WHEN NOT {PAUSED} THEN s.next_run_at END"
+SHOWN = columns(Schedule, "s", sync_type="s.stream", next_run_at=NEXT_RUN_AT, paused=PAUSED, paused_by=PAUSED_BY)
+
 PUT_SCHEDULE: Query[Schedule | None] = Query(
     returned(
-        """
-        INSERT INTO sync_schedule AS s (studio_id, connection_id, platform, stream, frequency, next_run_at, paused_at)
+        f"""
+        INSERT INTO sync_schedule AS s (
+            studio_id, connection_id, platform, stream, frequency, next_run_at, paused_at, paused_by
+        )
         SELECT c.studio_id, c.id, c.platform, :stream, :frequency, :next_run_at,
-               CASE WHEN c.status <> 'active' THEN now() END
+               CASE WHEN c.status <> 'active' THEN now() END, CASE WHEN c.status <> 'active' THEN 'connection' END
         FROM platform_connection AS c
         WHERE c.platform = :platform AND c.disconnected_at IS NULL
         ON CONFLICT (studio_id, platform, stream) DO UPDATE SET
-            frequency = excluded.frequency, next_run_at = excluded.next_run_at, enabled = true
-        RETURNING s.platform, s.stream AS "syncType", s.frequency, s.next_run_at AS "nextRunAt"
+            frequency = excluded.frequency, next_run_at = excluded.next_run_at, enabled = true,
+            paused_at = CASE WHEN s.enabled THEN s.paused_at ELSE excluded.paused_at END,
+            paused_by = CASE WHEN s.enabled THEN s.paused_by ELSE excluded.paused_by END
+        RETURNING {SHOWN}
         """
     ),
     Schedule | None,
 )
+"""A paused schedule stays paused; one that had been taken away begins anew."""
+
 DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     returned(
-        """
+        f"""
         UPDATE sync_schedule AS s SET enabled = false, next_run_at = NULL
         WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
-        RETURNING s.platform, s.stream AS "syncType", s.frequency, s.next_run_at AS "nextRunAt"
+        RETURNING {SHOWN}
         """
     ),
     Schedule | None,
 )
 """A schedule taken away stops firing; the stream keeps its cursor for manual syncs."""
+
+PAUSE_SCHEDULE: Query[Schedule | None] = Query(
+    returned(
+        f"""
+        UPDATE sync_schedule AS s SET paused_at = coalesce(s.paused_at, now()), paused_by = 'studio'
+        WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
+        RETURNING {SHOWN}
+        """
+    ),
+    Schedule | None,
+)
+"""By the studio, which takes over a pause by the connection."""
+
+LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
+    one(
+        f"""
+        SELECT (SELECT row_to_json(shown) FROM (SELECT {SHOWN}) AS shown) AS shown,
+               s.frequency, studio.time_zone AS "timeZone", now() AS now
+        FROM sync_schedule AS s
+        JOIN platform_connection AS c ON c.studio_id = s.studio_id AND c.id = s.connection_id
+        JOIN studio ON studio.id = s.studio_id
+        WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
+        FOR SHARE OF c FOR UPDATE OF s
+        """
+    ),
+    LockedSchedule | None,
+)
+"""The connection first, as whoever breaks or renews it does."""
+
+RESUME_SCHEDULE: Query[Schedule | None] = Query(
+    returned(
+        f"""
+        UPDATE sync_schedule AS s SET
+            paused_at = CASE WHEN c.status <> 'active' THEN s.paused_at END,
+            paused_by = CASE WHEN c.status <> 'active' THEN 'connection' END,
+            next_run_at = :next_run_at
+        FROM platform_connection AS c
+        WHERE s.platform = :platform AND s.stream = :stream AND s.paused_at IS NOT NULL
+          AND c.studio_id = s.studio_id AND c.id = s.connection_id
+          AND (s.paused_by = 'studio' OR c.status = 'active')
+        RETURNING {SHOWN}
+        """
+    ),
+    Schedule | None,
+)
+"""After LOCK_SCHEDULE. While the connection is broken the pause becomes the connection's; what is not paused stays."""
 
 CLAIM_DUE_SCHEDULES: Query[list[DueSchedule]] = Query("SELECT door.claim_due_schedules(:batch)", list[DueSchedule])
 START_SCHEDULED_RUNS: Query[list[Bell]] = Query("SELECT door.start_scheduled_runs(:claims)", list[Bell])

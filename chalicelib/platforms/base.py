@@ -1,7 +1,8 @@
 """What a platform is: facts, an identity, and streams that are fetched page by page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.platforms.client import Client
     from chalicelib.platforms.faults import Fault
     from chalicelib.platforms.oauth2 import OAuth2
+    from chalicelib.platforms.quota import Usage
     from chalicelib.platforms.transport import Response
 
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
@@ -29,14 +31,22 @@ class Account(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, Generic[CursorT], frozen=True):
     """One answer of a platform, ready to be stored.
 
-    `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run.
+    `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run; None
+    there has the next run read the stream from its start again.
     `deleted` are external ids the platform says are gone.
     """
 
     records: Sequence[Record]
-    cursor: CursorT
+    cursor: CursorT | None
     last: bool
     deleted: list[str] = []
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Days, both included."""
+
+    first: date
+    last: date
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,12 @@ class Stream(Generic[CursorT]):
     """Any one of these scopes is enough to read it."""
     complete: bool = False
     """Whether a full read names every living record, so that what it leaves out is gone."""
+    fetch_window: Callable[["Client", Window, CursorT | None], Page[CursorT]] | None = None
+    """As `fetch`, for the records of some days only; `last` ends the window. None: the past cannot be read again."""
+    slice_days: int = 31
+    """How many days a backfill reads at a time."""
+    api: str = ""
+    """The platform's interface it reads, where each has a quota and breaks down on its own."""
 
     def fetch_page(self, client: "Client", cursor: str | None) -> Page[CursorT]:
         """A cursor stored by a version of this stream that wrote another shape counts as expired."""
@@ -82,6 +98,8 @@ class Platform:
     """Asks the platform who is connected; also the connection test."""
     classify: Callable[["Response"], "Fault | None"] | None = None
     """Tells what an answer outside 2xx means; None leaves it to the status alone."""
+    usage: Callable[[Mapping[str, str], datetime], "Sequence[Usage]"] | None = None
+    """Reads from an answer's headers, in lower case, how much of the quota is used; None when they do not tell."""
     oauth: "OAuth2 | None" = None
 
     def stream(self, name: str) -> Stream[Any] | None:

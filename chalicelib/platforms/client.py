@@ -1,5 +1,6 @@
 """The authorised HTTP client handed to fetchers; the one place where HTTP becomes typed data or an error."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from chalicelib import clock
 from chalicelib.errors import ContractChanged, PlatformError, TokenExpired, TransientFault
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.faults import Fault, kind_of, retry_after
+from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.transport import FORM, Response, Transport
 from chalicelib.secret import MASK, Secret
 
@@ -24,7 +26,8 @@ class Client:
     """Asks one platform in the name of one connection.
 
     An answer that the access token has expired is met once with `renew`, which returns a new one, and one more attempt.
-    `api_calls` counts every request sent.
+    `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `pulse`
+    is called before each request: it may raise to stop.
     """
 
     def __init__(
@@ -34,15 +37,22 @@ class Client:
         *,
         sandbox_url: str = "",
         renew: Callable[[], Secret] | None = None,
+        pulse: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = clock.now,
         transport: Transport | None = None,
     ) -> None:
         self.api_calls = 0
+        self.usage: dict[str, Usage] = {}
         self._platform = platform
         self._token = access_token
         self._renew = renew
+        self._pulse = pulse
         self._now = now
         self._transport = transport or Transport.to(platform, sandbox_url)
+
+    def now(self) -> datetime:
+        """The present moment, for streams that read up to today; aware UTC."""
+        return self._now()
 
     def get(self, url: str, params: Fields = (), *, into: type[T]) -> T:
         """Raises PlatformError unless the answer is a 2xx that decodes into `into`."""
@@ -80,18 +90,25 @@ class Client:
         if form is not None:
             body = urlencode([*_pairs(form), (token_field, token)] if token_field else _pairs(form))
             headers |= FORM
+        self._pulse()
         self.api_calls += 1
         response = self._transport.send(method, url, headers=headers, form=body)
+        self._note_usage(response)
         if response.ok or (accept_404 and response.status == 404):
             return response
         raise self._error(response, method, url)
+
+    def _note_usage(self, response: Response) -> None:
+        if self._platform.usage is not None:
+            self.usage |= {usage.scope: usage for usage in self._platform.usage(response.headers, self._now())}
 
     def _error(self, response: Response, method: str, url: str) -> PlatformError:
         classify = self._platform.classify
         fault = (classify(response) if classify else None) or Fault(kind_of(response.status))
         resume_at = fault.resume_at or retry_after(response.headers, self._now())
         reason = fault.reason.replace(self._token.reveal(), MASK)
-        return self._transport.error(Fault(fault.kind, reason, resume_at), method, url, response.status)
+        fault = dataclasses.replace(fault, reason=reason, resume_at=resume_at)
+        return self._transport.error(fault, method, url, response.status)
 
     def _decoded(self, response: Response, method: str, url: str, into: type[T]) -> T:
         outcome = decode(response.body, into)

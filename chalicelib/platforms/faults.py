@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 from chalicelib.errors import (
+    AnswerTooLarge,
     ContractChanged,
     CursorExpired,
     Misconfigured,
@@ -29,6 +31,7 @@ _KINDS: dict[int, type[PlatformError]] = {
 
 _MESSAGES: dict[type[PlatformError], str] = {
     TransientFault: "{title} is not available right now",
+    AnswerTooLarge: "{title} could not answer in time",
     RateLimited: "{title} limits how often it may be asked",
     TokenExpired: "{title} no longer accepts the access token",
     TokenRevoked: "{title} no longer accepts this connection",
@@ -46,6 +49,8 @@ class Fault:
     kind: type[PlatformError]
     reason: str = ""
     resume_at: datetime | None = None
+    scope: Literal["app", "account"] = "account"
+    """Whose limit was reached: this application's everywhere, or only the connected account's."""
 
 
 def kind_of(status: int) -> type[PlatformError]:
@@ -58,7 +63,7 @@ def platform_error(title: str, fault: Fault, *, where: str) -> PlatformError:
     reason = fault.reason[:REASON_LENGTH]
     internal = f"{where}: {reason}" if reason else where
     if issubclass(fault.kind, RateLimited):
-        return fault.kind(message, internal=internal, resume_at=fault.resume_at)
+        return fault.kind(message, internal=internal, resume_at=fault.resume_at, scope=fault.scope)
     return fault.kind(message, internal=internal)
 
 

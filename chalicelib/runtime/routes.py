@@ -36,11 +36,17 @@ NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 @dataclass(frozen=True)
 class Reply(Generic[T]):
-    """An answer with more to it than its value: where the thing is now, or a status of its own."""
+    """An answer whose status is its own."""
 
     value: T
-    location: str | None = None
     status: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located(Reply[T]):
+    """An answer that says where the thing is to be found."""
+
+    location: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Route:
     query: type[msgspec.Struct] | None
     returns: Any
     """The type of the answer; None when there is none"""
+    located: bool
+    """Whether the answer has a Location"""
     params: Mapping[str, Any]
     """The type of each parameter in the path"""
 
@@ -94,7 +102,8 @@ class Routes:
         def declare(handler: Handler) -> Handler:
             hints = typing.get_type_hints(handler, include_extras=True)
             returns = hints.get("return")
-            if typing.get_origin(returns) is Reply:
+            reply = typing.get_origin(returns)
+            if reply in (Reply, Located):
                 (returns,) = typing.get_args(returns)
             route = Route(
                 method=method,
@@ -107,6 +116,7 @@ class Routes:
                 body=hints.get("body"),
                 query=hints.get("query"),
                 returns=None if returns is type(None) else returns,
+                located=reply is Located,
                 params={name: hints[name] for name in PARAM.findall(path)},
             )
             self.declared.append(route)
@@ -183,8 +193,11 @@ def _call(route: Route, request: Request, arguments: dict[str, Any]) -> Answer:
         arguments["query"] = decode_query(_query_params(request), route.query)
     value = route.handler(**arguments)
     reply = value if isinstance(value, Reply) else Reply(value)
-    body = "" if route.returns is None else msgspec.json.encode(reply.value).decode()
-    return Answer(status=reply.status or route.status, body=body, location=reply.location)
+    return Answer(
+        status=reply.status or route.status,
+        body="" if route.returns is None else msgspec.json.encode(reply.value).decode(),
+        location=reply.location if isinstance(reply, Located) else None,
+    )
 
 
 def _raw_body(request: Request) -> bytes:

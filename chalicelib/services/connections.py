@@ -102,6 +102,17 @@ def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Co
     return connection
 
 
+def active_connection(studio_id: UUID, platform: str) -> Connection:
+    """Raises Conflict when the grant is dead."""
+    connection = get_connection(studio_id, platform)
+    if connection.status != "active":
+        raise Conflict(
+            f"The connection is {connection.status}; it must be renewed before it can sync",
+            code="connection_not_active",
+        )
+    return connection
+
+
 def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Connection:
     """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on."""
     for _ in range(UPDATE_ATTEMPTS):

@@ -5,6 +5,7 @@ the generation it started from, and `invalid_grant` is believed only if that gen
 """
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -29,8 +30,9 @@ WAIT_SECONDS = 0.25
 WAITS = 40
 
 
-def client_for(stored: StoredConnection) -> Client:
-    """An authorised client. It renews the token when that is due and when the platform refuses it.
+def client_for(stored: StoredConnection, *, pulse: Callable[[], None] = lambda: None) -> Client:
+    """An authorised client. It renews the token when that is due and when the platform refuses it, and calls `pulse`
+    before each request.
 
     Raises TokenExpired or TokenRevoked when only the studio can help.
     """
@@ -40,6 +42,7 @@ def client_for(stored: StoredConnection) -> Client:
         session.access_token(),
         sandbox_url=get_settings().platform_sandbox_url,
         renew=session.renew,
+        pulse=pulse,
     )
 
 
@@ -86,7 +89,7 @@ class _Session:
             if self._renewed_elsewhere():
                 return open_tokens(self._stored).access
             time.sleep(WAIT_SECONDS)
-        raise TransientFault("The access token is being renewed elsewhere")
+        raise TransientFault("The access token is being renewed elsewhere", code="token_being_renewed")
 
     def _renew_as(self, owner: UUID) -> Secret:
         tokens = open_tokens(self._stored)

@@ -1,7 +1,7 @@
 """Whether and when a run that failed is tried again."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from chalicelib import clock
 from chalicelib.errors import AppError, RateLimited, TransientFault
@@ -12,12 +12,15 @@ FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
 
 
-def resume_at(error: AppError, *, attempts: int, idle_attempts: int) -> datetime | None:
-    """When to try again, or None when there is no use in it. A rate limit is no failure and may last."""
+def delay_after(error: AppError, *, attempts: int, idle_attempts: int) -> timedelta | None:
+    """How long to wait before trying again, or None when there is no use in it. A rate limit may last.
+
+    A span, not a moment: it is the database that knows what time it is, whatever a worker's clock says.
+    """
     if isinstance(error, RateLimited):
-        return error.resume_at or clock.now() + _backoff(attempts)
+        return max(error.resume_at - clock.now(), timedelta()) if error.resume_at else _backoff(attempts)
     if isinstance(error, TransientFault) and idle_attempts < MAX_IDLE_ATTEMPTS:
-        return clock.now() + _backoff(idle_attempts)
+        return _backoff(idle_attempts)
     return None
 
 

@@ -5,12 +5,13 @@ goes on from the last page, nothing lost and nothing twice. Nothing sleeps; what
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 
-from chalicelib import doorbell, logs
+from chalicelib import clock, doorbell, logs
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction
@@ -24,23 +25,36 @@ from chalicelib.errors import (
     TransientFault,
     Unavailable,
 )
-from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
-from chalicelib.services import grants
+from chalicelib.services import backfills, grants
 from chalicelib.services.connections import mark_broken
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, resume_at
+from chalicelib.services.gates import Gate
+from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after
 from chalicelib.services.streams import TABLES, syncable_stream
 
 LEASE_SECONDS = 120
 """A page is fetched and stored well within it; a worker that died is taken over after it."""
+LONG_PAGE_SECONDS = 5
+"""A page that takes longer looks at the time before each further request."""
+HEARTBEAT_SECONDS = 30
+"""How often it then renews the lease."""
 HAND_OVER_MS = 40_000
-"""With less time than this left a run is handed over: longer than the timeouts of one request."""
+"""With less time than this left no page is begun: longer than the timeouts of one request."""
+OUT_OF_TIME_MS = 5_000
+"""With less time than this left it makes none: it is given up, and begun anew by the next invocation."""
 
 
 class LeaseLost(AppError):
     """Another worker took the run over, or it was cancelled: whatever this one was about to write is void."""
 
     code = "lease_lost"
+
+
+class OutOfTime(AppError):
+    """The invocation ends before the page does."""
+
+    code = "out_of_time"
 
 
 def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) -> str:
@@ -77,17 +91,22 @@ class _Attempt:
         self._held = {"run_id": run.id, "owner": owner}
         self._remaining_ms = remaining_ms
         self._full_read = run.full_read
+        self._is_backfill = run.trigger == "backfill"
         self._restarted = False
         self._client: Client | None = None
+        self._gate: Gate | None = None
         self._counted_calls = 0
+        self._beat_at = clock.monotonic()
 
     def make(self) -> str:
         try:
             if self._run.idle_attempts > MAX_IDLE_ATTEMPTS:
                 raise PlatformError("The run was given up: its workers died again and again", code="gave_up")
-            return self._read_stream(syncable_stream(self._run.platform, self._run.stream))
+            return self._read_stream(self._stream())
         except LeaseLost as error:
             return error.code
+        except OutOfTime:
+            return self._hand_over()
         except Unavailable:
             raise
         except AppError as error:
@@ -98,30 +117,45 @@ class _Attempt:
             self._settle(TransientFault("An internal error stopped the run", code="internal_error"))
             raise
 
+    def _stream(self) -> Stream[Any]:
+        stream = syncable_stream(self._run.platform, self._run.stream)
+        if self._run.backfill_from is None or self._run.backfill_to is None:
+            return stream
+        return backfills.over(stream, Window(self._run.backfill_from, self._run.backfill_to))
+
     def _read_stream(self, stream: Stream[Any]) -> str:
-        self._client = grants.client_for(self._run.connection)
-        cursor = self._run.page_cursor if self._full_read else self._run.page_cursor or self._run.schedule_cursor
+        self._gate = Gate(self._run, stream.api)
+        self._gate.enter()
+        self._client = grants.client_for(self._run.connection, pulse=self._pulse)
+        cursor = self._run.page_cursor
+        if cursor is None and not (self._full_read or self._is_backfill):
+            cursor = self._run.schedule_cursor
         while True:
+            fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
                 page = stream.fetch_page(self._client, cursor)
             except CursorExpired:
-                if cursor is None or self._restarted:
+                if cursor is None or self._restarted or self._is_backfill:
                     raise
                 self._restart()
                 cursor = None
                 continue
-            cursor = msgspec.json.encode(page.cursor).decode()
-            self._store(stream, page, cursor)
+            cursor = None if page.cursor is None else msgspec.json.encode(page.cursor).decode()
+            self._store(stream, page, cursor, fetched_at)
             if page.last:
+                self._gate.note(self._client)
                 return "succeeded"
+            self._gate.succeeded(self._client)
             if self._remaining_ms() < HAND_OVER_MS:
                 return self._hand_over()
 
-    def _store(self, stream: Stream[Any], page: Page[Any], cursor: str) -> None:
+    def _store(self, stream: Stream[Any], page: Page[Any], cursor: str | None, fetched_at: datetime | None) -> None:
         """The page, the cursor and the counters, in one transaction."""
         with transaction(self._studio_id) as tx:
-            outcome = record_rows.upsert(tx, TABLES[stream.record], self._studio_id, self._run.platform, page.records)
-            deleted = self._remove(tx, stream, page)
+            outcome = record_rows.upsert(
+                tx, TABLES[stream.record], self._studio_id, self._run.platform, page.records, fetched_at=fetched_at
+            )
+            deleted, refused = self._remove(tx, stream, page)
             seen = outcome.created + outcome.updated + outcome.unchanged
             self._write(
                 tx,
@@ -131,21 +165,31 @@ class _Attempt:
                 updated=outcome.updated,
                 unchanged=outcome.unchanged,
                 deleted=deleted,
+                refused=refused,
                 api_calls=self._uncounted_calls(),
                 cursor=cursor,
                 last=page.last,
                 lease_seconds=LEASE_SECONDS,
             )
 
-    def _remove(self, tx: Transaction, stream: Stream[Any], page: Page[Any]) -> int:
-        """What the platform says is gone and, at the end of a complete read, what that read did not meet."""
+    def _remove(self, tx: Transaction, stream: Stream[Any], page: Page[Any]) -> tuple[int, int]:
+        """What the platform says is gone and, at the end of a complete read, what that read did not meet.
+
+        Returns how many rows were removed, and how many were kept because they were too many to be believed.
+        """
         table = TABLES[stream.record]
         removed = record_rows.remove(tx, table, self._run.platform, page.deleted)
-        if self._full_read and stream.complete:
-            met = [record.external_id for record in page.records]
-            record_rows.remember_seen(tx, self._run.id, self._studio_id, met)
-            removed += record_rows.sweep(tx, table, self._run.platform, self._run.id) if page.last else 0
-        return removed
+        if not (self._full_read and stream.complete):
+            return removed, 0
+        met = [record.external_id for record in page.records]
+        record_rows.remember_seen(tx, self._run.id, self._studio_id, met)
+        if not page.last:
+            return removed, 0
+        confirmed = self._run.deletions_confirmed
+        swept = record_rows.sweep(tx, table, self._run.platform, self._run.id, confirmed=confirmed)
+        if swept.refused:
+            logs.event("sweep.refused", rows=swept.refused)
+        return removed + swept.count, swept.refused
 
     def _restart(self) -> None:
         """The platform forgot the cursor: the same run reads the stream from its start."""
@@ -162,24 +206,37 @@ class _Attempt:
 
     def _settle(self, error: AppError) -> str:
         """A failed run is tried later or over; with a dead grant, its connection breaks as well."""
-        later = resume_at(error, attempts=self._run.attempts, idle_attempts=self._run.idle_attempts)
+        delay = delay_after(error, attempts=self._run.attempts, idle_attempts=self._run.idle_attempts)
         noted = {"api_calls": self._uncounted_calls(), "code": error.code, "message": error.message}
-        logs.event("run.failed" if later is None else "run.deferred", code=error.code, reason=str(error))
+        logs.event("run.failed" if delay is None else "run.deferred", code=error.code, reason=str(error))
+        if self._gate is not None:
+            self._gate.failed(error, delay)
         try:
             with transaction(self._studio_id) as tx:
-                if later is not None:
-                    self._write(tx, rows.DEFER_RUN, resume_at=later, idle=not isinstance(error, RateLimited), **noted)
+                if delay is not None:
+                    idle, seconds = not isinstance(error, RateLimited), delay.total_seconds()
+                    self._write(tx, rows.DEFER_RUN, delay_seconds=seconds, idle=idle, **noted)
                 else:
                     self._write(tx, rows.FAIL_RUN, **noted)
         except LeaseLost as lost:
             return lost.code
         if isinstance(error, ReconnectRequired):
             mark_broken(self._run.connection, error)
-        return "failed" if later is None else "deferred"
+        return "failed" if delay is None else "deferred"
+
+    def _pulse(self) -> None:
+        """Before each request: a page of many keeps its lease, and knows when its time is over."""
+        silence = clock.monotonic() - self._beat_at
+        if silence > LONG_PAGE_SECONDS and self._remaining_ms() < OUT_OF_TIME_MS:
+            raise OutOfTime()
+        if silence > HEARTBEAT_SECONDS:
+            with transaction(self._studio_id) as tx:
+                self._write(tx, rows.KEEP_LEASE, lease_seconds=LEASE_SECONDS)
 
     def _write(self, tx: Transaction, query: rows.HeldWrite, **values: Any) -> None:
         if tx.run(query, **self._held, **values) is None:
             raise LeaseLost()
+        self._beat_at = clock.monotonic()
 
     def _uncounted_calls(self) -> int:
         total = self._client.api_calls if self._client else 0

@@ -52,7 +52,39 @@ def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
     with transaction(studio_id) as tx:
         removed = tx.run(rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
     if removed is None:
-        raise NotFound(f"{stream.name} of {platform} is not scheduled", code="schedule_not_found")
+        raise _not_scheduled(platform, stream)
+
+
+def pause_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+    """The tick passes over it until the studio resumes it. A run under way goes on, and syncs by hand still work."""
+    stream = syncable_stream(platform, sync_type)
+    with transaction(studio_id) as tx:
+        paused = tx.run(rows.PAUSE_SCHEDULE, platform=platform, stream=stream.name)
+    if paused is None:
+        raise _not_scheduled(platform, stream)
+    logs.event("schedule.paused", platform=platform, stream=stream.name)
+    return paused
+
+
+def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+    """Ends the studio's pause: the next window is counted from now, and what passed meanwhile is not caught up.
+
+    While the connection is broken the schedule stays paused, by the connection, until that is renewed.
+    """
+    stream = syncable_stream(platform, sync_type)
+    which = {"platform": platform, "stream": stream.name}
+    with transaction(studio_id) as tx:
+        locked = tx.run(rows.LOCK_SCHEDULE, **which)
+        if locked is None:
+            raise _not_scheduled(platform, stream)
+        next_run_at = parse_frequency(locked.frequency).next_after(
+            locked.now, phase=_phase(studio_id, platform, stream.name), time_zone=locked.time_zone
+        )
+        resumed = tx.run(rows.RESUME_SCHEDULE, next_run_at=next_run_at, **which)
+    if resumed is None:
+        return locked.shown
+    logs.event("schedule.resumed", platform=platform, stream=stream.name)
+    return resumed
 
 
 def first_schedules(streams: tuple[Stream[Any], ...]) -> str:
@@ -100,6 +132,10 @@ def _claim(due: DueSchedule) -> Claim:
         missed=frequency.windows_between(due.next_run_at, due.now, phase=phase, time_zone=due.time_zone),
         next_run_at=frequency.next_after(due.now, phase=phase, time_zone=due.time_zone),
     )
+
+
+def _not_scheduled(platform: str, stream: Stream[Any]) -> NotFound:
+    return NotFound(f"{stream.name} of {platform} is not scheduled", code="schedule_not_found")
 
 
 def _phase(studio_id: UUID, platform: str, stream: str) -> float:

@@ -4,35 +4,47 @@ from uuid import UUID
 
 from chalicelib import doorbell, logs
 from chalicelib.data import runs as rows
-from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction
-from chalicelib.data.runs import Run, RunStatus, StartedRun, StreamStatus, Trigger
+from chalicelib.data.runs import Run, RunStatus, StartedRun, Trigger
 from chalicelib.data.schedules import SAVE_SCHEDULES
+from chalicelib.data.statuses import LIST_STREAM_STATUSES, StreamStatus
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.connections import get_connection
+from chalicelib.services.backfills import retry_backfill
+from chalicelib.services.connections import active_connection
 from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import not_connected, syncable_platform, syncable_stream
 
 
 def start_sync(
-    studio_id: UUID, platform_name: str, sync_type: str | None = None, *, trigger: Trigger = "manual"
+    studio_id: UUID,
+    platform_name: str,
+    sync_type: str | None = None,
+    *,
+    trigger: Trigger = "manual",
+    confirm_deletions: bool = False,
 ) -> list[StartedRun]:
-    """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled."""
+    """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled.
+
+    With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
+    """
     platform = syncable_platform(platform_name)
     streams = [syncable_stream(platform.name, sync_type)] if sync_type is not None else platform.streams
-    connection = _active_connection(studio_id, platform.name)
+    connection = active_connection(studio_id, platform.name)
     wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
     with transaction(studio_id) as tx:
-        queued = tx.run(rows.INSERT_RUNS, trigger=trigger, **wanted)
+        queued = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
         started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
             tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(platform.streams))
-            queued = [*queued, *tx.run(rows.INSERT_RUNS, trigger=trigger, **wanted)]
+            more = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
+            queued = [*queued, *more]
             started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
         if not started:
             raise not_connected(platform.name)  # since a moment ago
+        if confirm_deletions and len(queued) < len(started):
+            raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")
     doorbell.ring(doorbell.Message(run_id=run.id, studio_id=studio_id) for run in queued)
     return started
 
@@ -75,23 +87,18 @@ def cancel_run(studio_id: UUID, run_id: UUID) -> Run:
 
 
 def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
-    """Starts a new run of the stream, from the stream's cursor; one under way is answered, not doubled."""
+    """Starts a new run of the stream, from the stream's cursor; one under way is answered, not doubled.
+
+    A backfill goes on where it ended.
+    """
     run = get_run(studio_id, run_id)
     if run.status not in ("failed", "cancelled"):
         raise Conflict(f"Only a failed or cancelled run can be retried; it is {run.status}", code="run_not_failed")
+    if run.backfill is not None:
+        return retry_backfill(studio_id, run, run.backfill)
     (started,) = start_sync(studio_id, run.platform, run.sync_type, trigger="retry")
     return started
 
 
 def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
-    return read(studio_id, rows.LIST_STREAM_STATUSES)
-
-
-def _active_connection(studio_id: UUID, platform: str) -> Connection:
-    connection = get_connection(studio_id, platform)
-    if connection.status != "active":
-        raise Conflict(
-            f"The connection is {connection.status}; it must be renewed before it can sync",
-            code="connection_not_active",
-        )
-    return connection
+    return read(studio_id, LIST_STREAM_STATUSES)

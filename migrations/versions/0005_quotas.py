@@ -17,24 +17,27 @@ def upgrade() -> None:
     op.create_table(
         "platform_circuit",
         sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("api", sa.Text(), nullable=False),
         sa.Column("failures_in_row", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("open_until", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("platform", name=op.f("platform_circuit_pkey")),
+        sa.PrimaryKeyConstraint("platform", "api", name=op.f("platform_circuit_pkey")),
     )
     op.create_table(
         "app_quota",
         sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("api", sa.Text(), nullable=False),
         sa.Column("used", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("calls", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("studios", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("window_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("platform", name=op.f("app_quota_pkey")),
+        sa.PrimaryKeyConstraint("platform", "api", name=op.f("app_quota_pkey")),
     )
     op.create_table(
         "account_quota",
         sa.Column("studio_id", sa.Uuid(), nullable=False),
         sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("api", sa.Text(), nullable=False),
         sa.Column("used", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.Column("calls", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("window_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -42,7 +45,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["studio_id"], ["studio.id"], name=op.f("account_quota_studio_id_fkey"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("studio_id", "platform", name=op.f("account_quota_pkey")),
+        sa.PrimaryKeyConstraint("studio_id", "platform", "api", name=op.f("account_quota_pkey")),
     )
     for table in SHARED_TABLES:
         op.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO ansel_app")

@@ -21,9 +21,12 @@ GROUPS = [*API, describe(API)]
 ROUTES = [route for group in GROUPS for route in group.declared]
 SCOPED = [route for route in ROUTES if route.scope != PUBLIC]
 BODIES = {
-    ("POST", "/api/connections"): {"platform": "meta", "accessToken": "token"},
+    ("POST", "/api/connections"): {"platform": "pinterest", "accessToken": "token"},
     ("PUT", "/api/connections/{platform}"): {"accessToken": "token"},
     ("PUT", "/api/sync/{platform}/schedule"): {"syncType": "bookings", "frequency": "hourly"},
+    ("POST", "/api/sync/{platform}/backfill"): {"syncType": "bookings", "from": "2026-01-01", "to": "2026-01-31"},
+    ("POST", "/api/sync/{platform}/schedule/pause"): {"syncType": "bookings"},
+    ("POST", "/api/sync/{platform}/schedule/resume"): {"syncType": "bookings"},
 }
 NO_RUN = str(UUID(int=0))
 QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}
@@ -197,8 +200,8 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
             own = call(studios.new(), route)
             assert answer.json == own.json, "figures of a studio without rows"
         elif (route.method, route.path) == ("POST", "/api/connections"):
-            assert answer.status == 201, "its own Meta; nothing of the other studio's"
-            other.delete("/api/connections/meta")
+            assert answer.status == 201, "its own Pinterest; nothing of the other studio's"
+            other.delete("/api/connections/pinterest")
         else:
             assert answer.status == 404, f"{route.method} {route.path}: {answer.text}"
     assert everything_of(superuser, rich.studio_id) == before

@@ -21,7 +21,7 @@ from tests.conftest import Answer, Api
 
 SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
 INTERNALS = ("sync_log", "relation", "42P01", "Traceback", "pg8000", "SELECT")
-META = {"platform": "meta", "accessToken": "token"}
+PINTEREST = {"platform": "pinterest", "accessToken": "token"}
 
 
 def assert_problem(answer: Answer, status: int, code: str) -> None:
@@ -44,9 +44,9 @@ def test_each_kind_of_refusal_is_a_problem(api: Api) -> None:
     assert_problem(api.post("/api/connections", b"{"), 400, "malformed_json")
     assert_problem(api.get("/api/connections", Authorization=""), 401, "unauthorized")
     assert_problem(api.get("/api/connections/google"), 404, "connection_not_found")
-    assert_problem(api.post("/api/sync/meta"), 409, "platform_not_supported")
+    assert_problem(api.post("/api/sync/pinterest"), 409, "platform_not_supported")
     assert_problem(api.post("/api/connections", b" " * 262_145), 413, "payload_too_large")
-    assert_problem(api.post("/api/connections", META, Content_Type="text/plain"), 415, "unsupported_media_type")
+    assert_problem(api.post("/api/connections", PINTEREST, Content_Type="text/plain"), 415, "unsupported_media_type")
     assert_problem(api.post("/api/connections", {}), 422, "invalid_input")
 
 
@@ -246,13 +246,13 @@ def test_a_platform_in_another_spelling_is_not_found(api: Api, platform: str) ->
     ],
 )
 def test_a_wrong_value_in_a_body_is_named_and_stores_nothing(api: Api, changes: dict[str, Any], field: str) -> None:
-    assert wrong_fields(api.post("/api/connections", {**META, **changes})) == [field]
+    assert wrong_fields(api.post("/api/connections", {**PINTEREST, **changes})) == [field]
     assert api.get("/api/connections").json["items"] == []
 
 
 @pytest.mark.parametrize("field", ["platform", "accessToken", "refreshToken", "expiresAt", "surprise"])
 def test_a_lone_surrogate_anywhere_is_malformed_json(api: Api, field: str) -> None:
-    body = json.dumps({**META, field: "\ud800"}).encode()
+    body = json.dumps({**PINTEREST, field: "\ud800"}).encode()
     assert_problem(api.post("/api/connections", body), 400, "malformed_json")
 
 
@@ -265,7 +265,7 @@ def test_a_wrong_frequency_is_named(api: Api, frequency: str) -> None:
 
 @pytest.mark.parametrize("key", ["\u0000", "two\nlines", " " * 256])
 def test_a_wrong_idempotency_key_is_refused_before_anything_is_done(api: Api, key: str) -> None:
-    assert_problem(api.post("/api/connections", META, Idempotency_Key=key), 422, "invalid_input")
+    assert_problem(api.post("/api/connections", PINTEREST, Idempotency_Key=key), 422, "invalid_input")
     assert api.get("/api/connections").json["items"] == []
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chalice.app import Chalice
+from chalice.test import Client
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import API
-from chalicelib.api.openapi import describe
+from chalicelib.api.openapi import describe, openapi
 from chalicelib.platforms.registry import PLATFORMS
-from chalicelib.runtime.routes import PUBLIC, Route
+from chalicelib.runtime.routes import PUBLIC, Located, Reply, Route, Routes, mount
 from tests.conftest import Api
 
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
@@ -98,6 +100,41 @@ def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
     for name in ("Connection", "ConnectionTest", "Run", "StreamStatus"):
         fields = document["components"]["schemas"][name]["properties"]
         assert {field for field in fields if "token" in field.lower()} <= {"hasRefreshToken", "tokenExpiresAt"}
+
+
+def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> None:
+    located = {
+        (route.method, route.path, status)
+        for route in ROUTES
+        for status, response in operation(document, route)["responses"].items()
+        if response.get("headers", {}).get("Location") == {"schema": {"type": "string"}, "required": True}
+    }
+    assert located == {
+        ("POST", "/api/connections", "201"),
+        ("POST", "/api/sync/{platform}/backfill", "202"),
+        ("POST", "/api/sync/log/{run_id}/retry", "202"),
+    }
+
+
+def test_a_route_that_answers_with_a_location_declares_it() -> None:
+    routes = Routes()
+
+    @routes.post("/api/things", scope=PUBLIC, status=202)
+    def make_thing() -> Located[dict[str, str]]:
+        return Located({"name": "thing"}, location="/api/things/1")
+
+    @routes.post("/api/others", scope=PUBLIC, status=201)
+    def make_other() -> Reply[dict[str, str]]:
+        return Reply({"name": "other"}, status=200)
+
+    described = openapi(routes.declared)["paths"]
+    assert "Location" in described["/api/things"]["post"]["responses"]["202"]["headers"]
+    assert "headers" not in described["/api/others"]["post"]["responses"]["201"]
+    app = Chalice("sample", env={})
+    mount(app, [routes])
+    with Client(app) as client:
+        assert client.http.post("/api/things").headers["Location"] == "/api/things/1"
+        assert "Location" not in client.http.post("/api/others").headers
 
 
 def test_writes_take_an_idempotency_key(document: Any) -> None:

@@ -20,7 +20,9 @@ from tests.conftest import Api, Studios
 MAX_READ_ROUND_TRIPS = 4
 META = (("platform", "meta"), ("accessToken", "token"))
 YELP = (("platform", "yelp"), ("accessToken", "token"))
-DAILY = (("syncType", "bookings"), ("frequency", "daily"))
+BOOKINGS = (("syncType", "bookings"),)
+MAY = (*BOOKINGS, ("from", "2026-05-01"), ("to", "2026-05-31"))
+DAILY = (*BOOKINGS, ("frequency", "daily"))
 
 
 class Cost(NamedTuple):
@@ -49,13 +51,18 @@ COSTS = {
     Call("GET", "/api/sync/log?limit=2&platform=google&syncType=bookings&status=failed"): Cost(6, 2),
     Call("GET", "/api/sync/log/{run_id}"): Cost(6, 2),
     Call("GET", "/api/metrics/overview"): Cost(9, 3),
+    Call("GET", "/api/metrics/overview?asOf=2026-01-31"): Cost(9, 3),
     Call("GET", "/api/metrics/google"): Cost(12, 4),
+    Call("GET", "/api/metrics/google?asOf=2026-01-31"): Cost(12, 4),
     Call("GET", "/api/metrics/google?from=2025-01-01&to=2026-01-31&interval=day"): Cost(12, 4),
     Call("GET", "/api/health"): Cost(3, 1),
     Call("GET", "/api/openapi.json"): Cost(0, 0),
     Call("POST", "/api/connections/google/test"): Cost(9, 4),
     Call("POST", "/api/sync/google"): Cost(10, 5),
     Call("PUT", "/api/sync/google/schedule", DAILY): Cost(9, 4),
+    Call("POST", "/api/sync/google/backfill", MAY): Cost(6, 2),
+    Call("POST", "/api/sync/google/schedule/pause", BOOKINGS): Cost(6, 3),
+    Call("POST", "/api/sync/google/schedule/resume", BOOKINGS): Cost(7, 4),
     Call("DELETE", "/api/sync/google/schedule?syncType=bookings"): Cost(6, 3),
     Call("DELETE", "/api/sync/log/{queued}"): Cost(7, 4),
     Call("POST", "/api/sync/log/{cancelled}/retry"): Cost(13, 6),

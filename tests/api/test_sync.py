@@ -76,12 +76,12 @@ def test_an_unknown_sync_type_is_refused_naming_those_known(connected: Api, queu
 
 
 def test_a_platform_without_a_connector_cannot_be_synced_or_scheduled(api: Api) -> None:
-    assert api.post("/api/connections", {"platform": "meta", "accessToken": "token"}).status == 201
+    assert api.post("/api/connections", {"platform": "pinterest", "accessToken": "token"}).status == 201
     for answer in (
-        api.post("/api/sync/meta"),
-        api.put("/api/sync/meta/schedule", {"syncType": "posts", "frequency": "daily"}),
-        api.delete("/api/sync/meta/schedule?syncType=posts"),
-        api.post("/api/connections/meta/test"),
+        api.post("/api/sync/pinterest"),
+        api.put("/api/sync/pinterest/schedule", {"syncType": "posts", "frequency": "daily"}),
+        api.delete("/api/sync/pinterest/schedule?syncType=posts"),
+        api.post("/api/connections/pinterest/test"),
     ):
         assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
 
@@ -111,6 +111,8 @@ def test_a_schedule_is_put_changed_and_taken_away(connected: Api) -> None:
         "syncType": "bookings",
         "frequency": "every 30 minutes",
         "nextRunAt": None,
+        "paused": False,
+        "pausedBy": None,
     }
     until = datetime.fromisoformat(first.json["nextRunAt"]) - datetime.now(UTC)
     assert timedelta(0) < until <= timedelta(minutes=30)
@@ -142,12 +144,12 @@ def test_the_status_of_a_new_connection_has_every_stream_due_and_nothing_behind_
         assert item["connectionStatus"] == "active"
         assert datetime.fromisoformat(item["nextRunAt"]) <= datetime.now(UTC)
         assert (item["lastRun"], item["lastSuccessAt"], item["running"]) == (None, None, None)
-        assert (item["paused"], item["failuresInRow"]) == (False, 0)
+        assert (item["paused"], item["pausedBy"], item["failuresInRow"]) == (False, None, 0)
 
 
 def test_the_status_follows_a_run_from_the_queue_to_its_end(connected: Api) -> None:
     (run,) = start(connected, syncType="bookings")
-    assert stream_of(connected, "bookings")["running"] == run
+    assert stream_of(connected, "bookings")["running"] == {**run, "attempts": 0}
     assert stream_of(connected, "inquiries")["running"] is None
     execute_run(connected.studio_id, UUID(run["id"]), enough)
     done = stream_of(connected, "bookings")
@@ -162,7 +164,7 @@ def test_the_status_tells_of_a_failure_and_of_the_pause_that_follows(connected: 
     platforms.google.revoke("empty")
     assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "failed"
     broken = stream_of(connected, "bookings")
-    assert (broken["connectionStatus"], broken["paused"], broken["failuresInRow"]) == ("revoked", True, 1)
+    assert (broken["connectionStatus"], broken["pausedBy"], broken["failuresInRow"]) == ("revoked", "connection", 1)
     assert broken["lastRun"]["error"]["code"] == "token_revoked"
     assert broken["lastSuccessAt"] is None
 

@@ -196,6 +196,7 @@ def test_a_grant_that_cannot_list_calendars_reads_the_primary_one(
     fake.on(PRIMARY, refusal)
     fake.on("/www.googleapis.com/calendar/v3/calendars/primary/events", Reply(body=PAYLOAD))
     page = BOOKINGS.fetch_page(client_of(GOOGLE), None)
+    assert page.cursor is not None
     assert page.cursor.time_zone == "Europe/Berlin"
     assert page.records[1].external_id == "primary/evt8day"
 

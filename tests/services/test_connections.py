@@ -50,7 +50,7 @@ def test_an_unreachable_platform_proves_nothing_about_the_connection(studio: Stu
     assert studio.connection()["status"] == "active"
 
 
-@pytest.mark.parametrize("platform", ["meta", "pinterest", "yelp", "website"])
+@pytest.mark.parametrize("platform", ["pinterest", "yelp", "website"])
 def test_a_platform_without_a_connector_cannot_be_tested_or_synced(api: Api, platform: str) -> None:
     api.post("/api/connections", {"platform": platform, "accessToken": "token"})
     for answer in (

@@ -5,6 +5,7 @@ Sources: Google's discovery documents (calendar v3, gmail v1, oauth2 v2); for th
 
 import re
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -126,7 +127,8 @@ def classify(response: Response) -> Fault:
     words = {str(response.status), *named}
     kind = next((kind for kind, signals in SIGNALS if words & signals), kind_of(response.status))
     reason = " ".join(dict.fromkeys(word for word in (*named, problems.message) if word))
-    return Fault(kind, reason, _resume_at(problems.message))
+    scope: Literal["app", "account"] = "app" if "dailyLimitExceeded" in words else "account"
+    return Fault(kind, reason, _resume_at(problems.message), scope)
 
 
 def _resume_at(message: str) -> datetime | None:

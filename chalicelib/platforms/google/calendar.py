@@ -2,7 +2,7 @@
 
 import logging
 import re
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib import logs
 from chalicelib.errors import ContractChanged, CursorExpired, PermissionMissing
-from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.platforms.text import clean, from_html
@@ -96,9 +96,10 @@ class Events(msgspec.Struct, frozen=True, rename="camel"):
 
 def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
     cursor = cursor or _start(client)
-    url = f"{BASE_URL}/calendars/{quote(cursor.calendar_id, safe='')}/events"
     tokens = (("syncToken", cursor.sync_token), ("pageToken", cursor.page_token))
-    events = client.find(url, [*LIST_PARAMS, *((name, token) for name, token in tokens if token)], into=Events)
+    events = client.find(
+        _events_url(cursor), [*LIST_PARAMS, *((name, token) for name, token in tokens if token)], into=Events
+    )
     if events is None:
         raise CursorExpired(internal="the calendar is gone, or another account is connected now")
     records, deleted = parse_events(events.items, cursor.calendar_id, events.time_zone or cursor.time_zone)
@@ -109,6 +110,25 @@ def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[Calend
         sync_token=cursor.sync_token if events.next_page_token else events.next_sync_token,
     )
     return Page(records, following, last=events.next_page_token is None, deleted=deleted)
+
+
+def fetch_bookings_of(client: Client, window: Window, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
+    """The events that take place on these days, in the calendar's zone."""
+    cursor = cursor or _start(client)
+    zone = _zone(cursor.time_zone)
+    bounds = (
+        ("timeMin", datetime.combine(window.first, time.min, zone).isoformat()),
+        ("timeMax", datetime.combine(window.last + timedelta(days=1), time.min, zone).isoformat()),
+    )
+    page = (("pageToken", cursor.page_token),) if cursor.page_token else ()
+    events = client.get(_events_url(cursor), [*LIST_PARAMS, *bounds, *page], into=Events)
+    records, deleted = parse_events(events.items, cursor.calendar_id, events.time_zone or cursor.time_zone)
+    following = CalendarCursor(cursor.calendar_id, cursor.time_zone, page_token=events.next_page_token)
+    return Page(records, following, last=events.next_page_token is None, deleted=deleted)
+
+
+def _events_url(cursor: CalendarCursor) -> str:
+    return f"{BASE_URL}/calendars/{quote(cursor.calendar_id, safe='')}/events"
 
 
 def _start(client: Client) -> CalendarCursor:
@@ -230,4 +250,7 @@ BOOKINGS = Stream(
         f"{SCOPE}.events.owned",
     ),
     complete=True,
+    fetch_window=fetch_bookings_of,
+    slice_days=366,
+    api="calendar",
 )

@@ -1,14 +1,15 @@
 """The stream `inquiries`: threads that others started in the grant's mailbox, by their headers alone (Gmail API v1)."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
-from chalicelib.errors import CursorExpired
-from chalicelib.platforms.base import Page, Stream
+from chalicelib.errors import CursorExpired, PermissionMissing
+from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.records import InquiryRecord
 from chalicelib.platforms.text import clean, from_entities, from_header, parse_mailbox
@@ -29,11 +30,15 @@ Milliseconds = Annotated[str, Meta(pattern="^[0-9]{1,14}$")]
 
 
 class MailboxCursor(msgspec.Struct, frozen=True):
-    """`history_id` is where the next list of changes starts; while `listing`, `page_token` goes through all threads."""
+    """`history_id` is where the next list of changes starts; while `listing`, `page_token` goes through all threads.
+
+    `searching` is for a list of some days only, which not every grant may ask for.
+    """
 
     history_id: HistoryId
     listing: bool = False
     page_token: str | None = None
+    searching: bool = True
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel"):
@@ -110,7 +115,7 @@ def _fetch_all(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
     following = MailboxCursor(
         history_id=cursor.history_id, listing=bool(threads.next_page_token), page_token=threads.next_page_token
     )
-    records = _fetch_records(client, [thread.id for thread in threads.threads])
+    records = _records(_fetch_threads(client, [thread.id for thread in threads.threads]))
     return Page(records, following, last=not following.listing)
 
 
@@ -121,7 +126,36 @@ def _fetch_changed(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]
         raise CursorExpired(internal="404 GET gmail.googleapis.com history for its startHistoryId")
     thread_ids = [added.message.thread_id for change in history.history for added in change.messages_added]
     following = MailboxCursor(history_id=_next_history_id(cursor, history), page_token=history.next_page_token)
-    return Page(_fetch_records(client, thread_ids), following, last=history.next_page_token is None)
+    records = _records(_fetch_threads(client, thread_ids))
+    return Page(records, following, last=history.next_page_token is None)
+
+
+def fetch_inquiries_of(client: Client, window: Window, cursor: MailboxCursor | None) -> Page[MailboxCursor]:
+    """The threads with mail of these days. A grant for headers only may not search: then all are read, from the newest
+    to the first that is too old."""
+    if cursor is None:
+        try:
+            return _fetch_listed(client, window, MailboxCursor(history_id="0", listing=True))
+        except PermissionMissing:
+            cursor = MailboxCursor(history_id="0", listing=True, searching=False)
+    return _fetch_listed(client, window, cursor)
+
+
+def _fetch_listed(client: Client, window: Window, cursor: MailboxCursor) -> Page[MailboxCursor]:
+    # A day more on each side covers every studio's zone.
+    after, before = (
+        datetime.combine(day, time.min, UTC)
+        for day in (window.first - timedelta(days=1), window.last + timedelta(days=2))
+    )
+    # As seconds, because a date in a search means one of Pacific Time.
+    query = [("q", f"after:{int(after.timestamp())} before:{int(before.timestamp())}")] if cursor.searching else []
+    listed = client.get(f"{BASE_URL}/threads", [*_page(cursor), *query], into=Threads)
+    threads = _fetch_threads(client, [thread.id for thread in listed.threads])
+    dates = [message.sent_at for thread in threads for message in thread.messages]
+    too_old = not cursor.searching and bool(dates) and max(dates) < after
+    within = [thread for thread in threads if any(after <= message.sent_at < before for message in thread.messages)]
+    following = msgspec.structs.replace(cursor, page_token=listed.next_page_token)
+    return Page(_records(within), following, last=too_old or listed.next_page_token is None)
 
 
 def _page(cursor: MailboxCursor) -> list[tuple[str, str]]:
@@ -136,11 +170,15 @@ def _next_history_id(cursor: MailboxCursor, history: History) -> str:
     return max(cursor.history_id, history.history_id, key=int)
 
 
-def _fetch_records(client: Client, thread_ids: list[str]) -> list[InquiryRecord]:
+def _fetch_threads(client: Client, thread_ids: list[str]) -> list[Thread]:
     """A thread deleted since it was listed is left out."""
     urls = (f"{BASE_URL}/threads/{quote(thread_id, safe='')}" for thread_id in dict.fromkeys(thread_ids))
     threads = (client.find(url, THREAD_PARAMS, into=Thread) for url in urls)
-    records = (parse_thread(thread) for thread in threads if thread)
+    return [thread for thread in threads if thread]
+
+
+def _records(threads: Iterable[Thread]) -> list[InquiryRecord]:
+    records = (parse_thread(thread) for thread in threads)
     return [record for record in records if record]
 
 
@@ -178,4 +216,7 @@ INQUIRIES = Stream(
     fetch=fetch_inquiries,
     frequency="every 15 minutes",
     scopes=(f"{SCOPE}.metadata", f"{SCOPE}.readonly", f"{SCOPE}.modify", "https://mail.google.com/"),
+    fetch_window=fetch_inquiries_of,
+    slice_days=3660,  # in one go: without the search every slice would begin at the newest thread
+    api="gmail",
 )

@@ -1,0 +1,130 @@
+"""Backfills: days of the past read once more, beside the live sync and without touching its cursor.
+
+To the engine a backfill is a run of a stream like any other; that stream goes through the days slice by slice, the
+newest first, and its cursor says how far it got.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import doorbell
+from chalicelib.data import runs as rows
+from chalicelib.data.database import read, write
+from chalicelib.data.runs import Backfill, Run, StartedRun
+from chalicelib.errors import Conflict, CursorExpired, FieldProblem, InvalidInput
+from chalicelib.platforms.base import Page, Stream, Window
+from chalicelib.platforms.client import Client
+from chalicelib.services.connections import active_connection
+from chalicelib.services.streams import not_connected, syncable_stream
+
+EARLIEST = date(2000, 1, 1)
+LATEST = date(2100, 1, 1)
+MAX_DAYS = 3660
+
+
+class BackfillCursor(msgspec.Struct, frozen=True):
+    """All days after `last` are done; `page` is the stream's own cursor within the slice that ends on it, as JSON."""
+
+    last: date
+    page: str | None = None
+
+
+def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, last: date) -> StartedRun:
+    """Queues a backfill of the days from `first` to `last`, both included; the same one under way is answered.
+
+    Raises InvalidInput naming the field, Conflict while another backfill of the stream is under way.
+    """
+    stream = syncable_stream(platform, sync_type)
+    _window_fetch(stream)
+    _check(first, last)
+    active_connection(studio_id, platform)
+    return _start(studio_id, platform, stream.name, Window(first, last), page_cursor=None)
+
+
+def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
+    """Goes on with a backfill that failed or was cancelled, where it ended."""
+    active_connection(studio_id, run.platform)
+    ended = read(studio_id, rows.FIND_PAGE_CURSOR, run_id=run.id)
+    window = Window(backfill.first, backfill.last)
+    cursor = ended.page_cursor if ended else None
+    return _start(studio_id, run.platform, run.sync_type, window, page_cursor=cursor)
+
+
+def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
+    """The stream that reads these days of another, and is done with the last page of the oldest slice."""
+    return Stream(
+        name=stream.name,
+        record=stream.record,
+        cursor=BackfillCursor,
+        fetch=partial(_fetch, stream, window),
+        frequency=stream.frequency,
+        scopes=stream.scopes,
+        api=stream.api,
+    )
+
+
+def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: BackfillCursor | None) -> Page[BackfillCursor]:
+    cursor = cursor or BackfillCursor(window.last)
+    part = Window(max(window.first, cursor.last - timedelta(days=stream.slice_days - 1)), cursor.last)
+    page = _fetch_page(stream, part, client, cursor)
+    if not page.last:
+        following = BackfillCursor(cursor.last, msgspec.json.encode(page.cursor).decode())
+    else:
+        following = BackfillCursor(part.first - timedelta(days=1))
+    # What is gone is the live sync's to tell: it may have seen since that a record came back.
+    return Page(page.records, following, last=page.last and part.first == window.first)
+
+
+def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> Page[Any]:
+    """A slice whose cursor the platform has forgotten begins anew; what it stored already is stored again."""
+    fetch = partial(_window_fetch(stream), client, part)
+    if cursor.page is None:
+        return fetch(None)
+    try:
+        return fetch(msgspec.json.decode(cursor.page, type=stream.cursor))
+    except (CursorExpired, msgspec.ValidationError):
+        return fetch(None)
+
+
+def _window_fetch(stream: Stream[Any]) -> Callable[[Client, Window, Any], Page[Any]]:
+    if stream.fetch_window is None:
+        raise Conflict(f"{stream.name} cannot be read for days of the past", code="backfill_not_supported")
+    return stream.fetch_window
+
+
+def _check(first: date, last: date) -> None:
+    problems = [
+        FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")
+        for name, day in (("from", first), ("to", last))
+        if not EARLIEST <= day <= LATEST
+    ]
+    if first > last:
+        problems.append(FieldProblem("from", "must not be later than `to`"))
+    elif (last - first).days >= MAX_DAYS:
+        problems.append(FieldProblem("from", f"a backfill has at most {MAX_DAYS} days"))
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_cursor: str | None) -> StartedRun:
+    named = {"platform": platform, "stream": stream}
+    queued = write(
+        studio_id, rows.INSERT_BACKFILL, first=window.first, last=window.last, page_cursor=page_cursor, **named
+    )
+    if queued is not None:
+        doorbell.ring([doorbell.Message(run_id=queued.id, studio_id=studio_id)])
+        return queued
+    active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
+    if active is None or active.backfill is None:
+        raise not_connected(platform)
+    if Window(active.backfill.first, active.backfill.last) != window:
+        raise Conflict(
+            f"The stream's backfill {active.id} from {active.backfill.first} to {active.backfill.last} is under way",
+            code="backfill_under_way",
+        )
+    return StartedRun(id=active.id, sync_type=active.sync_type, status=active.status)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-CONNECTION_STATUSES = ("active", "expired", "revoked", "error", "disabled")
+CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error", "disabled")
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
 ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
 LIVE_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill'")
@@ -139,17 +139,29 @@ class PlatformConnection(Base):
         UniqueConstraint("studio_id", "platform"),
         UniqueConstraint("studio_id", "id"),
         one_of("status", CONNECTION_STATUSES),
-        CheckConstraint("status = 'disabled' OR access_token IS NOT NULL", name="token_present"),
+        CheckConstraint("status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL", name="token_present"),
+        Index("platform_connection_renew_idx", "renew_at", postgresql_where=text("status = 'active'")),
+        Index("platform_connection_account_idx", "platform", "external_account_id"),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="active")
+    status_code: Mapped[str | None]
+    status_message: Mapped[str | None]
+    status_since: Mapped[CreatedAt]
+    needs_token: Mapped[bool] = mapped_column(server_default=text("true"))
+    """False where one key of ours serves all studios, or none is needed."""
     access_token: Mapped[bytes | None]
     refresh_token: Mapped[bytes | None]
     token_expires_at: Mapped[datetime | None]
     token_generation: Mapped[int] = mapped_column(server_default=text("1"))
+    token_issued_at: Mapped[CreatedAt]
+    refresh_token_expires_at: Mapped[datetime | None]
+    renew_at: Mapped[datetime | None]
+    """When the tick has the grant renewed although nobody needs it, so that it does not die of old age."""
+    renewals_failed: Mapped[int] = mapped_column(server_default=text("0"))
     scopes: Mapped[list[str] | None]
     external_account_id: Mapped[str | None]
     external_account_name: Mapped[str | None]
@@ -164,6 +176,85 @@ class PlatformConnection(Base):
     disconnected_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
+
+
+class OauthState(Base):
+    """A consent that was asked for: single use, known by the hash of its state, with the PKCE verifier sealed."""
+
+    __tablename__ = "oauth_state"
+    __table_args__ = (
+        UniqueConstraint("state_hash"),
+        Index("oauth_state_studio_idx", "studio_id"),
+        Index("oauth_state_expires_idx", "expires_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    state_hash: Mapped[bytes]
+    verifier: Mapped[bytes | None]
+    streams: Mapped[list[str] | None]
+    return_to: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class ConnectionEvent(Base):
+    """Something that happened to a connection: it was made, renewed by the studio, broke, healed, was given up."""
+
+    __tablename__ = "connection_event"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "id"),
+        same_studio("connection_id", "platform_connection"),
+        Index("connection_event_connection_idx", "studio_id", "connection_id", "id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    kind: Mapped[str]
+    code: Mapped[str | None]
+    message: Mapped[str | None]
+    at: Mapped[CreatedAt]
+
+
+class Webhook(Base):
+    """A URL of the studio's that is told when a connection breaks or heals."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (UniqueConstraint("studio_id", "id"), UniqueConstraint("studio_id", "url"))
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    url: Mapped[str]
+    secret: Mapped[bytes]
+    created_at: Mapped[CreatedAt]
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
+
+
+class WebhookDelivery(Base):
+    """One event on its way to one webhook, until it is delivered or given up."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "webhook_id", "event_id"),
+        same_studio("webhook_id", "webhook"),
+        same_studio("event_id", "connection_event"),
+        Index("webhook_delivery_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("webhook_delivery_event_idx", "studio_id", "event_id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    webhook_id: Mapped[UUID]
+    event_id: Mapped[UUID]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    due_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))
+    """None once it is delivered or given up."""
+    delivered_at: Mapped[datetime | None]
+    last_problem: Mapped[str | None]
 
 
 class SyncSchedule(Base):

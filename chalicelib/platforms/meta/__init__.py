@@ -15,7 +15,6 @@ from chalicelib.platforms.meta.refusals import classify
 from chalicelib.platforms.oauth2 import OAuth2
 from chalicelib.platforms.text import clean
 
-
 # No PKCE, no refresh tokens, and no revocation endpoint of RFC 7009: developers.facebook.com/docs/facebook-login
 OAUTH = OAuth2(
     authorize_url="https://www.facebook.com/v26.0/dialog/oauth",

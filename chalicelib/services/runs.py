@@ -105,8 +105,6 @@ class _Attempt:
             return self._read_stream(self._stream())
         except LeaseLost as error:
             return error.code
-        except OutOfTime:
-            return self._hand_over()
         except Unavailable:
             raise
         except AppError as error:
@@ -134,6 +132,8 @@ class _Attempt:
             fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
                 page = stream.fetch_page(self._client, cursor)
+            except OutOfTime:
+                return self._hand_over()
             except CursorExpired:
                 if cursor is None or self._restarted or self._is_backfill:
                     raise

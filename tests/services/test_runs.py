@@ -495,3 +495,16 @@ def test_what_a_run_stored_before_it_began_anew_can_be_gone_at_its_end(
         run = studio.sync("bookings")
     assert (run["status"], run["fullRead"], run["records"]["updated"]) == ("succeeded", True, 1)
     assert superuser.run("SELECT status FROM booking WHERE title = 'Wedding, moved'") == [["cancelled"]]
+
+
+def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(
+    studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
+    run = studio.start("inquiries")
+
+    def cancel() -> int:
+        studio.api.delete(f"/api/sync/log/{run['id']}")
+        return runs.OUT_OF_TIME_MS - 1
+
+    assert studio.work(remaining_ms=cancel) == ["lease_lost"]

@@ -5,12 +5,13 @@ The application's role owns nothing and cannot bypass the policies. FORCE holds 
 
 from alembic import op
 
+from migrations.steps import isolate
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
 TENANT_TABLES = (
     "ad_campaign",
     "ad_metric",
@@ -53,10 +54,3 @@ def downgrade() -> None:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
     op.execute("REVOKE SELECT ON alembic_version FROM ansel_app")
     op.execute("REVOKE USAGE ON SCHEMA public FROM ansel_app")
-
-
-def isolate(table: str, *, key: str) -> None:
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    own = f"{key} = {CURRENT_STUDIO}"
-    op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")

@@ -5,6 +5,8 @@ They belong to `ansel_door`, a role nobody logs in as, whose grants and policies
 
 from alembic import op
 
+from migrations.steps import open_door
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -105,17 +107,3 @@ def downgrade() -> None:
         op.execute(f"DROP POLICY door ON {table}")
         op.execute(f"REVOKE ALL ON {table} FROM ansel_door")
     op.execute("REVOKE USAGE ON SCHEMA public FROM ansel_door")
-
-
-def open_door(signature: str, body: str) -> None:
-    volatility = "STABLE" if "find_" in signature else "VOLATILE"
-    op.execute(
-        f"""
-        CREATE FUNCTION door.{signature} RETURNS json LANGUAGE sql {volatility} SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp AS $body${body}$body$
-        """
-    )
-    function = f"door.{signature}"
-    op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO ansel_app")
-    op.execute(f"ALTER FUNCTION {function} OWNER TO ansel_door")

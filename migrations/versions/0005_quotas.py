@@ -3,12 +3,13 @@
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.steps import isolate
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
 SHARED_TABLES = ("platform_circuit", "app_quota")
 """They hold nothing of any studio, and every studio's runs write to them."""
 
@@ -49,10 +50,7 @@ def upgrade() -> None:
     )
     for table in SHARED_TABLES:
         op.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO ansel_app")
-    op.execute("ALTER TABLE account_quota ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    own = f"studio_id = {CURRENT_STUDIO}"
-    op.execute(f"CREATE POLICY tenant ON account_quota USING ({own}) WITH CHECK ({own})")
-    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON account_quota TO ansel_app")
+    isolate("account_quota")
 
 
 def downgrade() -> None:

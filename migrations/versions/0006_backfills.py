@@ -6,6 +6,8 @@ an interruption.
 
 from alembic import op
 
+from migrations.steps import replace_check
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -64,13 +66,3 @@ def downgrade() -> None:
         for name in INDEXES:
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     op.execute(DROP_COLUMNS)
-
-
-def replace_check(table: str, name: str, condition: str) -> None:
-    new = f"{name}_new"
-    op.execute(
-        f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {new}, ADD CONSTRAINT {new} CHECK ({condition}) NOT VALID"
-    )
-    op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {new}")
-    op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
-    op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {name}")

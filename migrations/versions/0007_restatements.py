@@ -6,12 +6,13 @@ Each statement on a table in use commits by itself, and may be the first after a
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.steps import isolate
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
 CHANGING_TABLES = ("ad_campaign", "ad_metric", "booking", "content", "inquiry", "review")
 SUBJECTS = ("ad_metric", "review")
 ADD_KEY = """
@@ -74,7 +75,4 @@ def create_restatement(subject: str, *columns: sa.Column[object]) -> None:
         ),
         sa.PrimaryKeyConstraint("studio_id", f"{subject}_id", "valid_until", name=op.f(f"{table}_pkey")),
     )
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    own = f"studio_id = {CURRENT_STUDIO}"
-    op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
+    isolate(table)

@@ -5,6 +5,8 @@ Each index commits by itself, so that no write waits for it, and is made anew af
 
 from alembic import op
 
+from migrations.steps import open_door
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -139,17 +141,3 @@ def downgrade() -> None:
 def replace_index(name: str, columns: str) -> None:
     op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
     op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {columns}")
-
-
-def open_door(signature: str, body: str) -> None:
-    volatility = "STABLE" if "find_" in signature else "VOLATILE"
-    function = f"door.{signature}"
-    op.execute(
-        f"""
-        CREATE FUNCTION {function} RETURNS json LANGUAGE sql {volatility} SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp AS $body${body}$body$
-        """
-    )
-    op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO ansel_app")
-    op.execute(f"ALTER FUNCTION {function} OWNER TO ansel_door")

@@ -7,12 +7,13 @@ the first after an interruption.
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.steps import isolate, replace_check
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
 STATUSES = "status IN ('active', 'expired', 'revoked', 'misconfigured', 'error', 'disabled')"
 OLD_STATUSES = "status IN ('active', 'expired', 'revoked', 'error', 'disabled')"
 SEALED = "status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL"
@@ -26,23 +27,24 @@ ADD_COLUMNS = """
         ADD COLUMN IF NOT EXISTS token_issued_at timestamptz NOT NULL DEFAULT now(),
         ADD COLUMN IF NOT EXISTS refresh_token_expires_at timestamptz,
         ADD COLUMN IF NOT EXISTS renew_at timestamptz,
-        ADD COLUMN IF NOT EXISTS renewals_failed integer NOT NULL DEFAULT 0
+        ADD COLUMN IF NOT EXISTS renewals_failed integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS account_unverified boolean NOT NULL DEFAULT false
 """
 ADDED = (
     *("needs_token", "status_code", "status_message", "status_since"),
-    *("token_issued_at", "refresh_token_expires_at", "renew_at", "renewals_failed"),
+    *("token_issued_at", "refresh_token_expires_at", "renew_at", "renewals_failed", "account_unverified"),
 )
 
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute(ADD_COLUMNS)
-        replace_check("platform_connection_status_check", STATUSES)
-        replace_check("platform_connection_token_present_check", SEALED)
+        replace_check("platform_connection", "platform_connection_status_check", STATUSES)
+        replace_check("platform_connection", "platform_connection_token_present_check", SEALED)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_renew_idx")
         op.execute(
             "CREATE INDEX CONCURRENTLY platform_connection_renew_idx ON platform_connection (renew_at)"
-            " WHERE status = 'active'"
+            " WHERE status IN ('active', 'misconfigured', 'error')"
         )
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_account_idx")
         op.execute(
@@ -55,7 +57,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("webhook_delivery", "webhook", "connection_event", "oauth_state"):
+    for table in ("data_deletion", "webhook_delivery", "webhook", "connection_event", "oauth_state"):
         op.drop_table(table)
     # Row-level security is forced on the owner as well, who would find nothing to change.
     op.execute("ALTER TABLE platform_connection NO FORCE ROW LEVEL SECURITY")
@@ -66,8 +68,8 @@ def downgrade() -> None:
     )
     op.execute("ALTER TABLE platform_connection FORCE ROW LEVEL SECURITY")
     with op.get_context().autocommit_block():
-        replace_check("platform_connection_status_check", OLD_STATUSES)
-        replace_check("platform_connection_token_present_check", OLD_SEALED)
+        replace_check("platform_connection", "platform_connection_status_check", OLD_STATUSES)
+        replace_check("platform_connection", "platform_connection_token_present_check", OLD_SEALED)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_account_idx")
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_renew_idx")
     for column in ADDED:
@@ -147,6 +149,19 @@ def create_tables() -> None:
         "webhook_delivery_due_idx", "webhook_delivery", ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL")
     )
     op.create_index("webhook_delivery_event_idx", "webhook_delivery", ["studio_id", "event_id"])
+    op.create_table(
+        "data_deletion",
+        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("platform", sa.Text(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("connections", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("data_deletion_pkey")),
+        sa.UniqueConstraint("code_hash", name=op.f("data_deletion_code_hash_key")),
+    )
+    # It holds nothing of any studio, and the application never deletes from it.
+    op.execute("GRANT SELECT, INSERT, UPDATE (done_at, connections) ON data_deletion TO ansel_app")
 
 
 def _of_studio(table: str, column: str, parent: str) -> list[sa.Constraint]:
@@ -160,20 +175,3 @@ def _of_studio(table: str, column: str, parent: str) -> list[sa.Constraint]:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f(f"{table}_pkey")),
     ]
-
-
-def isolate(table: str) -> None:
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    own = f"studio_id = {CURRENT_STUDIO}"
-    op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
-
-
-def replace_check(name: str, condition: str) -> None:
-    table, new = "platform_connection", f"{name}_new"
-    op.execute(
-        f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {new}, ADD CONSTRAINT {new} CHECK ({condition}) NOT VALID"
-    )
-    op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {new}")
-    op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
-    op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {name}")

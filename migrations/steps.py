@@ -1,0 +1,39 @@
+"""Steps that migrations share: tenant tables, doors, and checks that are replaced while a table is in use."""
+
+from alembic import op
+
+CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
+
+
+def isolate(table: str, *, key: str = "studio_id") -> None:
+    """Each studio sees its own rows, the owner of the table included."""
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    own = f"{key} = {CURRENT_STUDIO}"
+    op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
+
+
+def open_door(signature: str, body: str) -> None:
+    """A function of the door role's, which sees across studios, for the application to call."""
+    volatility = "STABLE" if "find_" in signature or "_is_" in signature else "VOLATILE"
+    function = f"door.{signature}"
+    op.execute(
+        f"""
+        CREATE FUNCTION {function} RETURNS json LANGUAGE sql {volatility} SECURITY DEFINER
+        SET search_path = pg_catalog, pg_temp AS $body${body}$body$
+        """
+    )
+    op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO ansel_app")
+    op.execute(f"ALTER FUNCTION {function} OWNER TO ansel_door")
+
+
+def replace_check(table: str, name: str, condition: str) -> None:
+    """Where each statement commits by itself: reads the table under a weak lock only, and may be interrupted."""
+    new = f"{name}_new"
+    op.execute(
+        f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {new}, ADD CONSTRAINT {new} CHECK ({condition}) NOT VALID"
+    )
+    op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {new}")
+    op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
+    op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {name}")

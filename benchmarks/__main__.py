@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import handlers, imports, records, round_trips, server, tokens
+from benchmarks import engine, handlers, imports, memory, records, round_trips, server, small_runs, tick, tokens
 from benchmarks.server import Server
 from benchmarks.table import Table
 
@@ -20,6 +20,10 @@ ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "records": records.measure,
     "handlers": handlers.measure,
     "round_trips": round_trips.measure,
+    "engine": engine.measure,
+    "small_runs": small_runs.measure,
+    "tick": tick.measure,
+    "memory": memory.measure,
 }
 
 

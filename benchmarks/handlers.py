@@ -60,7 +60,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     rounds, samples, runs = (2, 10, 500) if quick else (10, 100, 20_000)
     superuser = server.connect(server.urls.superuser)
     try:
-        with _quiet():
+        with quiet():
             cases = [Case("bare Chalice route", partial(bare, _event("GET", CONNECTIONS), _context()))]
             cases += _reads(server, superuser, runs)
             cases += _writes(server, superuser)
@@ -141,7 +141,7 @@ def _context() -> Context:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Log lines are made and written as ever, but to where nobody reads them."""
     root = logging.getLogger()
     before = root.handlers[:]

@@ -57,7 +57,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
         studio_id = server.new_studio()
         contenders: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
-            COPY: stack.enter_context(_copying(server, studio_id)),
+            COPY: stack.enter_context(copying(server, studio_id)),
             MANY: stack.enter_context(_sqlalchemy(server, studio_id, _many_executions)),
             VALUES: stack.enter_context(_sqlalchemy(server, studio_id, _many_values)),
         }
@@ -139,7 +139,7 @@ def _upsert(studio_id: UUID, pages: Pages) -> None:
 
 
 @contextmanager
-def _copying(server: Server, studio_id: UUID) -> Iterator[Store]:
+def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
     """COPY into a temporary table made once, and one statement from there: plain pg8000 with its stream support."""
     connection = server.connect(server.urls.app)
     names = ", ".join(FIELDS)

@@ -25,7 +25,11 @@ ROOT = Path(__file__).parent.parent
 @dataclass(frozen=True)
 class Server:
     urls: Urls
-    port: int
+    postgres: Postgres
+
+    @property
+    def port(self) -> int:
+        return self.postgres.port
 
     def connect(self, url: str) -> pg8000.native.Connection:
         """Plain pg8000, as `url` says."""
@@ -41,6 +45,12 @@ class Server:
     def new_studio(self) -> UUID:
         return create_studio("Benchmark")
 
+    def new_database(self, name: str) -> Urls:
+        """Another one beside the first, migrated."""
+        urls = bootstrap(self.postgres, name)
+        migrate(urls)
+        return urls
+
 
 @contextmanager
 def running() -> Iterator[Server]:
@@ -50,17 +60,27 @@ def running() -> Iterator[Server]:
     try:
         with Postgres(folder / "data", durable=False) as postgres:
             urls = bootstrap(postgres)
-            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32, MIGRATION_DATABASE_URL=urls.owner)
-            command.upgrade(Config(ROOT / "alembic.ini"), "head")
+            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32)
+            migrate(urls)
             lead_product_to(urls.app)
-            yield Server(urls, postgres.port)
+            yield Server(urls, postgres)
             close_pool()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def migrate(urls: Urls) -> None:
+    os.environ["MIGRATION_DATABASE_URL"] = urls.owner
+    command.upgrade(Config(ROOT / "alembic.ini"), "head")
+
+
 def lead_product_to(url: str) -> None:
     """From here on the product's connections go there."""
-    os.environ["DATABASE_URL"] = url
+    configure(DATABASE_URL=url)
+
+
+def configure(**environ: str) -> None:
+    """From here on the product finds these in its environment."""
+    os.environ.update(environ)
     get_settings.cache_clear()
     close_pool()

@@ -1,14 +1,20 @@
 """The benchmarks run; what they measure is nobody's to assert."""
 
+import hashlib
 import json
+import time
 from pathlib import Path
 
+import boto3
 import pytest
 
-from benchmarks import timing
+from benchmarks import postbox, timing
 from benchmarks.__main__ import main
+from benchmarks.contenders import singer_schema
 from benchmarks.imports import _weigh
+from benchmarks.stopwatch import Stopwatch, Watched
 from benchmarks.table import Table
+from chalicelib.platforms.records import BookingRecord
 
 
 def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,3 +70,52 @@ import time:      4000 |      13500 | msgspec
 import time:       200 |        200 | asn1crypto.x509
 """
     assert _weigh(report) == {"asn1crypto": (2.7, 9.7), "msgspec": (4.0, 13.5)}
+
+
+class Kitchen:
+    def cook(self, dish: str) -> str:
+        time.sleep(0.02)
+        return self.wash() + dish
+
+    def wash(self) -> str:
+        time.sleep(0.05)
+        return "clean "
+
+
+def test_a_stage_is_timed_without_the_stages_it_calls_and_waiting_is_no_work() -> None:
+    watch = Stopwatch()
+    functions = [Watched(Kitchen, "cook", lambda kitchen, dish: f"cook {dish}"), Watched(Kitchen, "wash", "wash")]
+    started = time.perf_counter()
+    with watch.watching(functions):
+        assert Kitchen().cook("soup") == "clean soup"
+        assert Kitchen().wash() == "clean "
+    elapsed = time.perf_counter() - started
+    assert Kitchen().cook("rice") == "clean rice"  # watched no more
+    assert {name: stage.calls for name, stage in watch.stages.items()} == {"wash": 2, "cook soup": 1}
+    assert 0.12 <= watch.wall("cook soup") + watch.wall("wash") <= elapsed
+    assert all(stage.cpu < stage.wall for stage in watch.stages.values())
+
+
+def test_a_function_that_raises_is_timed_as_well() -> None:
+    watch = Stopwatch()
+    with watch.watching([Watched(Kitchen, "wash", "wash")]), pytest.raises(TypeError):
+        Kitchen.wash()  # type: ignore[call-arg]
+    assert watch.stages["wash"].calls == 1
+
+
+def test_the_postbox_takes_messages_as_sqs_does() -> None:
+    with postbox.running() as url:
+        sqs = boto3.client(
+            "sqs", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        answer = sqs.send_message_batch(QueueUrl=f"{url}/1/any", Entries=[{"Id": "0", "MessageBody": "hello"}])
+        sqs.close()
+    (taken,) = answer["Successful"]
+    assert (taken["Id"], taken["MD5OfMessageBody"]) == ("0", hashlib.md5(b"hello", usedforsecurity=False).hexdigest())
+
+
+def test_singer_messages_have_a_schema_for_every_field_of_a_booking() -> None:
+    properties = singer_schema()["schema"]["properties"]
+    assert list(properties) == list(BookingRecord.__struct_fields__)
+    assert properties["starts_at"] == {"type": ["string", "null"], "format": "date-time"}
+    assert properties["all_day"] == {"type": ["boolean", "null"]}

@@ -1,0 +1,199 @@
+"""Records through the whole worker, beside other ways to get the same records into the same PostgreSQL."""
+
+import gc
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from benchmarks import studios
+from benchmarks.contenders import Contender, Material, Worker, all_there_are
+from benchmarks.server import Server
+from benchmarks.source import Source
+from benchmarks.stopwatch import Stopwatch, Watched
+from benchmarks.table import Row, Table
+from chalicelib.data import records
+from chalicelib.data.driver import PgConnection
+from chalicelib.platforms import client, transport
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.google import GOOGLE, calendar
+from chalicelib.platforms.google.calendar import BASE_URL, LIST_PARAMS, CalendarCursor, fetch_bookings
+from chalicelib.platforms.records import BookingRecord
+from chalicelib.secret import Secret
+from dev.sandbox import mint
+
+LOADS = ("first load", "second load")
+AIMS = {"COPY + merge": 0.5, "dlt": 3.0, "target-postgres": 7.0}
+SLOW = ("target-postgres, plain",)
+"""Takes part in the first round only."""
+NOTES = (
+    "The worker reads {count:,} events from the source over HTTP, 1,000 a page, maps them and commits each page "
+    "with its cursor and counters. First load: nothing is there. Second load: every record has changed; the worker is "
+    "told so by the platform's list of changes, the others read the whole list again. dlt reads the pages of the "
+    "same source, as dicts or as Arrow tables; target-postgres reads Singer messages from a file, as it comes (plain, "
+    "but for upsert) and with COPY and without validation and metadata columns (tuned); COPY + merge has its rows in "
+    "memory. dlt and target-postgres store into tables with no index but the key and without policies, as superuser. "
+    "The start of their processes is not counted.",
+    "The source runs in a process of its own and answers every page from memory.",
+)
+STATEMENTS = (
+    ("INSERT INTO booking", "PostgreSQL: the page's rows"),
+    ("INSERT INTO sync_seen", "PostgreSQL: ids met, for the sweep"),
+    ("EXCEPT", "PostgreSQL: the sweep"),
+    ("records_seen", "PostgreSQL: cursor and counters"),
+)
+
+
+def measure(quick: bool, server: Server) -> list[Table]:
+    count, rounds = (2_000, 1) if quick else (30_000, 3)
+    with ExitStack() as stack:
+        running = stack.enter_context(studios.at_work())
+        superuser = server.connect(server.urls.superuser)
+        stack.callback(superuser.close)
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
+        race = Race(server, running, f"bulk-{count}", superuser)
+        contenders = stack.enter_context(all_there_are(server, race.material, quick=quick))
+        for turn in range(rounds):
+            race.run(turn, {name: each for name, each in contenders.items() if turn == 0 or name not in SLOW})
+        profiles = race.profile()
+    return [_rates(contenders, race.taken, count, rounds), _profile(profiles, count)]
+
+
+class Race:
+    """Rounds of a first and a second load. Each edition of the source is loaded by everyone."""
+
+    def __init__(self, server: Server, running: Source, account: str, superuser: Any) -> None:
+        token = mint(account, lifetime=studios.LIFETIME).access_token
+        path = f"/calendars/{quote(f'{account}@studio.example', safe='')}/events?{urlencode(LIST_PARAMS)}"
+        url = f"{running.url}/{BASE_URL.removeprefix('https://')}{path}"
+        self.material = Material(account, url, token)
+        self.taken: dict[str, dict[str, list[float]]] = {load: {} for load in LOADS}
+        self._server, self._source, self._superuser = server, running, superuser
+        self._changes: CalendarCursor | None = None
+        self._edition = 0
+        self._read_all()
+
+    def run(self, turn: int, contenders: Mapping[str, Contender | None]) -> None:
+        self._superuser.run("TRUNCATE studio CASCADE")
+        there = {name: each for name, each in contenders.items() if each is not None}
+        names = [*there][turn % len(there) :] + [*there][: turn % len(there)]
+        for name in names:
+            there[name].begin()
+        for load in LOADS:
+            if load == LOADS[1]:
+                self._change_all()
+            for name in names:
+                gc.collect()
+                self.taken[load].setdefault(name, []).append(there[name].load())
+                self._check(there[name])
+
+    def profile(self) -> dict[str, tuple[Stopwatch, float]]:
+        """The worker once more, watched: seconds of its stages, and of all."""
+        self._superuser.run("TRUNCATE studio CASCADE")
+        worker = Worker(self._server, self.material)
+        worker.begin()
+        found = {}
+        for load in LOADS:
+            if load == LOADS[1]:
+                self._change_all()
+            watch = Stopwatch()
+            with watch.watching(WATCHED):
+                found[load] = (watch, worker.load())
+        return found
+
+    def _change_all(self) -> None:
+        self._edition += 1
+        events = sum(map(len, self.material.pages))
+        self._source.change(self.material.account, events=events, edition=self._edition)
+        self._read(self._changes)
+        self._read_all()
+
+    def _read_all(self) -> None:
+        self.material.pages, self._changes = self._read(None)
+
+    def _read(self, cursor: CalendarCursor | None) -> tuple[list[Sequence[BookingRecord]], CalendarCursor | None]:
+        """As the worker will: from here on the source has these pages in memory."""
+        asking = Client(GOOGLE, Secret(self.material.token), sandbox_url=self._source.url)
+        pages: list[Sequence[BookingRecord]] = []
+        while True:
+            page = fetch_bookings(asking, cursor)
+            pages.append([record for record in page.records if isinstance(record, BookingRecord)])
+            cursor = page.cursor
+            if page.last:
+                return pages, cursor
+
+    def _check(self, contender: Contender) -> None:
+        """Whoever is fast must also have stored everything."""
+        expected = [sum(map(len, self.material.pages)), self.material.pages[0][0].location]
+        database, _, table = contender.table.partition(".")
+        connection = self._server.connect(self._server.urls.superuser.rpartition("/")[0] + f"/{database}")
+        try:
+            found = connection.run(f"SELECT count(*), location FROM {table} GROUP BY location")
+        finally:
+            connection.close()
+        assert found == [expected], (contender.table, found)
+
+
+def _statement(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
+    return next((name for words, name in STATEMENTS if words in sql), "PostgreSQL: lease, tokens, others")
+
+
+WATCHED = (
+    Watched(transport.Transport, "send", "HTTP: request, answer read"),
+    Watched(client, "decode", "decode: JSON to events"),
+    Watched(calendar, "parse_events", "map: events to bookings"),
+    Watched(records, "upsert", "encode: bookings to JSON"),
+    Watched(PgConnection, "flight", _statement),
+    Watched(PgConnection, "execute_simple", "PostgreSQL: commit"),
+)
+
+
+def _rates(
+    contenders: Mapping[str, object], taken: Mapping[str, Mapping[str, list[float]]], count: int, rounds: int
+) -> Table:
+    rows: list[Row] = []
+    for name in contenders:
+        aim = next((aim for start, aim in AIMS.items() if name.startswith(start)), None)
+        if name not in taken[LOADS[0]]:
+            rows.append((f"{name}: not installed", *([None] * 2 * len(LOADS)), "", aim))
+            continue
+        rates = (round(count / median(of[name])) for of in taken.values())
+        ratios = [_ratios(of[name], of["worker"]) for of in taken.values()]
+        shown = name if len(ratios[0]) == rounds else f"{name} ({len(ratios[0])} round)"
+        spread = "; ".join(f"{min(each):.2f} to {max(each):.2f}" for each in ratios)
+        rows.append((shown, *rates, *map(median, ratios), spread, aim))
+    title = f"{count:,} bookings, records a second (medians of {rounds}; load average {os.getloadavg()[0]:.1f})"
+    columns = ("loaded by", *LOADS, *(f"worker, times, {load}" for load in LOADS), "lowest to highest", "aim")
+    return Table(title, columns, rows, [note.format(count=count) for note in NOTES])
+
+
+def _ratios(theirs: Sequence[float], workers: Sequence[float]) -> list[float]:
+    """Round by round, since what else the machine does differs between rounds more than within one."""
+    return [seconds / worker for seconds, worker in zip(theirs, workers, strict=False)]
+
+
+def _profile(profiles: Mapping[str, tuple[Stopwatch, float]], count: int) -> Table:
+    stages = dict.fromkeys(name for watch, _ in profiles.values() for name in watch.stages)
+    rows: list[Row] = []
+    for name in stages:
+        cells: list[float | None] = []
+        for watch, total in profiles.values():
+            stage = watch.stages.get(name)
+            cells += [100 * stage.wall / total, 100 * stage.cpu / total] if stage else [None, None]
+        rows.append((name, *cells))
+    rows.sort(key=lambda row: -float(row[1] or 0))
+    rest = [
+        100 * (1 - sum(stage.wall for stage in watch.stages.values()) / total) for watch, total in profiles.values()
+    ]
+    rows.append(("the rest", rest[0], None, rest[1], None))
+    rows.append(
+        ("microseconds a record", *(cell for _, total in profiles.values() for cell in (total / count * 1e6, None)))
+    )
+    columns = ("stage", *(column for load in LOADS for column in (f"{load}, % of time", f"{load}, % at work")))
+    note = (
+        "At work is the worker's own CPU time; the rest of a stage it waits for the source or the server. A stage is "
+        "without the stages it calls."
+    )
+    return Table("Where the worker's time goes", columns, rows, [note])

@@ -1,0 +1,1 @@
+"""Other people's loaders, each run by a virtual environment of its own. Nothing of the product is in here."""

@@ -1,0 +1,48 @@
+"""Studios that sync from the source, and runs of theirs that a worker may take up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from benchmarks import postbox, source
+from benchmarks.handlers import quiet
+from benchmarks.server import Server, configure
+from benchmarks.source import Source
+from chalicelib import clock
+from chalicelib.secret import Secret
+from chalicelib.services.connections import create_connection
+from chalicelib.services.sync import start_sync
+from chalicelib.services.tokens import Tokens
+from dev.sandbox import mint
+
+LIFETIME = 6 * 3600
+PLATFORM = "google"
+
+
+@contextmanager
+def at_work() -> Iterator[Source]:
+    """The product finds a source and a queue, and its log lines are read by nobody."""
+    with quiet(), postbox.in_use(), source.running() as running:
+        configure(**running.environ)
+        yield running
+
+
+def connect(server: Server, account: str) -> UUID:
+    """A new studio with this account of the source."""
+    grant = mint(account, lifetime=LIFETIME)
+    tokens = Tokens(
+        Secret(grant.access_token),
+        Secret(grant.refresh_token),
+        clock.now() + timedelta(seconds=grant.expires_in),
+        list(grant.scopes),
+    )
+    studio_id = server.new_studio()
+    create_connection(studio_id, PLATFORM, tokens)
+    return studio_id
+
+
+def queue_run(studio_id: UUID, stream: str) -> UUID:
+    """A sync by hand; nobody delivers its message."""
+    runs = start_sync(studio_id, PLATFORM, stream)
+    return next(run.id for run in runs if run.sync_type == stream)

@@ -3,7 +3,7 @@
 from chalicelib.data.query import Query, one
 from chalicelib.data.rows import Row
 
-SCHEMA_HEAD = "0011"
+SCHEMA_HEAD = "0012"
 """The migration this code was written for; a test holds it to the newest file in `migrations/versions`."""
 
 

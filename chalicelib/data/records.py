@@ -109,7 +109,7 @@ def _remove_query(table: str) -> Query[Removed]:
 REMEMBER_SEEN: Query[None] = Query(
     """
     INSERT INTO sync_seen (run_id, studio_id, external_id)
-    SELECT :run_id::uuid, :studio_id::uuid, unnest(:external_ids::text[])
+    SELECT :run_id::uuid, :studio_id::uuid, json_array_elements_text(:external_ids::json)
     ON CONFLICT DO NOTHING
     """
 )
@@ -118,7 +118,8 @@ REMEMBER_SEEN: Query[None] = Query(
 def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: Sequence[str]) -> None:
     """Notes what a complete read has met, for `sweep` at its end."""
     if external_ids:
-        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
+        ids = msgspec.json.encode(external_ids).decode()
+        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=ids)
 
 
 BEFORE_THE_READ = "t.updated_at <= (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)"

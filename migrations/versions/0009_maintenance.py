@@ -63,11 +63,12 @@ DOORS = {
             )
             FROM run WHERE run.run_id IS NOT NULL
         ), ended AS (
-            SELECT r.id FROM run JOIN public.sync_log AS r ON r.id = run.run_id WHERE r.status NOT IN {ACTIVE}
+            SELECT run.run_id FROM run LEFT JOIN public.sync_log AS r ON r.id = run.run_id
+            WHERE run.run_id IS NOT NULL AND (r.id IS NULL OR r.status NOT IN {ACTIVE})
         ), idle AS (
             SELECT seen.place FROM ended CROSS JOIN LATERAL (
                 SELECT s.ctid AS place FROM public.sync_seen AS s
-                WHERE s.run_id = ended.id LIMIT batch
+                WHERE s.run_id = ended.run_id LIMIT batch
                 FOR UPDATE SKIP LOCKED
             ) AS seen
             LIMIT batch

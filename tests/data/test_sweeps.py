@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.data import records
 from chalicelib.data.database import transaction
+from chalicelib.data.maintenance import FORGET_SEEN_OF_ENDED_RUNS
 from chalicelib.data.records import Removed
 from chalicelib.platforms.records import AdCampaignRecord
 from tests.conftest import Database
@@ -159,8 +160,12 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     assert "Nested Loop" not in str(plan)
 
 
-def test_what_a_run_has_seen_is_forgotten_with_it(studio: UUID, run: UUID, superuser: pg8000.native.Connection) -> None:
+def test_what_a_run_has_seen_is_forgotten_when_the_run_is_gone(
+    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+) -> None:
     with transaction(studio) as tx:
         records.remember_seen(tx, run, studio, ["a"])
     superuser.run("DELETE FROM sync_log")
+    with transaction(None) as tx:
+        assert tx.run(FORGET_SEEN_OF_ENDED_RUNS, batch=10).count == 1
     assert superuser.run("SELECT count(*) FROM sync_seen") == [[0]]

@@ -8,9 +8,11 @@ from dev.invocation import ACCOUNT, QUEUE, REGION
 from dev.ports import HOST
 from dev.postgres import Urls
 from dev.private import write_private
-from dev.sandbox import CLIENT_ID, CLIENT_SECRET
+from dev.sandbox import CREDENTIALS
 
 FOREIGN = ("AWS_", "ANSEL_", "PG")
+FRONTENDS = ("http://localhost:3000", "http://127.0.0.1:3000")
+"""Where a frontend in development usually is: a browser may be sent there after a consent."""
 OURS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "ENCRYPTION_KEY", "KMS_KEY_IDS", "SYNC_QUEUE_URL")
 
 
@@ -21,12 +23,19 @@ def plain(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def product(
-    environ: Mapping[str, str], *, urls: Urls, queue_port: int, sandbox_url: str, encryption_key: str
+    environ: Mapping[str, str],
+    *,
+    urls: Urls,
+    queue_port: int,
+    sandbox_url: str,
+    encryption_key: str,
+    public_url: str = "",
 ) -> dict[str, str]:
     """The variables of chalicelib/settings.py, for the `local` stage."""
     return {
-        "GOOGLE_CLIENT_ID": CLIENT_ID,
-        "GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
+        **CREDENTIALS,
+        "PUBLIC_URL": public_url,
+        "RETURN_URLS": ",".join(FRONTENDS),
         **plain(environ),
         **cloud(queue_port),
         "ANSEL_STAGE": "local",

@@ -77,6 +77,7 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
         os.environ,
         urls=urls,
         queue_port=queue_port,
+        public_url=options.url,
         sandbox_url=options.sandbox_url or f"http://{HOST}:{sandbox_port}",
         encryption_key=environment.get_encryption_key(options.local_dir / "secrets" / "encryption_key"),
     )
@@ -129,7 +130,9 @@ def announce(options: Options) -> None:
         f"  {call} {options.url}/api/connections\n"
         f"  {call} '{options.url}/api/sync/log?limit=5'\n"
         f"  {call} {options.url}/api/metrics/overview\n\n"
-        f"The first two are also in {options.local_dir / 'env'}, the logs in {options.local_dir / 'logs'}."
+        f"To walk through a consent, open in a browser the authorizeUrl that this answers:\n"
+        f"  {call} -X POST {options.url}/api/oauth/meta/authorize\n\n"
+        f"URL and key are also in {options.local_dir / 'env'}, the logs in {options.local_dir / 'logs'}."
     )
 
 

@@ -36,6 +36,7 @@ class Request:
     query: list[tuple[str, str]]
     headers: dict[str, str]
     form: dict[str, str]
+    body: str = ""
 
 
 class Fake:
@@ -100,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.announced is not None:
             self._break()
 
-    do_POST = do_GET
+    do_POST = do_DELETE = do_GET
 
     def log_message(self, *args: Any) -> None:
         """A test's output is pytest's."""
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         content = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        return Request(self.command, parts.path, parse_qsl(parts.query), headers, dict(parse_qsl(content)))
+        return Request(self.command, parts.path, parse_qsl(parts.query), headers, dict(parse_qsl(content)), content)
 
     def _break(self) -> None:
         self.close_connection = True

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -13,10 +13,11 @@ from chalicelib.platforms.records import Record
 if TYPE_CHECKING:
     from chalicelib.platforms.client import Client
     from chalicelib.platforms.faults import Fault
-    from chalicelib.platforms.oauth2 import OAuth2
+    from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
     from chalicelib.platforms.quota import Usage
     from chalicelib.platforms.transport import Response
 
+Credential = Literal["oauth", "api_key", "none"]
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
 
@@ -26,6 +27,13 @@ class Account(msgspec.Struct, frozen=True):
     external_id: str
     name: str
     scopes: tuple[str, ...] | None = None
+
+
+class Caveat(msgspec.Struct, frozen=True):
+    """What a studio should know of a grant that works all the same; the code is stable, the message for people."""
+
+    code: str
+    message: str
 
 
 class Page(msgspec.Struct, Generic[CursorT], frozen=True):
@@ -64,7 +72,9 @@ class Stream(Generic[CursorT]):
     frequency: str
     """How often it syncs unless the studio says otherwise, e.g. `every 15 minutes`."""
     scopes: tuple[str, ...]
-    """Any one of these scopes is enough to read it."""
+    """Any one of these scopes is enough to read it; the first is the one asked for."""
+    helpful_scopes: tuple[str, ...] = ()
+    """Asked for as well, and done without when not granted."""
     complete: bool = False
     """Whether a full read names every living record, so that what it leaves out is gone."""
     fetch_window: Callable[["Client", Window, CursorT | None], Page[CursorT]] | None = None
@@ -73,6 +83,15 @@ class Stream(Generic[CursorT]):
     """How many days a backfill reads at a time."""
     api: str = ""
     """The platform's interface it reads, where each has a quota and breaks down on its own."""
+
+    @property
+    def asked_scopes(self) -> tuple[str, ...]:
+        """What a consent asks for in this stream's name."""
+        return (*self.scopes[:1], *self.helpful_scopes)
+
+    def is_covered_by(self, granted: Sequence[str] | None) -> bool:
+        """Whether these scopes are enough; of a grant that does not tell its scopes it is assumed."""
+        return granted is None or not set(self.scopes).isdisjoint(granted)
 
     def fetch_page(self, client: "Client", cursor: str | None) -> Page[CursorT]:
         """A cursor stored by a version of this stream that wrote another shape counts as expired."""
@@ -95,12 +114,18 @@ class Platform:
     """The only hosts its tokens are ever sent to."""
     streams: tuple[Stream[Any], ...] = ()
     identify: Callable[["Client"], Account] | None = None
-    """Asks the platform who is connected; also the connection test."""
+    """Asks the platform who is connected; also the connection test. Only a grant tells that: for a platform asked with
+    a key of ours, the client's `account_id` names the account.
+    """
     classify: Callable[["Response"], "Fault | None"] | None = None
     """Tells what an answer outside 2xx means; None leaves it to the status alone."""
     usage: Callable[[Mapping[str, str], datetime], "Sequence[Usage]"] | None = None
     """Reads from an answer's headers, in lower case, how much of the quota is used; None when they do not tell."""
+    credential: Credential = "oauth"
+    """What a connection asks with: its own grant, one key of this product for all studios, or nothing at all."""
     oauth: "OAuth2 | None" = None
+    after_consent: Callable[["Client", "TokenGrant"], "Sequence[Caveat]"] | None = None
+    """Looks at a fresh grant that covers a stream; raises ConsentRefused for one that is of no use all the same."""
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)

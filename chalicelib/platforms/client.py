@@ -27,7 +27,8 @@ class Client:
 
     An answer that the access token has expired is met once with `renew`, which returns a new one, and one more attempt.
     `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `pulse`
-    is called before each request: it may raise to stop.
+    is called before each request: it may raise to stop. `account_id` is the account's external id, for platforms that
+    are asked with a key of ours.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Client:
         platform: Platform,
         access_token: Secret,
         *,
+        account_id: str = "",
         sandbox_url: str = "",
         renew: Callable[[], Secret] | None = None,
         pulse: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = clock.now,
         transport: Transport | None = None,
     ) -> None:
+        self.account_id = account_id
         self.api_calls = 0
         self.usage: dict[str, Usage] = {}
         self._platform = platform

@@ -1,22 +1,38 @@
-"""OAuth 2.0 as facts of a platform, and what is done with them: renewing a grant and giving it back."""
+"""OAuth 2.0 as facts of a platform, and what is done with them: asking for consent, keeping a grant alive, giving it
+back."""
 
 import base64
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import quote_plus
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import quote_plus, urlencode
 
-import msgspec
-from msgspec import Meta
-
-from chalicelib import clock
-from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, RateLimited, TokenRevoked, TransientFault
-from chalicelib.platforms.client import decode
-from chalicelib.platforms.faults import Fault, retry_after
+from chalicelib.errors import Misconfigured, PlatformError, ReconnectRequired, TokenExpired
+from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.token_answers import TokenGrant, classify_refusal, read_grant, read_refusal
 from chalicelib.platforms.transport import FORM, Response, Transport
 from chalicelib.secret import MASK, Secret
 
 if TYPE_CHECKING:
     from chalicelib.platforms.base import Platform
+
+__all__ = ["OAuth2", "OAuthClient", "TokenGrant", "authorize_url", "exchange_code", "renew", "revoke"]
+
+
+class OAuthClient(Protocol):
+    """What this product is registered as at a platform; the secrets in the order they are tried."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def secrets(self) -> Sequence[Secret]: ...
+
+
+Fields = dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,102 +41,192 @@ class OAuth2:
 
     authorize_url: str
     token_url: str
+    token_method: Literal["POST", "GET"] = "POST"  # noqa: S105 - a method of HTTP
     revoke_url: str = ""
+    """Empty where a grant cannot be given back by an API."""
+    revoke_method: Literal["POST", "DELETE"] = "POST"
+    """POST hands the token over (RFC 7009); DELETE is done to the address, in the token's own name."""
     authorize_params: tuple[tuple[str, str], ...] = ()
     """What the authorize URL carries beyond RFC 6749."""
+    code_params: tuple[tuple[str, str], ...] = ()
+    """What the exchange of a code carries beyond RFC 6749."""
     identity_scopes: tuple[str, ...] = ()
     """Asked for beside the streams' scopes, to know who is connected."""
     scope_separator: str = " "
     client_auth: Literal["body", "basic"] = "body"
+    pkce: bool = True
+    """RFC 7636, by SHA-256."""
+    lasting: Literal["refresh_token", "exchange"] = "refresh_token"
+    """How a grant is kept alive: by a refresh token, or by exchanging the access token while it still works (Meta)."""
+    renew_early: timedelta = timedelta(minutes=5)
+    """A token this close to its end is renewed before it is used."""
+    renew_before: timedelta | None = None
+    """A token this close to its end is renewed even if nobody uses it; None: not for its end."""
+    renew_every: timedelta | None = None
+    """A token of this age is renewed even if nobody uses it, for grants that die of idling; None: not for its age."""
+    classify: Callable[[Response], Fault] = classify_refusal
+    """Tells what a refusal of the token endpoint means, where it is not put in the words of RFC 6749."""
+    find_lifetime: Callable[[Transport, str, Secret, Secret], int | None] | None = None
+    """Asks for a token's remaining seconds when its grant does not tell: (transport, client id, secret, token)."""
+
+    @property
+    def needs_refresh_token(self) -> bool:
+        """Whether a grant without one is lost as soon as its access token ends."""
+        return self.lasting == "refresh_token"
 
 
-@dataclass(frozen=True)
-class TokenGrant:
-    """Without a `refresh_token` the present one stays; `scopes` is None when the platform does not tell them."""
-
-    access_token: Secret
-    refresh_token: Secret | None = None
-    expires_in: int | None = None
-    scopes: tuple[str, ...] | None = None
-
-
-_TEN_YEARS = 10 * 365 * 86400
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    access_token: str = ""
-    refresh_token: str | None = None
-    expires_in: Annotated[int, Meta(ge=0, le=_TEN_YEARS)] | Annotated[str, Meta(pattern="^[0-9]{1,8}$")] | None = None
-    scope: str | None = None
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    """RFC 6749, 5.2; revocation answers in the same shape (RFC 7009, 2.2.1)."""
-
-    error: str = ""
-    error_description: str = ""
-
-
-# Looked up by `error`, then by `error_description`: google-auth treats the last three as passing in either place.
-_REFUSALS: dict[str, type[PlatformError]] = {
-    "invalid_grant": TokenRevoked,
-    "invalid_client": Misconfigured,
-    "unauthorized_client": Misconfigured,
-    "redirect_uri_mismatch": Misconfigured,
-    "unsupported_grant_type": Misconfigured,
-    "temporarily_unavailable": TransientFault,
-    "server_error": TransientFault,
-    "internal_failure": TransientFault,
-}
-
-
-def refresh(
+def authorize_url(
     platform: "Platform",
     *,
     client_id: str,
-    client_secret: Secret,
-    refresh_token: Secret,
+    redirect_uri: str,
+    state: str,
+    scopes: Iterable[str],
+    verifier: Secret | None = None,
+    sandbox_url: str = "",
+) -> str:
+    """Where a browser is sent to consent. It asks for `scopes` alone, and the verifier itself is not in it."""
+    from oauthlib.oauth2 import WebApplicationClient
+
+    oauth = _oauth(platform)
+    client = WebApplicationClient(client_id)
+    extra = dict(oauth.authorize_params)
+    if verifier is not None and oauth.pkce:
+        challenge = client.create_code_challenge(verifier.reveal(), "S256")
+        extra |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+    url: str = client.prepare_request_uri(
+        oauth.authorize_url,
+        redirect_uri=redirect_uri,
+        scope=oauth.scope_separator.join(dict.fromkeys(scopes)),
+        state=state,
+        **extra,
+    )
+    return f"{sandbox_url.rstrip('/')}/{url.removeprefix('https://')}" if sandbox_url else url
+
+
+def exchange_code(
+    platform: "Platform",
+    *,
+    client: OAuthClient,
+    code: Secret,
+    redirect_uri: str,
+    verifier: Secret | None = None,
     sandbox_url: str = "",
     transport: Transport | None = None,
 ) -> TokenGrant:
-    """Asks for a new access token.
+    """The grant of a finished consent; where tokens are exchanged, the long-lived one.
 
-    Raises TokenRevoked for `invalid_grant`, which the caller has to judge against a refresh that ran beside it;
+    Raises TokenRevoked for a code that is wrong, used or too old, and otherwise as `renew` does.
+    """
+    oauth = _oauth(platform)
+    endpoint = _TokenEndpoint(oauth, client, transport or Transport.to(platform, sandbox_url))
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        **dict(oauth.code_params),
+    }
+    if verifier is not None and oauth.pkce:
+        fields["code_verifier"] = verifier.reveal()
+    grant = endpoint.ask(fields, (code, *([verifier] if verifier else [])))
+    return endpoint.exchange(grant.access_token) if oauth.lasting == "exchange" else grant
+
+
+def renew(
+    platform: "Platform",
+    *,
+    client: OAuthClient,
+    access_token: Secret,
+    refresh_token: Secret | None = None,
+    sandbox_url: str = "",
+    transport: Transport | None = None,
+) -> TokenGrant:
+    """Asks for a new access token, with each of the client's secrets until one is accepted.
+
+    Raises TokenRevoked for a dead grant, which the caller has to judge against a renewal that ran beside it;
     Misconfigured, TransientFault, RateLimited or ContractChanged for everything else.
     """
-    from oauthlib.oauth2 import WebApplicationClient
-
     oauth = _oauth(platform)
-    url, headers, body = WebApplicationClient(client_id).prepare_refresh_token_request(
-        oauth.token_url, refresh_token=refresh_token.reveal(), **_credentials_in_body(oauth, client_id, client_secret)
-    )
-    headers = {**headers, **_credentials_in_header(oauth, client_id, client_secret)}
-    transport = transport or Transport.to(platform, sandbox_url)
-    response = transport.send("POST", url, headers=headers, form=body)
-    outcome = _grant(response, oauth) if response.ok else _refusal(response, (client_secret, refresh_token))
-    if isinstance(outcome, Fault):
-        raise transport.error(outcome, "POST", url, response.status)
-    return outcome
+    endpoint = _TokenEndpoint(oauth, client, transport or Transport.to(platform, sandbox_url))
+    if oauth.lasting == "exchange":
+        return endpoint.exchange(access_token)
+    if refresh_token is None:
+        raise TokenExpired(f"The connection has no refresh token to ask {platform.title} for a new access token with")
+    return endpoint.ask({"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}, (refresh_token,))
 
 
 def revoke(platform: "Platform", *, token: Secret, sandbox_url: str = "", transport: Transport | None = None) -> bool:
-    """Gives the grant back (RFC 7009). False when the platform no longer knows the token, or offers no revocation."""
-    from oauthlib.oauth2 import WebApplicationClient
-
+    """Gives the grant back. False when the platform no longer knows the token, or offers no revocation."""
     oauth = _oauth(platform)
-    if not oauth.revoke_url:
+    # What cannot stand in a header was given by no platform, and the HTTP library would quote it.
+    if not oauth.revoke_url or not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
         return False
-    url, headers, body = WebApplicationClient("").prepare_token_revocation_request(
-        oauth.revoke_url, token.reveal(), token_type_hint=None
-    )
     transport = transport or Transport.to(platform, sandbox_url)
-    response = transport.send("POST", url, headers={**FORM, **headers}, form=body)
+    if oauth.revoke_method == "DELETE":
+        headers, form = {"Authorization": f"Bearer {token.reveal()}"}, None
+    else:
+        headers, form = dict(FORM), urlencode({"token": token.reveal()})
+    response = transport.send(oauth.revoke_method, oauth.revoke_url, headers=headers, form=form)
     if response.ok:
         return True
-    refusal = _read_refusal(response)
-    if response.status == 400 and refusal.error in ("invalid_token", "invalid_grant"):
+    fault = oauth.classify(response)
+    unknown = response.status == 400 and read_refusal(response).error == "invalid_token"
+    if unknown or issubclass(fault.kind, ReconnectRequired):
         return False
-    raise transport.error(_refusal(response, (token,)), "POST", url, response.status)
+    raise transport.error(_masked(fault, (token,)), oauth.revoke_method, oauth.revoke_url, response.status)
+
+
+@dataclass(frozen=True)
+class _TokenEndpoint:
+    """Asked in the name of one client, with its secrets in their order: an old one may have been withdrawn already, a
+    new one not be live yet."""
+
+    oauth: OAuth2
+    client: OAuthClient
+    transport: Transport
+
+    def exchange(self, token: Secret) -> TokenGrant:
+        """A long-lived token for a living one: developers.facebook.com/docs/facebook-login/guides/access-tokens"""
+        return self.ask({"grant_type": "fb_exchange_token", "fb_exchange_token": token.reveal()}, (token,))
+
+    def ask(self, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
+        """Raises as `renew` does; `secrets` are what no error may quote."""
+        refused: PlatformError = Misconfigured(internal="the OAuth client has no secret")
+        for secret in self.client.secrets:
+            try:
+                return self._ask_with(secret, fields, (*secrets, secret))
+            except Misconfigured as error:
+                refused = error
+        raise refused
+
+    def _ask_with(self, secret: Secret, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
+        oauth, response = self.oauth, self._send(secret, fields)
+        outcome = read_grant(response) if response.ok else _masked(oauth.classify(response), secrets)
+        if isinstance(outcome, Fault):
+            raise self.transport.error(outcome, oauth.token_method, oauth.token_url, response.status)
+        return self._with_lifetime(outcome, secret)
+
+    def _with_lifetime(self, grant: TokenGrant, secret: Secret) -> TokenGrant:
+        """A token that is thought to live for ever would never be renewed; to Meta, 0 seconds may mean for ever."""
+        if grant.expires_in or self.oauth.find_lifetime is None:
+            return grant
+        seconds = self.oauth.find_lifetime(self.transport, self.client.id, secret, grant.access_token)
+        return dataclasses.replace(grant, expires_in=seconds)
+
+    def _send(self, secret: Secret, fields: Fields) -> Response:
+        from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
+
+        oauth, headers = self.oauth, dict(FORM)
+        if oauth.client_auth == "basic":
+            # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
+            pair = f"{quote_plus(self.client.id)}:{quote_plus(secret.reveal())}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        else:
+            fields = {**fields, "client_id": self.client.id, "client_secret": secret.reveal()}
+        form = prepare_token_request(**fields, include_client_id=oauth.client_auth == "body")
+        if oauth.token_method == "GET":  # noqa: S105 - a method of HTTP
+            return self.transport.send("GET", f"{oauth.token_url}?{form}", headers={})
+        return self.transport.send("POST", oauth.token_url, headers=headers, form=form)
 
 
 def _oauth(platform: "Platform") -> OAuth2:
@@ -129,62 +235,9 @@ def _oauth(platform: "Platform") -> OAuth2:
     return platform.oauth
 
 
-def _credentials_in_body(oauth: OAuth2, client_id: str, client_secret: Secret) -> dict[str, str]:
-    if oauth.client_auth == "basic":
-        return {}
-    return {"client_id": client_id, "client_secret": client_secret.reveal()}
-
-
-def _credentials_in_header(oauth: OAuth2, client_id: str, client_secret: Secret) -> dict[str, str]:
-    """RFC 6749, 2.3.1: both parts are form-encoded before they are joined."""
-    if oauth.client_auth == "body":
-        return {}
-    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret.reveal())}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-
-
-def _grant(response: Response, oauth: OAuth2) -> TokenGrant | Fault:
-    """The shape is checked first: oauthlib reads whatever is there, and its errors quote it."""
-    from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
-
-    answer = decode(response.body, _Answer)
-    if isinstance(answer, Fault):
-        return answer
-    try:
-        token = WebApplicationClient("").parse_request_body_response(response.body.decode())
-    except (OAuth2Error, ValueError):
-        return Fault(ContractChanged, "the token answer cannot be read")
-    if not answer.access_token:
-        return Fault(ContractChanged, "the token answer has no access token")
-    return TokenGrant(
-        access_token=Secret(answer.access_token),
-        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
-        expires_in=token.get("expires_in"),
-        scopes=_scopes(answer.scope, oauth.scope_separator),
-    )
-
-
-def _scopes(scope: str | None, separator: str) -> tuple[str, ...] | None:
-    return None if scope is None else tuple(name for name in scope.split(separator) if name)
-
-
-def _refusal(response: Response, secrets: tuple[Secret, ...]) -> Fault:
-    refusal = _read_refusal(response)
-    reason = f"{refusal.error} {refusal.error_description}".strip()
+def _masked(fault: Fault, secrets: Iterable[Secret]) -> Fault:
+    """Platforms quote what they refuse."""
+    reason = fault.reason
     for secret in secrets:
         reason = reason.replace(secret.reveal(), MASK) if secret else reason
-    return Fault(_kind_of_refusal(response.status, refusal), reason, retry_after(response.headers, clock.now()))
-
-
-def _kind_of_refusal(status: int, refusal: _Refusal) -> type[PlatformError]:
-    if status == 429:
-        return RateLimited
-    named = _REFUSALS.get(refusal.error) or _REFUSALS.get(refusal.error_description)
-    if status == 408 or status >= 500 or named is TransientFault:
-        return TransientFault
-    return named or ContractChanged
-
-
-def _read_refusal(response: Response) -> _Refusal:
-    refusal = decode(response.body, _Refusal)
-    return _Refusal() if isinstance(refusal, Fault) else refusal
+    return dataclasses.replace(fault, reason=reason)

@@ -4,15 +4,17 @@ from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.meta import META
+from chalicelib.platforms.pinterest import PINTEREST
+from chalicelib.platforms.yelp import YELP
 
 PLATFORMS: dict[str, Platform] = {
     platform.name: platform
     for platform in (
         GOOGLE,
         META,
-        Platform(name="pinterest", title="Pinterest"),
-        Platform(name="yelp", title="Yelp"),
-        Platform(name="website", title="Website"),
+        PINTEREST,
+        YELP,
+        Platform(name="website", title="Website", credential="none"),
     )
 }
 

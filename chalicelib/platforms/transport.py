@@ -1,5 +1,6 @@
 """One bounded HTTP exchange with a platform: https, named hosts only, no redirects, no retries."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ _CHUNK_BYTES = 64 * 1024
 _IDLE = timedelta(seconds=50)
 
 _last_used_at = clock.now()
+
+# At DEBUG it prints whole addresses, and Meta wants the client's secret in one.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,19 @@
 It is the vendors' side, so it shares no code with the product.
 """
 
+from dev.sandbox import meta, pinterest, yelp
 from dev.sandbox.google import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, mint
 from dev.sandbox.sandbox import Sandbox
 
-__all__ = ["CLIENT_ID", "CLIENT_SECRET", "DEFAULT_SCOPES", "Grant", "Sandbox", "mint"]
+CREDENTIALS = {
+    "GOOGLE_CLIENT_ID": CLIENT_ID,
+    "GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
+    "META_CLIENT_ID": meta.APP_ID,
+    "META_CLIENT_SECRET": meta.APP_SECRET,
+    "PINTEREST_CLIENT_ID": pinterest.APP_ID,
+    "PINTEREST_CLIENT_SECRET": pinterest.APP_SECRET,
+    "YELP_API_KEY": yelp.API_KEY,
+}
+"""What the product is registered as here, by the variables it reads them from."""
+
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "CREDENTIALS", "DEFAULT_SCOPES", "Grant", "Sandbox", "mint"]

@@ -7,7 +7,20 @@ from threading import Lock
 from dev.sandbox.wire import Json, Request
 
 KEPT = 2_000
-SECRET_PARAMS = frozenset({"access_token", "oauth_token", "id_token", "token", "key", "client_secret"})
+SECRET_PARAMS = frozenset(
+    {
+        "access_token",
+        "oauth_token",
+        "id_token",
+        "token",
+        "key",
+        "client_secret",
+        "code",
+        "state",
+        "fb_exchange_token",
+        "input_token",
+    }
+)
 
 
 class RequestLog:

@@ -9,10 +9,12 @@ from dev.sandbox import control
 from dev.sandbox.faults import Fault, Faults
 from dev.sandbox.google import Google
 from dev.sandbox.meta import Meta
+from dev.sandbox.pinterest import Pinterest
 from dev.sandbox.request_log import RequestLog
 from dev.sandbox.routing import Lever, PathValues, Platform, Route, Router
 from dev.sandbox.server import Server
 from dev.sandbox.wire import Refusal, Request, Response, as_json
+from dev.sandbox.yelp import Yelp
 
 
 class Sandbox:
@@ -24,12 +26,15 @@ class Sandbox:
     def __init__(self, port: int = 0, *, state_dir: Path | None = None, today: date | None = None) -> None:
         self.google = Google(today or datetime.now(UTC).date(), state_dir)
         self.meta = Meta(today, state_dir)
+        self.pinterest = Pinterest(state_dir)
+        self.yelp = Yelp()
         self.faults = Faults()
         self.requests = RequestLog()
         self._platforms: dict[str, Platform] = {}
         self._routers: dict[str, Router] = {}
         levers = list(self._levers())
-        for platform in (self.google, self.meta):
+        platforms: tuple[Platform, ...] = (self.google, self.meta, self.pinterest, self.yelp)
+        for platform in platforms:
             levers += platform.levers()
             for host, routes in platform.hosts().items():
                 self._platforms[host], self._routers[host] = platform, Router(routes)

@@ -69,7 +69,7 @@ def test_a_form_is_posted_and_carries_the_token_where_the_platform_wants_it(fake
 
 def test_connections_are_kept_from_one_request_to_the_next(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     fake.on(PATH, Reply({}))
-    with caplog.at_level(logging.DEBUG, logger="urllib3"):
+    with caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"):
         for _ in range(3):
             make_client(fake).get(URL, into=Things)
     assert caplog.text.count("Starting new HTTP connection") == 1
@@ -79,7 +79,7 @@ def test_connections_that_idled_too_long_are_not_trusted(
     fake: Fake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.on(PATH, Reply({}))
-    with caplog.at_level(logging.DEBUG, logger="urllib3"):
+    with caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"):
         make_client(fake).get(URL, into=Things)
         monkeypatch.setattr(transport, "_last_used_at", clock.now() - timedelta(minutes=2))
         make_client(fake).get(URL, into=Things)

@@ -24,6 +24,7 @@ from chalicelib.platforms.google.calendar import BOOKINGS
 from chalicelib.platforms.google.gmail import INQUIRIES
 from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
+from chalicelib.settings import OAuthClient
 from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, mint
 
 
@@ -52,10 +53,10 @@ def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tupl
 
 
 def refresh(sandbox: Sandbox, grant: Grant) -> oauth2.TokenGrant:
-    return oauth2.refresh(
+    return oauth2.renew(
         GOOGLE,
-        client_id=CLIENT_ID,
-        client_secret=Secret(CLIENT_SECRET),
+        client=OAuthClient(CLIENT_ID, (Secret(CLIENT_SECRET),)),
+        access_token=Secret(grant.access_token),
         refresh_token=Secret(grant.refresh_token),
         sandbox_url=sandbox.url,
     )

@@ -14,13 +14,17 @@ from chalicelib.errors import (
     Misconfigured,
     PlatformError,
     RateLimited,
+    TokenExpired,
     TokenRevoked,
     TransientFault,
 )
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Platform
+from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
+from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply
 
 FACTS = OAuth2(
@@ -35,11 +39,11 @@ SECRETS = ("client/secret+4711", "1//refresh-4711", "ya29.access-4711")
 ANSWER = {"access_token": SECRETS[2], "expires_in": 3599, "scope": "a b", "token_type": "Bearer"}
 
 
-def refresh(fake: Fake, platform: Platform = ACME) -> TokenGrant:
-    return oauth2.refresh(
+def renew(fake: Fake, platform: Platform = ACME, *secrets: str) -> TokenGrant:
+    return oauth2.renew(
         platform,
-        client_id="client:id",
-        client_secret=Secret(SECRETS[0]),
+        client=OAuthClient("client:id", tuple(map(Secret, secrets or SECRETS[:1]))),
+        access_token=Secret(SECRETS[2]),
         refresh_token=Secret(SECRETS[1]),
         sandbox_url=fake.url,
     )
@@ -49,9 +53,9 @@ def revoke(fake: Fake, platform: Platform = ACME) -> bool:
     return oauth2.revoke(platform, token=Secret(SECRETS[1]), sandbox_url=fake.url)
 
 
-def test_a_refresh_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> None:
+def test_a_renewal_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> None:
     fake.on(TOKEN, Reply(ANSWER))
-    assert refresh(fake) == TokenGrant(Secret(SECRETS[2]), None, 3599, ("a", "b"))
+    assert renew(fake) == TokenGrant(Secret(SECRETS[2]), None, 3599, ("a", "b"))
     [request] = fake.requests
     assert request.form == {
         "grant_type": "refresh_token",
@@ -64,7 +68,7 @@ def test_a_refresh_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> Non
 
 def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
     fake.on(TOKEN, Reply(ANSWER))
-    refresh(fake, replace(ACME, oauth=replace(FACTS, client_auth="basic")))
+    renew(fake, replace(ACME, oauth=replace(FACTS, client_auth="basic")))
     [request] = fake.requests
     assert request.form == {"grant_type": "refresh_token", "refresh_token": SECRETS[1]}
     scheme, _, pair = request.headers["authorization"].partition(" ")
@@ -79,18 +83,76 @@ def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
         ({"access_token": "a", "refresh_token": "r"}, TokenGrant(Secret("a"), Secret("r"))),
         ({"access_token": "a", "refresh_token": ""}, TokenGrant(Secret("a"))),
         ({"access_token": "a", "scope": ""}, TokenGrant(Secret("a"), scopes=())),
-        ({"access_token": "a", "id_token": "ignored", "refresh_token_expires_in": 5}, TokenGrant(Secret("a"))),
+        ({"access_token": "a", "id_token": "ignored", "refresh_token_expires_at": 5}, TokenGrant(Secret("a"))),
+        (
+            {"access_token": "a", "refresh_token_expires_in": 604799},
+            TokenGrant(Secret("a"), refresh_expires_in=604799),
+        ),
+        ({"access_token": "a", "expires_in": 3600.0}, TokenGrant(Secret("a"), None, 3600)),
     ],
 )
 def test_what_an_answer_leaves_out_is_none(fake: Fake, answer: dict[str, object], grant: TokenGrant) -> None:
     fake.on(TOKEN, Reply(answer))
-    assert refresh(fake) == grant
+    assert renew(fake) == grant
 
 
-def test_scopes_are_split_as_the_platform_joins_them(fake: Fake) -> None:
-    fake.on(TOKEN, Reply({"access_token": "a", "scope": "ads_read,pages_show_list"}))
-    grant = refresh(fake, replace(ACME, oauth=replace(FACTS, scope_separator=",")))
-    assert grant.scopes == ("ads_read", "pages_show_list")
+@pytest.mark.parametrize("lifetime", [-1, "soon", 10**30, True, [3600], 1.5, "\u0663600"])
+@pytest.mark.parametrize("name", ["expires_in", "refresh_token_expires_in"])
+def test_a_rotated_token_is_not_lost_over_a_lifetime_that_cannot_be_read(
+    fake: Fake, name: str, lifetime: object
+) -> None:
+    fake.on(TOKEN, Reply({"access_token": "a", "refresh_token": "r", name: lifetime}))
+    assert renew(fake) == TokenGrant(Secret("a"), Secret("r"))
+
+
+@pytest.mark.parametrize("scope", ["ads_read,pages_show_list", "ads_read pages_show_list", "ads_read, pages_show_list"])
+def test_scopes_are_split_at_spaces_and_commas(fake: Fake, scope: str) -> None:
+    fake.on(TOKEN, Reply({"access_token": "a", "scope": scope}))
+    assert renew(fake).scopes == ("ads_read", "pages_show_list")
+
+
+def test_the_clients_secrets_are_tried_in_their_order_until_one_is_accepted(fake: Fake) -> None:
+    refused = Reply({"error": "invalid_client"}, status=401)
+    fake.on(TOKEN, refused, refused, Reply(ANSWER))
+    assert renew(fake, ACME, "newest", "current", "old").access_token == Secret(SECRETS[2])
+    assert [request.form["client_secret"] for request in fake.requests] == ["newest", "current", "old"]
+
+
+def test_when_no_secret_is_accepted_it_is_an_operators_matter(fake: Fake) -> None:
+    fake.on(TOKEN, Reply({"error": "invalid_client"}, status=401))
+    with pytest.raises(Misconfigured):
+        renew(fake, ACME, "newest", "old")
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, "invalid_grant"), (503, "x"), (429, "x"), (400, "invalid_request")]
+)
+def test_only_a_refused_client_is_a_reason_to_try_another_secret(fake: Fake, status: int, error: str) -> None:
+    fake.on(TOKEN, Reply({"error": error}, status=status))
+    with pytest.raises(PlatformError):
+        renew(fake, ACME, "newest", "old")
+    assert len(fake.requests) == 1
+
+
+def test_a_client_without_a_secret_asks_nothing(fake: Fake) -> None:
+    with pytest.raises(Misconfigured, match="no secret"):
+        oauth2.renew(
+            ACME,
+            client=OAuthClient("client:id", ()),
+            access_token=Secret("a"),
+            refresh_token=Secret("r"),
+            sandbox_url=fake.url,
+        )
+    assert fake.requests == []
+
+
+def test_a_grant_without_a_refresh_token_cannot_be_renewed(fake: Fake) -> None:
+    with pytest.raises(TokenExpired):
+        oauth2.renew(
+            ACME, client=OAuthClient("client:id", (Secret("s"),)), access_token=Secret("a"), sandbox_url=fake.url
+        )
+    assert fake.requests == []
 
 
 @pytest.mark.parametrize(
@@ -114,9 +176,7 @@ def test_scopes_are_split_as_the_platform_joins_them(fake: Fake) -> None:
         (200, {}, ContractChanged),
         (200, {"access_token": ""}, ContractChanged),
         (200, {"access_token": 7}, ContractChanged),
-        (200, {"access_token": "a", "expires_in": -1}, ContractChanged),
-        (200, {"access_token": "a", "expires_in": "soon"}, ContractChanged),
-        (200, {"access_token": "a", "expires_in": 10**30}, ContractChanged),
+        (200, {"access_token": "a", "refresh_token": 7}, ContractChanged),
         (200, {"access_token": "a", "error": "server_error"}, ContractChanged),
         (200, ["a"], ContractChanged),
     ],
@@ -124,7 +184,7 @@ def test_scopes_are_split_as_the_platform_joins_them(fake: Fake) -> None:
 def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: type[PlatformError]) -> None:
     fake.on(TOKEN, Reply(answer, status=status))
     with pytest.raises(PlatformError) as caught:
-        refresh(fake)
+        renew(fake)
     assert type(caught.value) is kind
     assert str(caught.value).startswith(f"{status} POST auth.acme.test/token")
 
@@ -132,7 +192,7 @@ def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: 
 def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
     fake.on(TOKEN, Reply({}, status=429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))
     with pytest.raises(RateLimited) as caught:
-        refresh(fake)
+        renew(fake)
     assert caught.value.resume_at is not None
     assert caught.value.resume_at.isoformat() == "2026-11-22T11:00:00+00:00"
 
@@ -144,7 +204,7 @@ def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
 def test_any_answer_is_a_grant_or_an_error_of_ours(fake: Fake, body: bytes) -> None:
     fake.on(TOKEN, Reply(body=body))
     try:
-        refresh(fake)
+        renew(fake)
     except (ContractChanged, TransientFault):
         return  # any other error fails the test
 
@@ -161,6 +221,27 @@ def test_revoking_a_token_the_platform_forgot_is_no_error(fake: Fake) -> None:
     assert revoke(fake) is False
 
 
+@pytest.mark.parametrize(("status", "known"), [(200, True), (401, False)])
+def test_a_platform_may_want_its_grant_deleted_in_the_tokens_own_name(fake: Fake, status: int, known: bool) -> None:
+    def classify(_: Response) -> Fault:
+        return Fault(TokenRevoked)
+
+    fake.on(REVOKE, Reply({}, status=status))
+    facts = replace(FACTS, revoke_method="DELETE", classify=classify)
+    assert revoke(fake, replace(ACME, oauth=facts)) is known
+    [request] = fake.requests
+    assert (request.method, request.form, request.query) == ("DELETE", {}, [])
+    assert request.headers["authorization"] == f"Bearer {SECRETS[1]}"
+
+
+@pytest.mark.parametrize("token", ["two\r\nlines", "", "caf\u00e9"])
+def test_what_cannot_be_a_token_is_not_sent(fake: Fake, token: str) -> None:
+    facts = replace(FACTS, revoke_method="DELETE")
+    platform = replace(ACME, oauth=facts)
+    assert oauth2.revoke(platform, token=Secret(token), sandbox_url=fake.url) is False
+    assert fake.requests == []
+
+
 def test_without_an_address_to_revoke_at_nothing_is_asked(fake: Fake) -> None:
     assert revoke(fake, replace(ACME, oauth=replace(FACTS, revoke_url=""))) is False
     assert fake.requests == []
@@ -175,7 +256,7 @@ def test_revoking_that_fails_is_told_apart(fake: Fake, status: int, kind: type[P
 
 def test_a_platform_without_oauth_is_an_operators_matter(fake: Fake) -> None:
     with pytest.raises(Misconfigured, match="Acme has no OAuth"):
-        refresh(fake, Platform(name="acme", title="Acme"))
+        renew(fake, Platform(name="acme", title="Acme"))
 
 
 @pytest.mark.parametrize(
@@ -184,12 +265,12 @@ def test_a_platform_without_oauth_is_an_operators_matter(fake: Fake) -> None:
         Reply({"error": "invalid_request", "error_description": f"no {SECRETS[1]}"}, status=400),
         Reply({"access_token": [SECRETS[2]]}),
         Reply({"access_token": SECRETS[2], "error": SECRETS[1]}),
-        Reply({"access_token": SECRETS[2], "expires_in": SECRETS[2]}),
+        Reply({"access_token": SECRETS[2], "scope": [SECRETS[2]]}),
         Reply(body=SECRETS[2].encode()),
         Reply(breaks=True),
     ],
 )
-@pytest.mark.parametrize("call", [refresh, revoke])
+@pytest.mark.parametrize("call", [renew, revoke])
 def test_no_secret_is_in_an_error_or_a_log(
     fake: Fake, call: Callable[[Fake], object], reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:

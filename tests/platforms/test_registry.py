@@ -9,9 +9,17 @@ import pytest
 from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import PLATFORMS, get_platform
+from dev.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 BUILT = [platform for platform in PLATFORMS.values() if platform.streams]
+CONNECTABLE = [platform for platform in PLATFORMS.values() if platform.credential != "none"]
+
+
+def served_by_sandbox() -> set[str]:
+    with Sandbox() as sandbox:
+        platforms = (sandbox.google, sandbox.meta, sandbox.pinterest, sandbox.yelp)
+        return {host for platform in platforms for host in platform.hosts()}
 
 
 def test_the_platforms_of_the_product_are_known_by_name() -> None:
@@ -43,7 +51,18 @@ def test_a_built_platform_can_be_tested_read_and_renewed(platform: Platform) -> 
         assert platform.stream(stream.name) is stream
 
 
-@pytest.mark.parametrize("platform", BUILT, ids=lambda platform: platform.name)
-def test_a_built_platform_has_its_page_and_its_payloads(platform: Platform) -> None:
+@pytest.mark.parametrize("platform", CONNECTABLE, ids=lambda platform: platform.name)
+def test_a_platform_that_can_be_connected_has_its_page_and_its_payloads_and_is_in_the_sandbox(
+    platform: Platform,
+) -> None:
     assert (ROOT / "docs" / "platforms" / f"{platform.name}.md").is_file()
     assert list((ROOT / "tests" / "platforms" / "payloads" / platform.name).glob("*.json"))
+    assert platform.hosts
+    assert platform.hosts <= served_by_sandbox()
+
+
+@pytest.mark.parametrize("platform", CONNECTABLE, ids=lambda platform: platform.name)
+def test_a_platform_that_can_be_connected_tells_who_is(platform: Platform) -> None:
+    assert platform.identify
+    assert platform.classify
+    assert platform.credential in ("oauth", "api_key")

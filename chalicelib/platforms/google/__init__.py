@@ -4,7 +4,7 @@ Sources: Google's discovery documents (calendar v3, gmail v1, oauth2 v2); for th
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -18,12 +18,12 @@ from chalicelib.errors import (
     TokenExpired,
     TransientFault,
 )
-from chalicelib.platforms.base import Account, Platform
+from chalicelib.platforms.base import Account, Caveat, Platform
 from chalicelib.platforms.client import Client, decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.google.calendar import BOOKINGS
 from chalicelib.platforms.google.gmail import INQUIRIES
-from chalicelib.platforms.oauth2 import OAuth2
+from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.transport import Response
 
@@ -37,7 +37,11 @@ OAUTH = OAuth2(
     # Without both Google sends no refresh token: developers.google.com/identity/protocols/oauth2/web-server
     authorize_params=(("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")),
     identity_scopes=("openid", "email", "profile"),
+    # A grant that is not used for six months dies: developers.google.com/identity/protocols/oauth2#expiration
+    renew_every=timedelta(days=30),
 )
+
+TESTING_SECONDS = (6 * 86400, 8 * 86400)
 
 USERINFO_SCOPES = frozenset(
     {
@@ -140,6 +144,16 @@ def _resume_at(message: str) -> datetime | None:
         return None
 
 
+def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:
+    """A refresh token of seven days is what a project gives whose consent screen is still in the status Testing:
+    developers.google.com/identity/protocols/oauth2#expiration
+    """
+    if grant.refresh_expires_in is None or not TESTING_SECONDS[0] <= grant.refresh_expires_in <= TESTING_SECONDS[1]:
+        return ()
+    message = "Google ends this connection after seven days: this application's consent screen is in the status Testing"
+    return (Caveat("google_testing_mode", message),)
+
+
 GOOGLE = Platform(
     name="google",
     title="Google",
@@ -148,4 +162,5 @@ GOOGLE = Platform(
     identify=identify,
     classify=classify,
     oauth=OAUTH,
+    after_consent=after_consent,
 )

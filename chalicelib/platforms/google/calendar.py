@@ -249,6 +249,8 @@ BOOKINGS = Stream(
         f"{SCOPE}.events.owned.readonly",
         f"{SCOPE}.events.owned",
     ),
+    # The calendar's own id, so that another account's events are never mixed up.
+    helpful_scopes=(f"{SCOPE}.calendarlist.readonly",),
     complete=True,
     fetch_window=fetch_bookings_of,
     slice_days=366,

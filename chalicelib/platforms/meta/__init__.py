@@ -3,23 +3,40 @@
 Sources: Meta's Graph API and Marketing API documentation, and the field lists of its Business SDK (v26.0).
 """
 
+from datetime import timedelta
+
 import msgspec
 
-from chalicelib.platforms.base import Account, Platform
+from chalicelib.errors import ConsentRefused
+from chalicelib.platforms.base import Account, Caveat, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta.campaigns import CAMPAIGNS
-from chalicelib.platforms.meta.graph import BASE_URL, HOST
+from chalicelib.platforms.meta.graph import BASE_URL, HOST, VERSION, list_ad_accounts
 from chalicelib.platforms.meta.insights import AD_INSIGHTS
 from chalicelib.platforms.meta.quota import usage
 from chalicelib.platforms.meta.refusals import classify
-from chalicelib.platforms.oauth2 import OAuth2
+from chalicelib.platforms.meta.token_life import classify_token_refusal, find_lifetime
+from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
 
 # No PKCE, no refresh tokens, and no revocation endpoint of RFC 7009: developers.facebook.com/docs/facebook-login
 OAUTH = OAuth2(
-    authorize_url="https://www.facebook.com/v26.0/dialog/oauth",
+    authorize_url=f"https://www.facebook.com/{VERSION}/dialog/oauth",
     token_url=f"{BASE_URL}/oauth/access_token",
+    token_method="GET",  # noqa: S106 - a method of HTTP
+    revoke_url=f"{BASE_URL}/me/permissions",
+    revoke_method="DELETE",
+    # Without it the dialog silently leaves out what the user declined before.
+    authorize_params=(("auth_type", "rerequest"),),
+    identity_scopes=("public_profile",),
     scope_separator=",",
+    pkce=False,
+    lasting="exchange",
+    # A long-lived token works for about 60 days, and can be exchanged for a new one only while it does.
+    renew_before=timedelta(days=10),
+    renew_every=timedelta(days=30),
+    classify=classify_token_refusal,
+    find_lifetime=find_lifetime,
 )
 
 
@@ -45,6 +62,15 @@ def identify(client: Client) -> Account:
     return Account(user.id, clean(user.name) or "Meta account", scopes)
 
 
+def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:
+    """The user picks the ad accounts apart from the permissions, and may pick none."""
+    if not list_ad_accounts(client):
+        raise ConsentRefused(
+            "No ad account was shared: choose one in Meta's dialog, or ask its owner for access", code="no_ad_account"
+        )
+    return ()
+
+
 META = Platform(
     name="meta",
     title="Meta",
@@ -54,4 +80,5 @@ META = Platform(
     classify=classify,
     usage=usage,
     oauth=OAUTH,
+    after_consent=after_consent,
 )

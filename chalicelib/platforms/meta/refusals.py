@@ -63,12 +63,16 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def classify(response: Response) -> Fault:
-    refusal = decode(response.body, Refusal)
-    problem = refusal.error if isinstance(refusal, Refusal) else Problem()
+    problem = read_problem(response)
     words = _words(problem, response.status)
     kind = next((kind for kind, signals in SIGNALS if words & signals), kind_of(response.status))
     resume_at = regained_at(response.headers, clock.now()) if kind is RateLimited else None
     return Fault(kind, _reason(problem), resume_at, "app" if problem.code in APPLICATION_LIMITS else "account")
+
+
+def read_problem(response: Response) -> Problem:
+    refusal = decode(response.body, Refusal)
+    return refusal.error if isinstance(refusal, Refusal) else Problem()
 
 
 def _words(problem: Problem, status: int) -> set[str]:

@@ -12,6 +12,7 @@ from dev.sandbox.wire import Json
 
 CLIENT_ID = "sandbox-client.apps.googleusercontent.example"
 CLIENT_SECRET = "GOCSPX-sandbox-client-secret"  # of no use outside the sandbox
+CODE_PREFIX = "4/0"
 
 SCOPE = "https://www.googleapis.com/auth/"
 DEFAULT_SCOPES = (

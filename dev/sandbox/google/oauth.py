@@ -1,19 +1,32 @@
-"""Google's OAuth 2.0 endpoints: renewing, inspecting and revoking tokens, and who their user is.
+"""Google's OAuth 2.0 endpoints: consenting, exchanging codes, renewing, inspecting and revoking tokens, and who their
+user is.
 
 https://developers.google.com/identity/protocols/oauth2/web-server
 """
 
-import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from dev.sandbox.consent import Client, Codes, ConsentPage
+from dev.sandbox.google import security_events
 from dev.sandbox.google.accounts import Account
 from dev.sandbox.google.errors import oauth_refusal
-from dev.sandbox.google.grants import CLIENT_ID, CLIENT_SECRET, LIFETIME, SCOPE, Claims, Grants, access_token
+from dev.sandbox.google.grants import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CODE_PREFIX,
+    LIFETIME,
+    SCOPE,
+    Claims,
+    Grants,
+    access_token,
+    mint,
+)
 from dev.sandbox.google.methods import Call, Method
 from dev.sandbox.routing import PathValues, Route
 from dev.sandbox.wire import Json, Request, Response, as_json
 
 HOST = "oauth2.googleapis.com"
+CONSENT_HOST = "accounts.google.com"
 API_HOST = "www.googleapis.com"
 
 EMAIL, PROFILE = SCOPE + "userinfo.email", SCOPE + "userinfo.profile"
@@ -24,34 +37,74 @@ class OAuth:
 
     def __init__(self, grants: Grants, account: Callable[[str], Account | None]) -> None:
         self._grants, self._account = grants, account
+        self.client = Client(CLIENT_ID, [CLIENT_SECRET])
+        self.codes = Codes(CODE_PREFIX)
+        self.refresh_lifetime: int | None = None
+        """Told with every grant while the application's consent screen is in Testing."""
 
     def routes(self) -> Mapping[str, tuple[Route, ...]]:
+        page = ConsentPage(
+            name="oauth2.authorize",
+            path="/o/oauth2/v2/auth",
+            title="Google",
+            client=self.client,
+            codes=self.codes,
+            knows=lambda name: self._account(name) is not None,
+            pkce=True,
+            rename={"email": EMAIL, "profile": PROFILE},
+        )
+        risc = security_events.routes()
         return {
+            CONSENT_HOST: (*page.routes(), *risc[CONSENT_HOST]),
             HOST: (
                 Route("oauth2.token", "POST", "/token", self._token),
                 Route("oauth2.revoke", "POST", "/revoke", self._revoke),
                 Route("oauth2.tokeninfo", "GET", "/tokeninfo", self._inspect),
                 Route("oauth2.tokeninfo", "POST", "/tokeninfo", self._inspect),
             ),
-            API_HOST: (Route("oauth2.tokeninfo", "POST", "/oauth2/v2/tokeninfo", self._tokeninfo),),
+            API_HOST: (
+                Route("oauth2.tokeninfo", "POST", "/oauth2/v2/tokeninfo", self._tokeninfo),
+                *risc[API_HOST],
+            ),
         }
 
     def _token(self, request: Request, _: PathValues) -> Response:
-        """Renews an access token; Google sends no new refresh token with it."""
         form = request.form()
-        _check_client(form)
-        if form.get("grant_type") != "refresh_token":
-            raise oauth_refusal(400, "unsupported_grant_type", "Invalid grant_type: the sandbox renews tokens only")
+        self._check_client(form)
+        match form.get("grant_type"):
+            case "authorization_code":
+                answer = self._exchange(form)
+            case "refresh_token":
+                answer = self._renew(form)
+            case other:
+                raise oauth_refusal(400, "unsupported_grant_type", f"Invalid grant_type: {other}")
+        return as_json({**answer, "token_type": "Bearer"}, headers={"Cache-Control": "no-store"})
+
+    def _exchange(self, form: Mapping[str, str]) -> Json:
+        """A refresh token comes only to those who ask for one, and of a consent given just now."""
+        consent = self.codes.take(form.get("code", ""))
+        if consent is None:
+            raise oauth_refusal(400, "invalid_grant", "Malformed auth code.")
+        if form.get("redirect_uri") != consent.redirect_uri:
+            raise oauth_refusal(400, "redirect_uri_mismatch", "Bad Request")
+        if not consent.is_proved_by(form.get("code_verifier", "")):
+            missing = "code_verifier" not in form
+            raise oauth_refusal(400, "invalid_grant", f"{'Missing' if missing else 'Invalid'} code verifier.")
+        grant = mint(consent.account, consent.scopes)
+        answer = self._granted(grant.access_token, grant.scopes)
+        offline = (consent.params.get("access_type"), consent.params.get("prompt")) == ("offline", "consent")
+        return {**answer, "refresh_token": grant.refresh_token} if offline else answer
+
+    def _renew(self, form: Mapping[str, str]) -> Json:
+        """Google sends no new refresh token with a new access token."""
         granted = self._grants.refresh(form.get("refresh_token", ""))
         if granted is None or self._account(granted.account) is None:
             raise oauth_refusal(400, "invalid_grant", "Token has been expired or revoked.")
-        answer = {
-            "access_token": access_token(granted),
-            "expires_in": LIFETIME - 1,
-            "scope": " ".join(granted.scopes),
-            "token_type": "Bearer",
-        }
-        return as_json(answer, headers={"Cache-Control": "no-store"})
+        return self._granted(access_token(granted), granted.scopes)
+
+    def _granted(self, token: str, scopes: Sequence[str]) -> Json:
+        answer: Json = {"access_token": token, "expires_in": LIFETIME - 1, "scope": " ".join(scopes)}
+        return {**answer, "refresh_token_expires_in": self.refresh_lifetime} if self.refresh_lifetime else answer
 
     def _revoke(self, request: Request, _: PathValues) -> Response:
         token = request.form().get("token") or dict(request.query).get("token", "")
@@ -99,12 +152,11 @@ class OAuth:
             raise oauth_refusal(400, "invalid_token", "Invalid Value")
         return claims, account
 
-
-def _check_client(form: Mapping[str, str]) -> None:
-    if form.get("client_id") != CLIENT_ID:
-        raise oauth_refusal(401, "invalid_client", "The OAuth client was not found.")
-    if not hmac.compare_digest(form.get("client_secret", "").encode(), CLIENT_SECRET.encode()):
-        raise oauth_refusal(401, "invalid_client", "Unauthorized")
+    def _check_client(self, form: Mapping[str, str]) -> None:
+        if form.get("client_id") != self.client.id:
+            raise oauth_refusal(401, "invalid_client", "The OAuth client was not found.")
+        if not self.client.accepts(form.get("client_secret", "")):
+            raise oauth_refusal(401, "invalid_client", "Unauthorized")
 
 
 def get_userinfo(call: Call) -> Response:

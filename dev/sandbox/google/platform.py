@@ -9,9 +9,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
-from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth
+from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth, security_events
 from dev.sandbox.google.accounts import Account, open_account
-from dev.sandbox.google.grants import Claims, Grants, mint
+from dev.sandbox.google.grants import CLIENT_ID, Claims, Grants, mint
 from dev.sandbox.google.methods import Method
 from dev.sandbox.routing import Lever, PathValues, Route
 from dev.sandbox.studio import Letter, Person
@@ -28,23 +28,30 @@ class Google:
         self._grants = Grants(state_dir / "google.json" if state_dir else None)
         self._accounts: dict[str, Account] = {}
         self._lock = Lock()
+        self.oauth = oauth.OAuth(self._grants, self._find)
         self._answer = lru_cache(CACHED_RESPONSES)(self._answer_afresh)
 
     def hosts(self) -> Mapping[str, Sequence[Route]]:
-        subject_routes = oauth.OAuth(self._grants, self._find).routes()
+        subject_routes = self.oauth.routes()
         return {
             calendar.HOST: (*self._routes(calendar.METHODS + oauth.METHODS), *subject_routes[oauth.API_HOST]),
             gmail.HOST: self._routes(gmail.METHODS),
             oauth.HOST: subject_routes[oauth.HOST],
+            oauth.CONSENT_HOST: subject_routes[oauth.CONSENT_HOST],
         }
 
     def failure(self, host: str, status: int) -> Response:
-        return errors.oauth_failure(status) if host == oauth.HOST else errors.failure(status)
+        of_oauth = host in (oauth.HOST, oauth.CONSENT_HOST)
+        return errors.oauth_failure(status) if of_oauth else errors.failure(status)
 
     def levers(self) -> Sequence[Lever]:
         return (
             Lever("POST", "/mint", lambda **given: asdict(mint(**given))),
             Lever("POST", "/revoke", self.revoke),
+            Lever("POST", "/client-secrets", self.set_client_secrets),
+            Lever("POST", "/testing-mode", self.set_testing_mode),
+            Lever("POST", "/expire-codes", self.oauth.codes.expire),
+            Lever("POST", "/security-event", lambda **given: {"token": self.security_event(**given)}),
             Lever("POST", "/expire-sync-tokens", self.expire_sync_tokens),
             Lever("POST", "/expire-history", self.expire_history),
             Lever("POST", "/events", self.add_event),
@@ -56,6 +63,21 @@ class Google:
     def revoke(self, account: str = "studio") -> None:
         """The user takes the consent back: every token so far is dead, new grants work."""
         self._grants.revoke(account)
+
+    def set_client_secrets(self, secrets: Sequence[str]) -> None:
+        """The client's secrets that work from now on."""
+        self.oauth.client.secrets = list(secrets)
+
+    def set_testing_mode(self, testing: bool = True) -> None:
+        """Whether the consent screen is in Testing, where grants say that they end after a week."""
+        self.oauth.refresh_lifetime = 604_799 if testing else None
+
+    def security_event(
+        self, event: str = security_events.OAUTH + "tokens-revoked", account: str = "studio", **details: str
+    ) -> str:
+        """A security event token about the user of an account, as Google posts it to the application's receiver."""
+        subject = security_events.user_subject(self.account(account).user_id)
+        return security_events.sign(security_events.claims(event, subject, CLIENT_ID, **details))
 
     def expire_sync_tokens(self, account: str = "studio") -> None:
         self.account(account).changes.forget()

@@ -61,6 +61,7 @@ class Call:
 
     user: User
     scopes: Sequence[str]
+    declined: Sequence[str]
     account_id: str
     params: Params
     today: Callable[[AdAccount], date]
@@ -83,7 +84,8 @@ def me(call: Call) -> Json:
 
 
 def permissions(call: Call) -> Json:
-    return {"data": [{"permission": scope, "status": "granted"} for scope in call.scopes]}
+    granted = [{"permission": scope, "status": "granted"} for scope in call.scopes]
+    return {"data": [*granted, *({"permission": scope, "status": "declined"} for scope in call.declined)]}
 
 
 def ad_accounts(call: Call) -> Shown:

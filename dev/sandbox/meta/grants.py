@@ -1,4 +1,4 @@
-"""Long-lived user tokens of the sandbox's Meta users: made, recognised and taken back. There are no refresh tokens."""
+"""User tokens of the sandbox's Meta users: made, recognised and taken back. There are no refresh tokens."""
 
 import json
 import time
@@ -32,19 +32,34 @@ class Claims:
     scopes: tuple[str, ...]
     granted_at: int
     expires_at: float
+    declined: tuple[str, ...] = ()
+    """Permissions that were asked for and not given."""
 
 
-def mint(account: str = "studio", scopes: Iterable[str] = DEFAULT_SCOPES, lifetime: int = LIFETIME) -> Grant:
+def mint(
+    account: str = "studio",
+    scopes: Iterable[str] = DEFAULT_SCOPES,
+    lifetime: int = LIFETIME,
+    declined: Iterable[str] = (),
+) -> Grant:
     """A new grant. Any sandbox accepts its token; a lifetime of 0 has expired."""
     granted = tuple(scopes)
-    claims = {"a": account, "s": granted, "g": time.time_ns(), "e": time.time() + lifetime}
+    claims = {
+        "a": account,
+        "s": granted,
+        "g": time.time_ns(),
+        "e": time.time() + lifetime,
+        "d": tuple(declined),
+    }
     return Grant(seal("meta", claims, prefix=PREFIX), lifetime, granted)
 
 
 def read(token: str) -> Claims | None:
     """What a token of ours says, alive or not."""
     packed = unseal("meta", token, prefix=PREFIX)
-    return None if packed is None else Claims(packed["a"], tuple(packed["s"]), packed["g"], packed["e"])
+    if packed is None:
+        return None
+    return Claims(packed["a"], tuple(packed["s"]), packed["g"], packed["e"], tuple(packed.get("d", ())))
 
 
 class Removals:

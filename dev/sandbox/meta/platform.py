@@ -1,4 +1,4 @@
-"""Meta in the sandbox: its host, who may call it, and the levers tests and people move it by."""
+"""Meta in the sandbox: its hosts, who may call it, and the levers tests and people move it by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,12 +12,12 @@ from dev.sandbox.meta import errors
 from dev.sandbox.meta.accounts import BERLIN, AdAccount, User, open_user
 from dev.sandbox.meta.edges import EDGES, Call, Edge, Shown
 from dev.sandbox.meta.grants import Claims, Removals, mint, read
+from dev.sandbox.meta.oauth import HOST, OAuth, signed_request
 from dev.sandbox.meta.params import Params
 from dev.sandbox.meta.usage import Usage, with_headers
 from dev.sandbox.routing import Lever, PathValues, Route
 from dev.sandbox.wire import Json, Refusal, Request, Response, as_json
 
-HOST = "graph.facebook.com"
 SCHEMES = ("bearer", "oauth")
 
 
@@ -35,10 +35,13 @@ class Meta:
         self._removals = Removals(state_dir / "meta.json" if state_dir else None)
         self._users: dict[str, User] = {}
         self._lock = Lock()
+        self.oauth = OAuth(self._removals, self._find)
         self.usage = Usage()
 
     def hosts(self) -> Mapping[str, Sequence[Route]]:
-        return {HOST: [Route(edge.name, "GET", edge.path, partial(self._call, edge)) for edge in EDGES]}
+        routes = self.oauth.routes()
+        edges = [Route(edge.name, "GET", edge.path, partial(self._call, edge)) for edge in EDGES]
+        return {**routes, HOST: [*routes[HOST], *edges]}
 
     def failure(self, host: str, status: int) -> Response:
         return errors.failure(status)
@@ -47,6 +50,9 @@ class Meta:
         return (
             Lever("POST", "/meta/mint", lambda **given: asdict(mint(**given))),
             Lever("POST", "/meta/revoke", self.revoke),
+            Lever("POST", "/meta/client-secrets", self.set_client_secrets),
+            Lever("POST", "/meta/expire-codes", self.oauth.codes.expire),
+            Lever("POST", "/meta/signed-request", lambda account="studio": {"token": self.signed_request(account)}),
             Lever("POST", "/meta/restate", self.restate),
             Lever("POST", "/meta/pass-days", self.pass_days),
             Lever("POST", "/meta/usage", self.set_usage),
@@ -57,6 +63,14 @@ class Meta:
     def revoke(self, account: str = "studio") -> None:
         """The user removes the application: every token so far is dead, new grants work."""
         self._removals.remove(account)
+
+    def set_client_secrets(self, secrets: Sequence[str]) -> None:
+        """The application's secrets that work from now on."""
+        self.oauth.client.secrets = list(secrets)
+
+    def signed_request(self, account: str = "studio") -> str:
+        """What Meta posts to the application's callbacks about a user, signed with its first secret."""
+        return signed_request(self.user(account).record["id"], secret=self.oauth.client.secrets[0])
 
     def pass_days(self, days: int = 1) -> None:
         """Time goes by: there are new days, and past ones look as they do from further away."""
@@ -112,7 +126,7 @@ class Meta:
         claims, user, token = self._authorised(request)
         self.usage.check(edge.use_case)
         params = Params(request.query, edge.params, self._epoch)
-        answer = edge.answer(Call(user, claims.scopes, account_id, params, self._today))
+        answer = edge.answer(Call(user, claims.scopes, claims.declined, account_id, params, self._today))
         return _page(answer, params, request, token) if isinstance(answer, Shown) else answer
 
     def _authorised(self, request: Request) -> tuple[Claims, User, str]:

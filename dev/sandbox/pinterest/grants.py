@@ -1,0 +1,125 @@
+"""Grants of the sandbox's Pinterest users: made, recognised, taken back, and renewed each time with a new
+refresh token.
+
+https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+
+from dev.sandbox.tokens import seal, unseal
+from dev.sandbox.wire import Json
+
+APP_ID, APP_SECRET = "1500000", "sandbox-pinterest-app-secret"  # of no use outside the sandbox
+DEFAULT_SCOPES = ("user_accounts:read", "boards:read", "pins:read", "ads:read")
+LIFETIME, REFRESH_LIFETIME = 30 * 86_400, 60 * 86_400
+ACCESS_PREFIX, REFRESH_PREFIX = "pina_", "pinr_"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a user's consent, or a renewal, gives the application."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    refresh_token_expires_in: int
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says; `turn` counts the renewals, and times are seconds since 1970, `granted_at` in nanoseconds."""
+
+    account: str
+    scopes: tuple[str, ...]
+    grant_id: str
+    granted_at: int
+    turn: int
+    expires_at: float
+
+    def grant(self, lifetime: int = LIFETIME, refresh_lifetime: int = REFRESH_LIFETIME) -> Grant:
+        """Both tokens of this turn, counted from now."""
+        access = replace(self, expires_at=time.time() + lifetime)
+        refresh = replace(self, expires_at=time.time() + refresh_lifetime)
+        return Grant(
+            seal("pina", access.packed(), prefix=ACCESS_PREFIX),
+            seal("pinr", refresh.packed(), prefix=REFRESH_PREFIX),
+            lifetime,
+            refresh_lifetime,
+            self.scopes,
+        )
+
+    def packed(self) -> Json:
+        return {
+            "a": self.account,
+            "s": self.scopes,
+            "i": self.grant_id,
+            "g": self.granted_at,
+            "t": self.turn,
+            "e": self.expires_at,
+        }
+
+
+def mint(
+    account: str = "studio",
+    scopes: Iterable[str] = DEFAULT_SCOPES,
+    lifetime: int = LIFETIME,
+    refresh_lifetime: int = REFRESH_LIFETIME,
+) -> Grant:
+    """A new grant, as a finished consent would give it. Any sandbox accepts its tokens; a lifetime of 0 has expired."""
+    claims = Claims(account, tuple(scopes), secrets.token_hex(8), time.time_ns(), 0, 0)
+    return claims.grant(lifetime, refresh_lifetime)
+
+
+class Grants:
+    """Tells live tokens from dead ones; kept in `state_file`, if one is given."""
+
+    def __init__(self, state_file: Path | None = None) -> None:
+        self._file = state_file
+        self._lock = Lock()
+        kept = json.loads(state_file.read_text()) if state_file and state_file.exists() else {}
+        self._revoked_at: dict[str, int] = kept.get("revoked_at", {})
+        self._turns: dict[str, int] = kept.get("turns", {})
+        """The turn each grant has come to."""
+
+    def access(self, token: str) -> Claims | None:
+        """The claims of an access token that works now; a renewal does not end the one before."""
+        return self._live(unseal("pina", token, prefix=ACCESS_PREFIX))
+
+    def renew(self, token: str) -> Grant | None:
+        """Both tokens anew; the refresh token that was used is dead from then on, like every one before it."""
+        claims = self._live(unseal("pinr", token, prefix=REFRESH_PREFIX))
+        if claims is None:
+            return None
+        with self._lock:
+            if claims.turn < self._turns.get(claims.grant_id, 0):
+                return None
+            self._turns[claims.grant_id] = claims.turn + 1
+            self._keep()
+        return replace(claims, turn=claims.turn + 1).grant()
+
+    def revoke(self, account: str) -> None:
+        """The user removes the application: every grant of the account so far is dead."""
+        with self._lock:
+            self._revoked_at[account] = time.time_ns()
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._file:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._file.with_suffix(".partial")
+            partial.write_text(json.dumps({"revoked_at": self._revoked_at, "turns": self._turns}))
+            partial.replace(self._file)
+
+    def _live(self, packed: Json | None) -> Claims | None:
+        if packed is None:
+            return None
+        claims = Claims(packed["a"], tuple(packed["s"]), packed["i"], packed["g"], packed["t"], packed["e"])
+        revoked = claims.granted_at <= self._revoked_at.get(claims.account, 0)
+        return None if revoked or claims.expires_at <= time.time() else claims

@@ -1,0 +1,111 @@
+"""Yelp: the business of a studio by a key of ours, what refusals mean, and what is left of the day's calls."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.errors import Misconfigured, PlatformError, RateLimited, TokenRevoked
+from chalicelib.platforms.base import Account
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.quota import Usage
+from chalicelib.platforms.transport import Response
+from chalicelib.platforms.yelp import YELP, classify, identify, usage
+from chalicelib.secret import Secret
+from dev.sandbox import Sandbox
+from dev.sandbox.yelp import API_KEY, BUSINESS_ALIAS, BUSINESS_ID
+from tests.http_fake import Fake, Reply
+
+REFUSALS = json.loads((Path(__file__).parent / "payloads" / "yelp" / "refusals.json").read_text())
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as started:
+        yield started
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox) -> Callable[..., Account]:
+    def business(name: str = BUSINESS_ID, key: str = API_KEY) -> Account:
+        return identify(Client(YELP, Secret(key), account_id=name, sandbox_url=sandbox.url))
+
+    return business
+
+
+@pytest.mark.parametrize("name", [BUSINESS_ID, BUSINESS_ALIAS])
+def test_a_business_is_found_by_its_id_or_its_alias_and_known_by_its_id(ask: Callable[..., Account], name: str) -> None:
+    assert ask(name) == Account(BUSINESS_ID, "Linden & Light Photography")
+
+
+@pytest.mark.parametrize("name", ["nobody", "../businesses/x?y#z"])
+def test_a_business_that_is_not_there_has_to_be_named_again(
+    sandbox: Sandbox, ask: Callable[..., Account], name: str
+) -> None:
+    with pytest.raises(TokenRevoked):
+        ask(name)
+    assert [entry["path"].count("/") for entry in sandbox.requests.list()] == [3]
+
+
+def test_a_refused_key_is_an_operators_matter(ask: Callable[..., Account]) -> None:
+    with pytest.raises(Misconfigured):
+        ask(key="another")
+
+
+def test_when_the_days_calls_are_used_up_everybody_waits_for_midnight(
+    sandbox: Sandbox, ask: Callable[..., Account]
+) -> None:
+    sandbox.yelp.set_usage(0)
+    with pytest.raises(RateLimited) as caught:
+        ask()
+    assert caught.value.scope == "app"
+    assert caught.value.resume_at is not None
+    assert (caught.value.resume_at.hour, caught.value.resume_at.minute) == (0, 0)
+
+
+def test_each_answer_tells_how_many_of_the_days_calls_are_left(sandbox: Sandbox) -> None:
+    sandbox.yelp.set_usage(150)
+    client = Client(YELP, Secret(API_KEY), account_id=BUSINESS_ID, sandbox_url=sandbox.url)
+    identify(client)
+    assert client.usage["app"].used == pytest.approx(151 / 300)
+    assert client.usage["app"].resets_at
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_is_told_apart(fake: Fake, name: str) -> None:
+    status, body, code = REFUSALS[name]
+    fake.on("/api.yelp.com/v3/businesses/b", Reply(body, status=status))
+    with pytest.raises(PlatformError) as caught:
+        identify(Client(YELP, Secret("key-4711"), account_id="b", sandbox_url=fake.url))
+    assert caught.value.code == code
+    assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset", "expected"),
+    [
+        ("300", "75", "2026-11-23T00:00:00+00:00", [Usage("app", 0.75, MIDNIGHT)]),
+        ("300.0", "0.0", "2026-11-22T16:00:00-08:00", [Usage("app", 1.0, MIDNIGHT)]),
+        ("300", "300", "2026-11-23T00:00:00", [Usage("app", 0.0)]),
+        ("300", "301", "soon", [Usage("app", 0.0)]),
+        ("0", "0", "", []),
+        ("300", "-1", "", []),
+        ("", "", "", []),
+    ],
+)
+def test_the_headers_tell_how_much_of_the_quota_is_used(
+    limit: str, remaining: str, reset: str, expected: list[Usage]
+) -> None:
+    headers = {"ratelimit-dailylimit": limit, "ratelimit-remaining": remaining, "ratelimit-resettime": reset}
+    assert usage(headers, NOW) == expected
+
+
+@given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
+def test_any_refusal_means_something(status: int, body: bytes) -> None:
+    assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)

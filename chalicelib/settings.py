@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from urllib.parse import SplitResult, urlsplit
 
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
@@ -12,19 +13,24 @@ from chalicelib.secret import Secret
 STAGES = ("local", "test", "dev", "prod")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
+OAUTH_PLATFORMS = ("google", "meta", "pinterest")
+"""Those that this product is registered at as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
+KEYED_PLATFORMS = ("yelp",)
+"""Those that one key of ours opens for all studios: {PLATFORM}_API_KEY."""
 
 # Decryption compares keys by ARN, so an alias or a bare id would wrap data keys and never unwrap them:
 # https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/configure.html#config-keys
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", re.ASCII)
+_PLAIN_URL = re.compile(r"[a-z]+://[a-z0-9.:\[\]-]+(/[\w.~-]+)*/?", re.ASCII)
 _ENCRYPTION_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
 class OAuthClient:
-    """What this product is registered as at a platform."""
+    """What this product is registered as at a platform. Of its live secrets the current one is the first."""
 
     id: str
-    secret: Secret
+    secrets: tuple[Secret, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +47,17 @@ class Settings:
     sync_queue_url: str = ""
     platform_sandbox_url: str = ""
     """`local` and `test` only: platforms are called at {this}/{host}/{path}"""
-    google_client_id: str = ""
-    google_client_secret: Secret = field(default_factory=lambda: Secret(""))
+    public_url: str = ""
+    """Where browsers and platforms find this API, up to its `/api`; needed as soon as there is an OAuth client"""
+    return_urls: tuple[str, ...] = ()
+    """Where a browser may be sent after a consent: each an origin, or an origin and the start of a path"""
+    oauth_clients: dict[str, OAuthClient] = field(default_factory=dict)
+    """By platform; one that this product is not registered at is absent"""
+    platform_api_keys: dict[str, Secret] = field(default_factory=dict)
+    """By platform, as the OAuth clients"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
     """Ended runs are deleted so many days later, but for the newest of each stream"""
     log_level: str = "INFO"
-
-    @property
-    def oauth_clients(self) -> dict[str, OAuthClient]:
-        """By platform; one that is not registered is absent."""
-        clients = {"google": OAuthClient(self.google_client_id, self.google_client_secret)}
-        return {platform: client for platform, client in clients.items() if client.id}
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -60,6 +66,7 @@ class Settings:
         if stage not in STAGES:
             raise SettingsError(f"ANSEL_STAGE must be one of {', '.join(STAGES)}")
         kms_key_ids = _kms_key_ids(environ)
+        clients = _oauth_clients(environ)
         return cls(
             stage=stage,
             database_url=Secret(_required(environ, "DATABASE_URL")),
@@ -69,8 +76,10 @@ class Settings:
             if stage == "local"
             else _required(environ, "SYNC_QUEUE_URL"),
             platform_sandbox_url=_sandbox_url(environ, stage),
-            google_client_id=_optional(environ, "GOOGLE_CLIENT_ID"),
-            google_client_secret=Secret(_optional(environ, "GOOGLE_CLIENT_SECRET")),
+            public_url=_public_url(environ, stage, needed=bool(clients)),
+            return_urls=_return_urls(environ, stage),
+            oauth_clients=clients,
+            platform_api_keys=_platform_api_keys(environ),
             sync_log_retention_days=_retention_days(environ),
             log_level=_log_level(environ),
         )
@@ -118,6 +127,54 @@ def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
     if url and not url.startswith(("http://", "https://")):
         raise SettingsError("PLATFORM_SANDBOX_URL must start with http:// or https://")
     return url.rstrip("/")
+
+
+def _oauth_clients(environ: Mapping[str, str]) -> dict[str, OAuthClient]:
+    found = ((platform, _oauth_client(environ, platform.upper())) for platform in OAUTH_PLATFORMS)
+    return {platform: client for platform, client in found if client is not None}
+
+
+def _oauth_client(environ: Mapping[str, str], prefix: str) -> OAuthClient | None:
+    if not (_optional(environ, f"{prefix}_CLIENT_ID") or _optional(environ, f"{prefix}_CLIENT_SECRET")):
+        return None
+    given = _required(environ, f"{prefix}_CLIENT_SECRET").split(",")
+    secrets = tuple(Secret(secret.strip()) for secret in given if secret.strip())
+    if not secrets:
+        raise SettingsError(f"{prefix}_CLIENT_SECRET is not set")
+    return OAuthClient(_required(environ, f"{prefix}_CLIENT_ID"), secrets)
+
+
+def _platform_api_keys(environ: Mapping[str, str]) -> dict[str, Secret]:
+    keys = ((platform, _optional(environ, f"{platform.upper()}_API_KEY")) for platform in KEYED_PLATFORMS)
+    return {platform: Secret(key) for platform, key in keys if key}
+
+
+def _public_url(environ: Mapping[str, str], stage: str, *, needed: bool) -> str:
+    url = _required(environ, "PUBLIC_URL") if needed and stage != "local" else _optional(environ, "PUBLIC_URL")
+    return _plain_url("PUBLIC_URL", url, stage).rstrip("/") if url else ""
+
+
+def _return_urls(environ: Mapping[str, str], stage: str) -> tuple[str, ...]:
+    urls = (url.strip() for url in _optional(environ, "RETURN_URLS").split(","))
+    return tuple(_plain_url("RETURN_URLS", url, stage) for url in urls if url)
+
+
+def _plain_url(name: str, url: str, stage: str) -> str:
+    """A URL of nothing but scheme, host, port and path, spelt as a browser would; plain HTTP in `local` and `test`."""
+    schemes = ("https", "http") if stage in ("local", "test") else ("https",)
+    parts = _split(url)
+    if parts is None or not _PLAIN_URL.fullmatch(url) or parts.scheme not in schemes or not parts.hostname:
+        raise SettingsError(f"{name} must be made of {' or '.join(schemes)}://host[:port][/path], in lower case")
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _retention_days(environ: Mapping[str, str]) -> int:

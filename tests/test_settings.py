@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.settings import Settings, get_settings
+from chalicelib.platforms.registry import PLATFORMS
+from chalicelib.secret import Secret
+from chalicelib.settings import KEYED_PLATFORMS, OAUTH_PLATFORMS, OAuthClient, Settings, get_settings
 
 ENCRYPTION_KEY = "0123456789abcdef" * 4
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
@@ -20,6 +22,14 @@ PROD = {
     "DATABASE_URL": "postgresql://ansel:db-canary@db.internal:5432/ansel",
     "KMS_KEY_IDS": KEY_ARN,
     "SYNC_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sync",
+}
+CONSENT = {
+    "PUBLIC_URL": "https://api.studio.example/v1/",
+    "RETURN_URLS": " https://app.studio.example/settings , https://other.example,",
+    "GOOGLE_CLIENT_ID": "google-id",
+    "GOOGLE_CLIENT_SECRET": "google-canary",
+    "META_CLIENT_ID": "meta-id",
+    "META_CLIENT_SECRET": " new-canary , old-canary,",
 }
 
 
@@ -43,15 +53,19 @@ def test_the_local_stage_needs_a_database_and_an_encryption_key_only() -> None:
 
 
 def test_a_deployed_stage_reads_every_variable() -> None:
-    google = {"GOOGLE_CLIENT_ID": "id", "GOOGLE_CLIENT_SECRET": "google-canary", "LOG_LEVEL": "debug"}
-    kept = {"SYNC_LOG_RETENTION_DAYS": " 90 "}
-    settings = Settings.from_environ({**PROD, **google, **kept, "KMS_KEY_IDS": f" {KEY_ARN} , {OTHER_ARN},"})
+    keys = {"YELP_API_KEY": " yelp-canary ", "KMS_KEY_IDS": f" {KEY_ARN} , {OTHER_ARN},"}
+    kept = {"SYNC_LOG_RETENTION_DAYS": " 90 ", "LOG_LEVEL": "debug"}
+    settings = Settings.from_environ({**PROD, **CONSENT, **keys, **kept})
 
     assert settings.kms_key_ids == (KEY_ARN, OTHER_ARN)
     assert settings.encryption_key is None
     assert settings.sync_queue_url == PROD["SYNC_QUEUE_URL"]
-    assert settings.google_client_id == "id"
-    assert settings.google_client_secret.reveal() == "google-canary"
+    assert settings.public_url == "https://api.studio.example/v1"
+    assert settings.return_urls == ("https://app.studio.example/settings", "https://other.example")
+    assert settings.oauth_clients["google"] == OAuthClient("google-id", (Secret("google-canary"),))
+    assert settings.oauth_clients["meta"] == OAuthClient("meta-id", (Secret("new-canary"), Secret("old-canary")))
+    assert settings.oauth_clients.keys() == {"google", "meta"}
+    assert settings.platform_api_keys == {"yelp": Secret("yelp-canary")}
     assert settings.log_level == "DEBUG"
     assert settings.sync_log_retention_days == 90
 
@@ -117,17 +131,75 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(variable: str, val
         Settings.from_environ({**LOCAL, variable: value})
 
 
+def test_the_platforms_that_settings_name_are_those_of_that_credential() -> None:
+    by_credential = {name: platform.credential for name, platform in PLATFORMS.items()}
+    assert {name for name, kind in by_credential.items() if kind == "oauth"} == set(OAUTH_PLATFORMS)
+    assert {name for name, kind in by_credential.items() if kind == "api_key"} == set(KEYED_PLATFORMS)
+
+
+@pytest.mark.parametrize("stage", ["test", "dev", "prod"])
+def test_a_deployed_oauth_client_needs_to_know_where_it_is_found(stage: str) -> None:
+    environ = {**PROD, **CONSENT, "ANSEL_STAGE": stage}
+    del environ["PUBLIC_URL"]
+    with pytest.raises(SettingsError, match="PUBLIC_URL is not set"):
+        Settings.from_environ(environ)
+
+
+@pytest.mark.parametrize(("present", "missing"), [("ID", "SECRET"), ("SECRET", "ID")])
+def test_half_an_oauth_client_names_its_other_half(present: str, missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"PINTEREST_CLIENT_{missing} is not set"):
+        Settings.from_environ({**LOCAL, f"PINTEREST_CLIENT_{present}": "something"})
+
+
+@pytest.mark.parametrize("variable", ["PUBLIC_URL", "RETURN_URLS"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "app.studio.example",
+        "//app.studio.example",
+        "ftp://app.studio.example",
+        "javascript:alert(1)",
+        "https://",
+        "https:///path",
+        "https://app.studio.example/?next=1",
+        "https://app.studio.example/#part",
+        "https://user@app.studio.example",
+        "https://APP.studio.example",
+        "https://app.studio.example\\path",
+        "https://app.studio.example//path",
+        "https://app.studio.example/%2e",
+        "https://app.studio.example:port",
+        "https://app.studio.example:99999",
+        "https://*.studio.example",
+    ],
+)
+def test_a_url_for_browsers_is_a_plain_one(variable: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable} must be made of"):
+        Settings.from_environ({**LOCAL, variable: url})
+
+
+@pytest.mark.parametrize("variable", ["PUBLIC_URL", "RETURN_URLS"])
+def test_browsers_are_sent_over_plain_http_in_local_and_test_only(variable: str) -> None:
+    url = {variable: "http://127.0.0.1:8000"}
+    assert "http://127.0.0.1:8000" in repr(Settings.from_environ({**LOCAL, **url}))
+    assert Settings.from_environ({**PROD, **url, "ANSEL_STAGE": "test"}).stage == "test"
+    for stage in ("dev", "prod"):
+        with pytest.raises(SettingsError, match=variable):
+            Settings.from_environ({**PROD, **url, "ANSEL_STAGE": stage})
+
+
 @pytest.mark.parametrize("key", ["alias/ansel", KEY_ARN.replace("key/", "alias/"), KEY_ARN.rsplit("/", 1)[1], "x"])
 def test_a_kms_key_that_could_wrap_but_not_unwrap_is_refused(key: str) -> None:
     with pytest.raises(SettingsError, match="KMS_KEY_IDS must be ARNs"):
         Settings.from_environ({**PROD, "KMS_KEY_IDS": f"{KEY_ARN},{key}"})
 
 
-@pytest.mark.parametrize("variable", ["DATABASE_URL", "ENCRYPTION_KEY", "GOOGLE_CLIENT_SECRET"])
-def test_settings_show_no_secret(variable: str) -> None:
-    environ = {**LOCAL, "GOOGLE_CLIENT_SECRET": "google-canary"}
+def test_settings_show_no_secret() -> None:
+    shown = repr(Settings.from_environ({**LOCAL, **CONSENT, "YELP_API_KEY": "yelp-canary"}))
 
-    assert environ[variable] not in repr(Settings.from_environ(environ))
+    assert "google-id" in shown
+    assert ENCRYPTION_KEY not in shown
+    assert "canary" not in shown
 
 
 def test_a_refusal_does_not_repeat_the_value() -> None:

@@ -4,6 +4,7 @@ import re
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -12,6 +13,9 @@ from chalicelib.errors import BadRequest, FieldProblem, InvalidInput, PayloadToo
 T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_FORM_FIELDS = 20
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 JSON_TYPE = re.compile(r"application/json\s*(;.*)?", re.IGNORECASE)
 PATH = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 
@@ -28,6 +32,27 @@ def decode_body(body: bytes, content_type: str | None, into: type[T]) -> T:
     if not JSON_TYPE.fullmatch((content_type or "application/json").strip()):
         raise UnsupportedMediaType("The body must be application/json")
     return _convert(_json_object(body), into, strict=True)
+
+
+def decode_form(body: bytes, content_type: str | None, into: type[T]) -> T:
+    """A form as `into`; all its values are text and come once each. Raises as `decode_body` does."""
+    try:
+        fields = parse_qs(decode_text(body, content_type, FORM), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise BadRequest(f"The form has more than {MAX_FORM_FIELDS} fields") from error
+    return decode_query(fields, into)
+
+
+def decode_text(body: bytes, content_type: str | None, media_type: str) -> str:
+    """A body that is ASCII text of a media type. Raises PayloadTooLarge, UnsupportedMediaType or BadRequest."""
+    if len(body) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body has more than {MAX_BODY_BYTES} bytes")
+    if (content_type or media_type).partition(";")[0].strip().lower() != media_type:
+        raise UnsupportedMediaType(f"The body must be {media_type}")
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body is not ASCII text") from error
 
 
 def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:

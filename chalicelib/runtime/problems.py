@@ -1,5 +1,8 @@
 """Errors as RFC 9457 problem documents: a stable code, the request's id, and for bad input each field."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import msgspec
 
 from chalicelib.errors import AppError, FieldProblem
@@ -30,3 +33,14 @@ def problem_of(error: AppError, request_id: str) -> Problem:
         request_id=request_id,
         errors=list(error.fields),
     )
+
+
+class Refusal(NamedTuple):
+    """How a route tells of an error: in the shape that its callers expect."""
+
+    make: Callable[[AppError, str], msgspec.Struct]
+    shape: type[msgspec.Struct]
+    content_type: str
+
+
+PROBLEM = Refusal(problem_of, Problem, CONTENT_TYPE)

@@ -17,9 +17,9 @@ import msgspec
 from chalice.app import Chalice, Request, Response
 
 from chalicelib import clock, logs
-from chalicelib.errors import AppError, MethodNotAllowed
-from chalicelib.runtime.decoding import decode_body, decode_query
-from chalicelib.runtime.problems import CONTENT_TYPE, problem_of
+from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
+from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
+from chalicelib.runtime.problems import PROBLEM, Refusal
 from chalicelib.services import idempotency
 from chalicelib.services.api_keys import authenticate
 from chalicelib.services.idempotency import Answer
@@ -31,7 +31,8 @@ Handler = Callable[..., Any]
 PUBLIC: Final = "public"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PARAM = re.compile(r"{(\w+)}")
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+# The URL of a callback holds a code and a state: nobody whom its answer leads to shall see it.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,15 @@ class Located(Reply[T]):
     location: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Redirect(Reply[Any]):
+    """Sends a browser on to an absolute URL. The route declares that it may: `redirects=True`."""
+
+    value: None = None
+    status: int = 303
+    location: str
+
+
 @dataclass(frozen=True)
 class Route:
     """One method of one path, as declared."""
@@ -62,12 +72,20 @@ class Route:
     """Statuses of failures beyond those that follow from scope, input and path"""
     also: tuple[int, ...]
     """Statuses beside `status` that its answer may have"""
-    body: type[msgspec.Struct] | None
+    body: type[Any] | None
+    """A struct, or `str` where the body is text of a media type of its own"""
+    accepts: str
+    """The media type of the body"""
+    refusal: Refusal
     query: type[msgspec.Struct] | None
     returns: Any
     """The type of the answer; None when there is none"""
     located: bool
     """Whether the answer has a Location"""
+    redirects: bool
+    """Whether it may send a browser on instead of answering"""
+    secret: bool
+    """Whether the answer holds a secret: it is not kept, so that the route takes no Idempotency-Key"""
     params: Mapping[str, Any]
     """The type of each parameter in the path"""
 
@@ -79,14 +97,28 @@ class Routes:
         self.declared: list[Route] = []
 
     def get(
-        self, path: str, *, scope: str, errors: Iterable[int] = (), also: Iterable[int] = ()
+        self,
+        path: str,
+        *,
+        scope: str,
+        errors: Iterable[int] = (),
+        also: Iterable[int] = (),
+        redirects: bool = False,
     ) -> Callable[[Handler], Handler]:
-        return self._declare("GET", path, scope, 200, errors, also)
+        return self._declare("GET", path, scope, 200, errors, also=also, redirects=redirects)
 
     def post(
-        self, path: str, *, scope: str, status: int = 200, errors: Iterable[int] = ()
+        self,
+        path: str,
+        *,
+        scope: str,
+        status: int = 200,
+        errors: Iterable[int] = (),
+        secret: bool = False,
+        accepts: str = JSON,
+        refusal: Refusal = PROBLEM,
     ) -> Callable[[Handler], Handler]:
-        return self._declare("POST", path, scope, status, errors)
+        return self._declare("POST", path, scope, status, errors, secret=secret, accepts=accepts, refusal=refusal)
 
     def put(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
         return self._declare("PUT", path, scope, 200, errors)
@@ -97,7 +129,18 @@ class Routes:
         return self._declare("DELETE", path, scope, status, errors)
 
     def _declare(
-        self, method: str, path: str, scope: str, status: int, errors: Iterable[int], also: Iterable[int] = ()
+        self,
+        method: str,
+        path: str,
+        scope: str,
+        status: int,
+        errors: Iterable[int],
+        *,
+        also: Iterable[int] = (),
+        redirects: bool = False,
+        secret: bool = False,
+        accepts: str = JSON,
+        refusal: Refusal = PROBLEM,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
             hints = typing.get_type_hints(handler, include_extras=True)
@@ -114,9 +157,13 @@ class Routes:
                 errors=tuple(errors),
                 also=tuple(also),
                 body=hints.get("body"),
+                accepts=accepts,
+                refusal=refusal,
                 query=hints.get("query"),
                 returns=None if returns is type(None) else returns,
                 located=reply is Located,
+                redirects=redirects,
+                secret=secret,
                 params={name: hints[name] for name in PARAM.findall(path)},
             )
             self.declared.append(route)
@@ -156,19 +203,21 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
 
 
 def _respond(request: Request, request_id: str, by_method: Mapping[str, Route], params: Mapping[str, str]) -> Response:
+    refusal = PROBLEM
     try:
         logs.configure(get_settings().log_level)
         route = by_method.get(request.method)
         if route is None:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
+        refusal = route.refusal
         return _response(_answer(route, request, params))
     except AppError as error:
         if error.status >= 500:
             logs.event("request.failed", error=error, code=error.code)
-        return _problem(error, request_id)
+        return _refused(refusal, error, request_id)
     except Exception as error:  # noqa: BLE001  the edge: whatever is unforeseen is logged here and told to nobody
         logs.event("request.failed", error=error)
-        return _problem(AppError("Something went wrong on our side"), request_id)
+        return _refused(refusal, AppError("Something went wrong on our side"), request_id)
 
 
 def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer:
@@ -180,6 +229,8 @@ def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer
     key = request.headers.get("idempotency-key")
     if key is None or route.method == "GET":
         return _call(route, request, arguments)
+    if route.secret:
+        raise BadRequest("This answer holds a secret and is not kept: send no Idempotency-Key", code="not_repeatable")
     what = repr((route.method, route.path, sorted(params.items()), sorted(_query_params(request).items())))
     return idempotency.once(
         caller.studio_id, key, what.encode() + _raw_body(request), lambda: _call(route, request, arguments)
@@ -188,15 +239,24 @@ def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer
 
 def _call(route: Route, request: Request, arguments: dict[str, Any]) -> Answer:
     if route.body is not None:
-        arguments["body"] = decode_body(_raw_body(request), request.headers.get("content-type"), route.body)
+        arguments["body"] = _body(route, request, route.body)
     if route.query is not None:
         arguments["query"] = decode_query(_query_params(request), route.query)
     value = route.handler(**arguments)
     reply = value if isinstance(value, Reply) else Reply(value)
     return Answer(
         status=reply.status or route.status,
-        body="" if route.returns is None else msgspec.json.encode(reply.value).decode(),
-        location=reply.location if isinstance(reply, Located) else None,
+        body="" if route.returns is None or isinstance(reply, Redirect) else msgspec.json.encode(reply.value).decode(),
+        location=reply.location if isinstance(reply, Located | Redirect) else None,
+    )
+
+
+def _body(route: Route, request: Request, into: type[Any]) -> Any:
+    raw, content_type = _raw_body(request), request.headers.get("content-type")
+    if route.accepts == JSON:
+        return decode_body(raw, content_type, into)
+    return (
+        decode_form(raw, content_type, into) if route.accepts == FORM else decode_text(raw, content_type, route.accepts)
     )
 
 
@@ -211,7 +271,7 @@ def _query_params(request: Request) -> dict[str, list[str]]:
 
 
 def _response(answer: Answer) -> Response:
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **NO_STORE}
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **HEADERS}
     if answer.location is not None:
         headers["Location"] = answer.location
     if answer.replayed:
@@ -219,7 +279,7 @@ def _response(answer: Answer) -> Response:
     return Response(body=answer.body, status_code=answer.status, headers=headers)
 
 
-def _problem(error: AppError, request_id: str) -> Response:
-    body = msgspec.json.encode(problem_of(error, request_id)).decode()
-    headers: dict[str, str | list[str]] = {"Content-Type": CONTENT_TYPE, **NO_STORE, **error.headers}
+def _refused(refusal: Refusal, error: AppError, request_id: str) -> Response:
+    body = msgspec.json.encode(refusal.make(error, request_id)).decode()
+    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **HEADERS, **error.headers}
     return Response(body=body, status_code=error.status, headers=headers)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from app import API
 from chalicelib.errors import AppError, BadRequest, InvalidInput, PayloadTooLarge, UnsupportedMediaType
-from chalicelib.runtime.decoding import MAX_BODY_BYTES, decode_body, decode_query
+from chalicelib.runtime.decoding import FORM, MAX_BODY_BYTES, decode_body, decode_form, decode_query, decode_text
 
 ROUTES = [route for group in API for route in group.declared]
-BODIES = {route.body for route in ROUTES if route.body}
+BODIES = {route.body for route in ROUTES if route.body and route.accepts == "application/json"}
 QUERIES = {route.query for route in ROUTES if route.query}
 JSON = "application/json"
 quick = settings(derandomize=True, deadline=None, max_examples=150)
@@ -199,3 +199,41 @@ def test_any_query_is_taken_or_its_parameters_are_named(into: type[msgspec.Struc
         decode_query(params, into)
     except AppError as error:
         assert_tells_no_value(error, {*params, *names_of(into)})
+
+
+class Form(msgspec.Struct):
+    signed: str
+
+
+def test_a_form_becomes_the_struct_whatever_else_it_holds() -> None:
+    assert decode_form(b"signed=a%2Bb+c&more=1", f"{FORM}; charset=utf-8", Form) == Form("a+b c")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "error"),
+    [
+        (b"", FORM, InvalidInput),
+        (b"other=1", FORM, InvalidInput),
+        (b"signed=1&signed=2", FORM, InvalidInput),
+        (b"\xff", FORM, BadRequest),
+        (b"a=1&" * 30, FORM, BadRequest),
+        (b"signed=1", JSON, UnsupportedMediaType),
+        (b"signed=1", "multipart/form-data", UnsupportedMediaType),
+        (b"signed=" + b"x" * MAX_BODY_BYTES, FORM, PayloadTooLarge),
+    ],
+)
+def test_what_is_not_the_form_is_refused(body: bytes, content_type: str, error: type[AppError]) -> None:
+    with pytest.raises(error):
+        decode_form(body, content_type, Form)
+
+
+def test_a_body_of_text_has_its_own_media_type_and_is_ascii() -> None:
+    kind = "application/secevent+jwt"
+    assert decode_text(b"a.b.c", kind.upper(), kind) == "a.b.c"
+    for body, content_type, error in (
+        (b"a", JSON, UnsupportedMediaType),
+        ("\u00e9".encode(), kind, BadRequest),
+        (b"a" * (MAX_BODY_BYTES + 1), kind, PayloadTooLarge),
+    ):
+        with pytest.raises(error):
+            decode_text(body, content_type, kind)

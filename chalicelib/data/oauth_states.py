@@ -1,0 +1,55 @@
+"""OAuth states: consents that were asked for. A browser brings one back before its studio is known, through a door."""
+
+from uuid import UUID
+
+from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
+from chalicelib.data.query import Query, one
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import StoredDataKey
+
+
+class StateDraft(Row):
+    """What is needed to seal a verifier: the id its row will have, and the data keys."""
+
+    id: UUID
+    data_keys: list[StoredDataKey]
+
+
+class NewState(Row):
+    expires_at: Moment
+
+
+class TakenState(Row):
+    """What the studio asked for, and the sealed PKCE verifier."""
+
+    id: UUID
+    studio_id: UUID
+    verifier: bytes | None
+    streams: list[str] | None
+    return_to: str | None
+
+
+DRAFT_OAUTH_STATE: Query[StateDraft] = Query(
+    one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), StateDraft
+)
+INSERT_OAUTH_STATE: Query[NewState] = Query(
+    """
+    WITH forgotten AS (
+        DELETE FROM oauth_state WHERE expires_at <= now()
+    ), made AS (
+        INSERT INTO oauth_state (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at)
+        VALUES (
+            :id, :studio_id, :platform, :state_hash, :verifier, :streams, :return_to,
+            now() + make_interval(secs => :seconds)
+        )
+        RETURNING expires_at
+    )
+    SELECT json_build_object('expiresAt', expires_at) FROM made
+    """,
+    NewState,
+)
+"""Also forgets those of the studio that were not, or no longer can be, used."""
+TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
+    "SELECT door.take_oauth_state(:state_hash, :platform)", TakenState | None
+)
+"""Single use: who asks second finds nothing, as for a state that is unknown, has expired or is another platform's."""

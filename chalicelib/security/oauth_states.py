@@ -1,0 +1,29 @@
+"""The state and the PKCE verifier of a consent: 256 random bits each, of which a state is stored as a hash only."""
+
+import secrets
+from hashlib import sha256
+from typing import NamedTuple
+
+from chalicelib.secret import Secret
+
+
+class NewState(NamedTuple):
+    """`state` travels through the browser, `hash` is stored."""
+
+    state: Secret
+    hash: bytes
+
+
+def new_state() -> NewState:
+    state = secrets.token_urlsafe(32)
+    return NewState(Secret(state), hash_state(state))
+
+
+def hash_state(state: str) -> bytes:
+    # The prefix keeps it apart from every other SHA-256 of the product.
+    return sha256(b"ansel/oauth-state/v1\0" + state.encode("utf-8", "surrogatepass")).digest()
+
+
+def new_verifier() -> Secret:
+    """43 characters, as RFC 7636, 4.1 recommends."""
+    return Secret(secrets.token_urlsafe(32))

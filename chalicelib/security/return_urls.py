@@ -1,0 +1,33 @@
+"""Where a browser may be sent after a consent: no open redirect."""
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode, urlsplit
+
+# Only what every browser reads as we do: no percent sign, backslash or control character, nothing empty between two
+# slashes. A user name or another port makes another authority, and that is compared as a whole.
+_SHAPE = re.compile(r"[a-z]+://[^/?#\\\s]+(/[\w.~!$&'()*+,;=:@-]+)*/?(\?[\w.~!$&'()*+,;=:@/?%-]*)?", re.ASCII)
+
+
+def is_allowed(url: str, allowed: Iterable[str]) -> bool:
+    """Whether `url` has the very scheme, host and port of an allowed one, and its path or one below it."""
+    if not _SHAPE.fullmatch(url):
+        return False
+    parts = urlsplit(url)
+    if {".", ".."} & set(parts.path.split("/")):
+        return False
+    return any(
+        (parts.scheme, parts.netloc) == (known.scheme, known.netloc) and _is_below(parts.path, known.path)
+        for known in map(urlsplit, allowed)
+    )
+
+
+def with_params(url: str, params: Mapping[str, str]) -> str:
+    """The URL with more parameters in its query; those without a value are left out."""
+    query = urlencode({name: value for name, value in params.items() if value})
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def _is_below(path: str, known: str) -> bool:
+    root = known.rstrip("/")
+    return path.rstrip("/") == root or path.startswith(f"{root}/")

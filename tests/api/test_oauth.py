@@ -1,0 +1,120 @@
+"""The routes of a consent: what they take, what they answer, and what must not be seen of them."""
+
+import pg8000.native
+import pytest
+
+from dev.sandbox import Sandbox
+from tests.api.conftest import LogLines
+from tests.browser import RETURN_TO, ask, come_back, consent, decide, query_of
+from tests.conftest import Api, Studios
+
+pytestmark = pytest.mark.usefixtures("platforms")
+AUTHORIZE = "/api/oauth/google/authorize"
+
+
+def test_asking_answers_where_to_send_the_browser_and_until_when(api: Api) -> None:
+    answer = api.post(AUTHORIZE)
+    assert answer.status == 201
+    assert set(answer.json) == {"authorizeUrl", "expiresAt"}
+    assert "accounts.google.com/o/oauth2/v2/auth?" in answer.json["authorizeUrl"]
+    assert answer.json["expiresAt"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "return_to",
+    [
+        "https://evil.example/settings",
+        "//app.studio.example/settings",
+        "https://app.studio.example@evil.example/settings",
+        "https://app.studio.example\\@evil.example/settings",
+        "https://app.studio.example:444/settings",
+        "https://APP.studio.example/settings",
+        "https://app.studio.example/settings#part",
+        "https://app.studio.example/settings/..%2f..%2fevil",
+        "https://app.studio.example/settings/../evil",
+        "https://app.studio.example/",
+        "javascript:alert(1)",
+        "/settings",
+    ],
+)
+def test_a_browser_is_not_sent_just_anywhere(api: Api, superuser: pg8000.native.Connection, return_to: str) -> None:
+    answer = api.post(AUTHORIZE, {"returnTo": return_to})
+    assert (answer.status, answer.json["code"]) == (422, "invalid_input")
+    assert [problem["field"] for problem in answer.json["errors"]] == ["returnTo"]
+    assert return_to not in answer.text
+    assert superuser.run("SELECT count(*) FROM oauth_state") == [[0]]
+
+
+def test_every_stream_that_does_not_exist_is_named(api: Api) -> None:
+    answer = api.post(AUTHORIZE, {"streams": ["bookings", "likes", "pins"]})
+    assert answer.status == 422
+    assert [problem["field"] for problem in answer.json["errors"]] == ["streams[1]", "streams[2]"]
+    assert answer.json["errors"][0]["problem"] == "must be one of bookings, inquiries"
+
+
+@pytest.mark.parametrize("body", [{"streams": []}, {"streams": "bookings"}, {"redirectUri": RETURN_TO}, []])
+def test_a_request_that_is_not_one_is_refused(api: Api, body: object) -> None:
+    assert api.post(AUTHORIZE, body).status == 422
+
+
+def test_a_url_with_a_state_is_not_kept_for_repeats(api: Api, superuser: pg8000.native.Connection) -> None:
+    answer = api.post(AUTHORIZE, {}, Idempotency_Key="once")
+    assert (answer.status, answer.json["code"]) == (400, "not_repeatable")
+    assert superuser.run("SELECT count(*) FROM idempotency_key") == [[0]]
+
+
+def test_the_callback_needs_no_key_and_is_neither_stored_nor_told_to_other_sites(api: Api) -> None:
+    for answer in (
+        consent(api),
+        consent(api, wanted={"returnTo": RETURN_TO}),
+        consent(api, auto="deny"),
+        come_back(api, "/api/oauth/google/callback?state=unknown&code=x"),
+    ):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_redirect_says_nothing_but_where_to_go(api: Api) -> None:
+    answer = consent(api, wanted={"returnTo": f"{RETURN_TO}/google"})
+    assert (answer.status, answer.text) == (303, "")
+    assert answer.headers["Location"] == f"{RETURN_TO}/google?status=connected&platform=google"
+
+
+def test_a_callback_may_bring_more_than_is_asked_of_it(api: Api) -> None:
+    path = decide(ask(api))
+    assert come_back(api, f"{path}&scope=openid&authuser=0&hd=studio.example&prompt=consent&iss=x").status == 200
+
+
+def test_a_callback_with_a_parameter_twice_is_refused_and_uses_nothing_up(api: Api) -> None:
+    path = decide(ask(api))
+    assert come_back(api, f"{path}&code=other").status == 422
+    assert come_back(api, path).status == 200
+
+
+def test_an_unknown_platform_is_not_found(api: Api) -> None:
+    assert api.post("/api/oauth/myspace/authorize", {}).json["code"] == "unknown_platform"
+    assert come_back(api, "/api/oauth/myspace/callback?state=x&code=y").json["code"] == "unknown_platform"
+
+
+def test_asking_needs_the_scope_that_connecting_needs(studios: Studios) -> None:
+    assert studios.new("connections:read").post(AUTHORIZE, {}).status == 403
+    assert studios.new("connections:write").post(AUTHORIZE, {}).status == 201
+
+
+def test_neither_code_nor_state_nor_verifier_is_logged(
+    api: Api, platforms: Sandbox, log_lines: LogLines, superuser: pg8000.native.Connection
+) -> None:
+    url = ask(api)
+    came = query_of(decide(url))
+    platforms.add_fault(kind="status", status=500, path="/token", body={"error": came["code"]}, times=1)
+    come_back(api, f"/api/oauth/google/callback?state={came['state']}&code={came['code']}")
+    again = query_of(decide(ask(api)))
+    for path in ("/api/oauth/google/callback", "/api/oauth/meta/callback", "/api/oauth/google/callback"):
+        come_back(api, f"{path}?state={again['state']}&code={again['code']}")
+    assert log_lines.named("consent.failed")
+    assert {line["route"] for line in log_lines.named("request.done")} == {
+        "/api/oauth/{platform}/authorize",
+        "/api/oauth/{platform}/callback",
+    }
+    for secret in (came["state"], came["code"], again["state"], again["code"], query_of(url)["code_challenge"]):
+        assert secret not in log_lines.text

@@ -1,0 +1,43 @@
+"""A browser that walks through a consent: at the platform by real HTTP, then back to the callback."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import urllib3
+
+from tests.conftest import PUBLIC_URL, Answer, Api
+
+RETURN_TO = "https://app.studio.example/settings"
+
+
+def ask(api: Api, platform: str = "google", **wanted: Any) -> str:
+    """The URL that the studio is to send its browser to."""
+    answer = api.post(f"/api/oauth/{platform}/authorize", wanted)
+    assert answer.status == 201, answer.text
+    return str(answer.json["authorizeUrl"])
+
+
+def decide(authorize_url: str, **choices: str) -> str:
+    """Answers the platform's page (`auto`, `account`, `scopes`); the path that it sends the browser back to."""
+    url = f"{authorize_url}&{urlencode({'auto': 'approve', **choices})}"
+    answer = urllib3.request("GET", url, redirect=False)
+    assert answer.status == 302, answer.data
+    assert answer.headers["Location"].startswith(f"{PUBLIC_URL}/api/oauth/"), answer.headers["Location"]
+    return answer.headers["Location"].removeprefix(PUBLIC_URL).removesuffix("#_=_")
+
+
+def come_back(api: Api, path: str) -> Answer:
+    """The callback as a browser calls it: without a key."""
+    return api.get(path, Authorization="")
+
+
+def consent(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
+    """The whole way; `wanted` goes into the request, `choices` are the user's."""
+    return come_back(api, decide(ask(api, platform, **(wanted or {})), **choices))
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters of a URL, each of which is there once."""
+    found = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
+    assert all(len(values) == 1 for values in found.values()), found
+    return {name: value for name, (value,) in found.items()}

@@ -1,0 +1,74 @@
+"""/api/notices: what platforms tell of their users. Public: a signature proves who speaks."""
+
+import msgspec
+
+from chalicelib.api.params import ConfirmationCode
+from chalicelib.errors import AppError
+from chalicelib.runtime.decoding import FORM, JSON
+from chalicelib.runtime.problems import Refusal
+from chalicelib.runtime.routes import PUBLIC, Routes
+from chalicelib.services import notices
+from chalicelib.services.notices import DeletionStatus
+from chalicelib.settings import get_settings
+
+routes = Routes()
+
+SECURITY_EVENT = "application/secevent+jwt"
+EVENT_ERRORS = ("invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed")
+
+
+class SignedRequest(msgspec.Struct):
+    """Whatever else the form holds is passed over."""
+
+    signed_request: str
+
+
+class DeletionReceipt(msgspec.Struct):
+    """Where the user may see what became of the request: the shape that Meta asks for."""
+
+    url: str
+    confirmation_code: str
+
+
+class EventRefused(msgspec.Struct):
+    """Why a security event token was not taken (RFC 8935, 2.3)."""
+
+    err: str
+    description: str
+
+
+def _event_refused(error: AppError, request_id: str) -> EventRefused:
+    return EventRefused(err=error.code if error.code in EVENT_ERRORS else EVENT_ERRORS[0], description=error.message)
+
+
+@routes.post(
+    "/api/notices/google",
+    scope=PUBLIC,
+    status=202,
+    accepts=SECURITY_EVENT,
+    refusal=Refusal(_event_refused, EventRefused, JSON),
+)
+def take_google_notice(body: str) -> None:
+    """Receive a security event token of Google's Cross-Account Protection"""
+    notices.take_google_notice(body.strip())
+
+
+@routes.post("/api/notices/meta/deauthorize", scope=PUBLIC, status=204, accepts=FORM)
+def deauthorize_meta(body: SignedRequest) -> None:
+    """Meta's deauthorize callback: a user has removed the application"""
+    notices.deauthorize_meta(body.signed_request)
+
+
+@routes.post("/api/notices/meta/data-deletion", scope=PUBLIC, accepts=FORM)
+def delete_meta_data(body: SignedRequest) -> DeletionReceipt:
+    """Meta's data deletion callback: erases tokens and account, and says where to follow that up"""
+    code = notices.delete_meta_data(body.signed_request)
+    return DeletionReceipt(
+        url=f"{get_settings().public_url}/api/notices/meta/data-deletion/{code}", confirmation_code=code
+    )
+
+
+@routes.get("/api/notices/meta/data-deletion/{code}", scope=PUBLIC)
+def get_meta_data_deletion(code: ConfirmationCode) -> DeletionStatus:
+    """What became of a data deletion"""
+    return notices.get_deletion_status("meta", code)

@@ -1,0 +1,158 @@
+"""Notices: what platforms tell of their users by themselves. It ends in the same states as what we find out ourselves.
+
+A notice may come twice, and late. So one that is older than the state of a connection that works does not concern it:
+it has been given another grant meanwhile.
+"""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from typing import Literal
+
+from chalicelib import clock, logs
+from chalicelib.data import grants as grant_rows
+from chalicelib.data import notices as rows
+from chalicelib.data.database import read, transaction, write
+from chalicelib.data.notices import AccountConnection
+from chalicelib.data.rows import Moment, Row
+from chalicelib.errors import BadRequest, NotFound, PlatformError, TokenRevoked, Unavailable
+from chalicelib.platforms.google import notices as google
+from chalicelib.platforms.jwks import KeySet
+from chalicelib.platforms.meta import notices as meta
+from chalicelib.platforms.notices import AccountNotice
+from chalicelib.platforms.registry import get_platform
+from chalicelib.platforms.transport import Transport
+from chalicelib.secret import Secret
+from chalicelib.security.signatures import key_id_of, open_security_event, open_signed_request
+from chalicelib.services import grants
+from chalicelib.settings import OAuthClient, get_settings
+
+CLOCKS_APART = timedelta(minutes=1)
+ATTEMPTS = 3
+"""A renewal may replace the tokens between reading and breaking the connection."""
+DELETED = "The tokens and the account's id and name were erased from {count} connections."
+NOTHING_KNOWN = "Nothing was known of the account."
+UNDER_WAY = "The deletion has not been completed; please ask for it again."
+
+google_keys = KeySet(google.KEYS_URL)
+
+
+class DeletionStatus(Row):
+    """What became of a request to delete a user's data."""
+
+    state: Literal["done", "under_way"]
+    message: str
+    requested_at: Moment
+    done_at: Moment | None
+
+
+def take_google_notice(token: str) -> None:
+    """A security event token of Google's Cross-Account Protection. Raises BadRequest for one that is not good."""
+    client = _client("google")
+    claims = open_security_event(token, _google_key(token), issuer=google.ISSUER, audiences=[client.id])
+    taken = [_take("google", notice) for notice in google.parse_notices(claims)]
+    kinds = [kind.rsplit("/", 1)[-1] for kind in claims["events"]]
+    logs.event("notice.taken", platform="google", kinds=kinds, connections=sum(taken))
+
+
+def deauthorize_meta(signed_request: str) -> None:
+    """A user has removed this application in their Meta account."""
+    notice = _meta_notice(signed_request)
+    logs.event("notice.taken", platform="meta", kinds=["deauthorize"], connections=_take("meta", notice))
+
+
+def delete_meta_data(signed_request: str) -> str:
+    """The same, and what is known of the user is erased. Returns the code that the status is found by."""
+    notice = _meta_notice(signed_request)
+    code = secrets.token_hex(16)
+    deletion = write(None, rows.INSERT_DATA_DELETION, platform="meta", code_hash=_hash(code))
+    concerned = _concerned("meta", notice)
+    for found in concerned:
+        _revoke(found, notice)
+    erased = sum(_erase("meta", found, notice) for found in concerned)
+    write(None, rows.FINISH_DATA_DELETION, id=deletion.id, connections=erased)
+    logs.event("notice.taken", platform="meta", kinds=["data-deletion"], connections=erased)
+    return code
+
+
+def get_deletion_status(platform: str, code: str) -> DeletionStatus:
+    found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code))
+    if found is None:
+        raise NotFound("There is no such request", code="deletion_not_found")
+    done = DELETED.format(count=found.connections) if found.connections else NOTHING_KNOWN
+    return DeletionStatus(
+        state="done" if found.done_at else "under_way",
+        message=done if found.done_at else UNDER_WAY,
+        requested_at=found.requested_at,
+        done_at=found.done_at,
+    )
+
+
+def _google_key(token: str) -> dict[str, object]:
+    transport = Transport.to(get_platform("google"), get_settings().platform_sandbox_url)
+    try:
+        key = google_keys.find(key_id_of(token), transport)
+    except PlatformError as error:
+        raise Unavailable("Google's keys cannot be read right now", internal=str(error)) from error
+    if key is None:
+        raise BadRequest("The key is not one of Google's", code="invalid_key")
+    return key
+
+
+def _meta_notice(signed_request: str) -> AccountNotice:
+    return meta.parse_notice(open_signed_request(signed_request, _secrets("meta")), clock.now())
+
+
+def _client(platform: str) -> OAuthClient:
+    """Raises BadRequest where this product is not registered: then nobody there has anything to tell it."""
+    client = get_settings().oauth_clients.get(platform)
+    if client is None:
+        raise BadRequest("This product has no application there", code="invalid_audience")
+    return client
+
+
+def _secrets(platform: str) -> tuple[Secret, ...]:
+    return _client(platform).secrets
+
+
+def _concerned(platform: str, notice: AccountNotice) -> list[AccountConnection]:
+    """The connections of the account, those included that are disconnected and still name it."""
+    known = read(None, rows.FIND_ACCOUNT_CONNECTIONS, platform=platform, account_id=notice.account_id)
+    return [found for found in known if not found.working or notice.at + CLOCKS_APART >= found.since]
+
+
+def _take(platform: str, notice: AccountNotice) -> int:
+    """Returns how many connections it concerned."""
+    concerned = [found for found in _concerned(platform, notice) if found.live]
+    for found in concerned:
+        if notice.effect == "revoked":
+            _revoke(found, notice)
+        else:
+            about = {"id": found.connection_id, "code": notice.code, "message": notice.message, "at": notice.at}
+            write(found.studio_id, rows.NOTE_NOTICE, **about)
+    return len(concerned)
+
+
+def _revoke(found: AccountConnection, notice: AccountNotice) -> None:
+    """Breaks the connection, if it works."""
+    for _ in range(ATTEMPTS):
+        which = {"id": found.connection_id, "account_id": notice.account_id}
+        stored = read(found.studio_id, rows.FIND_WORKING_CONNECTION, **which)
+        if stored is None:
+            return
+        grants.break_connection(stored, TokenRevoked(notice.message, code=notice.code))
+    raise Unavailable("The connection is being changed by somebody else")
+
+
+def _erase(platform: str, found: AccountConnection, notice: AccountNotice) -> bool:
+    with transaction(found.studio_id) as tx:
+        which = {"id": found.connection_id}
+        if tx.run(rows.FORGET_ACCOUNT, account_id=notice.account_id, **which) is None:
+            return False
+        tx.run(grant_rows.DISCONNECT, revocation="revoked", **which)
+    logs.event("connection.disconnected", platform=platform, connection_id=found.connection_id, revocation="revoked")
+    return True
+
+
+def _hash(code: str) -> bytes:
+    return sha256(code.encode()).digest()

@@ -1,0 +1,192 @@
+"""Webhooks: URLs of a studio that are told, signed, when a connection breaks or heals (Standard Webhooks).
+
+At least once, in no promised order: a delivery is a row, due until it is delivered or given up, and everything about
+it but the attempt itself happens in the database.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import clock, doorbell, logs
+from chalicelib.data import webhooks as rows
+from chalicelib.data.connections import Connection
+from chalicelib.data.database import read, transaction, write
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import NEW_ID
+from chalicelib.data.webhooks import ClaimedDelivery, StoredWebhook, Webhook
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from chalicelib.secret import Secret
+from chalicelib.security.outbound import Outcome, post, problem_of_url
+from chalicelib.security.signatures import new_webhook_secret, sign_webhook
+from chalicelib.security.vault import Place
+from chalicelib.services.tokens import open_at, seal_at
+from chalicelib.settings import get_settings
+
+MAX_WEBHOOKS = 5
+MINUTE, HOUR = 60, 3600
+# What passes between an attempt and the next. After the last one nothing follows but, if its worker died, the verdict.
+DELAYS = [5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 22 * HOUR, 32 * HOUR, 5 * MINUTE]
+ATTEMPTS = len(DELAYS)
+BATCH = 1000
+NEEDED_MS = 30_000
+"""More than an attempt takes at its longest."""
+GONE = 410
+DISABLED_BY_RECEIVER = "the receiver answered 410 Gone"
+
+Outcomes = Literal["delivered", "failed", "given_up", "disabled", "dropped"]
+
+
+class WebhookTest(Row):
+    """What came of one test event."""
+
+    delivered: bool
+    status: int | None
+    """What the receiver answered"""
+    problem: str | None
+    tested_at: Moment
+
+
+class _Happened(Row):
+    """The payload's `data`."""
+
+    connection: Connection
+    event: "_EventShown"
+
+
+class _EventShown(Row):
+    id: UUID
+    code: str | None
+    message: str | None
+    at: Moment
+
+
+class _Payload(Row):
+    type: str
+    timestamp: Moment
+    data: _Happened | dict[str, str]
+
+
+def list_webhooks(studio_id: UUID) -> list[Webhook]:
+    return read(studio_id, rows.LIST_WEBHOOKS)
+
+
+def create_webhook(studio_id: UUID, url: str) -> tuple[Webhook, Secret]:
+    """The secret is shown this once."""
+    if problem := problem_of_url(url, loopback=_loopback()):
+        raise InvalidInput(fields=[FieldProblem("url", problem)])
+    secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK)
+    sealed = seal_at(_place(studio_id, draft.id), secret, draft.data_keys)
+    with transaction(studio_id) as tx:
+        tx.run(rows.LOCK_WEBHOOKS, studio_id=str(studio_id))
+        _require_room(tx.run(rows.LIST_WEBHOOKS), url)
+        webhook = tx.run(rows.INSERT_WEBHOOK, id=draft.id, studio_id=studio_id, url=url, secret=sealed)
+    logs.event("webhook.created", webhook_id=webhook.id)
+    return webhook, secret
+
+
+def delete_webhook(studio_id: UUID, webhook_id: UUID) -> None:
+    if write(studio_id, rows.DELETE_WEBHOOK, id=webhook_id) is None:
+        raise _unknown()
+    logs.event("webhook.deleted", webhook_id=webhook_id)
+
+
+def test_webhook(studio_id: UUID, webhook_id: UUID) -> WebhookTest:
+    """Sends one `test` event, at once and once only, also to a webhook that is disabled."""
+    webhook = read(studio_id, rows.FIND_STORED_WEBHOOK, id=webhook_id)
+    if webhook is None:
+        raise _unknown()
+    now = clock.now()
+    payload = _Payload(type="test", timestamp=now, data={"webhookId": str(webhook.id)})
+    outcome = _send(studio_id, webhook, read(None, NEW_ID).id, payload)
+    delivered = _delivered(outcome)
+    problem = None if delivered else _problem(outcome)
+    return WebhookTest(delivered=delivered, status=outcome.status, problem=problem, tested_at=now)
+
+
+def ring_due_deliveries() -> int:
+    """Rings for every delivery that is due. Returns how many."""
+    rung = 0
+    while True:
+        with transaction(None) as tx:
+            due = tx.run(rows.CLAIM_DUE_DELIVERIES, batch=BATCH)
+        doorbell.ring(doorbell.Message(studio_id=bell.studio_id, delivery_id=bell.delivery_id) for bell in due)
+        rung += len(due)
+        if len(due) < BATCH:
+            return rung
+
+
+def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int]) -> Outcomes:
+    """Attempts a delivery, unless it is settled or somebody else is at it. What is left over, the tick rings for."""
+    if remaining_ms() < NEEDED_MS:
+        return "dropped"
+    claimed = write(studio_id, rows.CLAIM_DELIVERY, id=delivery_id, delays=DELAYS)
+    if claimed is None:
+        return "dropped"
+    if not claimed.enabled or claimed.attempts > ATTEMPTS:
+        return _fail(studio_id, delivery_id, claimed, "the webhook is disabled" if not claimed.enabled else "no answer")
+    outcome = _send(studio_id, claimed.webhook, claimed.event.id, _payload(claimed))
+    if _delivered(outcome):
+        write(studio_id, rows.SETTLE_DELIVERY, id=delivery_id)
+        _log("webhook.delivered", delivery_id, claimed)
+        return "delivered"
+    if outcome.status == GONE:
+        write(studio_id, rows.DISABLE_WEBHOOK, id=claimed.webhook.id, problem=DISABLED_BY_RECEIVER)
+        _log("webhook.disabled", delivery_id, claimed)
+        return "disabled"
+    return _fail(studio_id, delivery_id, claimed, _problem(outcome))
+
+
+def _fail(studio_id: UUID, delivery_id: UUID, claimed: ClaimedDelivery, problem: str) -> Outcomes:
+    last = claimed.attempts >= ATTEMPTS or not claimed.enabled
+    write(studio_id, rows.FAIL_DELIVERY, id=delivery_id, attempts=claimed.attempts, problem=problem, last=last)
+    _log("webhook.failed", delivery_id, claimed, problem=problem, given_up=last)
+    return "given_up" if last else "failed"
+
+
+def _send(studio_id: UUID, webhook: StoredWebhook, message_id: UUID, payload: _Payload) -> Outcome:
+    body = msgspec.json.encode(payload)
+    secret = open_at(_place(studio_id, webhook.id), webhook.secret, webhook.data_keys)
+    signed = sign_webhook(secret, message_id=str(message_id), at=clock.now(), body=body)
+    headers = {"Content-Type": "application/json", "User-Agent": "ansel", **signed}
+    return post(webhook.url, body, headers, loopback=_loopback())
+
+
+def _payload(claimed: ClaimedDelivery) -> _Payload:
+    event = claimed.event
+    shown = _EventShown(id=event.id, code=event.code, message=event.message, at=event.at)
+    happened = _Happened(connection=claimed.connection, event=shown)
+    return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=happened)
+
+
+def _require_room(webhooks: list[Webhook], url: str) -> None:
+    if any(webhook.url == url for webhook in webhooks):
+        raise Conflict("There is a webhook for this URL", code="webhook_exists")
+    if len(webhooks) >= MAX_WEBHOOKS:
+        raise Conflict(f"A studio has at most {MAX_WEBHOOKS} webhooks", code="too_many_webhooks")
+
+
+def _delivered(outcome: Outcome) -> bool:
+    return outcome.status is not None and 200 <= outcome.status < 300
+
+
+def _problem(outcome: Outcome) -> str:
+    return outcome.problem or f"the receiver answered {outcome.status}"
+
+
+def _loopback() -> bool:
+    return get_settings().stage in ("local", "test")
+
+
+def _place(studio_id: UUID, webhook_id: UUID) -> Place:
+    return Place(studio_id, "webhook", "secret", webhook_id, 1)
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such webhook", code="webhook_not_found")
+
+
+def _log(name: str, delivery_id: UUID, claimed: ClaimedDelivery, **fields: Any) -> None:
+    logs.event(name, webhook_id=claimed.webhook.id, delivery_id=delivery_id, attempt=claimed.attempts, **fields)

@@ -1,0 +1,408 @@
+"""Notices: a platform's word on a user changes the connections of that user in every studio; nobody else's does."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.driver import measured
+from chalicelib.platforms.jwks import SHORTEST_SECONDS
+from chalicelib.services import notices
+from dev.sandbox import CLIENT_ID, Sandbox
+from dev.sandbox.google import security_events
+from dev.sandbox.meta import mint as mint_meta
+from dev.sandbox.meta import signed_request
+from tests.api.seeding import connect_google
+from tests.conftest import PUBLIC_URL, Answer, Api, Queue, Studios
+
+FORM = "application/x-www-form-urlencoded"
+SECEVENT = "application/secevent+jwt"
+RISC, OAUTH = security_events.RISC, security_events.OAUTH
+
+
+@pytest.fixture(autouse=True)
+def no_keys_yet() -> None:
+    notices.google_keys.forget()
+
+
+@dataclass
+class World:
+    """Two studios whose Google and Meta are the same people's, and one that knows nobody of them."""
+
+    api: Api
+    other: Api
+    stranger: Api
+    platforms: Sandbox
+    superuser: pg8000.native.Connection
+
+    def google(self, token: str, content_type: str = SECEVENT) -> Answer:
+        nobody = {"Authorization": "", "Content_Type": content_type}
+        return self.api.send("POST", "/api/notices/google", token.encode(), nobody)
+
+    def meta(self, callback: str, request: str, field: str = "signed_request") -> Answer:
+        nobody = {"Authorization": "", "Content_Type": FORM}
+        return self.api.send("POST", f"/api/notices/meta/{callback}", f"{field}={request}".encode(), nobody)
+
+    def event(self, kind: str, account: str = "studio", **details: str) -> str:
+        return self.platforms.google.security_event(kind, account, **details)
+
+    def request(self, **more: Any) -> str:
+        return signed_request(self.shown("meta")["accountId"], **more)
+
+    def shown(self, platform: str, api: Api | None = None) -> Any:
+        return (api or self.api).get(f"/api/connections/{platform}").json
+
+    def states(self, platform: str) -> list[str]:
+        return [self.shown(platform, api).get("status") for api in (self.api, self.other, self.stranger)]
+
+    def events(self, api: Api | None = None, platform: str = "google") -> list[tuple[str, str | None]]:
+        found = self.superuser.run(
+            "SELECT e.kind, e.code FROM connection_event AS e JOIN platform_connection AS c ON c.id = e.connection_id"
+            " WHERE c.studio_id = :studio AND c.platform = :platform ORDER BY e.id",
+            studio=(api or self.api).studio_id,
+            platform=platform,
+        )
+        return [(kind, code) for kind, code in found or () if kind != "connected"]
+
+    def grow_older(self) -> None:
+        self.superuser.run("UPDATE platform_connection SET status_since = now() - interval '1 hour'")
+
+    def key_requests(self) -> int:
+        return self.platforms.requests.counts().get("oauth2.certs", 0)
+
+
+def connect(api: Api, account: str) -> None:
+    connect_google(api, account)
+    meta = {"platform": "meta", "accessToken": mint_meta(account).access_token, "expiresIn": 3600}
+    assert api.post("/api/connections", meta).status == 201
+    for platform in ("google", "meta"):  # who is connected is known once the platform was asked
+        assert api.post(f"/api/connections/{platform}/test").json["valid"] is True
+
+
+@pytest.fixture
+def world(studios: Studios, platforms: Sandbox, superuser: pg8000.native.Connection) -> World:
+    world = World(studios.new(), studios.new(), studios.new(), platforms, superuser)
+    for api, account in ((world.api, "studio"), (world.other, "studio"), (world.stranger, "empty")):
+        connect(api, account)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (RISC + "sessions-revoked", "sessions_revoked"),
+        (OAUTH + "tokens-revoked", "tokens_revoked"),
+        (RISC + "account-disabled", "account_disabled"),
+        (RISC + "account-purged", "account_purged"),
+    ],
+)
+def test_what_ends_a_google_grant_breaks_the_users_connections_in_every_studio(
+    world: World, kind: str, code: str
+) -> None:
+    answer = world.google(world.event(kind))
+    assert (answer.status, answer.text) == (202, "")
+    assert world.states("google") == ["revoked", "revoked", "active"]
+    assert world.states("meta") == ["active"] * 3
+    reason = world.shown("google")["statusReason"]
+    assert (reason["code"], reason["action"]) == (code, "reconnect")
+    assert world.events() == [("broke", code)]
+
+
+def test_the_reason_why_google_disabled_an_account_is_told(world: World) -> None:
+    world.google(world.event(RISC + "account-disabled", reason="hijacking"))
+    assert "hijacked" in world.shown("google")["statusReason"]["message"]
+
+
+@pytest.mark.parametrize("kind", [RISC + "account-enabled", RISC + "account-credential-change-required"])
+def test_what_ends_no_grant_is_written_down_once_and_changes_nothing(world: World, kind: str) -> None:
+    token = world.event(kind)
+    assert [world.google(token).status for _ in range(2)] == [202, 202]
+    assert world.states("google") == ["active"] * 3
+    ((event, code),) = world.events()
+    assert event == "warned"
+    assert code
+
+
+def test_an_account_that_is_enabled_again_leaves_the_connection_broken_until_the_studio_reconnects(
+    world: World,
+) -> None:
+    world.google(world.event(RISC + "account-disabled"))
+    world.google(world.event(RISC + "account-enabled"))
+    assert world.states("google") == ["revoked", "revoked", "active"]
+    assert world.events() == [("broke", "account_disabled"), ("warned", "account_enabled")]
+
+
+@pytest.mark.parametrize("kind", [RISC + "verification", RISC + "identifier-changed", "urn:of:tomorrow"])
+def test_an_event_that_is_for_nobody_or_unknown_is_taken_and_changes_nothing(world: World, kind: str) -> None:
+    claims = {**security_events.claims(kind, {}, CLIENT_ID), "events": {kind: {"state": "a test"}}}
+    assert world.google(security_events.sign(claims)).status == 202
+    assert world.states("google") == ["active"] * 3
+    assert world.events() == []
+
+
+def test_an_event_about_one_token_names_nobody_and_is_left_to_the_next_renewal(world: World) -> None:
+    subject = {"subject_type": "oauth_token", "token_type": "refresh_token", "token_identifier_alg": "prefix"}
+    token = security_events.sign(
+        security_events.claims(OAUTH + "token-revoked", {**subject, "token": "1//0"}, CLIENT_ID)
+    )
+    assert world.google(token).status == 202
+    assert world.states("google") == ["active"] * 3
+
+
+def test_a_repeated_notice_breaks_nothing_that_was_reconnected_since(world: World) -> None:
+    token = security_events.sign(
+        {
+            **security_events.claims(OAUTH + "tokens-revoked", {}, CLIENT_ID),
+            "iat": int(time.time()) - 3600,
+            "events": {OAUTH + "tokens-revoked": {"subject": {"sub": world.shown("google")["accountId"]}}},
+        }
+    )
+    world.superuser.run("UPDATE platform_connection SET status_since = now() - interval '2 hours'")
+    assert world.google(token).status == 202
+    assert world.states("google")[0] == "revoked"
+    for api in (world.api, world.other):
+        grant = {"accessToken": "another", "refreshToken": "other", "expiresIn": 3600}
+        assert api.put("/api/connections/google", grant).status == 200
+    assert world.google(token).status == 202
+    assert world.states("google") == ["active"] * 3
+
+
+def changed(**claims: Any) -> str:
+    """A token about nobody whose claims are others."""
+    return security_events.sign({**security_events.claims(RISC + "verification", {}, CLIENT_ID), **claims})
+
+
+BAD_TOKENS = {
+    changed(aud="another client"): "invalid_audience",
+    changed(iss="https://accounts.google.com"): "invalid_issuer",
+    changed(iat=int(time.time()) + 3600): "invalid_request",
+    changed(events=[]): "invalid_request",
+    changed(events={RISC + "account-purged": {"subject": {"sub": 1}}}): "invalid_request",
+    changed()[:-8] + "AAAAAAAA": "authentication_failed",
+    security_events.sign({}, algorithm="none"): "authentication_failed",
+    security_events.sign({}, key_id="unknown"): "invalid_key",
+    "not a token": "invalid_request",
+    "": "invalid_request",
+}
+
+
+def test_a_token_that_is_not_good_is_refused_in_the_words_of_rfc_8935(world: World) -> None:
+    for token, err in BAD_TOKENS.items():
+        answer = world.google(token)
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+        assert set(answer.json) == {"err", "description"}
+        assert answer.json["err"] == err
+    assert world.states("google") == ["active"] * 3
+
+
+def test_another_media_type_is_refused_in_the_same_shape(world: World) -> None:
+    answer = world.google(world.event(RISC + "verification"), "application/json")
+    assert (answer.status, answer.json["err"]) == (415, "invalid_request")
+
+
+def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        assert world.google(changed()).status == 202
+    unknown = security_events.sign({}, key_id="unknown")
+    for _ in range(3):
+        assert world.google(unknown).status == 400
+    assert world.key_requests() == 1
+    later = notices.google_keys._fetched_at + SHORTEST_SECONDS + 1
+    monkeypatch.setattr("chalicelib.clock.monotonic", lambda: later)
+    for _ in range(3):
+        assert world.google(unknown).status == 400
+    assert world.key_requests() == 2
+
+
+def test_without_googles_keys_the_notice_is_put_off_and_google_sends_it_again(world: World) -> None:
+    world.platforms.add_fault(kind="status", status=503, path=security_events.KEYS_PATH)
+    token = world.event(OAUTH + "tokens-revoked")
+    answer = world.google(token)
+    assert (answer.status, set(answer.json)) == (503, {"err", "description"})
+    assert world.states("google") == ["active"] * 3
+    assert world.google(token).status == 202
+    assert world.states("google") == ["revoked", "revoked", "active"]
+
+
+def test_an_unregistered_product_takes_no_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.settings import get_settings
+
+    token, request = world.event(OAUTH + "tokens-revoked"), world.request()
+    for platform in ("GOOGLE", "META"):
+        for variable in ("CLIENT_ID", "CLIENT_SECRET"):
+            monkeypatch.delenv(f"{platform}_{variable}")
+    get_settings.cache_clear()
+    assert world.google(token).status == 400
+    assert world.meta("deauthorize", request).status == 400
+    get_settings.cache_clear()
+    assert world.states("google") == world.states("meta") == ["active"] * 3
+
+
+def test_who_removes_the_application_at_meta_breaks_their_connections_in_every_studio(world: World) -> None:
+    answer = world.meta("deauthorize", world.platforms.meta.signed_request("studio"))
+    assert answer.status == 204
+    assert world.states("meta") == ["revoked", "revoked", "active"]
+    assert world.states("google") == ["active"] * 3
+    reason = world.shown("meta")["statusReason"]
+    assert (reason["code"], reason["action"]) == ("deauthorized", "reconnect")
+    assert world.events(platform="meta") == [("broke", "deauthorized")]
+
+
+def test_a_repeated_callback_changes_nothing_more(world: World) -> None:
+    request = world.request()
+    assert [world.meta("deauthorize", request).status for _ in range(2)] == [204, 204]
+    assert world.events(platform="meta") == [("broke", "deauthorized")]
+
+
+def test_a_broken_connection_is_told_to_the_webhooks(world: World, queue: Queue) -> None:
+    from chalicelib.services.webhooks import create_webhook
+
+    create_webhook(world.api.studio_id, "https://studio.example/hook")
+    queue.receive()
+    world.meta("deauthorize", world.request())
+    (message,) = queue.receive()
+    assert UUID(message["studioId"]) == world.api.studio_id
+    assert message["deliveryId"]
+
+
+def test_either_secret_of_a_rollover_may_have_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.settings import get_settings
+
+    monkeypatch.setenv("META_CLIENT_SECRET", "the new one,the old one")
+    get_settings.cache_clear()
+    for secret, status in (("the old one", 204), ("the new one", 204), ("none of them", 400)):
+        assert world.meta("deauthorize", world.request(secret=secret)).status == status
+    get_settings.cache_clear()
+
+
+BAD_REQUESTS: list[dict[str, Any]] = [
+    {"secret": "somebody else's"},
+    {"algorithm": "none"},
+    {"issued_at": int(time.time()) - 2 * 86400},
+    {"issued_at": int(time.time()) + 3600},
+    {"expires": int(time.time()) - 60},
+    {"issued_at": "now"},
+    {"issued_at": 10**30},
+    {"user_id": 17},
+    {"user_id": ""},
+]
+
+
+@pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
+def test_a_signed_request_that_is_forged_malformed_or_old_changes_nothing(world: World, callback: str) -> None:
+    user_id = world.shown("meta")["accountId"]
+    for more in BAD_REQUESTS:
+        answer = world.meta(callback, signed_request(**{"user_id": user_id, **more}))
+        assert (answer.status, answer.json["code"]) == (400, "invalid_signed_request"), more
+    assert world.states("meta") == ["active"] * 3
+
+
+BAD_FORMS = {
+    b"": 422,
+    b"other=1": 422,
+    b"signed_request=a&signed_request=b": 422,
+    b"signed_request=": 400,
+    b"signed_request=%ff.%ff": 400,
+    b"\xff": 400,
+    b"&".join(b"x%d=1" % number for number in range(30)): 400,
+}
+
+
+def test_the_callbacks_of_meta_take_one_form_and_no_other_route_takes_any(api: Api, platforms: Sandbox) -> None:
+    headers = {"Authorization": "", "Content_Type": f"{FORM}; charset=utf-8"}
+    for form, status in BAD_FORMS.items():
+        assert api.send("POST", "/api/notices/meta/deauthorize", form, headers).status == status, form
+    assert api.post("/api/notices/meta/deauthorize", {"signed_request": "a.b"}).status == 415
+    form = b"platform=yelp&accessToken=x"
+    assert api.send("POST", "/api/connections", form, {"Content_Type": FORM}).status == 415
+
+
+def rows_of(world: World, api: Api) -> str:
+    """The studio's connection to Meta as it is stored."""
+    found = world.superuser.run(
+        "SELECT c::text FROM platform_connection AS c WHERE c.studio_id = :id AND c.platform = 'meta'",
+        id=api.studio_id,
+    )
+    assert found
+    return str(found[0][0])
+
+
+def test_a_data_deletion_disconnects_erases_and_says_where_to_look(world: World) -> None:
+    shown = world.shown("meta")
+    answer = world.meta("data-deletion", world.request())
+    assert answer.status == 200
+    assert set(answer.json) == {"url", "confirmation_code"}
+    code = answer.json["confirmation_code"]
+    assert code.isalnum()
+    assert answer.json["url"] == f"{PUBLIC_URL}/api/notices/meta/data-deletion/{code}"
+    assert world.states("meta")[2] == "active"
+    for api in (world.api, world.other):
+        assert api.get("/api/connections/meta").status == 404
+        row = rows_of(world, api)
+        assert shown["accountId"] not in row
+        assert shown["accountName"] not in row
+        assert "\\x" not in row, "a token is left"
+    assert ("broke", "deauthorized") in world.events(platform="meta")
+
+    status = world.api.get(f"/api/notices/meta/data-deletion/{code}", Authorization="")
+    assert (status.status, status.json["state"]) == (200, "done")
+    assert "2 connections" in status.json["message"]
+    assert status.json["doneAt"] >= status.json["requestedAt"]
+
+
+def test_a_data_deletion_reaches_what_was_disconnected_before(world: World) -> None:
+    request = world.request()
+    assert world.api.delete("/api/connections/meta").status == 204
+    account = world.shown("meta", world.other)["accountId"]
+    assert account in rows_of(world, world.api)
+    world.meta("data-deletion", request)
+    assert account not in rows_of(world, world.api)
+
+
+def test_a_deletion_that_was_interrupted_is_completed_by_the_next_request(world: World) -> None:
+    """The first broke the connections and got no further, a while ago."""
+    request = world.request(issued_at=int(time.time()) - 600)
+    world.grow_older()
+    world.meta("deauthorize", request)
+    assert world.states("meta") == ["revoked", "revoked", "active"]
+    answer = world.meta("data-deletion", request)
+    status = world.api.get(answer.json["url"].removeprefix(PUBLIC_URL))
+    assert "2 connections" in status.json["message"]
+
+
+def test_a_deletion_of_an_account_that_nobody_knows_is_done_at_once(world: World) -> None:
+    answer = world.meta("data-deletion", signed_request("1234567890"))
+    status = world.api.get(answer.json["url"].removeprefix(PUBLIC_URL))
+    assert (status.json["state"], status.json["message"]) == ("done", notices.NOTHING_KNOWN)
+    assert world.states("meta") == ["active"] * 3
+
+
+def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -> None:
+    codes = {world.meta("data-deletion", signed_request("1")).json["confirmation_code"] for _ in range(2)}
+    assert len(codes) == 2
+    assert all(len(code) == 32 for code in codes)
+    for wrong in ("0" * 32, "x", next(iter(codes))[:-1]):
+        answer = world.api.get(f"/api/notices/meta/data-deletion/{wrong}")
+        assert (answer.status, answer.json["code"]) == (404, "deletion_not_found")
+    stored = str(world.superuser.run("SELECT d::text FROM data_deletion AS d"))
+    assert not [code for code in codes if code in stored]
+
+
+def test_a_notice_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
+    def cost(answer: Callable[[], Answer]) -> tuple[int, int]:
+        with measured() as traffic:
+            assert answer().status in (200, 202, 204, 404)
+        return len(traffic.statements), traffic.round_trips
+
+    deletion = world.request()
+    assert cost(lambda: world.google(changed())) == (0, 0)
+    assert cost(lambda: world.google(world.event(OAUTH + "tokens-revoked", "empty"))) == (12, 5)
+    assert cost(lambda: world.meta("deauthorize", signed_request("1"))) == (3, 1)
+    assert cost(lambda: world.meta("data-deletion", deletion)) == (35, 17)
+    assert cost(lambda: world.api.get(f"/api/notices/meta/data-deletion/{'0' * 32}")) == (3, 1)

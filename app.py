@@ -4,13 +4,16 @@ import gc
 
 from chalice.app import Chalice
 
-from chalicelib.api import connections, health, metrics, openapi, sync
+from chalicelib.api import connections, health, metrics, notices, oauth, openapi, sync, webhooks
 from chalicelib.runtime.routes import mount
 from chalicelib.workers.maintenance import blueprint as maintenance_worker
 from chalicelib.workers.sync import blueprint as sync_worker
 from chalicelib.workers.tick import blueprint as tick_worker
 
-API = [connections.routes, sync.routes, metrics.routes, health.routes]
+API = [
+    *(connections.routes, oauth.routes, webhooks.routes, sync.routes, metrics.routes),
+    *(notices.routes, health.routes),
+]
 
 # `env` keeps Chalice from appending to AWS_EXECUTION_ENV; log lines are made in chalicelib.logs alone.
 app = Chalice(app_name="ansel", configure_logs=False, env={})

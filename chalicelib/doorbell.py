@@ -14,27 +14,31 @@ from chalicelib.settings import get_settings
 SQS_BATCH = 10
 
 
-class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """Asks a worker to go on with a run."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Asks a worker to go on with one thing: a run, the renewal of a connection's grant, or a delivery."""
 
-    run_id: UUID
+    run_id: UUID | None = None
+    renewal_of: UUID | None = None
+    """A connection"""
+    delivery_id: UUID | None = None
     studio_id: UUID
 
 
 def ring(messages: Iterable[Message]) -> None:
-    """Sends one message a run; called after the commit that made them.
+    """Sends the messages; called after the commit that made what they ask for.
 
-    A message that cannot be sent is only logged: the tick rings again for a run that nobody took up.
+    One that cannot be sent is only logged: the tick rings again for what nobody took up.
     """
     waiting = iter(messages)
     while batch := list(islice(waiting, SQS_BATCH)):
         try:
             failed = _sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=_entries(batch))
-        except Exception as error:  # noqa: BLE001  whatever the queue does, the run is safe in the database
+        except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
             logs.event("doorbell.failed", error=error, messages=len(batch))
         else:
             for entry in failed.get("Failed", []):
-                logs.event("doorbell.failed", code=entry.get("Code"), run_id=batch[int(entry["Id"])].run_id)
+                unsent = msgspec.to_builtins(batch[int(entry["Id"])])
+                logs.event("doorbell.failed", code=entry.get("Code"), unsent=unsent)
 
 
 def _entries(batch: list[Message]) -> list[dict[str, Any]]:

@@ -99,6 +99,14 @@ class InvalidInput(AppError):
     title = "The request has wrong values"
 
 
+class ConsentRefused(AppError):
+    """A consent in the browser led to no connection; the code says why."""
+
+    status = 400
+    code = "consent_invalid"
+    title = "The consent led to no connection"
+
+
 class Unavailable(AppError):
     status = 503
     code = "unavailable"

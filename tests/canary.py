@@ -16,10 +16,11 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
+from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.settings import get_settings
-from dev.sandbox import CLIENT_SECRET, Sandbox, mint
+from dev.sandbox import CREDENTIALS, Sandbox, mint
 from tests.conftest import ENCRYPTION_KEY, Answer, Api, Queue
 
 # These look like nothing that the logs would know to mask.
@@ -118,7 +119,7 @@ class Drive:
             "refresh token": REFRESH,
             "misplaced token": MISPLACED,
             "API key": api.key.rsplit("_", 1)[1],
-            "client secret": CLIENT_SECRET,
+            **{name: value for name, value in CREDENTIALS.items() if not name.endswith("_ID")},
             "encryption key": ENCRYPTION_KEY,
             "encryption key as bytes": bytes.fromhex(ENCRYPTION_KEY),
             "database password": DATABASE_PASSWORD,
@@ -169,7 +170,10 @@ class Drive:
         for message in self.queue.receive():
             self.evidence.add("queue", repr(message))
             try:
-                outcome = execute_run(UUID(message["studioId"]), UUID(message["runId"]), lambda: 60_000)
+                if "renewalOf" in message:
+                    outcome = renew_idle(UUID(message["studioId"]), UUID(message["renewalOf"]))
+                else:
+                    outcome = execute_run(UUID(message["studioId"]), UUID(message["runId"]), lambda: 60_000)
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes
                 outcome = "crashed"
                 self.evidence.add("exception", f"{error!r}")

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
+PUBLIC_URL = "https://api.studio.example/v1"
+CONSENT = {"PUBLIC_URL": PUBLIC_URL, "RETURN_URLS": "https://app.studio.example/settings"}
 
 
 class _Server:
@@ -133,7 +135,7 @@ def clean_database(database: Database, superuser: pg8000.native.Connection) -> D
 
     get_settings.cache_clear()
     forget_callers()
-    superuser.run("DELETE FROM studio; DELETE FROM platform_circuit; DELETE FROM app_quota")
+    superuser.run("DELETE FROM studio; DELETE FROM sync_seen; DELETE FROM platform_circuit; DELETE FROM app_quota")
     return database
 
 
@@ -183,12 +185,11 @@ class Queue:
 def platforms(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The sandbox platforms, with the product's calls redirected to them."""
     from chalicelib.settings import get_settings
-    from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox
+    from dev.sandbox import CREDENTIALS, Sandbox
 
     with Sandbox() as sandbox:
-        monkeypatch.setenv("PLATFORM_SANDBOX_URL", sandbox.url)
-        monkeypatch.setenv("GOOGLE_CLIENT_ID", CLIENT_ID)
-        monkeypatch.setenv("GOOGLE_CLIENT_SECRET", CLIENT_SECRET)
+        for name, value in {**CREDENTIALS, **CONSENT, "PLATFORM_SANDBOX_URL": sandbox.url}.items():
+            monkeypatch.setenv(name, value)
         get_settings.cache_clear()
         yield sandbox
     get_settings.cache_clear()

@@ -11,13 +11,23 @@ import pytest
 from app import API
 from chalicelib import logs
 from chalicelib.api.openapi import describe
-from chalicelib.data.database import close_pool
+from chalicelib.data.connections import FIND_STORED_CONNECTION
+from chalicelib.data.database import close_pool, read
+from chalicelib.data.studios import LIST_DATA_KEYS
+from chalicelib.runtime.routes import PUBLIC
+from chalicelib.security.vault import Place
+from chalicelib.services.renewals import ring_due_renewals
 from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.tokens import open_at, open_tokens
+from chalicelib.services.webhooks import ring_due_deliveries
 from chalicelib.settings import get_settings
 from dev.sandbox import CLIENT_SECRET, Sandbox
+from tests.browser import decide, query_of
 from tests.canary import ACCESS, DATABASE_PASSWORD, MISPLACED, REFRESH, Drive, Evidence, EvidenceHandler, dump, forms
 from tests.conftest import Database, Queue, Studios
+from tests.http_fake import Fake, Reply, http_fake
 
+TOKEN_PATHS = {"google": "/token", "meta": "/v26.0/oauth/access_token", "pinterest": "/v5/oauth/token"}
 EVERY_TABLE_IN_USE = ("api_key", "booking", "data_key", "idempotency_key", "inquiry", "platform_connection", "sync_log")
 
 
@@ -54,7 +64,8 @@ def read_everything(drive: Drive) -> None:
     for group in [*API, describe(API)]:
         for route in group.declared:
             if route.method == "GET":
-                assert drive.call("GET", route.path.format(platform="google", run_id=run_id)).status == 200
+                answer = drive.call("GET", route.path.format(platform="google", run_id=run_id, code="0" * 32))
+                assert answer.status == 200 or (route.scope == PUBLIC and "{" in route.path)
     drive.call("PUT", "/api/sync/google/schedule", {"syncType": "bookings", "frequency": "hourly"})
     drive.call("DELETE", "/api/sync/google/schedule?syncType=bookings")
 
@@ -108,6 +119,13 @@ def renew_tokens(drive: Drive) -> None:
     drive.echo(401)
     drive.call("POST", "/api/connections/google/test")
     drive.remember_stored_tokens()
+    drive.echo_of_oauth(500, "/token", CLIENT_SECRET)
+    for _ in range(2):
+        drive.superuser.run("UPDATE platform_connection SET renew_at = now() WHERE platform = 'google'")
+        ring_due_renewals()
+        drive.work()
+    drive.remember_stored_tokens()
+    assert drive.outcomes >= {"renewed", "failed"}
 
 
 def break_the_grant_and_mend_it(drive: Drive) -> None:
@@ -199,6 +217,119 @@ def assert_everything_was_driven(drive: Drive) -> None:
     assert all(f"public.{table} ".encode() in stored for table in EVERY_TABLE_IN_USE)
     assert drive.evidence.places["queue"]
     assert drive.evidence.places["exception"]
+
+
+def tell_webhooks(drive: Drive, receiver: Fake) -> None:
+    """The answer that makes a webhook shows its secret: that one is no evidence, everything after it is."""
+    receiver.on("/hook", Reply(status=500), Reply(status=200))
+    made = drive.api.post("/api/webhooks", {"url": f"{receiver.url}/hook"}).json
+    key = base64.b64decode(made["secret"].removeprefix("whsec_"))
+    drive.secrets |= {"webhook secret": made["secret"].removeprefix("whsec_"), "webhook key": key}
+    drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/hook"})
+    drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/other"}, Idempotency_Key="webhook")
+    drive.call("POST", f"/api/webhooks/{made['id']}/test")
+    drive.platforms.google.revoke("studio")
+    drive.sync()
+    for message in drive.queue.receive():
+        drive.evidence.add("queue", repr(message))
+    ring_due_deliveries()
+    for request in receiver.requests:
+        drive.evidence.add("webhook", f"{request.headers} {request.body}")
+    drive.call("GET", "/api/webhooks")
+    drive.call("DELETE", f"/api/webhooks/{made['id']}")
+
+
+def take_notices(drive: Drive) -> None:
+    """What platforms sign would let whoever has it say the same again."""
+    account = drive.call("GET", "/api/connections/google").json["accountId"]
+    signed = drive.platforms.meta.signed_request("studio")
+    event = drive.platforms.google.security_event(account="studio")
+    assert account
+    drive.secrets |= {"signed request": signed, "security event": event.rpartition(".")[2]}
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    code = drive.api.send("POST", "/api/notices/meta/data-deletion", f"signed_request={signed}".encode(), form).json
+    drive.secrets["confirmation code"] = code["confirmation_code"]
+    for callback in ("deauthorize", "data-deletion"):
+        for sent in (
+            f"signed_request={signed[:-4]}",
+            f"signed_request={signed}&signed_request={signed}",
+        ):
+            drive.call("POST", f"/api/notices/meta/{callback}", sent.encode(), **form)
+    drive.call("GET", f"/api/notices/meta/data-deletion/{code['confirmation_code']}")
+    for sent in (event, event[:-4], f"{event}."):
+        drive.call("POST", "/api/notices/google", sent.encode(), Content_Type="application/secevent+jwt")
+
+
+def test_neither_webhooks_nor_notices_give_a_secret_away(drive: Drive) -> None:
+    connect(drive)
+    assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
+    take_notices(drive)
+    assert drive.call("PUT", "/api/connections/google", drive.grant()).status == 200
+    with http_fake() as receiver:
+        tell_webhooks(drive, receiver)
+        assert receiver.requests
+    for row in dump(drive.superuser):
+        drive.evidence.add("database", row)
+    assert drive.evidence.leaks(drive.secrets) == set()
+    told = b"\n".join(drive.evidence.places["event"])
+    for event in (b"webhook.created", b"webhook.deleted", b"notice.taken"):
+        assert event in told, event
+
+
+def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, **choices: str) -> int:
+    """The answer that begins a consent tells the state: that one is no evidence, everything after it is."""
+    url = drive.api.post(f"/api/oauth/{platform}/authorize", body or {}).json["authorizeUrl"]
+    path = decide(url, **choices)
+    told = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
+    ((id, sealed),) = drive.superuser.run("SELECT id, verifier FROM oauth_state ORDER BY id DESC LIMIT 1") or []
+    if sealed is not None:
+        place = Place(drive.api.studio_id, "oauth_state", "verifier", id, 1)
+        told["verifier"] = open_at(place, sealed, read(drive.api.studio_id, LIST_DATA_KEYS)).reveal()
+    drive.secrets |= {f"{name} {len(drive.secrets)} of {platform}": value for name, value in told.items()}
+    for status in (400, 500) if "auto" not in choices else ():
+        echo = {"error": told["code"], "error_description": " ".join((told.get("verifier", ""), CLIENT_SECRET))}
+        drive.platforms.add_fault(kind="status", status=status, body=echo, path=TOKEN_PATHS[platform], times=1)
+    drive.call("GET", path.replace(f"/{platform}/", "/google/" if platform != "google" else "/meta/"), Authorization="")
+    status = drive.call("GET", path, Authorization="").status
+    drive.platforms.clear_faults()
+    drive.call("GET", path, Authorization="")
+    return status
+
+
+def put_codes_and_states_where_they_do_not_belong(drive: Drive) -> None:
+    for query in ("state", "code", "error", "error_description", "scope"):
+        drive.call("GET", f"/api/oauth/google/callback?{query}={MISPLACED}", Authorization="")
+        drive.call("GET", f"/api/oauth/google/callback?{query}={MISPLACED}&{query}={MISPLACED}", Authorization="")
+    state = query_of(drive.api.post("/api/oauth/google/authorize").json["authorizeUrl"])["state"]
+    drive.call("GET", f"/api/oauth/google/callback?state={state}&error={MISPLACED}", Authorization="")
+    for field in ("streams", "returnTo", "surprise"):
+        for value in (MISPLACED, [MISPLACED], f"https://app.studio.example/settings#{MISPLACED}"):
+            drive.call("POST", "/api/oauth/google/authorize", {field: value})
+    drive.superuser.run("ALTER TABLE oauth_state RENAME COLUMN used_at TO gone")
+    drive.call("GET", f"/api/oauth/google/callback?state={MISPLACED}&code={MISPLACED}", Authorization="")
+    drive.superuser.run("ALTER TABLE oauth_state RENAME COLUMN gone TO used_at")
+
+
+def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
+    return_to = {"returnTo": "https://app.studio.example/settings"}
+    for platform in TOKEN_PATHS:
+        assert consent(drive, platform) >= 400
+        assert consent(drive, platform, body=return_to) == 303
+        assert consent(drive, platform, auto="deny") == 400
+        assert consent(drive, platform, auto="approve") == 200
+        stored = read(drive.api.studio_id, FIND_STORED_CONNECTION, platform=platform)
+        assert stored is not None
+        tokens = open_tokens(stored)
+        drive.secrets[f"access token of {platform}"] = tokens.access.reveal()
+        if tokens.refresh is not None:
+            drive.secrets[f"refresh token of {platform}"] = tokens.refresh.reveal()
+    put_codes_and_states_where_they_do_not_belong(drive)
+    drive.work()
+    for row in dump(drive.superuser):
+        drive.evidence.add("database", row)
+    assert drive.evidence.leaks(drive.secrets) == set()
+    assert len(drive.secrets) > 40
+    assert b"consent.failed" in b"\n".join(drive.evidence.places["event"])
 
 
 @pytest.mark.parametrize("secret", [ACCESS, CLIENT_SECRET, "slash/plus+percent%equals=and more", bytes(range(32))])

@@ -225,7 +225,7 @@ def restored_loggers() -> Iterator[None]:
 
 def test_configure_replaces_other_handlers_once(restored_loggers: None, capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
-    root.addHandler(logging.StreamHandler())
+    root.handlers[:] = [logging.StreamHandler()]
     logs.configure("DEBUG")
     logs.configure("DEBUG")
     logs.event("x.y", level=logging.DEBUG)

@@ -7,11 +7,14 @@ from uuid import UUID
 import msgspec
 
 from chalicelib import clock
-from chalicelib.api.paging import Listing
+from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
 from chalicelib.api.params import PlatformName
 from chalicelib.data.connections import Connection
+from chalicelib.data.events import Event
 from chalicelib.data.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
+from chalicelib.platforms.base import Credential
+from chalicelib.platforms.registry import get_platform
 from chalicelib.runtime.routes import Located, Routes
 from chalicelib.secret import Secret
 from chalicelib.services import connections
@@ -25,15 +28,24 @@ WRITE = "connections:write"
 
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=8192, pattern="^[!-~]+$")]
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[!-~]+$")]
+AccountId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[!-~]+$")]
 Scopes = Annotated[list[Scope], msgspec.Meta(max_length=100)]
+FIELDS: dict[Credential, tuple[str, tuple[str, ...]]] = {
+    "oauth": ("access_token", ("refresh_token", "expires_in", "expires_at", "scopes")),
+    "api_key": ("account_id", ()),
+    "none": ("", ()),
+}
+"""What a new connection needs to be told, and what it may be told besides."""
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
 
 
 class NewConnection(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Tokens of a grant. The expiry is given as `expiresIn` seconds or as the moment `expiresAt`, or not known."""
+    """Tokens of a grant, with the expiry as `expiresIn` seconds or as the moment `expiresAt`, or not known. Where one
+    key serves all studios, the account instead; where none is needed, nothing."""
 
     platform: PlatformName
-    access_token: Token
+    account_id: AccountId | None = None
+    access_token: Token | None = None
     refresh_token: Token | None = None
     expires_in: Seconds | None = None
     expires_at: Moment | None = None
@@ -50,22 +62,31 @@ class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unkn
     scopes: Scopes | None = None
 
 
+class EventsQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
 @routes.get("/api/connections", scope=READ)
 def list_connections(studio_id: UUID) -> Listing[Connection]:
     """List all connections"""
     return Listing(items=connections.list_connections(studio_id))
 
 
-@routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409])
+@routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409, 502])
 def create_connection(studio_id: UUID, body: NewConnection) -> Located[Connection]:
-    """Connect a platform with tokens at hand"""
-    tokens = Tokens(
-        access=_secret("accessToken", body.access_token),
-        refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
-        expires_at=_expiry(body),
-        scopes=_scopes(body),
-    )
-    created = connections.create_connection(studio_id, body.platform, tokens)
+    """Connect a platform with tokens at hand, or one that needs none"""
+    _check_fields(get_platform(body.platform).credential, body)
+    if body.access_token is None:
+        created = connections.connect_account(studio_id, body.platform, _account_id(body))
+    else:
+        tokens = Tokens(
+            access=_secret("accessToken", body.access_token),
+            refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
+            expires_at=_expiry(body),
+            scopes=_scopes(body),
+        )
+        created = connections.create_connection(studio_id, body.platform, tokens)
     return Located(created, location=f"/api/connections/{created.platform}")
 
 
@@ -95,10 +116,40 @@ def delete_connection(studio_id: UUID, platform: PlatformName) -> None:
     connections.disconnect(studio_id, platform)
 
 
+@routes.get("/api/connections/{platform}/events", scope=READ)
+def list_events(studio_id: UUID, platform: PlatformName, query: EventsQuery) -> Listing[Event]:
+    """List what happened to a connection, newest first"""
+    before = decode_cursor(query.cursor) if query.cursor else None
+    events = connections.list_events(studio_id, platform, before=before, limit=query.limit + 1)
+    more = len(events) > query.limit
+    items = events[: query.limit]
+    return Listing(items=items, next_cursor=encode_cursor(items[-1].id) if more else None)
+
+
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])
 def test_connection(studio_id: UUID, platform: PlatformName) -> ConnectionTest:
     """Ask the platform whether the connection works"""
     return connections.test_connection(studio_id, platform)
+
+
+def _check_fields(credential: Credential, body: NewConnection) -> None:
+    """Raises InvalidInput naming each field that a platform of this kind lacks or does not take."""
+    needed, taken = FIELDS[credential]
+    problems = []
+    for field in msgspec.structs.fields(NewConnection):
+        given = getattr(body, field.name) is not None
+        if not given and field.name == needed:
+            problems.append(FieldProblem(field.encode_name, "is missing"))
+        if given and field.name not in ("platform", needed, *taken):
+            problems.append(FieldProblem(field.encode_name, "is not taken for this platform"))
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+def _account_id(body: NewConnection) -> str | None:
+    if body.account_id is not None:
+        _require_one_line("accountId", body.account_id)
+    return body.account_id
 
 
 def _secret(field: str, value: str) -> Secret:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.runtime.problems import CONTENT_TYPE, Problem
 from chalicelib.runtime.routes import PUBLIC, Route, Routes
 
 REF = "#/components/schemas/{name}"
@@ -17,6 +16,7 @@ ALWAYS = (500, 503)
 OF_SCOPE = (401, 403)
 OF_BODY = (400, 413, 415, 422)
 OF_IDEMPOTENCY = (409, 422)
+LOCATION = {"schema": {"type": "string"}, "required": True}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -50,7 +50,8 @@ def openapi(routes: list[Route]) -> dict[str, Any]:
     answers = [route.returns for route in routes if route.returns]
     fields = [field.type for route in routes if route.query for field in msgspec.structs.fields(route.query)]
     params = [kind for route in routes for kind in route.params.values()]
-    types = [*bodies, *answers, *fields, *params, Problem]
+    refusals = [route.refusal.shape for route in routes]
+    types = [*bodies, *answers, *fields, *params, *refusals]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
@@ -83,10 +84,14 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         "security": [] if route.scope == PUBLIC else [{SECURITY: [route.scope]}],
     }
     if route.body:
-        required = any(field.required for field in msgspec.structs.fields(route.body))
-        content = {"application/json": {"schema": schema_of[_key(route.body)]}}
+        required = route.body is str or any(field.required for field in msgspec.structs.fields(route.body))
+        content = {route.accepts: {"schema": schema_of[_key(route.body)]}}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
+
+
+def takes_idempotency_key(route: Route) -> bool:
+    return route.scope != PUBLIC and route.method != "GET" and not route.secret
 
 
 def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]:
@@ -103,13 +108,13 @@ def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]
                 "schema": _without_null(schema_of[_key(field.type)]),
             }
         )
-    if route.scope != PUBLIC and route.method != "GET":
+    if takes_idempotency_key(route):
         parameters.append(IDEMPOTENCY_KEY)
     return parameters
 
 
 def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    problem = {"content": {CONTENT_TYPE: {"schema": schema_of[_key(Problem)]}}}
+    problem = {"content": {route.refusal.content_type: {"schema": schema_of[_key(route.refusal.shape)]}}}
     responses: dict[str, Any] = {
         str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(_failures(route))
     }
@@ -117,9 +122,11 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     if route.returns is not None:
         done["content"] = {"application/json": {"schema": schema_of[_key(route.returns)]}}
     if route.located:
-        done["headers"] = {"Location": {"schema": {"type": "string"}, "required": True}}
+        done["headers"] = {"Location": LOCATION}
     for status in (route.status, *route.also):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}
+    if route.redirects:
+        responses["303"] = {"description": HTTPStatus.SEE_OTHER.phrase, "headers": {"Location": LOCATION}}
     return responses
 
 
@@ -127,7 +134,7 @@ def _failures(route: Route) -> set[int]:
     failures = {*ALWAYS, *route.errors}
     if route.scope != PUBLIC:
         failures.update(OF_SCOPE)
-        failures.update(OF_IDEMPOTENCY if route.method != "GET" else ())
+        failures.update(OF_IDEMPOTENCY if takes_idempotency_key(route) else ())
     failures.update(OF_BODY if route.body else ())
     failures.update((422,) if route.query else ())
     failures.update((404,) if route.params else ())

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import DATA_KEYS, NewId, StoredDataKey
+from chalicelib.data.studios import DATA_KEYS, StoredDataKey
 
-ConnectionStatus = Literal["active", "expired", "revoked", "error", "disabled"]
+ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]
+Action = Literal["none", "reconnect", "grant_scopes", "wait", "contact_support"]
 
 
 class Problem(Row):
@@ -20,12 +21,22 @@ class Problem(Row):
     at: Moment
 
 
+class StatusReason(Row):
+    """Why a connection is as it is, since when, and what the user has to do about it."""
+
+    code: str | None
+    message: str | None
+    since: Moment
+    action: Action
+
+
 class Connection(Row):
     """A connection as the API shows it; never a token."""
 
     id: UUID
     platform: str
     status: ConnectionStatus
+    status_reason: StatusReason
     health: Health
     """broken: cannot sync; degraded: a stream fails, or the token runs out within a day and cannot be refreshed"""
     account_id: str | None
@@ -49,8 +60,13 @@ class StoredConnection(Row):
     access_token: bytes | None
     refresh_token: bytes | None
     token_expires_at: datetime | None
+    expires_in: float | None
+    """Seconds that the access token still had when this was read, by the database's clock"""
     token_generation: int
     scopes: list[str] | None
+    account_id: str | None
+    account_unverified: bool
+    renewals_failed: int
     data_keys: list[StoredDataKey]
 
 
@@ -63,14 +79,43 @@ class Draft(Row):
     data_keys: list[StoredDataKey]
 
 
-HEALTH = """
+WORKING = "c.status IN ('active', 'misconfigured', 'error')"
+"""Syncs are tried. In the other states only the studio can help, and schedules are paused."""
+REFRESHING = "c.status = 'active' AND c.refresh_lease_expires_at > now()"
+STATUS = f"CASE WHEN {REFRESHING} THEN 'refreshing' ELSE c.status END"
+RUN_OUT = "c.status = 'active' AND c.token_expires_at <= now() AND c.refresh_token IS NULL"
+HEALTH = f"""
     CASE
-        WHEN c.status <> 'active' OR (c.token_expires_at <= now() AND c.refresh_token IS NULL) THEN 'broken'
-        WHEN (c.token_expires_at <= now() + interval '1 day' AND c.refresh_token IS NULL) OR EXISTS (
-            SELECT FROM sync_schedule AS s
-            WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
-        ) THEN 'degraded'
+        WHEN c.status NOT IN ('active', 'misconfigured') OR {RUN_OUT}
+            OR (c.status = 'misconfigured' AND c.token_expires_at <= now()) THEN 'broken'
+        WHEN c.status <> 'active' OR (c.token_expires_at <= now() + interval '1 day' AND c.refresh_token IS NULL)
+            OR EXISTS (
+                SELECT FROM sync_schedule AS s
+                WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
+            ) THEN 'degraded'
         ELSE 'healthy'
+    END
+"""
+RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token to renew it with"
+STATUS_REASON = f"""
+    CASE
+        WHEN {RUN_OUT} THEN json_build_object(
+            'code', 'token_expired', 'message', '{RUN_OUT_MESSAGE}',
+            'since', c.token_expires_at, 'action', 'reconnect'
+        )
+        WHEN c.status = 'active' AND c.renewals_failed > 0 THEN json_build_object(
+            'code', 'renewal_failing', 'message', 'The token could not be renewed yet; it is tried again',
+            'since', c.status_since, 'action', 'wait'
+        )
+        ELSE json_build_object(
+            'code', c.status_code, 'message', c.status_message, 'since', c.status_since,
+            'action', CASE
+                WHEN c.status IN ('expired', 'revoked') THEN 'reconnect'
+                WHEN c.status IN ('misconfigured', 'error') THEN 'contact_support'
+                WHEN c.status_code = 'scopes_missing' THEN 'grant_scopes'
+                ELSE 'none'
+            END
+        )
     END
 """
 PROBLEM = """
@@ -81,6 +126,8 @@ PROBLEM = """
 SHOWN = columns(
     Connection,
     "c",
+    status=STATUS,
+    status_reason=STATUS_REASON,
     health=HEALTH,
     account_id="c.external_account_id",
     account_name="c.external_account_name",
@@ -89,7 +136,13 @@ SHOWN = columns(
 )
 LIVE = "c.disconnected_at IS NULL"
 DATA_KEYS_OF_STUDIO = f"({many(DATA_KEYS)})"
-STORED = columns(StoredConnection, "c", data_keys=DATA_KEYS_OF_STUDIO)
+STORED = columns(
+    StoredConnection,
+    "c",
+    expires_in="extract(epoch FROM c.token_expires_at - now())",
+    account_id="c.external_account_id",
+    data_keys=DATA_KEYS_OF_STUDIO,
+)
 
 LIST_CONNECTIONS: Query[list[Connection]] = Query(
     many(f"SELECT {SHOWN} FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[Connection]
@@ -101,6 +154,17 @@ FIND_STORED_CONNECTION: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"),
     StoredConnection | None,
 )
+FIND_CONNECTION_TO_RENEW: Query[StoredConnection | None] = Query(
+    one(
+        f"""
+        SELECT {STORED} FROM platform_connection AS c
+        WHERE c.id = :id AND {WORKING} AND c.renew_at <= now() + interval '15 minutes'
+        """
+    ),
+    StoredConnection | None,
+)
+"""For a worker whom the tick sent: the claim put the renewal off by that much. Nothing comes back once it is done."""
+
 DRAFT_CONNECTION: Query[Draft] = Query(
     one(
         f"""
@@ -112,76 +176,6 @@ DRAFT_CONNECTION: Query[Draft] = Query(
     Draft,
 )
 
-INSERT_CONNECTION: Query[NewId | None] = Query(
-    returned(
-        """
-        INSERT INTO platform_connection AS c (
-            id, studio_id, platform, access_token, refresh_token, token_expires_at, token_generation, scopes
-        )
-        VALUES (
-            :id, :studio_id, :platform, :access_token, :refresh_token, :token_expires_at, :token_generation, :scopes
-        )
-        ON CONFLICT (studio_id, platform) DO UPDATE SET
-            status = 'active', access_token = excluded.access_token, refresh_token = excluded.refresh_token,
-            token_expires_at = excluded.token_expires_at, token_generation = excluded.token_generation,
-            scopes = excluded.scopes, external_account_id = NULL, external_account_name = NULL,
-            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
-            revocation = NULL, disconnected_at = NULL, updated_at = now()
-        WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
-        RETURNING c.id
-        """
-    ),
-    NewId | None,
-)
-"""Inserts, or revives a disconnected row. Nothing comes back when a live one was there first."""
-
-REPLACE_TOKENS: Query[NewId | None] = Query(
-    """
-    WITH replaced AS (
-        UPDATE platform_connection AS c SET
-            status = 'active', access_token = :access_token, refresh_token = :refresh_token,
-            token_expires_at = :token_expires_at, token_generation = c.token_generation + 1, scopes = :scopes,
-            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
-            refresh_owner = NULL, refresh_lease_expires_at = NULL, updated_at = now()
-        WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
-        RETURNING c.studio_id, c.id
-    ), resumed AS (
-        UPDATE sync_schedule AS s SET
-            paused_at = CASE WHEN s.paused_by = 'studio' THEN s.paused_at END,
-            paused_by = CASE WHEN s.paused_by = 'studio' THEN s.paused_by END,
-            failures_in_row = CASE WHEN s.paused_by = 'studio' THEN s.failures_in_row ELSE 0 END
-        FROM replaced AS c
-        WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.paused_at IS NOT NULL
-    )
-    SELECT json_build_object('id', id) FROM replaced
-    """,
-    NewId | None,
-)
-"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
-
-What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
-connection's, which the statement's snapshot does not show.
-"""
-
-LEASE_REFRESH: Query[NewId | None] = Query(
-    returned(
-        """
-        UPDATE platform_connection AS c SET
-            refresh_owner = :owner, refresh_lease_expires_at = now() + make_interval(secs => :lease_seconds)
-        WHERE c.id = :id AND c.token_generation = :token_generation AND c.status = 'active'
-          AND (c.refresh_lease_expires_at IS NULL OR c.refresh_lease_expires_at < now())
-        RETURNING c.id
-        """
-    ),
-    NewId | None,
-)
-RELEASE_REFRESH: Query[None] = Query(
-    """
-    UPDATE platform_connection SET refresh_owner = NULL, refresh_lease_expires_at = NULL
-    WHERE id = :id AND refresh_owner = :owner
-    """
-)
-
 IDENTIFY_CONNECTION: Query[None] = Query(
     """
     WITH before AS (
@@ -190,55 +184,20 @@ IDENTIFY_CONNECTION: Query[None] = Query(
     ), reset AS (
         UPDATE sync_schedule AS s SET cursor = NULL
         FROM before WHERE before.is_another AND s.studio_id = before.studio_id AND s.connection_id = before.id
+    ), begun AS (
+        UPDATE sync_log AS r SET
+            page_cursor = NULL, full_read = r.trigger <> 'backfill', read_started_at = now()
+        FROM before
+        WHERE before.is_another AND r.studio_id = before.studio_id AND r.connection_id = before.id
+          AND r.status IN ('queued', 'running', 'deferred') AND r.started_at IS NOT NULL
+        RETURNING r.id
+    ), forgotten AS (
+        DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
     )
     UPDATE platform_connection SET
         external_account_id = :account_id, external_account_name = :account_name,
-        scopes = coalesce(:scopes, scopes), updated_at = now()
+        scopes = coalesce(:scopes, scopes), account_unverified = false, updated_at = now()
     WHERE id = :id AND disconnected_at IS NULL
     """
 )
-"""Remembers who is connected. Where one account's sync ended means nothing in another's."""
-BREAK_CONNECTION: Query[None] = Query(
-    """
-    WITH broken AS (
-        UPDATE platform_connection SET
-            status = :status, last_error_code = :code, last_error_message = :message, last_error_at = now(),
-            updated_at = now()
-        WHERE id = :id AND token_generation = :token_generation AND status = 'active'
-        RETURNING studio_id, id
-    )
-    UPDATE sync_schedule AS s SET
-        paused_at = coalesce(s.paused_at, now()),
-        paused_by = CASE WHEN s.paused_at IS NULL THEN 'connection' ELSE s.paused_by END
-    FROM broken WHERE s.studio_id = broken.studio_id AND s.connection_id = broken.id
-    """
-)
-"""Marks a grant that died and pauses its schedules, unless its tokens were replaced meanwhile.
-
-The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
-"""
-
-DISCONNECT: Query[None] = Query(
-    """
-    WITH gone AS (
-        UPDATE platform_connection SET
-            status = 'disabled', access_token = NULL, refresh_token = NULL, token_expires_at = NULL,
-            token_generation = token_generation + 1, refresh_owner = NULL, refresh_lease_expires_at = NULL,
-            revocation = :revocation, disconnected_at = now(), updated_at = now()
-        WHERE id = :id AND disconnected_at IS NULL
-        RETURNING studio_id, id
-    ), stopped AS (
-        UPDATE sync_log AS r SET
-            status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
-            error_code = 'disconnected', error_message = 'The platform was disconnected'
-        FROM gone
-        WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
-          AND r.status IN ('queued', 'running', 'deferred')
-        RETURNING r.id
-    ), forgotten AS (
-        DELETE FROM sync_seen AS seen USING stopped WHERE seen.run_id = stopped.id
-    )
-    DELETE FROM sync_schedule AS s USING gone
-    WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
-    """
-)
+"""Remembers who is connected. Where one account's sync ended, or got to, means nothing in another's."""

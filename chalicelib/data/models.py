@@ -23,6 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error", "disabled")
+WORKING_STATUSES = ("active", "misconfigured", "error")
+"""Those in which a connection is used, or at least tried."""
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
 ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
 LIVE_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill'")
@@ -140,7 +142,7 @@ class PlatformConnection(Base):
         UniqueConstraint("studio_id", "id"),
         one_of("status", CONNECTION_STATUSES),
         CheckConstraint("status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL", name="token_present"),
-        Index("platform_connection_renew_idx", "renew_at", postgresql_where=text("status = 'active'")),
+        Index("platform_connection_renew_idx", "renew_at", postgresql_where=text(f"status IN {WORKING_STATUSES}")),
         Index("platform_connection_account_idx", "platform", "external_account_id"),
     )
 
@@ -165,6 +167,8 @@ class PlatformConnection(Base):
     scopes: Mapped[list[str] | None]
     external_account_id: Mapped[str | None]
     external_account_name: Mapped[str | None]
+    account_unverified: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether its tokens were replaced by hand since the platform last told whose they are."""
     last_sync_at: Mapped[datetime | None]
     last_error_code: Mapped[str | None]
     last_error_message: Mapped[str | None]
@@ -172,7 +176,7 @@ class PlatformConnection(Base):
     refresh_owner: Mapped[UUID | None]
     refresh_lease_expires_at: Mapped[datetime | None]
     revocation: Mapped[str | None]
-    """What became of the grant upstream at the disconnect: revoked | failed | unsupported"""
+    """What became of the grant upstream at the disconnect: revoked | failed | shared | unsupported"""
     disconnected_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
@@ -255,6 +259,22 @@ class WebhookDelivery(Base):
     """None once it is delivered or given up."""
     delivered_at: Mapped[datetime | None]
     last_problem: Mapped[str | None]
+
+
+class DataDeletion(Base):
+    """A user's request, made at a platform, to delete what we know of them. Nothing in it tells who it was."""
+
+    __tablename__ = "data_deletion"
+    __table_args__ = (UniqueConstraint("code_hash"),)
+
+    id: Mapped[UuidKey]
+    platform: Mapped[str]
+    code_hash: Mapped[bytes]
+    """Of the confirmation code, which finds the request again."""
+    requested_at: Mapped[CreatedAt]
+    done_at: Mapped[datetime | None]
+    connections: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many connections knew the account."""
 
 
 class SyncSchedule(Base):
@@ -363,14 +383,17 @@ class SyncLog(Base):
 
 
 class SyncSeen(Base):
-    """The external ids a full read has met so far, so that what it did not meet can be told at its end."""
+    """The external ids a full read has met so far, so that what it did not meet can be told at its end.
+
+    Without foreign keys, which took more than half of the time of noting an id; maintenance forgets what outlives its
+    run.
+    """
 
     __tablename__ = "sync_seen"
-    __table_args__ = (same_studio("run_id", "sync_log"), Index("sync_seen_run_idx", "studio_id", "run_id"))
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
-    studio_id: Mapped[StudioId]
+    studio_id: Mapped[UUID]
 
 
 class PlatformCircuit(Base):

@@ -65,7 +65,15 @@ class StartedRun(Row):
     status: RunStatus
 
 
-class LeasedRun(Row):
+class Position(Row):
+    """Where a run goes on."""
+
+    full_read: bool
+    page_cursor: str | None
+    schedule_cursor: str | None
+
+
+class LeasedRun(Position):
     """A run this worker holds, with all it takes to go on."""
 
     id: UUID
@@ -77,9 +85,6 @@ class LeasedRun(Row):
     deletions_confirmed: bool
     attempts: int
     idle_attempts: int
-    full_read: bool
-    page_cursor: str | None
-    schedule_cursor: str | None
     connection: StoredConnection
     gates: list[GateState]
 
@@ -160,6 +165,18 @@ FIND_ACTIVE_BACKFILL: Query[Run | None] = Query(
 )
 FIND_PAGE_CURSOR: Query[PageCursor | None] = Query(
     one('SELECT r.page_cursor AS "pageCursor" FROM sync_log AS r WHERE r.id = :run_id'), PageCursor | None
+)
+
+FIND_POSITION: Query[Position | None] = Query(
+    one(
+        """
+        SELECT r.full_read AS "fullRead", r.page_cursor AS "pageCursor", s.cursor AS "scheduleCursor"
+        FROM sync_log AS r
+        JOIN sync_schedule AS s ON s.studio_id = r.studio_id AND s.platform = r.platform AND s.stream = r.stream
+        WHERE r.id = :run_id
+        """
+    ),
+    Position | None,
 )
 
 LIST_STARTED_RUNS: Query[list[StartedRun]] = Query(

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.connections import WORKING
 from chalicelib.data.query import Query, columns, one, returned
 from chalicelib.data.rows import Moment, Row
 
@@ -83,7 +84,7 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
             studio_id, connection_id, platform, stream, frequency, next_run_at, paused_at, paused_by
         )
         SELECT c.studio_id, c.id, c.platform, :stream, :frequency, :next_run_at,
-               CASE WHEN c.status <> 'active' THEN now() END, CASE WHEN c.status <> 'active' THEN 'connection' END
+               CASE WHEN NOT {WORKING} THEN now() END, CASE WHEN NOT {WORKING} THEN 'connection' END
         FROM platform_connection AS c
         WHERE c.platform = :platform AND c.disconnected_at IS NULL
         ON CONFLICT (studio_id, platform, stream) DO UPDATE SET
@@ -141,13 +142,13 @@ RESUME_SCHEDULE: Query[Schedule | None] = Query(
     returned(
         f"""
         UPDATE sync_schedule AS s SET
-            paused_at = CASE WHEN c.status <> 'active' THEN s.paused_at END,
-            paused_by = CASE WHEN c.status <> 'active' THEN 'connection' END,
+            paused_at = CASE WHEN NOT {WORKING} THEN s.paused_at END,
+            paused_by = CASE WHEN NOT {WORKING} THEN 'connection' END,
             next_run_at = :next_run_at
         FROM platform_connection AS c
         WHERE s.platform = :platform AND s.stream = :stream AND s.paused_at IS NOT NULL
           AND c.studio_id = s.studio_id AND c.id = s.connection_id
-          AND (s.paused_by = 'studio' OR c.status = 'active')
+          AND (s.paused_by = 'studio' OR {WORKING})
         RETURNING {SHOWN}
         """
     ),

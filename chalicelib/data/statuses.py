@@ -3,7 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.connections import HEALTH, ConnectionStatus, Health
+from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
 from chalicelib.data.query import Query, columns, many
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunStatus, StartedRun
@@ -87,8 +87,8 @@ STATE = f"""
 
 EXPIRED = _reason("'token_expired'", "'The access token has expired, and there is no refresh token to renew it with'")
 DEAD = _reason(
-    "coalesce(c.last_error_code, 'connection_not_active')",
-    "coalesce(c.last_error_message, 'The connection must be renewed before it can sync')",
+    "coalesce(c.status_code, c.last_error_code, 'connection_not_active')",
+    "coalesce(c.status_message, c.last_error_message, 'The connection must be renewed before it can sync')",
 )
 NOBODY = _reason(
     "'no_worker'",
@@ -151,7 +151,7 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
                 state="state.name",
                 reason=REASON,
                 until=UNTIL,
-                connection_status="c.status",
+                connection_status=STATUS,
                 connection_health="connection.health",
                 frequency="CASE WHEN s.enabled THEN s.frequency END",
                 next_run_at=NEXT_RUN_AT,

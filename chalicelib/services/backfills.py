@@ -19,7 +19,7 @@ from chalicelib.data.runs import Backfill, Run, StartedRun
 from chalicelib.errors import Conflict, CursorExpired, FieldProblem, InvalidInput
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
-from chalicelib.services.connections import active_connection
+from chalicelib.services.connections import usable_connection
 from chalicelib.services.streams import not_connected, syncable_stream
 
 EARLIEST = date(2000, 1, 1)
@@ -42,13 +42,13 @@ def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, 
     stream = syncable_stream(platform, sync_type)
     _window_fetch(stream)
     _check(first, last)
-    active_connection(studio_id, platform)
+    usable_connection(studio_id, platform)
     return _start(studio_id, platform, stream.name, Window(first, last), page_cursor=None)
 
 
 def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
     """Goes on with a backfill that failed or was cancelled, where it ended."""
-    active_connection(studio_id, run.platform)
+    usable_connection(studio_id, run.platform)
     ended = read(studio_id, rows.FIND_PAGE_CURSOR, run_id=run.id)
     window = Window(backfill.first, backfill.last)
     cursor = ended.page_cursor if ended else None

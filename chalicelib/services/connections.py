@@ -6,21 +6,24 @@ from uuid import UUID
 
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
-from chalicelib.data import schedules
 from chalicelib.data.connections import Connection, StoredConnection
-from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.database import read, transaction
+from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
+from chalicelib.data.grants import DISCONNECT
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import Conflict, PlatformError, ReconnectRequired, TokenExpired
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, PlatformError, ReconnectRequired
 from chalicelib.platforms.base import Account, Platform
+from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services import grants
-from chalicelib.services.schedules import first_schedules
-from chalicelib.services.streams import not_connected, syncable_platform
-from chalicelib.services.tokens import Tokens, open_tokens, seal_tokens
+from chalicelib.services.renewals import client_for, platform_key
+from chalicelib.services.revocations import revoke
+from chalicelib.services.streams import not_connected
+from chalicelib.services.tokens import Tokens, open_access_token, open_refresh_token
+from chalicelib.settings import get_settings
 
-UPDATE_ATTEMPTS = 3
-"""A renewal may replace the tokens between reading and writing them."""
+DEAD = ("expired", "revoked")
 
 
 class TestedAccount(Row):
@@ -55,12 +58,18 @@ class TokenChange:
     expires_at: datetime | None = None
     scopes: list[str] | None = None
 
-    def apply(self, tokens: Tokens) -> Tokens:
+    @property
+    def by_hand(self) -> bool:
+        """Whether it brings a token, which may be another account's."""
+        return self.access is not None or self.refresh is not None
+
+    def apply(self, stored: StoredConnection) -> Tokens:
+        """Opens only what is kept: tokens that no longer open can be replaced all the same."""
         return Tokens(
-            access=self.access or tokens.access,
-            refresh=self.refresh or tokens.refresh,
-            expires_at=self.expires_at if self.access or self.expires_at else tokens.expires_at,
-            scopes=tokens.scopes if self.scopes is None else self.scopes,
+            access=self.access or open_access_token(stored),
+            refresh=self.refresh or open_refresh_token(stored),
+            expires_at=self.expires_at if self.access or self.expires_at else stored.token_expires_at,
+            scopes=stored.scopes if self.scopes is None else self.scopes,
         )
 
 
@@ -79,33 +88,38 @@ def get_connection(studio_id: UUID, platform: str) -> Connection:
 def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
     """Stores a new grant and schedules its streams. Raises Conflict when the platform is connected already."""
     platform = get_platform(platform_name)
-    draft = read(studio_id, rows.DRAFT_CONNECTION, platform=platform.name)
-    generation = draft.token_generation + 1
-    sealed = seal_tokens(tokens, draft.data_keys, studio_id=studio_id, connection_id=draft.id, generation=generation)
-    with transaction(studio_id) as tx:
-        stored = tx.run(
-            rows.INSERT_CONNECTION,
-            id=draft.id,
-            studio_id=studio_id,
-            platform=platform.name,
-            access_token=sealed.access,
-            refresh_token=sealed.refresh,
-            token_expires_at=tokens.expires_at,
-            token_generation=generation,
-            scopes=tokens.scopes,
-        )
-        if stored is None:
-            raise Conflict(f"{platform.title} is already connected", code="connection_exists")
-        tx.run(schedules.SAVE_SCHEDULES, connection_id=draft.id, schedules=first_schedules(platform.streams))
-        connection = _shown(tx, platform.name)
-    logs.event("connection.created", platform=platform.name, connection_id=draft.id)
-    return connection
+    created = grants.create(studio_id, platform, tokens, None, platform.streams)
+    if created is None:
+        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
+    return created
 
 
-def active_connection(studio_id: UUID, platform: str) -> Connection:
+def connect_account(studio_id: UUID, platform_name: str, account_id: str | None) -> Connection:
+    """Connects a platform that gives no grants: one is asked about an account with a key of ours, another not at all.
+
+    Raises InvalidInput for an account that the platform does not know, Conflict when it is connected already.
+    """
+    platform = get_platform(platform_name)
+    account = _look_up(platform, account_id) if account_id is not None else None
+    created = grants.create(studio_id, platform, None, account, platform.streams)
+    if created is None:
+        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
+    return created
+
+
+def list_events(studio_id: UUID, platform: str, *, before: UUID | None, limit: int) -> list[Event]:
+    """What happened to the connection, newest first, from the event before `before` on; also after a disconnect."""
+    get_platform(platform)
+    found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+    if found is None:
+        raise not_connected(platform)
+    return read(studio_id, LIST_EVENTS, connection_id=found.id, before=before, limit=limit)
+
+
+def usable_connection(studio_id: UUID, platform: str) -> Connection:
     """Raises Conflict when the grant is dead."""
     connection = get_connection(studio_id, platform)
-    if connection.status != "active":
+    if connection.status in DEAD:
         raise Conflict(
             f"The connection is {connection.status}; it must be renewed before it can sync",
             code="connection_not_active",
@@ -114,43 +128,49 @@ def active_connection(studio_id: UUID, platform: str) -> Connection:
 
 
 def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Connection:
-    """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on."""
-    for _ in range(UPDATE_ATTEMPTS):
+    """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on.
+
+    Nobody is asked now; before the next run uses a cursor it asks whose tokens these are.
+    """
+    if get_platform(platform).credential != "oauth":
+        raise Conflict(
+            "This platform is connected without tokens: disconnect it, then connect it anew", code="no_tokens"
+        )
+    for _ in range(grants.ATTEMPTS):
         stored = _stored(studio_id, platform)
-        if grants.replace_tokens(stored, change.apply(open_tokens(stored))):
+        if grants.replace_tokens(
+            stored, change.apply(stored), by_hand=change.by_hand, same_refresh_token=change.refresh is None
+        ):
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
             return get_connection(studio_id, platform)
     raise Conflict("The connection is being changed by somebody else", code="connection_changed")
 
 
 def disconnect(studio_id: UUID, platform: str) -> None:
-    """Gives the grant back upstream (best effort, recorded), erases tokens and schedules, keeps logs and data."""
+    """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
+    schedules, keeps logs and data."""
     stored = _stored(studio_id, platform)
-    revocation = grants.revoke(stored)
+    revocation = revoke(stored)
     with transaction(studio_id) as tx:
-        tx.run(rows.DISCONNECT, id=stored.id, revocation=revocation)
+        gone = tx.run(DISCONNECT, id=stored.id, revocation=revocation)
+    if gone is not None:
+        grants.ring(studio_id, gone)
     logs.event("connection.disconnected", platform=platform, connection_id=stored.id, revocation=revocation)
 
 
 def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead."""
-    platform = syncable_platform(platform_name)
+    platform = get_platform(platform_name)
     stored = _stored(studio_id, platform.name)
     try:
         account = _identify(platform, stored)
     except PlatformError as error:
         if isinstance(error, ReconnectRequired):
-            mark_broken(stored, error)
+            grants.break_connection(stored, error)
         problem = TestError(code=error.code, message=error.message)
         return ConnectionTest(valid=False, checked_at=clock.now(), error=problem)
     with transaction(studio_id) as tx:
-        tx.run(
-            rows.IDENTIFY_CONNECTION,
-            id=stored.id,
-            account_id=account.external_id,
-            account_name=account.name,
-            scopes=list(account.scopes) if account.scopes is not None else None,
-        )
+        grants.identify(tx, stored.id, account)
     return ConnectionTest(
         valid=True,
         checked_at=clock.now(),
@@ -159,31 +179,26 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     )
 
 
-def mark_broken(stored: StoredConnection, error: ReconnectRequired) -> None:
-    """The grant died: the studio must reconnect, its schedules pause until then."""
-    status = "expired" if isinstance(error, TokenExpired) else "revoked"
-    with transaction(stored.studio_id) as tx:
-        tx.run(
-            rows.BREAK_CONNECTION,
-            id=stored.id,
-            token_generation=stored.token_generation,
-            status=status,
-            code=error.code,
-            message=error.message,
-        )
-    logs.event("connection.broken", platform=stored.platform, connection_id=stored.id, status=status, code=error.code)
+def _look_up(platform: Platform, account_id: str) -> Account | None:
+    if platform.identify is None:
+        return None
+    sandbox_url = get_settings().platform_sandbox_url
+    client = Client(platform, platform_key(platform), account_id=account_id, sandbox_url=sandbox_url)
+    try:
+        return platform.identify(client)
+    except ReconnectRequired as error:
+        problem = FieldProblem("accountId", f"is not known to {platform.title}")
+        raise InvalidInput(fields=[problem], internal=str(error)) from error
 
 
 def _identify(platform: Platform, stored: StoredConnection) -> Account:
     if platform.identify is None:
         raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
-    return platform.identify(grants.client_for(stored))
+    return platform.identify(client_for(stored))
 
 
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None) -> list[str]:
-    if granted is None:
-        return []
-    lacking = (stream.scopes for stream in platform.streams if not set(stream.scopes) & set(granted))
+    lacking = (stream.scopes for stream in platform.streams if not stream.is_covered_by(granted))
     return sorted({scopes[0] for scopes in lacking})
 
 
@@ -193,10 +208,3 @@ def _stored(studio_id: UUID, platform: str) -> StoredConnection:
     if stored is None:
         raise not_connected(platform)
     return stored
-
-
-def _shown(tx: Transaction, platform: str) -> Connection:
-    connection = tx.run(rows.FIND_CONNECTION, platform=platform)
-    if connection is None:
-        raise not_connected(platform)
-    return connection

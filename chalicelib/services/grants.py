@@ -1,185 +1,314 @@
-"""Grants at work: an authorised client for a connection, its token renewed under a lease, and giving the grant back.
+"""Grants: what becomes of them. A connection is made or made anew, its tokens replaced, it breaks and heals.
 
-No connection or lock is held while a platform is asked. `token_generation` is the fence: a renewal is stored only over
-the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
+Whatever changes a connection's state writes the event of it and the deliveries for webhooks in the same transaction.
 """
 
-import time
-from collections.abc import Callable
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
-from chalicelib import clock, logs
-from chalicelib.data import connections as rows
-from chalicelib.data.connections import StoredConnection
-from chalicelib.data.database import read, transaction
-from chalicelib.errors import Misconfigured, PlatformError, SealBroken, TokenExpired, TokenRevoked, TransientFault
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib import clock, doorbell, logs
+from chalicelib.data import grants as rows
+from chalicelib.data.connections import (
+    DRAFT_CONNECTION,
+    FIND_CONNECTION,
+    FIND_STORED_CONNECTION,
+    IDENTIFY_CONNECTION,
+    Connection,
+    StoredConnection,
+)
+from chalicelib.data.database import Transaction, read, transaction, write
+from chalicelib.data.events import NOTE_EVENT, Change, EventKind
+from chalicelib.data.schedules import SAVE_SCHEDULES
+from chalicelib.errors import AppError, Conflict, Misconfigured, SealBroken, TokenExpired
+from chalicelib.platforms.base import Account, Platform, Stream
+from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
-from chalicelib.secret import Secret
-from chalicelib.services.tokens import Tokens, open_tokens, seal_tokens
-from chalicelib.settings import get_settings
+from chalicelib.services.schedules import first_schedules
+from chalicelib.services.streams import not_connected
+from chalicelib.services.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
 
-EARLY = timedelta(minutes=5)
-"""A token this close to its end is renewed before it is used."""
-LEASE_SECONDS = 60
-"""Longer than all HTTP timeouts of a renewal together."""
-WAIT_SECONDS = 0.25
-WAITS = 40
+ATTEMPTS = 3
+"""A renewal may replace the tokens between reading and writing them."""
+LONGEST_WAIT = timedelta(days=1)
+"""A token that ends sooner than its platform's rule foresees is renewed after a day, or half its life."""
 
 
-def client_for(stored: StoredConnection, *, pulse: Callable[[], None] = lambda: None) -> Client:
-    """An authorised client. It renews the token when that is due and when the platform refuses it, and calls `pulse`
-    before each request.
+@dataclass(frozen=True)
+class Reason:
+    """What a working connection still has to say, such as `scopes_missing`."""
 
-    Raises TokenExpired or TokenRevoked when only the studio can help.
+    code: str | None = None
+    message: str | None = None
+
+
+NOTHING = Reason()
+
+
+def connect(
+    studio_id: UUID,
+    platform_name: str,
+    grant: TokenGrant,
+    account: Account | None = None,
+    streams: list[str] | None = None,
+) -> Connection:
+    """Stores a grant that the platform gave just now. A connection that is there keeps its id, history and schedules,
+    and its cursors unless it is another account's now.
+
+    `streams` are those the studio asked for, all by default; only those that the grant covers are scheduled.
     """
-    session = _Session(stored)
-    return Client(
-        get_platform(stored.platform),
-        session.access_token(),
-        sandbox_url=get_settings().platform_sandbox_url,
-        renew=session.renew,
-        pulse=pulse,
+    platform = get_platform(platform_name)
+    scopes = account.scopes if account and account.scopes is not None else grant.scopes
+    wanted = [stream for stream in platform.streams if streams is None or stream.name in streams]
+    covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
+    tokens = Tokens(
+        access=grant.access_token,
+        refresh=grant.refresh_token,
+        expires_at=None,
+        scopes=list(scopes) if scopes is not None else None,
+        expires_in=grant.expires_in,
+        refresh_expires_in=grant.refresh_expires_in,
+    )
+    reason = _what_is_off(wanted, covered)
+    for _ in range(ATTEMPTS):
+        stored = read(studio_id, FIND_STORED_CONNECTION, platform=platform.name)
+        if stored is None:
+            connection = create(studio_id, platform, tokens, account, covered, reason)
+        else:
+            connection = _reconnect(stored, tokens, account, covered, reason)
+        if connection is not None:
+            return connection
+    raise Conflict("The connection is being changed by somebody else", code="connection_changed")
+
+
+def create(
+    studio_id: UUID,
+    platform: Platform,
+    tokens: Tokens | None,
+    account: Account | None,
+    streams: Sequence[Stream[Any]],
+    reason: Reason = NOTHING,
+) -> Connection | None:
+    """A new connection, or one that was disconnected brought back; None when there is a live one already.
+
+    Without tokens it is one that needs none of its own.
+    """
+    draft = read(studio_id, DRAFT_CONNECTION, platform=platform.name)
+    generation = draft.token_generation + 1
+    sealed = None
+    if tokens is not None:
+        sealed = seal_tokens(
+            tokens, draft.data_keys, studio_id=studio_id, connection_id=draft.id, generation=generation
+        )
+    with transaction(studio_id) as tx:
+        made = tx.run(
+            rows.INSERT_CONNECTION,
+            id=draft.id,
+            studio_id=studio_id,
+            platform=platform.name,
+            needs_token=tokens is not None,
+            token_generation=generation,
+            account_id=account.external_id if account else None,
+            account_name=account.name if account else None,
+            **_columns(platform, tokens, sealed, reason),
+        )
+        if made is None:
+            return None
+        tx.run(SAVE_SCHEDULES, connection_id=draft.id, schedules=first_schedules(tuple(streams)))
+        connection = _shown(tx, platform.name)
+    ring(studio_id, made)
+    logs.event("connection.created", platform=platform.name, connection_id=draft.id)
+    return connection
+
+
+def _reconnect(
+    stored: StoredConnection,
+    tokens: Tokens,
+    account: Account | None,
+    streams: list[Stream[Any]],
+    reason: Reason,
+) -> Connection | None:
+    """None when the tokens it started from have been replaced meanwhile."""
+    kept = tokens.refresh is None and account is not None and account.external_id == stored.account_id
+    if kept:
+        tokens = replace(tokens, refresh=open_refresh_token(stored))
+    sealed = _seal(stored, tokens)
+    with transaction(stored.studio_id) as tx:
+        replaced = _replace(tx, stored, tokens, sealed, by_hand=True, same_refresh_token=kept, reason=reason)
+        if replaced is None:
+            return None
+        if account is not None:
+            identify(tx, stored.id, account)
+        tx.run(SAVE_SCHEDULES, connection_id=stored.id, schedules=first_schedules(tuple(streams)))
+        connection = _shown(tx, stored.platform)
+    ring(stored.studio_id, replaced)
+    logs.event("connection.reconnected", platform=stored.platform, connection_id=stored.id, was=stored.status)
+    return connection
+
+
+def replace_tokens(
+    stored: StoredConnection, tokens: Tokens, *, by_hand: bool = False, same_refresh_token: bool = False
+) -> bool:
+    """Seals tokens for the next generation and stores them over the one `stored` has; False if that is gone.
+
+    Tokens that come `by_hand` may be anybody's: the next run asks whose they are before it uses a cursor.
+    """
+    sealed = _seal(stored, tokens)
+    with transaction(stored.studio_id) as tx:
+        replaced = _replace(tx, stored, tokens, sealed, by_hand=by_hand, same_refresh_token=same_refresh_token)
+    if replaced is None:
+        return False
+    ring(stored.studio_id, replaced)
+    if stored.status != "active":
+        logs.event("connection.healed", platform=stored.platform, connection_id=stored.id, was=stored.status)
+    return True
+
+
+def identify(tx: Transaction, connection_id: UUID, account: Account) -> None:
+    """Remembers whose connection it is; if it is another's than before, its streams are read anew."""
+    tx.run(
+        IDENTIFY_CONNECTION,
+        id=connection_id,
+        account_id=account.external_id,
+        account_name=account.name,
+        scopes=list(account.scopes) if account.scopes is not None else None,
     )
 
 
-def revoke(stored: StoredConnection) -> str:
-    """Gives the grant back, best effort: `revoked`, `failed`, or `unsupported` where the platform has no way to."""
-    platform = get_platform(stored.platform)
-    if platform.oauth is None or not platform.oauth.revoke_url:
-        return "unsupported"
-    try:
-        tokens = open_tokens(stored)
-        token = tokens.refresh or tokens.access
-        oauth2.revoke(platform, token=token, sandbox_url=get_settings().platform_sandbox_url)
-    except (PlatformError, SealBroken) as error:
-        logs.event("connection.revocation_failed", platform=stored.platform, code=error.code, reason=str(error))
-        return "failed"
-    # A grant the platform no longer knows is as gone as one it gave up just now.
-    return "revoked"
+def break_connection(stored: StoredConnection, error: AppError) -> None:
+    """It no longer works. When the grant died, its schedules pause until the studio reconnects; when our own client or
+    keys are at fault (Misconfigured, SealBroken), syncs go on being tried and it heals by itself.
 
-
-class _Session:
-    """The tokens of a connection while it is used: after a renewal, those of the next generation."""
-
-    def __init__(self, stored: StoredConnection) -> None:
-        self._stored = stored
-
-    def access_token(self) -> Secret:
-        expires_at = self._stored.token_expires_at
-        if expires_at is None or expires_at > clock.now() + EARLY:
-            return open_tokens(self._stored).access
-        if self._stored.refresh_token is not None:
-            return self.renew()
-        if expires_at > clock.now():
-            return open_tokens(self._stored).access
-        raise TokenExpired("The access token has expired, and there is no refresh token to renew it with")
-
-    def renew(self) -> Secret:
-        """One worker holds the lease and renews; the others wait a little and read what came of it."""
-        if self._stored.refresh_token is None:
-            raise TokenExpired("The platform refused the access token, and there is no refresh token to renew it with")
-        for _ in range(WAITS):
-            owner = uuid4()
-            if self._lease(owner):
-                return self._renew_as(owner)
-            if self._renewed_elsewhere():
-                return open_tokens(self._stored).access
-            time.sleep(WAIT_SECONDS)
-        raise TransientFault("The access token is being renewed elsewhere", code="token_being_renewed")
-
-    def _renew_as(self, owner: UUID) -> Secret:
-        tokens = open_tokens(self._stored)
-        try:
-            grant = self._ask(tokens)
-        except TokenRevoked:
-            self._release(owner)
-            if self._renewed_elsewhere():
-                return open_tokens(self._stored).access
-            raise
-        except PlatformError:
-            self._release(owner)
-            raise
-        self._store(_renewed(tokens, grant))
-        return grant.access_token
-
-    def _ask(self, tokens: Tokens) -> TokenGrant:
-        settings = get_settings()
-        client = settings.oauth_clients.get(self._stored.platform)
-        if client is None or tokens.refresh is None:
-            raise Misconfigured(f"There is no OAuth client for {self._stored.platform}")
-        return oauth2.refresh(
-            get_platform(self._stored.platform),
-            client_id=client.id,
-            client_secret=client.secret,
-            refresh_token=tokens.refresh,
-            sandbox_url=settings.platform_sandbox_url,
+    Nothing happens when its tokens were replaced meanwhile.
+    """
+    status = _status_after(error)
+    with transaction(stored.studio_id) as tx:
+        broken = tx.run(
+            rows.BREAK_CONNECTION,
+            id=stored.id,
+            token_generation=stored.token_generation,
+            status=status,
+            code=error.code,
+            message=error.message,
+        )
+    if broken is not None:
+        ring(stored.studio_id, broken)
+        logs.event(
+            "connection.broken",
+            platform=stored.platform,
+            connection_id=stored.id,
+            status=status,
+            code=error.code,
+            reason=str(error),
         )
 
-    def _lease(self, owner: UUID) -> bool:
-        with transaction(self._stored.studio_id) as tx:
-            leased = tx.run(
-                rows.LEASE_REFRESH,
-                id=self._stored.id,
-                token_generation=self._stored.token_generation,
-                owner=owner,
-                lease_seconds=LEASE_SECONDS,
-            )
-        return leased is not None
 
-    def _release(self, owner: UUID) -> None:
-        with transaction(self._stored.studio_id) as tx:
-            tx.run(rows.RELEASE_REFRESH, id=self._stored.id, owner=owner)
-
-    def _store(self, tokens: Tokens) -> None:
-        """Puts a renewed grant over the generation it came from; if somebody replaced that meanwhile, theirs stays."""
-        if replace_tokens(self._stored, tokens):
-            logs.event("token.renewed", platform=self._stored.platform, connection_id=self._stored.id)
-        self._reread()
-
-    def _renewed_elsewhere(self) -> bool:
-        before = self._stored.token_generation
-        self._reread()
-        return self._stored.token_generation != before
-
-    def _reread(self) -> None:
-        """Raises TokenRevoked when the connection is gone or broken by now."""
-        stored = read(self._stored.studio_id, rows.FIND_STORED_CONNECTION, platform=self._stored.platform)
-        if stored is None or stored.status != "active":
-            raise TokenRevoked("The connection was closed meanwhile")
-        self._stored = stored
+def heal(stored: StoredConnection) -> None:
+    """It works again although its tokens are the same: what was at fault is mended."""
+    with transaction(stored.studio_id) as tx:
+        healed = tx.run(rows.HEAL_CONNECTION, id=stored.id, token_generation=stored.token_generation)
+    if healed is not None:
+        ring(stored.studio_id, healed)
+        logs.event("connection.healed", platform=stored.platform, connection_id=stored.id, was=stored.status)
 
 
-def replace_tokens(stored: StoredConnection, tokens: Tokens) -> bool:
-    """Seals tokens for the next generation and stores them over the one `stored` has; False if that is gone."""
-    sealed = seal_tokens(
+def note_event(
+    studio_id: UUID, connection_id: UUID, kind: EventKind, *, code: str | None = None, message: str | None = None
+) -> None:
+    """For what changes no state, such as a warning; `message` is for the studio."""
+    write(studio_id, NOTE_EVENT, id=connection_id, kind=kind, code=code, message=message)
+
+
+def ring(studio_id: UUID, change: Change) -> None:
+    """Asks workers for the deliveries that a committed change has made."""
+    doorbell.ring(doorbell.Message(delivery_id=id, studio_id=studio_id) for id in change.deliveries)
+
+
+def _replace(
+    tx: Transaction,
+    stored: StoredConnection,
+    tokens: Tokens,
+    sealed: SealedTokens,
+    *,
+    by_hand: bool,
+    same_refresh_token: bool,
+    reason: Reason = NOTHING,
+) -> Change | None:
+    return tx.run(
+        rows.REPLACE_TOKENS,
+        id=stored.id,
+        token_generation=stored.token_generation,
+        by_hand=by_hand,
+        same_refresh_token=same_refresh_token,
+        **_columns(get_platform(stored.platform), tokens, sealed, reason),
+    )
+
+
+def _columns(
+    platform: Platform, tokens: Tokens | None, sealed: SealedTokens | None, reason: Reason
+) -> dict[str, object]:
+    """What a store of tokens writes. Lifetimes go in as seconds: the database adds them to its own clock."""
+    return {
+        "access_token": sealed.access if sealed else None,
+        "refresh_token": sealed.refresh if sealed else None,
+        "expires_in": tokens.expires_in if tokens else None,
+        "token_expires_at": tokens.expires_at if tokens else None,
+        "refresh_expires_in": tokens.refresh_expires_in if tokens else None,
+        "renew_in": _renew_in(platform.oauth, tokens) if platform.oauth and tokens else None,
+        "scopes": tokens.scopes if tokens else None,
+        "status_code": reason.code,
+        "status_message": reason.message,
+    }
+
+
+def _renew_in(oauth: OAuth2, tokens: Tokens) -> float | None:
+    """Seconds until the grant is renewed although nobody needs it; None: not at all."""
+    if oauth.needs_refresh_token and tokens.refresh is None:
+        return None
+    rules = [oauth.renew_every.total_seconds()] if oauth.renew_every else []
+    left = _seconds_left(tokens)
+    if oauth.renew_before is not None and left is not None:
+        rules.append(max(left - oauth.renew_before.total_seconds(), min(LONGEST_WAIT.total_seconds(), left / 2)))
+    # Grants that were given together are not to come back together.
+    return max(min(rules), 0) * random.uniform(0.95, 1) if rules else None  # noqa: S311
+
+
+def _seconds_left(tokens: Tokens) -> float | None:
+    if tokens.expires_in is not None:
+        return tokens.expires_in
+    return (tokens.expires_at - clock.now()).total_seconds() if tokens.expires_at else None
+
+
+def _seal(stored: StoredConnection, tokens: Tokens) -> SealedTokens:
+    return seal_tokens(
         tokens,
         stored.data_keys,
         studio_id=stored.studio_id,
         connection_id=stored.id,
         generation=stored.token_generation + 1,
     )
-    with transaction(stored.studio_id) as tx:
-        replaced = tx.run(
-            rows.REPLACE_TOKENS,
-            id=stored.id,
-            token_generation=stored.token_generation,
-            access_token=sealed.access,
-            refresh_token=sealed.refresh,
-            token_expires_at=tokens.expires_at,
-            scopes=tokens.scopes,
-        )
-    return replaced is not None
 
 
-def _renewed(tokens: Tokens, grant: TokenGrant) -> Tokens:
-    """A platform that sends no new refresh token keeps the old one."""
-    return Tokens(
-        access=grant.access_token,
-        refresh=grant.refresh_token or tokens.refresh,
-        expires_at=clock.now() + timedelta(seconds=grant.expires_in) if grant.expires_in is not None else None,
-        scopes=list(grant.scopes) if grant.scopes is not None else tokens.scopes,
-    )
+def _status_after(error: AppError) -> str:
+    if isinstance(error, Misconfigured):
+        return "misconfigured"
+    if isinstance(error, SealBroken):
+        return "error"
+    return "expired" if isinstance(error, TokenExpired) else "revoked"
+
+
+def _what_is_off(wanted: list[Stream[Any]], covered: list[Stream[Any]]) -> Reason:
+    off = [stream.name for stream in wanted if stream not in covered]
+    if not off:
+        return NOTHING
+    return Reason("scopes_missing", f"The studio did not allow what these streams need: {', '.join(off)}")
+
+
+def _shown(tx: Transaction, platform: str) -> Connection:
+    connection = tx.run(FIND_CONNECTION, platform=platform)
+    if connection is None:
+        raise not_connected(platform)
+    return connection

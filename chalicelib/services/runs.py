@@ -15,21 +15,23 @@ from chalicelib import clock, doorbell, logs
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction
-from chalicelib.data.runs import LeasedRun
+from chalicelib.data.runs import LeasedRun, Position
 from chalicelib.errors import (
     AppError,
     CursorExpired,
     PlatformError,
     RateLimited,
     ReconnectRequired,
+    SealBroken,
     TransientFault,
     Unavailable,
 )
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.registry import get_platform
 from chalicelib.services import backfills, grants
-from chalicelib.services.connections import mark_broken
 from chalicelib.services.gates import Gate
+from chalicelib.services.renewals import client_for
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after
 from chalicelib.services.streams import TABLES, syncable_stream
 
@@ -124,10 +126,11 @@ class _Attempt:
     def _read_stream(self, stream: Stream[Any]) -> str:
         self._gate = Gate(self._run, stream.api)
         self._gate.enter()
-        self._client = grants.client_for(self._run.connection, pulse=self._pulse)
-        cursor = self._run.page_cursor
-        if cursor is None and not (self._full_read or self._is_backfill):
-            cursor = self._run.schedule_cursor
+        self._client = client_for(self._run.connection, pulse=self._pulse)
+        try:
+            cursor = self._position()
+        except OutOfTime:
+            return self._hand_over()
         while True:
             fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
@@ -148,6 +151,27 @@ class _Attempt:
             self._gate.succeeded(self._client)
             if self._remaining_ms() < HAND_OVER_MS:
                 return self._hand_over()
+
+    def _position(self) -> str | None:
+        """Where to go on. A cursor is worth nothing before it is known that the account is still the same."""
+        position: Position = self._run
+        if self._run.connection.account_unverified:
+            self._identify()
+            found = read(self._studio_id, rows.FIND_POSITION, run_id=self._run.id)
+            if found is None:
+                raise LeaseLost()
+            position, self._full_read = found, found.full_read
+        if position.page_cursor is None and not (self._full_read or self._is_backfill):
+            return position.schedule_cursor
+        return position.page_cursor
+
+    def _identify(self) -> None:
+        platform = get_platform(self._run.platform)
+        if platform.identify is None or self._client is None:
+            return
+        account = platform.identify(self._client)
+        with transaction(self._studio_id) as tx:
+            grants.identify(tx, self._run.connection.id, account)
 
     def _store(self, stream: Stream[Any], page: Page[Any], cursor: str | None, fetched_at: datetime | None) -> None:
         """The page, the cursor and the counters, in one transaction."""
@@ -220,8 +244,8 @@ class _Attempt:
                     self._write(tx, rows.FAIL_RUN, **noted)
         except LeaseLost as lost:
             return lost.code
-        if isinstance(error, ReconnectRequired):
-            mark_broken(self._run.connection, error)
+        if isinstance(error, ReconnectRequired | SealBroken):
+            grants.break_connection(self._run.connection, error)
         return "failed" if delay is None else "deferred"
 
     def _pulse(self) -> None:

@@ -1,5 +1,6 @@
 """Schedules: what a studio wants synced when, and the tick that starts what is due."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -87,7 +88,7 @@ def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
     return resumed
 
 
-def first_schedules(streams: tuple[Stream[Any], ...]) -> str:
+def first_schedules(streams: Sequence[Stream[Any]]) -> str:
     """The schedules a new connection starts with, as JSON for the query: each stream is due at once."""
     now = clock.now().isoformat()
     return msgspec.json.encode([NewSchedule(stream.name, stream.frequency, now) for stream in streams]).decode()

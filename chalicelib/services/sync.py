@@ -11,7 +11,7 @@ from chalicelib.data.statuses import LIST_STREAM_STATUSES, StreamStatus
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.backfills import retry_backfill
-from chalicelib.services.connections import active_connection
+from chalicelib.services.connections import usable_connection
 from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import not_connected, syncable_platform, syncable_stream
 
@@ -29,15 +29,19 @@ def start_sync(
     With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
     """
     platform = syncable_platform(platform_name)
-    streams = [syncable_stream(platform.name, sync_type)] if sync_type is not None else platform.streams
-    connection = active_connection(studio_id, platform.name)
+    connection = usable_connection(studio_id, platform.name)
+    if sync_type is not None:
+        streams = [syncable_stream(platform.name, sync_type)]
+    else:
+        covered = [stream for stream in platform.streams if stream.is_covered_by(connection.scopes)]
+        streams = covered or list(platform.streams)  # with none covered, each run says what is missing
     wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
     with transaction(studio_id) as tx:
         queued = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
         started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
-            tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(platform.streams))
+            tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(streams))
             more = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
             queued = [*queued, *more]
             started = tx.run(rows.LIST_STARTED_RUNS, **wanted)

@@ -18,12 +18,16 @@ TABLE = "platform_connection"
 
 @dataclass(frozen=True)
 class Tokens:
-    """A grant's tokens in the clear."""
+    """A grant's tokens in the clear. When the access token ends is told by `expires_in` seconds from the moment it is
+    stored, or else by `expires_at`."""
 
     access: Secret
     refresh: Secret | None
     expires_at: datetime | None
     scopes: list[str] | None
+    expires_in: int | None = None
+    refresh_expires_in: int | None = None
+    """Seconds that a new refresh token lives"""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,9 @@ def seal_tokens(
     tokens: Tokens, data_keys: list[StoredDataKey], *, studio_id: UUID, connection_id: UUID, generation: int
 ) -> SealedTokens:
     """Seals both tokens for one row and generation, under the studio's current data key."""
-    if not data_keys:
-        raise SealBroken(internal=f"studio {studio_id} has no data key")
-    key = _wrapped(data_keys[0], studio_id)
 
     def sealed(secret: Secret, column: str) -> bytes:
-        return vault().seal(secret, key, Place(studio_id, TABLE, column, connection_id, generation))
+        return seal_at(Place(studio_id, TABLE, column, connection_id, generation), secret, data_keys)
 
     return SealedTokens(
         access=sealed(tokens.access, "access_token"),
@@ -56,23 +57,42 @@ def seal_tokens(
 
 def open_tokens(stored: StoredConnection) -> Tokens:
     """Raises SealBroken when a token does not open where it lies."""
-    if stored.access_token is None:
-        raise TokenRevoked("The connection has no token")
     return Tokens(
-        access=_open(stored, "access_token", stored.access_token),
-        refresh=_open(stored, "refresh_token", stored.refresh_token) if stored.refresh_token else None,
+        access=open_access_token(stored),
+        refresh=open_refresh_token(stored),
         expires_at=stored.token_expires_at,
         scopes=stored.scopes,
     )
 
 
-def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:
+def open_access_token(stored: StoredConnection) -> Secret:
+    if stored.access_token is None:
+        raise TokenRevoked("The connection has no token")
+    return _open(stored, "access_token", stored.access_token)
+
+
+def open_refresh_token(stored: StoredConnection) -> Secret | None:
+    return _open(stored, "refresh_token", stored.refresh_token) if stored.refresh_token else None
+
+
+def seal_at(place: Place, secret: Secret, data_keys: list[StoredDataKey]) -> bytes:
+    """Seals any secret of a studio for its place, under the current data key: the first."""
+    if not data_keys:
+        raise SealBroken(internal=f"studio {place.studio_id} has no data key")
+    return vault().seal(secret, _wrapped(data_keys[0], place.studio_id), place)
+
+
+def open_at(place: Place, sealed: bytes, data_keys: list[StoredDataKey]) -> Secret:
+    """Raises SealBroken when it does not open there."""
     key_id = Vault.data_key_id(sealed)
-    key = next((key for key in stored.data_keys if key.id == key_id), None)
+    key = next((key for key in data_keys if key.id == key_id), None)
     if key is None:
-        raise SealBroken(internal=f"{column} of connection {stored.id} names the unknown data key {key_id}")
-    place = Place(stored.studio_id, TABLE, column, stored.id, stored.token_generation)
-    return vault().open(sealed, _wrapped(key, stored.studio_id), place)
+        raise SealBroken(internal=f"{place.table}.{place.column} of {place.row_id} names the unknown data key {key_id}")
+    return vault().open(sealed, _wrapped(key, place.studio_id), place)
+
+
+def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:
+    return open_at(Place(stored.studio_id, TABLE, column, stored.id, stored.token_generation), sealed, stored.data_keys)
 
 
 def _wrapped(key: StoredDataKey, studio_id: UUID) -> WrappedKey:

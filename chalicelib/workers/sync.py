@@ -1,4 +1,6 @@
-"""The sync worker: goes on with the run that a message names."""
+"""The sync worker: goes on with the run, the renewal or the delivery that a message names."""
+
+from collections.abc import Callable
 
 import msgspec
 from chalice.app import Blueprint, SQSEvent
@@ -6,7 +8,9 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib import logs
 from chalicelib.doorbell import Message
 from chalicelib.runtime.jobs import job
+from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
+from chalicelib.services.webhooks import deliver
 
 blueprint = Blueprint(__name__)
 
@@ -23,4 +27,15 @@ def sync(event: SQSEvent) -> None:
         except msgspec.MsgspecError as error:
             logs.event("message.dropped", reason="malformed", error=error)
             continue
-        execute_run(message.studio_id, message.run_id, event.context.get_remaining_time_in_millis)  # type: ignore[union-attr]  # Chalice types it as a dict
+        _go_on_with(message, event.context.get_remaining_time_in_millis)  # type: ignore[union-attr]  # Chalice types it as a dict
+
+
+def _go_on_with(message: Message, remaining_ms: Callable[[], int]) -> None:
+    if message.run_id is not None:
+        execute_run(message.studio_id, message.run_id, remaining_ms)
+    elif message.renewal_of is not None:
+        renew_idle(message.studio_id, message.renewal_of)
+    elif message.delivery_id is not None:
+        deliver(message.studio_id, message.delivery_id, remaining_ms)
+    else:
+        logs.event("message.dropped", reason="empty")

@@ -3,7 +3,9 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
+from chalicelib.services.renewals import ring_due_renewals
 from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.webhooks import ring_due_deliveries
 
 blueprint = Blueprint(__name__)
 
@@ -12,3 +14,5 @@ blueprint = Blueprint(__name__)
 @job
 def tick(event: CloudWatchEvent) -> None:
     start_due_runs()
+    ring_due_renewals()
+    ring_due_deliveries()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.logs import JsonFormatter
-from tests.conftest import Database
+from tests.conftest import CONSENT, Database
 
 
 class LogLines:
@@ -43,13 +43,12 @@ def http_server(database: Database, local_aws: Any) -> Iterator[str]:
     """The URL of `app.app`, served by the local server in a thread, with the sandbox platforms behind it."""
     from app import app
     from chalicelib.settings import get_settings
-    from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox
+    from dev.sandbox import CREDENTIALS, Sandbox
     from dev.server import make_server
 
     with Sandbox() as sandbox, pytest.MonkeyPatch.context() as environ:
-        environ.setenv("PLATFORM_SANDBOX_URL", sandbox.url)
-        environ.setenv("GOOGLE_CLIENT_ID", CLIENT_ID)
-        environ.setenv("GOOGLE_CLIENT_SECRET", CLIENT_SECRET)
+        for name, value in {**CREDENTIALS, **CONSENT, "PLATFORM_SANDBOX_URL": sandbox.url}.items():
+            environ.setenv(name, value)
         get_settings.cache_clear()
         server = make_server(app)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -23,11 +23,23 @@ SCOPED = [route for route in ROUTES if route.scope != PUBLIC]
 BODIES = {
     ("POST", "/api/connections"): {"platform": "pinterest", "accessToken": "token"},
     ("PUT", "/api/connections/{platform}"): {"accessToken": "token"},
+    ("POST", "/api/oauth/{platform}/authorize"): {"streams": ["bookings"]},
+    ("POST", "/api/webhooks"): {"url": "https://studio.example/hook"},
     ("PUT", "/api/sync/{platform}/schedule"): {"syncType": "bookings", "frequency": "hourly"},
     ("POST", "/api/sync/{platform}/backfill"): {"syncType": "bookings", "from": "2026-01-01", "to": "2026-01-31"},
     ("POST", "/api/sync/{platform}/schedule/pause"): {"syncType": "bookings"},
     ("POST", "/api/sync/{platform}/schedule/resume"): {"syncType": "bookings"},
 }
+LISTS = ("/api/connections", "/api/webhooks", "/api/sync/status", "/api/sync/log")
+OPEN = {"/api/health", "/api/openapi.json"}
+PROVED = {
+    "/api/oauth/{platform}/callback": 400,
+    "/api/notices/google": 415,
+    "/api/notices/meta/deauthorize": 415,
+    "/api/notices/meta/data-deletion": 415,
+    "/api/notices/meta/data-deletion/{code}": 404,
+}
+"""Public paths as well, where the request has to prove who sent it: what one that brings nothing is answered."""
 NO_RUN = str(UUID(int=0))
 QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}
 
@@ -36,10 +48,12 @@ every_scoped_route = pytest.mark.parametrize(
 )
 
 
-def call(api: Api, route: Route, run_id: str = NO_RUN, **headers: str) -> Answer:
+def call(api: Api, route: Route, run_id: str = NO_RUN, webhook_id: str = NO_RUN, **headers: str) -> Answer:
     """A request that is right but for who makes it."""
     which = (route.method, route.path)
-    path = route.path.format(platform="google", run_id=run_id) + QUERIES.get(which, "")
+    path = route.path.format(platform="google", run_id=run_id, webhook_id=webhook_id, code="0" * 32) + QUERIES.get(
+        which, ""
+    )
     return api.send(route.method, path, BODIES.get(which), headers)
 
 
@@ -71,7 +85,7 @@ def test_a_route_added_past_the_declarations_would_be_noticed() -> None:
 
 
 def test_every_route_names_a_scope_that_exists_or_says_that_it_is_public() -> None:
-    assert {route.path for route in ROUTES if route.scope == PUBLIC} == {"/api/health", "/api/openapi.json"}
+    assert {route.path for route in ROUTES if route.scope == PUBLIC} == OPEN | set(PROVED)
     assert {route.scope for route in SCOPED} <= set(SCOPES) - {ADMIN}
     assert all(route.scope.endswith(":read" if route.method == "GET" else ":write") for route in SCOPED)
 
@@ -129,7 +143,7 @@ def test_a_key_with_every_other_scope_is_forbidden_and_told_which_one_it_lacks(s
 
 @every_scoped_route
 @pytest.mark.parametrize("which", ["its scope", "admin"])
-def test_a_key_with_just_the_scope_gets_past(studios: Studios, route: Route, which: str) -> None:
+def test_a_key_with_just_the_scope_gets_past(studios: Studios, platforms: Any, route: Route, which: str) -> None:
     api = studios.new(route.scope if which == "its scope" else ADMIN)
     assert call(api, route).status in {200, 201, 404}
 
@@ -137,7 +151,7 @@ def test_a_key_with_just_the_scope_gets_past(studios: Studios, route: Route, whi
 def test_the_public_routes_answer_anybody(api: Api) -> None:
     for route in ROUTES:
         if route.scope == PUBLIC:
-            assert call(api, route, Authorization="Bearer nonsense").status == 200
+            assert call(api, route, Authorization="Bearer nonsense").status == PROVED.get(route.path, 200)
 
 
 def test_a_key_of_a_deleted_studio_is_not_valid(api: Api, superuser: pg8000.native.Connection) -> None:
@@ -177,6 +191,7 @@ def rich(studios: Studios, platforms: Any, superuser: pg8000.native.Connection) 
     seed_runs(superuser, api.studio_id, 20)
     seed_figures(superuser, api.studio_id, 20)
     assert api.post("/api/sync/google").status == 202
+    assert api.post("/api/webhooks", {"url": "https://studio.example/hook"}).status == 201
     return api
 
 
@@ -191,10 +206,11 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
 ) -> None:
     other = studios.new()
     (run_id, *_) = [run["id"] for run in rich.get("/api/sync/log").json["items"]]
+    (webhook_id,) = [webhook["id"] for webhook in rich.get("/api/webhooks").json["items"]]
     before = everything_of(superuser, rich.studio_id)
     for route in SCOPED:
-        answer = call(other, route, run_id)
-        if route.path in ("/api/connections", "/api/sync/status", "/api/sync/log") and route.method == "GET":
+        answer = call(other, route, run_id, webhook_id)
+        if route.path in LISTS and route.method == "GET":
             assert answer.json == {"items": [], "nextCursor": None}
         elif route.path.startswith("/api/metrics"):
             own = call(studios.new(), route)
@@ -202,6 +218,8 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
         elif (route.method, route.path) == ("POST", "/api/connections"):
             assert answer.status == 201, "its own Pinterest; nothing of the other studio's"
             other.delete("/api/connections/pinterest")
+        elif route.path in ("/api/oauth/{platform}/authorize", "/api/webhooks"):
+            assert answer.status == 201, "a consent or a webhook of its own"
         else:
             assert answer.status == 404, f"{route.method} {route.path}: {answer.text}"
     assert everything_of(superuser, rich.studio_id) == before

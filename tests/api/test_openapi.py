@@ -86,8 +86,9 @@ def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> 
         for status, response in responses.items():
             kinds = set(response.get("content", {}))
             problem = status >= "400" and int(status) not in route.also
-            expected = "application/problem+json" if problem else "application/json"
-            assert kinds == (set() if status == "204" else {expected})
+            expected = route.refusal.content_type if problem else "application/json"
+            is_empty = status == "303" or (not problem and route.returns is None)
+            assert kinds == (set() if is_empty else {expected})
 
 
 def test_a_platform_in_a_path_is_one_of_those_known(document: Any) -> None:
@@ -111,6 +112,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
     }
     assert located == {
         ("POST", "/api/connections", "201"),
+        ("GET", "/api/oauth/{platform}/callback", "303"),
         ("POST", "/api/sync/{platform}/backfill", "202"),
         ("POST", "/api/sync/log/{run_id}/retry", "202"),
     }
@@ -137,7 +139,8 @@ def test_a_route_that_answers_with_a_location_declares_it() -> None:
         assert "Location" not in client.http.post("/api/others").headers
 
 
-def test_writes_take_an_idempotency_key(document: Any) -> None:
+def test_writes_take_an_idempotency_key_unless_their_answer_must_not_be_kept(document: Any) -> None:
     for route in ROUTES:
         names = [parameter["name"] for parameter in operation(document, route)["parameters"]]
-        assert ("Idempotency-Key" in names) == (route.method != "GET")
+        repeatable = route.method != "GET" and route.scope != PUBLIC and not route.secret
+        assert ("Idempotency-Key" in names) == repeatable

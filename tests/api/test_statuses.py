@@ -13,7 +13,7 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.data.statuses import StreamState
 from chalicelib.errors import TokenRevoked
-from chalicelib.services.connections import mark_broken
+from chalicelib.services import grants
 from chalicelib.services.runs import execute_run
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google, insert
@@ -105,7 +105,7 @@ def forget(api: Api, sql: Sql) -> None:
 def break_connection(api: Api, sql: Sql) -> None:
     stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
     assert stored is not None
-    mark_broken(stored, TokenRevoked())
+    grants.break_connection(stored, TokenRevoked())
 
 
 LADDER: list[tuple[str, str | None, Callable[[Api, Sql], None]]] = [

@@ -75,13 +75,14 @@ def test_an_unknown_sync_type_is_refused_naming_those_known(connected: Api, queu
     assert queue.receive() == []
 
 
-def test_a_platform_without_a_connector_cannot_be_synced_or_scheduled(api: Api) -> None:
+def test_a_platform_without_streams_cannot_be_synced_or_scheduled_and_one_without_users_not_tested(api: Api) -> None:
     assert api.post("/api/connections", {"platform": "pinterest", "accessToken": "token"}).status == 201
+    assert api.post("/api/connections", {"platform": "website"}).status == 201
     for answer in (
         api.post("/api/sync/pinterest"),
         api.put("/api/sync/pinterest/schedule", {"syncType": "posts", "frequency": "daily"}),
         api.delete("/api/sync/pinterest/schedule?syncType=posts"),
-        api.post("/api/connections/pinterest/test"),
+        api.post("/api/connections/website/test"),
     ):
         assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
 

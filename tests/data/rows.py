@@ -27,7 +27,7 @@ from chalicelib.data.database import transaction
 from chalicelib.data.models import Base
 from chalicelib.data.studios import INSERT_STUDIO
 
-SHARED = {"platform_circuit", "app_quota"}
+SHARED = {"platform_circuit", "app_quota", "data_deletion"}
 """Tables that hold nothing of any studio."""
 TENANT_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in SHARED]
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -35,6 +35,7 @@ CHOSEN: Mapping[str, Any] = {
     "ad_campaign.status": "active",
     "api_key.revoked_at": None,
     "booking.status": "confirmed",
+    "connection_event.kind": "broke",
     "content.kind": "reel",
     "content.status": "published",
     "data_key.retired_at": None,
@@ -52,8 +53,12 @@ CHOSEN: Mapping[str, Any] = {
     "sync_log.backfill_from": None,
     "sync_log.backfill_to": None,
     "sync_schedule.paused_by": "studio",
+    "webhook.disabled_at": None,
+    "webhook_delivery.delivered_at": None,
 }
 """Where not just any value will do."""
+UNKEYED = {"sync_seen.run_id": "sync_log"}
+"""References that no foreign key holds."""
 SAME_FOR_ALL = {"platform": "google", "stream": "bookings", "frequency": "hourly", "external_id": "one", "key": "one"}
 """Natural keys that two studios share."""
 PLAIN: Mapping[type[Any], Any] = {
@@ -127,6 +132,8 @@ def _value(column: "Column[Any]", rows: Rows, studio_id: UUID, marker: str) -> A
         return studio_id
     for reference in column.foreign_keys:
         return rows[reference.column.table.name][reference.column.name]
+    if name in UNKEYED:
+        return _by_type(Base.metadata.tables[UNKEYED[name]].c["id"], marker)
     if column.name in SAME_FOR_ALL:
         return SAME_FOR_ALL[column.name]
     return _by_type(column, marker)

@@ -68,7 +68,10 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
         assert (name, permissive, roles, command) == ("tenant", "PERMISSIVE", "{public}", "ALL")
         assert (reads, writes) == (own, own), table
     assert tenants == set(tenant_tables())
-    assert doors == {"studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"}
+    assert doors == {
+        *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
+        *("oauth_state", "platform_connection", "webhook_delivery"),
+    }
 
 
 def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Connection) -> None:
@@ -157,6 +160,8 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "DROP POLICY tenant ON booking",
         "CREATE POLICY mine ON booking USING (true)",
         "TRUNCATE sync_seen",
+        "DELETE FROM data_deletion",
+        "UPDATE data_deletion SET code_hash = ''",
         "UPDATE alembic_version SET version_num = '0000'",
         "CREATE TABLE public.mine ()",
         "CREATE SCHEMA mine",
@@ -205,6 +210,13 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
     "statement",
     [
         "SELECT access_token FROM platform_connection",
+        "SELECT refresh_token FROM platform_connection",
+        "UPDATE platform_connection SET status = 'active'",
+        "SELECT event_id FROM webhook_delivery",
+        "UPDATE webhook_delivery SET delivered_at = now()",
+        "SELECT secret FROM webhook",
+        "SELECT message FROM connection_event",
+        "SELECT code_hash FROM data_deletion",
         "SELECT wrapped FROM data_key",
         "SELECT name FROM studio",
         "SELECT * FROM booking",

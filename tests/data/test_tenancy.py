@@ -26,10 +26,13 @@ REFUSED = ("42501", "23503", "23505")
 TENANTLESS = {
     *("GET_SCHEMA", "NEW_ID", "DATABASE_TIME"),
     *("BLOCK_APP", "TRIP_CIRCUIT", "PROBE_CIRCUIT", "CLOSE_CIRCUIT"),
+    *("LOCK_WEBHOOKS", "INSERT_DATA_DELETION", "FINISH_DATA_DELETION", "FIND_DATA_DELETION"),
 }
 """They touch no tenant table."""
 DOORS = {
-    *("FIND_API_KEY", "CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"),
+    *("FIND_API_KEY", "TAKE_OAUTH_STATE", "CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"),
+    *("CLAIM_DUE_RENEWALS", "GRANT_IS_SHARED"),
+    *("CLAIM_DUE_DELIVERIES", "FIND_ACCOUNT_CONNECTIONS"),
     *("PRUNE_RUNS", "FORGET_SEEN_OF_ENDED_RUNS", "FORGET_IDEMPOTENCY_KEYS", "FIND_STUCK_RUNS"),
 }
 """They see across studios, each through one function of `docs/security.md`."""
@@ -48,8 +51,10 @@ class Aim:
 EDGES = ["2026-05-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00"]
 SCHEDULES = '[{"stream": "bookings", "frequency": "daily", "next_run_at": "2026-05-04T00:00:00Z"}]'
 MAKE_BACKFILL = """
-    UPDATE sync_log SET trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04', page_cursor = NULL
+    UPDATE sync_log SET
+        trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04', page_cursor = NULL
 """
+TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'broke'"
 AIMS: dict[str, Aim] = {
     "LIST_API_KEYS": Aim(),
     "INSERT_API_KEY": Aim(values={"expires_at": None, "scopes": ["admin"], "secret_hash": b"hash"}),
@@ -57,6 +62,10 @@ AIMS: dict[str, Aim] = {
     "LIST_CONNECTIONS": Aim(),
     "FIND_CONNECTION": Aim(),
     "FIND_STORED_CONNECTION": Aim(),
+    "FIND_CONNECTION_TO_RENEW": Aim("platform_connection"),
+    "FIND_CONNECTION_ID": Aim(),
+    "LIST_EVENTS": Aim(),
+    "NOTE_EVENT": Aim("platform_connection"),
     "DRAFT_CONNECTION": Aim(),
     "INSERT_CONNECTION": Aim(
         "platform_connection",
@@ -65,7 +74,8 @@ AIMS: dict[str, Aim] = {
     ),
     "REPLACE_TOKENS": Aim("platform_connection"),
     "LEASE_REFRESH": Aim("platform_connection"),
-    "RELEASE_REFRESH": Aim("platform_connection"),
+    "FAIL_RENEWAL": Aim("platform_connection"),
+    "HEAL_CONNECTION": Aim("platform_connection", prepare="UPDATE platform_connection SET status = 'error'"),
     "IDENTIFY_CONNECTION": Aim("platform_connection", values={"account_id": "x", "account_name": "y"}),
     "BREAK_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
     "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
@@ -75,11 +85,12 @@ AIMS: dict[str, Aim] = {
     "RELEASE_KEY": Aim(prepare="UPDATE idempotency_key SET status = NULL"),
     "TALLY": Aim(),
     "TALLY_AS_OF": Aim(values={"as_of": datetime(2026, 6, 1, tzinfo=UTC)}),
-    "REMEMBER_SEEN": Aim("sync_log", values={"external_ids": ["two"]}),
+    "REMEMBER_SEEN": Aim("sync_log", values={"external_ids": '["two"]'}),
     "INSERT_RUNS": Aim(prepare="DELETE FROM sync_log"),
     "INSERT_BACKFILL": Aim(values={"first": NOW.date(), "last": NOW.date(), "page_cursor": None}),
     "FIND_ACTIVE_BACKFILL": Aim(prepare=MAKE_BACKFILL),
     "FIND_PAGE_CURSOR": Aim("sync_log"),
+    "FIND_POSITION": Aim("sync_log"),
     "LIST_STARTED_RUNS": Aim(),
     "LEASE_RUN": Aim("sync_log"),
     "FIND_RUN_STATE": Aim("sync_log"),
@@ -104,8 +115,22 @@ AIMS: dict[str, Aim] = {
     "GET_STUDIO": Aim(),
     "SPEND_QUOTA": Aim(values={"app_used": 0.1, "app_seconds": 60, "account_used": 0.99, "account_seconds": 60}),
     "BLOCK_ACCOUNT": Aim(),
+    "DRAFT_OAUTH_STATE": Aim(),
+    "INSERT_OAUTH_STATE": Aim(values={"state_hash": b"new", "verifier": None, "return_to": None}),
     "INSERT_DATA_KEY": Aim(prepare="UPDATE data_key SET retired_at = now()"),
     "LIST_DATA_KEYS": Aim(),
+    "LIST_WEBHOOKS": Aim(),
+    "DRAFT_WEBHOOK": Aim(),
+    "INSERT_WEBHOOK": Aim(),
+    "FIND_STORED_WEBHOOK": Aim("webhook"),
+    "DELETE_WEBHOOK": Aim("webhook"),
+    "DISABLE_WEBHOOK": Aim("webhook"),
+    "CLAIM_DELIVERY": Aim("webhook_delivery", prepare=TELL_OF_A_BREAK),
+    "SETTLE_DELIVERY": Aim("webhook_delivery"),
+    "FAIL_DELIVERY": Aim("webhook_delivery", values={"attempts": 1}),
+    "FIND_WORKING_CONNECTION": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
+    "FORGET_ACCOUNT": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
+    "NOTE_NOTICE": Aim("platform_connection", values={"at": NOW}),
 }
 
 
@@ -130,6 +155,12 @@ class AnyValue(dict[str, Any]):
             **dict.fromkeys(("seen", "created", "updated", "unchanged", "deleted", "refused", "api_calls"), 3),
             **dict.fromkeys(("token_expires_at", "resume_at", "next_run_at"), NOW),
             **dict.fromkeys(("before", "scopes"), None),
+            **dict.fromkeys(("url", "problem"), "intruder"),
+            secret=b"intruder",
+            delays=[60],
+            **dict.fromkeys(("expires_in", "refresh_expires_in", "renew_in", "warn_after"), 60),
+            **dict.fromkeys(("needs_token", "by_hand", "same_refresh_token"), True),
+            **dict.fromkeys(("account_id", "account_name", "status_code", "status_message", "kind"), "intruder"),
             id=row_id,
             run_id=run["id"],
             studio_id=VICTIM,

@@ -1,15 +1,18 @@
 """Connections: the test of one, giving it back, and where its tokens are."""
 
+from uuid import UUID
+
 import pg8000.native
 import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.errors import SealBroken
+from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import open_tokens
 from dev.sandbox import Sandbox, mint
 from tests.conftest import Api, Queue, Studios
-from tests.services.conftest import Studio, connect
+from tests.services.conftest import PLENTY_MS, Studio, connect
 
 CALENDAR_ONLY = ("openid", "email", "https://www.googleapis.com/auth/calendar.readonly")
 
@@ -51,10 +54,9 @@ def test_an_unreachable_platform_proves_nothing_about_the_connection(studio: Stu
 
 
 @pytest.mark.parametrize("platform", ["pinterest", "yelp", "website"])
-def test_a_platform_without_a_connector_cannot_be_tested_or_synced(api: Api, platform: str) -> None:
+def test_a_platform_without_streams_cannot_be_synced(api: Api, platform: str) -> None:
     api.post("/api/connections", {"platform": platform, "accessToken": "token"})
     for answer in (
-        api.post(f"/api/connections/{platform}/test"),
         api.post(f"/api/sync/{platform}"),
         api.put(f"/api/sync/{platform}/schedule", {"syncType": "bookings", "frequency": "daily"}),
     ):
@@ -83,8 +85,8 @@ def test_a_revocation_that_fails_upstream_is_recorded_and_disconnects_all_the_sa
 
 
 def test_a_platform_without_revocation_says_so(api: Api, superuser: pg8000.native.Connection) -> None:
-    api.post("/api/connections", {"platform": "yelp", "accessToken": "token"})
-    assert api.delete("/api/connections/yelp").status == 204
+    api.post("/api/connections", {"platform": "pinterest", "accessToken": "token"})
+    assert api.delete("/api/connections/pinterest").status == 204
     assert superuser.run("SELECT revocation FROM platform_connection") == [["unsupported"]]
 
 
@@ -107,6 +109,102 @@ def test_another_accounts_tokens_start_its_streams_anew(studio: Studio, superuse
     studio.api.post("/api/connections/google/test")
     inquiries = studio.sync("inquiries")
     assert (inquiries["status"], inquiries["fullRead"]) == ("succeeded", True)
+
+
+def test_a_mailbox_is_read_from_the_start_when_the_tokens_are_another_accounts(studio: Studio) -> None:
+    """Gmail alone would take the old history id for one of the new mailbox."""
+    studio.api.post("/api/connections/google/test")
+    studio.sync("inquiries")
+    other = mint("bulk-40")
+    studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
+    run = studio.sync("inquiries")
+    assert (run["status"], run["fullRead"]) == ("succeeded", True)
+    assert studio.connection()["accountId"] != ""
+
+
+def test_a_stream_goes_on_from_its_cursor_when_the_tokens_are_the_same_accounts(studio: Studio) -> None:
+    studio.api.post("/api/connections/google/test")
+    studio.sync("inquiries")
+    grant = mint("studio")
+    studio.api.put("/api/connections/google", {"accessToken": grant.access_token, "refreshToken": grant.refresh_token})
+    assert studio.sync("inquiries")["fullRead"] is False
+
+
+def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_replaced(bulk: Studio) -> None:
+    bulk.api.post("/api/connections/google/test")
+    other = mint("bulk-40")
+    calls = 0
+
+    def remaining_ms() -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            tokens = {"accessToken": other.access_token, "refreshToken": other.refresh_token}
+            assert bulk.api.put("/api/connections/google", tokens).status == 200
+        return PLENTY_MS
+
+    run = bulk.start("bookings")
+    assert bulk.work(remaining_ms=remaining_ms) == ["lease_lost"]
+    execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS)
+    told = bulk.run(run["id"])
+    assert (told["status"], told["fullRead"]) == ("succeeded", True)
+    assert told["records"]["deleted"] + told["records"]["created"] >= 40
+
+
+def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
+    assert studio.sync("bookings")["error"]["code"] == "seal_broken"
+    assert studio.connection()["status"] == "error"
+    grant = mint("studio")
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
+    assert studio.api.put("/api/connections/google", {"accessToken": grant.access_token}).status == 500
+    assert studio.api.put("/api/connections/google", tokens).status == 200
+    assert studio.connection()["status"] == "active"
+    assert studio.sync("bookings")["status"] == "succeeded"
+
+
+def test_a_connection_whose_tokens_open_again_heals_by_itself(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
+    studio.sync("bookings")
+    superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
+    assert studio.sync("bookings")["status"] == "succeeded"
+    assert studio.connection()["status"] == "active"
+
+
+def test_a_grant_that_another_studio_lives_by_is_not_revoked(
+    studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    first, second = connect(studios.new(), queue), connect(studios.new(), queue)
+    second.api.post("/api/connections/google/test")
+    assert first.api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT revocation FROM platform_connection WHERE status = 'disabled'") == [["shared"]]
+    assert second.api.post("/api/connections/google/test").json["valid"] is True
+    assert second.api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT count(*) FROM platform_connection WHERE revocation = 'revoked'") == [[1]]
+
+
+def test_what_happened_to_a_connection_is_listed_newest_first(studio: Studio, platforms: Sandbox) -> None:
+    grant = mint("studio")
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
+    studio.api.put("/api/connections/google", tokens)
+    platforms.google.revoke("studio")
+    studio.api.post("/api/connections/google/test")
+    fresh = mint("studio")
+    studio.api.put("/api/connections/google", {"accessToken": fresh.access_token, "refreshToken": fresh.refresh_token})
+    studio.api.delete("/api/connections/google")
+    first = studio.api.get("/api/connections/google/events?limit=3").json
+    rest = studio.api.get(f"/api/connections/google/events?cursor={first['nextCursor']}").json
+    told = [(item["kind"], item["code"]) for item in first["items"] + rest["items"]]
+    assert told == [
+        ("disconnected", "revoked"),
+        ("healed", "token_revoked"),
+        ("broke", "token_revoked"),
+        ("reconnected", None),
+        ("connected", None),
+    ]
+    assert rest["nextCursor"] is None
 
 
 def test_tokens_are_stored_sealed(studio: Studio, superuser: pg8000.native.Connection) -> None:

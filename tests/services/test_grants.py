@@ -1,147 +1,175 @@
-"""Renewing a grant: one worker asks, the others read what came of it, and nothing else kills a connection."""
+"""Grants: a connection is made or made anew by consent, and each change of its state is told, once."""
 
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
 import pg8000.native
 import pytest
 
-from chalicelib.data.connections import FIND_STORED_CONNECTION, LEASE_REFRESH, StoredConnection
-from chalicelib.data.database import read, transaction
-from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked, TransientFault
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read
+from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
+from chalicelib.platforms.base import Account
+from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.secret import Secret
 from chalicelib.services import grants
-from chalicelib.services.tokens import Tokens, open_tokens
+from chalicelib.services.tokens import open_tokens
 from dev.sandbox import Sandbox, mint
+from tests.api.seeding import insert
 from tests.conftest import Api, Queue
-from tests.services.conftest import Studio, connect
+from tests.services.conftest import Studio
 
-TOKEN_HOST = "oauth2.googleapis.com"
-
-
-@pytest.fixture
-def expired(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
-    """Connected with an access token that has run out."""
-    return connect(api, queue, lifetime=0)
+ACCOUNT = Account("account-1", "Anna")
+CALENDAR = "https://www.googleapis.com/auth/calendar.readonly"
 
 
-def stored(studio: Studio) -> StoredConnection:
-    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+def consented(account: str = "studio", **changes: Any) -> TokenGrant:
+    """What a finished consent gives."""
+    given = mint(account)
+    grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
+    return replace(grant, **changes)
+
+
+def stored(api: Api) -> StoredConnection:
+    connection = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
     assert connection is not None
     return connection
 
 
-def refreshes(platforms: Sandbox) -> int:
-    return sum(request["path"] == "/token" for request in platforms.requests.list())
+def events(api: Api) -> list[tuple[str, str | None]]:
+    items = api.get("/api/connections/google/events").json["items"]
+    return [(item["kind"], item["code"]) for item in items]
 
 
-def test_a_living_token_is_used_without_a_renewal(studio: Studio, platforms: Sandbox) -> None:
-    grants.client_for(stored(studio))
-    assert refreshes(platforms) == 0
+@pytest.fixture
+def webhook(api: Api, superuser: pg8000.native.Connection) -> UUID:
+    return insert(superuser, "webhook", studio_id=api.studio_id, url="https://studio.example/hook", secret=b"sealed")
 
 
-def test_a_renewal_stores_the_new_token_and_keeps_the_refresh_token(expired: Studio, platforms: Sandbox) -> None:
-    before = open_tokens(stored(expired))
-    grants.client_for(stored(expired))
-    after = stored(expired)
-    assert after.token_generation == 2
-    assert open_tokens(after).access != before.access
-    assert open_tokens(after).refresh == before.refresh
-    assert after.token_expires_at is not None
-    assert after.token_expires_at > datetime.now(UTC) + timedelta(minutes=50)
+def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:
+    connection = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    assert (connection.status, connection.account_id, connection.status_reason.action) == (
+        "active",
+        "account-1",
+        "none",
+    )
+    streams = {item["syncType"] for item in api.get("/api/sync/status").json["items"]}
+    assert streams == {"bookings", "inquiries"}
+    assert events(api) == [("connected", None)]
 
 
-def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
-    connection = stored(expired)
-    with ThreadPoolExecutor(8) as pool:
-        clients = list(pool.map(lambda _: grants.client_for(connection), range(16)))
-    assert len(clients) == 16
-    assert refreshes(platforms) == 1
-    assert stored(expired).token_generation == 2
+def test_a_stream_that_was_not_allowed_is_off_and_the_connection_says_what_to_do(api: Api, platforms: Sandbox) -> None:
+    connection = grants.connect(api.studio_id, "google", consented(scopes=(CALENDAR,)), ACCOUNT)
+    assert (connection.status, connection.status_reason.code) == ("active", "scopes_missing")
+    assert connection.status_reason.action == "grant_scopes"
+    assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["bookings"]
+    assert grants.connect(api.studio_id, "google", consented(), ACCOUNT).status_reason.action == "none"
 
 
-def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
-    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_only_the_streams_that_were_asked_for_are_scheduled(api: Api, platforms: Sandbox) -> None:
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT, ["inquiries"])
+    assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["inquiries"]
+
+
+def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
+    api: Api, queue: Queue, platforms: Sandbox
 ) -> None:
-    connection = stored(expired)
-    with transaction(expired.id) as tx:
-        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
-    renewed = Tokens(access=Secret("ya29.renewed"), refresh=Secret("1//0kept"), expires_at=None, scopes=None)
-    assert grants.replace_tokens(connection, renewed)
-    grants.client_for(connection)
-    assert refreshes(platforms) == 0
+    studio = Studio(api, queue, "studio")
+    before = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    studio.sync("bookings")
+    grants.break_connection(stored(api), TokenRevoked())
+    assert all(item["paused"] for item in api.get("/api/sync/status").json["items"])
+    after = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    assert (after.id, after.status) == (before.id, "active")
+    assert not any(item["paused"] for item in api.get("/api/sync/status").json["items"])
+    assert studio.sync("bookings")["fullRead"] is False
+    assert events(api) == [("healed", "token_revoked"), ("broke", "token_revoked"), ("connected", None)]
 
 
-def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired: Studio, platforms: Sandbox) -> None:
-    connection = stored(expired)
-    with transaction(expired.id) as tx:
-        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=0)
-    grants.client_for(connection)
-    assert refreshes(platforms) == 1
+def test_another_account_at_a_reconnect_starts_every_stream_anew(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    studio = Studio(api, queue, "studio")
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    studio.sync("inquiries")
+    grants.connect(api.studio_id, "google", consented("bulk-40"), Account("account-2", "Bert"))
+    assert studio.sync("inquiries")["fullRead"] is True
 
 
-def test_a_lease_that_nobody_gives_back_ends_in_a_passing_fault(
-    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_a_reconnect_without_a_refresh_token_keeps_that_of_the_same_account_only(api: Api, platforms: Sandbox) -> None:
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    kept = open_tokens(stored(api)).refresh
+    grants.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
+    assert open_tokens(stored(api)).refresh == kept
+    grants.connect(api.studio_id, "google", consented(refresh_token=None), Account("account-2", "Bert"))
+    assert open_tokens(stored(api)).refresh is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "action", "paused"),
+    [
+        (TokenExpired(), "expired", "reconnect", True),
+        (TokenRevoked(), "revoked", "reconnect", True),
+        (Misconfigured(), "misconfigured", "contact_support", False),
+    ],
+)
+def test_a_break_tells_what_is_wrong_since_when_and_what_to_do(
+    api: Api, platforms: Sandbox, error: Any, status: str, action: str, paused: bool
 ) -> None:
-    monkeypatch.setattr(grants, "WAIT_SECONDS", 0)
-    connection = stored(expired)
-    with transaction(expired.id) as tx:
-        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
-    with pytest.raises(TransientFault):
-        grants.client_for(connection)
-    assert refreshes(platforms) == 0
+    before = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.break_connection(stored(api), error)
+    told = api.get("/api/connections/google").json
+    reason = told["statusReason"]
+    assert (told["status"], reason["code"], reason["action"]) == (status, error.code, action)
+    assert reason["message"] == error.message
+    assert reason["since"] > before.status_reason.since.isoformat()
+    assert all(item["paused"] is paused for item in api.get("/api/sync/status").json["items"])
+    assert (api.post("/api/sync/google").status == 409) is paused
 
 
-def test_a_revoked_grant_is_seen_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
-    platforms.google.revoke("studio")
-    with pytest.raises(TokenRevoked):
-        grants.client_for(stored(expired))
-    assert refreshes(platforms) == 1
+def test_a_break_that_comes_again_or_too_late_changes_nothing(api: Api, platforms: Sandbox) -> None:
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    stale = stored(api)
+    for _ in range(2):
+        grants.break_connection(stale, TokenRevoked())
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.break_connection(stale, TokenRevoked())
+    assert api.get("/api/connections/google").json["status"] == "active"
+    assert [kind for kind, _ in events(api)] == ["healed", "broke", "connected"]
 
 
-def test_an_outage_of_the_token_endpoint_kills_no_connection(expired: Studio, platforms: Sandbox) -> None:
-    for status in (500, 503, 429):
-        platforms.add_fault(kind="status", status=status, host=TOKEN_HOST)
-        run = expired.sync("bookings")
-        assert run["status"] == "deferred"
-        expired.api.put("/api/connections/google", {"scopes": []})
-        assert expired.connection()["status"] == "active"
-        with transaction(expired.id) as tx:
-            from chalicelib.data.query import Query
-
-            cancel: Query[None] = Query("UPDATE sync_log SET status = 'cancelled' WHERE status = 'deferred'")
-            tx.run(cancel)
-
-
-def test_invalid_grant_is_not_believed_when_the_tokens_were_replaced_meanwhile(
-    expired: Studio, platforms: Sandbox
+def test_a_grant_that_dies_after_our_client_was_refused_still_breaks_the_connection(
+    api: Api, platforms: Sandbox
 ) -> None:
-    """Somebody reconnects while the old refresh token is being refused."""
-    stale = stored(expired)
-    platforms.google.revoke("studio")
-    grant = mint("studio")
-    fresh = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
-    expired.api.put("/api/connections/google", fresh)
-    grants.client_for(stale)
-    assert expired.connection()["status"] == "active"
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.break_connection(stored(api), Misconfigured())
+    grants.break_connection(stored(api), TokenRevoked())
+    assert api.get("/api/connections/google").json["status"] == "revoked"
 
 
-def test_a_connection_without_a_refresh_token_cannot_be_renewed(
-    expired: Studio, superuser: pg8000.native.Connection
+def test_webhooks_are_told_of_a_break_and_of_its_end_and_of_nothing_else(
+    api: Api, queue: Queue, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    superuser.run("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now() - interval '1 hour'")
-    with pytest.raises(TokenExpired):
-        grants.client_for(stored(expired))
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.break_connection(stored(api), Misconfigured())
+    grants.heal(stored(api))
+    assert queue.receive() == []
+    grants.break_connection(stored(api), TokenRevoked())
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    deliveries = superuser.run(
+        "SELECT d.id, e.kind FROM webhook_delivery AS d JOIN connection_event AS e ON e.id = d.event_id"
+        " WHERE d.webhook_id = :webhook ORDER BY e.id",
+        webhook=webhook,
+    )
+    assert [kind for _, kind in deliveries or ()] == ["broke", "healed"]
+    studio_id = str(api.studio_id)
+    assert queue.receive() == [{"deliveryId": str(id), "studioId": studio_id} for id, _ in deliveries or ()]
 
 
-def test_without_an_oauth_client_a_renewal_is_the_operators_matter(
-    expired: Studio, monkeypatch: pytest.MonkeyPatch
+def test_a_webhook_that_is_disabled_is_told_nothing(
+    api: Api, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    from chalicelib.settings import get_settings
-
-    monkeypatch.setenv("GOOGLE_CLIENT_ID", "")
-    get_settings.cache_clear()
-    with pytest.raises(Misconfigured):
-        grants.client_for(stored(expired))
-    assert expired.connection()["status"] == "active"
+    superuser.run("UPDATE webhook SET disabled_at = now()")
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    grants.break_connection(stored(api), TokenRevoked())
+    assert superuser.run("SELECT count(*) FROM webhook_delivery") == [[0]]

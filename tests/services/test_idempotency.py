@@ -155,12 +155,12 @@ def test_the_query_is_part_of_the_request(api: Api, platforms: Any) -> None:
 
 
 def test_the_path_and_the_method_are_part_of_the_request(api: Api) -> None:
-    for platform in ("meta", "yelp"):
+    for platform in ("meta", "pinterest"):
         assert api.post("/api/connections", {"platform": platform, "accessToken": "token"}).status == 201
     assert api.delete("/api/connections/meta", Idempotency_Key="k").status == 204
-    assert api.delete("/api/connections/yelp", Idempotency_Key="k").json["code"] == "idempotency_key_reused"
+    assert api.delete("/api/connections/pinterest", Idempotency_Key="k").json["code"] == "idempotency_key_reused"
     assert api.put("/api/connections/meta", Idempotency_Key="k").json["code"] == "idempotency_key_reused"
-    assert api.get("/api/connections/yelp").status == 200
+    assert api.get("/api/connections/pinterest").status == 200
 
 
 def test_an_error_is_not_kept(api: Api) -> None:

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.errors import TokenRevoked
-from chalicelib.services.connections import mark_broken
+from chalicelib.services import grants
 from chalicelib.services.schedules import start_due_runs
 from tests.conftest import Answer, Api, Database, Studios
 
@@ -57,7 +57,7 @@ def resume(api: Api) -> dict[str, Any]:
 def break_connection(api: Api) -> None:
     stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
     assert stored is not None
-    mark_broken(stored, TokenRevoked())
+    grants.break_connection(stored, TokenRevoked())
 
 
 def renew(api: Api) -> None:
@@ -252,9 +252,9 @@ def test_a_schedule_that_is_put_back_while_the_connection_is_broken_is_paused_by
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_what_cannot_be_scheduled_can_be_neither_paused_nor_resumed(studio: Api, verb: str) -> None:
-    assert studio.post("/api/connections", {"platform": "yelp", "accessToken": "token"}).status == 201
-    yelp = studio.post(f"/api/sync/yelp/schedule/{verb}", {"syncType": "reviews"})
-    assert (yelp.status, yelp.json["code"]) == (409, "platform_not_supported")
+    assert studio.post("/api/connections", {"platform": "website"}).status == 201
+    website = studio.post(f"/api/sync/website/schedule/{verb}", {"syncType": "reviews"})
+    assert (website.status, website.json["code"]) == (409, "platform_not_supported")
     unknown = ask(studio, verb, "reviews")
     assert (unknown.status, unknown.json["errors"][0]["field"]) == (422, "syncType")
 

@@ -306,7 +306,7 @@ def test_an_expired_token_without_a_refresh_token_expires_the_connection(
     assert studio.connection()["status"] == "expired"
 
 
-def test_our_own_misconfiguration_leaves_the_studios_connection_alone(
+def test_our_own_misconfiguration_is_told_and_pauses_nothing(
     api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from chalicelib.settings import get_settings
@@ -316,7 +316,9 @@ def test_our_own_misconfiguration_leaves_the_studios_connection_alone(
     get_settings.cache_clear()
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
-    assert studio.connection()["status"] == "active"
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+    assert not any(item["paused"] for item in api.get("/api/sync/status").json["items"])
 
 
 def test_a_grant_without_the_scope_fails_its_stream_only(api: Api, queue: Queue, platforms: Sandbox) -> None:
@@ -508,3 +510,12 @@ def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(
         return runs.OUT_OF_TIME_MS - 1
 
     assert studio.work(remaining_ms=cancel) == ["lease_lost"]
+
+
+def test_a_sync_of_everything_leaves_out_the_streams_that_the_grant_does_not_cover(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = connect(api, queue, scopes=("https://www.googleapis.com/auth/calendar.readonly",))
+    started = api.post("/api/sync/google").json["runs"]
+    assert [run["syncType"] for run in started] == ["bookings"]
+    assert studio.sync("inquiries")["error"]["code"] == "permission_missing"

@@ -62,6 +62,26 @@ def test_maintenance_comes_to_its_end_within_its_time_and_reports(
     assert [report["complete"] for report in reports] == [True]
 
 
+def test_the_worker_renews_the_grant_that_a_message_names(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: Any
+) -> None:
+    connect(api, queue)
+    superuser.run("UPDATE sync_schedule SET enabled = false")
+    superuser.run("UPDATE platform_connection SET renew_at = now()")
+    tick(schedule_event("tick"), Context("tick", 60))
+    (message,) = queue.receive()
+    assert set(message) == {"renewalOf", "studioId"}
+    sync(sqs_event(json.dumps(message)), Context("sync", 300))
+    assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
+
+
+def test_a_message_that_names_nothing_to_go_on_with_is_dropped(
+    clean_database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync(sqs_event(json.dumps({"studioId": str(uuid4())})), Context("sync", 300))
+    assert ("message.dropped", "empty") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000"])
 def test_a_malformed_message_is_dropped_and_logged(
     clean_database: Any, body: str, caplog: pytest.LogCaptureFixture

@@ -1,0 +1,85 @@
+"""Events: what happened to a connection, and the deliveries that tell a studio's webhooks of it."""
+
+from typing import Literal
+from uuid import UUID
+
+from chalicelib.data.query import Query, columns, many, one
+from chalicelib.data.rows import Moment, Row
+
+EventKind = Literal["connected", "reconnected", "broke", "healed", "misconfigured", "warned", "disconnected"]
+
+
+class Event(Row):
+    """Something that happened to a connection."""
+
+    id: UUID
+    kind: EventKind
+    code: str | None
+    message: str | None
+    at: Moment
+
+
+class Change(Row):
+    """The connection that a statement changed, and the deliveries it made."""
+
+    id: UUID
+    deliveries: list[UUID]
+
+
+class Found(Row):
+    id: UUID
+
+
+def noted(change: str, *, kind: str, code: str, message: str, told: str = "false") -> str:
+    """CTEs that note an event for each connection `x` of the CTE `change`, unless its kind is NULL.
+
+    Where `told` holds, every enabled webhook of the studio gets a delivery. All but the first argument are SQL.
+    """
+    return f"""
+    event AS (
+        INSERT INTO connection_event AS e (studio_id, connection_id, kind, code, message)
+        SELECT x.studio_id, x.id, {kind}, {code}, {message} FROM {change} AS x WHERE {kind} IS NOT NULL
+        RETURNING e.studio_id, e.id, e.connection_id
+    ), delivery AS (
+        INSERT INTO webhook_delivery AS d (studio_id, webhook_id, event_id)
+        SELECT event.studio_id, w.id, event.id
+        FROM event
+        JOIN {change} AS x ON x.id = event.connection_id
+        JOIN webhook AS w ON w.studio_id = event.studio_id
+        WHERE w.disabled_at IS NULL AND {told}
+        RETURNING d.id
+    )
+    """
+
+
+def changed(change: str) -> str:
+    """The answer of a statement with the CTEs of `noted`."""
+    return f"""
+    SELECT json_build_object('id', x.id, 'deliveries', (SELECT coalesce(json_agg(d.id), '[]') FROM delivery AS d))
+    FROM {change} AS x
+    """
+
+
+FIND_CONNECTION_ID: Query[Found | None] = Query(
+    one("SELECT c.id FROM platform_connection AS c WHERE c.platform = :platform"), Found | None
+)
+"""Also of one that is disconnected: its history stays."""
+
+LIST_EVENTS: Query[list[Event]] = Query(
+    many(
+        f"""
+        SELECT {columns(Event, "e")} FROM connection_event AS e
+        WHERE e.connection_id = :connection_id AND (:before::uuid IS NULL OR e.id < :before)
+        ORDER BY e.id DESC LIMIT :limit
+        """
+    ),
+    list[Event],
+)
+"""Newest first: ids are UUIDv7."""
+
+NOTE_EVENT: Query[None] = Query(
+    """
+    INSERT INTO connection_event (studio_id, connection_id, kind, code, message)
+    SELECT c.studio_id, c.id, :kind, :code, :message FROM platform_connection AS c WHERE c.id = :id
+    """
+)

@@ -1,0 +1,235 @@
+"""Grants: the statements that change a connection's tokens and state. Each notes in the same breath what happened."""
+
+from uuid import UUID
+
+from chalicelib.data.connections import WORKING
+from chalicelib.data.events import Change, changed, noted
+from chalicelib.data.query import Query, returned
+from chalicelib.data.rows import Row
+from chalicelib.data.studios import NewId
+
+DEAD = "('expired', 'revoked')"
+"""Only the studio can help: schedules are paused until it does."""
+LIFETIMES = """
+            token_expires_at = coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
+            renew_at = now() + make_interval(secs => :renew_in)
+"""
+RESUMED = """
+        UPDATE sync_schedule AS s SET
+            paused_at = CASE WHEN s.paused_by = 'studio' THEN s.paused_at END,
+            paused_by = CASE WHEN s.paused_by = 'studio' THEN s.paused_by END,
+            failures_in_row = CASE WHEN s.paused_by = 'studio' THEN s.failures_in_row ELSE 0 END
+        FROM replaced AS x
+        WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND s.paused_at IS NOT NULL
+"""
+INSERT_CONNECTION: Query[Change | None] = Query(
+    f"""
+    WITH made AS (
+        INSERT INTO platform_connection AS c (
+            id, studio_id, platform, needs_token, access_token, refresh_token, token_generation, scopes,
+            token_expires_at, refresh_token_expires_at, renew_at,
+            external_account_id, external_account_name, status_code, status_message
+        )
+        VALUES (
+            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation, :scopes,
+            coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
+            now() + make_interval(secs => :refresh_expires_in), now() + make_interval(secs => :renew_in),
+            :account_id, :account_name, :status_code, :status_message
+        )
+        ON CONFLICT (studio_id, platform) DO UPDATE SET
+            status = 'active', status_code = excluded.status_code, status_message = excluded.status_message,
+            status_since = now(), needs_token = excluded.needs_token,
+            access_token = excluded.access_token, refresh_token = excluded.refresh_token,
+            token_expires_at = excluded.token_expires_at, token_generation = excluded.token_generation,
+            token_issued_at = now(), refresh_token_expires_at = excluded.refresh_token_expires_at,
+            renew_at = excluded.renew_at, renewals_failed = 0, scopes = excluded.scopes,
+            external_account_id = excluded.external_account_id,
+            external_account_name = excluded.external_account_name, account_unverified = false,
+            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
+            revocation = NULL, disconnected_at = NULL, updated_at = now()
+        WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
+        RETURNING c.studio_id, c.id
+    ), {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")}
+    {changed("made")}
+    """,
+    Change | None,
+)
+"""Inserts, or revives a disconnected row. Nothing comes back when a live one was there first."""
+
+REPLACE_TOKENS: Query[Change | None] = Query(
+    f"""
+    WITH replaced AS (
+        UPDATE platform_connection AS c SET
+            status = 'active',
+            status_code = CASE WHEN :by_hand THEN :status_code WHEN c.status = 'active' THEN c.status_code END,
+            status_message = CASE WHEN :by_hand THEN :status_message WHEN c.status = 'active' THEN c.status_message END,
+            status_since = CASE WHEN c.status = 'active' THEN c.status_since ELSE now() END,
+            access_token = :access_token, refresh_token = :refresh_token,
+            token_generation = c.token_generation + 1, token_issued_at = now(), {LIFETIMES},
+            refresh_token_expires_at = CASE
+                WHEN :same_refresh_token THEN c.refresh_token_expires_at
+                ELSE now() + make_interval(secs => :refresh_expires_in)
+            END,
+            renewals_failed = 0, scopes = :scopes,
+            account_unverified = c.account_unverified OR :by_hand,
+            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
+            refresh_owner = NULL, refresh_lease_expires_at = NULL, updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
+        RETURNING c.studio_id, c.id, old.status AS was, old.status_code AS was_code
+    ), resumed AS ({RESUMED}), interrupted AS (
+        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), ring_at = now()
+        FROM replaced AS x
+        WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
+          AND r.status = 'running' AND r.lease_owner IS NOT NULL
+    ), {
+        noted(
+            "replaced",
+            kind="CASE WHEN x.was <> 'active' THEN 'healed' WHEN :by_hand THEN 'reconnected' END",
+            code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
+            message="CASE WHEN :by_hand THEN 'The studio connected it anew' ELSE 'Its token was renewed' END",
+            told="x.was IN ('expired', 'revoked', 'error')",
+        )
+    }
+    {changed("replaced")}
+    """.replace(":by_hand", ":by_hand::boolean")
+    .replace(":same_refresh_token", ":same_refresh_token::boolean")
+    .replace(":status_code", ":status_code::text")
+    .replace(":status_message", ":status_message::text"),
+    Change | None,
+)
+"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
+
+What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
+connection's, which the statement's snapshot does not show. Tokens that come `by_hand` may be another account's, so
+workers at runs of the old ones lose their leases: what they read is not stored.
+"""
+
+LEASE_REFRESH: Query[NewId | None] = Query(
+    returned(
+        f"""
+        UPDATE platform_connection AS c SET
+            refresh_owner = :owner, refresh_lease_expires_at = now() + make_interval(secs => :lease_seconds)
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING}
+          AND (c.refresh_lease_expires_at IS NULL OR c.refresh_lease_expires_at < now())
+        RETURNING c.id
+        """
+    ),
+    NewId | None,
+)
+
+FAIL_RENEWAL: Query[Change | None] = Query(
+    f"""
+    WITH failed AS (
+        UPDATE platform_connection AS c SET
+            refresh_owner = NULL, refresh_lease_expires_at = NULL,
+            renewals_failed = c.renewals_failed + 1,
+            renew_at = CASE
+                WHEN c.renew_at <= now() + interval '1 hour' THEN now() + make_interval(secs => :delay_seconds)
+                ELSE c.renew_at
+            END
+        WHERE c.id = :id AND c.refresh_owner = :owner
+        RETURNING c.studio_id, c.id, c.renewals_failed
+    ), {
+        noted(
+            "failed",
+            kind="CASE WHEN x.renewals_failed = :warn_after THEN 'warned' END",
+            code="'renewal_failing'",
+            message=":message::text",
+        )
+    }
+    {changed("failed")}
+    """.replace(":warn_after", ":warn_after::integer"),
+    Change | None,
+)
+"""Gives the lease back. The tick tries again after the delay where it was the tick that wanted the renewal."""
+
+BREAK_CONNECTION: Query[Change | None] = Query(
+    f"""
+    WITH broken AS (
+        UPDATE platform_connection AS c SET
+            status = :status, status_code = :code, status_message = :message, status_since = now(),
+            renew_at = CASE
+                WHEN :status = 'misconfigured' THEN least(c.renew_at, now() + interval '1 hour') ELSE c.renew_at
+            END,
+            last_error_code = :code, last_error_message = :message, last_error_at = now(), updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING} AND c.status <> :status
+        RETURNING c.studio_id, c.id
+    ), paused AS (
+        UPDATE sync_schedule AS s SET
+            paused_at = coalesce(s.paused_at, now()),
+            paused_by = CASE WHEN s.paused_at IS NULL THEN 'connection' ELSE s.paused_by END
+        FROM broken AS x
+        WHERE :status IN {DEAD} AND s.studio_id = x.studio_id AND s.connection_id = x.id
+    ), {
+        noted(
+            "broken",
+            kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'broke' END",
+            code=":code",
+            message=":message",
+            told=":status <> 'misconfigured'",
+        )
+    }
+    {changed("broken")}
+    """.replace(":status", ":status::text")
+    .replace(":code", ":code::text")
+    .replace(":message", ":message::text"),
+    Change | None,
+)
+"""Marks a connection that no longer works, unless its tokens were replaced meanwhile; one whose grant died is paused.
+
+The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
+"""
+
+HEAL_CONNECTION: Query[Change | None] = Query(
+    f"""
+    WITH healed AS (
+        UPDATE platform_connection AS c SET
+            status = 'active', status_code = NULL, status_message = NULL, status_since = now(), updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING} AND c.status <> 'active'
+        RETURNING c.studio_id, c.id, old.status AS was, old.status_code AS was_code
+    ), {noted("healed", kind="'healed'", code="x.was_code", message="'It works again'", told="x.was = 'error'")}
+    {changed("healed")}
+    """,
+    Change | None,
+)
+
+DISCONNECT: Query[Change | None] = Query(
+    f"""
+    WITH gone AS (
+        UPDATE platform_connection AS c SET
+            status = 'disabled', status_code = NULL, status_message = NULL, status_since = now(),
+            access_token = NULL, refresh_token = NULL, token_expires_at = NULL, refresh_token_expires_at = NULL,
+            renew_at = NULL, token_generation = c.token_generation + 1,
+            refresh_owner = NULL, refresh_lease_expires_at = NULL,
+            revocation = :revocation, disconnected_at = now(), updated_at = now()
+        WHERE c.id = :id AND c.disconnected_at IS NULL
+        RETURNING c.studio_id, c.id
+    ), stopped AS (
+        UPDATE sync_log AS r SET
+            status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
+            error_code = 'disconnected', error_message = 'The platform was disconnected'
+        FROM gone
+        WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
+          AND r.status IN ('queued', 'running', 'deferred')
+        RETURNING r.id
+    ), forgotten AS (
+        DELETE FROM sync_seen AS seen USING stopped WHERE seen.run_id = stopped.id
+    ), unscheduled AS (
+        DELETE FROM sync_schedule AS s USING gone
+        WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
+    ), {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
+    {changed("gone")}
+    """.replace(":revocation", ":revocation::text"),
+    Change | None,
+)
+
+
+class RenewalClaim(Row):
+    """A grant whose renewal is due, put off by the claim until a worker has had its time."""
+
+    connection_id: UUID
+    studio_id: UUID
+
+
+CLAIM_DUE_RENEWALS: Query[list[RenewalClaim]] = Query("SELECT door.claim_due_renewals(:batch)", list[RenewalClaim])
+GRANT_IS_SHARED: Query[bool] = Query("SELECT door.grant_is_shared(:platform, :account_id, :id)", bool)

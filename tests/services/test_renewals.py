@@ -1,0 +1,328 @@
+"""Renewals: one worker asks, the others read what came of it; grants nobody uses are kept alive; no fault kills one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read, transaction
+from chalicelib.data.grants import LEASE_REFRESH
+from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked, TransientFault
+from chalicelib.secret import Secret
+from chalicelib.services import grants, renewals
+from chalicelib.services.renewals import client_for
+from chalicelib.services.tokens import Tokens, open_tokens
+from chalicelib.settings import get_settings
+from chalicelib.workers.tick import tick
+from dev.invocation import Context, schedule_event
+from dev.sandbox import CLIENT_SECRET, Sandbox, meta, mint, pinterest
+from tests.conftest import Api, Queue
+from tests.services.conftest import Studio, connect
+
+TOKEN_HOST = "oauth2.googleapis.com"
+
+
+@pytest.fixture
+def expired(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
+    """Connected with an access token that has run out."""
+    return connect(api, queue, lifetime=0)
+
+
+def stored(studio: Studio, platform: str = "google") -> StoredConnection:
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform=platform)
+    assert connection is not None
+    return connection
+
+
+def refreshes(platforms: Sandbox) -> int:
+    return sum(request["path"].endswith(("/token", "/access_token")) for request in platforms.requests.list())
+
+
+def other(api: Api, queue: Queue, platform: str, grant: Any) -> Studio:
+    """Connected to another platform than Google."""
+    tokens = {"accessToken": grant.access_token, "refreshToken": getattr(grant, "refresh_token", None)}
+    body = {"platform": platform, "expiresIn": grant.expires_in, **tokens}
+    assert api.post("/api/connections", {name: value for name, value in body.items() if value}).status == 201
+    return Studio(api, queue, "studio")
+
+
+def events(studio: Studio, platform: str = "google") -> list[tuple[str, str | None]]:
+    items = studio.api.get(f"/api/connections/{platform}/events").json["items"]
+    return [(item["kind"], item["code"]) for item in items]
+
+
+def tick_and_renew(studio: Studio) -> list[str]:
+    """One minute's tick, and a worker that serves its messages for renewals."""
+    tick(schedule_event("tick"), Context("tick", 60))
+    wanted = [message for message in studio.queue.receive() if "renewalOf" in message]
+    return [renewals.renew_idle(UUID(each["studioId"]), UUID(each["renewalOf"])) for each in wanted]
+
+
+def test_a_living_token_is_used_without_a_renewal(studio: Studio, platforms: Sandbox) -> None:
+    client_for(stored(studio))
+    assert refreshes(platforms) == 0
+
+
+def test_a_renewal_stores_the_new_token_and_keeps_the_refresh_token(expired: Studio, platforms: Sandbox) -> None:
+    before = open_tokens(stored(expired))
+    client_for(stored(expired))
+    after = stored(expired)
+    assert after.token_generation == 2
+    assert open_tokens(after).access != before.access
+    assert open_tokens(after).refresh == before.refresh
+    assert after.token_expires_at is not None
+    assert after.token_expires_at > datetime.now(UTC) + timedelta(minutes=50)
+
+
+def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
+    connection = stored(expired)
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(lambda _: client_for(connection), range(16)))
+    assert len(clients) == 16
+    assert refreshes(platforms) == 1
+    assert stored(expired).token_generation == 2
+
+
+def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
+    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = stored(expired)
+    with transaction(expired.id) as tx:
+        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
+    renewed = Tokens(access=Secret("ya29.renewed"), refresh=Secret("1//0kept"), expires_at=None, scopes=None)
+    assert grants.replace_tokens(connection, renewed)
+    client_for(connection)
+    assert refreshes(platforms) == 0
+
+
+def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired: Studio, platforms: Sandbox) -> None:
+    connection = stored(expired)
+    with transaction(expired.id) as tx:
+        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=0)
+    client_for(connection)
+    assert refreshes(platforms) == 1
+
+
+def test_a_lease_that_nobody_gives_back_ends_in_a_passing_fault(
+    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewals, "WAIT_SECONDS", 0)
+    connection = stored(expired)
+    with transaction(expired.id) as tx:
+        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
+    with pytest.raises(TransientFault):
+        client_for(connection)
+    assert refreshes(platforms) == 0
+
+
+def test_a_revoked_grant_is_seen_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
+    platforms.google.revoke("studio")
+    with pytest.raises(TokenRevoked):
+        client_for(stored(expired))
+    assert refreshes(platforms) == 1
+
+
+def test_an_outage_of_the_token_endpoint_kills_no_connection(expired: Studio, platforms: Sandbox) -> None:
+    for status in (500, 503, 429):
+        platforms.add_fault(kind="status", status=status, host=TOKEN_HOST)
+        run = expired.sync("bookings")
+        assert run["status"] == "deferred"
+        expired.api.put("/api/connections/google", {"scopes": []})
+        assert expired.connection()["status"] == "active"
+        with transaction(expired.id) as tx:
+            from chalicelib.data.query import Query
+
+            cancel: Query[None] = Query("UPDATE sync_log SET status = 'cancelled' WHERE status = 'deferred'")
+            tx.run(cancel)
+
+
+def test_invalid_grant_is_not_believed_when_the_tokens_were_replaced_meanwhile(
+    expired: Studio, platforms: Sandbox
+) -> None:
+    """Somebody reconnects while the old refresh token is being refused."""
+    stale = stored(expired)
+    platforms.google.revoke("studio")
+    grant = mint("studio")
+    fresh = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
+    expired.api.put("/api/connections/google", fresh)
+    client_for(stale)
+    assert expired.connection()["status"] == "active"
+
+
+def test_a_connection_without_a_refresh_token_cannot_be_renewed(
+    expired: Studio, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now() - interval '1 hour'")
+    with pytest.raises(TokenExpired):
+        client_for(stored(expired))
+
+
+def test_without_an_oauth_client_a_renewal_is_the_operators_matter(
+    expired: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOOGLE_CLIENT_ID")
+    monkeypatch.delenv("GOOGLE_CLIENT_SECRET")
+    get_settings.cache_clear()
+    with pytest.raises(Misconfigured):
+        client_for(stored(expired))
+    told = expired.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+
+
+@pytest.mark.parametrize("platform", ["pinterest", "meta"])
+def test_a_grant_is_renewed_in_its_platforms_way(api: Api, queue: Queue, platforms: Sandbox, platform: str) -> None:
+    vendor = {"pinterest": pinterest, "meta": meta}[platform]
+    studio = other(api, queue, platform, vendor.mint("studio", lifetime=200))
+    before = open_tokens(stored(studio, platform))
+    client_for(stored(studio, platform))
+    after = stored(studio, platform)
+    assert after.token_generation == 2
+    assert open_tokens(after).access != before.access
+    assert (open_tokens(after).refresh == before.refresh) is (platform == "meta")
+    assert after.expires_in is not None
+    assert after.expires_in > 20 * 86400
+
+
+def test_a_rotated_refresh_token_is_stored_with_its_own_end(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    studio = other(api, queue, "pinterest", pinterest.mint("studio", lifetime=1))
+    for generation in (2, 3):
+        renewals.Session(stored(studio, "pinterest")).renew()
+        assert stored(studio, "pinterest").token_generation == generation
+    (days,) = superuser.run("SELECT refresh_token_expires_at - now() FROM platform_connection")[0]
+    assert timedelta(days=59) < days <= timedelta(days=60)
+
+
+def test_a_dead_token_of_a_platform_that_renews_only_living_ones_is_not_sent_there(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = other(api, queue, "meta", meta.mint("studio"))
+    platforms.meta.revoke("studio")
+    assert api.post("/api/connections/meta/test").json["valid"] is False
+    assert refreshes(platforms) == 0
+    assert stored(studio, "meta").status in ("expired", "revoked")
+
+
+def test_an_old_secret_of_ours_is_good_while_the_new_one_is_not_live(
+    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"GOCSPX-not-live-yet,{CLIENT_SECRET}")
+    get_settings.cache_clear()
+    client_for(stored(expired))
+    assert (refreshes(platforms), stored(expired).token_generation) == (2, 2)
+
+
+def test_a_refused_client_is_noted_once_syncs_go_on_being_tried_and_it_heals_by_itself(
+    expired: Studio, platforms: Sandbox
+) -> None:
+    platforms.google.set_client_secrets(["another"])
+    for _ in range(2):
+        assert expired.sync("bookings")["error"]["code"] == "platform_misconfigured"
+    assert expired.connection()["status"] == "misconfigured"
+    assert all(not item["paused"] for item in expired.api.get("/api/sync/status").json["items"])
+    platforms.google.set_client_secrets([CLIENT_SECRET])
+    assert expired.sync("bookings")["status"] == "succeeded"
+    assert expired.connection()["status"] == "active"
+    assert events(expired) == [
+        ("healed", "platform_misconfigured"),
+        ("misconfigured", "platform_misconfigured"),
+        ("connected", None),
+    ]
+
+
+def test_a_token_that_still_lives_is_used_while_it_cannot_be_renewed(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = connect(api, queue, lifetime=200)
+    platforms.add_fault(kind="status", status=503, host=TOKEN_HOST, path="/token")
+    assert studio.sync("bookings")["status"] == "succeeded"
+    assert studio.connection()["statusReason"]["action"] == "wait"
+
+
+def due(superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE platform_connection SET renew_at = now()")
+
+
+def test_a_grant_that_nobody_uses_is_renewed_when_it_is_due(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    assert tick_and_renew(studio) == []
+    due(superuser)
+    assert tick_and_renew(studio) == ["renewed"]
+    assert (stored(studio).token_generation, refreshes(platforms)) == (2, 1)
+    ((days,),) = superuser.run("SELECT renew_at - now() FROM platform_connection")
+    assert timedelta(days=28) < days <= timedelta(days=30)
+    assert events(studio) == [("connected", None)], "a renewal is nothing to tell"
+
+
+def test_a_second_message_for_a_renewal_is_dropped(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    due(superuser)
+    assert tick_and_renew(studio) == ["renewed"]
+    assert renewals.renew_idle(studio.id, stored(studio).id) == "dropped"
+    assert refreshes(platforms) == 1
+
+
+def test_a_renewal_whose_message_was_lost_is_rung_again_a_quarter_of_an_hour_later(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    due(superuser)
+    assert renewals.ring_due_renewals() == 1
+    assert renewals.ring_due_renewals() == 0
+    superuser.run("UPDATE platform_connection SET renew_at = renew_at - interval '15 minutes'")
+    assert renewals.ring_due_renewals() == 1
+
+
+def test_a_grant_that_died_while_nobody_used_it_is_told_of(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.google.revoke("studio")
+    due(superuser)
+    assert tick_and_renew(studio) == ["broke"]
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("revoked", "reconnect")
+    assert events(studio)[0] == ("broke", "token_revoked")
+    due(superuser)
+    assert tick_and_renew(studio) == []
+
+
+def test_an_outage_of_three_days_puts_renewals_off_warns_once_and_kills_nothing(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.add_fault(kind="status", status=500, host=TOKEN_HOST, times=None)
+    due(superuser)
+    waited: list[timedelta] = []
+    while sum(waited, timedelta()) < timedelta(hours=6):
+        assert tick_and_renew(studio) == ["failed"]
+        ((wait,),) = superuser.run("SELECT renew_at - now() FROM platform_connection")
+        assert timedelta() < wait <= timedelta(hours=1)
+        waited.append(wait)
+        due(superuser)
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["code"]) == ("active", "renewal_failing")
+    assert events(studio) == [("warned", "renewal_failing"), ("connected", None)]
+    platforms.clear_faults()
+    assert tick_and_renew(studio) == ["renewed"]
+    assert studio.connection()["statusReason"]["action"] == "none"
+
+
+def test_a_connection_says_that_it_is_being_renewed(studio: Studio) -> None:
+    connection = stored(studio)
+    with transaction(studio.id) as tx:
+        tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
+    assert studio.connection()["status"] == "refreshing"
+    assert studio.sync("bookings")["status"] == "succeeded"
+
+
+def test_when_a_token_ends_is_judged_by_the_databases_clock(
+    studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.clock.now", lambda: datetime.now(UTC) + timedelta(days=1))
+    client_for(stored(studio))
+    assert refreshes(platforms) == 0

@@ -206,14 +206,14 @@ def test_retries_stay_in_the_log_when_their_migration_is_taken_back(fresh: Datab
 
 
 def test_indexes_of_maintenance_that_an_interruption_left_unfinished_are_made_anew(fresh: Database) -> None:
-    command.upgrade(CONFIG, "0009")
+    command.upgrade(CONFIG, "0008")
     done = catalog(fresh)
-    command.downgrade(CONFIG, "0008")
+    command.downgrade(CONFIG, "0007")
     connection = fresh.connect()
     connection.run("CREATE INDEX idempotency_key_started_idx ON idempotency_key (key)")
     connection.run("CREATE INDEX sync_seen_run_idx ON sync_seen (run_id)")
     connection.close()
-    command.upgrade(CONFIG, "0009")
+    command.upgrade(CONFIG, "0008")
     assert catalog(fresh) == done
 
 

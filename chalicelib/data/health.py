@@ -5,6 +5,8 @@ from chalicelib.data.rows import Row
 
 SCHEMA_HEAD = "0012"
 """The migration this code was written for; a test holds it to the newest file in `migrations/versions`."""
+SCHEMA_NEEDED = "0011"
+"""The oldest one it works with: what follows contracts, and comes after the deploy."""
 
 
 class Schema(Row):

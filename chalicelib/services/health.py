@@ -3,7 +3,7 @@
 from typing import Literal
 
 from chalicelib.data.database import read
-from chalicelib.data.health import GET_SCHEMA, SCHEMA_HEAD
+from chalicelib.data.health import GET_SCHEMA, SCHEMA_HEAD, SCHEMA_NEEDED
 from chalicelib.data.rows import Row
 from chalicelib.errors import Unavailable
 
@@ -24,7 +24,7 @@ def check_health() -> Health:
         return Health(status="degraded", database="unreachable", migrations="unknown", migrations_head=None)
     migrations = _compare(version)
     # Migrations expand before they contract, so a newer schema serves older code.
-    status: Literal["ok", "degraded"] = "degraded" if migrations == "behind" else "ok"
+    status: Literal["ok", "degraded"] = "ok" if version is not None and version >= SCHEMA_NEEDED else "degraded"
     return Health(status=status, database="ok", migrations=migrations, migrations_head=version)
 
 

@@ -3,7 +3,7 @@
 import pg8000.native
 import pytest
 
-from chalicelib.data.health import SCHEMA_HEAD
+from chalicelib.data.health import SCHEMA_HEAD, SCHEMA_NEEDED
 from tests.conftest import Api
 
 
@@ -15,7 +15,7 @@ def test_a_process_with_its_database_and_schema_is_ok(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("version", "status", "health", "migrations"),
-    [("0000", 503, "degraded", "behind"), ("9999", 200, "ok", "ahead")],
+    [("0000", 503, "degraded", "behind"), (SCHEMA_NEEDED, 200, "ok", "behind"), ("9999", 200, "ok", "ahead")],
 )
 def test_older_code_runs_on_a_newer_schema_but_not_the_other_way_round(
     api: Api, superuser: pg8000.native.Connection, version: str, status: int, health: str, migrations: str

@@ -5,8 +5,8 @@ For when no process of the release before is left: its manual starts name the in
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

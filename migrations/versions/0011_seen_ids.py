@@ -5,8 +5,8 @@ Rows whose run is gone, with its studio or by retention, go with the next mainte
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

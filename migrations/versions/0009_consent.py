@@ -9,8 +9,8 @@ from alembic import op
 
 from migrations.steps import isolate, replace_check
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,4 +1,4 @@
-"""`python -m prove [--quick] [--scenario NAME] [--seed N]`: disturbs, compares, prints a table; exit code 1 if bad."""
+"""`python -m prove [--quick | --short] [--scenario NAME] [--seed N]`: disturbs, compares, prints a table; 1 if bad."""
 
 import argparse
 import os
@@ -7,7 +7,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,8 @@ from types import FrameType
 from benchmarks.table import Row, Table
 from dev.errors import StackError
 from prove import rig
-from prove.scenarios import PROVED, SCENARIOS
+from prove.course import Size
+from prove.scenarios import SCENARIOS
 from prove.truth import Difference
 
 COLUMNS = ("scenario", "tries", "lost", "duplicated", "wrong", "seconds", "verdict")
@@ -24,17 +26,20 @@ SHOWN_NOTES = 10
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m prove", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few tries: shows that it works, proves little")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--quick", action="store_true", help="few tries: shows that it works, proves little")
+    form.add_argument("--short", action="store_true", help="fewer still, and the fastest scenarios only")
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="this one only; may be repeated")
     parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
     parser.add_argument("--times", type=int, default=None, help="so many tries instead")
+    parser.add_argument("--logs", type=Path, default=Path("build/prove"), help="the folder for logs")
     options = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     print(f"seed {seed}, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores")
     try:
-        return _prove(options.scenario or list(PROVED), seed, options.quick, options.times)
+        return _prove(_sizes(options), seed, options.logs.absolute())
     except StackError as error:
         print(f"make prove: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -42,16 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _prove(names: Sequence[str], seed: int, quick: bool, times: int | None) -> int:
+def _sizes(options: argparse.Namespace) -> dict[str, Size]:
+    """The scenarios to run, and how hard to try."""
+    sizes = {}
+    for name in options.scenario or SCENARIOS:
+        entry = SCENARIOS[name]
+        size = entry.quick if options.quick else entry.short if options.short else entry.full
+        if size is not None:
+            sizes[name] = size if options.times is None else replace(size, times=options.times)
+    return sizes
+
+
+def _prove(sizes: Mapping[str, Size], seed: int, log_dir: Path) -> int:
     rows: list[Row] = []
     good = True
-    with rig.running(Path("build/prove").absolute()) as running:
-        for name in names:
-            scenario, full, short = SCENARIOS[name]
-            size = short if quick else full
-            size = size if times is None else type(size)(times, size.events, size.threads)
+    with rig.running(log_dir) as running:
+        for name, size in sizes.items():
             started = time.monotonic()
-            proof = scenario(running, rig.chance_of(seed, name), size)
+            proof = SCENARIOS[name].run(running, rig.chance_of(seed, name), size)
             found = proof.difference
             good = good and found.is_none
             rows.append((name, proof.tries, *_figures(found), int(time.monotonic() - started), _verdict(found)))

@@ -7,22 +7,29 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from dev import process
 from dev.errors import StackError
+from prove.queue import Queue
 
 LAMBDA_SECONDS = 60.0
+
+
+class _Worker(NamedTuple):
+    pid: int
+    terms: dict[str, float]
 
 
 class Crew:
     """A context manager; at its end none of its processes is left, even when the harness itself was killed."""
 
-    def __init__(self, env: Mapping[str, str], queue_url: str, log_dir: Path) -> None:
+    def __init__(self, env: Mapping[str, str], queue: Queue, log_dir: Path) -> None:
         self._env = dict(env)
-        self._queue_url = queue_url
+        self._queue = queue
         self._log_dir = log_dir
-        self.workers: list[int] = []
+        self._hired = 0
+        self._workers: dict[str, _Worker] = {}
         self._tickers: list[int] = []
 
     def __enter__(self) -> Self:
@@ -49,31 +56,44 @@ class Crew:
             if pipe is not None:
                 pipe.close()
 
-    def hire(self, *, timeout_seconds: float = LAMBDA_SECONDS, skew_seconds: float = 0.0) -> int:
-        """One more worker."""
-        given = {"queue_url": self._queue_url, "timeout_seconds": timeout_seconds, "skew_seconds": skew_seconds}
-        pid = self._fork("worker", given)
-        self.workers.append(pid)
-        return pid
+    def hire(self, *, timeout_seconds: float = LAMBDA_SECONDS, skew_seconds: float = 0.0) -> str:
+        """One more worker; returns its name."""
+        self._hired += 1
+        name = f"worker-{self._hired}"
+        terms = {"timeout_seconds": timeout_seconds, "skew_seconds": skew_seconds}
+        pid = self._fork("worker", {"queue_url": self._queue.url_of(name), **terms})
+        self._workers[name] = _Worker(pid, terms)
+        return name
 
-    def start_ticker(self, seconds: float = 0.3) -> None:
+    def start_ticker(self, seconds: float = 0.2) -> None:
         self._tickers.append(self._fork("ticker", {"seconds": seconds}))
 
     def ensure_ticker(self) -> None:
         if not self._tickers:
             self.start_ticker()
 
-    def kill_one(self, chance: random.Random) -> None:
-        """SIGKILL, with whatever it was amid; another worker takes its place."""
-        pid = chance.choice(self.workers)
+    def renew(self, **given: Any) -> int:
+        """A process whose threads need a connection's token; returns its id, for `reap`."""
+        return self._fork("renewer", given)
+
+    def reap(self, pid: int) -> None:
+        """Kills it, unless it has ended by itself."""
         self._kill(pid)
-        self.workers.remove(pid)
-        self.hire()
+
+    def kill_busy(self, chance: random.Random) -> bool:
+        """SIGKILL for a worker with a message in hand, if there is one; another takes its place on the same terms."""
+        busy = sorted(self._workers.keys() & self._queue.holders())
+        if not busy:
+            return False
+        worker = self._workers.pop(chance.choice(busy))
+        self._kill(worker.pid)
+        self.hire(**worker.terms)
+        return True
 
     def dismiss(self) -> None:
-        for pid in (*self.workers, *self._tickers):
+        for pid in (*(worker.pid for worker in self._workers.values()), *self._tickers):
             self._kill(pid)
-        self.workers.clear()
+        self._workers.clear()
         self._tickers.clear()
 
     def _fork(self, role: str, given: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import aws_encryption_sdk  # noqa: F401  imported here, once, so that no forked worker has to
+import boto3
 import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401
 import urllib3  # noqa: F401
 
@@ -21,6 +22,7 @@ Order = dict[str, Any]
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the harness, which then closes our input
+    boto3.client("sqs")  # reads the service's description, which its children then have
     print("nursery ready", flush=True)
     while line := sys.stdin.readline():
         print(json.dumps(obey(json.loads(line))), flush=True)

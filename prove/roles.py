@@ -1,14 +1,25 @@
 """What a forked process does: the stack's own worker or ticker, with the disturbance it is to have in itself."""
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, tzinfo
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import dev.ticker
 import dev.worker
 from chalicelib import clock
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read
+from chalicelib.errors import AppError
+from chalicelib.platforms import oauth2
+from chalicelib.services import grants, renewals
 
 
 def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None:
@@ -26,13 +37,51 @@ def tick(*, seconds: float) -> None:
     dev.ticker.main()
 
 
+def renew(*, studio_id: str, platform: str, threads: int, at: float, die: str, report: str) -> None:
+    """So many threads that need the same token at the same moment; reports what each got: its hash, or an error."""
+    stored = read(UUID(studio_id), FIND_STORED_CONNECTION, platform=platform)
+    assert stored is not None
+    if die:
+        _die(die)
+    time.sleep(max(0.0, at - time.time()))
+    with ThreadPoolExecutor(threads) as pool:
+        got = list(pool.map(_token, [stored] * threads))
+    partial = Path(f"{report}.partial")
+    partial.write_text(json.dumps(got))
+    partial.rename(report)
+
+
+def _token(stored: StoredConnection) -> str:
+    try:
+        return sha256(renewals.Session(stored).access_token().reveal().encode()).hexdigest()
+    except AppError as error:
+        return error.code
+
+
+def _die(step: str) -> None:
+    """SIGKILL at one step of a renewal: with the lease taken, with the answer in hand, or with it stored."""
+    real = grants.replace_tokens
+
+    def fatal(*given: Any, **named: Any) -> None:
+        if step == "stored":
+            real(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if step == "leased":
+        setattr(oauth2, "renew", fatal)  # noqa: B010  the step has no hook
+    else:
+        setattr(renewals, "replace_tokens", fatal)  # noqa: B010  the step has no hook
+
+
 def _skew(by: timedelta) -> None:
-    true = clock.now
+    """Beneath `clock.now` and not in its place: whoever holds the function has the wrong time as well."""
 
-    def skewed() -> datetime:
-        return true() + by
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one, as by datetime
+            return datetime.now(tz) + by
 
-    clock.now = skewed
+    setattr(clock, "datetime", Skewed)  # noqa: B010  the module does not offer it
 
 
-ROLES: dict[str, Callable[..., Any]] = {"worker": work, "ticker": tick}
+ROLES: dict[str, Callable[..., Any]] = {"worker": work, "ticker": tick, "renewer": renew}

@@ -18,15 +18,10 @@ ZONE = ZoneInfo("Europe/Berlin")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Row = tuple[Any, ...]
 
-BOOKINGS = """
-    SELECT external_id, title, starts_at, ends_at, status, client_email, location, series_id
-    FROM booking WHERE studio_id = :studio_id
-"""
-INQUIRIES = """
-    SELECT external_id, subject, received_at, contact_email, message, replied_at,
-           CASE WHEN status = 'new' THEN 'new' ELSE 'answered' END
-    FROM inquiry WHERE studio_id = :studio_id
-"""
+StoredBooking = tuple[UUID, str, str | None, datetime | None, datetime | None, str, str | None, str | None, str | None]
+"""Studio, external id, title, start, end, status, client's address, place, series."""
+StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, str]
+"""Studio, external id, subject, arrival, sender's address, text, time of the answer, whether it is answered."""
 
 
 @dataclass
@@ -55,11 +50,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Database:
-    """What a studio has, read past row-level security."""
+    """What a studio has: rows that begin with their external id."""
 
-    studio_id: UUID
-    bookings: list[Row]
-    inquiries: list[Row]
+    bookings: list[Row] = field(default_factory=list)
+    inquiries: list[Row] = field(default_factory=list)
 
 
 def compare(account: Account, found: Database, streams: Iterable[str]) -> Difference:

@@ -207,7 +207,7 @@ DISCONNECT: Query[Change | None] = Query(
     ), stopped AS (
         UPDATE sync_log AS r SET
             status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
-            error_code = 'disconnected', error_message = 'The platform was disconnected'
+            error_code = 'disconnected', error_message = 'The platform was disconnected', error_at = now()
         FROM gone
         WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
           AND r.status IN ('queued', 'running', 'deferred')

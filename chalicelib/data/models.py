@@ -380,6 +380,7 @@ class SyncLog(Base):
     """When the tick sends the message again, unless the run has moved on."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    error_at: Mapped[datetime | None]
 
 
 class SyncSeen(Base):

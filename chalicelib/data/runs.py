@@ -101,7 +101,8 @@ class RunState(Row):
 
 ERROR = """
     CASE WHEN r.error_code IS NOT NULL THEN
-        json_build_object('code', r.error_code, 'message', r.error_message, 'at', coalesce(r.finished_at, now()))
+        json_build_object('code', r.error_code, 'message', r.error_message,
+                          'at', coalesce(r.error_at, r.finished_at, r.queued_at))
     END
 """
 RECORDS = """
@@ -258,7 +259,7 @@ RECORD_PAGE: HeldWrite = Query(
             lease_owner = CASE WHEN NOT :last THEN r.lease_owner END,
             lease_expires_at = CASE WHEN NOT :last THEN now() + make_interval(secs => :lease_seconds) END,
             ring_at = now() + make_interval(secs => :lease_seconds),
-            error_code = NULL, error_message = NULL
+            error_code = NULL, error_message = NULL, error_at = NULL
         WHERE {HELD}
         RETURNING r.*
     ), schedule AS (
@@ -333,7 +334,7 @@ DEFER_RUN: HeldWrite = Query(
             ring_at = now() + make_interval(secs => :delay_seconds),
             idle_attempts = r.idle_attempts - CASE WHEN :idle THEN 0 ELSE 1 END,
             lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
-            error_code = :code, error_message = :message
+            error_code = :code, error_message = :message, error_at = now()
         WHERE {HELD} RETURNING r.id
         """
     ),
@@ -346,7 +347,7 @@ FAIL_RUN: HeldWrite = Query(
             status = 'failed', finished_at = now(),
             duration_ms = extract(epoch FROM now() - r.started_at) * 1000,
             lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
-            error_code = :code, error_message = :message
+            error_code = :code, error_message = :message, error_at = now()
         WHERE {HELD}
         RETURNING r.*
     ), schedule AS (
@@ -375,7 +376,7 @@ CANCEL_RUN: Query[Run | None] = Query(
             status = 'cancelled', finished_at = greatest(now(), r.started_at),
             duration_ms = extract(epoch FROM greatest(now(), r.started_at) - r.started_at) * 1000,
             lease_owner = NULL, lease_expires_at = NULL, resume_at = NULL,
-            error_code = 'cancelled', error_message = 'The run was cancelled'
+            error_code = 'cancelled', error_message = 'The run was cancelled', error_at = now()
         WHERE r.id = :run_id AND {ACTIVE}
         RETURNING r.*
     )

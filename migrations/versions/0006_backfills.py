@@ -22,12 +22,13 @@ ADD_COLUMNS = """
         ADD COLUMN IF NOT EXISTS deletions_confirmed boolean NOT NULL DEFAULT false,
         ADD COLUMN IF NOT EXISTS backfill_from date,
         ADD COLUMN IF NOT EXISTS backfill_to date,
-        ADD COLUMN IF NOT EXISTS read_started_at timestamptz
+        ADD COLUMN IF NOT EXISTS read_started_at timestamptz,
+        ADD COLUMN IF NOT EXISTS error_at timestamptz
 """
 DROP_COLUMNS = """
     ALTER TABLE sync_schedule DROP COLUMN paused_by, DROP COLUMN refused_deletions;
     ALTER TABLE sync_log DROP COLUMN deletions_refused, DROP COLUMN deletions_confirmed,
-        DROP COLUMN backfill_from, DROP COLUMN backfill_to, DROP COLUMN read_started_at
+        DROP COLUMN backfill_from, DROP COLUMN backfill_to, DROP COLUMN read_started_at, DROP COLUMN error_at
 """
 ACTIVE = "status IN ('queued', 'running', 'deferred')"
 INDEXES = {

@@ -519,3 +519,10 @@ def test_a_sync_of_everything_leaves_out_the_streams_that_the_grant_does_not_cov
     started = api.post("/api/sync/google").json["runs"]
     assert [run["syncType"] for run in started] == ["bookings"]
     assert studio.sync("inquiries")["error"]["code"] == "permission_missing"
+
+
+def test_a_runs_error_keeps_its_time_however_often_it_is_read(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=500, host=CALENDAR, path=EVENTS)
+    run = studio.sync("bookings")
+    assert run["error"]["at"] is not None
+    assert studio.run(run["id"])["error"] == run["error"]

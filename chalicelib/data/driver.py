@@ -5,6 +5,7 @@ together, and an opening BEGIN or a closing COMMIT can fly along. It leans on pg
 pinned exactly and `tests/data/test_driver.py` holds the behaviour.
 """
 
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -75,6 +76,16 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     def in_transaction(self) -> bool:
         """As the server said last; true also for a failed transaction that is still to be rolled back."""
         return bool(self._in_transaction)
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether the server has sent something that nobody asked for: that it shuts down, or just the end. No round
+        trip, so a fail-over that says nothing is not seen."""
+        if self.is_broken:
+            return True
+        news = select.poll()
+        news.register(self._usock, select.POLLIN)
+        return bool(news.poll(0))
 
     def flight(
         self, statement: str, values: Sequence[Any] = (), *, before: str = "", after: str = ""

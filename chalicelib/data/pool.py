@@ -52,7 +52,9 @@ class Pool:
     def _take(self) -> PgConnection | None:
         while kept := self._pop():
             connection, used_at = kept
-            if clock.now() - used_at < IDLE_BEFORE_CHECK or _is_alive(connection):
+            if connection.was_ended:
+                connection.abandon()
+            elif clock.now() - used_at < IDLE_BEFORE_CHECK or _is_alive(connection):
                 return connection
         return None
 

@@ -1,5 +1,7 @@
 """Steps that migrations share: tenant tables, doors, and checks that are replaced while a table is in use."""
 
+from collections.abc import Iterable, Mapping
+
 from alembic import op
 
 CURRENT_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
@@ -13,8 +15,31 @@ def isolate(table: str, *, key: str = "studio_id") -> None:
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
 
 
-def open_door(signature: str, body: str) -> None:
-    """A function of the door role's, which sees across studios, for the application to call."""
+def open_doors(doors: Mapping[str, str], grants: Mapping[str, str], newly_seen: Iterable[str]) -> None:
+    """Functions of the door role's, which see across studios, for the application to call: bodies by signature.
+
+    `grants` are what they need beyond the role's rights so far, by table; `newly_seen` are tables no door looked at.
+    """
+    for table, grant in grants.items():
+        op.execute(f"GRANT {grant} ON {table} TO ansel_door")
+    for table in newly_seen:
+        op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
+    op.execute("GRANT CREATE ON SCHEMA door TO ansel_door")
+    for signature, body in doors.items():
+        _open_door(signature, body)
+    op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
+
+
+def close_doors(doors: Iterable[str], grants: Mapping[str, str], newly_seen: Iterable[str]) -> None:
+    for signature in doors:
+        op.execute(f"DROP FUNCTION door.{signature}")
+    for table in newly_seen:
+        op.execute(f"DROP POLICY door ON {table}")
+    for table, grant in grants.items():
+        op.execute(f"REVOKE {grant} ON {table} FROM ansel_door")
+
+
+def _open_door(signature: str, body: str) -> None:
     volatility = "STABLE" if "find_" in signature or "_is_" in signature else "VOLATILE"
     function = f"door.{signature}"
     op.execute(

@@ -5,7 +5,7 @@ They belong to `ansel_door`, a role nobody logs in as, whose grants and policies
 
 from alembic import op
 
-from migrations.steps import open_door
+from migrations.steps import open_doors
 
 revision = "0003"
 down_revision = "0002"
@@ -91,14 +91,8 @@ def upgrade() -> None:
     op.execute(MAKE_DOOR_ROLE)
     op.execute("CREATE SCHEMA door")
     op.execute("GRANT USAGE ON SCHEMA public TO ansel_door")
-    op.execute("GRANT USAGE, CREATE ON SCHEMA door TO ansel_door")
-    op.execute("GRANT USAGE ON SCHEMA door TO ansel_app")
-    for table, grant in GRANTS.items():
-        op.execute(f"GRANT {grant} ON {table} TO ansel_door")
-        op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
-    for signature, body in DOORS.items():
-        open_door(signature, body)
-    op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
+    op.execute("GRANT USAGE ON SCHEMA door TO ansel_door, ansel_app")
+    open_doors(DOORS, GRANTS, newly_seen=GRANTS)
 
 
 def downgrade() -> None:

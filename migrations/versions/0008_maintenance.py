@@ -5,7 +5,7 @@ Each index commits by itself, so that no write waits for it, and is made anew af
 
 from alembic import op
 
-from migrations.steps import open_door
+from migrations.steps import close_doors, open_doors
 
 revision = "0008"
 down_revision = "0007"
@@ -116,23 +116,11 @@ def upgrade() -> None:
         # Deleting a run looks for what it has seen by both columns, and a full read may have seen a million.
         replace_index("sync_seen_run_idx", "sync_seen (studio_id, run_id)")
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS sync_seen_studio_idx")
-    for table, grant in GRANTS.items():
-        op.execute(f"GRANT {grant} ON {table} TO ansel_door")
-    for table in NEWLY_SEEN:
-        op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
-    op.execute("GRANT CREATE ON SCHEMA door TO ansel_door")
-    for signature, body in DOORS.items():
-        open_door(signature, body)
-    op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
+    open_doors(DOORS, GRANTS, NEWLY_SEEN)
 
 
 def downgrade() -> None:
-    for signature in DOORS:
-        op.execute(f"DROP FUNCTION door.{signature}")
-    for table in NEWLY_SEEN:
-        op.execute(f"DROP POLICY door ON {table}")
-    for table, grant in GRANTS.items():
-        op.execute(f"REVOKE {grant} ON {table} FROM ansel_door")
+    close_doors(DOORS, GRANTS, NEWLY_SEEN)
     with op.get_context().autocommit_block():
         replace_index("sync_seen_studio_idx", "sync_seen (studio_id)")
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS sync_seen_run_idx")

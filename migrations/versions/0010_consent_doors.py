@@ -1,8 +1,6 @@
 """The doors of consent and keep-alive: an OAuth state by its hash, grants and deliveries that are due, shared grants."""
 
-from alembic import op
-
-from migrations.steps import open_door
+from migrations.steps import close_doors, open_doors
 
 revision = "0010"
 down_revision = "0009"
@@ -89,20 +87,8 @@ DOORS: dict[str, str] = {
 
 
 def upgrade() -> None:
-    for table, grant in GRANTS.items():
-        op.execute(f"GRANT {grant} ON {table} TO ansel_door")
-    for table in NEWLY_SEEN:
-        op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
-    op.execute("GRANT CREATE ON SCHEMA door TO ansel_door")
-    for signature, body in DOORS.items():
-        open_door(signature, body)
-    op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
+    open_doors(DOORS, GRANTS, NEWLY_SEEN)
 
 
 def downgrade() -> None:
-    for signature in DOORS:
-        op.execute(f"DROP FUNCTION door.{signature}")
-    for table in NEWLY_SEEN:
-        op.execute(f"DROP POLICY door ON {table}")
-    for table, grant in GRANTS.items():
-        op.execute(f"REVOKE {grant} ON {table} FROM ansel_door")
+    close_doors(DOORS, GRANTS, NEWLY_SEEN)

@@ -4,15 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 import pg8000.native
 import pytest
 
 from chalicelib import clock
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
-from chalicelib.errors import CursorExpired, Unavailable
-from chalicelib.platforms.base import Page, Stream
+from chalicelib.errors import Unavailable
 from chalicelib.platforms.client import Client
 from chalicelib.services import runs
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
@@ -400,58 +398,6 @@ def test_what_a_studio_decided_survives_a_sync(studio: Studio, platforms: Sandbo
         assert tx.run(count) == 0
 
 
-def test_a_page_of_many_requests_keeps_its_lease(
-    studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
-    run = studio.start("inquiries")
-    leases: set[tuple[datetime, ...]] = set()
-
-    def watch() -> int:
-        leases.update(map(tuple, superuser.run("SELECT lease_expires_at FROM sync_log WHERE pages = 0") or ()))
-        return PLENTY_MS
-
-    assert studio.work(remaining_ms=watch) == ["succeeded"]
-    assert len(leases) > 3
-    assert studio.run(run["id"])["attempts"] == 1
-
-
-def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
-    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
-    run = studio.start("inquiries")
-
-    def cancel() -> int:
-        if platforms.requests.counts().get("gmail.users.threads.get", 0) == 3:
-            studio.api.delete(f"/api/sync/log/{run['id']}")
-        return PLENTY_MS
-
-    assert studio.work(remaining_ms=cancel) == ["lease_lost"]
-    assert platforms.requests.counts()["gmail.users.threads.get"] == 3
-
-
-def test_a_page_that_time_runs_out_in_is_begun_anew_by_the_next_invocation(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    run = studio.start("inquiries")
-    left = iter([PLENTY_MS] * 5 + [runs.OUT_OF_TIME_MS - 1])
-    assert studio.work(remaining_ms=lambda: next(left, PLENTY_MS)) == ["handed_over", "succeeded"]
-    done = studio.run(run["id"])
-    assert (done["attempts"], done["error"]) == (2, None)
-
-
-def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    run = studio.start("inquiries")
-    studio.work(remaining_ms=lambda: runs.OUT_OF_TIME_MS - 1)
-    done = studio.run(run["id"])
-    assert (done["status"], done["error"]["code"], done["attempts"]) == ("failed", "gave_up", MAX_IDLE_ATTEMPTS + 1)
-
-
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_a_worker_whose_clock_is_wrong_defers_no_longer_than_others(
     studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, hours: int
@@ -463,71 +409,6 @@ def test_a_worker_whose_clock_is_wrong_defers_no_longer_than_others(
     run = studio.sync("bookings")
     wait = datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
-
-
-def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confirmed(
-    bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
-) -> None:
-    bulk.sync("bookings")
-    superuser.run("UPDATE booking SET external_id = 'elsewhere/' || external_id WHERE starts_at > now()")
-    kept = scalar(superuser, "SELECT count(*) FROM booking WHERE starts_at > now()")
-    platforms.google.expire_sync_tokens(bulk.account)
-    refused = bulk.sync("bookings")
-    assert (refused["status"], refused["records"]["deleted"]) == ("succeeded", 0)
-    assert refused["deletionsRefused"] == kept > 1000
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
-    assert bulk.sync("bookings")["deletionsRefused"] == 0  # it reads changes only and knows no better
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
-    answer = bulk.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
-    assert answer.status == 202
-    assert bulk.work() == ["succeeded"]
-    confirmed = bulk.run(answer.json["runs"][0]["id"])
-    assert (confirmed["fullRead"], confirmed["records"]["deleted"]) == (True, kept)
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == 0
-
-
-def test_deletions_cannot_be_confirmed_for_a_run_that_is_under_way(studio: Studio) -> None:
-    studio.start("bookings")
-    answer = studio.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
-    assert (answer.status, answer.json["code"]) == (409, "run_under_way")
-
-
-def test_what_a_run_stored_before_it_began_anew_can_be_gone_at_its_end(
-    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
-) -> None:
-    """The changed event comes with the first page of changes, and is gone when the cursor turns out to be forgotten."""
-    event = platforms.google.add_event({"summary": "Wedding"})
-    studio.sync("bookings")
-    platforms.google.update_event(event["id"], {"summary": "Wedding, moved"})
-    fetch_page = Stream.fetch_page
-    fetched = []
-
-    def in_two_pages(stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
-        fetched.append(cursor)
-        if len(fetched) == 2:
-            platforms.google.delete_event(event["id"])
-            raise CursorExpired()
-        page = fetch_page(stream, client, cursor)
-        return msgspec.structs.replace(page, last=False) if len(fetched) == 1 else page
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stream, "fetch_page", in_two_pages)
-        run = studio.sync("bookings")
-    assert (run["status"], run["fullRead"], run["records"]["updated"]) == ("succeeded", True, 1)
-    assert superuser.run("SELECT status FROM booking WHERE title = 'Wedding, moved'") == [["cancelled"]]
-
-
-def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(
-    studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    run = studio.start("inquiries")
-
-    def cancel() -> int:
-        studio.api.delete(f"/api/sync/log/{run['id']}")
-        return runs.OUT_OF_TIME_MS - 1
-
-    assert studio.work(remaining_ms=cancel) == ["lease_lost"]
 
 
 def test_a_sync_of_everything_leaves_out_the_streams_that_the_grant_does_not_cover(

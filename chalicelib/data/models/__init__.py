@@ -1,0 +1,53 @@
+"""The schema, defined once: Alembic compares migrations with these tables, upserts are built from their columns."""
+
+from chalicelib.data.models.base import Base
+from chalicelib.data.models.clients import Attribution, Booking, Inquiry
+from chalicelib.data.models.connections import (
+    ConnectionEvent,
+    DataDeletion,
+    OauthState,
+    PlatformConnection,
+    Webhook,
+    WebhookDelivery,
+)
+from chalicelib.data.models.marketing import (
+    AdCampaign,
+    AdMetric,
+    AdMetricRestatement,
+    Content,
+    ContentMetric,
+    Review,
+    ReviewRestatement,
+)
+from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Studio
+from chalicelib.data.models.sync import AccountQuota, AppQuota, PlatformCircuit, SyncLog, SyncSchedule, SyncSeen
+
+__all__ = [
+    "AccountQuota",
+    "AdCampaign",
+    "AdMetric",
+    "AdMetricRestatement",
+    "ApiKey",
+    "AppQuota",
+    "Attribution",
+    "Base",
+    "Booking",
+    "ConnectionEvent",
+    "Content",
+    "ContentMetric",
+    "DataDeletion",
+    "DataKey",
+    "IdempotencyKey",
+    "Inquiry",
+    "OauthState",
+    "PlatformCircuit",
+    "PlatformConnection",
+    "Review",
+    "ReviewRestatement",
+    "Studio",
+    "SyncLog",
+    "SyncSchedule",
+    "SyncSeen",
+    "Webhook",
+    "WebhookDelivery",
+]

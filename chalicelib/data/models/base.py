@@ -1,0 +1,58 @@
+"""What the tables share: names of constraints, types of columns, references that stay within a studio."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    LargeBinary,
+    MetaData,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
+StudioId = Annotated[UUID, mapped_column(ForeignKey("studio.id", ondelete="CASCADE"))]
+CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
+UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
+"""When a sync last changed the row; one that read the same again leaves it."""
+Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+Minor = Annotated[int, mapped_column(BigInteger)]
+"""Money in minor units; the currency stands beside it."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        }
+    )
+    type_annotation_map = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary(),
+        float: Double(),
+        list[str]: ARRAY(Text()),
+    }
+
+
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def same_studio(column: str, table: str, *, on_delete: str = "CASCADE") -> ForeignKeyConstraint:
+    """A reference that cannot leave the studio: foreign keys are checked past row-level security."""
+    return ForeignKeyConstraint(["studio_id", column], [f"{table}.studio_id", f"{table}.id"], ondelete=on_delete)

@@ -1,0 +1,105 @@
+"""Inquiries, bookings, and the way from one to the other."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, CreatedAt, Minor, StudioId, UpdatedAt, UuidKey, one_of, same_studio
+
+INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
+BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
+
+
+class Inquiry(Base):
+    """A lead, and when it moved on."""
+
+    __tablename__ = "inquiry"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("status", INQUIRY_STATUSES),
+        Index("inquiry_received_idx", "studio_id", "received_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    channel: Mapped[str]
+    contact_name: Mapped[str | None]
+    contact_email: Mapped[str | None]
+    subject: Mapped[str | None]
+    message: Mapped[str | None]
+    url: Mapped[str | None]
+    received_at: Mapped[datetime]
+    replied_at: Mapped[datetime | None]
+    status: Mapped[str] = mapped_column(server_default="new")
+    contacted_at: Mapped[datetime | None]
+    qualified_at: Mapped[datetime | None]
+    converted_at: Mapped[datetime | None]
+    lost_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Booking(Base):
+    __tablename__ = "booking"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        same_studio("inquiry_id", "inquiry", on_delete="SET NULL (inquiry_id)"),
+        one_of("status", BOOKING_STATUSES),
+        CheckConstraint("(value_minor IS NULL) = (currency IS NULL)", name="value_currency"),
+        Index("booking_booked_idx", "studio_id", "booked_at"),
+        Index("booking_inquiry_idx", "studio_id", "inquiry_id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    series_id: Mapped[str | None]
+    title: Mapped[str | None]
+    event_type: Mapped[str]
+    event_date: Mapped[date]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    all_day: Mapped[bool] = mapped_column(server_default=text("false"))
+    status: Mapped[str]
+    value_minor: Mapped[Minor | None]
+    currency: Mapped[str | None]
+    client_name: Mapped[str | None]
+    client_email: Mapped[str | None]
+    location: Mapped[str | None]
+    notes: Mapped[str | None]
+    url: Mapped[str | None]
+    inquiry_id: Mapped[UUID | None]
+    source_updated_at: Mapped[datetime | None]
+    booked_at: Mapped[CreatedAt]
+    """When it entered the books; metrics count bookings by it."""
+    updated_at: Mapped[UpdatedAt]
+
+
+class Attribution(Base):
+    """A touch point on the way to an inquiry and, perhaps, a booking."""
+
+    __tablename__ = "attribution"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "inquiry_id", "channel", "touched_at"),
+        same_studio("inquiry_id", "inquiry"),
+        same_studio("booking_id", "booking", on_delete="SET NULL (booking_id)"),
+        same_studio("campaign_id", "ad_campaign", on_delete="SET NULL (campaign_id)"),
+        Index("attribution_booking_idx", "studio_id", "booking_id"),
+        Index("attribution_campaign_idx", "studio_id", "campaign_id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    inquiry_id: Mapped[UUID]
+    booking_id: Mapped[UUID | None]
+    channel: Mapped[str]
+    platform: Mapped[str]
+    campaign_id: Mapped[UUID | None]
+    touched_at: Mapped[datetime]

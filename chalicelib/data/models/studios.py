@@ -1,0 +1,66 @@
+"""The tenant, its API keys, its data key, and the writes it may repeat."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey
+
+
+class Studio(Base):
+    """The tenant."""
+
+    __tablename__ = "studio"
+
+    id: Mapped[UuidKey]
+    name: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    created_at: Mapped[CreatedAt]
+
+
+class ApiKey(Base):
+    __tablename__ = "api_key"
+    __table_args__ = (Index(None, "studio_id"),)
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    name: Mapped[str]
+    secret_hash: Mapped[bytes]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class DataKey(Base):
+    """A studio's data key, wrapped. Deleting it makes every token it sealed unreadable."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "id"),
+        Index("data_key_one_current_idx", "studio_id", unique=True, postgresql_where=text("retired_at IS NULL")),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    wrapped: Mapped[bytes]
+    provider: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    retired_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A write that a client may repeat: its answer, kept for a day."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index("idempotency_key_started_idx", "started_at"),)
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes]
+    started_at: Mapped[CreatedAt]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    location: Mapped[str | None]
+    body: Mapped[str | None]

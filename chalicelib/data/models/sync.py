@@ -1,0 +1,181 @@
+"""Schedules and runs, and what all workers know of a platform."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, Count, CreatedAt, StudioId, UuidKey, one_of, same_studio
+
+RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
+ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
+LIVE_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill'")
+BACKFILL_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger = 'backfill'")
+RUN_TRIGGERS = ("manual", "schedule", "retry", "backfill")
+PAUSERS = ("studio", "connection")
+
+
+class SyncSchedule(Base):
+    """A stream of a connection: when it syncs next, and where its last sync ended."""
+
+    __tablename__ = "sync_schedule"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "stream"),
+        same_studio("connection_id", "platform_connection"),
+        Index("sync_schedule_connection_idx", "studio_id", "connection_id"),
+        Index("sync_schedule_due_idx", "next_run_at", postgresql_where=text("enabled AND paused_at IS NULL")),
+        one_of("paused_by", PAUSERS),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    platform: Mapped[str]
+    stream: Mapped[str]
+    frequency: Mapped[str]
+    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_at: Mapped[datetime | None]
+    """Set while the tick passes over it."""
+    paused_by: Mapped[str | None]
+    """The studio, until it resumes the schedule itself; or the connection, until it is renewed."""
+    next_run_at: Mapped[datetime | None]
+    cursor: Mapped[str | None]
+    last_run_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
+    missed_windows: Mapped[Count]
+    refused_deletions: Mapped[Count]
+    """Rows that the last complete read did not meet and that were kept all the same: too many to believe it."""
+    created_at: Mapped[CreatedAt]
+
+
+class SyncLog(Base):
+    """One run: every attempt to sync a stream, also one that did nothing."""
+
+    __tablename__ = "sync_log"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "id"),  # also what the newest runs are listed by
+        one_of("status", RUN_STATUSES),
+        one_of("trigger", RUN_TRIGGERS),
+        same_studio("connection_id", "platform_connection"),
+        CheckConstraint("(trigger = 'backfill') = (backfill_from IS NOT NULL)", name="backfill_from"),
+        CheckConstraint("(trigger = 'backfill') = (backfill_to IS NOT NULL)", name="backfill_to"),
+        Index("sync_log_one_live_idx", "studio_id", "platform", "stream", unique=True, postgresql_where=LIVE_RUN),
+        Index(
+            "sync_log_one_backfill_idx",
+            *("studio_id", "platform", "stream"),
+            unique=True,
+            postgresql_where=BACKFILL_RUN,
+        ),
+        Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
+        Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
+        Index("sync_log_connection_idx", "studio_id", "connection_id"),
+        Index("sync_log_ring_idx", "ring_at", postgresql_where=ACTIVE_RUN),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    platform: Mapped[str]
+    stream: Mapped[str]
+    trigger: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="queued")
+    window_at: Mapped[datetime | None]
+    """The schedule window it stands for; one run a window."""
+    schedule_lag_ms: Mapped[int | None] = mapped_column(BigInteger)
+    queued_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    duration_ms: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    idle_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """Attempts since the last stored page; too many end the run."""
+    pages: Mapped[Count]
+    records_seen: Mapped[Count]
+    records_created: Mapped[Count]
+    records_updated: Mapped[Count]
+    records_unchanged: Mapped[Count]
+    records_deleted: Mapped[Count]
+    deletions_refused: Mapped[Count]
+    deletions_confirmed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it may delete however much a complete read does not meet."""
+    backfill_from: Mapped[date | None]
+    backfill_to: Mapped[date | None]
+    """The days a backfill reads, both included."""
+    api_calls: Mapped[Count]
+    full_read: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
+    read_started_at: Mapped[datetime | None]
+    """When it began to read: at its start, or when it began anew."""
+    cursor_before: Mapped[str | None]
+    cursor_after: Mapped[str | None]
+    page_cursor: Mapped[str | None]
+    """Where the next page starts while the run is under way."""
+    lease_owner: Mapped[UUID | None]
+    lease_expires_at: Mapped[datetime | None]
+    resume_at: Mapped[datetime | None]
+    ring_at: Mapped[CreatedAt]
+    """When the tick sends the message again, unless the run has moved on."""
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_at: Mapped[datetime | None]
+
+
+class SyncSeen(Base):
+    """The external ids a full read has met so far, so that what it did not meet can be told at its end.
+
+    Without foreign keys, which took more than half of the time of noting an id; maintenance forgets what outlives its
+    run.
+    """
+
+    __tablename__ = "sync_seen"
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    studio_id: Mapped[UUID]
+
+
+class PlatformCircuit(Base):
+    """Whether a platform answers at all, whoever asks. Shared by all studios, and holds nothing of any."""
+
+    __tablename__ = "platform_circuit"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
+    """The one of the platform's interfaces that a stream reads; empty where the platform counts all as one."""
+    failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
+    open_until: Mapped[datetime | None]
+    """Until then nobody asks; after it one run at a time tries."""
+
+
+class AppQuota(Base):
+    """How much of a platform's quota for this application is used. Shared by all studios, and holds nothing of any."""
+
+    __tablename__ = "app_quota"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[float] = mapped_column(server_default=text("0"))
+    """A share as the platform last told it; 1.0 is all."""
+    calls: Mapped[Count]
+    """Ours, by all studios, since `window_at`."""
+    studios: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many of them had a part in `calls`."""
+    window_at: Mapped[CreatedAt]
+    blocked_until: Mapped[datetime | None]
+
+
+class AccountQuota(Base):
+    """How much a studio has had of a platform's quotas: of the account's own, and in calls of the application's."""
+
+    __tablename__ = "account_quota"
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    api: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[float] = mapped_column(server_default=text("0"))
+    calls: Mapped[Count]
+    window_at: Mapped[CreatedAt]
+    """The application's window that `calls` were made in."""
+    blocked_until: Mapped[datetime | None]

@@ -1,0 +1,66 @@
+"""What a complete read did not meet: gone, unless that is too much to be believed."""
+
+from typing import Any
+
+import msgspec
+import pg8000.native
+import pytest
+
+from chalicelib.errors import CursorExpired
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.client import Client
+from dev.sandbox import Sandbox
+from tests.services.conftest import Studio
+from tests.services.test_runs import scalar
+
+
+def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confirmed(
+    bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    bulk.sync("bookings")
+    superuser.run("UPDATE booking SET external_id = 'elsewhere/' || external_id WHERE starts_at > now()")
+    kept = scalar(superuser, "SELECT count(*) FROM booking WHERE starts_at > now()")
+    platforms.google.expire_sync_tokens(bulk.account)
+    refused = bulk.sync("bookings")
+    assert (refused["status"], refused["records"]["deleted"]) == ("succeeded", 0)
+    assert refused["deletionsRefused"] == kept > 1000
+    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
+    assert bulk.sync("bookings")["deletionsRefused"] == 0  # it reads changes only and knows no better
+    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
+    answer = bulk.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
+    assert answer.status == 202
+    assert bulk.work() == ["succeeded"]
+    confirmed = bulk.run(answer.json["runs"][0]["id"])
+    assert (confirmed["fullRead"], confirmed["records"]["deleted"]) == (True, kept)
+    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == 0
+
+
+def test_deletions_cannot_be_confirmed_for_a_run_that_is_under_way(studio: Studio) -> None:
+    studio.start("bookings")
+    answer = studio.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
+    assert (answer.status, answer.json["code"]) == (409, "run_under_way")
+
+
+def test_what_a_run_stored_before_it_began_anew_can_be_gone_at_its_end(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """The changed event comes with the first page of changes, and is gone when the cursor turns out to be forgotten."""
+    event = platforms.google.add_event({"summary": "Wedding"})
+    studio.sync("bookings")
+    platforms.google.update_event(event["id"], {"summary": "Wedding, moved"})
+    fetch_page = Stream.fetch_page
+    fetched = []
+
+    def in_two_pages(stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
+        fetched.append(cursor)
+        if len(fetched) == 2:
+            platforms.google.delete_event(event["id"])
+            raise CursorExpired()
+        page = fetch_page(stream, client, cursor)
+        return msgspec.structs.replace(page, last=False) if len(fetched) == 1 else page
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stream, "fetch_page", in_two_pages)
+        run = studio.sync("bookings")
+    assert (run["status"], run["fullRead"], run["records"]["updated"]) == ("succeeded", True, 1)
+    assert superuser.run("SELECT status FROM booking WHERE title = 'Wedding, moved'") == [["cancelled"]]

@@ -1,5 +1,7 @@
 """Pages of many requests: they keep their lease, and know when the invocation's time is over."""
 
+from datetime import datetime
+
 import pg8000.native
 import pytest
 

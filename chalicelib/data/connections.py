@@ -79,6 +79,8 @@ class Draft(Row):
     data_keys: list[StoredDataKey]
 
 
+DEAD = ("expired", "revoked")
+"""Only the studio can help: schedules are paused until it does."""
 WORKING = "c.status IN ('active', 'misconfigured', 'error')"
 """Syncs are tried. In the other states only the studio can help, and schedules are paused."""
 REFRESHING = "c.status = 'active' AND c.refresh_lease_expires_at > now()"

@@ -2,14 +2,12 @@
 
 from uuid import UUID
 
-from chalicelib.data.connections import WORKING
+from chalicelib.data.connections import DEAD, WORKING
 from chalicelib.data.events import Change, changed, noted
-from chalicelib.data.query import Query, returned
+from chalicelib.data.query import Query, returned, typed
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
 
-DEAD = "('expired', 'revoked')"
-"""Only the studio can help: schedules are paused until it does."""
 LIFETIMES = """
             token_expires_at = coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
             renew_at = now() + make_interval(secs => :renew_in)
@@ -57,7 +55,8 @@ INSERT_CONNECTION: Query[Change | None] = Query(
 """Inserts, or revives a disconnected row. Nothing comes back when a live one was there first."""
 
 REPLACE_TOKENS: Query[Change | None] = Query(
-    f"""
+    typed(
+        f"""
     WITH replaced AS (
         UPDATE platform_connection AS c SET
             status = 'active',
@@ -82,19 +81,21 @@ REPLACE_TOKENS: Query[Change | None] = Query(
         WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
           AND r.status = 'running' AND r.lease_owner IS NOT NULL
     ), {
-        noted(
-            "replaced",
-            kind="CASE WHEN x.was <> 'active' THEN 'healed' WHEN :by_hand THEN 'reconnected' END",
-            code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
-            message="CASE WHEN :by_hand THEN 'The studio connected it anew' ELSE 'Its token was renewed' END",
-            told="x.was IN ('expired', 'revoked', 'error')",
-        )
-    }
+            noted(
+                "replaced",
+                kind="CASE WHEN x.was <> 'active' THEN 'healed' WHEN :by_hand THEN 'reconnected' END",
+                code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
+                message="CASE WHEN :by_hand THEN 'The studio connected it anew' ELSE 'Its token was renewed' END",
+                told="x.was IN ('expired', 'revoked', 'error')",
+            )
+        }
     {changed("replaced")}
-    """.replace(":by_hand", ":by_hand::boolean")
-    .replace(":same_refresh_token", ":same_refresh_token::boolean")
-    .replace(":status_code", ":status_code::text")
-    .replace(":status_message", ":status_message::text"),
+    """,
+        by_hand="boolean",
+        same_refresh_token="boolean",  # noqa: S106  SQL
+        status_code="text",
+        status_message="text",
+    ),
     Change | None,
 )
 """Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
@@ -118,7 +119,8 @@ LEASE_REFRESH: Query[NewId | None] = Query(
 )
 
 FAIL_RENEWAL: Query[Change | None] = Query(
-    f"""
+    typed(
+        f"""
     WITH failed AS (
         UPDATE platform_connection AS c SET
             refresh_owner = NULL, refresh_lease_expires_at = NULL,
@@ -130,21 +132,24 @@ FAIL_RENEWAL: Query[Change | None] = Query(
         WHERE c.id = :id AND c.refresh_owner = :owner
         RETURNING c.studio_id, c.id, c.renewals_failed
     ), {
-        noted(
-            "failed",
-            kind="CASE WHEN x.renewals_failed = :warn_after THEN 'warned' END",
-            code="'renewal_failing'",
-            message=":message::text",
-        )
-    }
+            noted(
+                "failed",
+                kind="CASE WHEN x.renewals_failed = :warn_after THEN 'warned' END",
+                code="'renewal_failing'",
+                message=":message::text",
+            )
+        }
     {changed("failed")}
-    """.replace(":warn_after", ":warn_after::integer"),
+    """,
+        warn_after="integer",
+    ),
     Change | None,
 )
 """Gives the lease back. The tick tries again after the delay where it was the tick that wanted the renewal."""
 
 BREAK_CONNECTION: Query[Change | None] = Query(
-    f"""
+    typed(
+        f"""
     WITH broken AS (
         UPDATE platform_connection AS c SET
             status = :status, status_code = :code, status_message = :message, status_since = now(),
@@ -161,18 +166,20 @@ BREAK_CONNECTION: Query[Change | None] = Query(
         FROM broken AS x
         WHERE :status IN {DEAD} AND s.studio_id = x.studio_id AND s.connection_id = x.id
     ), {
-        noted(
-            "broken",
-            kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'broke' END",
-            code=":code",
-            message=":message",
-            told=":status <> 'misconfigured'",
-        )
-    }
+            noted(
+                "broken",
+                kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'broke' END",
+                code=":code",
+                message=":message",
+                told=":status <> 'misconfigured'",
+            )
+        }
     {changed("broken")}
-    """.replace(":status", ":status::text")
-    .replace(":code", ":code::text")
-    .replace(":message", ":message::text"),
+    """,
+        status="text",
+        code="text",
+        message="text",
+    ),
     Change | None,
 )
 """Marks a connection that no longer works, unless its tokens were replaced meanwhile; one whose grant died is paused.
@@ -194,7 +201,8 @@ HEAL_CONNECTION: Query[Change | None] = Query(
 )
 
 DISCONNECT: Query[Change | None] = Query(
-    f"""
+    typed(
+        f"""
     WITH gone AS (
         UPDATE platform_connection AS c SET
             status = 'disabled', status_code = NULL, status_message = NULL, status_since = now(),
@@ -219,7 +227,9 @@ DISCONNECT: Query[Change | None] = Query(
         WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
     ), {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
     {changed("gone")}
-    """.replace(":revocation", ":revocation::text"),
+    """,
+        revocation="text",
+    ),
     Change | None,
 )
 

@@ -1,5 +1,6 @@
 """A statement with named parameters and, for reads, the type its one row of JSON decodes into."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -58,6 +59,13 @@ def _column(name: str, kind: Any) -> str:
     if kind is bytes or bytes in getattr(kind, "__args__", ()):
         return f"translate(encode({name}, 'base64'), E'\\n', '')"
     return name
+
+
+def typed(sql: str, **types: str) -> str:
+    """`sql` with each of these parameters cast, for those whose type the server cannot tell from where they stand."""
+    for name, kind in types.items():
+        sql = re.sub(rf"(?<!:):{name}\b(?!::)", f":{name}::{kind}", sql)
+    return sql
 
 
 def one(select: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.data.connections import STORED, Problem, StoredConnection
 from chalicelib.data.gates import GateState, gates_of
-from chalicelib.data.query import Query, all_returned, columns, many, one, returned
+from chalicelib.data.query import Query, all_returned, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -243,7 +243,8 @@ HeldWrite = Query[NewId | None]
 HELD = "r.id = :run_id AND r.lease_owner = :owner AND r.status = 'running'"
 
 RECORD_PAGE: HeldWrite = Query(
-    f"""
+    typed(
+        f"""
     WITH run AS (
         UPDATE sync_log AS r SET
             pages = r.pages + 1, idle_attempts = 0,
@@ -278,7 +279,10 @@ RECORD_PAGE: HeldWrite = Query(
         DELETE FROM sync_seen AS seen USING run WHERE :last AND seen.run_id = run.id
     )
     SELECT json_build_object('id', run.id) FROM run
-    """.replace(":last", ":last::boolean").replace(":cursor", ":cursor::text"),
+    """,
+        last="boolean",
+        cursor="text",
+    ),
     NewId | None,
 )
 """Moves the run on by one stored page; with `last`, also ends it and hands its cursor to the schedule."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
-from chalicelib.data.connections import Connection, StoredConnection
+from chalicelib.data.connections import DEAD, Connection, StoredConnection
 from chalicelib.data.database import read, transaction
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
 from chalicelib.data.grants import DISCONNECT
@@ -22,8 +22,6 @@ from chalicelib.services.revocations import revoke
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import Tokens, open_access_token, open_refresh_token
 from chalicelib.settings import get_settings
-
-DEAD = ("expired", "revoked")
 
 
 class TestedAccount(Row):
@@ -88,10 +86,7 @@ def get_connection(studio_id: UUID, platform: str) -> Connection:
 def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
     """Stores a new grant and schedules its streams. Raises Conflict when the platform is connected already."""
     platform = get_platform(platform_name)
-    created = grants.create(studio_id, platform, tokens, None, platform.streams)
-    if created is None:
-        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
-    return created
+    return _create(studio_id, platform, tokens, None)
 
 
 def connect_account(studio_id: UUID, platform_name: str, account_id: str | None) -> Connection:
@@ -101,10 +96,7 @@ def connect_account(studio_id: UUID, platform_name: str, account_id: str | None)
     """
     platform = get_platform(platform_name)
     account = _look_up(platform, account_id) if account_id is not None else None
-    created = grants.create(studio_id, platform, None, account, platform.streams)
-    if created is None:
-        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
-    return created
+    return _create(studio_id, platform, None, account)
 
 
 def list_events(studio_id: UUID, platform: str, *, before: UUID | None, limit: int) -> list[Event]:
@@ -200,6 +192,13 @@ def _identify(platform: Platform, stored: StoredConnection) -> Account:
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None) -> list[str]:
     lacking = (stream.scopes for stream in platform.streams if not stream.is_covered_by(granted))
     return sorted({scopes[0] for scopes in lacking})
+
+
+def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:
+    created = grants.create(studio_id, platform, tokens, account, platform.streams)
+    if created is None:
+        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
+    return created
 
 
 def _stored(studio_id: UUID, platform: str) -> StoredConnection:

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib import logs
 from chalicelib.data import maintenance as rows
-from chalicelib.data.database import read, transaction
+from chalicelib.data.database import read, write
 from chalicelib.data.maintenance import Deleted
 from chalicelib.data.query import Query
 from chalicelib.settings import get_settings
@@ -67,15 +67,13 @@ def _batches() -> Iterator[tuple[Kind, int]]:
 def _drain(query: Query[Deleted]) -> Iterator[int]:
     count = BATCH
     while count >= BATCH:
-        with transaction(None) as tx:
-            count = tx.run(query, batch=BATCH).count
+        count = write(None, query, batch=BATCH).count
         yield count
 
 
 def _prune_runs(days: int) -> Iterator[int]:
     after: UUID | None = FIRST_ID
     while after is not None:
-        with transaction(None) as tx:
-            pruned = tx.run(rows.PRUNE_RUNS, after=after, days=days, batch=BATCH)
+        pruned = write(None, rows.PRUNE_RUNS, after=after, days=days, batch=BATCH)
         after = pruned.last
         yield pruned.count

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from chalicelib import doorbell, logs
+from chalicelib import logs
 from chalicelib.data import grants as rows
-from chalicelib.data.connections import FIND_CONNECTION_TO_RENEW, FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read, transaction
+from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_RENEW, FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read, write
+from chalicelib.doorbell import Message
 from chalicelib.errors import (
     AppError,
     Misconfigured,
@@ -30,6 +31,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
+from chalicelib.services.bells import ring_due
 from chalicelib.services.grants import break_connection, heal, replace_tokens
 from chalicelib.services.retries import backoff
 from chalicelib.services.tokens import Tokens, open_access_token, open_tokens
@@ -45,8 +47,6 @@ STORE_WAITS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
 """A platform that rotates gives a token only once: a database that is away for a moment must not lose it."""
 WARN_AFTER = 6
 """Renewals that fail in a row before the studio is told."""
-BATCH = 1000
-DEAD = ("expired", "revoked")
 
 
 def client_for(stored: StoredConnection, *, pulse: Callable[[], None] = lambda: None) -> Client:
@@ -77,14 +77,7 @@ def platform_key(platform: Platform) -> Secret:
 
 def ring_due_renewals() -> int:
     """Sends a message for each grant that is due for a renewal; returns how many."""
-    rung = 0
-    while True:
-        with transaction(None) as tx:
-            due = tx.run(rows.CLAIM_DUE_RENEWALS, batch=BATCH)
-        doorbell.ring(doorbell.Message(renewal_of=each.connection_id, studio_id=each.studio_id) for each in due)
-        rung += len(due)
-        if len(due) < BATCH:
-            return rung
+    return ring_due(rows.CLAIM_DUE_RENEWALS, lambda due: Message(renewal_of=due.connection_id, studio_id=due.studio_id))
 
 
 def renew_idle(studio_id: UUID, connection_id: UUID) -> str:
@@ -200,28 +193,28 @@ class Session:
         )
 
     def _lease(self, owner: UUID) -> bool:
-        with transaction(self.stored.studio_id) as tx:
-            leased = tx.run(
-                rows.LEASE_REFRESH,
-                id=self.stored.id,
-                token_generation=self.stored.token_generation,
-                owner=owner,
-                lease_seconds=LEASE_SECONDS,
-            )
+        leased = write(
+            self.stored.studio_id,
+            rows.LEASE_REFRESH,
+            id=self.stored.id,
+            token_generation=self.stored.token_generation,
+            owner=owner,
+            lease_seconds=LEASE_SECONDS,
+        )
         return leased is not None
 
     def _fail(self, owner: UUID, message: str) -> None:
         """Gives the lease back, and the next try of the tick a time."""
         delay = backoff(self.stored.renewals_failed)
-        with transaction(self.stored.studio_id) as tx:
-            tx.run(
-                rows.FAIL_RENEWAL,
-                id=self.stored.id,
-                owner=owner,
-                delay_seconds=delay.total_seconds(),
-                warn_after=WARN_AFTER,
-                message=message,
-            )
+        write(
+            self.stored.studio_id,
+            rows.FAIL_RENEWAL,
+            id=self.stored.id,
+            owner=owner,
+            delay_seconds=delay.total_seconds(),
+            warn_after=WARN_AFTER,
+            message=message,
+        )
 
     def _store(self, tokens: Tokens, *, same_refresh_token: bool) -> None:
         """Puts a renewed grant over the generation it came from; if somebody replaced that meanwhile, theirs stays."""

@@ -14,7 +14,7 @@ import msgspec
 from chalicelib import clock, doorbell, logs
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
-from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.database import Transaction, read, transaction, write
 from chalicelib.data.runs import LeasedRun, Position
 from chalicelib.errors import (
     AppError,
@@ -67,8 +67,7 @@ def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) 
     """
     with logs.bound(run_id=run_id, studio_id=studio_id):
         owner = uuid4()
-        with transaction(studio_id) as tx:
-            run = tx.run(rows.LEASE_RUN, run_id=run_id, owner=owner, lease_seconds=LEASE_SECONDS)
+        run = write(studio_id, rows.LEASE_RUN, run_id=run_id, owner=owner, lease_seconds=LEASE_SECONDS)
         if run is None:
             return _dropped(studio_id, run_id)
         outcome = _Attempt(run, owner, remaining_ms).make()

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib import clock, doorbell, logs
 from chalicelib.data import schedules as rows
-from chalicelib.data.database import read, transaction
+from chalicelib.data.database import read, transaction, write
 from chalicelib.data.schedules import Bell, Claim, DueSchedule, Schedule
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import NotFound
@@ -102,8 +102,7 @@ def start_due_runs() -> int:
         started += len(batch.bells)
         if batch.schedules < BATCH:
             break
-    with transaction(None) as tx:
-        lost = tx.run(rows.RING_LOST_RUNS, batch=BATCH)
+    lost = write(None, rows.RING_LOST_RUNS, batch=BATCH)
     _ring(lost)
     logs.event("tick.done", started=started, rung_again=len(lost))
     return started + len(lost)

@@ -10,18 +10,20 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib import clock, doorbell, logs
+from chalicelib import clock, logs
 from chalicelib.data import webhooks as rows
 from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NEW_ID
 from chalicelib.data.webhooks import ClaimedDelivery, StoredWebhook, Webhook
+from chalicelib.doorbell import Message
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
 from chalicelib.security.outbound import Outcome, post, problem_of_url
 from chalicelib.security.signatures import new_webhook_secret, sign_webhook
 from chalicelib.security.vault import Place
+from chalicelib.services.bells import ring_due
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import get_settings
 
@@ -30,7 +32,6 @@ MINUTE, HOUR = 60, 3600
 # What passes between an attempt and the next. After the last one nothing follows but, if its worker died, the verdict.
 DELAYS = [5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 22 * HOUR, 32 * HOUR, 5 * MINUTE]
 ATTEMPTS = len(DELAYS)
-BATCH = 1000
 NEEDED_MS = 30_000
 """More than an attempt takes at its longest."""
 GONE = 410
@@ -108,14 +109,9 @@ def test_webhook(studio_id: UUID, webhook_id: UUID) -> WebhookTest:
 
 def ring_due_deliveries() -> int:
     """Rings for every delivery that is due. Returns how many."""
-    rung = 0
-    while True:
-        with transaction(None) as tx:
-            due = tx.run(rows.CLAIM_DUE_DELIVERIES, batch=BATCH)
-        doorbell.ring(doorbell.Message(studio_id=bell.studio_id, delivery_id=bell.delivery_id) for bell in due)
-        rung += len(due)
-        if len(due) < BATCH:
-            return rung
+    return ring_due(
+        rows.CLAIM_DUE_DELIVERIES, lambda due: Message(delivery_id=due.delivery_id, studio_id=due.studio_id)
+    )
 
 
 def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int]) -> Outcomes:

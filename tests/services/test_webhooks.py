@@ -14,7 +14,7 @@ from standardwebhooks import Webhook as Verifier
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
 from chalicelib.errors import SealBroken, TokenRevoked
-from chalicelib.services import webhooks
+from chalicelib.services import bells
 from chalicelib.services.grants import break_connection
 from chalicelib.services.webhooks import ATTEMPTS, DELAYS, NEEDED_MS, create_webhook, deliver, ring_due_deliveries
 from tests.conftest import Api, Queue, Studios
@@ -212,7 +212,7 @@ def test_the_tick_rings_for_what_is_due_and_not_twice_in_a_row(studio: Studio) -
 def test_the_tick_rings_for_every_studio_and_in_batches(
     studio: Studio, studios: Studios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "BATCH", 1)
+    monkeypatch.setattr(bells, "BATCH", 1)
     other = Studio(studios.new(), studio.queue, studio.receiver, studio.superuser)
     assert other.api.post("/api/connections", {"platform": "pinterest", "accessToken": "x"}).status == 201
     other.add_webhook()

@@ -39,6 +39,7 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 ROLES = {
     "ansel_owner": "LOGIN CREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
     "ansel_app": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+    "ansel_admin": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
     "ansel_door": "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
 }
 
@@ -161,6 +162,7 @@ class Urls:
 
     owner: str = field(repr=False)
     app: str = field(repr=False)
+    admin: str = field(repr=False)
     superuser: str = field(repr=False)
 
 
@@ -178,6 +180,7 @@ def bootstrap(server: Postgres, database: str = "ansel") -> Urls:
     return Urls(
         owner=server.url("ansel_owner", database),
         app=server.url("ansel_app", database),
+        admin=server.url("ansel_admin", database),
         superuser=server.url(SUPERUSER, database),
     )
 
@@ -242,10 +245,11 @@ def _make_roles(connection: pg8000.native.Connection, server: Postgres) -> None:
         connection.run(f"{verb} ROLE {name} {attributes}{password}")
     # The owner may hand functions to the door's role, but has none of its rights by itself.
     connection.run("GRANT ansel_door TO ansel_owner WITH SET TRUE, INHERIT FALSE")
+    connection.run("GRANT ansel_app TO ansel_admin WITH SET FALSE, INHERIT TRUE")
 
 
 def _make_database(connection: pg8000.native.Connection, database: str) -> None:
     if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=database):
         connection.run(f"CREATE DATABASE {identifier(database)} OWNER ansel_owner")
     connection.run(f"REVOKE ALL ON DATABASE {identifier(database)} FROM PUBLIC")
-    connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO ansel_app")
+    connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO ansel_app, ansel_admin")

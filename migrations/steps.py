@@ -15,8 +15,10 @@ def isolate(table: str, *, key: str = "studio_id") -> None:
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
 
 
-def open_doors(doors: Mapping[str, str], grants: Mapping[str, str], newly_seen: Iterable[str]) -> None:
-    """Functions of the door role's, which see across studios, for the application to call: bodies by signature.
+def open_doors(
+    doors: Mapping[str, str], grants: Mapping[str, str], newly_seen: Iterable[str], *, to: str = "ansel_app"
+) -> None:
+    """Functions of the door role's, which see across studios, for the role `to` to call: bodies by signature.
 
     `grants` are what they need beyond the role's rights so far, by table; `newly_seen` are tables no door looked at.
     """
@@ -26,7 +28,7 @@ def open_doors(doors: Mapping[str, str], grants: Mapping[str, str], newly_seen: 
         op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
     op.execute("GRANT CREATE ON SCHEMA door TO ansel_door")
     for signature, body in doors.items():
-        _open_door(signature, body)
+        _open_door(signature, body, to)
     op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
 
 
@@ -39,7 +41,7 @@ def close_doors(doors: Iterable[str], grants: Mapping[str, str], newly_seen: Ite
         op.execute(f"REVOKE {grant} ON {table} FROM ansel_door")
 
 
-def _open_door(signature: str, body: str) -> None:
+def _open_door(signature: str, body: str, to: str) -> None:
     volatility = "STABLE" if "find_" in signature or "_is_" in signature else "VOLATILE"
     function = f"door.{signature}"
     op.execute(
@@ -49,7 +51,7 @@ def _open_door(signature: str, body: str) -> None:
         """
     )
     op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO ansel_app")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {to}")
     op.execute(f"ALTER FUNCTION {function} OWNER TO ansel_door")
 
 

@@ -20,6 +20,7 @@ from dev.postgres import HOST, Postgres, bootstrap
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
+SHARED_TABLES = ("platform_circuit", "app_quota", "studio_erasure")
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
 PUBLIC_URL = "https://api.studio.example/v1"
@@ -44,7 +45,10 @@ class _Server:
             command.upgrade(Config(ROOT / "alembic.ini"), "head")
         return {
             "port": self.postgres.port,
-            "passwords": {user: self.postgres.passwords.get(user) for user in ("postgres", "ansel_owner", "ansel_app")},
+            "passwords": {
+                user: self.postgres.passwords.get(user)
+                for user in ("postgres", "ansel_owner", "ansel_app", "ansel_admin")
+            },
         }
 
     def stop(self) -> None:
@@ -135,7 +139,7 @@ def clean_database(database: Database, superuser: pg8000.native.Connection) -> D
 
     get_settings.cache_clear()
     forget_callers()
-    superuser.run("DELETE FROM studio; DELETE FROM sync_seen; DELETE FROM platform_circuit; DELETE FROM app_quota")
+    superuser.run(";".join(f"DELETE FROM {table}" for table in ("studio", "sync_seen", *SHARED_TABLES)))
     return database
 
 

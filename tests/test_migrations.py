@@ -261,4 +261,8 @@ def test_a_server_without_the_roles_gets_them_from_an_owner_that_is_no_superuser
             " WHERE rolname LIKE 'ansel%' ORDER BY 1"
         )
         admin.close()
-    assert roles == [["ansel_app", True, False, False, False], ["ansel_door", False, False, False, False]]
+    assert roles == [
+        ["ansel_admin", True, False, False, False],
+        ["ansel_app", True, False, False, False],
+        ["ansel_door", False, False, False, False],
+    ]

@@ -14,6 +14,12 @@ from tests.data.attack import INTRUDER, VICTIM, refused
 from tests.data.rows import SHARED, TENANT_TABLES, Rows, key_of, snapshot
 
 UNPROTECTED = {"alembic_version", *SHARED}
+OF_THE_ADMINISTRATOR = {
+    "door.find_studios(uuid,integer)",
+    "door.find_keys_to_rewrap(text[],uuid,integer)",
+    "door.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
+}
+"""Doors that the application itself does not open."""
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
     assert tenants == set(tenant_tables())
     assert doors == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
-        *("oauth_state", "platform_connection", "webhook_delivery"),
+        *("oauth_state", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
     }
 
 
@@ -133,10 +139,19 @@ def test_the_applications_role_has_no_power_of_its_own(superuser: pg8000.native.
     attributes = "rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
     roles = superuser.run(
         f"SELECT rolname, rolcanlogin, {attributes} FROM pg_roles"
-        " WHERE rolname IN ('ansel_app', 'ansel_door') ORDER BY 1"
+        " WHERE rolname IN ('ansel_admin', 'ansel_app', 'ansel_door') ORDER BY 1"
     )
-    assert roles == [["ansel_app", True, *[False] * 5], ["ansel_door", False, *[False] * 5]]
+    assert roles == [
+        ["ansel_admin", True, *[False] * 5],
+        ["ansel_app", True, *[False] * 5],
+        ["ansel_door", False, *[False] * 5],
+    ]
     assert superuser.run("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'ansel_app'::regrole") == []
+
+
+def test_the_administrators_role_is_the_applications_with_a_few_more_doors(superuser: pg8000.native.Connection) -> None:
+    memberships = "SELECT roleid::regrole::text, inherit_option, set_option FROM pg_auth_members"
+    assert superuser.run(f"{memberships} WHERE member = 'ansel_admin'::regrole") == [["ansel_app", True, False]]
 
 
 def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection) -> None:
@@ -161,6 +176,8 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "CREATE POLICY mine ON booking USING (true)",
         "TRUNCATE sync_seen",
         "DELETE FROM data_deletion",
+        "SELECT * FROM studio_erasure",
+        "SELECT door.find_studios('00000000-0000-0000-0000-000000000000', 1)",
         "UPDATE data_deletion SET code_hash = ''",
         "UPDATE alembic_version SET version_num = '0000'",
         "CREATE TABLE public.mine ()",
@@ -201,7 +218,8 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
     for name, owner, settings, definer, public, grantees in found or ():
         assert (owner, settings, definer) == ("ansel_door", ["search_path=pg_catalog, pg_temp"], True), name
         assert public is False, name
-        assert set(grantees) == {"ansel_app", "ansel_door"}, name
+        caller = "ansel_admin" if name in OF_THE_ADMINISTRATOR else "ansel_app"
+        assert set(grantees) == {caller, "ansel_door"}, name
     documented = re.findall(r"`(door\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text())
     assert sorted(name for name, *_ in found or ()) == sorted(documented)
 
@@ -218,7 +236,8 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         "SELECT message FROM connection_event",
         "SELECT code_hash FROM data_deletion",
         "SELECT wrapped FROM data_key",
-        "SELECT name FROM studio",
+        "SELECT reason FROM quarantine",
+        "DELETE FROM data_key",
         "SELECT * FROM booking",
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE sync_schedule SET cursor = NULL",

@@ -12,10 +12,12 @@ def test_a_process_with_its_database_and_schema_is_ok(api: Api) -> None:
     healthy = {"status": "ok", "database": "ok", "migrations": "current", "migrationsHead": SCHEMA_HEAD}
     assert (answer.status, answer.json) == (200, healthy)
 
+AS_NEEDED = "behind" if SCHEMA_NEEDED < SCHEMA_HEAD else "current"
+
 
 @pytest.mark.parametrize(
     ("version", "status", "health", "migrations"),
-    [("0000", 503, "degraded", "behind"), (SCHEMA_NEEDED, 200, "ok", "behind"), ("9999", 200, "ok", "ahead")],
+    [("0000", 503, "degraded", "behind"), (SCHEMA_NEEDED, 200, "ok", AS_NEEDED), ("9999", 200, "ok", "ahead")],
 )
 def test_older_code_runs_on_a_newer_schema_but_not_the_other_way_round(
     api: Api, superuser: pg8000.native.Connection, version: str, status: int, health: str, migrations: str

@@ -19,7 +19,7 @@ from chalicelib.data.models.marketing import (
     Review,
     ReviewRestatement,
 )
-from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Studio
+from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Quarantine, Studio, StudioErasure
 from chalicelib.data.models.sync import AccountQuota, AppQuota, PlatformCircuit, SyncLog, SyncSchedule, SyncSeen
 
 __all__ = [
@@ -42,9 +42,11 @@ __all__ = [
     "OauthState",
     "PlatformCircuit",
     "PlatformConnection",
+    "Quarantine",
     "Review",
     "ReviewRestatement",
     "Studio",
+    "StudioErasure",
     "SyncLog",
     "SyncSchedule",
     "SyncSeen",

@@ -1,4 +1,4 @@
-"""The tenant, its API keys, its data key, and the writes it may repeat."""
+"""The tenant, its API keys, its data keys and what they no longer open, and the writes it may repeat."""
 
 from datetime import datetime
 from uuid import UUID
@@ -49,6 +49,34 @@ class DataKey(Base):
     provider: Mapped[str]
     created_at: Mapped[CreatedAt]
     retired_at: Mapped[datetime | None]
+    wrapped_under: Mapped[list[str] | None]
+    """ARNs of the KMS keys, each of which unwraps it; None when nobody has noted them."""
+
+
+class Quarantine(Base):
+    """A sealed value, or a wrapped data key, that did not open when keys were rotated. It is left as it is."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("studio_id", "table_name", "column_name", "row_id"),)
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    table_name: Mapped[str]
+    column_name: Mapped[str]
+    row_id: Mapped[UUID]
+    data_key_id: Mapped[UUID | None]
+    reason: Mapped[str]
+    found_at: Mapped[CreatedAt]
+
+
+class StudioErasure(Base):
+    """A studio that was erased, so that it can be erased again from a backup. It outlives the studio."""
+
+    __tablename__ = "studio_erasure"
+
+    studio_id: Mapped[UUID] = mapped_column(primary_key=True)
+    started_at: Mapped[CreatedAt]
+    finished_at: Mapped[datetime | None]
 
 
 class IdempotencyKey(Base):

@@ -12,6 +12,7 @@ def test_a_process_with_its_database_and_schema_is_ok(api: Api) -> None:
     healthy = {"status": "ok", "database": "ok", "migrations": "current", "migrationsHead": SCHEMA_HEAD}
     assert (answer.status, answer.json) == (200, healthy)
 
+
 AS_NEEDED = "behind" if SCHEMA_NEEDED < SCHEMA_HEAD else "current"
 
 

@@ -1,0 +1,204 @@
+"""`python -m benchmarks.bill [--measure]`: the monthly bill of AWS: what invocations use times list prices.
+
+Prints the tables of docs/cost.md. What is used is in benchmarks/usage.json; `--measure` measures it anew.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import prices
+from benchmarks.table import Row, Table
+
+USAGE = Path(__file__).with_name("usage.json")
+DAYS = prices.HOURS / 24
+GB = 1e9
+
+
+class Invocation(msgspec.Struct, kw_only=True, rename="camel"):
+    """What one warm invocation of a function uses."""
+
+    ms: float
+    """From the event to the answer, platforms' time left out"""
+    log_bytes: float
+    answer_bytes: float = 0
+    kms_calls: float = 0
+    api_calls: float = 0
+    database_ms: float = 0
+    """Of a statement's time on the server and the wire"""
+
+
+class Usage(msgspec.Struct, kw_only=True, rename="camel"):
+    """What was measured, and when."""
+
+    measured_on: str
+    machine: str
+    api: Invocation
+    """GET /api/connections"""
+    tick: Invocation
+    """One that finds nothing due"""
+    tick_per_run: Invocation
+    """What each run that a tick starts adds"""
+    sync: Invocation
+    """A run that finds one change, in a container that does not know the studio's data key"""
+    metric_series: int
+    """EMF metrics by their dimensions, with four platforms"""
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What no measurement of the product can tell. Per studio, where nothing else is said."""
+
+    runs_a_day: float = 2 * 24 * 4 + 2 * 4
+    """Google's two streams every 15 minutes and Meta's two every 6 hours, as they come"""
+    requests_a_day: float = 50
+    platform_ms: float = 300
+    """How long a platform takes to answer a call"""
+    queue_ms: float = 15
+    """How long SQS takes to take ten messages"""
+    platform_bytes: float = 20_000
+    """In and out of a call, TLS included"""
+    stored_gb: float = 0.02
+    """After a year, indexes included"""
+    traced: float = 0.05
+    """Of requests; X-Ray's default rule"""
+    logs_kept_months: float = 1
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A size of the whole deployment, with the database and network chosen for it."""
+
+    studios: int
+    database: str
+    zones: int
+    """Availability zones of database, NAT gateways and endpoints"""
+    memory_gb: float = 1.0
+    """Of API and worker; the tick has half of it. What was measured on a whole core takes longer on a share of one"""
+
+
+FLEETS = (Fleet(10, "db.t4g.medium", 1), Fleet(1_000, "db.r7g.large", 2), Fleet(100_000, "db.r7g.4xlarge", 2))
+ENDPOINTS = 4
+"""SQS, KMS, Secrets Manager, CloudWatch Logs"""
+SECRETS = 2
+"""The platforms' credentials, the master's password"""
+ALARMS = 16
+QUEUE_POLLS = 5 * 60 / 20 * 60 * prices.HOURS
+"""Lambda's five pollers, each with a long poll of 20 seconds, while the queue is empty"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What happens in a month."""
+
+    runs: float
+    requests: float
+    ticks: float
+    gb_seconds: float
+    log_gb: float
+    kms_calls: float
+    platform_gb: float
+    answer_gb: float
+    tick_seconds: float
+    """Of one tick, with the runs spread evenly"""
+    busy_cores: float
+    """Of the database, at most: as if it worked as long as statements take"""
+
+
+def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
+    """A month of this fleet."""
+    runs, requests = (fleet.studios * DAYS * each for each in (given.runs_a_day, given.requests_a_day))
+    ticks = 60 * prices.HOURS
+    share = min(1.0, fleet.memory_gb * 1024 / prices.LAMBDA_VCPU_MB)
+    run_ms = usage.sync.ms / share + usage.sync.api_calls * given.platform_ms
+    tick_ms = (ticks * usage.tick.ms + runs * usage.tick_per_run.ms) / (share / 2) + runs / 10 * given.queue_ms
+    parts = ((runs, usage.sync), (requests, usage.api), (ticks, usage.tick), (runs, usage.tick_per_run))
+    return Load(
+        runs=runs,
+        requests=requests,
+        ticks=ticks,
+        gb_seconds=(runs * run_ms + requests * usage.api.ms / share + tick_ms / 2) / 1000 * fleet.memory_gb,
+        log_gb=sum(times * each.log_bytes for times, each in parts) / GB,
+        kms_calls=sum(times * each.kms_calls for times, each in parts),
+        platform_gb=runs * usage.sync.api_calls * given.platform_bytes / GB,
+        answer_gb=requests * usage.api.answer_bytes / GB,
+        tick_seconds=tick_ms / ticks / 1000,
+        busy_cores=sum(times * each.database_ms for times, each in parts) / 1000 / (prices.HOURS * 3600),
+    )
+
+
+def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
+    """US dollars a month by what they are paid for."""
+    of = load(fleet, usage, given)
+    hours, zones = prices.HOURS, fleet.zones
+    stored = max(20.0, fleet.studios * given.stored_gb)
+    return {
+        "Lambda: requests": (of.runs + of.requests + of.ticks) * prices.LAMBDA_REQUESTS,
+        "Lambda: time": of.gb_seconds * prices.LAMBDA_GB_SECOND,
+        "API Gateway": of.requests * prices.API_GATEWAY_REQUESTS,
+        "SQS": (of.runs * (0.1 + 2) + QUEUE_POLLS) * prices.SQS_REQUESTS,
+        "KMS": prices.KMS_KEY + of.kms_calls * prices.KMS_REQUESTS,
+        "Secrets Manager": SECRETS * prices.SECRET,
+        "Logs": of.log_gb * (prices.LOGS_INGESTED_GB + given.logs_kept_months * prices.LOGS_KEPT_GB),
+        "Metrics, alarms, dashboard": usage.metric_series * prices.CUSTOM_METRIC
+        + ALARMS * prices.ALARM
+        + prices.DASHBOARD,
+        "X-Ray": (of.requests + of.runs) * given.traced * prices.TRACES,
+        "NAT gateways": zones * hours * prices.NAT_HOUR + of.platform_gb * prices.NAT_GB,
+        "VPC endpoints": ENDPOINTS * zones * hours * prices.ENDPOINT_HOUR,
+        "Traffic to the internet": (of.answer_gb + of.platform_gb / 10) * prices.EGRESS_GB,
+        "RDS: instance": zones * hours * prices.RDS_HOUR[fleet.database],
+        "RDS: storage": zones * stored * prices.STORAGE_GB,
+    }
+
+
+def options(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
+    """What the switches of the template add."""
+    of = load(fleet, usage, given)
+    return {
+        "RDS Proxy": prices.HOURS * prices.PROXY_VCPU_HOUR * prices.RDS_VCPUS[fleet.database],
+        "WAF": prices.WAF_ACL + 2 * prices.WAF_RULE + of.requests * prices.WAF_REQUESTS,
+    }
+
+
+def tables(usage: Usage, given: Assumptions) -> Iterator[Table]:
+    loads = [load(fleet, usage, given) for fleet in FLEETS]
+    bills = [bill(fleet, usage, given) for fleet in FLEETS]
+    extras = [options(fleet, usage, given) for fleet in FLEETS]
+    columns = ("", *(f"{fleet.studios:,} studios" for fleet in FLEETS))
+    happens: list[Row] = [
+        ("runs", *(of.runs for of in loads)),
+        ("runs a second", *(of.runs / prices.HOURS / 3600 for of in loads)),
+        ("requests", *(of.requests for of in loads)),
+        ("GB-seconds of Lambda", *(of.gb_seconds for of in loads)),
+        ("calls of KMS", *(of.kms_calls for of in loads)),
+        ("GB of logs", *(of.log_gb for of in loads)),
+        ("seconds a tick takes", *(of.tick_seconds for of in loads)),
+        ("database", *(f"{fleet.database} x {fleet.zones}" for fleet in FLEETS)),
+        ("cores of it that are busy, at most", *(of.busy_cores for of in loads)),
+    ]
+    yield Table("What happens in a month", columns, happens)
+    dollars: list[Row] = [(line, *(each[line] for each in bills)) for line in bills[0]]
+    totals = [sum(each.values()) for each in bills]
+    dollars.append(("together", *totals))
+    dollars.append(("a studio", *(total / fleet.studios for total, fleet in zip(totals, FLEETS, strict=True))))
+    dollars += [(f"switched on: {line}", *(each[line] for each in extras)) for line in extras[0]]
+    yield Table(f"US dollars a month, list prices of {prices.AS_OF}", columns, dollars)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bill", description=__doc__)
+    parser.add_argument("--measure", action="store_true", help="measure what invocations use, and keep it")
+    if parser.parse_args().measure:
+        from benchmarks import usage as measuring
+
+        USAGE.write_bytes(msgspec.json.format(msgspec.json.encode(measuring.measure()), indent=2) + b"\n")
+    for table in tables(msgspec.json.decode(USAGE.read_bytes(), type=Usage), Assumptions()):
+        print(table.as_markdown(), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -43,9 +43,9 @@ def test_a_key_is_asked_for_at_its_price() -> None:
 
 
 def test_waiting_for_a_platform_is_paid_as_it_lasts_and_computing_by_the_share_of_a_core() -> None:
-    waiting = bill(FLEET, with_sync(api_calls=1), Assumptions(runs_a_day=24, platform_ms=500))
+    waiting = bill(FLEET, with_sync(api_calls=1), Assumptions(runs_a_day=24, platform_ms=500, queue_ms=0))
     assert waiting["Lambda: time"] == pytest.approx(730_000 * 0.5 * prices.LAMBDA_GB_SECOND)
-    computing = bill(FLEET, with_sync(ms=500), Assumptions(runs_a_day=24))
+    computing = bill(FLEET, with_sync(ms=500), Assumptions(runs_a_day=24, queue_ms=0))
     assert computing["Lambda: time"] == pytest.approx(waiting["Lambda: time"] * 1769 / 1024)
 
 

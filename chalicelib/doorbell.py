@@ -1,5 +1,6 @@
 """The queue between the tick and the worker: a doorbell. Messages hold ids only; the database is the truth."""
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
@@ -8,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib import logs
+from chalicelib import logs, telemetry
 from chalicelib.settings import get_settings
 
 SQS_BATCH = 10
@@ -32,16 +33,19 @@ def ring(messages: Iterable[Message]) -> None:
     waiting = iter(messages)
     while batch := list(islice(waiting, SQS_BATCH)):
         try:
-            failed = _sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=_entries(batch))
+            failed = sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=entries(batch))
         except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
-            logs.event("doorbell.failed", error=error, messages=len(batch))
+            logs.event("doorbell.failed", level=logging.ERROR, error=error, messages=len(batch))
+            telemetry.count("QueueErrors", len(batch))
         else:
             for entry in failed.get("Failed", []):
                 unsent = msgspec.to_builtins(batch[int(entry["Id"])])
-                logs.event("doorbell.failed", code=entry.get("Code"), unsent=unsent)
+                logs.event("doorbell.failed", level=logging.ERROR, code=entry.get("Code"), unsent=unsent)
+                telemetry.count("QueueErrors")
 
 
-def _entries(batch: list[Message]) -> list[dict[str, Any]]:
+def entries(batch: list[Message]) -> list[dict[str, Any]]:
+    """Of a `send_message_batch`; each has its index for an id."""
     # The group makes the queue fair between studios; on a standard queue it promises no order.
     return [
         {
@@ -54,7 +58,7 @@ def _entries(batch: list[Message]) -> list[dict[str, Any]]:
 
 
 @cache
-def _sqs() -> Any:
+def sqs() -> Any:
     import boto3
     from botocore.config import Config
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
+from functools import lru_cache
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +35,11 @@ SECRET_VALUES = re.compile(
     r"|://[^\s/:@]*:[^\s/]+@"  # credentials in a URL
 )
 _NEVER_SECRET = (bool, int, float, UUID, date, type(None))
+_ID = re.compile(r"[0-9a-f-]{1,63}")  # too poor for any of SECRET_VALUES
+_LONGEST_KEPT = 64
+_MOST_KEPT = 1000
+_harmless: set[str] = set()
+"""Short texts that were searched and hold no secret: names of events, routes and the like come again and again."""
 
 
 @contextmanager
@@ -44,6 +50,11 @@ def bound(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def bind(**fields: Any) -> None:
+    """Adds fields that become known amid a `bound` block to every event until it ends."""
+    _context.set({**_context.get(), **fields})
 
 
 def event(name: str, /, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Any) -> None:
@@ -94,6 +105,8 @@ class JsonFormatter(logging.Formatter):
 
 def _clean(key: str, value: Any) -> Any:
     """The value as JSON can say it, masked where its field's name or its own look tells of a secret."""
+    if isinstance(value, str):
+        return MASK if _names_a_secret(key) else _plain(value)
     if isinstance(value, dict):
         return {_plain(inner): _clean(f"{key}.{inner}", item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -101,10 +114,23 @@ def _clean(key: str, value: Any) -> Any:
     if isinstance(value, Secret):
         return MASK
     if not isinstance(value, _NEVER_SECRET):
-        return MASK if SECRET_NAMES.search(key) else _plain(value)
+        return MASK if _names_a_secret(key) else _plain(value)
     speaks_json = isinstance(value, int | None) or (isinstance(value, float) and isfinite(value))
     return value if speaks_json else str(value)
 
 
+@lru_cache(maxsize=_MOST_KEPT)
+def _names_a_secret(key: str) -> bool:
+    return SECRET_NAMES.search(key) is not None
+
+
 def _plain(value: Any) -> str:
-    return SECRET_VALUES.sub(MASK, str(value))
+    text = str(value)
+    if text in _harmless or _ID.fullmatch(text):
+        return text
+    masked = SECRET_VALUES.sub(MASK, text)
+    if masked == text and len(text) <= _LONGEST_KEPT:
+        if len(_harmless) >= _MOST_KEPT:
+            _harmless.clear()
+        _harmless.add(text)
+    return masked

@@ -1,6 +1,8 @@
 """What tests share: one embedded PostgreSQL a run, a database for each worker, local SQS, the sandbox, and the API."""
 
+import io
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -237,6 +239,33 @@ class Api:
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **given}
         answer = self._client.http.request(method, path, headers=sent, body=raw)
         return Answer(answer.status_code, answer.headers, answer.body.decode())
+
+
+class LogLines:
+    """What the product has logged since the test began."""
+
+    def __init__(self) -> None:
+        from chalicelib.logs import JsonFormatter
+
+        self._stream = io.StringIO()
+        self.handler = logging.StreamHandler(self._stream)
+        self.handler.setFormatter(JsonFormatter())
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.text.splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+@pytest.fixture
+def log_lines() -> Iterator[LogLines]:
+    lines = LogLines()
+    logging.getLogger().addHandler(lines.handler)
+    yield lines
+    logging.getLogger().removeHandler(lines.handler)
 
 
 class Studios:

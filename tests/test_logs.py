@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib import logs
 from chalicelib.secret import MASK, Secret
@@ -67,6 +69,19 @@ def test_bound_fields_are_in_every_event_inside_and_in_none_outside(lines: Lines
     logs.event("tick.finished")
 
     assert "studio_id" not in lines.last
+
+
+def test_a_field_that_becomes_known_amid_a_block_is_bound_until_its_end(lines: Lines) -> None:
+    with logs.bound(request_id="r"):
+        with logs.bound(route="/"):
+            logs.bind(studio_id="s")
+            logs.event("page.stored")
+            assert (lines.last["request_id"], lines.last["route"], lines.last["studio_id"]) == ("r", "/", "s")
+        logs.event("run.finished")
+        assert "studio_id" not in lines.last
+    logs.event("tick.finished")
+
+    assert set(lines.last) == {"at", "level", "event"}
 
 
 def test_bound_fields_end_with_an_exception_too(lines: Lines) -> None:
@@ -147,6 +162,7 @@ def test_a_field_about_tokens_that_is_no_token_is_told(lines: Lines) -> None:
     [
         (API_KEY, "a" * 64),
         ("the key " + "0123456789abcdef" * 4, "0123456789abcdef" * 4),
+        ("0123456789abcdef" * 4, "0123456789abcdef" * 4),
         ("ya29.a0Af_B-yC", "a0Af_B-yC"),
         ("1//0gLongRefresh-Token", "0gLongRefresh"),
         ("code 4/0AX4XfWhAuthCode", "AX4XfWhAuthCode"),
@@ -175,6 +191,39 @@ def test_text_that_looks_like_a_secret_is_masked_wherever_it_stands(lines: Lines
 
     assert secret not in lines.text
     assert len(lines.text.splitlines()) == 4
+
+
+SECRET_LOOKING = st.sampled_from(
+    [
+        "ansel_",
+        "ya29.",
+        "1//",
+        "4/0",
+        "GOCSPX-",
+        "EAA",
+        "pina_",
+        "Bearer ",
+        "Basic ",
+        "token=",
+        "://a:b@",
+        "-",
+        "0f",
+        "A",
+    ]
+)
+
+
+@given(st.lists(SECRET_LOOKING | st.text("0123456789abcdef-", max_size=70), max_size=6).map("".join))
+def test_a_text_that_comes_again_is_masked_as_when_it_came_first(text: str) -> None:
+    masked = logs.SECRET_VALUES.sub(MASK, text)
+    assert [logs._plain(text) for _ in range(3)] == [masked] * 3
+
+
+def test_only_so_many_harmless_texts_are_kept(lines: Lines) -> None:
+    for number in range(3000):
+        logs.event("x.y", note=f"note {number}")
+    assert len(logs._harmless) <= 1000
+    assert lines.last["note"] == "note 2999"
 
 
 def test_what_stands_around_a_secret_is_kept(lines: Lines) -> None:

@@ -71,6 +71,14 @@ def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     return decoded
 
 
+def decode_values(values: dict[str, Any], into: type[T], *, strict: bool = True) -> T:
+    """JSON that somebody else has decoded; unless `strict`, its texts may stand for numbers and the like.
+
+    Raises InvalidInput naming each field.
+    """
+    return _convert(values, into, strict=strict)
+
+
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)

@@ -9,16 +9,16 @@ import re
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from uuid import uuid4
 
 import msgspec
 from chalice.app import Chalice, Request, Response
 
-from chalicelib import clock, logs
+from chalicelib import logs
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
+from chalicelib.runtime.edge import Invocation, edge
 from chalicelib.runtime.problems import PROBLEM, Refusal
 from chalicelib.services import idempotency
 from chalicelib.services.api_keys import authenticate
@@ -35,23 +35,20 @@ PARAM = re.compile(r"{(\w+)}")
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
-@dataclass(frozen=True)
-class Reply(Generic[T]):
+class Reply(msgspec.Struct, Generic[T], frozen=True):
     """An answer whose status is its own."""
 
     value: T
     status: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Located(Reply[T]):
+class Located(Reply[T], frozen=True, kw_only=True):
     """An answer that says where the thing is to be found."""
 
     location: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Redirect(Reply[Any]):
+class Redirect(Reply[Any], frozen=True, kw_only=True):
     """Sends a browser on to an absolute URL. The route declares that it may: `redirects=True`."""
 
     value: None = None
@@ -59,8 +56,7 @@ class Redirect(Reply[Any]):
     location: str
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One method of one path, as declared."""
 
     method: str
@@ -186,26 +182,26 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
     def view(**params: str) -> Response:
         request = typing.cast(Request, app.current_request)
         request_id = str(request.context.get("requestId") or uuid4())
-        started = clock.perf_counter()
-        with logs.bound(request_id=request_id):
-            response = _respond(request, request_id, by_method, params)
-            logs.event(
-                "request.done",
-                method=request.method,
-                route=path,
-                status=response.status_code,
-                ms=round((clock.perf_counter() - started) * 1000, 2),
-            )
+        named = {"method": request.method, "route": path}
+        with edge("request", request.lambda_context, request_id=request_id, **named) as invocation:
+            response = _respond(request, request_id, by_method, params, invocation)
+            invocation.fields["status"] = response.status_code
         return response
 
     view.__name__ = path
     return view
 
 
-def _respond(request: Request, request_id: str, by_method: Mapping[str, Route], params: Mapping[str, str]) -> Response:
+def _respond(
+    request: Request,
+    request_id: str,
+    by_method: Mapping[str, Route],
+    params: Mapping[str, str],
+    invocation: Invocation,
+) -> Response:
     refusal = PROBLEM
     try:
-        logs.configure(get_settings().log_level)
+        get_settings()  # what is missing is told before anything begins
         route = by_method.get(request.method)
         if route is None:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
@@ -213,10 +209,11 @@ def _respond(request: Request, request_id: str, by_method: Mapping[str, Route], 
         return _response(_answer(route, request, params))
     except AppError as error:
         if error.status >= 500:
-            logs.event("request.failed", error=error, code=error.code)
+            invocation.fail(error)
+        invocation.fields["code"] = error.code
         return _refused(refusal, error, request_id)
     except Exception as error:  # noqa: BLE001  the edge: whatever is unforeseen is logged here and told to nobody
-        logs.event("request.failed", error=error)
+        invocation.fail(error)
         return _refused(refusal, AppError("Something went wrong on our side"), request_id)
 
 
@@ -224,6 +221,7 @@ def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer
     if route.scope == PUBLIC:
         return _call(route, request, dict(params))
     caller = authenticate(request.headers.get("authorization"))
+    logs.bind(studio_id=caller.studio_id)
     caller.require(route.scope)
     arguments = {**params, "studio_id": caller.studio_id}
     key = request.headers.get("idempotency-key")

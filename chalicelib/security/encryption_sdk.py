@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from cryptography.exceptions import InvalidTag
 
+from chalicelib import telemetry
 from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
 from chalicelib.security.key_providers import MAX_WRAPPING_KEYS
 
@@ -108,10 +109,13 @@ def _read(decryptor: Any) -> tuple[bytes, Any]:
 
 
 @contextmanager
-def _kms_errors() -> Iterator[None]:
-    """Tells here what a KMS failure means: above, the SDK reduces all of them to `Unable to decrypt any data key`."""
+def _kms_call() -> Iterator[None]:
+    """Counts a use of KMS, and tells what a failure means: above, the SDK reduces all to `Unable to decrypt any data
+    key`."""
+    failed = True
     try:
         yield
+        failed = False
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise SettingsError(f"KMS cannot be called: {type(error).__name__}") from error
     except BotoCoreError as error:
@@ -120,6 +124,9 @@ def _kms_errors() -> Iterator[None]:
         if isinstance(error.__cause__, ClientError):
             raise _meaning(error.__cause__) from error.__cause__
         raise
+    finally:
+        telemetry.count("KmsCalls")
+        telemetry.count("KmsErrors", failed)
 
 
 def _meaning(error: ClientError) -> AppError:
@@ -136,15 +143,15 @@ class _KmsKey(KMSMasterKey):  # type: ignore[misc]  # the SDK ships no types
     """One KMS key whose failures keep their meaning."""
 
     def _generate_data_key(self, algorithm: Any, encryption_context: Any = None) -> Any:
-        with _kms_errors():
+        with _kms_call():
             return super()._generate_data_key(algorithm, encryption_context)
 
     def _encrypt_data_key(self, data_key: Any, algorithm: Any, encryption_context: Any = None) -> Any:
-        with _kms_errors():
+        with _kms_call():
             return super()._encrypt_data_key(data_key, algorithm, encryption_context)
 
     def _decrypt_data_key(self, encrypted_data_key: Any, algorithm: Any, encryption_context: Any = None) -> Any:
-        with _kms_errors():
+        with _kms_call():
             return super()._decrypt_data_key(encrypted_data_key, algorithm, encryption_context)
 
 

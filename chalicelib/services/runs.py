@@ -4,6 +4,7 @@ Each page, its cursor and the run's counters commit in one transaction, so a wor
 goes on from the last page, nothing lost and nothing twice. Nothing sleeps; what has to wait is given back with a time.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from chalicelib import clock, doorbell, logs
+from chalicelib import clock, doorbell, logs, telemetry
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction, write
@@ -70,7 +71,11 @@ def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) 
         run = write(studio_id, rows.LEASE_RUN, run_id=run_id, owner=owner, lease_seconds=LEASE_SECONDS)
         if run is None:
             return _dropped(studio_id, run_id)
-        outcome = _Attempt(run, owner, remaining_ms).make()
+        outcome = "crashed"
+        try:
+            outcome = _Attempt(run, owner, remaining_ms).make()
+        finally:
+            telemetry.count("Runs", platform=run.platform, status=outcome)
         logs.event("run.stopped", outcome=outcome, platform=run.platform, stream=run.stream)
         return outcome
 
@@ -112,7 +117,7 @@ class _Attempt:
             return self._settle(error)
         except Exception as error:
             # Ours to mend. The run says so and is tried again; the message goes back, and in the end to the DLQ.
-            logs.event("run.crashed", error=error)
+            logs.event("run.crashed", level=logging.ERROR, error=error)
             self._settle(TransientFault("An internal error stopped the run", code="internal_error"))
             raise
 
@@ -194,6 +199,7 @@ class _Attempt:
                 last=page.last,
                 lease_seconds=LEASE_SECONDS,
             )
+        telemetry.count("Records", seen + deleted, platform=self._run.platform)
 
     def _remove(self, tx: Transaction, stream: Stream[Any], page: Page[Any]) -> tuple[int, int]:
         """What the platform says is gone and, at the end of a complete read, what that read did not meet.
@@ -230,6 +236,7 @@ class _Attempt:
     def _settle(self, error: AppError) -> str:
         """A failed run is tried later or over; with a dead grant, its connection breaks as well."""
         delay = delay_after(error, attempts=self._run.attempts, idle_attempts=self._run.idle_attempts)
+        telemetry.count("RunFailures", kind=error.code)
         noted = {"api_calls": self._uncounted_calls(), "code": error.code, "message": error.message}
         logs.event("run.failed" if delay is None else "run.deferred", code=error.code, reason=str(error))
         if self._gate is not None:

@@ -1,12 +1,13 @@
 """Schedules: what a studio wants synced when, and the tick that starts what is due."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from chalicelib import clock, doorbell, logs
+from chalicelib import clock, doorbell, logs, telemetry
 from chalicelib.data import schedules as rows
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.schedules import Bell, Claim, DueSchedule, Schedule
@@ -96,21 +97,25 @@ def first_schedules(streams: Sequence[Stream[Any]]) -> str:
 
 def start_due_runs() -> int:
     """Starts a run for every due schedule, and rings again for runs that nobody took up. Returns how many rang."""
-    started = 0
+    started, lag = 0, 0.0
     while True:
         batch = _start_batch()
         started += len(batch.bells)
+        lag = max(lag, batch.lag_ms)
         if batch.schedules < BATCH:
             break
     lost = write(None, rows.RING_LOST_RUNS, batch=BATCH)
     _ring(lost)
-    logs.event("tick.done", started=started, rung_again=len(lost))
+    telemetry.measure("ScheduleLag", lag)
+    logs.event("tick.done", started=started, rung_again=len(lost), lag_ms=lag)
     return started + len(lost)
 
 
 class _Batch(msgspec.Struct):
     schedules: int
     bells: list[Bell]
+    lag_ms: float
+    """How late the latest of them is"""
 
 
 def _start_batch() -> _Batch:
@@ -119,7 +124,8 @@ def _start_batch() -> _Batch:
         claims = msgspec.json.encode([_claim(schedule) for schedule in due]).decode()
         bells = tx.run(rows.START_SCHEDULED_RUNS, claims=claims) if due else []
     _ring(bells)
-    return _Batch(len(due), bells)
+    lags = (schedule.now - schedule.next_run_at for schedule in due)
+    return _Batch(len(due), bells, max(lags, default=timedelta()).total_seconds() * 1000)
 
 
 def _claim(due: DueSchedule) -> Claim:

@@ -11,22 +11,29 @@ from chalicelib.runtime.jobs import job
 from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.webhooks import deliver
+from chalicelib.settings import get_stage
 
 blueprint = Blueprint(__name__)
 
-QUEUE = "ansel-sync"
+QUEUE = f"ansel-{get_stage()}-sync"
+"""Of plain `chalice deploy`, which finds the queue by its name; the template gives the queue itself."""
 
 
 @blueprint.on_sqs_message(queue=QUEUE, batch_size=1, name="sync")
 @job
 def sync(event: SQSEvent) -> None:
-    """One message an invocation: raising returns just that one to the queue, and after five times to the DLQ."""
+    """One message an invocation: raising returns just that one to the queue, and after five times to the DLQ.
+
+    A list of failed items instead would be taken for success wherever nobody switched on ReportBatchItemFailures, and
+    runs that shared a batch would share its deadline.
+    """
     for record in event:
         try:
             message = msgspec.json.decode(record.body, type=Message)
         except msgspec.MsgspecError as error:
             logs.event("message.dropped", reason="malformed", error=error)
             continue
+        logs.bind(studio_id=message.studio_id, **({"run_id": message.run_id} if message.run_id else {}))
         _go_on_with(message, event.context.get_remaining_time_in_millis)  # type: ignore[union-attr]  # Chalice types it as a dict
 
 

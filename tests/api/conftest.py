@@ -1,41 +1,12 @@
 """The API over real HTTP, for what an in-process call cannot show."""
 
-import io
-import json
-import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from chalicelib.logs import JsonFormatter
 from tests.conftest import CONSENT, Database
-
-
-class LogLines:
-    """What the product has logged since the test began."""
-
-    def __init__(self) -> None:
-        self._stream = io.StringIO()
-        self.handler = logging.StreamHandler(self._stream)
-        self.handler.setFormatter(JsonFormatter())
-
-    @property
-    def text(self) -> str:
-        return self._stream.getvalue()
-
-    def named(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if line["event"] == event]
-
-
-@pytest.fixture
-def log_lines() -> Iterator[LogLines]:
-    lines = LogLines()
-    logging.getLogger().addHandler(lines.handler)
-    yield lines
-    logging.getLogger().removeHandler(lines.handler)
 
 
 @pytest.fixture(scope="module")

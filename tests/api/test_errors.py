@@ -15,9 +15,8 @@ from app import API
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.settings import get_settings
 from dev.ports import find_free_port
-from tests.api.conftest import LogLines
 from tests.api.seeding import connect_google
-from tests.conftest import Answer, Api
+from tests.conftest import Answer, Api, LogLines
 
 SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
 INTERNALS = ("sync_log", "relation", "42P01", "Traceback", "pg8000", "SELECT")

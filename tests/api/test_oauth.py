@@ -4,9 +4,8 @@ import pg8000.native
 import pytest
 
 from dev.sandbox import Sandbox
-from tests.api.conftest import LogLines
 from tests.browser import RETURN_TO, ask, come_back, consent, decide, query_of
-from tests.conftest import Api, Studios
+from tests.conftest import Api, LogLines, Studios
 
 pytestmark = pytest.mark.usefixtures("platforms")
 AUTHORIZE = "/api/oauth/google/authorize"

@@ -1,0 +1,324 @@
+"""Metrics: each is known by name, counted once an invocation, and written as CloudWatch reads it."""
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import boto3
+import pytest
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from botocore.awsrequest import AWSResponse
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from chalicelib import clock, doorbell, telemetry
+from chalicelib.errors import Unavailable
+from chalicelib.security import encryption_sdk
+from chalicelib.security.key_providers import KmsKeyProvider
+from chalicelib.services import renewals
+from chalicelib.services.schedules import start_due_runs
+from chalicelib.settings import get_settings
+from chalicelib.telemetry import METRICS, Tally
+from dev.sandbox import Sandbox
+from tests.conftest import Api, Queue
+from tests.emf import Series, read_points, series
+from tests.http_fake import Fake, Reply, http_fake
+from tests.services.conftest import Studio, connect
+
+PROD = {"Stage": "prod"}
+
+
+def written(tally: Tally, stage: str = "prod") -> str:
+    """What a tally is written as."""
+    with redirect_stdout(io.StringIO()) as text:
+        telemetry.write(tally, stage, {"request_id": "r"})
+    return text.getvalue()
+
+
+class Told:
+    """What CloudWatch would know of what happened."""
+
+    def __init__(self) -> None:
+        self.points: dict[Series, list[float]] = {}
+
+    def total(self, name: str, **dimensions: str) -> float | None:
+        """None if nothing was told of it."""
+        values = self.points.get(series(name, **PROD, **dimensions))
+        return None if values is None else sum(values)
+
+
+def told(work: Callable[[], Any]) -> Told:
+    """Does the work, and reads the metrics of it. Requests made meanwhile are invocations of their own."""
+    found = Told()
+    with telemetry.collected() as tally:
+        work()
+    found.points = read_points(written(tally))
+    return found
+
+
+def test_counts_add_up_and_measures_are_all_kept() -> None:
+    def work() -> None:
+        telemetry.count("KmsCalls")
+        telemetry.count("KmsCalls", 2)
+        telemetry.measure("ScheduleLag", 5)
+        telemetry.measure("ScheduleLag", 7.5)
+
+    points = told(work).points
+    assert points[series("KmsCalls", **PROD)] == [3]
+    assert points[series("ScheduleLag", **PROD)] == [5, 7.5]
+
+
+def test_a_line_holds_a_hundred_values_of_a_metric_at_most() -> None:
+    with telemetry.collected() as tally:
+        for lag in range(250):
+            telemetry.measure("ScheduleLag", lag)
+    lines = written(tally)
+    assert len(lines.splitlines()) == 3
+    assert read_points(lines)[series("ScheduleLag", **PROD)] == list(range(250))
+
+
+def test_a_metric_with_dimensions_is_also_kept_by_stage_alone() -> None:
+    def work() -> None:
+        telemetry.count("Runs", platform="google", status="succeeded")
+        telemetry.count("Runs", platform="meta", status="failed")
+
+    points = told(work).points
+    assert points == {
+        series("Runs", **PROD): [1, 1],
+        series("Runs", **PROD, Platform="google", Status="succeeded"): [1],
+        series("Runs", **PROD, Platform="meta", Status="failed"): [1],
+    }
+
+
+def test_a_name_or_a_dimension_that_is_not_in_the_table_is_refused() -> None:
+    mistakes: list[Callable[[], None]] = [
+        lambda: telemetry.count("Successes"),
+        lambda: telemetry.measure("Lag", 1),
+        lambda: telemetry.count("Runs"),
+        lambda: telemetry.count("Runs", platform="google"),
+        lambda: telemetry.count("Runs", platform="google", studio="s"),
+        lambda: telemetry.count("KmsCalls", platform="google"),
+    ]
+    for wrong in mistakes:
+        with pytest.raises((KeyError, ValueError)):
+            wrong()
+
+
+def test_outside_of_an_invocation_nothing_is_collected() -> None:
+    telemetry.count("KmsCalls")
+    assert told(lambda: None).points == {}
+
+
+def test_one_invocation_is_one_line_unless_its_dimensions_differ() -> None:
+    with telemetry.collected() as tally:
+        telemetry.count("Statements", 6)
+        telemetry.count("Records", 20, platform="google")
+        telemetry.count("Runs", platform="google", status="succeeded")
+        telemetry.count("RunFailures", kind="platform_rate_limited")
+    assert len(written(tally).splitlines()) == 1
+    with telemetry.collected() as tally:
+        telemetry.count("Records", 20, platform="google")
+        telemetry.count("Records", 20, platform="meta")
+        telemetry.count("TokenRefreshes", platform="meta", outcome="renewed")
+    assert len(written(tally).splitlines()) == 2
+
+
+def test_properties_are_told_with_the_metrics_and_are_no_dimensions() -> None:
+    with telemetry.collected() as tally:
+        telemetry.count("KmsCalls")
+    document = json.loads(written(tally))
+    assert document["request_id"] == "r"
+    assert all(name == "Stage" for each in document["_aws"]["CloudWatchMetrics"] for (name,) in each["Dimensions"])
+
+
+def test_powertools_for_lambda_writes_what_is_read_as_the_same_points(capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = single_metric(
+        name="Records", unit=MetricUnit.Count, value=20, namespace=telemetry.NAMESPACE, default_dimensions=PROD
+    )
+    with theirs as metric:
+        metric.add_dimension("Platform", "google")
+    (told_by_them,) = read_points(capsys.readouterr().out).items()
+    points = told(lambda: telemetry.count("Records", 20, platform="google")).points
+    assert told_by_them in points.items()
+
+
+def test_a_line_is_of_now() -> None:
+    with telemetry.collected() as tally:
+        telemetry.count("KmsCalls")
+    age = clock.now().timestamp() * 1000 - json.loads(written(tally))["_aws"]["Timestamp"]
+    assert timedelta(0) <= timedelta(milliseconds=age + 1) < timedelta(minutes=5)
+
+
+def test_the_local_stage_and_an_empty_tally_write_nothing() -> None:
+    with telemetry.collected() as tally:
+        assert written(tally) == ""
+        telemetry.count("KmsCalls")
+    assert written(tally, "local") == ""
+
+
+numbers = st.integers(0, 10**9) | st.floats(0, 1e12)
+calls = st.tuples(
+    st.sampled_from(sorted(METRICS)), st.sampled_from(["a", "b", "c"]), st.lists(numbers, max_size=250), st.booleans()
+)
+
+
+@given(st.lists(calls, max_size=12))
+def test_whatever_is_counted_or_measured_arrives_under_each_set_of_dimensions(
+    made: list[tuple[str, str, list[float], bool]],
+) -> None:
+    sums: dict[Series, float] = defaultdict(float)
+    samples: dict[Series, list[float]] = defaultdict(list)
+
+    def work() -> None:
+        for name, word, values, is_measured in made:
+            own = dict.fromkeys(METRICS[name].dimensions, word)
+            given = {dimension.lower(): value for dimension, value in own.items()}
+            for value in values:
+                (telemetry.measure if is_measured else telemetry.count)(name, value, **given)
+                for dimensions in (PROD, PROD | own) if own else (PROD,):
+                    into = series(name, **dimensions)
+                    if is_measured:
+                        samples[into].append(value)
+                    else:
+                        sums[into] += value
+
+    points = told(work).points
+    assert set(points) == set(sums) | set(samples)
+    for key, values in points.items():
+        assert sum(values) == pytest.approx(sums[key] + sum(samples[key]))
+        assert len(values) >= len(samples[key])
+
+
+@pytest.fixture
+def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
+    return connect(api, queue)
+
+
+def test_a_run_tells_what_became_of_it_and_what_it_read(studio: Studio) -> None:
+    metrics = told(lambda: studio.sync("bookings"))
+    assert metrics.total("Runs", Platform="google", Status="succeeded") == 1
+    run = studio.api.get("/api/sync/log").json["items"][0]
+    assert metrics.total("Records", Platform="google") == run["records"]["seen"] > 0
+    assert metrics.total("RunFailures") is None
+    statements, round_trips = metrics.total("Statements"), metrics.total("RoundTrips")
+    assert statements is not None
+    assert round_trips is not None
+    assert statements > round_trips > 0
+
+
+def test_a_revoked_grant_is_a_failed_run_a_refused_renewal_and_a_broken_connection(
+    studio: Studio, platforms: Sandbox
+) -> None:
+    platforms.google.revoke("studio")
+    metrics = told(lambda: studio.sync("bookings"))
+    assert metrics.total("Runs", Platform="google", Status="failed") == 1
+    assert metrics.total("RunFailures", Kind="token_revoked") == 1
+    assert metrics.total("TokenRefreshes", Platform="google", Outcome="revoked") == 1
+    assert metrics.total("ConnectionsBroken", Platform="google") == 1
+
+
+def test_a_run_that_raises_has_crashed(studio: Studio, superuser: Any) -> None:
+    def work() -> None:
+        superuser.run("ALTER TABLE booking RENAME TO hidden")
+        try:
+            with pytest.raises(Exception, match="booking"):
+                studio.sync("bookings")
+        finally:
+            superuser.run("ALTER TABLE hidden RENAME TO booking")
+
+    metrics = told(work)
+    assert metrics.total("Runs", Platform="google", Status="crashed") == 1
+    assert metrics.total("RunFailures", Kind="internal_error") == 1
+    assert metrics.total("Records") is None
+
+
+def test_a_renewal_is_counted_once(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
+    studio = connect(api, queue)
+    (connection_id,) = superuser.run("UPDATE platform_connection SET renew_at = now() RETURNING id")[0]
+    metrics = told(lambda: renewals.renew_idle(studio.id, UUID(str(connection_id))))
+    assert metrics.total("TokenRefreshes", Platform="google", Outcome="renewed") == 1
+    assert metrics.total("ConnectionsBroken") is None
+
+
+def test_the_tick_tells_how_late_it_is_and_zero_when_nothing_is_due(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: Any
+) -> None:
+    assert told(start_due_runs).total("ScheduleLag") == 0
+    connect(api, queue)
+    superuser.run("UPDATE sync_schedule SET next_run_at = now() - interval '90 s' WHERE stream = 'bookings'")
+    lag = told(start_due_runs).total("ScheduleLag")
+    assert lag is not None
+    assert 90_000 <= lag < 150_000
+    assert told(start_due_runs).total("ScheduleLag") == 0
+
+
+@pytest.fixture
+def failing_queue(clean_database: Any, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    """An SQS that answers what a test tells it to."""
+    with http_fake() as fake:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
+        monkeypatch.setenv("SYNC_QUEUE_URL", f"{fake.url}/queue")
+        doorbell.sqs.cache_clear()
+        get_settings.cache_clear()
+        yield fake
+    doorbell.sqs.cache_clear()
+    get_settings.cache_clear()
+
+
+def ring(count: int) -> None:
+    doorbell.ring(doorbell.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
+
+
+def test_each_message_that_could_not_be_sent_is_counted(failing_queue: Fake) -> None:
+    refused = {"Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}], "Successful": []}
+    failing_queue.on("/", Reply(refused), Reply({"__type": "AccessDenied"}, status=403))
+    assert told(lambda: ring(13)).total("QueueErrors") == 1 + 3
+
+
+def test_the_trace_of_an_invocation_goes_on_with_its_messages(
+    failing_queue: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ansel-prod-tick")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    failing_queue.on("/", Reply({"Successful": []}))
+    ring(1)
+    assert [request.headers["x-amzn-trace-id"] for request in failing_queue.requests] == [trace]
+
+
+@pytest.fixture
+def kms_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        encryption_sdk.kms_client.cache_clear()
+        encryption_sdk.kms_keys.cache_clear()
+        yield str(boto3.client("kms", region_name="eu-central-1").create_key()["KeyMetadata"]["Arn"])
+    encryption_sdk.kms_client.cache_clear()
+    encryption_sdk.kms_keys.cache_clear()
+
+
+def test_uses_of_kms_and_those_that_fail_are_counted(kms_key: str) -> None:
+    keys, studio_id = KmsKeyProvider((kms_key,)), UUID(int=1)
+    wrapped: list[bytes] = []
+    metrics = told(lambda: wrapped.append(keys.wrap(bytes(32), studio_id)))
+    assert (metrics.total("KmsCalls"), metrics.total("KmsErrors")) == (1, 0)
+
+    def throttled(**_: Any) -> Any:
+        parsed = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        return AWSResponse("https://kms", 400, {}, None), parsed
+
+    encryption_sdk.kms_client("eu-central-1").meta.events.register("before-call.kms.Decrypt", throttled)
+
+    def unwrap() -> None:
+        with pytest.raises(Unavailable):
+            keys.unwrap(wrapped[0], studio_id)
+
+    metrics = told(unwrap)
+    assert (metrics.total("KmsCalls"), metrics.total("KmsErrors")) == (1, 1)

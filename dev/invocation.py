@@ -1,5 +1,6 @@
 """What Lambda hands to a function besides the event, and the shapes of the events that trigger the product's own."""
 
+import base64
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-QUEUE = "ansel-sync"
+QUEUE = "ansel-local-sync"
 WORKER_TIMEOUT_SECONDS = 60
 
 
@@ -61,3 +62,41 @@ def queue_event(message: Mapping[str, Any]) -> dict[str, Any]:
         "awsRegion": REGION,
     }
     return {"Records": [record]}
+
+
+def request_event(
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: str | bytes | None = None,
+    *,
+    route: str = "",
+) -> dict[str, Any]:
+    """As API Gateway sends it (Developer Guide, "Input format of a Lambda function for proxy integration").
+
+    `route` is the path as declared, where it has parameters; a body of bytes travels as base64.
+    """
+    route = route or path
+    names = zip(route.split("/"), path.split("/"), strict=True)
+    sent = {"Content-Type": "application/json", "Host": "api.example.com", **(headers or {})}
+    return {
+        "resource": route,
+        "path": path,
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": {name[1:-1]: value for name, value in names if name.startswith("{")} or None,
+        "stageVariables": None,
+        "requestContext": {
+            "requestId": str(uuid4()),
+            "resourcePath": route,
+            "path": f"/v1{path}",
+            "httpMethod": method,
+            "stage": "v1",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "test"},
+        },
+        "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
+        "isBase64Encoded": isinstance(body, bytes),
+    }

@@ -1,21 +1,30 @@
 """`.chalice/config.json`: every function that the app declares is deployed with limits and rights of its own."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from deploy.policies import FUNCTIONS
 from tests.conftest import ROOT
 
 CHALICE = ROOT / ".chalice"
 DEPLOYED = ["dev", "prod"]
+EVERYONES = {"logs", "xray", "ec2", "rds-db", "secretsmanager"}
 ALLOWED = {
-    "api": {"logs", "ec2", "sqs", "kms"},
-    "tick": {"logs", "ec2", "sqs"},
-    "sync": {"logs", "ec2", "sqs", "kms"},
-    "maintenance": {"logs", "ec2"},
+    "api": EVERYONES | {"sqs", "kms"},
+    "tick": EVERYONES | {"sqs"},
+    "sync": EVERYONES | {"sqs", "kms"},
+    "maintenance": EVERYONES,
+    "admin": EVERYONES | {"sqs", "kms"},
 }
 """The services of AWS that each function may call."""
+DATABASE_ROLES = dict.fromkeys(FUNCTIONS, "ansel_app") | {"admin": "ansel_admin"}
+PLATFORM_CREDENTIALS = {"api", "sync", "admin"}
+"""Those that talk to platforms."""
 
 
 def config() -> Any:
@@ -25,31 +34,80 @@ def config() -> Any:
 def declared() -> set[str]:
     from app import app
 
-    return {source.name for source in app.event_sources}
+    return {source.name for source in app.event_sources} | {function.name for function in app.pure_lambda_functions}
+
+
+def statements(name: str) -> list[Any]:
+    policy: dict[str, list[Any]] = json.loads((CHALICE / "policies" / f"{name}.json").read_text())
+    return policy["Statement"]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize("stage", DEPLOYED)
-def test_each_function_is_deployed_with_a_policy_of_its_own_and_a_timeout(stage: str) -> None:
-    functions = config()["stages"][stage]["lambda_functions"]
-    assert set(functions) == declared()
+def test_each_function_is_deployed_with_a_policy_of_its_own_and_limits(stage: str) -> None:
+    of_stage = config()["stages"][stage]
+    functions = of_stage["lambda_functions"]
+    assert set(functions) == declared() == set(FUNCTIONS) - {"api"}
+    assert of_stage["iam_policy_file"] == "policies/api.json"
     for name, function in functions.items():
-        assert function["iam_policy_file"] == f"policy-{name}.json"
+        assert function["iam_policy_file"] == f"policies/{name}.json"
         assert 0 < function["lambda_timeout"] <= 900
 
 
+def test_no_policy_is_guessed_from_the_code() -> None:
+    assert config()["autogen_policy"] is False
+
+
+def test_the_stages_differ_by_nothing_but_their_name() -> None:
+    stages = [json.dumps(config()["stages"][stage]).replace(f'"{stage}"', '"stage"') for stage in DEPLOYED]
+    assert stages[0] == stages[1]
+
+
 def test_no_function_may_call_more_of_aws_than_it_needs() -> None:
-    assert set(ALLOWED) == declared() | {"api"}
+    assert set(ALLOWED) == set(FUNCTIONS)
     for name, services in ALLOWED.items():
-        statements = json.loads((CHALICE / f"policy-{name}.json").read_text())["Statement"]
-        assert {action.split(":")[0] for statement in statements for action in statement["Action"]} == services, name
-        assert {statement["Effect"] for statement in statements} == {"Allow"}
-        assert not [action for statement in statements for action in statement["Action"] if "*" in action]
+        allowed = [statement for statement in statements(name) if statement["Effect"] == "Allow"]
+        actions = [action for statement in allowed for action in as_list(statement["Action"])]
+        assert {action.split(":")[0] for action in actions} == services, name
+        assert not [action for action in actions if "*" in action]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_logs_in_as_its_own_role_only(name: str) -> None:
+    (connect,) = [statement for statement in statements(name) if statement["Action"] == "rds-db:connect"]
+    assert connect["Resource"].endswith(f":dbuser:${{DatabaseId}}/{DATABASE_ROLES[name]}")
+
+
+def test_only_functions_that_talk_to_platforms_read_their_credentials() -> None:
+    readers = {name for name in FUNCTIONS if "${PlatformSecretArn}" in json.dumps(statements(name))}
+    assert readers == PLATFORM_CREDENTIALS
+
+
+def test_only_administration_has_the_owners_password_makes_data_keys_and_reads_dead_letters() -> None:
+    for name in FUNCTIONS:
+        text = json.dumps(statements(name))
+        for right in ('"${OwnerSecretArn}"', '"kms:Encrypt"', '"kms:GenerateDataKey"', '"${DeadLetterArn}"'):
+            assert (right in text) == (name == "admin"), (name, right)
 
 
 @pytest.mark.parametrize("stage", DEPLOYED)
-def test_what_runs_on_a_schedule_runs_once_at_a_time(stage: str) -> None:
+def test_what_is_not_meant_to_overlap_runs_once_at_a_time(stage: str) -> None:
     functions = config()["stages"][stage]["lambda_functions"]
     assert {name for name, function in functions.items() if function.get("reserved_concurrency") == 1} == {
         "tick",
         "maintenance",
+        "admin",
     }
+
+
+@pytest.mark.parametrize("stage", DEPLOYED)
+def test_each_stage_has_a_queue_of_its_own_which_the_app_names_with_nothing_else_set(stage: str) -> None:
+    code = "from app import app; print(app.event_sources[[s.name for s in app.event_sources].index('sync')].queue)"
+    environ = {"PATH": os.environ["PATH"], "ANSEL_STAGE": stage}
+    named = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert named.stdout.strip() == f"ansel-{stage}-sync"

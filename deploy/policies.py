@@ -1,0 +1,198 @@
+"""The functions' IAM policies, .chalice/policies: one source, with names in ${...} for what an account's resources are.
+
+CloudFormation's template gets references in their place. For plain `chalice deploy`, this module as a program puts the
+ARNs in, and points the stage in .chalice/config.json at what it wrote. Without that IAM refuses the names as no ARNs.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CHALICE = Path(__file__).parent.parent / ".chalice"
+FUNCTIONS = ("api", "tick", "sync", "maintenance", "admin")
+
+_NAME = re.compile(r"\$\{(\w+)\}")
+_QUEUE_URL = re.compile(r"https://sqs\.(?P<region>[\w-]+)\.amazonaws\.com(\.cn)?/(?P<account>\d{12})/(?P<name>[\w-]+)")
+_KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+")
+_SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@!-]+")
+_DATABASE_ID = re.compile(r"(db|cluster|prx)-\w+")
+
+_SUBSTITUTED = {
+    "Partition": "${AWS::Partition}",
+    "Region": "${AWS::Region}",
+    "Account": "${AWS::AccountId}",
+    "Stage": "${Stage}",
+    "QueueArn": "${SyncQueue.Arn}",
+    "DeadLetterArn": "${DeadLetterQueue.Arn}",
+    "PlatformSecretArn": "${PlatformSecret}",
+}
+_PROXY_ID = {"Fn::Select": [6, {"Fn::Split": [":", {"Fn::GetAtt": ["DatabaseProxyServer", "DBProxyArn"]}]}]}
+_COMPUTED: dict[str, Any] = {
+    "DatabaseId": {
+        "Fn::If": [
+            "UsesProxy",
+            _PROXY_ID,
+            {
+                "Fn::If": [
+                    "UsesAurora",
+                    {"Fn::GetAtt": ["DatabaseCluster", "DBClusterResourceId"]},
+                    {"Fn::GetAtt": ["Database", "DbiResourceId"]},
+                ]
+            },
+        ]
+    },
+    "OwnerSecretArn": {
+        "Fn::If": [
+            "UsesAurora",
+            {"Fn::GetAtt": ["DatabaseCluster", "MasterUserSecret.SecretArn"]},
+            {"Fn::GetAtt": ["Database", "MasterUserSecret.SecretArn"]},
+        ]
+    },
+    "KeyArns": {
+        "Fn::If": [
+            "HasOtherKeys",
+            {"Fn::Split": [",", {"Fn::Sub": "${DataKey.Arn},${OtherKeyArns}"}]},
+            {"Fn::GetAtt": ["DataKey", "Arn"]},
+        ]
+    },
+}
+
+
+_OF_PLAIN_DEPLOY = {"LoginSecretArn"}  # the template's functions log in by IAM
+
+
+class Missing(Exception):
+    """What a stage says is not enough to give its functions rights."""
+
+
+def for_cloudformation(document: Any) -> Any:
+    """A policy with references to the template's own resources in place of its names."""
+    statements = [part for part in document["Statement"] if not _OF_PLAIN_DEPLOY.intersection(_names(part))]
+    if not any(map(_names, statements)):
+        raise ValueError("These policies were written for plain `chalice deploy`; the template needs .chalice/policies")
+    return {**document, "Statement": [_referring(part) for part in statements]}
+
+
+def _names(part: Any) -> list[str]:
+    return _NAME.findall(json.dumps(part))
+
+
+def _referring(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _referring(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_referring(value) for value in part]
+    return _reference(part) if isinstance(part, str) else part
+
+
+def _reference(text: str) -> Any:
+    names = _NAME.findall(text)
+    if not names:
+        return text
+    if text == f"${{{names[0]}}}" and names[0] in _COMPUTED:
+        return _COMPUTED[names[0]]
+    computed = {name: _COMPUTED[name] for name in names if name in _COMPUTED}
+    template = _NAME.sub(lambda match: _SUBSTITUTED.get(match[1], match[0]), text)
+    return {"Fn::Sub": [template, computed]} if computed else {"Fn::Sub": template}
+
+
+def rendered(document: Any, values: Mapping[str, str | list[str]]) -> Any:
+    """A policy with values in place of its names. A statement on something the stage does not use is left out."""
+    statements = [statement for statement in document["Statement"] if not _unused(statement, values)]
+    return {**document, "Statement": [_filled(statement, values) for statement in statements]}
+
+
+def _unused(statement: Any, values: Mapping[str, str | list[str]]) -> bool:
+    names = _names(statement)
+    unknown = [name for name in names if name not in values]
+    if unknown:
+        raise Missing(f"{', '.join(unknown)} is unknown")
+    return any(not values[name] for name in names)
+
+
+def _filled(part: Any, values: Mapping[str, str | list[str]]) -> Any:
+    if isinstance(part, dict):
+        return {key: _filled(value, values) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_filled(value, values) for value in part]
+    if not isinstance(part, str):
+        return part
+    whole = _NAME.fullmatch(part)
+    return values[whole[1]] if whole else _NAME.sub(lambda match: str(values[match[1]]), part)
+
+
+def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[str, str | list[str]]:
+    """What the names stand for in a function with these variables. Raises Missing naming the variable."""
+    queue = _matched(_QUEUE_URL, environ, "SYNC_QUEUE_URL")
+    keys = [key.strip() for key in environ.get("KMS_KEY_IDS", "").split(",")]
+    if not all(_KEY_ARN.fullmatch(key) for key in keys):
+        raise Missing("KMS_KEY_IDS must be ARNs of KMS keys, comma-separated")
+    by_iam = environ.get("DATABASE_AUTH") == "iam"
+    if by_iam and not _DATABASE_ID.fullmatch(database_id):
+        raise Missing("DATABASE_AUTH=iam needs --database-id, db-... or cluster-... or of RDS Proxy prx-...")
+    partition = keys[0].split(":")[1]
+    dead = environ.get("DEAD_LETTER_QUEUE_URL") and _matched(_QUEUE_URL, environ, "DEAD_LETTER_QUEUE_URL")
+    return {
+        "Partition": partition,
+        "Region": queue["region"],
+        "Account": queue["account"],
+        "Stage": stage,
+        "QueueArn": _queue_arn(partition, queue),
+        "DeadLetterArn": _queue_arn(partition, dead) if dead else "",
+        "KeyArns": keys,
+        "DatabaseId": database_id if by_iam else "",
+        "LoginSecretArn": _secret_arn(environ, "DATABASE_SECRET_ARN"),
+        "OwnerSecretArn": _secret_arn(environ, "MIGRATION_DATABASE_SECRET_ARN"),
+        "PlatformSecretArn": _secret_arn(environ, "PLATFORM_SECRETS_ARN"),
+    }
+
+
+def _matched(pattern: re.Pattern[str], environ: Mapping[str, str], name: str) -> re.Match[str]:
+    match = pattern.fullmatch(environ.get(name, ""))
+    if match is None:
+        raise Missing(f"{name} is not set, or is not what AWS would give it")
+    return match
+
+
+def _queue_arn(partition: str, queue: re.Match[str]) -> str:
+    return f"arn:{partition}:sqs:{queue['region']}:{queue['account']}:{queue['name']}"
+
+
+def _secret_arn(environ: Mapping[str, str], name: str) -> str:
+    return _matched(_SECRET_ARN, environ, name)[0] if environ.get(name) else ""
+
+
+def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
+    """Writes the stage's policies and points its functions at them, all or nothing. Raises Missing."""
+    config = json.loads((chalice / "config.json").read_text())
+    of_stage = config["stages"][stage]
+    done: dict[str, str] = {}
+    for name in FUNCTIONS:
+        function = of_stage if name == "api" else of_stage["lambda_functions"][name]
+        environ = {**of_stage["environment_variables"], **function.get("environment_variables", {})}
+        document = json.loads((chalice / "policies" / f"{name}.json").read_text())
+        done[name] = json.dumps(rendered(document, values_of(stage, environ, database_id)), indent=2) + "\n"
+        function["iam_policy_file"] = f"policies/{stage}/{name}.json"
+    (chalice / "policies" / stage).mkdir(exist_ok=True)
+    for name, text in done.items():
+        (chalice / "policies" / stage / f"{name}.json").write_text(text)
+    (chalice / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.policies", description=__doc__)
+    parser.add_argument("--stage", choices=("dev", "prod"), required=True)
+    parser.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if it is used")
+    arguments = parser.parse_args()
+    try:
+        write(arguments.stage, arguments.database_id)
+    except Missing as error:
+        sys.exit(f"No policies are written: {error}")
+
+
+if __name__ == "__main__":
+    main()

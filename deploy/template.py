@@ -1,0 +1,100 @@
+"""The CloudFormation template: our resources as Chalice merges them, and what is done to the template after that."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.gateway_responses import gateway_responses
+from deploy.policies import for_cloudformation
+
+FOLDER = Path(__file__).parent.parent / ".chalice" / "resources"
+SECTIONS = {"Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs"}
+
+
+def resources(stage: str) -> dict[str, Any]:
+    """What `chalice package --merge-template` takes, of all files in one; written as JSON, it is a .json template."""
+    defaults = FOLDER / "stages" / f"{stage}.yaml"
+    if not defaults.exists():
+        raise ValueError(f"{stage} is no stage that is deployed: .chalice/resources/stages has nothing of it")
+    document: dict[str, Any] = {section: {} for section in SECTIONS}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        for section, entries in _read(path).items():
+            taken = document[section].keys() & entries.keys()
+            if taken:
+                raise ValueError(f"{path.name} declares {', '.join(sorted(taken))} a second time")
+            document[section].update(entries)
+    for name, parameter in _read(defaults)["Parameters"].items():
+        document["Parameters"][name].update(parameter)
+    document["Parameters"]["Stage"].update(Default=stage, AllowedValues=[stage])
+    _write_dashboard(document["Resources"]["Dashboard"]["Properties"]["DashboardBody"])
+    document["Resources"]["RestAPI"]["Properties"]["DefinitionBody"] = {
+        "x-amazon-apigateway-gateway-responses": gateway_responses()
+    }
+    return document
+
+
+def finished(packaged: dict[str, Any], stage: str) -> dict[str, Any]:
+    """The template as it is deployed, of the one that Chalice packaged with `resources(stage)` merged into it."""
+    packaged_for = packaged["Parameters"]["Stage"]["Default"]
+    if packaged_for != stage:
+        raise ValueError(f"This template was packaged for {packaged_for}, not for {stage}")
+    template = copy.deepcopy(packaged)
+    for name, role in _of_type(template, "AWS::IAM::Role").items():
+        if f"{name}Policy" in [policy["PolicyName"] for policy in role["Properties"].get("Policies", [])]:
+            _set_policy_apart(template["Resources"], name)
+    for function in _of_type(template, "AWS::Serverless::Function").values():
+        # Lambda checks the role's rights to the network as it makes the function.
+        function["DependsOn"] = function["Properties"]["Role"]["Fn::GetAtt"][0] + "Policy"
+    copied: dict[str, Any] = json.loads(json.dumps(template))  # no part twice, or YAML would refer to the first one
+    return copied
+
+
+def _set_policy_apart(resources: dict[str, Any], role: str) -> None:
+    """The key's policy names the role and the role's policy the key: in one piece they would wait for each other."""
+    (policy,) = resources[role]["Properties"].pop("Policies")
+    resources[f"{role}Policy"] = {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {
+            "PolicyName": policy["PolicyName"],
+            "PolicyDocument": for_cloudformation(policy["PolicyDocument"]),
+            "Roles": [{"Ref": role}],
+        },
+    }
+
+
+def _of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: resource for name, resource in template["Resources"].items() if resource.get("Type") == kind}
+
+
+def _write_dashboard(body: dict[str, Any]) -> None:
+    """CloudWatch takes a dashboard as JSON text, in which !Sub then puts names in."""
+    widgets, values = body["Fn::Sub"]
+    body["Fn::Sub"] = [json.dumps(widgets), values]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms (!Ref, !Sub, ...)."""
+
+
+def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        raise yaml.YAMLError(f"!{tag} takes text or a list")
+    if tag == "GetAtt":
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # a safe loader
+    return document

@@ -1,0 +1,283 @@
+"""The template: whatever is chosen fits together, rights are the least, functions and alarms have what they rely on."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from chalicelib.settings import Settings
+from deploy import template
+from tests.conftest import ROOT
+from tests.deploy import templates
+from tests.deploy.conftest import Package
+from tests.deploy.intrinsics import Account
+from tests.deploy.templates import finished, transformed
+
+STAGES = ["dev", "prod"]
+FUNCTIONS = {
+    "APIHandler": "ansel-{}",
+    "Tick": "ansel-{}-tick",
+    "Sync": "ansel-{}-sync",
+    "Maintenance": "ansel-{}-maintenance",
+    "Admin": "ansel-{}-admin",
+}
+UNBOUND = {
+    "ec2:CreateNetworkInterface": "Lambda makes interfaces before they have an id, and checks for the right to all",
+    "ec2:DescribeNetworkInterfaces": "EC2 lets nothing be described by ARN",
+    "ec2:DescribeSubnets": "as above",
+    "ec2:DeleteNetworkInterface": "Lambda refuses a role that may not delete each of them",
+    "ec2:AssignPrivateIpAddresses": "as with CreateNetworkInterface",
+    "ec2:UnassignPrivateIpAddresses": "as with CreateNetworkInterface",
+    "xray:PutTraceSegments": "X-Ray has no resources to name",
+    "xray:PutTelemetryRecords": "as above",
+}
+"""Actions that a function may be allowed on everything, and why."""
+CHOICES: list[dict[str, str]] = [
+    {},
+    {"DatabaseEngine": "aurora-postgresql", "DatabaseStandby": "true"},
+    {"DatabaseProxy": "true", "Egress": "nat"},
+    {"DatabaseEngine": "aurora-postgresql", "DatabaseProxy": "true", "DatabaseStandby": "false"},
+    {"VpcId": "vpc-0123", "PrivateSubnetIds": "subnet-01,subnet-02", "PrivateEndpoints": "false"},
+    {"Egress": "none", "PrivateEndpoints": "true"},
+    {"Egress": "nat-per-zone", "Firewall": "true", "AccessLog": "true", "AlarmEmail": "operations@example.com"},
+    {"DomainName": "api.example.com", "DomainCertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1"},
+    {"OtherKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/2", "ReserveConcurrency": "false", "ApiConcurrency": "50"},
+    {"DatabaseSnapshot": "before-the-mistake", "PublicUrl": "https://api.example.com/v1"},
+]
+
+
+def test_what_make_package_writes_is_the_template_tested_here(package: Package) -> None:
+    written = yaml.safe_load((package.folder / "template.yaml").read_text())
+    for function in of_type(written, "AWS::Serverless::Function").values():
+        assert function["Properties"].pop("CodeUri") == "./deployment.zip"
+        function["Properties"].update(CodeUri="deployment.zip", Architectures=["arm64"])  # this machine's was packaged
+    assert written == finished("prod")
+
+
+def of_type(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: made for name, made in document["Resources"].items() if made["Type"] == kind}
+
+
+def statements(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, policy in of_type(document, "AWS::IAM::Policy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            yield name, statement
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_a_reference_to_what_is_not_made_is_found() -> None:
+    document = json.loads(json.dumps(transformed("dev")))
+    document["Resources"]["DeadLetterQueue"]["Condition"] = "HasFirewall"
+    assert "QueuePolicy -> DeadLetterQueue" in Account(document).dangling()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_whatever_is_chosen_no_reference_leads_nowhere_and_nothing_waits_for_itself(
+    stage: str, choice: dict[str, str]
+) -> None:
+    account = Account(transformed(stage), choice)
+    assert account.broken_rules() == []
+    assert account.dangling() == []
+    assert account.in_order()
+
+
+@pytest.mark.parametrize(
+    ("choice", "rule"),
+    [
+        ({"VpcId": "vpc-0123"}, "VpcId needs PrivateSubnetIds"),
+        ({"Egress": "none", "PrivateEndpoints": "false"}, "Without egress"),
+        ({"DomainName": "api.example.com"}, "DomainName needs DomainCertificateArn"),
+    ],
+)
+def test_a_choice_that_cannot_work_is_refused_before_anything_is_made(choice: dict[str, str], rule: str) -> None:
+    (broken,) = Account(finished("dev"), choice).broken_rules()
+    assert broken.startswith(rule)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_the_settings_start_with_the_environment_of_every_function(choice: dict[str, str]) -> None:
+    account = Account(transformed("prod"), choice)
+    for name in FUNCTIONS:
+        environ = account.value("Resources", name, "Properties", "Environment", "Variables")
+        settings = Settings.from_environ({key: str(value) for key, value in environ.items()})
+        role = "ansel_admin" if name == "Admin" else "ansel_app"
+        through_proxy = choice.get("DatabaseProxy") == "true"
+        assert settings.database.auth == "iam"
+        assert settings.database.url.reveal().startswith(f"postgresql://{role}@")
+        assert ("sslrootcert=/var/task/certificates/rds.pem" in settings.database.url.reveal()) != through_proxy
+        assert len(settings.kms_key_ids) == (2 if "OtherKeyArns" in choice else 1)
+
+
+def test_migrations_go_past_the_proxy_with_the_owners_password() -> None:
+    account = Account(transformed("prod"), {"DatabaseProxy": "true"})
+    environ = account.value("Resources", "Admin", "Properties", "Environment", "Variables")
+    assert "DatabaseProxyServer" in environ["DATABASE_URL"]
+    assert "DatabaseProxyServer" not in environ["MIGRATION_DATABASE_URL"]
+    assert environ["MIGRATION_DATABASE_AUTH"] == "secret"
+    assert "MIGRATION_DATABASE_URL" not in account.value(
+        "Resources", "APIHandler", "Properties", "Environment", "Variables"
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_template_is_good_for_one_stage_only(stage: str) -> None:
+    assert finished(stage)["Parameters"]["Stage"]["AllowedValues"] == [stage]
+    other = "dev" if stage == "prod" else "prod"
+    with pytest.raises(ValueError, match=f"packaged for {stage}, not for {other}"):
+        template.finished(templates.packaged(stage), other)
+
+
+def as_documented(values: list[Any]) -> str:
+    texts = [f"`{value}`" if str(value) else "empty" for value in values]
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+
+
+def test_every_parameter_says_what_it_is_and_the_documentation_too() -> None:
+    documented = (ROOT / "docs" / "infrastructure.md").read_text()
+    for name, parameter in finished("prod")["Parameters"].items():
+        assert parameter["Description"].endswith("."), name
+        defaults = [finished(stage)["Parameters"][name]["Default"] for stage in STAGES]
+        assert f"| `{name}` | {as_documented(defaults)} | " in documented
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_function_has_a_name_a_log_with_an_end_traces_and_a_role_of_its_own(stage: str) -> None:
+    document = finished(stage)
+    functions = of_type(document, "AWS::Serverless::Function")
+    assert set(functions) == set(FUNCTIONS)
+    roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
+    assert len(set(roles)) == len(functions)
+    account = Account(document)
+    for name, function in functions.items():
+        properties = function["Properties"]
+        expected = FUNCTIONS[name].format(stage)
+        assert account.value("Resources", name, "Properties", "FunctionName") == expected
+        log = properties["LoggingConfig"]["LogGroup"]["Ref"]
+        assert account.value("Resources", log, "Properties", "LogGroupName") == f"/aws/lambda/{expected}"
+        assert document["Resources"][log]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert properties["Tracing"] == "Active"
+        assert function["DependsOn"] in document["Resources"], "its rights come before it"
+
+
+def test_no_right_is_wider_than_it_has_to_be() -> None:
+    for name, statement in statements(finished("prod")):
+        wide = [resource for resource in as_list(statement["Resource"]) if resource == "*"]
+        actions = as_list(statement["Action"])
+        assert not [action for action in actions if "*" in action], name
+        assert not wide or set(actions) <= UNBOUND.keys(), (name, statement)
+
+
+def test_a_functions_own_code_may_not_touch_the_network_interfaces() -> None:
+    account = Account(finished("prod"))
+    denied = [(name, statement) for name, statement in statements(finished("prod")) if statement["Effect"] == "Deny"]
+    assert len(denied) == len(FUNCTIONS)
+    for name, statement in denied:
+        function = next(key for key in FUNCTIONS if name.lower().startswith(key.lower()[:3]))
+        arn = account.resolve(statement["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"])
+        assert arn.endswith(f":function:{FUNCTIONS[function].format('prod')}")
+        assert set(statement["Action"]) == {action for action in UNBOUND if action.startswith("ec2:")}
+
+
+def test_the_key_is_used_with_the_encryption_context_only() -> None:
+    document = finished("prod")
+    context = {"kms:EncryptionContext:purpose": "data-key"}
+    by_key = document["Resources"]["DataKey"]["Properties"]["KeyPolicy"]["Statement"]
+    uses = {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKey*", "kms:ReEncrypt*"}
+    for statement in by_key + [statement for _, statement in statements(document)]:
+        if uses.intersection(as_list(statement["Action"])):
+            operator = "StringEquals" if statement["Effect"] == "Allow" else "StringNotEquals"
+            assert statement["Condition"] == {operator: context}
+    assert not any("kms:*" in as_list(statement["Action"]) for statement in by_key)
+    (deny,) = [statement for statement in by_key if statement["Effect"] == "Deny"]
+    assert deny["Principal"] == "*"
+    assert document["Resources"]["DataKey"]["Properties"]["EnableKeyRotation"] is True
+
+
+def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
+    resources = finished("prod")["Resources"]
+    for name, policy in {
+        "DataKey": "Retain",
+        "PlatformSecret": "Retain",
+        "Database": "Snapshot",
+        "DatabaseCluster": "Snapshot",
+    }.items():
+        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == (policy, policy)
+    assert resources["PlatformSecret"]["Properties"]["SecretString"] == "{}", (
+        "another text would overwrite what is there"
+    )
+
+
+def test_the_database_takes_no_connection_in_the_clear_and_no_password_of_ours() -> None:
+    resources = finished("prod")["Resources"]
+    for name in ("DatabaseSettings", "ClusterSettings"):
+        assert resources[name]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
+    for name in ("Database", "DatabaseCluster"):
+        properties = resources[name]["Properties"]
+        assert properties["EnableIAMDatabaseAuthentication"] is True
+        assert properties["ManageMasterUserPassword"] is True
+        assert "MasterUserPassword" not in properties
+    assert resources["DatabaseProxyServer"]["Properties"]["DefaultAuthScheme"] == "IAM_AUTH"
+    assert resources["DatabaseProxyServer"]["Properties"]["RequireTLS"] is True
+
+
+def test_a_message_stays_hidden_six_times_as_long_as_a_worker_may_take() -> None:
+    resources = finished("prod")["Resources"]
+    queue = resources["SyncQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * resources["Sync"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    source = resources["Sync"]["Properties"]["Events"]["SyncSqsEventSource"]["Properties"]
+    assert source["Queue"] == {"Fn::Sub": "${SyncQueue.Arn}"}
+    assert source["BatchSize"] == 1
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_nothing_that_was_invoked_asynchronously_is_repeated_unasked() -> None:
+    document = transformed("prod")
+    retries = {
+        made["Properties"]["FunctionName"]["Ref"]: made["Properties"]["MaximumRetryAttempts"]
+        for made in of_type(document, "AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert retries == {"Tick": 0, "Admin": 0, "Maintenance": 1}
+    targets = {
+        target["Arn"]["Fn::GetAtt"][0]: target["RetryPolicy"]["MaximumRetryAttempts"]
+        for rule in of_type(document, "AWS::Events::Rule").values()
+        for target in rule["Properties"]["Targets"]
+    }
+    assert targets == {"Tick": 0, "Maintenance": 4}
+    triggers = {
+        made["Properties"]["FunctionName"].get("Ref") for made in of_type(document, "AWS::Lambda::Permission").values()
+    }
+    assert "Admin" not in triggers
+
+
+def test_no_log_of_the_gateway_holds_a_query_string() -> None:
+    gateway = finished("prod")["Resources"]["RestAPI"]["Properties"]
+    (settings,) = gateway["MethodSettings"]
+    assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
+    fields = re.findall(r"\$context\.[\w.]+", gateway["AccessLogSetting"]["Fn::If"][1]["Format"])
+    assert fields
+    assert not {"$context.path", "$context.customDomain", "$context.requestOverride"}.intersection(fields)
+    assert not any("query" in field.lower() for field in fields)
+
+
+def test_the_files_declare_nothing_twice(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in template.FOLDER.rglob("*.yaml"):
+        copy = tmp_path / path.relative_to(template.FOLDER)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(path.read_text())
+    (tmp_path / "zzz.yaml").write_text("Resources: {SyncQueue: {Type: AWS::SQS::Queue}}")
+    monkeypatch.setattr(template, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"zzz\.yaml declares SyncQueue a second time"):
+        template.resources("dev")
+
+
+def test_the_local_stage_has_no_template() -> None:
+    with pytest.raises(ValueError, match="local is no stage that is deployed"):
+        template.resources("local")

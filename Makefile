@@ -4,7 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench prove clean setup
+.PHONY: help run admin test check format bench prove clean setup wheels package deploy rollback certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -13,10 +13,13 @@ help: ## print this help
 run: setup ## start the whole product on this machine, with a demo studio; Ctrl-C stops it
 	@$(BIN)/python -m dev.stack
 
-test: setup ## run every test
+admin: setup ## an operator's command against the running stack: make admin CMD="studio list"
+	@$(BIN)/python -m dev.admin $(CMD)
+
+test: setup wheels ## run every test
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4
 
-check: setup ## what CI runs: formatting, lint, types, import rules, tests
+check: setup wheels ## what CI runs: formatting, lint, types, import rules, tests
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
 	@$(BIN)/mypy --no-error-summary && echo "types: ok"
@@ -32,8 +35,34 @@ bench: setup ## measure what the README's figures come from
 prove: setup ## disturb the sync engine in every way and compare what it stored, row for row
 	@$(BIN)/python -m prove
 
+package: setup ## build what is deployed: make package STAGE=prod ARCHITECTURE=arm64 (or x86_64) PYTHON=python3.13
+	@$(BIN)/python -m deploy.package --stage "$(STAGE)" --architecture "$(or $(ARCHITECTURE),arm64)"
+
+deploy: package ## package and deploy: make deploy STAGE=prod BUCKET=... PARAMETERS="prod.json Key=Value" ARGUMENTS=--dry-run
+	@$(BIN)/python -m deploy.stack deploy --stage "$(STAGE)" --bucket "$(BUCKET)" \
+		$(if $(PARAMETERS),--parameters $(PARAMETERS)) $(ARGUMENTS)
+
+rollback: setup ## deploy a release once more: make rollback STAGE=prod BUCKET=... RELEASE=... (without RELEASE it lists them)
+	@$(BIN)/python -m deploy.stack $(if $(RELEASE),deploy --release "$(RELEASE)",releases) \
+		--stage "$(STAGE)" --bucket "$(BUCKET)" $(ARGUMENTS)
+
+certificates: setup ## fetch the certificate authorities of Amazon RDS, for a database without the proxy
+	@$(BIN)/python -m deploy.certificates
+
+lock: setup ## write requirements-dev.txt, with hashes, and docs/licences.md; UPGRADE=--upgrade takes newer versions
+	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
+		--custom-compile-command "make lock" requirements-dev.in --output-file requirements-dev.txt
+	@sh dev/venv.sh "$(VENV)" "$(PYTHON)" && $(BIN)/python -m deploy.licences
+
+audit: setup ## look for known vulnerabilities: at a service, or offline in ADVISORIES=<folder or zip of OSV records>
+	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+
 clean: ## remove the virtual environment and every cache; keeps the local data
 	@rm -rf $(VENV) .venv-setup.log .venv-setup.lock .cache .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build
+
+# What the tests of the package are built of, so that they need no network.
+wheels: setup
+	@$(BIN)/python -m deploy.wheels
 
 setup:
 	@sh dev/venv.sh "$(VENV)" "$(PYTHON)"

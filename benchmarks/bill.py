@@ -76,13 +76,13 @@ class Fleet:
     database: str
     zones: int
     """Availability zones of database, NAT gateways and endpoints"""
+    endpoints: int = 3
+    """SQS, KMS and Secrets Manager"""
     memory_gb: float = 1.0
     """Of API and worker; the tick has half of it. What was measured on a whole core takes longer on a share of one"""
 
 
-FLEETS = (Fleet(10, "db.t4g.medium", 1), Fleet(1_000, "db.r7g.large", 2), Fleet(100_000, "db.r7g.4xlarge", 2))
-ENDPOINTS = 4
-"""SQS, KMS, Secrets Manager, CloudWatch Logs"""
+FLEETS = (Fleet(10, "db.t4g.medium", 1, endpoints=0), Fleet(1_000, "db.r7g.large", 2), Fleet(100_000, "db.r7g.4xlarge", 2))
 SECRETS = 2
 """The platforms' credentials, the master's password"""
 ALARMS = 16
@@ -148,7 +148,7 @@ def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
         + prices.DASHBOARD,
         "X-Ray": (of.requests + of.runs) * given.traced * prices.TRACES,
         "NAT gateways": zones * hours * prices.NAT_HOUR + of.platform_gb * prices.NAT_GB,
-        "VPC endpoints": ENDPOINTS * zones * hours * prices.ENDPOINT_HOUR,
+        "VPC endpoints": fleet.endpoints * zones * hours * prices.ENDPOINT_HOUR,
         "Traffic to the internet": (of.answer_gb + of.platform_gb / 10) * prices.EGRESS_GB,
         "RDS: instance": zones * hours * prices.RDS_HOUR[fleet.database],
         "RDS: storage": zones * stored * prices.STORAGE_GB,

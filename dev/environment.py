@@ -13,7 +13,10 @@ from dev.sandbox import CREDENTIALS
 FOREIGN = ("AWS_", "ANSEL_", "PG")
 FRONTENDS = ("http://localhost:3000", "http://127.0.0.1:3000")
 """Where a frontend in development usually is: a browser may be sent there after a consent."""
-OURS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "ENCRYPTION_KEY", "KMS_KEY_IDS", "SYNC_QUEUE_URL")
+OURS = (
+    *("DATABASE_URL", "MIGRATION_DATABASE_URL", "ENCRYPTION_KEY", "KMS_KEY_IDS"),
+    *("SYNC_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"),
+)
 
 
 def plain(environ: Mapping[str, str]) -> dict[str, str]:
@@ -42,6 +45,16 @@ def product(
         "DATABASE_URL": urls.app,
         "ENCRYPTION_KEY": encryption_key,
         "PLATFORM_SANDBOX_URL": sandbox_url,
+    }
+
+
+def administration(product: Mapping[str, str], urls: Urls) -> dict[str, str]:
+    """What the admin function has besides: other roles of the database, and the queue of dead letters."""
+    return {
+        **product,
+        "DATABASE_URL": urls.admin,
+        "MIGRATION_DATABASE_URL": urls.owner,
+        "DEAD_LETTER_QUEUE_URL": f"{product['SYNC_QUEUE_URL']}-dead",
     }
 
 

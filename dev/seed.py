@@ -3,15 +3,13 @@
 import sys
 from pathlib import Path
 
-from chalicelib.services.api_keys import create_api_key
-from chalicelib.services.studios import create_studio
+from chalicelib.services.studios import create_studio_with_key
 from dev.private import write_private
 
 
 def main() -> None:
-    studio_id = create_studio("Demo Studio", time_zone="Europe/Berlin")
-    key = create_api_key(studio_id, "local stack", ["admin"])
-    write_private(Path(sys.argv[1]), key.reveal())
+    _, key = create_studio_with_key("Demo Studio", time_zone="Europe/Berlin")
+    write_private(Path(sys.argv[1]), key.token.reveal())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`make run`: the whole product on this machine, one process a part, everything it keeps under LOCAL_DIR."""
 
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -48,6 +50,11 @@ class Options:
     def key_file(self) -> Path:
         return self.local_dir / "secrets" / "api_key"
 
+    @property
+    def admin_file(self) -> Path:
+        """The environment of the admin function, for `make admin` in another terminal"""
+        return self.local_dir / "secrets" / "admin.json"
+
     def log(self, name: str) -> Path:
         return self.local_dir / "logs" / f"{name}.log"
 
@@ -73,14 +80,17 @@ def run(options: Options) -> None:
 def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, str]:
     """The queue and the platforms start while the database migrates; whatever needs all three comes after."""
     queue_port, sandbox_port = find_free_port(), find_free_port()
-    env = environment.product(
-        os.environ,
+    product = partial(
+        environment.product,
         urls=urls,
         queue_port=queue_port,
         public_url=options.url,
         sandbox_url=options.sandbox_url or f"http://{HOST}:{sandbox_port}",
         encryption_key=environment.get_encryption_key(options.local_dir / "secrets" / "encryption_key"),
     )
+    env = product(os.environ)
+    own = {name: env[name] for name in product({})}  # nothing else of the caller's is written down
+    write_private(options.admin_file, json.dumps(environment.administration(own, urls)))
 
     def part(name: str, module: str, *arguments: object) -> Part:
         return Part(name, ["-m", module, *map(str, arguments)], env, options.log(name))

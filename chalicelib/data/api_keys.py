@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, many, returned
+from chalicelib.data.query import Query, columns, many, one, returned
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
 
@@ -28,6 +28,12 @@ class ApiKey(Row):
     revoked_at: datetime | None
 
 
+class LockedApiKey(ApiKey):
+    """An API key that nobody else changes now."""
+
+    ended: bool
+
+
 FIND_API_KEY: Query[StoredApiKey | None] = Query("SELECT door.find_api_key(:id)", StoredApiKey | None)
 LIST_API_KEYS: Query[list[ApiKey]] = Query(many(f"SELECT {columns(ApiKey)} FROM api_key ORDER BY id"), list[ApiKey])
 INSERT_API_KEY: Query[None] = Query(
@@ -39,3 +45,22 @@ INSERT_API_KEY: Query[None] = Query(
 REVOKE_API_KEY: Query[NewId | None] = Query(
     returned("UPDATE api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING id"), NewId | None
 )
+LOCK_API_KEY: Query[LockedApiKey | None] = Query(
+    one(
+        f"""
+        SELECT {columns(LockedApiKey, ended="revoked_at IS NOT NULL OR expires_at <= now() IS TRUE")}
+        FROM api_key WHERE id = :id FOR UPDATE
+        """
+    ),
+    LockedApiKey | None,
+)
+END_API_KEY: Query[ApiKey | None] = Query(
+    returned(
+        f"""
+        UPDATE api_key SET expires_at = least(expires_at, now() + make_interval(hours => :hours))
+        WHERE id = :id RETURNING {columns(ApiKey)}
+        """
+    ),
+    ApiKey | None,
+)
+"""Ends a locked key in so many hours, unless it ends before. `least` passes over a NULL."""

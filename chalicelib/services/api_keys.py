@@ -1,26 +1,28 @@
 """API keys: who is asking, and what the key allows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from uuid import UUID
 
+import msgspec
+
 from chalicelib import clock
 from chalicelib.data import api_keys as rows
-from chalicelib.data.database import read, transaction
+from chalicelib.data.api_keys import ApiKey, LockedApiKey
+from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.studios import NEW_ID
-from chalicelib.errors import FieldProblem, Forbidden, InvalidInput, NotFound, Unauthorized
+from chalicelib.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.security import api_keys
+from chalicelib.security.api_keys import NewApiKey
 
 CACHE_SECONDS = 5.0
 """How long a key that was just seen is trusted unseen; a revocation takes effect within it."""
 CACHE_SIZE = 1000
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """The studio a request acts for, and the scopes of its key."""
 
     studio_id: UUID
@@ -39,22 +41,66 @@ _lock = Lock()
 
 def create_api_key(studio_id: UUID, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> Secret:
     """Makes a key and returns it; this is the only time it can be read."""
+    return make_api_key(studio_id, name, scopes, expires_at).token
+
+
+def make_api_key(studio_id: UUID, name: str, scopes: Sequence[str], expires_at: datetime | None) -> NewApiKey:
+    """The same with its id."""
     for index, scope in enumerate(scopes):
         if scope not in api_keys.SCOPES:
             known = ", ".join(api_keys.SCOPES)
             raise InvalidInput(fields=[FieldProblem(f"scopes[{index}]", f"is not one of {known}")])
-    key = api_keys.new_api_key(read(None, NEW_ID).id)
+    key = new_api_key()
     with transaction(studio_id) as tx:
-        tx.run(
-            rows.INSERT_API_KEY,
-            id=key.id,
-            studio_id=studio_id,
-            name=name,
-            secret_hash=key.secret_hash,
-            scopes=list(scopes),
-            expires_at=expires_at,
-        )
-    return key.token
+        add_api_key(tx, key, studio_id, name, scopes, expires_at)
+    return key
+
+
+def new_api_key() -> NewApiKey:
+    return api_keys.new_api_key(read(None, NEW_ID).id)
+
+
+def add_api_key(
+    tx: Transaction, key: NewApiKey, studio_id: UUID, name: str, scopes: Sequence[str], expires_at: datetime | None
+) -> None:
+    tx.run(
+        rows.INSERT_API_KEY,
+        id=key.id,
+        studio_id=studio_id,
+        name=name,
+        secret_hash=key.secret_hash,
+        scopes=list(scopes),
+        expires_at=expires_at,
+    )
+
+
+def list_api_keys(studio_id: UUID) -> list[ApiKey]:
+    return read(studio_id, rows.LIST_API_KEYS)
+
+
+def rotate_api_key(
+    studio_id: UUID, key_id: UUID, *, grace_hours: int, expires_at: datetime | None = None
+) -> tuple[NewApiKey, ApiKey]:
+    """A new key with the name and scopes of this one, which ends when the grace is over; returns both.
+
+    Raises Conflict when the old one has ended. A key that was made to end needs to be told when the new one shall.
+    """
+    key = new_api_key()
+    with transaction(studio_id) as tx:
+        old = tx.run(rows.LOCK_API_KEY, id=key_id)
+        ending = tx.run(rows.END_API_KEY, id=key_id, hours=grace_hours)
+        if old is None or ending is None:
+            raise NotFound("There is no such API key")
+        _check_replaceable(old, expires_at)
+        add_api_key(tx, key, studio_id, old.name, old.scopes, expires_at)
+    return key, ending
+
+
+def _check_replaceable(key: LockedApiKey, expires_at: datetime | None) -> None:
+    if key.ended:
+        raise Conflict("The API key has ended already; create another one", code="api_key_ended")
+    if key.expires_at is not None and expires_at is None:
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "is needed, because the old key has an end as well")])
 
 
 def revoke_api_key(studio_id: UUID, key_id: UUID) -> None:

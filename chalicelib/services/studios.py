@@ -1,28 +1,68 @@
 """Studios: the tenants."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chalicelib.data import studios
-from chalicelib.data.database import read, transaction
-from chalicelib.errors import FieldProblem, InvalidInput
-from chalicelib.services.tokens import vault
+from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.studios import Studio
+from chalicelib.errors import FieldProblem, InvalidInput, NotFound
+from chalicelib.security.api_keys import ADMIN, NewApiKey
+from chalicelib.services.api_keys import add_api_key, new_api_key
+from chalicelib.services.tokens import new_data_key, store_data_key
+
+FIRST_KEY_NAME = "first"
 
 
 def create_studio(name: str, *, time_zone: str = "UTC") -> UUID:
     """Makes a studio with a data key of its own; returns its id."""
+    with _new_studio(name, time_zone) as (_, studio_id):
+        return studio_id
+
+
+def create_studio_with_key(name: str, *, time_zone: str = "UTC") -> tuple[UUID, NewApiKey]:
+    """The same with an API key that may do everything, or neither of them."""
+    key = new_api_key()
+    with _new_studio(name, time_zone) as (tx, studio_id):
+        add_api_key(tx, key, studio_id, FIRST_KEY_NAME, [ADMIN], None)
+    return studio_id, key
+
+
+def list_studios(after: UUID | None, limit: int) -> list[Studio]:
+    """The studios after this one, by id; for administration alone."""
+    return read(None, studios.FIND_STUDIOS, after=after or UUID(int=0), batch=limit)
+
+
+def get_studio(studio_id: UUID) -> Studio:
+    studio = read(studio_id, studios.GET_STUDIO)
+    if studio is None:
+        raise NotFound("There is no such studio", code="studio_not_found")
+    return studio
+
+
+def check_studio_named(studio_id: UUID, confirmation: str) -> None:
+    """Raises InvalidInput unless `confirmation` is the studio's id or its name."""
+    studio = read(studio_id, studios.GET_STUDIO)
+    if confirmation not in (str(studio_id), studio.name if studio else None):
+        raise InvalidInput(fields=[FieldProblem("confirm", "must be the studio's name or id")])
+
+
+@contextmanager
+def _new_studio(name: str, time_zone: str) -> Iterator[tuple[Transaction, UUID]]:
     _check_time_zone(time_zone)
     studio_id = read(None, studios.NEW_ID).id
-    wrapped = vault().new_key(studio_id)
+    wrapped = new_data_key(studio_id)
     with transaction(studio_id) as tx:
         tx.run(studios.INSERT_STUDIO, id=studio_id, name=name, time_zone=time_zone)
-        tx.run(studios.INSERT_DATA_KEY, studio_id=studio_id, wrapped=wrapped, provider=vault().provider_name)
-    return studio_id
+        store_data_key(tx, studio_id, wrapped)
+        yield tx, studio_id
 
 
 def _check_time_zone(name: str) -> None:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         problem = FieldProblem("timeZone", "is not an IANA time zone such as Europe/Berlin")
         raise InvalidInput(fields=[problem]) from error

@@ -132,6 +132,7 @@ def test_a_stack_from_its_first_start_over_a_restart_to_a_start_after_a_kill(tmp
         assert_tells_how_to_use_it(stack)
         runs = assert_has_a_synced_demo_connection(stack)
         assert_is_maintained(stack)
+        assert_takes_an_operators_command(stack)
         assert_starts_a_killed_worker_again(stack)
         assert_leaves_nothing_behind_when_killed(stack)
 
@@ -168,6 +169,14 @@ def assert_is_maintained(stack: Stack) -> None:
     wait_until(lambda: "maintenance.done" in log.read_text())
     assert "maintenance.done" in log.read_text()
     assert "failed" not in log.read_text()
+
+
+def assert_takes_an_operators_command(stack: Stack) -> None:
+    env = {**os.environ, "LOCAL_DIR": str(stack.local_dir)}
+    command = [sys.executable, "-m", "dev.admin", "studio", "list"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert [studio["name"] for studio in json.loads(done.stdout)["items"]] == ["Demo Studio"]
+    assert (stack.local_dir / "secrets" / "admin.json").stat().st_mode & 0o777 == 0o600
 
 
 def assert_starts_a_killed_worker_again(stack: Stack) -> None:

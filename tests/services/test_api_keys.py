@@ -8,11 +8,18 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.data.driver import measured
-from chalicelib.errors import Forbidden, InvalidInput, NotFound, Unauthorized
+from chalicelib.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.security.api_keys import SCOPES
 from chalicelib.services import api_keys
-from chalicelib.services.api_keys import authenticate, create_api_key, forget_callers, revoke_api_key
+from chalicelib.services.api_keys import (
+    authenticate,
+    create_api_key,
+    forget_callers,
+    list_api_keys,
+    revoke_api_key,
+    rotate_api_key,
+)
 from chalicelib.services.studios import create_studio
 from tests.conftest import Database
 
@@ -173,3 +180,63 @@ def test_the_memory_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.Monk
     for key in keys:
         authenticate(header(key))
         assert len(api_keys._seen) <= 2
+
+
+def test_a_rotated_key_has_the_name_and_scopes_of_the_old_one_and_both_work_for_a_while(
+    studio_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = create_api_key(studio_id, "dashboard", ["sync:read"])
+    new, ending = rotate_api_key(studio_id, key_id(old), grace_hours=24)
+    assert ending.expires_at is not None
+    assert timedelta(hours=23, minutes=59) < ending.expires_at - datetime.now(UTC) <= timedelta(hours=24)
+    for key in (old, new.token):
+        assert authenticate(header(key)).scopes == {"sync:read"}
+    assert [(key.name, key.expires_at is None) for key in list_api_keys(studio_id)] == [
+        ("dashboard", False),
+        ("dashboard", True),
+    ]
+    pass_time(monkeypatch, 86401)
+    assert authenticate(header(new.token)).key_id == new.id
+    with pytest.raises(Unauthorized):
+        authenticate(header(old))
+
+
+def test_without_a_grace_the_old_key_ends_at_once(studio_id: UUID) -> None:
+    old = create_api_key(studio_id, "leaked", ["admin"])
+    rotate_api_key(studio_id, key_id(old), grace_hours=0)
+    with pytest.raises(Unauthorized):
+        authenticate(header(old))
+
+
+def test_a_key_that_ends_before_its_grace_does_still_does(studio_id: UUID) -> None:
+    soon, later = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) + timedelta(days=9)
+    old = create_api_key(studio_id, "short", ["admin"], expires_at=soon)
+    _, ending = rotate_api_key(studio_id, key_id(old), grace_hours=24, expires_at=later)
+    assert ending.expires_at == soon
+
+
+def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UUID) -> None:
+    old = create_api_key(studio_id, "short", ["admin"], expires_at=datetime.now(UTC) + timedelta(hours=1))
+    with pytest.raises(InvalidInput) as caught:
+        rotate_api_key(studio_id, key_id(old), grace_hours=24)
+    assert [problem.field for problem in caught.value.fields] == ["expiresAt"]
+    assert len(list_api_keys(studio_id)) == 1
+
+
+def test_a_key_that_has_ended_is_not_rotated(studio_id: UUID) -> None:
+    revoked = create_api_key(studio_id, "revoked", ["admin"])
+    revoke_api_key(studio_id, key_id(revoked))
+    expired = create_api_key(studio_id, "expired", ["admin"], expires_at=datetime.now(UTC))
+    for key in (revoked, expired):
+        with pytest.raises(Conflict, match="ended already"):
+            rotate_api_key(studio_id, key_id(key), grace_hours=24, expires_at=datetime.now(UTC) + timedelta(days=1))
+    assert len(list_api_keys(studio_id)) == 2
+
+
+def test_a_key_of_another_studio_cannot_be_rotated(studio_id: UUID) -> None:
+    key = create_api_key(studio_id, "mine", ["admin"])
+    other = create_studio("Other")
+    with pytest.raises(NotFound):
+        rotate_api_key(other, key_id(key), grace_hours=0)
+    assert list_api_keys(other) == []
+    assert authenticate(header(key)).studio_id == studio_id

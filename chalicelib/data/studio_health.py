@@ -1,0 +1,102 @@
+"""What an operator asks of one studio: how its connections, streams, runs and keys are, and how much it has stored."""
+
+from uuid import UUID
+
+from chalicelib.data.connections import (
+    HEALTH,
+    LIVE,
+    PROBLEM,
+    STATUS,
+    STATUS_REASON,
+    ConnectionStatus,
+    Health,
+    Problem,
+    StatusReason,
+)
+from chalicelib.data.query import Query, columns, many, one
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.runs import ACTIVE
+
+COUNTED = (
+    *("account_quota", "ad_campaign", "ad_metric", "ad_metric_restatement", "api_key", "attribution", "booking"),
+    *("connection_event", "content", "content_metric", "data_key", "idempotency_key", "inquiry", "oauth_state"),
+    *("platform_connection", "quarantine", "review", "review_restatement", "sync_log", "sync_schedule", "sync_seen"),
+    *("webhook", "webhook_delivery"),
+)
+"""Every table with a studio's rows."""
+
+
+class ConnectionHealth(Row):
+    """A connection without its account: whose it is, is the studio's matter."""
+
+    id: UUID
+    platform: str
+    status: ConnectionStatus
+    status_reason: StatusReason
+    health: Health
+    token_expires_at: Moment | None
+    last_sync_at: Moment | None
+    last_error: Problem | None
+    created_at: Moment
+
+
+class RunsHealth(Row):
+    active: int
+    stuck: int
+    """Active for more than a day"""
+    oldest_active_at: Moment | None
+
+
+class DataKeyHealth(Row):
+    id: UUID
+    created_at: Moment
+    retired_at: Moment | None
+    wrapped_under: list[str] | None
+
+
+class Quarantined(Row):
+    """How many values of a column did not open."""
+
+    table_name: str
+    column_name: str
+    count: int
+
+
+LIST_CONNECTION_HEALTH: Query[list[ConnectionHealth]] = Query(
+    many(
+        f"""
+        SELECT {
+            columns(
+                ConnectionHealth, "c", status=STATUS, status_reason=STATUS_REASON, health=HEALTH, last_error=PROBLEM
+            )
+        }
+        FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform
+        """
+    ),
+    list[ConnectionHealth],
+)
+GET_RUNS_HEALTH: Query[RunsHealth] = Query(
+    one(
+        f"""
+        SELECT count(*) AS active, count(*) FILTER (WHERE r.queued_at < now() - interval '1 day') AS stuck,
+               min(r.queued_at) AS "oldestActiveAt"
+        FROM sync_log AS r WHERE {ACTIVE}
+        """
+    ),
+    RunsHealth,
+)
+LIST_DATA_KEY_HEALTH: Query[list[DataKeyHealth]] = Query(
+    many(f"SELECT {columns(DataKeyHealth)} FROM data_key ORDER BY id DESC"), list[DataKeyHealth]
+)
+COUNT_QUARANTINED: Query[list[Quarantined]] = Query(
+    many(
+        f"""
+        SELECT {columns(Quarantined, count="count(*)")} FROM quarantine
+        GROUP BY table_name, column_name ORDER BY table_name, column_name
+        """
+    ),
+    list[Quarantined],
+)
+COUNT_ROWS: Query[dict[str, int]] = Query(
+    one("SELECT " + ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in COUNTED)), dict[str, int]
+)

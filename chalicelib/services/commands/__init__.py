@@ -1,0 +1,42 @@
+"""The administrator's commands: for each its name, what it takes and what it does. Whatever lists them reads this.
+
+What a command needs is imported when it runs: most need little, and migrating needs much.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from chalicelib.data.rows import Row
+from chalicelib.services.commands.api_keys import CreateApiKey, ListApiKeys, RevokeApiKey, RotateApiKey
+from chalicelib.services.commands.base import Command, Listing, RemainingMs
+from chalicelib.services.commands.data_keys import KeysStatus, ListQuarantined, RewrapKeys, RotateKeys
+from chalicelib.services.commands.dead_letters import RequeueDeadLetters, ShowDeadLetters
+from chalicelib.services.commands.schema import MigrateDown, MigrateStatus, MigrateUp
+from chalicelib.services.commands.studios import CreateStudio, EraseStudio, ListErasures, ListStudios, ShowStudio
+
+
+class Help(Command, tag="help"):
+    """List the commands and what they take."""
+
+    def run(self, remaining_ms: RemainingMs) -> Row:
+        return Listing(items=[describe(kind) for kind in COMMANDS.values()])
+
+
+KINDS: tuple[type[Command], ...] = (
+    *(Help, MigrateStatus, MigrateUp, MigrateDown),
+    *(CreateStudio, ListStudios, ShowStudio, EraseStudio, ListErasures),
+    *(CreateApiKey, ListApiKeys, RotateApiKey, RevokeApiKey),
+    *(KeysStatus, RewrapKeys, RotateKeys, ListQuarantined),
+    *(ShowDeadLetters, RequeueDeadLetters),
+)
+COMMANDS: Mapping[str, type[Command]] = {str(kind.__struct_config__.tag): kind for kind in KINDS}
+
+
+def describe(kind: type[Command]) -> dict[str, Any]:
+    """A command as `help` shows it: its fields as JSON Schema says it."""
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    fields = {name: field for name, field in schema["properties"].items() if name != "command"}
+    required = [name for name in schema["required"] if name != "command"]
+    return {"command": kind.__struct_config__.tag, "does": kind.__doc__, "fields": fields, "required": required}

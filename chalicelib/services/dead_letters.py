@@ -1,0 +1,206 @@
+"""Dead letters: messages that failed too often. What still waits is sent anew, what nobody waits for is dropped."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data.database import read
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.runs import FIND_RUN_STATE
+from chalicelib.doorbell import SQS_BATCH, Message, entries, sqs
+from chalicelib.errors import SettingsError, Unavailable
+from chalicelib.settings import get_settings
+
+ACTIVE = ("queued", "running", "deferred")
+WAIT_SECONDS = 1
+"""A look that waits asks all of the queue's servers, so that no answer means that nothing is left."""
+HIDDEN_SECONDS = 120
+"""How long a message that was taken out is nobody else's; if we die meanwhile, it comes back."""
+STOP_MS = 15_000
+"""With less time than this left no further batch is taken out: longer than handling one takes."""
+
+Kind = Literal["run", "renewal", "delivery", "malformed"]
+State = Literal["waiting", "ended", "malformed"]
+
+
+class DeadLetter(Row):
+    """A message, and whether anybody waits for what it asks for. A malformed one is not quoted."""
+
+    message_id: str
+    sent_at: Moment
+    kind: Kind
+    state: State
+    studio_id: UUID | None = None
+    id: UUID | None = None
+    """Of the run, the connection or the delivery"""
+
+
+class DeadLetters(Row):
+    total: int
+    """About how many there are, as the queue itself tells"""
+    shown: list[DeadLetter]
+
+
+class Requeued(Row):
+    dry_run: bool
+    sent: int = 0
+    dropped: int = 0
+    """Nobody waits for them: their runs have ended, or their studios are gone"""
+    kept: int = 0
+    """They could not be sent, or not be taken away after it"""
+    malformed: list[str] = []
+    """Ids of messages that nobody can read; they stay"""
+    complete: bool = False
+    """False if the limit or the time came first: the same command goes on"""
+
+
+class _Taken(msgspec.Struct):
+    """A message that is hidden from everybody else for a while."""
+
+    letter: DeadLetter
+    message: Message | None
+    receipt: str
+
+
+def show_dead_letters(limit: int) -> DeadLetters:
+    """Looks at so many and puts them back."""
+    shown: list[_Taken] = []
+    with _putting_back(shown):
+        total = _total()
+        while len(shown) < limit and (batch := _take(limit - len(shown))):
+            shown += batch
+    return DeadLetters(total=total, shown=[taken.letter for taken in shown])
+
+
+def requeue_dead_letters(*, limit: int, dry_run: bool, remaining_ms: Callable[[], int]) -> Requeued:
+    """Each is taken away only after it was sent. So none is lost; one sent twice finds its run's lease taken."""
+    report = Requeued(dry_run=dry_run)
+    try:
+        _requeue(report, limit, remaining_ms)
+    finally:
+        logs.event("dead_letters.requeued", **msgspec.to_builtins(report))
+    return report
+
+
+def _requeue(report: Requeued, limit: int, remaining_ms: Callable[[], int]) -> None:
+    staying: list[_Taken] = []
+    with _putting_back(staying):
+        while limit > 0 and remaining_ms() > STOP_MS:
+            batch = _take(limit)
+            if not batch:
+                report.complete = True
+                return
+            limit -= len(batch)
+            staying += batch  # whatever happens, it is put back
+            for taken in _settle(batch, report):
+                staying.remove(taken)
+
+
+def _settle(batch: list[_Taken], report: Requeued) -> list[_Taken]:
+    """Sends or drops a batch and adds to the report; returns what is gone from the queue."""
+    ended = [taken for taken in batch if taken.letter.state == "ended"]
+    waiting = [taken for taken in batch if taken.letter.state == "waiting"]
+    report.malformed += [taken.letter.message_id for taken in batch if taken.letter.state == "malformed"]
+    if report.dry_run:
+        report.sent += len(waiting)
+        report.dropped += len(ended)
+        return []
+    sent = _send(waiting)
+    gone = _take_away([*ended, *sent])
+    report.sent += len(sent)
+    report.dropped += sum(taken in gone for taken in ended)
+    report.kept += len(waiting) + len(ended) - len(gone)
+    return gone
+
+
+def _take(limit: int) -> list[_Taken]:
+    answer = sqs().receive_message(
+        QueueUrl=_queue_url(),
+        MaxNumberOfMessages=min(limit, SQS_BATCH),
+        VisibilityTimeout=HIDDEN_SECONDS,
+        WaitTimeSeconds=WAIT_SECONDS,
+        MessageSystemAttributeNames=["SentTimestamp"],
+    )
+    return [_judge(message) for message in answer.get("Messages", ())]
+
+
+def _judge(received: dict[str, Any]) -> _Taken:
+    sent_at = datetime.fromtimestamp(int(received["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    try:
+        message = msgspec.json.decode(received["Body"], type=Message)
+    except msgspec.MsgspecError:
+        message = None
+    kind, id = _subject(message)
+    letter = DeadLetter(message_id=received["MessageId"], sent_at=sent_at, kind=kind, state="malformed")
+    if message is not None and id is not None:
+        letter.studio_id, letter.id, letter.state = message.studio_id, id, _state(message)
+    return _Taken(letter, message, received["ReceiptHandle"])
+
+
+def _subject(message: Message | None) -> tuple[Kind, UUID | None]:
+    if message is not None and message.run_id is not None:
+        return "run", message.run_id
+    if message is not None and message.renewal_of is not None:
+        return "renewal", message.renewal_of
+    if message is not None and message.delivery_id is not None:
+        return "delivery", message.delivery_id
+    return "malformed", None
+
+
+def _state(message: Message) -> State:
+    """Renewals and deliveries are judged by the worker, which drops what is not due."""
+    if message.run_id is None:
+        return "waiting"
+    run = read(message.studio_id, FIND_RUN_STATE, run_id=message.run_id)
+    return "waiting" if run is not None and run.status in ACTIVE else "ended"
+
+
+def _send(waiting: list[_Taken]) -> list[_Taken]:
+    """Returns those that the sync queue has taken."""
+    if not waiting:
+        return []
+    messages = [taken.message for taken in waiting if taken.message is not None]
+    answer = sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=entries(messages))
+    return [waiting[int(entry["Id"])] for entry in answer.get("Successful", ())]
+
+
+def _take_away(settled: Sequence[_Taken]) -> list[_Taken]:
+    """Returns those that are gone."""
+    if not settled:
+        return []
+    receipts = [{"Id": str(index), "ReceiptHandle": taken.receipt} for index, taken in enumerate(settled)]
+    answer = sqs().delete_message_batch(QueueUrl=_queue_url(), Entries=receipts)
+    return [settled[int(entry["Id"])] for entry in answer.get("Successful", ())]
+
+
+@contextmanager
+def _putting_back(staying: list[_Taken]) -> Iterator[None]:
+    """What stays is to be seen at once by whoever looks next. What the queue does wrong is told as Unavailable."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        try:
+            yield
+        finally:
+            for taken in staying:
+                sqs().change_message_visibility(QueueUrl=_queue_url(), ReceiptHandle=taken.receipt, VisibilityTimeout=0)
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable("The queue does not answer", internal=type(error).__name__) from error
+
+
+def _total() -> int:
+    name = "ApproximateNumberOfMessages"
+    answer = sqs().get_queue_attributes(QueueUrl=_queue_url(), AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
+def _queue_url() -> str:
+    url = get_settings().dead_letter_queue_url
+    if not url:
+        raise SettingsError("DEAD_LETTER_QUEUE_URL is not set")
+    return url

@@ -1,0 +1,198 @@
+"""Migrations: what the schema is at, forward revision by revision, and one back. Importing this costs Alembic."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from chalicelib import logs
+from chalicelib.data.health import SCHEMA_NEEDED
+from chalicelib.data.rows import Row
+from chalicelib.errors import AppError, Conflict, FieldProblem, InvalidInput, SettingsError, Unavailable
+
+SCRIPTS = Path(__file__).parents[2] / "migrations"
+"""Beside `chalicelib`, in the repository as in the package that Lambda unpacks."""
+STOP_MS = 20_000
+"""With less time than this left no further revision is begun."""
+MARGIN_MS = 5_000
+"""A statement is given up so long before the time is up, so that somebody is left to tell."""
+
+Refusal = tuple[str, str]
+REFUSALS: dict[str, Refusal] = {
+    "55P03": ("locked", "it needs a lock that somebody else holds"),
+    "40P01": ("locked", "it and somebody else waited for each other's locks"),
+    "57014": ("timed_out", "a statement took longer than its statement timeout"),
+}
+"""By SQLSTATE: what stopped a revision that may well work the next time."""
+
+
+class Revision(Row):
+    revision: str
+    title: str
+
+
+class SchemaStatus(Row):
+    at: str | None
+    """None before the first migration"""
+    needed: str
+    """The oldest revision that this release works with"""
+    head: str
+    state: Literal["behind", "usable", "current", "ahead"]
+    """usable: what is pending contracts, and comes after the deploy; ahead: of a later release"""
+    pending: list[Revision]
+
+
+class Migrated(Row):
+    before: str | None
+    at: str | None
+    applied: list[str]
+    complete: bool
+    """False if the time was nearly up: the same command goes on"""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    lock_seconds: int = 5
+    statement_seconds: int = 600
+
+    def options(self, remaining_ms: int) -> dict[str, str]:
+        statement = min(self.statement_seconds * 1000, max(remaining_ms - MARGIN_MS, 1000))
+        return {"lock_timeout": f"{self.lock_seconds}s", "statement_timeout": f"{statement}ms"}
+
+
+def get_schema_status() -> SchemaStatus:
+    scripts = _scripts()
+    at, head = _read_revision(), str(scripts.get_current_head())
+    pending = [] if at is not None and not _knows(scripts, at) else _between(scripts, at, head)
+    state: Literal["behind", "usable", "current", "ahead"]
+    if at is not None and not _knows(scripts, at):
+        state = "ahead"
+    elif at is None or at < SCHEMA_NEEDED:
+        state = "behind"
+    else:
+        state = "usable" if pending else "current"
+    return SchemaStatus(at=at, needed=SCHEMA_NEEDED, head=head, state=state, pending=pending)
+
+
+def migrate_up(to: str | None, timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrated:
+    """Applies what is missing up to `to`, by default the revision that this release needs, each in its own session.
+
+    Raises Conflict when a lock is not to be had in time or a statement takes too long: that revision is taken back.
+    """
+    scripts, before = _scripts(), _read_revision()
+    target = _target(scripts, to or SCHEMA_NEEDED)
+    _check_known(scripts, before)
+    applied: list[str] = []
+    for pending in _between(scripts, before, target):
+        if remaining_ms() < STOP_MS:
+            break
+        with _telling(pending.revision):
+            command.upgrade(_config(timeouts.options(remaining_ms())), pending.revision)
+        logs.event("migration.applied", revision=pending.revision)
+        applied.append(pending.revision)
+    at = _read_revision()
+    return Migrated(before=before, at=at, applied=applied, complete=not _between(scripts, at, target))
+
+
+def migrate_down(timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrated:
+    """Takes the newest revision back. Raises Conflict as `migrate_up` does."""
+    scripts, before = _scripts(), _read_revision()
+    _check_known(scripts, before)
+    if before is None:
+        raise Conflict("There is no migration to take back", code="nothing_to_take_back")
+    below = scripts.get_revision(before).down_revision
+    with _telling(before):
+        command.downgrade(_config(timeouts.options(remaining_ms())), str(below or "base"))
+    logs.event("migration.taken_back", revision=before)
+    return Migrated(before=before, at=_read_revision(), applied=[], complete=True)
+
+
+def _config(options: dict[str, str]) -> Config:
+    """As alembic.ini and the command line would make it; the package holds no alembic.ini."""
+    config = Config(cmd_opts=Namespace(x=[f"{name}={value}" for name, value in options.items()]))
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config({}))
+
+
+def _read_revision() -> str | None:
+    """What the database is at, read as the owner: before the first migration there is no other role to ask as."""
+    found: list[str] = []
+
+    def look(heads: Any, context: Any) -> list[Any]:
+        found.extend(context.get_current_heads())
+        return []
+
+    config = _config({"lock_timeout": "5s", "statement_timeout": "10s"})
+    with _telling("the schema's version"):
+        with EnvironmentContext(config, ScriptDirectory.from_config(config), fn=look, dont_mutate=True) as environment:
+            environment.script.run_env()
+    return found[0] if found else None
+
+
+def _between(scripts: ScriptDirectory, at: str | None, target: str) -> list[Revision]:
+    """What comes after `at` up to the target, in the order it is applied."""
+    revisions = [
+        Revision(revision=script.revision, title=" ".join(script.doc.split()))
+        for script in scripts.walk_revisions("base", target)
+    ][::-1]
+    applied = [revision.revision for revision in revisions]
+    if at is not None and at not in applied:
+        return []
+    return revisions[applied.index(at) + 1 if at is not None else 0 :]
+
+
+def _target(scripts: ScriptDirectory, to: str) -> str:
+    if to == "head":
+        return str(scripts.get_current_head())
+    if not _knows(scripts, to):
+        raise InvalidInput(fields=[FieldProblem("to", "must be head or a revision such as 0013")])
+    return to
+
+
+def _knows(scripts: ScriptDirectory, revision: str) -> bool:
+    return any(script.revision == revision for script in scripts.walk_revisions())
+
+
+def _check_known(scripts: ScriptDirectory, at: str | None) -> None:
+    if at is not None and not _knows(scripts, at):
+        raise Conflict(
+            f"The schema is at {at}, which a later release made: only that one can change it", code="schema_ahead"
+        )
+
+
+@contextmanager
+def _telling(revision: str) -> Iterator[None]:
+    """What stopped a revision, in words. What that had begun is undone, or begins anew the next time."""
+    try:
+        yield
+    except SystemExit as error:  # how the environment says that it is not set up
+        raise SettingsError(str(error)) from error
+    except OSError as error:
+        raise Unavailable("The database cannot be reached", internal=str(error)) from error
+    except DBAPIError as error:
+        raise _told(revision, error) from error
+
+
+def _told(revision: str, error: DBAPIError) -> AppError:
+    details = error.orig.args[0] if error.orig is not None and error.orig.args else {}
+    state = str(details.get("C", "")) if isinstance(details, dict) else ""
+    if state in REFUSALS:
+        code, reason = REFUSALS[state]
+        return Conflict(
+            f"{revision} was stopped: {reason}; try again, `migrate status` says where the schema is", code=code
+        )
+    if not state or state.startswith(("08", "28", "53", "57")):
+        return Unavailable("The database cannot be reached", internal=state or str(error.orig))
+    return AppError(f"{revision} failed; the log says why", internal=f"SQLSTATE {state}", code="migration_failed")

@@ -1,0 +1,77 @@
+"""Administration: an operator's command as JSON, `{"command": "studio create", "name": "..."}`, and its answer."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from chalice.app import Blueprint
+
+from chalicelib import logs
+from chalicelib.errors import AppError, BadRequest, FieldProblem, InvalidInput, SettingsError
+from chalicelib.runtime.decoding import decode_values
+from chalicelib.runtime.edge import Invocation
+from chalicelib.runtime.jobs import invocation
+from chalicelib.secret import Secret
+from chalicelib.settings import get_settings
+
+blueprint = Blueprint(__name__)
+
+
+class CommandFailed(Exception):
+    """Raised, not answered, so that Lambda tells the caller that the function failed. Its text is JSON."""
+
+    def __init__(self, error: AppError, request_id: str | None) -> None:
+        message = str(error) if isinstance(error, SettingsError) else error.message
+        fields = [{"field": problem.field, "problem": problem.problem} for problem in error.fields]
+        self.error = {"code": error.code, "message": message, "fields": fields, "requestId": request_id}
+        super().__init__(json.dumps({"error": self.error}))
+
+
+@blueprint.lambda_function(name="admin")
+def admin(event: Any, context: Any) -> Any:
+    """Raises CommandFailed. A command that fails has done nothing, or goes on when it is repeated: Lambda may retry."""
+    with invocation("admin", context) as running:
+        try:
+            return _answer(event, context, running)
+        except AppError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  Lambda logs what is raised on, and nobody has looked for secrets there
+            failure = AppError(internal=type(error).__name__)
+            failure.__cause__ = error
+        if failure.status >= AppError.status:
+            running.fail(failure)
+        else:
+            running.fields["code"] = failure.code
+    raise CommandFailed(failure, getattr(context, "aws_request_id", None))
+
+
+def _answer(event: Any, context: Any, running: Invocation) -> Any:
+    # Chalice imports this module with the API, whose cold start has no use for what follows.
+    from chalicelib.services.commands import COMMANDS
+
+    if not isinstance(event, dict):
+        raise BadRequest("A command is a JSON object")
+    name, fields = event.get("command"), {key: value for key, value in event.items() if key != "command"}
+    kind = COMMANDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InvalidInput(fields=[FieldProblem("command", f"must be one of {', '.join(COMMANDS)}")])
+    running.fields["command"] = name
+    get_settings()
+    with logs.bound(command=name):
+        command = decode_values(fields, kind)
+        answer = command.run(context.get_remaining_time_in_millis)
+        logs.event("admin.done", **{**_audited(command), **_audited(answer)})
+    return msgspec.to_builtins(answer, enc_hook=_shown)
+
+
+def _audited(told: Any) -> dict[str, Any]:
+    """What the log keeps of a command and its answer: ids and numbers, no text and above all no key."""
+    return {name: value for name, value in msgspec.structs.asdict(told).items() if isinstance(value, UUID | bool | int)}
+
+
+def _shown(value: Any) -> Any:
+    """The one place where a secret leaves: an API key that was just made, in the answer to whoever asked for it."""
+    if not isinstance(value, Secret):
+        raise TypeError(type(value).__name__)
+    return value.reveal()

@@ -10,7 +10,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import engine, handlers, imports, memory, records, round_trips, server, small_runs, tick, tokens
+from benchmarks import (
+    cold_start,
+    engine,
+    handlers,
+    imports,
+    memory,
+    records,
+    round_trips,
+    server,
+    small_runs,
+    tick,
+    tokens,
+)
 from benchmarks.server import Server
 from benchmarks.table import Table
 
@@ -24,6 +36,7 @@ ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "small_runs": small_runs.measure,
     "tick": tick.measure,
     "memory": memory.measure,
+    "cold_start": cold_start.measure,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pg8000.native
 from chalice.app import Chalice
@@ -22,7 +22,7 @@ from benchmarks.timing import percentile
 from chalicelib.data.driver import measured
 from chalicelib.logs import JsonFormatter
 from chalicelib.services.api_keys import authenticate, create_api_key, forget_callers
-from dev.invocation import Context
+from dev.invocation import Context, request_event
 
 CONNECTIONS = "/api/connections"
 LOG = "/api/sync/log"
@@ -156,26 +156,4 @@ def quiet() -> Iterator[None]:
 
 
 def _event(method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """As API Gateway sends it (Developer Guide, "Input format of a Lambda function for proxy integration")."""
-    headers = {"Authorization": bearer, "Content-Type": "application/json", "Host": "api.example.com"}
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": method,
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {
-            "requestId": str(uuid4()),
-            "resourcePath": path,
-            "path": f"/api{path}",
-            "httpMethod": method,
-            "stage": "api",
-            "identity": {"sourceIp": "192.0.2.1", "userAgent": "benchmark"},
-        },
-        "body": None if body is None else json.dumps(body),
-        "isBase64Encoded": False,
-    }
+    return request_event(method, path, {"Authorization": bearer}, None if body is None else json.dumps(body))

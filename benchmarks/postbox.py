@@ -34,9 +34,9 @@ def in_use() -> Iterator[None]:
     """The product sends to it."""
     with running() as url:
         configure(**{**environment.cloud(0), "AWS_ENDPOINT_URL": url, "SYNC_QUEUE_URL": f"{url}/{ACCOUNT}/{QUEUE}"})
-        doorbell._sqs.cache_clear()
+        doorbell.sqs.cache_clear()
         yield
-    doorbell._sqs.cache_clear()
+    doorbell.sqs.cache_clear()
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """What a platform is: facts, an identity, and streams that are fetched page by page."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -57,8 +56,7 @@ class Window(msgspec.Struct, frozen=True):
     last: date
 
 
-@dataclass(frozen=True)
-class Stream(Generic[CursorT]):
+class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """One kind of data of a platform (`syncType` on the wire).
 
     `fetch(client, cursor)` makes one page; a cursor of None reads the stream from its start. Cursors are stored as JSON
@@ -104,8 +102,7 @@ class Stream(Generic[CursorT]):
             raise CursorExpired(internal=f"{self.name}: the stored cursor has an unknown shape") from error
 
 
-@dataclass(frozen=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True):
     """A platform as data. One without streams stores connections, but cannot be tested or synced yet."""
 
     name: str

@@ -1,6 +1,5 @@
 """The authorised HTTP client handed to fetchers; the one place where HTTP becomes typed data or an error."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -110,7 +109,7 @@ class Client:
         fault = (classify(response) if classify else None) or Fault(kind_of(response.status))
         resume_at = fault.resume_at or retry_after(response.headers, self._now())
         reason = fault.reason.replace(self._token.reveal(), MASK)
-        fault = dataclasses.replace(fault, reason=reason, resume_at=resume_at)
+        fault = msgspec.structs.replace(fault, reason=reason, resume_at=resume_at)
         return self._transport.error(fault, method, url, response.status)
 
     def _decoded(self, response: Response, method: str, url: str, into: type[T]) -> T:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Literal
+
+import msgspec
 
 from chalicelib.errors import (
     AnswerTooLarge,
@@ -42,8 +42,7 @@ _MESSAGES: dict[type[PlatformError], str] = {
 }
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """What an answer means. `reason` is for logs: the platform's own words, never a body."""
 
     kind: type[PlatformError]
@@ -72,6 +71,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,7}", value):
         return now + timedelta(seconds=int(value))
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

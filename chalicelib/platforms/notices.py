@@ -1,12 +1,12 @@
 """What a platform tells of an account by itself, without being asked."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True)
-class AccountNotice:
+
+class AccountNotice(msgspec.Struct, frozen=True):
     """`at` is when it happened, or when the platform says that it told of it. The grants of the account are `revoked`,
     or it is merely `warned` of something."""
 

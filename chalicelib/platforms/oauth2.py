@@ -2,13 +2,13 @@
 back."""
 
 import base64
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote_plus, urlencode
+
+import msgspec
 
 from chalicelib.errors import Misconfigured, PlatformError, ReconnectRequired, TokenExpired
 from chalicelib.platforms.faults import Fault
@@ -35,8 +35,7 @@ class OAuthClient(Protocol):
 Fields = dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OAuth2:
+class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """How a platform speaks OAuth 2.0."""
 
     authorize_url: str
@@ -176,8 +175,7 @@ def revoke(platform: "Platform", *, token: Secret, sandbox_url: str = "", transp
     raise transport.error(_masked(fault, (token,)), oauth.revoke_method, oauth.revoke_url, response.status)
 
 
-@dataclass(frozen=True)
-class _TokenEndpoint:
+class _TokenEndpoint(msgspec.Struct, frozen=True):
     """Asked in the name of one client, with its secrets in their order: an old one may have been withdrawn already, a
     new one not be live yet."""
 
@@ -211,7 +209,7 @@ class _TokenEndpoint:
         if grant.expires_in or self.oauth.find_lifetime is None:
             return grant
         seconds = self.oauth.find_lifetime(self.transport, self.client.id, secret, grant.access_token)
-        return dataclasses.replace(grant, expires_in=seconds)
+        return msgspec.structs.replace(grant, expires_in=seconds)
 
     def _send(self, secret: Secret, fields: Fields) -> Response:
         from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
@@ -240,4 +238,4 @@ def _masked(fault: Fault, secrets: Iterable[Secret]) -> Fault:
     reason = fault.reason
     for secret in secrets:
         reason = reason.replace(secret.reveal(), MASK) if secret else reason
-    return dataclasses.replace(fault, reason=reason)
+    return msgspec.structs.replace(fault, reason=reason)

@@ -1,7 +1,6 @@
 """What a token endpoint answers: a grant, or a refusal and what it means."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,8 +13,7 @@ from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 
 
-@dataclass(frozen=True)
-class TokenGrant:
+class TokenGrant(msgspec.Struct, frozen=True):
     """Without a `refresh_token` the present one stays; `scopes` is None when the platform does not tell them.
 
     Both lifetimes are in seconds, and None when the platform does not tell them; `refresh_expires_in` is the refresh

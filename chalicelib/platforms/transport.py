@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import ContractChanged, PlatformError, TransientFault
@@ -30,21 +31,22 @@ _last_used_at = clock.now()
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """What a platform answered; header names are in lower case. The repr shows neither headers nor body."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Response({self.status})"
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, kw_only=True)
-class Transport:
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
     """Reaches the hosts of one platform, and no other."""
 
     title: str

@@ -4,10 +4,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID, uuid4
+
+import msgspec
 
 from chalicelib.secret import Secret
 
@@ -28,10 +29,12 @@ class NewApiKey(NamedTuple):
     secret_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedKey:
+class ParsedKey(msgspec.Struct, frozen=True):
     id: UUID
-    secret_hash: bytes = field(repr=False)
+    secret_hash: bytes
+
+    def __repr__(self) -> str:
+        return f"ParsedKey({self.id})"
 
 
 def new_api_key(id: UUID | None = None) -> NewApiKey:

@@ -11,11 +11,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 TIMEOUT_SECONDS = 10.0
 """For each: connecting, TLS, and any silence while the answer comes."""
@@ -32,8 +33,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are a
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a request: the status it was answered with, or why there is none."""
 
     status: int | None = None

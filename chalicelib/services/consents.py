@@ -8,10 +8,10 @@ from uuid import UUID
 from chalicelib import logs
 from chalicelib.data import oauth_states as rows
 from chalicelib.data.connections import Connection
+from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import read, write
 from chalicelib.data.oauth_states import NewState, TakenState
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import LIST_DATA_KEYS
 from chalicelib.errors import AppError, Conflict, ConsentRefused, FieldProblem, InvalidInput, TokenRevoked
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Account, Caveat, Platform, Stream
@@ -23,6 +23,7 @@ from chalicelib.security.oauth_states import hash_state, new_state, new_verifier
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import Place
 from chalicelib.services import grants
+from chalicelib.services.platform_credentials import find_oauth_client
 from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import OAuthClient, get_settings
@@ -204,7 +205,7 @@ def _with_consent(platform_name: str) -> tuple[Platform, OAuth2]:
 
 
 def _registration(platform: Platform) -> OAuthClient:
-    client = get_settings().oauth_clients.get(platform.name)
+    client = find_oauth_client(platform.name)
     if client is None or not get_settings().public_url:
         raise Conflict(f"{platform.title} is not set up in this deployment", code="platform_not_configured")
     return client

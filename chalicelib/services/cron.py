@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import count, pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from chalicelib.errors import FieldProblem, InvalidInput
 
@@ -23,8 +24,7 @@ SEARCHED_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 """CronSim looks 50 years ahead: the rarest date there is, 29 February on one weekday, comes within 40."""
 
 
-@dataclass(frozen=True)
-class Cron:
+class Cron(msgspec.Struct, frozen=True):
     """Windows at the same minutes of each day that matches.
 
     A local time that the clocks skip runs at the first one that they show, and one that they show twice runs

@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.services.cron import Cron, parse_cron
@@ -18,8 +19,7 @@ NAMED_INTERVALS = {"hourly": timedelta(hours=1)}
 CALENDAR_DAYS = {"daily": 1, "weekly": 7}
 
 
-@dataclass(frozen=True)
-class Frequency:
+class Frequency(msgspec.Struct, frozen=True):
     """Either a fixed interval, or a number of days at one local time of day.
 
     `phase` in [0, 1) is a schedule's own place within that period, so that a fleet does not fire all at once.

@@ -6,6 +6,7 @@ it has been given another grant meanwhile.
 
 import secrets
 from datetime import timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Literal
 
@@ -16,15 +17,14 @@ from chalicelib.data.database import read, transaction, write
 from chalicelib.data.notices import AccountConnection
 from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import BadRequest, NotFound, PlatformError, TokenRevoked, Unavailable
-from chalicelib.platforms.google import notices as google
 from chalicelib.platforms.jwks import KeySet
-from chalicelib.platforms.meta import notices as meta
 from chalicelib.platforms.notices import AccountNotice
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.transport import Transport
 from chalicelib.secret import Secret
 from chalicelib.security.signatures import key_id_of, open_security_event, open_signed_request
 from chalicelib.services import grants
+from chalicelib.services.platform_credentials import find_oauth_client
 from chalicelib.settings import OAuthClient, get_settings
 
 CLOCKS_APART = timedelta(minutes=1)
@@ -33,8 +33,6 @@ ATTEMPTS = 3
 DELETED = "The tokens and the account's id and name were erased from {count} connections."
 NOTHING_KNOWN = "Nothing was known of the account."
 UNDER_WAY = "The deletion has not been completed; please ask for it again."
-
-google_keys = KeySet(google.KEYS_URL)
 
 
 class DeletionStatus(Row):
@@ -48,6 +46,8 @@ class DeletionStatus(Row):
 
 def take_google_notice(token: str) -> None:
     """A security event token of Google's Cross-Account Protection. Raises BadRequest for one that is not good."""
+    from chalicelib.platforms.google import notices as google
+
     client = _client("google")
     claims = open_security_event(token, _google_key(token), issuer=google.ISSUER, audiences=[client.id])
     taken = [_take("google", notice) for notice in google.parse_notices(claims)]
@@ -88,10 +88,17 @@ def get_deletion_status(platform: str, code: str) -> DeletionStatus:
     )
 
 
+@cache
+def google_keys() -> KeySet:
+    from chalicelib.platforms.google import notices as google
+
+    return KeySet(google.KEYS_URL)
+
+
 def _google_key(token: str) -> dict[str, object]:
     transport = Transport.to(get_platform("google"), get_settings().platform_sandbox_url)
     try:
-        key = google_keys.find(key_id_of(token), transport)
+        key = google_keys().find(key_id_of(token), transport)
     except PlatformError as error:
         raise Unavailable("Google's keys cannot be read right now", internal=str(error)) from error
     if key is None:
@@ -100,12 +107,14 @@ def _google_key(token: str) -> dict[str, object]:
 
 
 def _meta_notice(signed_request: str) -> AccountNotice:
+    from chalicelib.platforms.meta import notices as meta
+
     return meta.parse_notice(open_signed_request(signed_request, _secrets("meta")), clock.now())
 
 
 def _client(platform: str) -> OAuthClient:
     """Raises BadRequest where this product is not registered: then nobody there has anything to tell it."""
-    client = get_settings().oauth_clients.get(platform)
+    client = find_oauth_client(platform)
     if client is None:
         raise BadRequest("This product has no application there", code="invalid_audience")
     return client

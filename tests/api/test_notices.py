@@ -26,7 +26,7 @@ RISC, OAUTH = security_events.RISC, security_events.OAUTH
 
 @pytest.fixture(autouse=True)
 def no_keys_yet() -> None:
-    notices.google_keys.forget()
+    notices.google_keys().forget()
 
 
 @dataclass
@@ -213,7 +213,7 @@ def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_
     for _ in range(3):
         assert world.google(unknown).status == 400
     assert world.key_requests() == 1
-    later = notices.google_keys._fetched_at + SHORTEST_SECONDS + 1
+    later = notices.google_keys()._fetched_at + SHORTEST_SECONDS + 1
     monkeypatch.setattr("chalicelib.clock.monotonic", lambda: later)
     for _ in range(3):
         assert world.google(unknown).status == 400

@@ -1,13 +1,14 @@
 """Renewing and giving back a grant, against a real server."""
 
 import base64
+import dataclasses
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chalicelib.errors import (
     ContractChanged,
@@ -275,7 +276,7 @@ def test_no_secret_is_in_an_error_or_a_log(
     fake: Fake, call: Callable[[Fake], object], reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.on(TOKEN, reply)
-    fake.on(REVOKE, replace(reply, status=400))
+    fake.on(REVOKE, dataclasses.replace(reply, status=400))
     with caplog.at_level(logging.DEBUG), pytest.raises(PlatformError) as caught:
         call(fake)
     shown = [caplog.text]

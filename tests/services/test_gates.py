@@ -1,10 +1,10 @@
 """The gate before a platform: what one run learns of it, all runs of all workers keep to."""
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pg8000.native
 import pytest
 
@@ -12,7 +12,7 @@ from chalicelib.data import gates as rows
 from chalicelib.data.database import write
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.registry import PLATFORMS
+from chalicelib.platforms.registry import LOADED
 from chalicelib.services import gates
 from chalicelib.services.gates import FAILURES_TO_OPEN
 from dev.sandbox import Sandbox
@@ -217,7 +217,7 @@ def test_what_the_headers_say_reaches_the_shared_rows(
         assert "content-type" in headers
         return [Usage("app", 0.99, now + timedelta(seconds=600)), Usage("account", 0.25)]
 
-    monkeypatch.setitem(PLATFORMS, "google", dataclasses.replace(GOOGLE, usage=usage))
+    monkeypatch.setitem(LOADED, "google", msgspec.structs.replace(GOOGLE, usage=usage))
     assert studio.sync("bookings")["status"] == "succeeded"
     (app,) = superuser.run("SELECT used, calls > 0, extract(epoch FROM blocked_until - now()) FROM app_quota")
     assert app[:2] == [0.99, True]

@@ -3,7 +3,6 @@
 developers.facebook.com/docs/facebook-login/guides/access-tokens, .../guides/advanced/manual-flow
 """
 
-import dataclasses
 from urllib.parse import urlencode
 
 import msgspec
@@ -58,7 +57,7 @@ def classify_token_refusal(response: Response) -> Fault:
     fault, problem = classify(response), read_problem(response)
     place, message = (problem.code, problem.error_subcode), problem.message.lower()
     if place in OWN_FAULTS or WRONG_SECRET in message:
-        return dataclasses.replace(fault, kind=Misconfigured)
+        return msgspec.structs.replace(fault, kind=Misconfigured)
     if place in DEAD_CODES or NO_CODE in message or issubclass(fault.kind, ReconnectRequired):
-        return dataclasses.replace(fault, kind=TokenRevoked)
+        return msgspec.structs.replace(fault, kind=TokenRevoked)
     return fault

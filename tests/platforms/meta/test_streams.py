@@ -1,12 +1,12 @@
 """Meta's streams end to end against the sandbox: what is restated is read again, and nothing is lost on the way."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from chalicelib.errors import (
     ContractChanged,

@@ -1,0 +1,5 @@
+"""A studio's own website: known as data, without streams."""
+
+from chalicelib.platforms.base import Platform
+
+WEBSITE = Platform(name="website", title="Website", credential="none")

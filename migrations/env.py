@@ -7,27 +7,38 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
-from chalicelib.data.database import connect
+from chalicelib.data.connecting import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
-from chalicelib.secret import Secret
+from chalicelib.errors import Conflict
+from chalicelib.settings import DatabaseLogin
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
 """Another value for a run: `alembic -x lock_timeout=1s upgrade head`."""
 
 
 def connect_as_owner() -> PgConnection:
-    """Over verified TLS, unless ANSEL_STAGE says that this is a machine of one's own."""
-    url = os.environ.get("MIGRATION_DATABASE_URL", "")
-    if not url:
+    """As the product connects (docs/database.md), so over verified TLS unless ANSEL_STAGE says that this is a machine of
+    one's own. A migration may take its time."""
+    if not os.environ.get("MIGRATION_DATABASE_URL"):
         raise SystemExit("MIGRATION_DATABASE_URL is not set: postgresql://owner:password@host:port/database")
-    return connect(Secret(url), stage=os.environ.get("ANSEL_STAGE", "prod"), timeout=None)
+    stage = os.environ.get("ANSEL_STAGE", "prod")
+    return connect(DatabaseLogin.from_environ(os.environ, stage, prefix="MIGRATION_"), silence=None)
 
 
 def end_transaction(connection: Connection, options: dict[str, Any]) -> None:
     """Before autocommit: Alembic has asked for the isolation level, and with pg8000 that opened a transaction."""
     if options.get("isolation_level") == "AUTOCOMMIT":
         connection.connection.commit()
+
+
+def take_turn(connection: Connection) -> None:
+    """One migration at a time; the lock ends with the session. Who comes second does not wait for it: an index that is
+    built CONCURRENTLY would in turn wait for whoever waits.
+    """
+    if not connection.execute(text("SELECT pg_try_advisory_lock(hashtext('ansel.migration'))")).scalar():
+        raise Conflict("Another migration is under way", code="locked")
+    connection.commit()
 
 
 def run() -> None:
@@ -38,6 +49,8 @@ def run() -> None:
             connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
         connection.commit()
         context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+        if not context.get_context().opts.get("dont_mutate"):
+            take_turn(connection)
         with context.begin_transaction():
             context.run_migrations()
 

@@ -12,8 +12,8 @@ from app import API
 from chalicelib import logs
 from chalicelib.api.openapi import describe
 from chalicelib.data.connections import FIND_STORED_CONNECTION
+from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import close_pool, read
-from chalicelib.data.studios import LIST_DATA_KEYS
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.security.vault import Place
 from chalicelib.services.renewals import ring_due_renewals

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import DATA_KEYS, StoredDataKey
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]

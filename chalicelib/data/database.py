@@ -1,27 +1,29 @@
-"""The way to Postgres: one pool a process, and tenant transactions that cost no extra round trip to open."""
+"""The way to Postgres: one pool a process, tenant transactions that cost no extra round trip to open, and what is sent
+once more when a connection turns out to be dead (docs/database.md says why just that).
+"""
 
-import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-from chalicelib.data.driver import PgConnection
-from chalicelib.data.pool import Exhausted, Pool
+from chalicelib import logs
+from chalicelib.data.connecting import SESSION, connect
+from chalicelib.data.driver import PgConnection, Unsent, sqlstate
+from chalicelib.data.pool import Exhausted, Loan, Pool
 from chalicelib.data.query import Query
-from chalicelib.errors import SettingsError, Unavailable
-from chalicelib.secret import Secret
+from chalicelib.errors import Unavailable
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
 
 POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
 POOL_WAIT_SECONDS = 10.0
-SOCKET_TIMEOUT_SECONDS = 60.0  # longer than any statement may take
+READ_ONLY = "25006"
+"""What a standby says to a write, such as the server that was the primary before a fail-over."""
 UNAVAILABLE_STATES = (
     "08",  # connection exception
     "53",  # insufficient resources
@@ -30,29 +32,32 @@ UNAVAILABLE_STATES = (
     "40001",
     "40P01",  # serialization failure, deadlock
 )
-SESSION = {
-    "TimeZone": "UTC",
-    "statement_timeout": "30000",
-    "lock_timeout": "5000",
-    "idle_in_transaction_session_timeout": "60000",
-}
+SETTINGS_OF_A_TRANSACTION = "".join(f", set_config('{name}', '{value}', true)" for name, value in SESSION.items())
+
+Judge = Callable[[PgConnection, Exception], bool]
+"""Whether what failed on this connection may be sent once more, on another one"""
 
 
 class Transaction:
     """An open transaction. Its BEGIN travels with the first statement, so an unused one costs nothing."""
 
-    def __init__(self, connection: PgConnection, opening: str) -> None:
-        self._connection = connection
-        self._opening = opening
+    def __init__(self, loan: Loan, studio_id: UUID | None) -> None:
+        self._loan = loan
+        self._tenant = _tenant(studio_id)
+        self._answered = False
 
     def run(self, query: Query[T], /, **params: Any) -> T:
-        before = "" if self._connection.in_transaction else self._opening
-        return query.decode(self._connection.flight(query.sql, query.values(params), before=before))
+        """The first statement is sent once more if its connection was dead: the server undoes what is not committed."""
+        begin = "" if self._loan.connection.in_transaction else f"BEGIN; {self._tenant}"
+        may_repeat = _was_undone if begin and not self._answered else _never
+        found = _ask(self._loan, query, params, may_repeat, begin=begin)
+        self._answered = True
+        return found
 
     def commit(self) -> None:
         """Raises when a statement had failed: the server would roll back and call that done."""
-        if self._connection.in_transaction:
-            self._connection.execute_simple("COMMIT")
+        if self._loan.connection.in_transaction:
+            self._loan.connection.execute_simple("COMMIT")
 
 
 @contextmanager
@@ -61,29 +66,26 @@ def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
 
     Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
     """
-    with _connection() as connection:
-        current = Transaction(connection, _opening(studio_id))
+    with _lent(to_write=True) as loan:
+        current = Transaction(loan, studio_id)
         try:
             yield current
             current.commit()
         except BaseException:
-            _roll_back(connection)
+            _roll_back(loan.connection)
             raise
 
 
 def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """One statement in a read-only transaction of its own, in one round trip."""
-    with _connection() as connection:
-        before = _opening(studio_id, mode=" READ ONLY")
-        return query.decode(connection.flight(query.sql, query.values(params), before=before, after="COMMIT"))
+    with _lent() as loan:
+        return _ask(loan, query, params, _is_dead, begin=f"BEGIN READ ONLY; {_tenant(studio_id)}", end="COMMIT")
 
 
 def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """One statement in a transaction of its own, in one round trip."""
-    with _connection() as connection:
-        return query.decode(
-            connection.flight(query.sql, query.values(params), before=_opening(studio_id), after="COMMIT")
-        )
+    with _lent(to_write=True) as loan:
+        return _ask(loan, query, params, _was_not_carried_out, begin=f"BEGIN; {_tenant(studio_id)}", end="COMMIT")
 
 
 def close_pool() -> None:
@@ -92,66 +94,93 @@ def close_pool() -> None:
     _pool.cache_clear()
 
 
-def connect(url: Secret, *, stage: str = "", timeout: float | None = SOCKET_TIMEOUT_SECONDS) -> PgConnection:
-    """A connection of its own to `postgresql://user:password@host:port/database[?sslmode=verify-full&sslrootcert=]`.
+def _ask(loan: Loan, query: Query[T], params: dict[str, Any], may_repeat: Judge, *, begin: str, end: str = "") -> T:
+    def fly() -> list[list[Any]]:
+        settings = SETTINGS_OF_A_TRANSACTION if begin and not loan.connection.has_session_settings else ""
+        return loan.connection.flight(query.sql, values, before=begin + settings, after=end)
 
-    `stage` is the settings' unless given; outside `local` and `test` nothing but verified TLS will do. `timeout` is the
-    longest silence on the socket, in seconds.
-    """
-    parts = urlsplit(url.reveal())
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if parts.scheme not in ("postgres", "postgresql") or not parts.username:
-        raise SettingsError("DATABASE_URL must look like postgresql://user:password@host:port/database")
-    return PgConnection(
-        unquote(parts.username),
-        host=parts.hostname or "localhost",
-        port=parts.port or 5432,
-        database=unquote(parts.path.lstrip("/")) or None,
-        password=unquote(parts.password) if parts.password else None,
-        ssl_context=_ssl_context(query, stage or get_settings().stage),
-        application_name="ansel",
-        startup_params=SESSION,
-        timeout=timeout,
-    )
+    values = query.values(params)
+    try:
+        rows = fly()
+    except (InterfaceError, DatabaseError) as error:
+        if not may_repeat(loan.connection, error):
+            raise
+        logs.event("database.reconnected", reason=_reason(error))
+        loan.replace()
+        rows = fly()
+    return query.decode(rows)
 
 
-def _ssl_context(query: dict[str, str], stage: str) -> ssl.SSLContext | bool:
-    on_loopback = stage in ("local", "test")
-    mode = query.get("sslmode", "disable" if on_loopback else "verify-full")
-    if mode == "disable" and on_loopback:
-        return False
-    if mode != "verify-full":
-        raise SettingsError("sslmode in DATABASE_URL must be verify-full (or disable, in the local and test stages)")
-    return ssl.create_default_context(cafile=query.get("sslrootcert"))
+def _is_dead(connection: PgConnection, error: Exception) -> bool:
+    """Gone, and not merely silent for as long as we are ready to wait: that would be waited for a second time."""
+    return connection.is_broken and not _ran_out_of_patience(error)
+
+
+def _was_undone(connection: PgConnection, error: Exception) -> bool:
+    """Of a statement whose COMMIT was not sent with it."""
+    return _is_dead(connection, error) or sqlstate(error) == READ_ONLY
+
+
+def _was_not_carried_out(connection: PgConnection, error: Exception) -> bool:
+    """Of a statement and its COMMIT. If the answer is what got lost, the server may have done both."""
+    return (isinstance(error, Unsent) and _is_dead(connection, error)) or sqlstate(error) == READ_ONLY
+
+
+def _never(connection: PgConnection, error: Exception) -> bool:
+    """Of a later statement: those before it are undone as well, and only the caller could repeat them."""
+    return False
+
+
+def _ran_out_of_patience(error: Exception) -> bool:
+    """A timeout of Python's has no errno; one that the kernel found out about the peer has."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return isinstance(cause, TimeoutError) and cause.errno is None
 
 
 @cache
 def _pool() -> Pool:
-    url = get_settings().database_url
-    return Pool(lambda: connect(url), size=POOL_SIZE, wait_seconds=POOL_WAIT_SECONDS)
+    return Pool(_connect, size=POOL_SIZE, wait_seconds=POOL_WAIT_SECONDS)
+
+
+def _connect() -> PgConnection:
+    try:
+        return connect(get_settings().database)
+    except (InterfaceError, DatabaseError, OSError) as error:
+        raise Unavailable("The database cannot be reached", internal=_reason(error)) from error
 
 
 @contextmanager
-def _connection() -> Iterator[PgConnection]:
+def _lent(*, to_write: bool = False) -> Iterator[Loan]:
     """A connection of the pool; what goes wrong with it is told as Unavailable where trying again may help."""
-    connected = False
     try:
-        with _pool().connection() as connection:
-            connected = True
-            yield connection
+        with _pool().lend() as loan:
+            try:
+                yield loan
+            except DatabaseError as error:
+                if to_write and sqlstate(error) == READ_ONLY:
+                    loan.connection.abandon()  # the next one asks for the host's address anew
+                    raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
+                raise
     except Exhausted as error:
         raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
-    except InterfaceError as error:
-        raise Unavailable("The database cannot be reached", internal=str(error)) from error
-    except (DatabaseError, OSError) as error:
-        if connected and not _state(error).startswith(UNAVAILABLE_STATES):
+    except (InterfaceError, OSError) as error:
+        raise Unavailable("The database cannot be reached", internal=_reason(error)) from error
+    except DatabaseError as error:
+        if not sqlstate(error).startswith(UNAVAILABLE_STATES):
             raise
-        raise Unavailable("The database cannot serve right now", internal=_state(error) or str(error)) from error
+        raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
 
 
-def _opening(studio_id: UUID | None, *, mode: str = "") -> str:
+def _reason(error: Exception) -> str:
+    cause = f": {error.__cause__}" if error.__cause__ else ""
+    return sqlstate(error) or f"{error}{cause}"
+
+
+def _tenant(studio_id: UUID | None) -> str:
     tenant = f"'{UUID(str(studio_id))}'" if studio_id else "''"
-    return f"BEGIN{mode}; SELECT set_config('app.studio_id', {tenant}, true)"
+    return f"SELECT set_config('app.studio_id', {tenant}, true)"
 
 
 def _roll_back(connection: PgConnection) -> None:
@@ -159,9 +188,3 @@ def _roll_back(connection: PgConnection) -> None:
         connection.rollback()
     except (InterfaceError, DatabaseError, OSError):
         connection.abandon()
-
-
-def _state(error: Exception) -> str:
-    """The SQLSTATE, if the server said one."""
-    details = error.args[0] if error.args else {}
-    return str(details.get("C", "")) if isinstance(details, dict) else ""

@@ -10,9 +10,9 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from pg8000.converters import make_params
 from pg8000.core import (
     BIND,
@@ -32,16 +32,24 @@ from pg8000.core import (
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.legacy import Connection as Pg8000Connection
 
+from chalicelib import telemetry
+
 JSON_OIDS = (114, 3802)
 NULL_BYTE = b"\x00"
+LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
+"""A peer that vanished without a word is noticed after some ten seconds, not after the kernel's two hours: by probes
+when nothing is under way, by what it leaves unacknowledged otherwise. Where the system knows them; the last in ms."""
 
 
-@dataclass
-class Traffic:
+class Traffic(msgspec.Struct):
     """What went over the wire inside `measured()`."""
 
     round_trips: int = 0
-    statements: list[str] = field(default_factory=list)
+    statements: list[str] = []
+
+
+class Unsent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
+    """The connection broke before all of a flight was handed over: its end, a COMMIT say, has not been carried out."""
 
 
 _traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
@@ -61,10 +69,20 @@ def measured() -> Iterator[Traffic]:
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     """A connection that hands JSON over as text and makes every statement one flight."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    has_session_settings = True
+    """False behind a pooler: then each transaction brings its own"""
+
+    def __init__(
+        self, user: str, *, host: str = "localhost", port: int = 5432, timeout: float | None = None, **kwargs: Any
+    ) -> None:
+        """`timeout` is for each step of connecting, and the longest silence afterwards; `kwargs` are pg8000's."""
         self._sock: Any = None
-        super().__init__(*args, **kwargs)
-        self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = _open_socket(host, port, timeout)
+        try:
+            super().__init__(user, host=host, port=port, sock=sock, **kwargs)
+        except BaseException:
+            sock.close()
+            raise
         for oid in JSON_OIDS:
             self.register_in_adapter(oid, str)
 
@@ -86,6 +104,22 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         news = select.poll()
         news.register(self._usock, select.POLLIN)
         return bool(news.poll(0))
+
+    def set_patience(self, seconds: float | None) -> None:
+        """How long the socket may be silent; forever if None."""
+        self._usock.settimeout(seconds)
+
+    def answers(self, within_seconds: float) -> bool:
+        """Asks for a sign of life; a connection that gives none in time is abandoned."""
+        patience = self._usock.gettimeout()
+        try:
+            self.set_patience(within_seconds)
+            self.execute_simple("")
+            self.set_patience(patience)
+        except (InterfaceError, DatabaseError, OSError):
+            self.abandon()
+            return False
+        return True
 
     def flight(
         self, statement: str, values: Sequence[Any] = (), *, before: str = "", after: str = ""
@@ -124,13 +158,14 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     def _fly(self, parts: Sequence[tuple[bytes, Context]]) -> None:
         if self.is_broken:
             raise InterfaceError("connection is closed")
+        telemetry.count("Statements", len(parts))
+        telemetry.count("RoundTrips")
         if traffic := _traffic.get():
             traffic.round_trips += 1
             traffic.statements.extend(context.statement for _, context in parts)
         failure: DatabaseError | None = None
         try:
-            _write(self._sock, b"".join(message for message, _ in parts))
-            _flush(self._sock)
+            self._send(b"".join(message for message, _ in parts))
             for _, context in parts:
                 try:
                     self.handle_messages(context)
@@ -147,6 +182,13 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         if failure is not None:
             raise failure
 
+    def _send(self, flight: bytes) -> None:
+        try:
+            _write(self._sock, flight)
+            _flush(self._sock)
+        except (InterfaceError, OSError) as error:
+            raise Unsent("network error") from error
+
     def close(self) -> None:
         """Says farewell, unless the connection is broken: then it is closed already."""
         if not self.is_broken:
@@ -156,10 +198,30 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
         if self.is_broken:
             return
+        with suppress(OSError):  # or closing would send what is left of a flight that could not be handed over
+            self._usock.shutdown(socket.SHUT_RDWR)
         for closable in (self._sock, self._usock):
             with suppress(OSError):
                 closable.close()
         self._sock = None
+
+
+def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
+    """pg8000 makes one without TCP_NODELAY: then what follows the end of a TLS handshake waits for its late
+    acknowledgement, 40 ms at each login."""
+    sock = socket.create_connection((host, port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in LIVENESS.items():
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return sock
+
+
+def sqlstate(error: BaseException) -> str:
+    """What the server called the error, if it did."""
+    details = error.args[0] if error.args else {}
+    return str(details.get("C", "")) if isinstance(details, dict) else ""
 
 
 def _simple(sql: str, encoding: str) -> bytes:

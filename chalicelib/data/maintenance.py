@@ -39,4 +39,13 @@ FORGET_SEEN_OF_ENDED_RUNS: Query[Deleted] = Query("SELECT door.forget_seen(:batc
 FORGET_IDEMPOTENCY_KEYS: Query[Deleted] = Query("SELECT door.forget_idempotency_keys(:batch)", Deleted)
 """Keys that are free again: a day has passed since their request."""
 
+PRUNE_DELIVERIES: Query[Deleted] = Query("SELECT door.prune_deliveries(:batch)", Deleted)
+"""Deliveries to webhooks that were made or given up, 30 days after they were noted."""
+
+PRUNE_EVENTS: Query[Deleted] = Query("SELECT door.prune_events(:batch)", Deleted)
+"""What happened to connections more than 400 days ago."""
+
+FORGET_DATA_DELETIONS: Query[Deleted] = Query("SELECT door.forget_data_deletions(:batch)", Deleted)
+"""Those that were done more than 400 days ago."""
+
 FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT door.find_stuck_runs(:shown)", StuckRuns)

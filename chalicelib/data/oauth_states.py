@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
+from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.query import Query, one
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import StoredDataKey
 
 
 class StateDraft(Row):

@@ -8,39 +8,56 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 
-from pg8000.exceptions import DatabaseError, InterfaceError
-
 from chalicelib import clock
 from chalicelib.data.driver import PgConnection
 
 # By the calendar, not the process's own clock: that one may stand still while a container is frozen.
 IDLE_BEFORE_CHECK = timedelta(seconds=20)
+CHECK_SECONDS = 2.0
+"""A server that is there answers in milliseconds; one that is not keeps the request from asking the next."""
 
 
 class Exhausted(Exception):
     """Every connection is in use, and none came back in time."""
 
 
+class Loan:
+    """A connection that somebody uses for a while."""
+
+    def __init__(self, pool: "Pool", connection: PgConnection) -> None:
+        self.connection = connection
+        self._pool = pool
+
+    def replace(self) -> None:
+        """Lets the connection go for a new one, to where its host's name leads by now. Raises what connecting raises.
+
+        What ended one, a fail-over say, has ended the others as well.
+        """
+        self.connection.abandon()
+        self._pool.close()
+        self.connection = self._pool.connect()
+
+
 class Pool:
     """At most `size` connections; the one used last is handed out first, so that the others may age and die."""
 
     def __init__(self, connect: Callable[[], PgConnection], *, size: int, wait_seconds: float) -> None:
-        self._connect = connect
+        self.connect = connect
         self._free = BoundedSemaphore(size)
         self._wait_seconds = wait_seconds
         self._kept: list[tuple[PgConnection, datetime]] = []
 
     @contextmanager
-    def connection(self) -> Iterator[PgConnection]:
+    def lend(self) -> Iterator[Loan]:
         """Lends a living connection. Raises Exhausted, or whatever connecting raises."""
         if not self._free.acquire(timeout=self._wait_seconds):
             raise Exhausted
         try:
-            connection = self._take() or self._connect()
+            loan = Loan(self, self._take() or self.connect())
             try:
-                yield connection
+                yield loan
             finally:
-                self._keep(connection)
+                self._keep(loan.connection)
         finally:
             self._free.release()
 
@@ -54,7 +71,7 @@ class Pool:
             connection, used_at = kept
             if connection.was_ended:
                 connection.abandon()
-            elif clock.now() - used_at < IDLE_BEFORE_CHECK or _is_alive(connection):
+            elif clock.now() - used_at < IDLE_BEFORE_CHECK or connection.answers(CHECK_SECONDS):
                 return connection
         return None
 
@@ -72,13 +89,3 @@ class Pool:
             self.close()  # what ended one, a fail-over say, has ended the others as well
         else:
             self._kept.append((connection, clock.now()))
-
-
-def _is_alive(connection: PgConnection) -> bool:
-    """Asks one that idled for a sign of life: its container may have been frozen, its server failed over."""
-    try:
-        connection.execute_simple("")
-    except (InterfaceError, DatabaseError, OSError):
-        connection.abandon()
-        return False
-    return True

@@ -4,10 +4,11 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, Connection
+from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.events import Event
 from chalicelib.data.query import Query, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import NewId, StoredDataKey
+from chalicelib.data.studios import NewId
 
 SHOWN_DELIVERIES = 5
 

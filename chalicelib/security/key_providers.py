@@ -21,9 +21,16 @@ class KeyProvider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """What it wraps under: each of these unwraps alone."""
+
     def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes: ...
 
     def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes: ...
+
+    def unwrap_with_each(self, wrapped: bytes, studio_id: UUID) -> list[bytes]:
+        """What each of its keys makes of it; raises when one of them fails."""
 
 
 class KmsKeyProvider:
@@ -38,6 +45,10 @@ class KmsKeyProvider:
             raise SettingsError(f"KMS_KEY_IDS names more than {MAX_WRAPPING_KEYS} keys")
         self._key_ids = key_ids
 
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return self._key_ids
+
     def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:
         """Fails when any of the keys fails: that one Region cannot open a data key would only be noticed in need."""
         from chalicelib.security import encryption_sdk
@@ -46,21 +57,23 @@ class KmsKeyProvider:
 
     def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
         """Asks one key after the other: the SDK itself would not go on to the next Region after a timeout."""
-        from chalicelib.security import encryption_sdk
-
         failures: list[AppError] = []
         for key_id in self._key_ids:
             try:
-                return encryption_sdk.decrypt(wrapped, _context(studio_id), encryption_sdk.kms_keys((key_id,)))
+                return _unwrap_with(key_id, wrapped, studio_id)
             except (Unavailable, SettingsError, SealBroken) as error:
                 failures.append(error)
         raise min(failures, key=_hope)
+
+    def unwrap_with_each(self, wrapped: bytes, studio_id: UUID) -> list[bytes]:
+        return [_unwrap_with(key_id, wrapped, studio_id) for key_id in self._key_ids]
 
 
 class RawKeyProvider:
     """Wraps under ENCRYPTION_KEY, 64 hexadecimal characters. `provider_from_settings` keeps it to the `local` stage."""
 
     name = "raw"
+    key_names = ("ENCRYPTION_KEY",)
 
     def __init__(self, key: Secret) -> None:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", key.reveal()):
@@ -77,6 +90,9 @@ class RawKeyProvider:
 
         return encryption_sdk.decrypt(wrapped, _context(studio_id), encryption_sdk.raw_key(self._key_bytes()))
 
+    def unwrap_with_each(self, wrapped: bytes, studio_id: UUID) -> list[bytes]:
+        return [self.unwrap(wrapped, studio_id)]
+
     def _key_bytes(self) -> bytes:
         return bytes.fromhex(self._key.reveal())
 
@@ -90,6 +106,12 @@ def provider_from_settings(settings: Settings) -> KeyProvider:
     if settings.kms_key_ids:
         raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS exclude each other")
     return RawKeyProvider(settings.encryption_key)
+
+
+def _unwrap_with(key_id: str, wrapped: bytes, studio_id: UUID) -> bytes:
+    from chalicelib.security import encryption_sdk
+
+    return encryption_sdk.decrypt(wrapped, _context(studio_id), encryption_sdk.kms_keys((key_id,)))
 
 
 def _context(studio_id: UUID) -> dict[str, str]:

@@ -3,18 +3,19 @@
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import InvalidInput, SealBroken
+from chalicelib.errors import InvalidInput, SealBroken, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security.key_cache import KeyCache
 from chalicelib.security.key_providers import KeyProvider
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAX_SECRET_BYTES = 16 * 1024
 
@@ -42,13 +43,15 @@ class Place(NamedTuple):
         return b"".join((self.studio_id.bytes, self.row_id.bytes, sizes, table, column))
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
+class WrappedKey(msgspec.Struct, frozen=True):
     """A studio's data key as stored."""
 
     id: UUID
     studio_id: UUID
-    wrapped: bytes = field(repr=False)
+    wrapped: bytes
+
+    def __repr__(self) -> str:
+        return f"WrappedKey({self.id})"
 
 
 class Vault:
@@ -71,6 +74,11 @@ class Vault:
     def provider_name(self) -> str:
         return self._provider.name
 
+    @property
+    def wrapped_under(self) -> list[str]:
+        """What each of new and rewrapped keys can be unwrapped with, in an order that settings do not change."""
+        return sorted(self._provider.key_names)
+
     def __repr__(self) -> str:
         return f"Vault({self._provider.name})"
 
@@ -82,8 +90,15 @@ class Vault:
         return self._provider.wrap(os.urandom(_KEY_BYTES), studio_id)
 
     def rewrap(self, key: WrappedKey) -> bytes:
-        """The same data key under the provider's present wrapping keys; what it sealed stays readable."""
-        return self._provider.wrap(self._provider.unwrap(key.wrapped, key.studio_id), key.studio_id)
+        """The same data key under the provider's present wrapping keys; what it sealed stays readable.
+
+        Each of them has opened it when this returns: one that may wrap and not unwrap would be noticed in need only.
+        """
+        data_key = self._provider.unwrap(key.wrapped, key.studio_id)
+        wrapped = self._provider.wrap(data_key, key.studio_id)
+        if any(opened != data_key for opened in self._provider.unwrap_with_each(wrapped, key.studio_id)):
+            raise SettingsError(f"data key {key.id} came back from its wrapping as another one")
+        return wrapped
 
     def seal(self, secret: Secret, key: WrappedKey, place: Place) -> bytes:
         """Raises InvalidInput for a token that is empty, too long or not text."""
@@ -96,6 +111,8 @@ class Vault:
 
     def open(self, sealed: bytes, key: WrappedKey, place: Place) -> Secret:
         """Raises SealBroken whenever these are not the bytes sealed with this key for this place."""
+        from cryptography.exceptions import InvalidTag
+
         if self.data_key_id(sealed) != key.id or key.studio_id != place.studio_id:
             raise SealBroken(internal="a sealed value was presented with another data key than its own")
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
@@ -115,7 +132,9 @@ class Vault:
             raise SealBroken(internal=f"a sealed value has the unknown version {sealed[0]}")
         return UUID(bytes=sealed[1:_HEADER_BYTES])
 
-    def _unwrap_cipher(self, key: WrappedKey) -> AESGCM:
+    def _unwrap_cipher(self, key: WrappedKey) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         data_key = self._provider.unwrap(key.wrapped, key.studio_id)
         if len(data_key) != _KEY_BYTES:
             raise SealBroken(internal=f"data key {key.id} is not 256 bits long")

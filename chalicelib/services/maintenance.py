@@ -20,7 +20,9 @@ STOP_MS = 35_000
 SHOWN_STUCK_RUNS = 20
 FIRST_ID = UUID(int=0)
 
-Kind = Literal["seen_forgotten", "keys_forgotten", "runs_pruned"]
+Kind = Literal[
+    "seen_forgotten", "keys_forgotten", "deliveries_pruned", "events_pruned", "deletions_forgotten", "runs_pruned"
+]
 
 
 class Report(msgspec.Struct):
@@ -29,6 +31,9 @@ class Report(msgspec.Struct):
     runs_pruned: int = 0
     keys_forgotten: int = 0
     seen_forgotten: int = 0
+    deliveries_pruned: int = 0
+    events_pruned: int = 0
+    deletions_forgotten: int = 0
     complete: bool = False
 
 
@@ -61,6 +66,9 @@ def _batches() -> Iterator[tuple[Kind, int]]:
     """Deletes a batch at each step. The sync log comes last: only it may be too much for one day."""
     yield from (("seen_forgotten", count) for count in _drain(rows.FORGET_SEEN_OF_ENDED_RUNS))
     yield from (("keys_forgotten", count) for count in _drain(rows.FORGET_IDEMPOTENCY_KEYS))
+    yield from (("deliveries_pruned", count) for count in _drain(rows.PRUNE_DELIVERIES))
+    yield from (("events_pruned", count) for count in _drain(rows.PRUNE_EVENTS))
+    yield from (("deletions_forgotten", count) for count in _drain(rows.FORGET_DATA_DELETIONS))
     yield from (("runs_pruned", count) for count in _prune_runs(get_settings().sync_log_retention_days))
 
 

@@ -1,12 +1,15 @@
 """Platform tokens: sealed on the way into the database, opened only in the process that calls the platform."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from uuid import UUID
 
+import msgspec
+
 from chalicelib.data.connections import StoredConnection
-from chalicelib.data.studios import StoredDataKey
+from chalicelib.data.data_keys import INSERT_DATA_KEY, StoredDataKey
+from chalicelib.data.database import Transaction
 from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import provider_from_settings
@@ -16,8 +19,7 @@ from chalicelib.settings import get_settings
 TABLE = "platform_connection"
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """A grant's tokens in the clear. When the access token ends is told by `expires_in` seconds from the moment it is
     stored, or else by `expires_at`."""
 
@@ -30,8 +32,7 @@ class Tokens:
     """Seconds that a new refresh token lives"""
 
 
-@dataclass(frozen=True)
-class SealedTokens:
+class SealedTokens(msgspec.Struct, frozen=True):
     access: bytes
     refresh: bytes | None
 
@@ -39,6 +40,17 @@ class SealedTokens:
 @cache
 def vault() -> Vault:
     return Vault(provider_from_settings(get_settings()))
+
+
+def new_data_key(studio_id: UUID) -> bytes:
+    """A fresh data key, wrapped; KMS is asked, so it is made before the transaction that stores it."""
+    return vault().new_key(studio_id)
+
+
+def store_data_key(tx: Transaction, studio_id: UUID, wrapped: bytes) -> None:
+    """Makes it the one that the studio seals with."""
+    under = {"provider": vault().provider_name, "wrapped_under": vault().wrapped_under}
+    tx.run(INSERT_DATA_KEY, studio_id=studio_id, wrapped=wrapped, **under)
 
 
 def seal_tokens(
@@ -75,25 +87,25 @@ def open_refresh_token(stored: StoredConnection) -> Secret | None:
     return _open(stored, "refresh_token", stored.refresh_token) if stored.refresh_token else None
 
 
-def seal_at(place: Place, secret: Secret, data_keys: list[StoredDataKey]) -> bytes:
+def seal_at(place: Place, secret: Secret, data_keys: Sequence[StoredDataKey]) -> bytes:
     """Seals any secret of a studio for its place, under the current data key: the first."""
     if not data_keys:
         raise SealBroken(internal=f"studio {place.studio_id} has no data key")
-    return vault().seal(secret, _wrapped(data_keys[0], place.studio_id), place)
+    return vault().seal(secret, wrapped_key(data_keys[0], place.studio_id), place)
 
 
-def open_at(place: Place, sealed: bytes, data_keys: list[StoredDataKey]) -> Secret:
+def open_at(place: Place, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> Secret:
     """Raises SealBroken when it does not open there."""
     key_id = Vault.data_key_id(sealed)
     key = next((key for key in data_keys if key.id == key_id), None)
     if key is None:
         raise SealBroken(internal=f"{place.table}.{place.column} of {place.row_id} names the unknown data key {key_id}")
-    return vault().open(sealed, _wrapped(key, place.studio_id), place)
+    return vault().open(sealed, wrapped_key(key, place.studio_id), place)
 
 
 def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:
     return open_at(Place(stored.studio_id, TABLE, column, stored.id, stored.token_generation), sealed, stored.data_keys)
 
 
-def _wrapped(key: StoredDataKey, studio_id: UUID) -> WrappedKey:
+def wrapped_key(key: StoredDataKey, studio_id: UUID) -> WrappedKey:
     return WrappedKey(id=key.id, studio_id=studio_id, wrapped=key.wrapped)

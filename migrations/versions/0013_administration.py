@@ -31,7 +31,7 @@ MAKE_ADMIN_ROLE = """
 GRANTS: dict[str, str] = {
     "studio": "SELECT (name, created_at)",
     "data_key": "SELECT (id, studio_id, created_at, retired_at, wrapped_under)",
-    "quarantine": "SELECT (studio_id, table_name, row_id)",
+    "quarantine": "SELECT",
 }
 NEWLY_SEEN: tuple[str, ...] = ("data_key", "quarantine")
 DOORS: dict[str, str] = {
@@ -41,17 +41,18 @@ DOORS: dict[str, str] = {
         ) ORDER BY s.id), '[]')
         FROM (SELECT * FROM public.studio WHERE id > after ORDER BY id LIMIT batch) AS s
     """,
-    # A key that did not open once is an operator's to look at: it is not tried again and again.
+    # A key in quarantine is tried again by whoever asks, and is none of what is left to do.
     "find_keys_to_rewrap(wanted text[], after uuid, batch integer)": """
         WITH stale AS (
             SELECT k.id, k.studio_id FROM public.data_key AS k
             WHERE k.id > after AND k.wrapped_under IS DISTINCT FROM wanted
-              AND NOT EXISTS (
-                SELECT FROM public.quarantine AS q
-                WHERE q.studio_id = k.studio_id AND q.table_name = 'data_key' AND q.row_id = k.id
-              )
         )
-        SELECT json_build_object('left', (SELECT count(*) FROM stale), 'keys', (
+        SELECT json_build_object('left', (
+            SELECT count(*) FROM stale WHERE NOT EXISTS (
+                SELECT FROM public.quarantine AS q
+                WHERE q.studio_id = stale.studio_id AND q.table_name = 'data_key' AND q.row_id = stale.id
+            )
+        ), 'keys', (
             SELECT coalesce(json_agg(json_build_object('id', s.id, 'studioId', s.studio_id) ORDER BY s.id), '[]')
             FROM (SELECT * FROM stale ORDER BY id LIMIT batch) AS s
         ))
@@ -65,6 +66,29 @@ DOORS: dict[str, str] = {
             SELECT coalesce(json_agg(d.studio_id ORDER BY d.studio_id), '[]')
             FROM (SELECT * FROM due ORDER BY studio_id LIMIT batch) AS d
         ))
+    """,
+    "find_quarantined(after uuid, batch integer)": """
+        SELECT json_build_object('count', (SELECT count(*) FROM public.quarantine), 'items', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', q.id, 'studioId', q.studio_id, 'tableName', q.table_name, 'columnName', q.column_name,
+                'rowId', q.row_id, 'dataKeyId', q.data_key_id, 'reason', q.reason, 'foundAt', q.found_at
+            ) ORDER BY q.id)
+            FROM (SELECT * FROM public.quarantine WHERE id > after ORDER BY id LIMIT batch) AS q
+        ), '[]'))
+    """,
+    "find_key_counts()": """
+        SELECT json_build_object(
+            'wrappedUnder', (
+                SELECT coalesce(json_agg(json_build_object('keys', w.keys, 'count', w.count) ORDER BY w.count DESC), '[]')
+                FROM (
+                    SELECT k.wrapped_under AS keys, count(*) AS count FROM public.data_key AS k GROUP BY k.wrapped_under
+                ) AS w
+            ),
+            'oldestMadeAt', min(k.created_at) FILTER (WHERE k.retired_at IS NULL),
+            'retired', count(*) FILTER (WHERE k.retired_at IS NOT NULL),
+            'quarantined', (SELECT count(*) FROM public.quarantine)
+        )
+        FROM public.data_key AS k
     """,
 }
 

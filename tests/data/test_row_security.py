@@ -18,6 +18,8 @@ OF_THE_ADMINISTRATOR = {
     "door.find_studios(uuid,integer)",
     "door.find_keys_to_rewrap(text[],uuid,integer)",
     "door.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
+    "door.find_quarantined(uuid,integer)",
+    "door.find_key_counts()",
 }
 """Doors that the application itself does not open."""
 
@@ -77,6 +79,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
     assert doors == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
         *("oauth_state", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
+        "connection_event",
     }
 
 
@@ -234,9 +237,10 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         "UPDATE webhook_delivery SET delivered_at = now()",
         "SELECT secret FROM webhook",
         "SELECT message FROM connection_event",
+        "UPDATE connection_event SET kind = 'healed'",
         "SELECT code_hash FROM data_deletion",
         "SELECT wrapped FROM data_key",
-        "SELECT reason FROM quarantine",
+        "DELETE FROM quarantine",
         "DELETE FROM data_key",
         "SELECT * FROM booking",
         "UPDATE api_key SET revoked_at = NULL",

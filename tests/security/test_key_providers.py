@@ -14,7 +14,7 @@ from chalicelib.errors import SealBroken, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import MAX_WRAPPING_KEYS, KmsKeyProvider, RawKeyProvider, provider_from_settings
-from chalicelib.settings import Settings
+from chalicelib.settings import DatabaseLogin, Settings
 
 STUDIO = UUID(int=1)
 DATA_KEY = bytes(range(32))
@@ -97,7 +97,8 @@ def test_a_message_that_names_more_keys_than_that_is_refused() -> None:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{"stage": "local", "database_url": Secret("postgresql://"), **changes})
+    login = DatabaseLogin(url=Secret("postgresql://"), stage="local")
+    return Settings(**{"stage": "local", "database": login, **changes})
 
 
 def test_the_local_stage_wraps_under_its_encryption_key() -> None:

@@ -1,84 +1,33 @@
 """Data keys wrapped under KMS: real boto3 against moto, its calls counted and its failures told apart."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-import boto3
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectTimeoutError, NoCredentialsError
-from moto import mock_aws
 
 from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import KeyProvider, KmsKeyProvider, RawKeyProvider
 from chalicelib.security.vault import Place, Vault, WrappedKey
+from tests.security.kms import (
+    ELSEWHERE,
+    HERE,
+    Kms,
+    KmsCalls,
+    kms,
+    missing_credentials,
+    refusal,
+    service,
+    timeout,
+)
+
+__all__ = ["kms", "service"]
 
 STUDIO, OTHER_STUDIO = UUID(int=1), UUID(int=2)
-HERE, ELSEWHERE = "eu-central-1", "eu-west-1"
 DATA_KEY = bytes(range(32))
 RAW = RawKeyProvider(Secret("0123456789abcdef" * 4))
-
-
-class KmsCalls(list[str]):
-    """The operations a Region's client is asked for. What `answers` returns or raises, if anything, the service did."""
-
-    def __init__(self, region: str) -> None:
-        super().__init__()
-        self.answers: Callable[[], Any] = lambda: None
-        encryption_sdk.kms_client(region).meta.events.register("before-call.kms", self._note)
-
-    def _note(self, model: Any, **_: Any) -> Any:
-        self.append(model.name)
-        return self.answers()
-
-
-def refusal(code: str, status: int = 400) -> Callable[[], Any]:
-    """What botocore hands on when KMS answers with this error."""
-    parsed = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return lambda: (AWSResponse("https://kms", status, {}, None), parsed)
-
-
-def timeout() -> Any:
-    raise ConnectTimeoutError(endpoint_url="https://kms")
-
-
-def missing_credentials() -> Any:
-    raise NoCredentialsError
-
-
-class Kms:
-    """A KMS key here, another one here, and one in another Region."""
-
-    def __init__(self) -> None:
-        self.here, self.other = self.make_key(HERE), self.make_key(HERE)
-        self.elsewhere = self.make_key(ELSEWHERE)
-
-    def make_key(self, region: str) -> str:
-        return str(boto3.client("kms", region_name=region).create_key()["KeyMetadata"]["Arn"])
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Kms]:
-    with pytest.MonkeyPatch.context() as environ, mock_aws():
-        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS", "AWS_PROFILE"):
-            environ.delenv(name, raising=False)
-        yield Kms()
-
-
-@pytest.fixture
-def kms(service: Kms) -> Iterator[Kms]:
-    """With clients nobody listens to yet."""
-    forget_clients()
-    yield service
-    forget_clients()
-
-
-def forget_clients() -> None:
-    encryption_sdk.kms_client.cache_clear()
-    encryption_sdk.kms_keys.cache_clear()
 
 
 @pytest.fixture
@@ -281,3 +230,21 @@ def test_making_a_provider_makes_no_client(kms: Kms) -> None:
     KmsKeyProvider((kms.here,))
 
     assert encryption_sdk.kms_client.cache_info().currsize == 0
+
+
+def test_each_key_of_a_provider_unwraps_in_its_turn(both: KmsKeyProvider, kms: Kms) -> None:
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+    here, elsewhere = KmsCalls(HERE), KmsCalls(ELSEWHERE)
+
+    assert both.key_names == (kms.here, kms.elsewhere)
+    assert both.unwrap_with_each(wrapped, STUDIO) == [DATA_KEY, DATA_KEY]
+    assert (here, elsewhere) == (["Decrypt"], ["Decrypt"])
+
+
+def test_a_key_that_fails_in_its_turn_is_not_covered_up_by_another(both: KmsKeyProvider) -> None:
+    wrapped = both.wrap(DATA_KEY, STUDIO)
+    KmsCalls(ELSEWHERE).answers = refusal("AccessDeniedException")
+
+    assert both.unwrap(wrapped, STUDIO) == DATA_KEY
+    with pytest.raises(SettingsError, match="AccessDenied"):
+        both.unwrap_with_each(wrapped, STUDIO)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import InvalidInput, SealBroken
+from chalicelib.errors import InvalidInput, SealBroken, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import RawKeyProvider
 from chalicelib.security.vault import MAX_SECRET_BYTES, Place, Vault, WrappedKey
@@ -261,6 +261,23 @@ def test_a_rewrapped_key_opens_what_it_sealed_before() -> None:
 
     assert rewrapped.wrapped != KEY.wrapped
     assert Vault(PROVIDER).open(sealed, rewrapped, PLACE).reveal() == CANARY
+
+
+def test_a_rewrapped_key_that_comes_back_as_another_one_is_not_handed_out() -> None:
+    keyring = Keyring()
+    vault = Vault(keyring)
+    key = new_key(vault)
+    keyring.unwraps_as = bytes(32)
+
+    with pytest.raises(SettingsError, match="came back"):
+        vault.rewrap(key)
+
+
+def test_what_a_key_is_wrapped_under_is_told_in_one_order() -> None:
+    keyring = Keyring()
+    keyring.key_names = ("b", "a")
+
+    assert Vault(keyring).wrapped_under == ["a", "b"]
 
 
 def test_another_studios_key_is_not_rewrapped() -> None:

@@ -1,6 +1,6 @@
 """Grants: a connection is made or made anew by consent, and each change of its state is told, once."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 from typing import Any
 from uuid import UUID
 

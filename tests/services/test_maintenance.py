@@ -231,7 +231,7 @@ def test_more_than_a_batch_goes_in_one_maintenance(backlog: UUID, superuser: Sup
 def test_out_of_time_it_stops_after_a_batch_and_says_so(backlog: UUID, superuser: Superuser) -> None:
     assert maintain(time_for(batches=1)) == Report(seen_forgotten=3)
     assert maintain(time_for(batches=3)) == Report(seen_forgotten=4, keys_forgotten=3)
-    assert maintain(time_for(batches=4)) == Report(keys_forgotten=4, runs_pruned=2)
+    assert maintain(time_for(batches=7)) == Report(keys_forgotten=4, runs_pruned=2)
     assert maintain(plenty) == Report(runs_pruned=5, complete=True)
 
 
@@ -299,6 +299,9 @@ def test_it_reports_what_it_did(backlog: UUID, caplog: pytest.LogCaptureFixture)
         "runs_pruned": 7,
         "keys_forgotten": 7,
         "seen_forgotten": 7,
+        "deliveries_pruned": 0,
+        "events_pruned": 0,
+        "deletions_forgotten": 0,
         "complete": True,
         "runs_stuck": 1,
         "runs_abandoned": 0,
@@ -337,3 +340,73 @@ def test_a_run_whose_lease_ran_out_long_ago_is_told_as_abandoned(
     superuser.run(f"UPDATE sync_log SET lease_expires_at = now() - interval '{silent_for}' WHERE finished_at IS NULL")
     report = told(caplog)
     assert (report["runs_stuck"], report["runs_abandoned"], report["oldest_stuck"]) == (0, abandoned, [])
+
+
+def add_events(superuser: Superuser, studio_id: UUID, *, days: float, count: int = 1) -> list[UUID]:
+    """Events of the studio's connection, noted so long ago."""
+    rows = superuser.run(
+        f"""
+        INSERT INTO connection_event (id, studio_id, connection_id, kind)
+        SELECT uuidv7(interval '-1 day' * {days} + interval '10 ms' * i), c.studio_id, c.id, 'broke'
+        FROM platform_connection AS c, generate_series(1, {count}) AS i WHERE c.studio_id = :studio_id
+        RETURNING id
+        """,
+        studio_id=studio_id,
+    )
+    return [event_id for (event_id,) in rows or ()]
+
+
+def add_delivery(superuser: Superuser, studio_id: UUID, *, days: float, due: bool = False) -> UUID:
+    """A delivery of a fresh event, noted so long ago."""
+    (event_id,) = add_events(superuser, studio_id, days=0)
+    ((delivery_id,),) = superuser.run(
+        f"""
+        WITH hook AS (
+            INSERT INTO webhook (studio_id, url, secret) VALUES (:studio_id, 'https://studio.example/' || uuidv7(), '')
+            RETURNING id
+        )
+        INSERT INTO webhook_delivery (id, studio_id, webhook_id, event_id, due_at)
+        SELECT uuidv7(interval '-1 day' * {days}), :studio_id, hook.id, :event_id, {"now()" if due else "NULL"}
+        FROM hook
+        RETURNING id
+        """,
+        studio_id=studio_id,
+        event_id=event_id,
+    )
+    return delivery_id  # type: ignore[no-any-return]
+
+
+def test_what_happened_to_a_connection_is_kept_for_four_hundred_days(studio: UUID, superuser: Superuser) -> None:
+    add_events(superuser, studio, days=401, count=2)
+    young = add_events(superuser, studio, days=399)
+    assert maintain(plenty) == Report(events_pruned=2, complete=True)
+    assert superuser.run("SELECT id FROM connection_event") == [young]
+
+
+def test_a_delivery_is_kept_for_thirty_days_and_as_long_as_it_is_due(studio: UUID, superuser: Superuser) -> None:
+    add_delivery(superuser, studio, days=31)
+    kept_ones = [add_delivery(superuser, studio, days=31, due=True), add_delivery(superuser, studio, days=29)]
+    assert maintain(plenty) == Report(deliveries_pruned=1, complete=True)
+    assert sorted(id for (id,) in superuser.run("SELECT id FROM webhook_delivery") or ()) == sorted(kept_ones)
+
+
+def test_an_old_event_takes_its_deliveries_along(studio: UUID, superuser: Superuser) -> None:
+    add_delivery(superuser, studio, days=29)
+    superuser.run("ALTER TABLE webhook_delivery DISABLE TRIGGER ALL")
+    superuser.run("UPDATE webhook_delivery SET event_id = uuidv7(interval '-401 days')")
+    superuser.run("UPDATE connection_event SET id = (SELECT event_id FROM webhook_delivery)")
+    superuser.run("ALTER TABLE webhook_delivery ENABLE TRIGGER ALL")
+    assert maintain(plenty).events_pruned == 1
+    assert count(superuser, "webhook_delivery") == 0
+
+
+def test_a_data_deletion_is_kept_until_it_was_done_long_ago(clean_database: Database, superuser: Superuser) -> None:
+    superuser.run(
+        "INSERT INTO data_deletion (platform, code_hash, requested_at, done_at) VALUES"
+        " ('meta', 'old', now() - interval '500 days', now() - interval '401 days'),"
+        " ('meta', 'young', now() - interval '500 days', now() - interval '399 days'),"
+        " ('meta', 'open', now() - interval '500 days', NULL)"
+    )
+    assert maintain(plenty) == Report(deletions_forgotten=1, complete=True)
+    assert superuser.run("SELECT encode(code_hash, 'escape') FROM data_deletion ORDER BY 1") == [["open"], ["young"]]
+    superuser.run("DELETE FROM data_deletion")

@@ -1,0 +1,90 @@
+"""Data keys, wrapped: those a studio seals and opens with, and those that want other wrapping or a successor."""
+
+from uuid import UUID
+
+from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import NewId
+
+
+class StoredDataKey(Row):
+    """A studio's data key as stored: wrapped."""
+
+    id: UUID
+    wrapped: bytes
+
+
+class KeyRef(Row):
+    """Which data key, and whose."""
+
+    id: UUID
+    studio_id: UUID
+
+
+class StaleKeys(Row):
+    """A batch of keys under other wrapping than is wanted, and how many there are that nobody has given up on."""
+
+    left: int
+    keys: list[KeyRef]
+
+
+class DueStudios(Row):
+    left: int
+    """This batch and all that follows it."""
+    studios: list[UUID]
+
+
+class WrappedUnder(Row):
+    """How many data keys are wrapped under these and no others; None: nobody has noted under which."""
+
+    keys: list[str] | None
+    count: int
+
+
+class KeyCounts(Row):
+    wrapped_under: list[WrappedUnder]
+    oldest_made_at: Moment | None
+    """Of the keys that studios seal with"""
+    retired: int
+    quarantined: int
+
+
+INSERT_DATA_KEY: Query[None] = Query(
+    "INSERT INTO data_key (studio_id, wrapped, provider, wrapped_under)"
+    " VALUES (:studio_id, :wrapped, :provider, :wrapped_under)"
+)
+DATA_KEYS = f"SELECT {columns(StoredDataKey)} FROM data_key ORDER BY (retired_at IS NULL) DESC, id DESC"
+"""The studio's data keys, the current one first."""
+
+LIST_DATA_KEYS: Query[list[StoredDataKey]] = Query(many(DATA_KEYS), list[StoredDataKey])
+FIND_STALE_KEY: Query[StoredDataKey | None] = Query(
+    one(f"SELECT {columns(StoredDataKey)} FROM data_key WHERE id = :id AND wrapped_under IS DISTINCT FROM :wanted"),
+    StoredDataKey | None,
+)
+"""None as soon as somebody else has wrapped it as wanted."""
+REWRAP_DATA_KEY: Query[NewId | None] = Query(
+    """
+    WITH rewrapped AS (
+        UPDATE data_key AS k SET wrapped = :wrapped, wrapped_under = :wrapped_under, provider = :provider
+        WHERE k.id = :id AND k.wrapped = :replaced
+        RETURNING k.studio_id, k.id
+    ), released AS (
+        DELETE FROM quarantine AS q USING rewrapped AS x
+        WHERE q.studio_id = x.studio_id AND q.table_name = 'data_key' AND q.row_id = x.id
+    )
+    SELECT json_build_object('id', x.id) FROM rewrapped AS x
+    """,
+    NewId | None,
+)
+"""Compare-and-swap on the bytes that were opened. What opened is in quarantine no longer."""
+
+RETIRE_DATA_KEY: Query[NewId | None] = Query(
+    returned("UPDATE data_key AS k SET retired_at = now() WHERE k.id = :id AND k.retired_at IS NULL RETURNING k.id"),
+    NewId | None,
+)
+
+FIND_KEYS_TO_REWRAP: Query[StaleKeys] = Query("SELECT door.find_keys_to_rewrap(:wanted, :after, :batch)", StaleKeys)
+FIND_STUDIOS_TO_REKEY: Query[DueStudios] = Query(
+    "SELECT door.find_studios_to_rekey(:made_before, :after, :batch)", DueStudios
+)
+FIND_KEY_COUNTS: Query[KeyCounts] = Query("SELECT door.find_key_counts()", KeyCounts)

@@ -1,0 +1,108 @@
+"""Erasures of studios: what stops one, takes its rows a batch at a time, and remembers that it was erased."""
+
+from uuid import UUID
+
+from chalicelib.data.query import Query, columns, many, one, returned, typed
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import NewId
+
+TABLES = (
+    *("sync_seen", "webhook_delivery", "connection_event", "webhook", "oauth_state", "sync_log", "sync_schedule"),
+    *("attribution", "booking", "inquiry"),
+    *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
+    *("platform_connection", "account_quota", "idempotency_key", "quarantine", "data_key", "api_key"),
+)
+"""All of a studio's but its own row: what refers to others before those, so that nothing is deleted by a cascade."""
+
+
+class Erased(Row):
+    """A studio that was erased, or whose erasure was begun."""
+
+    studio_id: UUID
+    started_at: Moment
+    finished_at: Moment | None
+
+
+class Stopped(Row):
+    api_keys: int
+    runs: int
+
+
+class Deleted(Row):
+    count: int
+
+
+STOP_STUDIO: Query[Stopped] = Query(
+    """
+    WITH keys AS (
+        UPDATE api_key SET revoked_at = now() WHERE revoked_at IS NULL RETURNING 1
+    ), schedules AS (
+        DELETE FROM sync_schedule
+    ), runs AS (
+        UPDATE sync_log SET
+            status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
+            error_code = 'studio_erased', error_message = 'The studio is being erased', error_at = now()
+        WHERE status IN ('queued', 'running', 'deferred')
+        RETURNING 1
+    ), webhooks AS (
+        UPDATE webhook SET disabled_at = now(), disabled_reason = 'the studio is being erased'
+        WHERE disabled_at IS NULL
+    ), deliveries AS (
+        UPDATE webhook_delivery SET due_at = NULL WHERE due_at IS NOT NULL
+    ), consents AS (
+        DELETE FROM oauth_state
+    )
+    SELECT json_build_object('apiKeys', (SELECT count(*) FROM keys), 'runs', (SELECT count(*) FROM runs))
+    """,
+    Stopped,
+)
+"""Nobody asks for anything in the studio's name any more, and no worker stores what it is reading."""
+
+SHRED_KEYS: Query[Deleted] = Query(
+    "WITH shredded AS (DELETE FROM data_key RETURNING 1) SELECT json_build_object('count', count(*)) FROM shredded",
+    Deleted,
+)
+
+
+def _batch_of(table: str) -> str:
+    return f"""
+        {table}_gone AS (
+            DELETE FROM {table}
+            WHERE :table_name = '{table}' AND ctid = ANY (ARRAY(SELECT ctid FROM {table} LIMIT :batch))
+            RETURNING 1
+        )"""
+
+
+ERASE_ROWS: Query[Deleted] = Query(
+    typed(
+        f"""
+    WITH {", ".join(_batch_of(table) for table in TABLES)}
+    SELECT json_build_object('count', {" + ".join(f"(SELECT count(*) FROM {table}_gone)" for table in TABLES)})
+    """,
+        table_name="text",
+        batch="integer",
+    ),
+    Deleted,
+)
+"""A batch of one table's rows, found by their place. Tables that are not meant are not looked at."""
+
+DELETE_STUDIO: Query[NewId | None] = Query(
+    returned("DELETE FROM studio AS s WHERE s.id = :id RETURNING s.id"), NewId | None
+)
+"""Whatever was stored meanwhile goes with it."""
+
+BEGIN_ERASURE: Query[None] = Query(
+    """
+    INSERT INTO studio_erasure (studio_id) VALUES (:studio_id)
+    ON CONFLICT (studio_id) DO UPDATE SET finished_at = NULL
+    """
+)
+FINISH_ERASURE: Query[None] = Query(
+    "UPDATE studio_erasure SET finished_at = coalesce(finished_at, now()) WHERE studio_id = :studio_id"
+)
+FIND_ERASURE: Query[Erased | None] = Query(
+    one(f"SELECT {columns(Erased)} FROM studio_erasure WHERE studio_id = :studio_id"), Erased | None
+)
+LIST_ERASURES: Query[list[Erased]] = Query(
+    many(f"SELECT {columns(Erased)} FROM studio_erasure ORDER BY started_at, studio_id"), list[Erased]
+)

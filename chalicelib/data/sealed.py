@@ -1,0 +1,153 @@
+"""Where sealed values lie, listed once, and their way from a retired data key to the current one."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from chalicelib.data.data_keys import StoredDataKey
+from chalicelib.data.query import Query, columns, many, typed
+from chalicelib.data.rows import Row
+from chalicelib.data.studios import NewId
+
+REST = "interval '1 hour'"
+"""A key that was retired for longer than any invocation lasts is sealed with by nobody any more."""
+
+
+class SealedColumn(NamedTuple):
+    """A column that holds sealed values, and the SQL of the generation that they are bound to."""
+
+    table: str
+    column: str
+    generation: str = "1"
+
+
+SEALED = (
+    SealedColumn("oauth_state", "verifier"),
+    SealedColumn("platform_connection", "access_token", "t.token_generation"),
+    SealedColumn("platform_connection", "refresh_token", "t.token_generation"),
+    SealedColumn("webhook", "secret"),
+)
+
+
+class SealedValue(Row):
+    """A sealed value, and its place."""
+
+    table_name: str
+    column_name: str
+    row_id: UUID
+    generation: int
+    sealed: bytes
+
+
+class SurveyedKey(StoredDataKey):
+    """A data key and its age."""
+
+    created_at: datetime
+    retired: bool
+    rested: bool
+    """Retired for so long that nobody seals with it any more"""
+
+
+class Survey(Row):
+    """A studio's data keys, the current one first, and a page of what other keys have sealed."""
+
+    data_keys: list[SurveyedKey]
+    values: list[SealedValue]
+    quarantined: bool
+    """Whether anything of the studio's is in quarantine"""
+
+
+class Cleaned(Row):
+    keys: int
+    released: int
+
+
+VALUES = " UNION ALL ".join(
+    f"SELECT '{place.table}' AS table_name, '{place.column}' AS column_name, t.id AS row_id,"
+    f" {place.generation} AS generation, t.{place.column} AS sealed, substring(t.{place.column} FROM 2 FOR 16)"
+    f" AS key_id FROM {place.table} AS t WHERE t.{place.column} IS NOT NULL"
+    for place in SEALED
+)
+CURRENT = "(SELECT uuid_send(k.id) FROM data_key AS k WHERE k.retired_at IS NULL)"
+OUTDATED = f"SELECT v.* FROM ({VALUES}) AS v WHERE v.key_id IS DISTINCT FROM {CURRENT}"
+"""What is not sealed under the current key, also what names no key at all."""
+
+RESTED = f"coalesce(retired_at < now() - {REST}, false)"
+KEYS = f"""
+    SELECT {columns(SurveyedKey, retired="retired_at IS NOT NULL", rested=RESTED)}
+    FROM data_key ORDER BY (retired_at IS NULL) DESC, id DESC
+"""
+SURVEY: Query[Survey] = Query(
+    typed(
+        f"""
+    SELECT json_build_object(
+        'dataKeys', ({many(KEYS)}),
+        'values', ({
+            many(
+                f'''
+            SELECT {columns(SealedValue, "v")} FROM ({VALUES}) AS v
+            WHERE (v.table_name, v.column_name, v.row_id) > (:table_name, :column_name, :row_id)
+              AND (:everything OR v.key_id IS DISTINCT FROM {CURRENT})
+            ORDER BY v.table_name, v.column_name, v.row_id LIMIT :batch
+            '''
+            )
+        }),
+        'quarantined', EXISTS (SELECT FROM quarantine)
+    )
+    """,
+        everything="boolean",
+        table_name="text",
+        column_name="text",
+        row_id="uuid",
+    ),
+    Survey,
+)
+"""With `everything`, the values are also those that the current key has sealed."""
+RESEAL: Query[NewId | None] = Query(
+    typed(
+        f"""
+    WITH {
+            ", ".join(
+                f'''
+        place{number} AS (
+            UPDATE {place.table} AS t SET {place.column} = :resealed
+            WHERE (:table_name, :column_name) = ('{place.table}', '{place.column}')
+              AND t.id = :row_id AND t.{place.column} = :sealed
+            RETURNING t.id
+        )'''
+                for number, place in enumerate(SEALED)
+            )
+        }
+    SELECT json_build_object('id', x.id)
+    FROM ({" UNION ALL ".join(f"SELECT id FROM place{number}" for number in range(len(SEALED)))}) AS x
+    """,
+        table_name="text",
+        column_name="text",
+    ),
+    NewId | None,
+)
+"""Compare-and-swap on the value that was opened: whoever has replaced it meanwhile wins. Its generation stays."""
+
+CLEAN: Query[Cleaned] = Query(
+    f"""
+    WITH outdated AS MATERIALIZED ({OUTDATED}), unused AS (
+        DELETE FROM data_key AS k
+        WHERE {RESTED} AND NOT EXISTS (SELECT FROM outdated AS o WHERE o.key_id = uuid_send(k.id))
+        RETURNING k.id
+    ), released AS (
+        DELETE FROM quarantine AS q
+        WHERE CASE
+            WHEN q.table_name <> 'data_key' THEN NOT EXISTS (
+                SELECT FROM outdated AS o
+                WHERE (o.table_name, o.column_name, o.row_id) = (q.table_name, q.column_name, q.row_id)
+            )
+            ELSE q.row_id IN (SELECT u.id FROM unused AS u)
+                OR NOT EXISTS (SELECT FROM data_key AS k WHERE k.id = q.row_id)
+        END
+        RETURNING 1
+    )
+    SELECT json_build_object('keys', (SELECT count(*) FROM unused), 'released', (SELECT count(*) FROM released))
+    """,
+    Cleaned,
+)
+"""Deletes retired keys that seal nothing, and takes out of quarantine what opened or was replaced since."""

@@ -1,0 +1,150 @@
+"""Erasures: a studio and all that is kept of it goes, for good.
+
+Each step commits and may be repeated, so an erasure that was killed or ran out of time is gone on with by the same
+call. From the moment its data keys are gone, nothing that was sealed for the studio opens in this database.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from msgspec import structs
+
+from chalicelib import logs
+from chalicelib.data import erasures as rows
+from chalicelib.data.connections import FIND_STORED_CONNECTION, LIST_CONNECTIONS, StoredConnection
+from chalicelib.data.database import read, transaction, write
+from chalicelib.data.erasures import Erased
+from chalicelib.data.grants import DISCONNECT, GRANT_IS_SHARED
+from chalicelib.data.rows import Row
+from chalicelib.data.studio_health import COUNT_ROWS
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.errors import NotFound, SettingsError, Unavailable
+from chalicelib.platforms.registry import get_platform
+from chalicelib.services.revocations import revoke
+
+BATCH = 5000
+"""Rows a transaction, so that none takes long."""
+STOP_MS = 45_000
+"""Longer than any statement, or giving back a grant, may take."""
+
+
+class EndedGrant(Row):
+    """A grant of the studio's, and what became of it at its platform: revoked | failed | shared | unsupported.
+
+    In a dry run what is going to be tried: revoke | shared | unsupported.
+    """
+
+    platform: str
+    revocation: str
+
+
+class Erasure(Row):
+    """What an erasure did in this call, or in a dry run what it would find."""
+
+    studio_id: UUID
+    dry_run: bool
+    api_keys_revoked: int = 0
+    runs_cancelled: int = 0
+    grants: list[EndedGrant] = []
+    data_keys_destroyed: int = 0
+    rows: dict[str, int] = {}
+    """Deleted rows by table; in a dry run all there are"""
+    complete: bool = False
+    problem: str | None = None
+    """What stopped it before its time; the same call goes on"""
+
+
+class Erasures(Row):
+    items: list[Erased]
+
+
+def erase_studio(studio_id: UUID, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Erasure:
+    """Raises NotFound for a studio that never was, or that a restored database knows nothing of."""
+    if read(studio_id, GET_STUDIO) is None:
+        return _erased_before(studio_id, dry_run=dry_run)
+    if dry_run:
+        return Erasure(
+            studio_id=studio_id,
+            dry_run=True,
+            grants=[EndedGrant(platform=live.platform, revocation=_prospect(live)) for live in _live(studio_id)],
+            rows=read(studio_id, COUNT_ROWS),
+            complete=True,
+        )
+    report = Erasure(studio_id=studio_id, dry_run=False)
+    with logs.bound(studio_id=studio_id):
+        write(None, rows.BEGIN_ERASURE, studio_id=studio_id)
+        logs.event("erasure.begun")
+        try:
+            report.complete = _erase(studio_id, report, remaining_ms)
+        except Unavailable as error:
+            report.problem = f"{error.code}: {error}"
+        logs.event("erasure.ended", **{**structs.asdict(report), "grants": len(report.grants)})
+    return report
+
+
+def list_erasures() -> Erasures:
+    """Every studio that was erased, oldest first: after a backup was restored they have to be erased again."""
+    return Erasures(items=read(None, rows.LIST_ERASURES))
+
+
+def _erased_before(studio_id: UUID, *, dry_run: bool) -> Erasure:
+    if read(None, rows.FIND_ERASURE, studio_id=studio_id) is None:
+        raise NotFound("There is no such studio", code="studio_not_found")
+    if not dry_run:
+        write(None, rows.FINISH_ERASURE, studio_id=studio_id)
+    return Erasure(studio_id=studio_id, dry_run=dry_run, complete=True)
+
+
+def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
+    """False when the time is up. The grants come before the keys: without them they could not be given back."""
+    stopped = write(studio_id, rows.STOP_STUDIO)
+    report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
+    for live in _live(studio_id):
+        if remaining_ms() < STOP_MS:
+            return False
+        report.grants.append(_give_back(live))
+    report.data_keys_destroyed = write(studio_id, rows.SHRED_KEYS).count
+    for table in rows.TABLES:
+        if not _empty(studio_id, table, report, remaining_ms):
+            return False
+    with transaction(studio_id) as tx:
+        tx.run(rows.DELETE_STUDIO, id=studio_id)
+        tx.run(rows.FINISH_ERASURE, studio_id=studio_id)
+    return True
+
+
+def _live(studio_id: UUID) -> list[StoredConnection]:
+    platforms = [connection.platform for connection in read(studio_id, LIST_CONNECTIONS)]
+    found = (read(studio_id, FIND_STORED_CONNECTION, platform=platform) for platform in platforms)
+    return [stored for stored in found if stored is not None]
+
+
+def _give_back(stored: StoredConnection) -> EndedGrant:
+    try:
+        revocation = revoke(stored)
+    except SettingsError as error:  # a KMS key that is lost must not keep the studio from being erased
+        logs.event("connection.revocation_failed", platform=stored.platform, code=error.code, reason=str(error))
+        revocation = "failed"
+    write(stored.studio_id, DISCONNECT, id=stored.id, revocation=revocation)
+    logs.event("connection.disconnected", platform=stored.platform, connection_id=stored.id, revocation=revocation)
+    return EndedGrant(platform=stored.platform, revocation=revocation)
+
+
+def _prospect(stored: StoredConnection) -> str:
+    platform = get_platform(stored.platform)
+    if platform.oauth is None or not platform.oauth.revoke_url:
+        return "unsupported"
+    known = stored.account_id is not None and not stored.account_unverified
+    about = {"platform": platform.name, "account_id": stored.account_id, "id": stored.id}
+    return "shared" if known and read(None, GRANT_IS_SHARED, **about) else "revoke"
+
+
+def _empty(studio_id: UUID, table: str, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
+    """False when the time is up."""
+    while remaining_ms() >= STOP_MS:
+        count = write(studio_id, rows.ERASE_ROWS, table_name=table, batch=BATCH).count
+        if count:
+            report.rows[table] = report.rows.get(table, 0) + count
+        if count < BATCH:
+            return True
+    return False

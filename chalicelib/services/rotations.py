@@ -1,0 +1,255 @@
+"""Rotations of keys, in every studio: data keys wrapped anew, or replaced and what they sealed sealed anew.
+
+Each step stands alone and is a compare-and-swap, so a rotation may be killed anywhere, run twice at once and beside
+everything else; the same call goes on. A value or key that does not open is noted in quarantine and left as it is.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import structs
+
+from chalicelib import clock, logs
+from chalicelib.data import data_keys as rows
+from chalicelib.data.data_keys import KeyRef, WrappedUnder
+from chalicelib.data.database import read, transaction, write
+from chalicelib.data.quarantine import FIND_QUARANTINED, NOTE_QUARANTINED, QuarantinedPage
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.sealed import CLEAN, RESEAL, SURVEY, SealedValue, Survey, SurveyedKey
+from chalicelib.errors import AppError, FieldProblem, InvalidInput, SealBroken, SettingsError, Unavailable
+from chalicelib.security.vault import Place, Vault
+from chalicelib.services.tokens import new_data_key, open_at, seal_at, store_data_key, vault, wrapped_key
+
+BATCH = 500
+"""Ids a page."""
+VALUES = 100
+"""Sealed values a page: each may have 16 KiB."""
+SHOWN_QUARANTINED = 100
+STOP_MS = 45_000
+"""Longer than one key or one studio takes, KMS and database at their slowest but answering."""
+FIRST_ID = UUID(int=0)
+
+
+class Rewrapping(Row):
+    """What a run of re-wrapping did; a dry one does all of it but store."""
+
+    dry_run: bool
+    rewrapped: int = 0
+    quarantined: int = 0
+    """Keys that did not open in this run"""
+    left: int = 0
+    """Keys still to be wrapped anew, those in quarantine not among them"""
+    complete: bool = False
+    problem: str | None = None
+    """What stopped it before its time, such as KMS being away; the same call goes on"""
+
+
+class Rotation(Row):
+    """What a run of rotating data keys did; a dry one opens and counts."""
+
+    dry_run: bool
+    studios: int = 0
+    """Looked at"""
+    rekeyed: int = 0
+    """Given a new data key"""
+    resealed: int = 0
+    quarantined: int = 0
+    """Values that did not open in this run"""
+    keys_deleted: int = 0
+    """Retired keys that sealed nothing any more"""
+    keys_retired: int = 0
+    """Those that are left, of the studios looked at: too young, or still needed"""
+    left: int = 0
+    """Studios not looked at"""
+    complete: bool = False
+    problem: str | None = None
+
+
+class KeyStatus(Row):
+    """How the data keys of all studios stand."""
+
+    provider: str
+    wanted: list[str]
+    """What each of them is to be wrapped under"""
+    wrapped_under: list[WrappedUnder]
+    to_rewrap: int
+    oldest_made_at: Moment | None
+    retired: int
+    quarantined: int
+
+
+def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewrapping:
+    """Wraps every data key under the present wrapping keys, and those only. What they sealed stays as it is."""
+    report, wanted = Rewrapping(dry_run=dry_run), vault().wrapped_under
+    try:
+        reached_end = _rewrap_all(wanted, report, remaining_ms)
+    except (Unavailable, SettingsError) as error:
+        reached_end, report.problem = False, _told(error)
+    report.left = read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=FIRST_ID, batch=0).left
+    report.complete = reached_end and (dry_run or report.left == 0)
+    logs.event("keys.rewrapped", **structs.asdict(report))
+    return report
+
+
+def rotate_data_keys(made_before: datetime, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Rotation:
+    """Gives each studio whose data key was made before then a new one, seals under it what older keys have sealed, and
+    deletes those when they have rested. Raises InvalidInput for a time to come, which would have no end.
+    """
+    if made_before.tzinfo is None or made_before > clock.now():
+        raise InvalidInput(fields=[FieldProblem("madeBefore", "must be a time in the past, with its zone")])
+    report = Rotation(dry_run=dry_run)
+    try:
+        _rotate_all(made_before, report, remaining_ms)
+        report.complete = report.left == 0
+    except (Unavailable, SettingsError) as error:
+        report.problem = _told(error)
+    logs.event("keys.rotated", **structs.asdict(report))
+    return report
+
+
+def get_key_status() -> KeyStatus:
+    wanted = vault().wrapped_under
+    counts = read(None, rows.FIND_KEY_COUNTS)
+    return KeyStatus(
+        provider=vault().provider_name,
+        wanted=wanted,
+        wrapped_under=counts.wrapped_under,
+        to_rewrap=read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=FIRST_ID, batch=0).left,
+        oldest_made_at=counts.oldest_made_at,
+        retired=counts.retired,
+        quarantined=counts.quarantined,
+    )
+
+
+def list_quarantined(*, after: UUID = FIRST_ID) -> QuarantinedPage:
+    """What did not open, from the entry after `after` on."""
+    return read(None, FIND_QUARANTINED, after=after, batch=SHOWN_QUARANTINED)
+
+
+def _rewrap_all(wanted: list[str], report: Rewrapping, remaining_ms: Callable[[], int]) -> bool:
+    for key in _stale_keys(wanted):
+        if remaining_ms() < STOP_MS:
+            return False
+        _rewrap(key, wanted, report)
+    return True
+
+
+def _stale_keys(wanted: list[str]) -> Iterator[KeyRef]:
+    after = FIRST_ID
+    while page := read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=after, batch=BATCH).keys:
+        yield from page
+        after = page[-1].id
+
+
+def _rewrap(ref: KeyRef, wanted: list[str], report: Rewrapping) -> None:
+    key = read(ref.studio_id, rows.FIND_STALE_KEY, id=ref.id, wanted=wanted)
+    if key is None:
+        return
+    try:
+        wrapped = vault().rewrap(wrapped_key(key, ref.studio_id))
+    except SealBroken as error:
+        report.quarantined += 1
+        if not report.dry_run:
+            _quarantine(ref.studio_id, "data_key", "wrapped", key.id, key.id, error)
+        return
+    under = {"provider": vault().provider_name, "wrapped_under": wanted}
+    change = {"id": key.id, "wrapped": wrapped, "replaced": key.wrapped, **under}
+    if report.dry_run or write(ref.studio_id, rows.REWRAP_DATA_KEY, **change) is not None:
+        report.rewrapped += 1
+
+
+def _rotate_all(made_before: datetime, report: Rotation, remaining_ms: Callable[[], int]) -> None:
+    after = FIRST_ID
+    while True:
+        due = read(None, rows.FIND_STUDIOS_TO_REKEY, made_before=made_before, after=after, batch=BATCH)
+        report.left = due.left
+        for studio_id in due.studios:
+            if remaining_ms() < STOP_MS:
+                return
+            _rotate(studio_id, made_before, report)
+            report.studios += 1
+            report.left -= 1
+        if not due.studios:
+            return
+        after = due.studios[-1]
+
+
+def _rotate(studio_id: UUID, made_before: datetime, report: Rotation) -> None:
+    survey = _survey(studio_id)
+    if not survey.data_keys or survey.data_keys[0].retired:
+        return  # it is being erased
+    old = survey.data_keys[0].created_at < made_before
+    if old:
+        report.rekeyed += _rekey(studio_id, survey.data_keys[0], dry_run=report.dry_run)
+        survey = _survey(studio_id, everything=report.dry_run)
+    while survey.values:
+        for value in survey.values:
+            _reseal(studio_id, value, survey.data_keys, report)
+        survey = _survey(studio_id, after=survey.values[-1], everything=old and report.dry_run)
+    _clean(studio_id, survey, report)
+
+
+def _survey(studio_id: UUID, *, after: SealedValue | None = None, everything: bool = False) -> Survey:
+    start = {"table_name": "", "column_name": "", "row_id": FIRST_ID}
+    if after is not None:
+        start = {"table_name": after.table_name, "column_name": after.column_name, "row_id": after.row_id}
+    return read(studio_id, SURVEY, **start, everything=everything, batch=VALUES)
+
+
+def _rekey(studio_id: UUID, current: SurveyedKey, *, dry_run: bool) -> bool:
+    """A new key, and the current one retired, in one transaction; False when somebody else did it first."""
+    if dry_run:
+        return True
+    wrapped = new_data_key(studio_id)
+    with transaction(studio_id) as tx:
+        if tx.run(rows.RETIRE_DATA_KEY, id=current.id) is None:
+            return False
+        store_data_key(tx, studio_id, wrapped)
+    return True
+
+
+def _reseal(studio_id: UUID, value: SealedValue, data_keys: list[SurveyedKey], report: Rotation) -> None:
+    place = Place(studio_id, value.table_name, value.column_name, value.row_id, value.generation)
+    try:
+        secret = open_at(place, value.sealed, data_keys)
+    except SealBroken as error:
+        report.quarantined += 1
+        if not report.dry_run:
+            _quarantine(studio_id, place.table, place.column, place.row_id, _key_id(value.sealed), error)
+        return
+    if report.dry_run:
+        report.resealed += 1
+        return
+    where = {"table_name": place.table, "column_name": place.column, "row_id": place.row_id, "sealed": value.sealed}
+    if write(studio_id, RESEAL, **where, resealed=seal_at(place, secret, data_keys)) is not None:
+        report.resealed += 1
+
+
+def _clean(studio_id: UUID, survey: Survey, report: Rotation) -> None:
+    report.keys_retired += sum(key.retired for key in survey.data_keys)
+    if report.dry_run or not (survey.quarantined or any(key.rested for key in survey.data_keys)):
+        return
+    cleaned = write(studio_id, CLEAN)
+    report.keys_deleted += cleaned.keys
+    report.keys_retired -= cleaned.keys
+
+
+def _quarantine(
+    studio_id: UUID, table: str, column: str, row_id: UUID, data_key_id: UUID | None, error: SealBroken
+) -> None:
+    what = {"table_name": table, "column_name": column, "row_id": row_id, "data_key_id": data_key_id}
+    with logs.bound(studio_id=studio_id, **what):
+        logs.event("seal.quarantined", reason=str(error))
+    write(studio_id, NOTE_QUARANTINED, studio_id=studio_id, **what, reason=str(error))
+
+
+def _key_id(sealed: bytes) -> UUID | None:
+    try:
+        return Vault.data_key_id(sealed)
+    except SealBroken:
+        return None
+
+
+def _told(error: AppError) -> str:
+    return f"{error.code}: {error}"

@@ -1,0 +1,141 @@
+"""What tests of administration share: the product logged in as the administrator, and studios that have secrets."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
+from chalicelib.data.database import close_pool, read, write
+from chalicelib.data.oauth_states import DRAFT_OAUTH_STATE, INSERT_OAUTH_STATE
+from chalicelib.data.sealed import SEALED
+from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
+from chalicelib.security.vault import Place
+from chalicelib.services import grants
+from chalicelib.services.rotations import Rotation, rotate_data_keys
+from chalicelib.services.studios import create_studio
+from chalicelib.services.tokens import Tokens, open_at, seal_at, vault
+from chalicelib.services.webhooks import create_webhook
+from chalicelib.settings import get_settings
+from tests.conftest import Database
+
+ACCESS, REFRESH = "ya29.access", "1//refresh"
+PLENTY_MS = 900_000
+
+
+def plenty() -> int:
+    return PLENTY_MS
+
+
+def time_for(steps: int) -> Callable[[], int]:
+    """Time that is up after so many steps."""
+    left: Iterator[int] = iter([plenty()] * steps)
+    return lambda: next(left, 0)
+
+
+@pytest.fixture
+def as_administrator(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The product, logged in as the administrator, with nothing known from before."""
+    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_admin"))
+    forget()
+    yield clean_database
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    """Settings, connections and keys are as in a fresh process."""
+    close_pool()
+    get_settings.cache_clear()
+    vault.cache_clear()
+
+
+class Secrets(NamedTuple):
+    """A studio with a sealed value in each place that has one."""
+
+    studio_id: UUID
+    webhook_secret: str
+
+    @property
+    def stored(self) -> StoredConnection:
+        connection = read(self.studio_id, FIND_STORED_CONNECTION, platform="google")
+        assert connection is not None
+        return connection
+
+
+def new_secrets() -> Secrets:
+    studio_id = create_studio("Anna & Jo")
+    tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
+    assert grants.create(studio_id, get_platform("google"), tokens, None, ())
+    _, secret = create_webhook(studio_id, "http://127.0.0.1:9/told")
+    draft = read(studio_id, DRAFT_OAUTH_STATE)
+    place = Place(studio_id, "oauth_state", "verifier", draft.id, 1)
+    sealed = seal_at(place, Secret("verifier"), draft.data_keys)
+    state = {"platform": "meta", "state_hash": draft.id.bytes, "streams": None, "return_to": None, "seconds": 600}
+    write(studio_id, INSERT_OAUTH_STATE, id=draft.id, studio_id=studio_id, verifier=sealed, **state)
+    return Secrets(studio_id, secret.reveal())
+
+
+def rest(superuser: pg8000.native.Connection) -> None:
+    """An hour passes."""
+    superuser.run("UPDATE data_key SET retired_at = retired_at - interval '1 hour'")
+
+
+def damage(superuser: pg8000.native.Connection, secrets: Secrets, column: str = "access_token") -> None:
+    """Its last byte is another one."""
+    superuser.run(
+        f"UPDATE platform_connection SET {column} = set_byte({column}, length({column}) - 1,"
+        f" 255 - get_byte({column}, length({column}) - 1)) WHERE studio_id = :id",
+        id=secrets.studio_id,
+    )
+
+
+def wait_for_a_lock(superuser: pg8000.native.Connection, work: Future[Any]) -> None:
+    """Until a statement of the work waits for one."""
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    while superuser.run(blocked) == [[0]] and not work.done():
+        superuser.run("SELECT pg_sleep(0.01)")
+
+
+def rotate(made_before: datetime | None = None, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rotation:
+    """With no time given, every key there is gets a successor."""
+    return rotate_data_keys(made_before or datetime.now(UTC), dry_run=dry_run, remaining_ms=left)
+
+
+def keys(studio_id: UUID) -> list[StoredDataKey]:
+    return read(studio_id, LIST_DATA_KEYS)
+
+
+def sealed_values(superuser: pg8000.native.Connection, studio_id: UUID) -> dict[tuple[str, str], tuple[UUID, bytes]]:
+    found = {}
+    for place in SEALED:
+        ((row_id, value),) = superuser.run(
+            f"SELECT id, {place.column} FROM {place.table} WHERE studio_id = :id", id=studio_id
+        )
+        found[place.table, place.column] = row_id, bytes(value)
+    return found
+
+
+def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, str]:
+    """Every sealed value of the studio's, in the clear, with the key that has sealed it last."""
+    generation = {"platform_connection": secrets.stored.token_generation}
+    clear = {}
+    for (table, column), (row_id, value) in sealed_values(superuser, secrets.studio_id).items():
+        place = Place(secrets.studio_id, table, column, row_id, generation.get(table, 1))
+        clear[column] = open_at(place, value, keys(secrets.studio_id)).reveal()
+    return clear
+
+
+def everything_opens(superuser: pg8000.native.Connection, secrets: Secrets) -> bool:
+    return opened(superuser, secrets) == {
+        "access_token": ACCESS,
+        "refresh_token": REFRESH,
+        "secret": secrets.webhook_secret,
+        "verifier": "verifier",
+    }

@@ -1,0 +1,273 @@
+"""Erasures: nothing of the studio is left, nobody else's is touched, and it may be killed and gone on with anywhere."""
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pg8000.native
+import pytest
+from pg8000.exceptions import DatabaseError
+
+from chalicelib.data.connecting import SESSION
+from chalicelib.data.connections import FIND_STORED_CONNECTION
+from chalicelib.data.database import read
+from chalicelib.data.driver import PgConnection
+from chalicelib.data.erasures import TABLES
+from chalicelib.errors import NotFound, SealBroken
+from chalicelib.services import erasures, renewals, runs, webhooks
+from chalicelib.services.api_keys import forget_callers
+from chalicelib.services.erasures import EndedGrant, Erasure, erase_studio, list_erasures
+from chalicelib.services.tokens import open_tokens, vault
+from dev.sandbox import Sandbox
+from tests.conftest import Api, Database, Queue, Studios
+from tests.data.attack import INTRUDER, VICTIM
+from tests.data.rows import TENANT_TABLES, fill, snapshot
+from tests.services.administration import as_administrator, forget, plenty, time_for
+from tests.services.conftest import PLENTY_MS, Studio, connect
+
+__all__ = ["as_administrator"]
+
+pytestmark = pytest.mark.usefixtures("as_administrator")
+
+
+@pytest.fixture
+def filled(as_administrator: Database, superuser: pg8000.native.Connection) -> UUID:
+    """With a row in each table, beside another studio."""
+    fill(superuser, INTRUDER, "other")
+    fill(superuser, VICTIM, "erased")
+    return VICTIM
+
+
+def erase(studio_id: UUID, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Erasure:
+    return erase_studio(studio_id, dry_run=dry_run, remaining_ms=left)
+
+
+def finished() -> dict[UUID, bool]:
+    return {item.studio_id: item.finished_at is not None for item in list_erasures().items}
+
+
+def test_every_table_of_a_studio_is_named_and_none_before_one_that_refers_to_it() -> None:
+    order = [table.name for table in TENANT_TABLES if table.name != "studio"]
+    assert sorted(TABLES) == sorted(order)
+    for table in TENANT_TABLES:
+        for key in table.foreign_keys:
+            parent = key.column.table.name
+            if parent != "studio":
+                assert TABLES.index(table.name) < TABLES.index(parent), (table.name, parent)
+
+
+def test_nothing_is_left_of_the_studio_and_all_of_the_others(filled: UUID, superuser: pg8000.native.Connection) -> None:
+    before = snapshot(superuser, INTRUDER)
+    report = erase(filled)
+    assert report.complete
+    # STOP_STUDIO deletes these two at once
+    assert report.rows == dict.fromkeys(set(TABLES) - {"sync_schedule", "oauth_state", "data_key"}, 1) | {
+        "connection_event": 2
+    }
+    assert (report.api_keys_revoked, report.runs_cancelled, report.data_keys_destroyed) == (1, 1, 1)
+    assert snapshot(superuser, filled) == []
+    assert snapshot(superuser, INTRUDER) == before
+    assert finished() == {filled: True}
+
+
+def test_a_dry_run_tells_what_there_is_and_changes_nothing(filled: UUID, superuser: pg8000.native.Connection) -> None:
+    before = snapshot(superuser, filled)
+    report = erase(filled, dry_run=True)
+    assert report.rows == dict.fromkeys(TABLES, 1)
+    assert report.grants == [EndedGrant(platform="google", revocation="revoke")]
+    assert (report.complete, report.data_keys_destroyed) == (True, 0)
+    assert snapshot(superuser, filled) == before
+    assert finished() == {}
+
+
+def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
+    filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasures, "BATCH", 10)
+    superuser.run(
+        "INSERT INTO sync_seen (run_id, studio_id, external_id)"
+        " SELECT run_id, studio_id, 'more ' || i FROM sync_seen, generate_series(1, 25) AS i WHERE studio_id = :id",
+        id=filled,
+    )
+    first = erase(filled, left=time_for(3))
+    assert (first.complete, first.rows) == (False, {"sync_seen": 20})
+    assert finished() == {filled: False}
+    second = erase(filled)
+    assert (second.complete, second.rows["sync_seen"]) == (True, 6)
+    assert snapshot(superuser, filled) == []
+
+
+class Killed(BaseException):
+    """What a process that is killed does not handle."""
+
+
+STATEMENTS = 38
+"""More than an erasure takes here."""
+
+
+@pytest.mark.parametrize("statements", range(1, STATEMENTS, 3))
+def test_killed_at_any_statement_the_same_call_goes_on(
+    filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
+) -> None:
+    others, left = snapshot(superuser, INTRUDER), iter(range(statements))
+    flight = PgConnection.flight
+
+    def dying(self: PgConnection, *args: Any, **options: Any) -> Any:
+        if next(left, None) is None:
+            raise Killed
+        return flight(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PgConnection, "flight", dying)
+        try:
+            erase(filled)
+        except Killed:
+            pass
+    assert erase(filled).complete
+    assert snapshot(superuser, filled) == []
+    assert snapshot(superuser, INTRUDER) == others
+    assert finished() == {filled: True}
+
+
+def test_a_studio_that_never_was_is_not_found() -> None:
+    for dry_run in (True, False):
+        with pytest.raises(NotFound):
+            erase(uuid4(), dry_run=dry_run)
+    assert finished() == {}
+
+
+def test_erasing_twice_is_as_good_as_once(filled: UUID) -> None:
+    erase(filled)
+    (once,) = list_erasures().items
+    assert erase(filled) == Erasure(studio_id=filled, dry_run=False, complete=True)
+    assert list_erasures().items == [once]
+
+
+def test_a_studio_that_a_backup_brought_back_is_erased_again(filled: UUID, superuser: pg8000.native.Connection) -> None:
+    erase(filled)
+    fill(superuser, filled, "restored")
+    assert not erase(filled, left=time_for(1)).complete
+    assert finished() == {filled: False}
+    assert erase(filled).complete
+    assert snapshot(superuser, filled) == []
+    assert finished() == {filled: True}
+
+
+def test_only_the_administrator_sees_what_was_erased(filled: UUID, database: Database) -> None:
+    app = database.connect("ansel_app")
+    for statement in ("SELECT * FROM studio_erasure", "INSERT INTO studio_erasure VALUES (uuidv7())"):
+        with pytest.raises(DatabaseError, match="permission denied"):
+            app.run(statement)
+    app.close()
+
+
+@pytest.fixture
+def studio(studios: Studios, queue: Queue, platforms: Sandbox) -> Studio:
+    """Connected to the sandbox."""
+    return connect(studios.new(), queue)
+
+
+def test_the_grant_is_given_back_at_its_platform(studio: Studio, platforms: Sandbox) -> None:
+    assert erase(studio.id).grants == [EndedGrant(platform="google", revocation="revoked")]
+    assert [request["path"] for request in platforms.requests.list()].count("/revoke") == 1
+
+
+def test_a_grant_that_another_studio_lives_by_stays(studio: Studio, studios: Studios, queue: Queue) -> None:
+    other = connect(studios.new(), queue)
+    for each in (studio, other):
+        each.api.post("/api/connections/google/test")
+    for dry_run in (True, False):
+        assert erase(studio.id, dry_run=dry_run).grants == [EndedGrant(platform="google", revocation="shared")]
+    assert other.api.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_a_platform_that_is_down_holds_no_erasure_up(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=503, host="oauth2.googleapis.com", times=50)
+    report = erase(studio.id)
+    assert report.grants == [EndedGrant(platform="google", revocation="failed")]
+    assert report.complete
+
+
+def test_after_the_keys_are_gone_a_copy_of_the_row_does_not_open(studio: Studio) -> None:
+    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    assert stored is not None
+    report = erase(studio.id, left=time_for(1))
+    assert (report.data_keys_destroyed, report.complete) == (1, False)
+    vault.cache_clear()
+    stored.data_keys = []
+    with pytest.raises(SealBroken):
+        open_tokens(stored)
+
+
+def test_requests_of_an_erased_studio_are_refused(studio: Studio) -> None:
+    erase(studio.id)
+    forget_callers()  # five seconds later
+    for path in ("/api/connections", "/api/sync/log", "/api/metrics/overview"):
+        assert studio.api.get(path).status == 401
+
+
+@pytest.mark.parametrize("steps", [1, 5, 100])
+def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue, steps: int) -> None:
+    """At the outset of an erasure, amid it, and after it."""
+    run = studio.start("bookings")
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    assert connection is not None
+    erase(studio.id, left=time_for(steps))
+    assert runs.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
+    assert renewals.renew_idle(studio.id, connection.id) == "dropped"
+    assert webhooks.deliver(studio.id, uuid4(), plenty) == "dropped"
+
+
+@pytest.mark.parametrize("calls", range(1, 6))
+def test_a_worker_amid_a_run_stores_nothing_more(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, calls: int
+) -> None:
+    """The studio is erased while the worker reads; the message that comes back, if any, is dropped."""
+    studio = connect(api, queue, "bulk-2500")
+    run_id = UUID(studio.start("bookings")["id"])
+    left = itertools.count(1)
+
+    def remaining_ms() -> int:
+        if next(left) == calls:
+            erase(studio.id)
+        return PLENTY_MS
+
+    try:
+        runs.execute_run(studio.id, run_id, remaining_ms)
+    except DatabaseError:
+        pass  # its studio is gone, and so nothing refers to it
+    if next(left) <= calls:
+        erase(studio.id)
+    assert runs.execute_run(studio.id, run_id, plenty) == "dropped"
+    assert snapshot(superuser, studio.id) == []
+
+
+def test_the_log_tells_of_an_erasure_by_ids_and_counts(filled: UUID, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ansel"):
+        erase(filled)
+    names = [record.getMessage() for record in caplog.records]
+    assert names[0] == "erasure.begun"
+    assert names[-1] == "erasure.ended"
+    assert "erased access_token" not in str([vars(record) for record in caplog.records])
+
+
+def test_an_outage_stops_it_and_the_same_call_goes_on(
+    studio: Studio, superuser: pg8000.native.Connection, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SESSION, "lock_timeout", "50")
+    forget()
+    holder = database.connect()
+    holder.run("BEGIN")
+    holder.run("SELECT FROM api_key FOR UPDATE")
+    try:
+        report = erase(studio.id)
+    finally:
+        holder.run("ROLLBACK")
+        holder.close()
+    assert "55P03" in (report.problem or "")
+    assert not report.complete
+    forget()
+    assert erase(studio.id).complete
+    assert snapshot(superuser, studio.id) == []

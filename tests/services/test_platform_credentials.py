@@ -1,0 +1,137 @@
+"""OAuth clients and platform keys out of Secrets Manager: read late, kept for minutes, and never beside plain ones."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from chalicelib import clock, secret_store
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read
+from chalicelib.errors import SettingsError
+from chalicelib.secret import Secret
+from chalicelib.secret_store import KEPT, forget_secrets
+from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
+from chalicelib.services.renewals import client_for
+from chalicelib.services.tokens import open_tokens
+from chalicelib.settings import OAuthClient, get_settings
+from dev.sandbox import CREDENTIALS, Sandbox
+from tests.conftest import Api, Queue
+from tests.services.conftest import Studio, connect
+
+UNREACHABLE = "http://127.0.0.1:1"
+CLIENT = {"PINTEREST_CLIENT_ID": "id", "PINTEREST_CLIENT_SECRET": "new-canary, old-canary"}
+
+
+class Kept:
+    """The secret that PLATFORM_SECRETS_ARN names, in the local Secrets Manager."""
+
+    def __init__(self, **variables: str) -> None:
+        self._client = boto3.client("secretsmanager", region_name="eu-central-1")
+        made = self._client.create_secret(Name=f"ansel-{uuid4()}", SecretString=json.dumps(variables))
+        self.arn = made["ARN"]
+
+    def put(self, **variables: str) -> None:
+        self._client.put_secret_value(SecretId=self.arn, SecretString=json.dumps(variables))
+
+
+@pytest.fixture
+def kept(local_aws: Any, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    """The sandbox's credentials, and nothing of them in the environment."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    kept = Kept(**CREDENTIALS)
+    monkeypatch.setenv("PLATFORM_SECRETS_ARN", kept.arn)
+    forget_secrets()
+    get_settings.cache_clear()
+    yield kept
+    forget_secrets()
+
+
+def stored(studio: Studio) -> StoredConnection:
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    assert connection is not None
+    return connection
+
+
+def test_a_renewal_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
+    studio = connect(api, queue, lifetime=0)
+    before = open_tokens(stored(studio)).access
+    client_for(stored(studio))
+    assert open_tokens(stored(studio)).access != before
+
+
+def test_a_business_is_connected_with_the_key_that_the_secret_holds(api: Api, kept: Kept) -> None:
+    body = {"platform": "yelp", "accountId": "linden-and-light-photography-berlin"}
+    assert api.post("/api/connections", body).status == 201
+
+
+def test_a_consent_begins_with_the_client_that_the_secret_holds(api: Api, kept: Kept) -> None:
+    asked = api.post("/api/oauth/google/authorize")
+    assert asked.status == 201, asked.text
+    assert CREDENTIALS["GOOGLE_CLIENT_ID"] in asked.json["authorizeUrl"]
+
+
+def test_a_request_that_asks_no_platform_does_not_wait_for_the_secret(
+    api: Api, queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(api, queue)
+    forget_secrets()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
+    secret_store._secrets_manager.cache_clear()
+    try:
+        assert len(api.get("/api/connections").json["items"]) == 1
+        assert api.get("/api/connections/google").status == 200
+        assert secret_store._kept == {}
+    finally:
+        secret_store._secrets_manager.cache_clear()
+
+
+def test_while_the_secret_cannot_be_read_a_living_token_is_used(
+    api: Api, queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = connect(api, queue, lifetime=200)
+    forget_secrets()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
+    secret_store._secrets_manager.cache_clear()
+    try:
+        client_for(stored(studio))
+    finally:
+        secret_store._secrets_manager.cache_clear()
+    assert (stored(studio).token_generation, stored(studio).status) == (1, "active")
+
+
+def test_a_rotated_secret_is_used_five_minutes_later_at_the_latest(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.put(**CLIENT)
+    assert find_oauth_client("pinterest") == OAuthClient("id", (Secret("new-canary"), Secret("old-canary")))
+    assert find_oauth_client("google") is None
+    kept.put(YELP_API_KEY="key-canary")
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + KEPT + timedelta(seconds=1))
+    assert find_oauth_client("pinterest") is None
+    assert find_platform_key("yelp") == Secret("key-canary")
+
+
+def test_a_platform_kept_in_both_places_is_refused_and_the_others_are_not(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.put(**CLIENT, YELP_API_KEY="key-canary")
+    for name, value in {**CLIENT, "META_CLIENT_ID": "plain", "META_CLIENT_SECRET": "plain-canary"}.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError, match="PINTEREST_ variables are both") as caught:
+        find_oauth_client("pinterest")
+    assert "canary" not in str(caught.value)
+    assert find_oauth_client("meta") == OAuthClient("plain", (Secret("plain-canary"),))
+    assert find_platform_key("yelp") == Secret("key-canary")
+
+
+def test_half_a_client_in_the_secret_names_its_other_half(kept: Kept) -> None:
+    kept.put(META_CLIENT_ID="id", GOOGLE_CLIENT_ID="id", GOOGLE_CLIENT_SECRET="canary")
+    with pytest.raises(SettingsError, match="META_CLIENT_SECRET is not set"):
+        find_oauth_client("meta")
+    assert find_oauth_client("google") is not None

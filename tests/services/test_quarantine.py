@@ -1,0 +1,118 @@
+"""Quarantine: what did not open when keys were rotated is told, left as it is, and tried again."""
+
+from datetime import UTC, datetime
+
+import pg8000.native
+import pytest
+
+from chalicelib.errors import SealBroken
+from chalicelib.secret import Secret
+from chalicelib.services.connections import TokenChange, update_connection
+from chalicelib.services.rotations import Rotation, get_key_status, list_quarantined
+from chalicelib.services.tokens import open_tokens
+from chalicelib.services.webhooks import delete_webhook, list_webhooks
+from tests.conftest import Database
+from tests.services.administration import (
+    ACCESS,
+    REFRESH,
+    Secrets,
+    as_administrator,
+    damage,
+    everything_opens,
+    keys,
+    new_secrets,
+    rest,
+    rotate,
+    sealed_values,
+)
+
+__all__ = ["as_administrator"]
+
+
+@pytest.fixture
+def studio(as_administrator: Database) -> Secrets:
+    return new_secrets()
+
+
+def quarantined() -> list[tuple[str, str]]:
+    return [(item.table_name, item.column_name) for item in list_quarantined().items]
+
+
+def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    damage(superuser, studio)
+    value = sealed_values(superuser, studio.studio_id)["platform_connection", "access_token"]
+    started = datetime.now(UTC)
+    assert rotate(started).quarantined == 1
+    rest(superuser)
+    again = rotate(started)
+    assert (again.quarantined, again.keys_deleted, again.keys_retired, again.complete) == (1, 0, 1, True)
+    (entry,) = list_quarantined().items
+    assert (entry.studio_id, entry.row_id, entry.data_key_id) == (
+        studio.studio_id,
+        value[0],
+        keys(studio.studio_id)[1].id,
+    )
+    assert "does not open here" in entry.reason
+    assert sealed_values(superuser, studio.studio_id)["platform_connection", "access_token"] == value
+
+
+def test_a_value_that_names_no_key_is_told_as_well(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE webhook SET secret = 'short'")
+    rotate()
+    (entry,) = list_quarantined().items
+    assert (entry.table_name, entry.data_key_id) == ("webhook", None)
+
+
+def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    started = datetime.now(UTC)
+    damage(superuser, studio)
+    rotate(started)
+    damage(superuser, studio)  # back to what it was
+    rest(superuser)
+    assert rotate(started) == Rotation(dry_run=False, studios=1, resealed=1, keys_deleted=1, complete=True)
+    assert quarantined() == []
+    assert everything_opens(superuser, studio)
+
+
+def test_a_value_that_the_studio_replaces_leaves_quarantine(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    started = datetime.now(UTC)
+    for column in ("access_token", "refresh_token"):
+        damage(superuser, studio, column)
+    rotate(started)
+    assert quarantined() == [("platform_connection", "access_token"), ("platform_connection", "refresh_token")]
+    update_connection(studio.studio_id, "google", TokenChange(access=Secret(ACCESS), refresh=Secret(REFRESH)))
+    rest(superuser)
+    assert rotate(started).keys_deleted == 1
+    assert quarantined() == []
+
+
+def test_a_value_that_is_deleted_leaves_quarantine(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE webhook SET secret = set_byte(secret, 40, 255 - get_byte(secret, 40))")
+    rotate()
+    assert quarantined() == [("webhook", "secret")]
+    delete_webhook(studio.studio_id, list_webhooks(studio.studio_id)[0].id)
+    rotate()
+    assert quarantined() == []
+
+
+def test_a_secret_is_in_no_report_and_no_entry(
+    studio: Secrets, superuser: pg8000.native.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(superuser, studio)
+    with caplog.at_level("DEBUG"):
+        text = repr([rotate(), list_quarantined(), get_key_status()])
+    text += "".join(str(vars(record)) for record in caplog.records)
+    assert not [secret for secret in (ACCESS, REFRESH, studio.webhook_secret) if secret in text]
+
+
+def test_a_broken_seal_elsewhere_is_still_an_error(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    damage(superuser, studio)
+    rotate()
+    with pytest.raises(SealBroken):
+        open_tokens(studio.stored)

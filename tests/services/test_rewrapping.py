@@ -1,0 +1,313 @@
+"""Re-wrapping: data keys move from KMS keys to others while tokens are used; a KMS key is retired, or lost."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.data_keys import LIST_DATA_KEYS
+from chalicelib.data.database import read
+from chalicelib.errors import SealBroken
+from chalicelib.secret import Secret
+from chalicelib.services.connections import TokenChange, update_connection
+from chalicelib.services.rotations import (
+    Rewrapping,
+    get_key_status,
+    list_quarantined,
+    rewrap_data_keys,
+    rotate_data_keys,
+)
+from chalicelib.services.studios import create_studio
+from chalicelib.services.tokens import open_tokens, vault
+from tests.conftest import Database
+from tests.security.kms import (
+    ELSEWHERE,
+    HERE,
+    Kms,
+    KmsCalls,
+    forget_clients,
+    kms,
+    refusal,
+    service,
+    timeout,
+)
+from tests.services.administration import (
+    ACCESS,
+    Secrets,
+    as_administrator,
+    damage,
+    forget,
+    new_secrets,
+    plenty,
+    rest,
+    time_for,
+    wait_for_a_lock,
+)
+
+__all__ = ["as_administrator", "kms", "service"]
+
+Use = Callable[..., None]
+
+
+@pytest.fixture
+def use(as_administrator: Database, kms: Kms, monkeypatch: pytest.MonkeyPatch) -> Use:
+    """Deploys with these KMS keys."""
+    monkeypatch.delenv("ENCRYPTION_KEY", raising=False)
+
+    def deploy(*key_ids: str) -> None:
+        monkeypatch.setenv("KMS_KEY_IDS", ",".join(key_ids))
+        forget()
+        forget_clients()
+
+    deploy(kms.here)
+    return deploy
+
+
+@pytest.fixture
+def studio(use: Use) -> Secrets:
+    return new_secrets()
+
+
+def rewrap(*, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rewrapping:
+    return rewrap_data_keys(dry_run=dry_run, remaining_ms=left)
+
+
+def wrapping(superuser: pg8000.native.Connection) -> list[list[str]]:
+    """What each data key says it is wrapped under, oldest first."""
+    return [under for (under,) in superuser.run("SELECT wrapped_under FROM data_key ORDER BY id") or ()]
+
+
+def wrapped(studio_id: UUID) -> bytes:
+    return read(studio_id, LIST_DATA_KEYS)[0].wrapped
+
+
+def break_key(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
+    """Or mend it, the second time."""
+    superuser.run(
+        "UPDATE data_key SET wrapped = set_byte(wrapped, length(wrapped) - 1,"
+        " 255 - get_byte(wrapped, length(wrapped) - 1)) WHERE studio_id = :id",
+        id=studio_id,
+    )
+
+
+def test_a_new_studio_notes_what_its_key_is_wrapped_under(
+    use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    use(kms.here, kms.elsewhere)
+    create_studio("Anna & Jo")
+    assert wrapping(superuser) == [sorted([kms.here, kms.elsewhere])]
+    use(kms.elsewhere, kms.here)
+    assert get_key_status().to_rewrap == 0
+
+
+def test_a_kms_key_is_retired_without_a_token_being_lost(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    """The whole way: the new key beside the old one, all wrapped anew, the new one alone, all anew."""
+    old = kms.make_key(HERE)
+    use(old)
+    other = new_secrets()
+    use(kms.other, old, kms.here)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=2, complete=True)
+    use(kms.other)
+    assert open_tokens(other.stored).access.reveal() == ACCESS
+    assert get_key_status().to_rewrap == 2
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=2, complete=True)
+    assert wrapping(superuser) == [[kms.other]] * 2
+    assert not [key for key in (old, kms.here) for each in (studio, other) if key.encode() in wrapped(each.studio_id)]
+    assert [open_tokens(each.stored).access.reveal() for each in (studio, other)] == [ACCESS] * 2
+    assert rewrap() == Rewrapping(dry_run=False, complete=True)
+
+
+def test_a_process_that_has_the_key_unwrapped_goes_on_through_a_rewrapping(studio: Secrets, use: Use, kms: Kms) -> None:
+    use(kms.here, kms.other)
+    before = studio.stored
+    open_tokens(before)
+    rewrap()
+    calls = KmsCalls(HERE)
+    assert studio.stored.data_keys != before.data_keys
+    assert open_tokens(before) == open_tokens(studio.stored)
+    assert calls == ["Decrypt"]
+
+
+def test_each_key_is_opened_with_every_wrapping_key_before_its_old_bytes_go(
+    studio: Secrets, use: Use, kms: Kms
+) -> None:
+    use(kms.here, kms.elsewhere)
+    here, elsewhere = KmsCalls(HERE), KmsCalls(ELSEWHERE)
+    rewrap()
+    assert here == ["Decrypt", "GenerateDataKey", "Decrypt"]
+    assert elsewhere == ["Encrypt", "Decrypt"]
+
+
+def test_a_kms_key_that_wraps_and_may_not_unwrap_is_noticed_in_time(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    before = wrapped(studio.studio_id)
+    use(kms.here, kms.elsewhere)
+    calls = KmsCalls(ELSEWHERE)
+    calls.answers = lambda: refusal("AccessDeniedException")() if calls[-1] == "Decrypt" else None
+    for dry_run in (True, False):
+        report = rewrap(dry_run=dry_run)
+        assert "AccessDeniedException" in (report.problem or "")
+        assert (report.rewrapped, report.left, report.complete) == (0, 1, False)
+    assert wrapped(studio.studio_id) == before
+
+
+def test_a_dry_run_of_rewrapping_counts_and_stores_nothing(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    broken = create_studio("Broken")
+    break_key(superuser, broken)
+    before = superuser.run("SELECT t::text FROM data_key AS t ORDER BY 1")
+    use(kms.other, kms.here)
+    assert rewrap(dry_run=True) == Rewrapping(dry_run=True, rewrapped=1, quarantined=1, left=2, complete=True)
+    assert superuser.run("SELECT t::text FROM data_key AS t ORDER BY 1") == before
+    assert list_quarantined().count == 0
+
+
+def test_out_of_time_a_rewrapping_stops_and_the_same_call_goes_on(
+    use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    for _ in range(5):
+        create_studio("Anna & Jo")
+    use(kms.other, kms.here)
+    assert rewrap(left=time_for(2)) == Rewrapping(dry_run=False, rewrapped=2, left=3)
+    assert rewrap(left=time_for(1)) == Rewrapping(dry_run=False, rewrapped=1, left=2)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=2, complete=True)
+
+
+def test_more_keys_than_a_page_are_all_wrapped_anew(
+    use: Use, kms: Kms, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.services.rotations.BATCH", 2)
+    for _ in range(5):
+        create_studio("Anna & Jo")
+    use(kms.other, kms.here)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=5, complete=True)
+
+
+def test_a_key_that_does_not_open_is_told_left_as_it_is_and_holds_nobody_up(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    broken = create_studio("Broken")
+    break_key(superuser, broken)
+    before = wrapped(broken)
+    use(kms.other, kms.here)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=1, quarantined=1, complete=True)
+    (entry,) = list_quarantined().items
+    assert (entry.studio_id, entry.table_name, entry.row_id) == (broken, "data_key", entry.data_key_id)
+    assert wrapped(broken) == before
+    break_key(superuser, broken)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=1, complete=True)
+    assert list_quarantined().count == 0
+
+
+def test_a_kms_key_that_was_left_out_too_early_is_named_again_and_all_is_well(
+    studio: Secrets, use: Use, kms: Kms
+) -> None:
+    use(kms.other)
+    calls = KmsCalls(HERE)
+    assert rewrap().quarantined == 1
+    assert calls == []
+    use(kms.other, kms.here)
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=1, complete=True)
+    assert list_quarantined().count == 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(timeout, "does not answer"), (refusal("ThrottlingException"), "Throttling"), (refusal("DisabledException"), "D")],
+)
+def test_an_outage_of_kms_stops_a_rotation_of_either_kind_and_quarantines_nothing(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection, failure: Callable[[], object], told: str
+) -> None:
+    use(kms.here, kms.elsewhere)
+    calls = KmsCalls(HERE)
+    calls.answers = failure
+    for dry_run in (True, False):
+        report = rewrap(dry_run=dry_run)
+        assert told in (report.problem or "")
+        assert (report.rewrapped, report.quarantined, report.left, report.complete) == (0, 0, 1, False)
+        rotation = rotate_data_keys(datetime.now(UTC), dry_run=dry_run, remaining_ms=plenty)
+        assert told in (rotation.problem or "")
+        assert (rotation.studios, rotation.quarantined, rotation.left, rotation.complete) == (0, 0, 1, False)
+    assert list_quarantined().count == 0
+    calls.answers = lambda: None
+    assert rewrap().complete
+    assert open_tokens(studio.stored).access.reveal() == ACCESS
+
+
+def test_several_rewrappings_at_once_do_no_harm(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    others = [new_secrets() for _ in range(3)]
+    use(kms.other, kms.here)
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(lambda _: rewrap(), range(3)))
+    assert sum(report.rewrapped for report in reports) == 4
+    use(kms.other)
+    assert [open_tokens(each.stored).access.reveal() for each in (studio, *others)] == [ACCESS] * 4
+
+
+def test_a_key_that_somebody_else_wraps_meanwhile_stays_as_they_wrapped_it(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    theirs = b"another deployment's"
+    use(kms.here, kms.elsewhere)
+    superuser.run("BEGIN")
+    superuser.run("UPDATE data_key SET wrapped = :theirs", theirs=theirs)
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(rewrap)
+        try:
+            wait_for_a_lock(superuser, report)
+        finally:
+            superuser.run("COMMIT")
+        assert (report.result().rewrapped, report.result().complete) == (0, False)
+    assert wrapped(studio.studio_id) == theirs
+
+
+def test_another_region_takes_over_when_the_first_one_is_lost(
+    use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    use(kms.here, kms.elsewhere)
+    studio = new_secrets()
+    use(kms.elsewhere)
+    KmsCalls(HERE).answers = timeout
+    assert open_tokens(studio.stored).access.reveal() == ACCESS
+    assert rewrap() == Rewrapping(dry_run=False, rewrapped=1, complete=True)
+    assert wrapping(superuser) == [[kms.elsewhere]]
+
+
+def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_anew(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    lost_at = datetime.now(UTC)
+    use(kms.other)
+    report = rotate_data_keys(lost_at, dry_run=False, remaining_ms=plenty)
+    assert (report.rekeyed, report.resealed, report.quarantined, report.complete) == (1, 0, 4, True)
+    with pytest.raises(SealBroken):
+        open_tokens(studio.stored)
+    update_connection(studio.studio_id, "google", TokenChange(access=Secret("ya29.new"), refresh=Secret("1//new")))
+    assert open_tokens(studio.stored).access.reveal() == "ya29.new"
+    superuser.run("DELETE FROM webhook; DELETE FROM oauth_state")
+    rest(superuser)
+    assert rotate_data_keys(lost_at, dry_run=False, remaining_ms=plenty).keys_deleted == 1
+    assert list_quarantined().count == 0
+    assert wrapping(superuser) == [[kms.other]]
+
+
+def test_a_retired_key_is_wrapped_anew_as_well(
+    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
+) -> None:
+    damage(superuser, studio)
+    rotate_data_keys(datetime.now(UTC), dry_run=False, remaining_ms=plenty)
+    use(kms.other, kms.here)
+    assert rewrap().rewrapped == 2
+    use(kms.other)
+    damage(superuser, studio)
+    assert vault().wrapped_under == [kms.other]
+    assert open_tokens(studio.stored).access.reveal() == ACCESS

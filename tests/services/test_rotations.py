@@ -1,0 +1,324 @@
+"""Rotations of data keys while everything goes on: nothing is lost at any time."""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from pg8000.exceptions import DatabaseError
+from sqlalchemy import LargeBinary
+
+from chalicelib.data.driver import PgConnection
+from chalicelib.data.models import Base
+from chalicelib.data.sealed import SEALED
+from chalicelib.errors import InvalidInput
+from chalicelib.secret import Secret
+from chalicelib.security.vault import Vault
+from chalicelib.services import grants
+from chalicelib.services.rotations import (
+    Rotation,
+    get_key_status,
+)
+from chalicelib.services.studios import create_studio
+from chalicelib.services.tokens import Tokens, new_data_key, open_tokens, seal_tokens
+from tests.conftest import Database
+from tests.services.administration import (
+    ACCESS,
+    REFRESH,
+    Secrets,
+    as_administrator,
+    damage,
+    everything_opens,
+    keys,
+    new_secrets,
+    rest,
+    rotate,
+    sealed_values,
+    time_for,
+    wait_for_a_lock,
+)
+
+__all__ = ["as_administrator"]
+
+PLACES = len(SEALED)
+"""Sealed values that a studio of these tests has: one in each place."""
+NO_SECRETS = {
+    *("api_key.secret_hash", "idempotency_key.request_hash", "oauth_state.state_hash", "data_deletion.code_hash"),
+    "data_key.wrapped",
+}
+"""Columns of bytes that are hashes, or wrapped by KMS."""
+
+pytestmark = pytest.mark.usefixtures("as_administrator")
+
+
+@pytest.fixture
+def studio(as_administrator: Database) -> Secrets:
+    return new_secrets()
+
+
+def everything(superuser: pg8000.native.Connection) -> list[object]:
+    tables = ("data_key", "quarantine", *dict.fromkeys(place.table for place in SEALED))
+    return [superuser.run(f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in tables]
+
+
+def sealing_keys(superuser: pg8000.native.Connection, secrets: Secrets) -> set[UUID]:
+    return {Vault.data_key_id(value) for _, value in sealed_values(superuser, secrets.studio_id).values()}
+
+
+def test_every_column_of_bytes_is_known_as_sealed_or_holds_no_secret() -> None:
+    found = {
+        str(column)
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary)
+    }
+    assert found == {f"{place.table}.{place.column}" for place in SEALED} | NO_SECRETS
+
+
+def test_a_rotation_seals_every_value_under_a_new_key_and_each_still_opens(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    (before,) = keys(studio.studio_id)
+    generation = studio.stored.token_generation
+    assert rotate() == Rotation(
+        dry_run=False, studios=1, rekeyed=1, resealed=PLACES, keys_retired=1, left=0, complete=True
+    )
+    current, old = keys(studio.studio_id)
+    assert old.id == before.id
+    assert sealing_keys(superuser, studio) == {current.id}
+    assert studio.stored.token_generation == generation
+    assert everything_opens(superuser, studio)
+
+
+def test_a_new_key_is_wrapped_under_the_present_keys_and_says_so(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    rotate()
+    assert superuser.run("SELECT wrapped_under FROM data_key") == [[["ENCRYPTION_KEY"]]] * 2
+
+
+def test_a_key_that_is_young_enough_stays(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    before = everything(superuser)
+    assert rotate(datetime.now(UTC) - timedelta(hours=1)) == Rotation(dry_run=False, complete=True)
+    assert everything(superuser) == before
+
+
+@pytest.mark.parametrize("made_before", [datetime.now(UTC) + timedelta(days=1), datetime(2020, 1, 1)])  # noqa: DTZ001
+def test_a_time_to_come_or_without_a_zone_is_refused(studio: Secrets, made_before: datetime) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        rotate(made_before)
+    assert [problem.field for problem in refused.value.fields] == ["madeBefore"]
+
+
+def test_a_retired_key_that_seals_nothing_is_deleted_once_nobody_can_seal_with_it(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    started = datetime.now(UTC)
+    rotate(started)
+    assert (rotate(started).keys_deleted, len(keys(studio.studio_id))) == (0, 2)
+    rest(superuser)
+    assert rotate(started) == Rotation(dry_run=False, studios=1, keys_deleted=1, complete=True)
+    assert len(keys(studio.studio_id)) == 1
+    assert rotate(started) == Rotation(dry_run=False, complete=True)
+    assert everything_opens(superuser, studio)
+
+
+def test_what_a_slow_worker_seals_with_the_retired_key_opens_and_is_moved_by_the_next_run(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    started, stale = datetime.now(UTC), studio.stored
+    rotate(started)
+    assert grants.replace_tokens(stale, open_tokens(stale))
+    old = stale.data_keys[0].id
+    assert old in sealing_keys(superuser, studio)
+    assert open_tokens(studio.stored).access.reveal() == ACCESS
+    rest(superuser)
+    assert rotate(started) == Rotation(dry_run=False, studios=1, resealed=2, keys_deleted=1, complete=True)
+    assert everything_opens(superuser, studio)
+
+
+def test_a_dry_run_counts_and_changes_nothing(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    damage(superuser, studio)
+    before = everything(superuser)
+    told = rotate(dry_run=True)
+    assert told == Rotation(dry_run=True, studios=1, rekeyed=1, resealed=PLACES - 1, quarantined=1, complete=True)
+    assert everything(superuser) == before
+
+
+def test_out_of_time_it_stops_between_studios_and_the_same_call_goes_on(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    others = [new_secrets() for _ in range(2)]
+    started = datetime.now(UTC)
+    first = rotate(started, left=time_for(1))
+    assert (first.studios, first.rekeyed, first.left, first.complete) == (1, 1, 2, False)
+    second = rotate(started)
+    assert (second.studios, second.rekeyed, second.left, second.complete) == (3, 2, 0, True)
+    assert all(everything_opens(superuser, each) for each in (studio, *others))
+
+
+class Killed(BaseException):
+    """What a process that is killed does not handle."""
+
+
+@pytest.mark.parametrize("statements", range(1, 12))
+def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
+    studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
+) -> None:
+    started, left = datetime.now(UTC), iter(range(statements))
+    flight = PgConnection.flight
+
+    def dying(self: PgConnection, *args: object, **options: object) -> object:
+        if next(left, None) is None:
+            raise Killed
+        return flight(self, *args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PgConnection, "flight", dying)
+        try:
+            rotate(started)
+        except Killed:
+            pass
+    assert everything_opens(superuser, studio)
+    assert rotate(started).complete
+    assert len(sealing_keys(superuser, studio)) == 1
+    assert everything_opens(superuser, studio)
+
+
+def test_rotations_amid_renewals_and_reads_lose_no_token(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    """Eight threads renew and read while keys are rotated: every token opens at every time, and no renewal is lost."""
+    over, renewed = Event(), itertools.count(1)
+
+    def work(number: int) -> int:
+        stored_by_me = 0
+        while not over.is_set():
+            stored = studio.stored
+            tokens = open_tokens(stored)
+            assert tokens.access.reveal().startswith(ACCESS)
+            assert tokens.refresh is not None
+            if number % 2:
+                fresh = Tokens(Secret(f"{ACCESS}{next(renewed)}"), tokens.refresh, None, None, expires_in=3600)
+                stored_by_me += grants.replace_tokens(stored, fresh)
+        return stored_by_me
+
+    generation = studio.stored.token_generation
+    with ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(work, number) for number in range(8)]
+        try:
+            reports = [rotate() for _ in range(15)]
+        finally:
+            over.set()
+        stored = sum(worker.result() for worker in workers)
+    assert [report.quarantined for report in reports] == [0] * 15
+    assert sum(report.rekeyed for report in reports) == 15
+    assert studio.stored.token_generation == generation + stored
+    rest(superuser)
+    assert rotate().keys_deleted == 15
+    assert open_tokens(studio.stored).refresh == Secret(REFRESH)
+
+
+def test_two_rotations_at_once_give_a_studio_one_new_key(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    started = datetime.now(UTC)
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: rotate(started), range(4)))
+    assert all(report.complete for report in reports)
+    assert sum(report.rekeyed for report in reports) == 1
+    assert len(keys(studio.studio_id)) == 2
+    assert everything_opens(superuser, studio)
+
+
+def test_a_key_that_somebody_else_replaces_meanwhile_is_replaced_once(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    wrapped = new_data_key(studio.studio_id)
+    superuser.run("BEGIN")
+    superuser.run("UPDATE data_key SET retired_at = now()")
+    theirs = "INSERT INTO data_key (studio_id, wrapped, provider) VALUES (:id, :wrapped, 'raw')"
+    superuser.run(theirs, id=studio.studio_id, wrapped=wrapped)
+    with ThreadPoolExecutor(1) as pool:
+        rotation = pool.submit(rotate)
+        try:
+            wait_for_a_lock(superuser, rotation)
+        finally:
+            superuser.run("COMMIT")
+        assert (rotation.result().rekeyed, rotation.result().resealed) == (0, PLACES)
+    assert [key.wrapped == wrapped for key in keys(studio.studio_id)] == [True, False]
+    assert everything_opens(superuser, studio)
+
+
+def test_a_renewal_between_opening_and_sealing_wins(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    """The rotation waits for the renewal's row, and finds another value there than it has opened."""
+    stored, renewed = studio.stored, Tokens(Secret("ya29.renewed"), Secret("1//renewed"), None, None)
+    sealed = seal_tokens(
+        renewed,
+        stored.data_keys,
+        studio_id=studio.studio_id,
+        connection_id=stored.id,
+        generation=stored.token_generation + 1,
+    )
+    superuser.run("BEGIN")
+    superuser.run(
+        "UPDATE platform_connection SET access_token = :access, refresh_token = :refresh,"
+        " token_generation = token_generation + 1",
+        access=sealed.access,
+        refresh=sealed.refresh,
+    )
+    with ThreadPoolExecutor(1) as pool:
+        rotation = pool.submit(rotate)
+        try:
+            wait_for_a_lock(superuser, rotation)
+        finally:
+            superuser.run("COMMIT")
+        assert rotation.result().resealed == PLACES - 2
+    assert open_tokens(studio.stored).access.reveal() == "ya29.renewed"
+    assert open_tokens(studio.stored).refresh == Secret("1//renewed")
+
+
+def statements(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> int:
+    flights, flight = itertools.count(), PgConnection.flight
+
+    def counted(self: PgConnection, *args: object, **options: object) -> object:
+        next(flights)
+        return flight(self, *args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PgConnection, "flight", counted)
+        work()
+    return next(flights)
+
+
+@pytest.mark.parametrize("studios", [1, 4])
+def test_each_studio_costs_the_same_few_statements(
+    as_administrator: Database, monkeypatch: pytest.MonkeyPatch, studios: int
+) -> None:
+    """A survey, the new key in two, a survey, one for each value, and one that finds no more; then one to pass by."""
+    for _ in range(studios):
+        new_secrets()
+    started = datetime.now(UTC)
+    pages = 2
+    assert statements(monkeypatch, lambda: rotate(started)) == pages + studios * (5 + PLACES)
+    assert statements(monkeypatch, lambda: rotate(started)) == pages + studios
+
+
+def test_the_status_tells_ages_wrapping_and_what_is_left(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    create_studio("Another")
+    damage(superuser, studio)
+    rotate()
+    told = get_key_status()
+    assert (told.provider, told.wanted) == ("raw", ["ENCRYPTION_KEY"])
+    assert [(under.keys, under.count) for under in told.wrapped_under] == [(["ENCRYPTION_KEY"], 4)]
+    assert (told.to_rewrap, told.retired, told.quarantined) == (0, 2, 1)
+    ((oldest,),) = superuser.run("SELECT min(created_at) FROM data_key WHERE retired_at IS NULL")
+    assert told.oldest_made_at == oldest
+
+
+def test_the_application_itself_may_not_look_across_studios(studio: Secrets, database: Database) -> None:
+    app = database.connect("ansel_app")
+    for door in ("find_key_counts()", "find_quarantined(uuidv7(), 1)", "find_keys_to_rewrap('{}', uuidv7(), 1)"):
+        with pytest.raises(DatabaseError, match="permission denied"):
+            app.run(f"SELECT door.{door}")
+    app.close()

@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
@@ -17,44 +18,106 @@ OAUTH_PLATFORMS = ("google", "meta", "pinterest")
 """Those that this product is registered at as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
 KEYED_PLATFORMS = ("yelp",)
 """Those that one key of ours opens for all studios: {PLATFORM}_API_KEY."""
+DATABASE_AUTHS = ("password", "iam", "secret")
 
 # Decryption compares keys by ARN, so an alias or a bare id would wrap data keys and never unwrap them:
 # https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/configure.html#config-keys
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", re.ASCII)
 _PLAIN_URL = re.compile(r"[a-z]+://[a-z0-9.:\[\]-]+(/[\w.~-]+)*/?", re.ASCII)
+_SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@!-]+", re.ASCII)
 _ENCRYPTION_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
-@dataclass(frozen=True)
-class OAuthClient:
+class OAuthClient(msgspec.Struct, frozen=True):
     """What this product is registered as at a platform. Of its live secrets the current one is the first."""
 
     id: str
     secrets: tuple[Secret, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class AwsIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request to AWS is signed with. Lambda puts it into a container's environment, where it stays the same."""
+
+    region: str
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "AwsIdentity | None":
+        """None where the credentials are not in the environment, but in a profile or at an address."""
+        key_id, secret = _optional(environ, "AWS_ACCESS_KEY_ID"), _optional(environ, "AWS_SECRET_ACCESS_KEY")
+        region = _optional(environ, "AWS_REGION") or _optional(environ, "AWS_DEFAULT_REGION")
+        if not (key_id and secret and region):
+            return None
+        token = _optional(environ, "AWS_SESSION_TOKEN")
+        return cls(
+            region=region,
+            access_key_id=key_id,
+            secret_access_key=Secret(secret),
+            session_token=Secret(token) if token else None,
+        )
+
+
+class DatabaseLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a database is, as whom to log in there, and where the password comes from."""
+
+    url: Secret
+    """postgresql://user[:password]@host:port/database[?sslmode=verify-full&sslrootcert=path]"""
+    stage: str
+    """Outside `local` and `test` nothing but verified TLS will do"""
+    auth: str = "password"
+    """`password` is in the URL, `iam` is a token for the URL's user, `secret` holds user and password"""
+    secret_arn: str = ""
+    identity: AwsIdentity | None = None
+    """What an `iam` token is signed with"""
+    application_name: str = "ansel"
+    """What the server calls the session in its lists: the function, whose name has the stage in it"""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], stage: str, prefix: str = "") -> "DatabaseLogin":
+        """By {prefix}DATABASE_URL, _AUTH and _SECRET_ARN. Raises SettingsError naming the variable."""
+        auth = _optional(environ, f"{prefix}DATABASE_AUTH") or "password"
+        if auth not in DATABASE_AUTHS:
+            raise SettingsError(f"{prefix}DATABASE_AUTH must be one of {', '.join(DATABASE_AUTHS)}")
+        arn = _secret_arn(environ, f"{prefix}DATABASE_SECRET_ARN", needed=auth == "secret")
+        if arn and auth != "secret":
+            raise SettingsError(f"{prefix}DATABASE_SECRET_ARN is for {prefix}DATABASE_AUTH=secret only")
+        return cls(
+            url=Secret(_required(environ, f"{prefix}DATABASE_URL")),
+            stage=stage,
+            auth=auth,
+            secret_arn=arn,
+            identity=AwsIdentity.from_environ(environ) if auth == "iam" else None,
+            application_name=_optional(environ, "AWS_LAMBDA_FUNCTION_NAME") or "ansel",
+        )
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. A variable's name is the field's in upper case, but for `stage`: ANSEL_STAGE."""
 
     stage: str
-    database_url: Secret
-    """postgresql://user:password@host:port/database, of the application's role"""
+    database: DatabaseLogin
+    """As the application's role: DATABASE_URL, DATABASE_AUTH, DATABASE_SECRET_ARN"""
     kms_key_ids: tuple[str, ...] = ()
     """ARNs of the KMS keys that wrap data keys, comma-separated; the first one generates"""
     encryption_key: Secret | None = None
     """64 hex characters; wraps data keys without KMS, in the `local` stage only"""
     sync_queue_url: str = ""
+    dead_letter_queue_url: str = ""
+    """Of the messages that failed too often; only administration looks there"""
     platform_sandbox_url: str = ""
     """`local` and `test` only: platforms are called at {this}/{host}/{path}"""
     public_url: str = ""
     """Where browsers and platforms find this API, up to its `/api`; needed as soon as there is an OAuth client"""
     return_urls: tuple[str, ...] = ()
     """Where a browser may be sent after a consent: each an origin, or an origin and the start of a path"""
-    oauth_clients: dict[str, OAuthClient] = field(default_factory=dict)
+    oauth_clients: dict[str, OAuthClient] = msgspec.field(default_factory=dict)
     """By platform; one that this product is not registered at is absent"""
-    platform_api_keys: dict[str, Secret] = field(default_factory=dict)
+    platform_api_keys: dict[str, Secret] = msgspec.field(default_factory=dict)
     """By platform, as the OAuth clients"""
+    platform_secrets_arn: str = ""
+    """Of a secret that holds variables of OAuth clients and platform keys in place of the environment"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
     """Ended runs are deleted so many days later, but for the newest of each stream"""
     log_level: str = "INFO"
@@ -66,20 +129,22 @@ class Settings:
         if stage not in STAGES:
             raise SettingsError(f"ANSEL_STAGE must be one of {', '.join(STAGES)}")
         kms_key_ids = _kms_key_ids(environ)
-        clients = _oauth_clients(environ)
+        clients = oauth_clients(environ)
         return cls(
             stage=stage,
-            database_url=Secret(_required(environ, "DATABASE_URL")),
+            database=DatabaseLogin.from_environ(environ, stage),
             kms_key_ids=kms_key_ids,
             encryption_key=_encryption_key(environ, stage, has_kms=bool(kms_key_ids)),
             sync_queue_url=_optional(environ, "SYNC_QUEUE_URL")
             if stage == "local"
             else _required(environ, "SYNC_QUEUE_URL"),
+            dead_letter_queue_url=_optional(environ, "DEAD_LETTER_QUEUE_URL"),
             platform_sandbox_url=_sandbox_url(environ, stage),
             public_url=_public_url(environ, stage, needed=bool(clients)),
             return_urls=_return_urls(environ, stage),
             oauth_clients=clients,
-            platform_api_keys=_platform_api_keys(environ),
+            platform_api_keys=platform_api_keys(environ),
+            platform_secrets_arn=_secret_arn(environ, "PLATFORM_SECRETS_ARN"),
             sync_log_retention_days=_retention_days(environ),
             log_level=_log_level(environ),
         )
@@ -94,6 +159,13 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set")
     return value
+
+
+def _secret_arn(environ: Mapping[str, str], name: str, *, needed: bool = False) -> str:
+    arn = _required(environ, name) if needed else _optional(environ, name)
+    if arn and not _SECRET_ARN.fullmatch(arn):
+        raise SettingsError(f"{name} must be the ARN of a secret (arn:aws:secretsmanager:...:secret:...)")
+    return arn
 
 
 def _kms_key_ids(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -129,7 +201,8 @@ def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
     return url.rstrip("/")
 
 
-def _oauth_clients(environ: Mapping[str, str]) -> dict[str, OAuthClient]:
+def oauth_clients(environ: Mapping[str, str]) -> dict[str, OAuthClient]:
+    """Those that the variables name, wherever they are kept. Raises SettingsError for half a one."""
     found = ((platform, _oauth_client(environ, platform.upper())) for platform in OAUTH_PLATFORMS)
     return {platform: client for platform, client in found if client is not None}
 
@@ -144,7 +217,7 @@ def _oauth_client(environ: Mapping[str, str], prefix: str) -> OAuthClient | None
     return OAuthClient(_required(environ, f"{prefix}_CLIENT_ID"), secrets)
 
 
-def _platform_api_keys(environ: Mapping[str, str]) -> dict[str, Secret]:
+def platform_api_keys(environ: Mapping[str, str]) -> dict[str, Secret]:
     keys = ((platform, _optional(environ, f"{platform.upper()}_API_KEY")) for platform in KEYED_PLATFORMS)
     return {platform: Secret(key) for platform, key in keys if key}
 
@@ -191,7 +264,17 @@ def _log_level(environ: Mapping[str, str]) -> str:
     return level
 
 
+def get_trace_header() -> str:
+    """X-Ray's header of the invocation under way, which Lambda's runtime client sets anew for each."""
+    return os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
 @cache
 def get_settings() -> Settings:
     """The process's settings, read once. Tests clear it with `get_settings.cache_clear()`."""
     return Settings.from_environ(os.environ)
+
+
+def get_stage() -> str:
+    """The stage alone: resources are named after it as the app is imported, wherever that is, with nothing else set."""
+    return os.environ.get("ANSEL_STAGE", "local")

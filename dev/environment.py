@@ -14,7 +14,9 @@ FOREIGN = ("AWS_", "ANSEL_", "PG")
 FRONTENDS = ("http://localhost:3000", "http://127.0.0.1:3000")
 """Where a frontend in development usually is: a browser may be sent there after a consent."""
 OURS = (
-    *("DATABASE_URL", "MIGRATION_DATABASE_URL", "ENCRYPTION_KEY", "KMS_KEY_IDS"),
+    *("DATABASE_URL", "DATABASE_AUTH", "DATABASE_SECRET_ARN"),
+    *("MIGRATION_DATABASE_URL", "MIGRATION_DATABASE_AUTH", "MIGRATION_DATABASE_SECRET_ARN"),
+    *("ENCRYPTION_KEY", "KMS_KEY_IDS", "PLATFORM_SECRETS_ARN"),
     *("SYNC_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"),
 )
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.platforms.registry import PLATFORMS
+from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.secret import Secret
-from chalicelib.settings import KEYED_PLATFORMS, OAUTH_PLATFORMS, OAuthClient, Settings, get_settings
+from chalicelib.settings import KEYED_PLATFORMS, OAUTH_PLATFORMS, DatabaseLogin, OAuthClient, Settings, get_settings
 
 ENCRYPTION_KEY = "0123456789abcdef" * 4
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
@@ -22,6 +22,14 @@ PROD = {
     "DATABASE_URL": "postgresql://ansel:db-canary@db.internal:5432/ansel",
     "KMS_KEY_IDS": KEY_ARN,
     "SYNC_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sync",
+}
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ansel/prod-AbCdEf"
+LAMBDA = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "key-canary",
+    "AWS_SESSION_TOKEN": "token-canary",
+    "AWS_LAMBDA_FUNCTION_NAME": "ansel-prod-tick",
 }
 CONSENT = {
     "PUBLIC_URL": "https://api.studio.example/v1/",
@@ -44,7 +52,7 @@ def test_the_local_stage_needs_a_database_and_an_encryption_key_only() -> None:
     settings = Settings.from_environ(LOCAL)
 
     assert settings.stage == "local"
-    assert settings.database_url.reveal() == LOCAL["DATABASE_URL"]
+    assert settings.database.url.reveal() == LOCAL["DATABASE_URL"]
     assert settings.encryption_key is not None
     assert settings.encryption_key.reveal() == ENCRYPTION_KEY
     assert settings.kms_key_ids == ()
@@ -68,6 +76,55 @@ def test_a_deployed_stage_reads_every_variable() -> None:
     assert settings.platform_api_keys == {"yelp": Secret("yelp-canary")}
     assert settings.log_level == "DEBUG"
     assert settings.sync_log_retention_days == 90
+
+
+@pytest.mark.parametrize("prefix", ["", "MIGRATION_"])
+def test_a_login_says_where_its_password_comes_from(prefix: str) -> None:
+    def login(**variables: str) -> DatabaseLogin:
+        named = {f"{prefix}DATABASE_{name}": value for name, value in variables.items()}
+        return DatabaseLogin.from_environ({**LAMBDA, **named}, "prod", prefix)
+
+    plain, by_token = login(URL="postgresql://u@h/d"), login(URL="postgresql://u@h/d", AUTH="iam")
+    by_secret = login(URL="postgresql://h/d", AUTH="secret", SECRET_ARN=SECRET_ARN)
+    assert (plain.auth, plain.identity, plain.application_name) == ("password", None, "ansel-prod-tick")
+    assert (by_secret.auth, by_secret.secret_arn) == ("secret", SECRET_ARN)
+    assert by_token.identity is not None
+    assert by_token.identity.secret_access_key == Secret("key-canary")
+    assert by_token.identity.session_token == Secret("token-canary")
+    assert (by_token.identity.region, by_token.identity.access_key_id) == ("eu-central-1", "ASIAEXAMPLE")
+    assert "canary" not in f"{by_token} {by_secret!r}"
+
+
+def test_the_settings_hold_the_applications_login() -> None:
+    settings = Settings.from_environ({**PROD, **LAMBDA, "DATABASE_AUTH": "iam", "PLATFORM_SECRETS_ARN": SECRET_ARN})
+    assert (settings.database.auth, settings.database.stage) == ("iam", "prod")
+    assert settings.platform_secrets_arn == SECRET_ARN
+    assert "canary" not in repr(settings)
+
+
+def test_credentials_that_are_not_in_the_environment_are_left_to_be_found() -> None:
+    assert DatabaseLogin.from_environ({**PROD, "DATABASE_AUTH": "iam"}, "prod").identity is None
+    assert DatabaseLogin.from_environ(PROD, "prod").application_name == "ansel"
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be one of password, iam, secret"),
+        ({"DATABASE_AUTH": "secret"}, "DATABASE_SECRET_ARN is not set"),
+        ({"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "ansel/prod"}, "DATABASE_SECRET_ARN must be the ARN"),
+        ({"DATABASE_SECRET_ARN": SECRET_ARN}, "DATABASE_SECRET_ARN is for DATABASE_AUTH=secret only"),
+        ({"PLATFORM_SECRETS_ARN": KEY_ARN}, "PLATFORM_SECRETS_ARN must be the ARN of a secret"),
+    ],
+)
+def test_a_login_or_a_secret_that_cannot_be_meant_is_refused(variables: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        Settings.from_environ({**PROD, **variables})
+
+
+def test_where_credentials_are_kept_in_a_secret_an_address_may_follow_later() -> None:
+    """The first deployment cannot know it; consents say until then that the platform is not set up."""
+    assert Settings.from_environ({**PROD, "PLATFORM_SECRETS_ARN": SECRET_ARN}).public_url == ""
 
 
 @pytest.mark.parametrize("stage", ["test", "dev", "prod"])
@@ -132,7 +189,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(variable: str, val
 
 
 def test_the_platforms_that_settings_name_are_those_of_that_credential() -> None:
-    by_credential = {name: platform.credential for name, platform in PLATFORMS.items()}
+    by_credential = {name: get_platform(name).credential for name in NAMES}
     assert {name for name, kind in by_credential.items() if kind == "oauth"} == set(OAUTH_PLATFORMS)
     assert {name for name, kind in by_credential.items() if kind == "api_key"} == set(KEYED_PLATFORMS)
 

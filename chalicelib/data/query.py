@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pg8000.legacy import to_statement
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 class Query(Generic[T]):

@@ -1,8 +1,9 @@
 """Connections: a studio's grants on platforms. Tokens come in, are sealed, and never leave through here."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
@@ -47,8 +48,7 @@ class ConnectionTest(Row):
     error: TestError | None = None
 
 
-@dataclass(frozen=True)
-class TokenChange:
+class TokenChange(msgspec.Struct, frozen=True):
     """New tokens; what is None stays as it is. A new access token comes with its own expiry, or none."""
 
     access: Secret | None = None

@@ -5,12 +5,14 @@ Whatever changes a connection's state writes the event of it and the deliveries 
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from chalicelib import clock, doorbell, logs
+import msgspec
+from msgspec.structs import replace
+
+from chalicelib import clock, doorbell, logs, telemetry
 from chalicelib.data import grants as rows
 from chalicelib.data.connections import (
     DRAFT_CONNECTION,
@@ -37,8 +39,7 @@ LONGEST_WAIT = timedelta(days=1)
 """A token that ends sooner than its platform's rule foresees is renewed after a day, or half its life."""
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """What a working connection still has to say, such as `scopes_missing`."""
 
     code: str | None = None
@@ -196,6 +197,7 @@ def break_connection(stored: StoredConnection, error: AppError) -> None:
         )
     if broken is not None:
         ring(stored.studio_id, broken)
+        telemetry.count("ConnectionsBroken", platform=stored.platform)
         logs.event(
             "connection.broken",
             platform=stored.platform,

@@ -6,10 +6,11 @@ the generation it started from, and `invalid_grant` is believed only if that gen
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from uuid import UUID, uuid4
 
-from chalicelib import logs
+from msgspec.structs import replace
+
+from chalicelib import logs, telemetry
 from chalicelib.data import grants as rows
 from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_RENEW, FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read, write
@@ -33,6 +34,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.bells import ring_due
 from chalicelib.services.grants import break_connection, heal, replace_tokens
+from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
 from chalicelib.services.retries import backoff
 from chalicelib.services.tokens import Tokens, open_access_token, open_tokens
 from chalicelib.settings import get_settings
@@ -69,10 +71,12 @@ def client_for(stored: StoredConnection, *, pulse: Callable[[], None] = lambda: 
 
 def platform_key(platform: Platform) -> Secret:
     """Ours, for all studios; a platform that wants none is never asked with it."""
-    key = get_settings().platform_api_keys.get(platform.name)
-    if key is None and platform.credential == "api_key":
+    if platform.credential != "api_key":
+        return Secret("")
+    key = find_platform_key(platform.name)
+    if key is None:
         raise Misconfigured(f"There is no API key for {platform.title}")
-    return key or Secret("")
+    return key
 
 
 def ring_due_renewals() -> int:
@@ -168,20 +172,30 @@ class Session:
             grant = self._ask(tokens)
         except TokenRevoked:
             if self._renewed_elsewhere():
+                self._count("superseded")
                 return open_access_token(self.stored)
+            self._count("revoked")
             self._fail(owner, "The platform no longer accepts this connection")
             raise
         except AppError as error:
+            self._count("failed")
             self._fail(owner, error.message)
             if isinstance(error, Misconfigured):
                 break_connection(self.stored, error)
             raise
+        self._count("renewed")
         self._store(_renewed(tokens, grant), same_refresh_token=grant.refresh_token is None)
         return open_access_token(self.stored)
 
+    def _count(self, outcome: str) -> None:
+        telemetry.count("TokenRefreshes", platform=self.stored.platform, outcome=outcome)
+
     def _ask(self, tokens: Tokens) -> TokenGrant:
-        settings, platform = get_settings(), get_platform(self.stored.platform)
-        client = settings.oauth_clients.get(platform.name)
+        platform = get_platform(self.stored.platform)
+        try:
+            client = find_oauth_client(platform.name)
+        except Unavailable as error:  # the token that is there may live on
+            raise TransientFault("The OAuth client cannot be read just now", internal=str(error)) from error
         if client is None:
             raise Misconfigured(f"There is no OAuth client for {platform.title}")
         return oauth2.renew(
@@ -189,7 +203,7 @@ class Session:
             client=client,
             access_token=tokens.access,
             refresh_token=tokens.refresh,
-            sandbox_url=settings.platform_sandbox_url,
+            sandbox_url=get_settings().platform_sandbox_url,
         )
 
     def _lease(self, owner: UUID) -> bool:

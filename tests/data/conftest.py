@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pg8000.native
 import pytest
 
-from chalicelib.data.database import connect
+from chalicelib.data.connecting import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.secret import Secret
+from chalicelib.settings import DatabaseLogin
 from tests.conftest import Database
 from tests.data.attack import INTRUDER, VICTIM
 from tests.data.proxy import Proxy
@@ -17,7 +18,7 @@ from tests.data.rows import Rows, fill
 @pytest.fixture
 def connection(database: Database) -> Iterator[PgConnection]:
     """The driver, logged in as the application."""
-    connection = connect(Secret(database.url("ansel_app")))
+    connection = connect(DatabaseLogin(url=Secret(database.url("ansel_app")), stage="local"))
     yield connection
     connection.close()
 
@@ -32,7 +33,7 @@ def proxy(database: Database) -> Iterator[Proxy]:
 def proxied(database: Database, proxy: Proxy) -> Iterator[PgConnection]:
     """The driver, with a proxy between it and the server."""
     url = database.url("ansel_app").replace(f":{database.port}/", f":{proxy.port}/")
-    connection = connect(Secret(url))
+    connection = connect(DatabaseLogin(url=Secret(url), stage="local"))
     yield connection
     connection.close()
 

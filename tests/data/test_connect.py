@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pg8000.native
 import pytest
 
-from chalicelib.data import database as product
-from chalicelib.data.database import close_pool, connect, read
+from chalicelib.data import connecting
+from chalicelib.data.connecting import connect
+from chalicelib.data.database import close_pool, read
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
-from chalicelib.settings import get_settings
+from chalicelib.settings import DatabaseLogin, get_settings
 from tests.conftest import Database
 
 
@@ -59,7 +60,7 @@ def test_a_server_that_takes_no_more_connections_is_unavailable(
 @pytest.mark.parametrize("url", ["mysql://a:b@h/d", "postgresql://127.0.0.1/d", "ansel", ""])
 def test_a_url_of_another_kind_is_refused_by_the_variables_name(url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL"):
-        connect(Secret(url))
+        connect(local(url))
 
 
 def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, clean_database: Database) -> None:
@@ -67,30 +68,27 @@ def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, 
     superuser.run(f"CREATE ROLE {role} LOGIN PASSWORD 'p@ss/w:rd%?#\u00e4'")
     try:
         password = "p%40ss%2Fw%3Ard%25%3F%23%C3%A4"
-        connect(Secret(f"postgresql://{role}:{password}@127.0.0.1:{clean_database.port}/postgres")).close()
+        connect(local(f"postgresql://{role}:{password}@127.0.0.1:{clean_database.port}/postgres")).close()
     finally:
         superuser.run(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", ""])
-def test_outside_the_local_stages_nothing_but_verified_tls_is_accepted(
-    stage: str, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployed(monkeypatch, stage)
+def test_outside_the_local_stages_nothing_but_verified_tls_is_accepted(stage: str, mode: str) -> None:
     with pytest.raises(SettingsError, match="sslmode"):
-        connect(Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode or 'none'}"))
+        connect(DatabaseLogin(url=Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode or 'none'}"), stage=stage))
 
 
 @pytest.mark.parametrize("mode", ["allow", "prefer", "require", "verify-ca"])
 def test_a_half_measure_is_refused_in_the_local_stages_too(mode: str) -> None:
     with pytest.raises(SettingsError, match="sslmode"):
-        connect(Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode}"))
+        connect(local(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode}"))
 
 
 @pytest.mark.parametrize("query", ["", "?sslmode=verify-full"])
 def test_deployed_the_host_and_its_certificate_are_verified(query: str) -> None:
-    context = product._ssl_context({"sslmode": "verify-full"} if query else {}, "prod")
+    context = connecting._tls({"sslmode": "verify-full"} if query else {}, may_be_clear=False)
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -105,9 +103,14 @@ def test_a_server_without_tls_is_unavailable_rather_than_spoken_to_in_the_clear(
         read(None, NEW_ID)
 
 
-def deployed(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
-    monkeypatch.setenv("ANSEL_STAGE", stage)
-    monkeypatch.setenv("KMS_KEY_IDS", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd")
-    monkeypatch.setenv("SYNC_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/111122223333/sync")
-    monkeypatch.delenv("ENCRYPTION_KEY", raising=False)
-    get_settings.cache_clear()
+def local(url: str) -> DatabaseLogin:
+    return DatabaseLogin(url=Secret(url), stage="local")
+
+
+@pytest.mark.parametrize("silence", [connecting.SILENCE_SECONDS, None])
+def test_a_connection_waits_longer_for_statements_than_for_connecting(
+    silence: float | None, clean_database: Database
+) -> None:
+    connection = connect(local(clean_database.url("ansel_app")), silence=silence)
+    assert connection._usock.gettimeout() == silence
+    connection.close()

@@ -172,8 +172,8 @@ def test_the_tenant_does_not_outlive_its_transaction() -> None:
     with transaction(None) as tx:
         assert tx.run(COUNT_STUDIOS) == 0
     assert read(studio_id, COUNT_STUDIOS) == 1
-    with product._connection() as connection:  # what a statement without an opening would find
-        assert connection.flight("SELECT current_setting('app.studio_id', true)") == [[""]]
+    with product._lent() as loan:  # what a statement without an opening would find
+        assert loan.connection.flight("SELECT current_setting('app.studio_id', true)") == [[""]]
 
 
 def test_a_tenant_that_is_no_uuid_is_refused() -> None:

@@ -43,7 +43,7 @@ def params(platform: Platform = ACME, verifier: str = VERIFIER) -> dict[str, str
 
 
 def with_facts(**facts: object) -> Platform:
-    return replace(ACME, oauth=replace(FACTS, **facts))  # type: ignore[arg-type]
+    return replace(ACME, oauth=replace(FACTS, **facts))
 
 
 def exchange(fake: Fake, platform: Platform = ACME) -> TokenGrant:

@@ -1,0 +1,298 @@
+"""Connections that die while nobody looks: what a request does about it, and what it must not do twice."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from pg8000.exceptions import DatabaseError
+
+from chalicelib.data import connecting, driver, pool
+from chalicelib.data.connecting import SESSION
+from chalicelib.data.database import Transaction, close_pool, read, transaction, write
+from chalicelib.data.driver import LIVENESS, PgConnection
+from chalicelib.data.query import Query
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.errors import Unavailable
+from chalicelib.settings import get_settings
+from dev.postgres import Postgres
+from tests.conftest import Database
+from tests.data.relay import HOST, Relay
+from tests.data.rows import new_studio
+
+PID: Query[int] = Query("SELECT to_json(pg_backend_pid())", int)
+EXTEND: Query[None] = Query("UPDATE studio SET name = name || :text")
+SETTING: Query[str] = Query("SELECT to_json(current_setting(:name))", str)
+
+Failure = Callable[[Relay], None]
+
+
+def not_noticed(fail: Failure, monkeypatch: pytest.MonkeyPatch) -> Failure:
+    """The failure as a client meets it that has heard nothing yet: the news is still on its way."""
+    monkeypatch.setattr(PgConnection, "was_ended", False)
+    return fail
+
+
+@pytest.fixture
+def relay(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """Between the product and its server. Each test starts without kept connections and leaves none behind."""
+    with Relay(clean_database.port) as relay:
+        url = clean_database.url("ansel_app")
+        monkeypatch.setenv("DATABASE_URL", url.replace(f":{clean_database.port}/", f":{relay.port}/"))
+        get_settings.cache_clear()
+        close_pool()
+        yield relay
+        monkeypatch.undo()
+        close_pool()
+        get_settings.cache_clear()
+        connecting._pooled.clear()
+
+
+@pytest.fixture
+def studio(relay: Relay) -> UUID:
+    return new_studio("a")
+
+
+def name_of(superuser: pg8000.native.Connection, studio_id: UUID) -> str:
+    return str(superuser.run("SELECT name FROM studio WHERE id = :id", id=studio_id)[0][0])
+
+
+def in_transaction(studio_id: UUID, *steps: Callable[[Transaction], object]) -> None:
+    with transaction(studio_id) as tx:
+        for step in steps:
+            step(tx)
+
+
+def extending(tx: Transaction) -> None:
+    tx.run(EXTEND, text="b")
+
+
+def extend(studio_id: UUID) -> None:
+    in_transaction(studio_id, extending)
+
+
+def extend_at_once(studio_id: UUID) -> None:
+    write(studio_id, EXTEND, text="b")
+
+
+def peek(studio_id: UUID) -> None:
+    read(studio_id, GET_STUDIO)
+
+
+FAILURES = pytest.mark.parametrize("fail", [Relay.reset, Relay.cut_before_answer], ids=["reset", "answer lost"])
+
+
+@FAILURES
+def test_a_read_whose_connection_dies_is_asked_again_on_a_new_one(
+    relay: Relay, studio: UUID, fail: Failure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_noticed(fail, monkeypatch)(relay)
+    found = read(studio, GET_STUDIO)
+    assert found and found.name == "a"
+    assert relay.taken == 2
+
+
+@FAILURES
+def test_the_first_statement_of_a_transaction_is_sent_again_and_counts_once(
+    relay: Relay, studio: UUID, fail: Failure, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_noticed(fail, monkeypatch)(relay)
+    extend(studio)
+    assert name_of(superuser, studio) == "ab"
+
+
+def test_a_later_statement_of_a_transaction_is_not_sent_again(
+    relay: Relay, studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    with pytest.raises(Unavailable):
+        in_transaction(studio, extending, lambda _: relay.reset(), extending)
+    assert name_of(superuser, studio) == "a"
+    extend(studio)
+    assert name_of(superuser, studio) == "ab"
+
+
+def test_a_write_whose_answer_was_lost_is_not_sent_again(
+    relay: Relay, studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    """It may have been carried out, and here it was."""
+    relay.cut_before_answer()
+    with pytest.raises(Unavailable):
+        write(studio, EXTEND, text="b")
+    assert eventually(lambda: name_of(superuser, studio), "ab")
+
+
+def test_a_write_that_could_not_be_handed_over_is_sent_again(
+    relay: Relay, studio: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_noticed(Relay.reset, monkeypatch)(relay)
+    write(studio, EXTEND, text="b")
+    assert name_of(superuser, studio) == "ab"
+    assert relay.taken == 2
+
+
+def test_a_commit_whose_answer_was_lost_is_unavailable(
+    relay: Relay, studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    with pytest.raises(Unavailable):
+        in_transaction(studio, extending, lambda _: relay.cut_before_answer())
+    assert eventually(lambda: name_of(superuser, studio), "ab")
+
+
+@pytest.mark.parametrize("ask", [peek, extend, extend_at_once])
+def test_a_peer_that_vanished_while_a_container_was_frozen_is_replaced_within_the_request(
+    relay: Relay, studio: UUID, ask: Callable[[UUID], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-open: nothing tells the client, and nothing comes back. After a freeze it asks first, and not for long."""
+    relay.fall_silent()
+    monkeypatch.setattr(pool, "IDLE_BEFORE_CHECK", timedelta(0))
+    monkeypatch.setattr(pool, "CHECK_SECONDS", 0.05)
+    ask(studio)
+    assert relay.taken == 2
+
+
+def test_a_silence_as_long_as_the_patience_is_not_waited_for_twice(
+    relay: Relay, studio: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(studio) as tx:
+        tx.run(PID)
+        tx._loan.connection.set_patience(0.05)
+    relay.fall_silent()
+    with pytest.raises(Unavailable, match="timed out"):
+        read(studio, GET_STUDIO)
+    assert relay.taken == 1
+
+
+def test_sockets_notice_a_peer_that_vanished_and_wait_for_no_acknowledgement(database: Database) -> None:
+    sock = driver._open_socket(HOST, database.port, None)
+    known = {name: value for name, value in {**LIVENESS, "TCP_NODELAY": 1}.items() if hasattr(socket, name)}
+    assert {name: sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in known} == known
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    sock.close()
+
+
+@pytest.fixture
+def demoted(relay: Relay, studio: UUID, superuser: pg8000.native.Connection) -> Iterator[Callable[[], None]]:
+    """The kept connection leads to a server that takes no writes, as a primary does that became a standby; `demoted()`
+    lets the host's name lead to the new primary."""
+    database = superuser.run("SELECT current_database()")[0][0]
+    superuser.run(f"ALTER ROLE ansel_app IN DATABASE {database} SET default_transaction_read_only = on")
+    close_pool()
+    read(None, PID)
+
+    def fail_over() -> None:
+        superuser.run(f"ALTER ROLE ansel_app IN DATABASE {database} RESET default_transaction_read_only")
+
+    yield fail_over
+    fail_over()
+
+
+@pytest.mark.parametrize("ask", [extend, extend_at_once])
+def test_a_write_that_meets_a_standby_goes_to_the_new_primary_within_the_request(
+    demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], superuser: pg8000.native.Connection
+) -> None:
+    demoted()
+    ask(studio)
+    assert name_of(superuser, studio) == "ab"
+
+
+@pytest.mark.parametrize("ask", [extend, extend_at_once])
+def test_while_there_is_no_primary_writes_are_unavailable_and_keep_no_connection(
+    demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], relay: Relay
+) -> None:
+    with pytest.raises(Unavailable, match="25006"):
+        ask(studio)
+    taken = relay.taken
+    read(None, PID)
+    assert relay.taken == taken + 1
+    demoted()
+    ask(studio)
+
+
+def test_a_standby_that_one_connection_met_is_left_by_all(demoted: Callable[[], None], studio: UUID) -> None:
+    def two() -> set[int]:
+        with transaction(None) as one, transaction(None) as other:
+            return {one.run(PID), other.run(PID)}
+
+    met = two()
+    demoted()
+    extend(studio)
+    assert not met & two()
+
+
+def test_a_transaction_that_meets_a_standby_halfway_lets_its_connection_go(
+    demoted: Callable[[], None], studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    demoted()
+    with pytest.raises(Unavailable, match="25006"):
+        in_transaction(studio, lambda tx: tx.run(GET_STUDIO), extending)
+    extend(studio)
+    assert name_of(superuser, studio) == "ab"
+
+
+def test_a_read_that_writes_is_a_mistake_and_not_an_outage(studio: UUID) -> None:
+    with pytest.raises(DatabaseError, match="25006"):
+        read(studio, EXTEND, text="b")
+
+
+def test_a_server_that_was_restarted_is_met_within_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    with Postgres(tmp_path / "data", durable=False) as server:
+        monkeypatch.setenv("DATABASE_URL", server.url())
+        get_settings.cache_clear()
+        close_pool()
+        before = read(None, PID)
+        port = server.port
+        server.stop()
+        with pytest.raises(Unavailable):
+            read(None, PID)
+        server._wanted_port = port
+        server.start()
+        assert read(None, PID) != before
+        close_pool()
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    with Relay(clean_database.port, pooler=True) as pooler:
+        url = clean_database.url("ansel_app")
+        monkeypatch.setenv("DATABASE_URL", url.replace(f":{clean_database.port}/", f":{pooler.port}/"))
+        get_settings.cache_clear()
+        close_pool()
+        yield pooler
+        monkeypatch.undo()
+        close_pool()
+        get_settings.cache_clear()
+        connecting._pooled.clear()
+
+
+def test_behind_a_pooler_that_takes_no_settings_each_transaction_brings_its_own(pooler: Relay) -> None:
+    shown = {"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
+    assert SESSION.keys() == {"TimeZone", *shown}
+    for name, value in {**shown, "TimeZone": "UTC"}.items():
+        assert read(None, SETTING, name=name) == value
+        with transaction(None) as tx:
+            assert tx.run(SETTING, name=name) == value
+            assert tx.run(SETTING, name=name) == value
+    assert pooler.taken == 2
+
+
+def test_a_pooler_is_remembered(pooler: Relay) -> None:
+    read(None, PID)
+    close_pool()
+    read(None, PID)
+    assert pooler.taken == 3
+
+
+def eventually(look: Callable[[], str], expected: str) -> bool:
+    """What a server does that nobody hears from any more is seen a little later."""
+    for _ in range(200):
+        if look() == expected:
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,106 @@
+"""Secrets Manager, as the local cloud has it: kept for a while, and never in an error."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from chalicelib import clock, secret_store
+from chalicelib.errors import AppError, SettingsError, Unavailable
+from chalicelib.secret import Secret
+from chalicelib.secret_store import KEPT, forget_secrets, get_secret
+
+MISSING = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:nobody-made-it-AbCdEf"
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(local_aws: Any) -> Iterator[None]:
+    forget_secrets()
+    yield
+    forget_secrets()
+
+
+@pytest.fixture
+def manager() -> Any:
+    return boto3.client("secretsmanager", region_name="eu-central-1")
+
+
+def made(manager: Any, text: str) -> str:
+    return str(manager.create_secret(Name=f"ansel-{uuid4()}", SecretString=text)["ARN"])
+
+
+def changed(manager: Any, arn: str, **fields: str) -> None:
+    manager.put_secret_value(SecretId=arn, SecretString=json.dumps(fields))
+
+
+def test_texts_and_numbers_of_a_secret_are_secrets(manager: Any) -> None:
+    arn = made(manager, '{"password": "canary", "port": 5432, "tags": ["a"], "none": null}')
+    assert get_secret(arn) == {"password": Secret("canary"), "port": Secret("5432")}
+
+
+def test_a_secret_is_kept_for_five_minutes_and_then_read_anew(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn, now = made(manager, '{"a": "first"}'), clock.now()
+    assert get_secret(arn)["a"].reveal() == "first"
+    changed(manager, arn, a="second")
+    monkeypatch.setattr(clock, "now", lambda: now + KEPT - timedelta(seconds=1))
+    assert get_secret(arn)["a"].reveal() == "first"
+    monkeypatch.setattr(clock, "now", lambda: now + KEPT + timedelta(seconds=5))
+    assert get_secret(arn)["a"].reveal() == "second"
+
+
+def test_whoever_knows_that_it_changed_reads_it_anew_for_everybody(manager: Any) -> None:
+    arn = made(manager, '{"a": "first"}')
+    get_secret(arn)
+    changed(manager, arn, a="second")
+    assert get_secret(arn, anew=True)["a"].reveal() == "second"
+    assert get_secret(arn)["a"].reveal() == "second"
+
+
+def test_threads_that_need_it_at_once_read_it_once(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn, reads = made(manager, '{"a": "first"}'), []
+    read = secret_store._read
+
+    def counted(arn: str) -> str:
+        reads.append(arn)
+        return read(arn)
+
+    monkeypatch.setattr(secret_store, "_read", counted)
+    threads = [threading.Thread(target=get_secret, args=(arn,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reads == [arn]
+
+
+def test_a_secret_that_is_not_there_is_a_matter_of_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"nobody-made-it.*ResourceNotFoundException"):
+        get_secret(MISSING)
+
+
+@pytest.mark.parametrize("text", ["canary", '["canary"]', '{"canary": ', "null"])
+def test_one_that_is_no_object_is_named_and_not_shown(manager: Any, text: str) -> None:
+    arn = made(manager, text)
+    with pytest.raises(SettingsError, match=arn) as caught:
+        get_secret(arn)
+    told: BaseException | None = caught.value
+    while told is not None:
+        assert "canary" not in f"{told} {told!r}"
+        told = told.__cause__
+
+
+def test_a_manager_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    secret_store._secrets_manager.cache_clear()
+    try:
+        with pytest.raises(Unavailable, match="EndpointConnectionError") as caught:
+            get_secret(MISSING)
+    finally:
+        secret_store._secrets_manager.cache_clear()
+    assert isinstance(caught.value, AppError)
+    assert "arn" not in caught.value.message

@@ -46,8 +46,8 @@ rollback: setup ## deploy a release once more: make rollback STAGE=prod BUCKET=.
 	@$(BIN)/python -m deploy.stack $(if $(RELEASE),deploy --release "$(RELEASE)",releases) \
 		--stage "$(STAGE)" --bucket "$(BUCKET)" $(ARGUMENTS)
 
-certificates: setup ## fetch the certificate authorities of Amazon RDS, for a database without the proxy
-	@$(BIN)/python -m deploy.certificates
+certificates: setup ## fetch the authorities of Amazon RDS, for a database without the proxy: make certificates REGION=...
+	@$(BIN)/python -m deploy.certificates $(if $(REGION),--region "$(REGION)")
 
 lock: setup ## write requirements-dev.txt, with hashes, and docs/licences.md; UPGRADE=--upgrade takes newer versions
 	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes $(UPGRADE) \

@@ -6,7 +6,7 @@ venv=$1
 wanted=${2-}
 log=.venv-setup.log
 lock=.venv-setup.lock
-recipe="$wanted $(cat requirements.txt requirements-dev.txt | cksum)"
+recipe="$wanted $(cksum <requirements-dev.txt)"
 
 fail() {
     echo "make: $1" >&2
@@ -59,7 +59,7 @@ make_venv() {
 }
 
 show_progress() {
-    total=$(cat requirements.txt requirements-dev.txt | grep -c "==")
+    total=$(grep -c "==" requirements-dev.txt)
     count=0
     while IFS= read -r line; do
         case $line in
@@ -75,7 +75,8 @@ show_progress() {
 install() {
     rm -f "$venv/ready"
     echo "Installing the pinned packages (a minute or two; details in $log)"
-    { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -r requirements-dev.txt 2>&1 ||
+    { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+        --require-hashes --no-deps -r requirements-dev.txt 2>&1 ||
         echo "pip gave up"; } | tee "$log" | show_progress
     if ! [ -s "$log" ] || tail -n 1 "$log" | grep -q "^pip gave up"; then
         why=$(grep "^ERROR:" "$log" 2>/dev/null | tail -n 1)

@@ -1,0 +1,51 @@
+"""`python -m deploy.audit`: that what is pinned fits together and has no known vulnerability."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.advisories import find, read_records
+from deploy.pins import LOCK, RUNTIME, read_pins
+
+
+def _run(*module_and_arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", *module_and_arguments]).returncode
+
+
+def audit_offline(advisories: Path) -> int:
+    """Every pin against the advisories in a folder or zip; says which findings are deployed."""
+    pins = read_pins(LOCK)
+    deployed = {(pin.name, pin.version) for pin in read_pins(RUNTIME)}
+    records = list(read_records(advisories))
+    if not records:
+        print(f"audit: there are no advisories in {advisories}", file=sys.stderr)
+        return 1
+    found = find(pins, records)
+    for finding in found:
+        where = "deployed" if (finding.pin.name, finding.pin.version) in deployed else "development"
+        print(f"{where}: {finding}")
+    print(f"{len(found)} known vulnerabilities in {len(pins)} packages, by {len(records)} advisories")
+    return 1 if found else 0
+
+
+def audit_online() -> int:
+    """pip-audit over the lock: nothing is resolved, and only names and versions leave the machine."""
+    return _run(
+        "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--vulnerability-service", "osv", "--desc", "off"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.audit", description=__doc__)
+    parser.add_argument("--advisories", type=Path, help="a folder or zip of OSV records, in place of asking a service")
+    options = parser.parse_args(arguments)
+    if options.advisories and not options.advisories.exists():
+        parser.error(f"there is no {options.advisories}")
+    consistent = _run("pip", "check", "--disable-pip-version-check")
+    return consistent or (audit_offline(options.advisories) if options.advisories else audit_online())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The zip that Lambda runs: our sources and the wheels' content, with bytecode, the same bytes at every build."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from deploy.wheels import PackagingError, Wheel
+
+TASK_ROOT = "/var/task"
+"""Where Lambda unpacks the zip; what tracebacks name instead of a build folder."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+ONLY = {
+    "cffi": re.compile(r"_cffi_backend\b"),  # what cryptography's binary calls; the rest compiles bindings
+    "chalice": re.compile(r"chalice/(app|__init__)\.py$"),  # as Chalice packs itself; the rest is its command line
+}
+"""Packages of which a part is packed."""
+
+_UNUSED = re.compile(
+    r"""
+    \.data/                          # scripts and headers
+    | (^|/)(tests?|testing)/         # the packages' own tests
+    | \.(pyi|pyx|pxd|c|h|cpp)$       # what type checkers and compilers read
+    | (^|/)py\.typed$
+    | ^alembic/templates/            # what `alembic init` copies
+    | ^sqlalchemy/dialects/(mssql|mysql|oracle|sqlite)/
+    | ^sqlalchemy/ext/(asyncio/|automap|horizontal_shard)
+    | ^urllib3/contrib/emscripten/   # for browsers
+    | ^dateutil/zoneinfo/            # tzdata is here
+    | \.dist-info/(?!METADATA$|LICEN[CS]E|COPYING|NOTICE|AUTHORS|licenses/|sboms/)
+    """,
+    re.VERBOSE,
+)
+
+
+def _headers(metadata: bytes) -> bytes:
+    """Without the description: it is the package's README, and long."""
+    return re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0] + b"\n"
+
+
+def unpack(wheel: Wheel, folder: Path) -> None:
+    """What the functions need of the wheel, with its metadata: scanners read it, and pg8000 looks up its own."""
+    only = ONLY.get(wheel.pin.name)
+    with wheel.open() as archive:
+        for entry in archive.infolist():
+            name = entry.filename
+            wanted = only is None or only.match(name) or ".dist-info/" in name
+            if wanted and not entry.is_dir() and not _UNUSED.search(name):
+                path = Path(archive.extract(entry, folder))
+                if name.endswith(".dist-info/METADATA"):
+                    path.write_bytes(_headers(path.read_bytes()))
+
+
+def compile_tree(folder: Path, *, keep_sources: bool) -> None:
+    """Bytecode beside each module that Lambda need not check. A fresh interpreter with a fixed hash seed makes it: what
+    else a process has done shows in the bytecode's references."""
+    command = [sys.executable, "-S", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    command += ["-s", str(folder), "-p", TASK_ROOT, *([] if keep_sources else ["-b"]), str(folder)]
+    done = subprocess.run(command, env={"PYTHONHASHSEED": "0", "PATH": os.defpath}, capture_output=True, text=True)
+    if done.returncode:
+        raise PackagingError(f"a module does not compile: {(done.stdout + done.stderr).strip()[:400]}")
+    if not keep_sources:
+        for source in folder.rglob("*.py"):
+            source.unlink()
+
+
+def write_zip(folders: Iterable[Path], target: Path) -> None:
+    """Sorted, undated and readable by all. A path in two folders is an error."""
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path in folder.rglob("*"):
+            name = str(PurePosixPath(path.relative_to(folder)))
+            if path.is_file() and files.setdefault(name, path) != path:
+                raise PackagingError(f"two packages hold {name}")
+    with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, path in sorted(files.items()):
+            entry = ZipInfo(name, EPOCH)
+            entry.compress_type = ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, path.read_bytes())

@@ -1,0 +1,89 @@
+"""`python -m deploy.certificates --region eu-central-1`: the certificate authorities of Amazon RDS, for a database without the proxy."""
+
+import argparse
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import NameOID
+
+from deploy.pins import ROOT
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+TRUST_STORE = "https://truststore.pki.rds.amazonaws.com"
+EVERYWHERE = "global"
+"""Instead of a Region: all of them. Reading their hundred authorities takes a cold start longer than one Region's few"""
+PATH = ROOT / "vendor" / "certificates" / "rds.pem"
+OWNER = "Amazon Web Services, Inc."
+LARGEST = 2 * 1024 * 1024
+
+
+class NotRdsError(Exception):
+    """What was fetched is not RDS's list of certificate authorities."""
+
+
+def _check(certificate: x509.Certificate) -> None:
+    """Trust is in the connection it came over; this refuses what would make verification pointless or impossible."""
+    subject = certificate.subject.rfc4514_string()
+    if [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] != [OWNER]:
+        raise NotRdsError(f"{subject} is not of {OWNER}")
+    if "RDS" not in subject:
+        raise NotRdsError(f"{subject} is no authority of RDS")
+    try:
+        is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        certificate.verify_directly_issued_by(certificate)
+    except (x509.ExtensionNotFound, InvalidSignature, ValueError) as reason:
+        raise NotRdsError(f"{subject} is no root certificate") from reason
+    if not is_authority:
+        raise NotRdsError(f"{subject} is no certificate authority")
+
+
+def check(bundle: bytes) -> int:
+    """How many authorities `bundle` holds; NotRdsError unless each is a root certificate of Amazon RDS."""
+    try:
+        certificates = x509.load_pem_x509_certificates(bundle)
+    except ValueError as reason:
+        raise NotRdsError("it holds no certificates") from reason
+    for certificate in certificates:
+        _check(certificate)
+    return len(certificates)
+
+
+def bundle_of(region: str) -> str:
+    return f"{TRUST_STORE}/{region}/{region}-bundle.pem"
+
+
+def fetch(url: str, context: ssl.SSLContext | None = None) -> bytes:
+    """Over TLS only, verified with this machine's authorities unless `context` says otherwise."""
+    if not url.startswith("https://"):
+        raise NotRdsError("certificates are fetched over TLS only")
+    verified = context or ssl.create_default_context()
+    with urllib.request.urlopen(url, context=verified, timeout=30) as answer:  # noqa: S310 - https alone, see above
+        return bytes(answer.read(LARGEST))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.certificates", description=__doc__)
+    parser.add_argument("--region", default=EVERYWHERE, help="where the database is; all Regions unless given")
+    parser.add_argument("--url", help="where else to take them from")
+    parser.add_argument("--output", type=Path, default=PATH)
+    options = parser.parse_args(arguments)
+    try:
+        bundle = fetch(options.url or bundle_of(options.region))
+        count = check(bundle)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_bytes(bundle)
+    except (urllib.error.URLError, NotRdsError, OSError) as error:
+        print(f"certificates: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.output}: {count} certificate authorities of Amazon RDS")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What may be in the package: our sources, RDS's certificates, the wheels' content; nothing that looks secret."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from deploy.wheels import PackagingError
+
+CERTIFICATES = "certificates/rds.pem"
+_OURS = re.compile(r"(app\.py|chalicelib/.+\.py|migrations/(env\.py|steps\.py|script\.py\.mako|versions/\w+\.py))")
+_SECRET_NAME = re.compile(
+    r"(^|/)(\.[^/]+|id_(rsa|ecdsa|ed25519)[^/]*|credentials[^/]*|[^/]+\.(pem|key|p12|pfx|jks|env|kdbx|sqlite|sql|dump))$",
+    re.IGNORECASE,
+)
+_SECRET_CONTENT = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[0-9A-Z]{16}\b|postgresql://\w+:[^@\s{}<]{3,}@[\w.-]+\.rds\."
+)
+
+
+def check_ours(folder: Path) -> None:
+    """PackagingError naming whatever Chalice packed of the project that does not belong there."""
+    for path in sorted(folder.rglob("*")):
+        name = str(PurePosixPath(path.relative_to(folder)))
+        if path.is_dir() or name == CERTIFICATES:
+            continue
+        if not _OURS.fullmatch(name) or _SECRET_NAME.search(name):
+            raise PackagingError(f"{name} does not belong into the package")
+        if _SECRET_CONTENT.search(path.read_bytes()):
+            raise PackagingError(f"{name} seems to hold a secret")
+
+
+def check_others(names: Iterable[str]) -> None:
+    """The same for what wheels brought: no wheel is to bring what looks like a secret or like a part of ours."""
+    for name in names:
+        if _SECRET_NAME.search(name) or PurePosixPath(name).parts[0] in (
+            "app.py",
+            "chalicelib",
+            "migrations",
+            "certificates",
+        ):
+            raise PackagingError(f"{name} came with a wheel and does not belong into the package")

@@ -13,6 +13,8 @@ from chalicelib import logs, telemetry
 from chalicelib.settings import get_settings
 
 SQS_BATCH = 10
+SENDERS = 8
+"""Batches under way at once"""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -31,17 +33,36 @@ def ring(messages: Iterable[Message]) -> None:
     One that cannot be sent is only logged: the tick rings again for what nobody took up.
     """
     waiting = iter(messages)
-    while batch := list(islice(waiting, SQS_BATCH)):
-        try:
-            failed = sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=entries(batch))
-        except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
-            logs.event("doorbell.failed", level=logging.ERROR, error=error, messages=len(batch))
+    batches = list(iter(lambda: list(islice(waiting, SQS_BATCH)), []))
+    for batch, answer in zip(batches, _send_all(batches), strict=True):
+        if isinstance(answer, Exception):
+            logs.event("doorbell.failed", level=logging.ERROR, error=answer, messages=len(batch))
             telemetry.count("QueueErrors", len(batch))
-        else:
-            for entry in failed.get("Failed", []):
-                unsent = msgspec.to_builtins(batch[int(entry["Id"])])
-                logs.event("doorbell.failed", level=logging.ERROR, code=entry.get("Code"), unsent=unsent)
-                telemetry.count("QueueErrors")
+            continue
+        for entry in answer.get("Failed", []):
+            unsent = msgspec.to_builtins(batch[int(entry["Id"])])
+            logs.event("doorbell.failed", level=logging.ERROR, code=entry.get("Code"), unsent=unsent)
+            telemetry.count("QueueErrors")
+
+
+def _send_all(batches: list[list[Message]]) -> Iterable[dict[str, Any] | Exception]:
+    """The answer to each batch. Side by side, if there are several: a tick would mostly wait for SQS."""
+    if len(batches) < 2:
+        return map(_send, batches)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(SENDERS) as senders:
+        return list(senders.map(_send, batches))
+
+
+def _send(batch: list[Message]) -> dict[str, Any] | Exception:
+    try:
+        answer: dict[str, Any] = sqs().send_message_batch(
+            QueueUrl=get_settings().sync_queue_url, Entries=entries(batch)
+        )
+    except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
+        return error
+    return answer
 
 
 def entries(batch: list[Message]) -> list[dict[str, Any]]:

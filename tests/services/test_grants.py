@@ -1,11 +1,11 @@
 """Grants: a connection is made or made anew by consent, and each change of its state is told, once."""
 
-from msgspec.structs import replace
 from typing import Any
 from uuid import UUID
 
 import pg8000.native
 import pytest
+from msgspec.structs import replace
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read

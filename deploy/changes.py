@@ -1,0 +1,222 @@
+"""Change sets: made, shown and judged before anything is changed, then executed and watched to their end."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from botocore.exceptions import WaiterError
+
+from deploy.cloud import Cloud, DeployError, Stack, find_stack, stack_name
+from deploy.releases import Release
+
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+KEPT = {
+    "AWS::RDS::DBInstance": "the database and all that is in it",
+    "AWS::RDS::DBCluster": "the database and all that is in it",
+    "AWS::KMS::Key": "every data key, and so every token, that it wraps",
+    "AWS::SecretsManager::Secret": "the secrets in it",
+    "AWS::S3::Bucket": "the objects in it",
+    "AWS::ApiGateway::RestApi": "the URL that clients, redirect URIs and notices use",
+}
+"""What must not go by accident, and what goes with it."""
+ENDED = {
+    *("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"),
+    *("ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
+    *("ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"),
+}
+SUCCESS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
+WHAT_TO_DO = {
+    "ROLLBACK_COMPLETE": "a first deployment that failed leaves an empty stack: remove it with "
+    "`python -m deploy.stack delete --stage {stage}`, then deploy again",
+    "ROLLBACK_FAILED": "its events say what could not be taken back, such as a protected database: mend that, then "
+    "remove it with `python -m deploy.stack delete --stage {stage}`",
+    "UPDATE_ROLLBACK_FAILED": "mend the cause, then run `aws cloudformation continue-update-rollback "
+    "--stack-name ansel-{stage}`",
+    "DELETE_FAILED": "mend the cause, then run `python -m deploy.stack delete --stage {stage}` again",
+}
+POLL_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Change:
+    action: str
+    resource: str
+    kind: str
+    replaced: Literal["no", "yes", "perhaps"] = "no"
+
+    @property
+    def loss(self) -> str | None:
+        """What would be lost by it."""
+        goes = self.action == "Remove" or self.replaced != "no"
+        return KEPT.get(self.kind) if goes else None
+
+    def __str__(self) -> str:
+        action = {"yes": "REPLACE", "perhaps": "REPLACE?", "no": self.action.lower()}[self.replaced]
+        line = f"  {action:9} {self.resource}  {self.kind}"
+        return f"{line}  LOSES {self.loss}" if self.loss else line
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    id: str
+    changes: list[Change]
+
+
+def ensure_ready(stack: Stack | None, stage: str) -> None:
+    """DeployError for a stack that takes no change set now."""
+    if stack is None or stack.is_new:
+        return
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise DeployError(f"{stack.name} is being changed by somebody else ({stack.status}): wait for it")
+    if stack.status in WHAT_TO_DO:
+        raise DeployError(f"{stack.name} is {stack.status}: {WHAT_TO_DO[stack.status].format(stage=stage)}")
+
+
+def make_change_set(
+    cloud: Cloud, stage: str, stack: Stack | None, release: Release, given: Mapping[str, str]
+) -> ChangeSet | None:
+    """None when there is nothing to change. A parameter that is not given keeps its value."""
+    is_update = stack is not None and not stack.is_new
+    made = cloud.cloudformation.create_change_set(
+        StackName=stack_name(stage),
+        ChangeSetName=f"release-{release.id}-{int(time.time())}",
+        ChangeSetType="UPDATE" if is_update else "CREATE",
+        TemplateURL=release.template_url,
+        Parameters=list(_parameters(release, stack.parameters if stack and is_update else frozenset(), given)),
+        Capabilities=CAPABILITIES,
+    )
+    try:
+        waiter = cloud.cloudformation.get_waiter("change_set_create_complete")
+        waiter.wait(ChangeSetName=made["Id"], WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": 200})
+    except WaiterError as error:
+        _ensure_unchanged(cloud, made["Id"], error)
+        return None
+    pages = cloud.cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
+    return ChangeSet(made["Id"], read_changes(change for page in pages for change in page["Changes"]))
+
+
+def _parameters(release: Release, known: frozenset[str], given: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    if foreign := sorted(set(given) - set(release.parameters)):
+        takes = ", ".join(sorted(release.parameters))
+        raise DeployError(f"the template has no parameter {', '.join(foreign)}; it has {takes}")
+    for name, parameter in release.parameters.items():
+        if name in given:
+            yield {"ParameterKey": name, "ParameterValue": given[name]}
+        elif name in known:
+            yield {"ParameterKey": name, "UsePreviousValue": True}
+        elif "Default" not in parameter:
+            raise DeployError(f"parameter {name} needs a value: {parameter.get('Description', 'see the template')}")
+
+
+def _ensure_unchanged(cloud: Cloud, change_set: str, error: WaiterError) -> None:
+    """That there is nothing to change is told as a failure, in words only; refused change sets must not pile up."""
+    reason = str(error.last_response.get("StatusReason", error))
+    cloud.cloudformation.delete_change_set(ChangeSetName=change_set)
+    if not ("didn't contain changes" in reason or "No updates are to be performed" in reason):
+        raise DeployError(f"CloudFormation refuses the template: {reason}") from error
+
+
+def read_changes(answered: Iterable[Mapping[str, Any]]) -> list[Change]:
+    """Of `Changes` as DescribeChangeSet answers them; what would be lost comes last, where it is read."""
+    found = [change["ResourceChange"] for change in answered if "ResourceChange" in change]
+    stay = {change["LogicalResourceId"] for change in found if change.get("Replacement") == "False"}
+    changes = [
+        Change(change["Action"], change["LogicalResourceId"], change["ResourceType"], _is_replaced(change, stay))
+        for change in found
+    ]
+    return sorted(changes, key=lambda change: (change.loss is not None, change.action, change.resource))
+
+
+def _is_replaced(change: Mapping[str, Any], stay: set[str]) -> Literal["no", "yes", "perhaps"]:
+    """`Conditional` is also said of what refers to a resource that changes in place, whose names stay what they are."""
+    match change.get("Replacement"):
+        case "True":
+            return "yes"
+        case "Conditional":
+            causes = [
+                detail.get("CausingEntity", "").partition(".")[0]
+                for detail in change.get("Details", [])
+                if detail.get("Target", {}).get("RequiresRecreation") != "Never"
+            ]
+            return "no" if causes and stay.issuperset(causes) else "perhaps"
+        case _:
+            return "no"
+
+
+def discard(cloud: Cloud, stage: str, change_set: ChangeSet) -> None:
+    """Of a stack that was never created, its empty shell as well."""
+    cloud.cloudformation.delete_change_set(ChangeSetName=change_set.id)
+    stack = find_stack(cloud, stage)
+    if stack is not None and stack.is_new:
+        cloud.cloudformation.delete_stack(StackName=stack.id)
+
+
+def execute(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
+    """To its end; nothing to change is executed at once."""
+    if change_set is None:
+        return
+    seen = _newest_event(cloud, stack_name(stage))
+    cloud.cloudformation.execute_change_set(ChangeSetName=change_set.id, StackName=stack_name(stage))
+    _watch(cloud, stage, stack_name(stage), seen)
+
+
+def delete(cloud: Cloud, stage: str, stack: Stack) -> None:
+    seen = _newest_event(cloud, stack.id)
+    cloud.cloudformation.delete_stack(StackName=stack.id)
+    _watch(cloud, stage, stack.id, seen)
+
+
+def list_retained(cloud: Cloud, stack: Stack) -> list[str]:
+    """What a deletion leaves behind, or leaves a snapshot of."""
+    body = cloud.cloudformation.get_template(StackName=stack.id, TemplateStage="Processed")["TemplateBody"]
+    template = json.loads(body) if isinstance(body, str) else body
+    policies = {name: resource.get("DeletionPolicy", "Delete") for name, resource in template["Resources"].items()}
+    pages = cloud.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.id)
+    there = [resource for page in pages for resource in page["StackResourceSummaries"]]
+    return [
+        f"{resource['ResourceType']} {resource['PhysicalResourceId']} ({policies[resource['LogicalResourceId']]})"
+        for resource in there
+        if policies.get(resource["LogicalResourceId"], "Delete") != "Delete"
+    ]
+
+
+def _newest_event(cloud: Cloud, stack: str) -> str | None:
+    events = cloud.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    return events[0]["EventId"] if events else None
+
+
+def _watch(cloud: Cloud, stage: str, stack: str, seen: str | None) -> None:
+    """Prints what happens until it has ended; DeployError with the first failure unless that is a good end."""
+    first_failure: str | None = None
+    while True:
+        for event in _events_after(cloud, stack, seen):
+            seen = event["EventId"]
+            status, resource = event["ResourceStatus"], event["LogicalResourceId"]
+            reason = event.get("ResourceStatusReason", "")
+            if status.endswith("_FAILED") and "cancelled" not in reason:
+                print(f"  {status}  {resource}  {reason}", flush=True)
+                first_failure = first_failure or f"{resource} ({event['ResourceType']}): {reason}"
+            if event.get("PhysicalResourceId") == event["StackId"] and status in ENDED:
+                _judge(stage, status, first_failure)
+                return
+        time.sleep(POLL_SECONDS)
+
+
+def _events_after(cloud: Cloud, stack: str, seen: str | None) -> list[dict[str, Any]]:
+    """Oldest first. They come newest first, a hundred a page."""
+    found: list[dict[str, Any]] = []
+    for page in cloud.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
+        for event in page["StackEvents"]:
+            if event["EventId"] == seen:
+                return found[::-1]
+            found.append(event)
+    return found[::-1]
+
+
+def _judge(stage: str, status: str, first_failure: str | None) -> None:
+    if status in SUCCESS:
+        return
+    advice = WHAT_TO_DO.get(status, "everything is as it was before").format(stage=stage)
+    raise DeployError(f"{first_failure or status}. {stack_name(stage)} is {status}: {advice}")

@@ -1,0 +1,87 @@
+"""The account that is deployed to: its clients, and what stands there of a stage."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoRegionError
+
+LONGEST_FUNCTION_SECONDS = 900
+
+
+class DeployError(Exception):
+    """A reason to stop that an operator can act on; its text is one line."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    region: str
+    cloudformation: Any
+    functions: Any
+    storage: Any
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stage as it stands in the account."""
+
+    name: str
+    id: str
+    status: str
+    parameters: frozenset[str]
+    outputs: dict[str, str]
+
+    @property
+    def is_new(self) -> bool:
+        """A change set of it was made, but none was ever executed."""
+        return self.status == "REVIEW_IN_PROGRESS"
+
+    @property
+    def release(self) -> str | None:
+        return self.outputs.get("Release")
+
+
+def connect(region: str | None) -> Cloud:
+    # An invocation is answered when the function ends, and one that was sent must not be sent again.
+    patient = Config(read_timeout=LONGEST_FUNCTION_SECONDS + 30, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+    try:
+        cloudformation = boto3.client("cloudformation", region_name=region)
+    except NoRegionError as error:
+        raise DeployError("no region: give --region, or set AWS_REGION or the profile's region") from error
+    return Cloud(
+        cloudformation.meta.region_name,
+        cloudformation,
+        boto3.client("lambda", region_name=region, config=patient),
+        boto3.client("s3", region_name=region),
+    )
+
+
+def stack_name(stage: str) -> str:
+    return f"ansel-{stage}"
+
+
+def find_stack(cloud: Cloud, stage: str) -> Stack | None:
+    name = stack_name(stage)
+    try:
+        found = cloud.cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    if not found or found[0]["StackStatus"] == "DELETE_COMPLETE":
+        return None
+    return Stack(
+        name,
+        found[0]["StackId"],
+        found[0]["StackStatus"],
+        frozenset(given["ParameterKey"] for given in found[0].get("Parameters", [])),
+        {output["OutputKey"]: output["OutputValue"] for output in found[0].get("Outputs", [])},
+    )
+
+
+def get_stack(cloud: Cloud, stage: str) -> Stack:
+    stack = find_stack(cloud, stage)
+    if stack is None or stack.is_new:
+        raise DeployError(f"there is no stack {stack_name(stage)} in {cloud.region}")
+    return stack

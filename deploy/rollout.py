@@ -1,0 +1,131 @@
+"""What goes with a deployment: the migrations before new code serves, and the check that it does."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3
+
+from deploy.cloud import Cloud, DeployError, Stack, stack_name
+from deploy.releases import Code, Release
+
+ADMIN = "Admin"
+"""The logical id of the admin function."""
+HEALTH = "/api/health"
+
+
+def admin_name(stage: str) -> str:
+    return f"{stack_name(stage)}-admin"
+
+
+@contextmanager
+def admin_ahead(cloud: Cloud, stage: str, release: Release) -> Iterator[None]:
+    """The admin function has the release's code, and what it had before again if the block fails.
+
+    CloudFormation changes code and resources at once, so what has to run before the new code serves runs here.
+    """
+    before = _deployed_admin(cloud, stage)
+    _put_code(cloud, admin_name(stage), release.code(ADMIN))
+    try:
+        yield
+    except Exception:
+        _put_code(cloud, admin_name(stage), before)
+        raise
+
+
+def _deployed_admin(cloud: Cloud, stage: str) -> Code:
+    """What the stack says, which is what CloudFormation goes back to."""
+    answer = cloud.cloudformation.get_template(StackName=stack_name(stage), TemplateStage="Processed")
+    body = answer["TemplateBody"]
+    template = json.loads(body) if isinstance(body, str) else body
+    properties = template["Resources"][ADMIN]["Properties"]
+    place = properties["Code"]
+    return Code(
+        place["S3Bucket"], place["S3Key"], properties["Runtime"], properties.get("Architectures", ["x86_64"])[0]
+    )
+
+
+def _put_code(cloud: Cloud, function: str, code: Code) -> None:
+    functions = cloud.functions
+    if functions.get_function_configuration(FunctionName=function)["Runtime"] != code.runtime:
+        functions.update_function_configuration(FunctionName=function, Runtime=code.runtime)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=function)
+    functions.update_function_code(
+        FunctionName=function, S3Bucket=code.bucket, S3Key=code.key, Architectures=[code.architecture]
+    )
+    functions.get_waiter("function_updated_v2").wait(FunctionName=function)
+
+
+def migrate(cloud: Cloud, stage: str, to: str | None = None) -> None:
+    """Has the admin function migrate: to what its code needs, unless told where to."""
+    command = {"command": "migrate up"} | ({"to": to} if to else {})
+    reached: object = None
+    while True:
+        answer = _invoke(cloud, admin_name(stage), command)
+        print(f"migrated: {json.dumps(answer)}", flush=True)
+        if answer.get("complete", True):
+            return
+        if answer.get("at") == reached:
+            raise DeployError("the next migration takes longer than a function may run: see docs/admin.md, migrations")
+        reached = answer.get("at")
+
+
+def _invoke(cloud: Cloud, function: str, command: dict[str, Any]) -> Any:
+    """What a command answers. One that failed is an error of the function, told as JSON."""
+    answer = cloud.functions.invoke(FunctionName=function, Payload=json.dumps(command).encode())
+    result = json.loads(answer["Payload"].read() or b"null")
+    if "FunctionError" not in answer:
+        return result
+    error = _read_error(result.get("errorMessage", ""))
+    if error.get("code") == "schema_ahead":
+        return {"applied": [], "note": "the schema is of a later release, and stays so"}
+    message = error.get("message") or f"{result.get('errorType')}: {result.get('errorMessage')}"
+    fields = "".join(f"; {wrong['field']} {wrong['problem']}" for wrong in error.get("fields", []))
+    raise DeployError(f"`{command['command']}` failed: {message}{fields}")
+
+
+def _read_error(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)["error"]
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # the function itself failed: it was out of time, or could not be imported
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def check(stack: Stack, url: str | None, patience: float) -> None:
+    """The deployed API has to say within so many seconds that it is well. `url` is up to `/api`, as PUBLIC_URL is."""
+    address = f"{(url or _api_url(stack)).rstrip('/')}{HEALTH}"
+    deadline = time.monotonic() + patience
+    http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=35), retries=False)
+    while (problem := _problem(http, address)) is not None:
+        if time.monotonic() > deadline:
+            raise DeployError(
+                f"{address} {problem}. To go back: `python -m deploy.stack releases`, then deploy the one before "
+                "with --release"
+            )
+        time.sleep(1)
+
+
+def _problem(http: urllib3.PoolManager, address: str) -> str | None:
+    try:
+        answer = http.request("GET", address)
+        health = answer.json()
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        return f"does not answer ({error})"
+    if answer.status != 200 or health.get("status") != "ok":
+        return f"answers {answer.status}: {json.dumps(health)}"
+    print(f"{address} is ok, the schema is {health.get('migrations')} ({health.get('migrationsHead')})")
+    return None
+
+
+def _api_url(stack: Stack) -> str:
+    """Chalice's own output, with a slash at its end."""
+    if "EndpointURL" not in stack.outputs:
+        raise DeployError(f"{stack.name} has no output EndpointURL: give --url")
+    return stack.outputs["EndpointURL"]

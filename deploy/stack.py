@@ -1,0 +1,195 @@
+"""`python -m deploy.stack`: a stage as a CloudFormation stack, from its package to a service that says it is well."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import changes, releases, rollout
+from deploy.changes import ChangeSet
+from deploy.cloud import Cloud, DeployError, connect, find_stack, get_stack, stack_name
+from deploy.releases import Release
+
+ROOT = Path(__file__).parent.parent
+
+
+def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
+    """An existing stage is migrated before its code changes, a new one after it was made."""
+    ensure_somebody_agrees(options)
+    stack = find_stack(cloud, options.stage)
+    changes.ensure_ready(stack, options.stage)
+    releases.ensure_bucket(cloud, options.bucket, create=options.create_bucket)
+    release = _pick_release(options, cloud)
+    print(f"release {release.id} to {stack_name(options.stage)} in {cloud.region}")
+    given = read_parameters(options.parameters)
+    change_set = changes.make_change_set(cloud, options.stage, stack, release, given)
+    if change_set is None:
+        print("nothing to change")
+    elif not _is_agreed(options, cloud, change_set):
+        return
+    if not options.dry_run:
+        _roll_out(options, cloud, release, change_set, is_new=stack is None or stack.is_new)
+        _check(options, cloud)
+
+
+def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
+    if options.release:
+        return releases.get_release(cloud, options.bucket, options.stage, options.release)
+    package = options.package or ROOT / "build" / "package" / options.stage
+    return releases.store_release(cloud, options.bucket, options.stage, package)
+
+
+def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
+    """A change set that is not to be executed is gone afterwards."""
+    print("\n".join(str(change) for change in change_set.changes))
+    lost = [f"{change.resource} would go, and with it {change.loss}" for change in change_set.changes if change.loss]
+    refused = bool(lost) and not options.allow_replacement
+    if (
+        not refused
+        and not options.dry_run
+        and _says_yes(options, f"deploy to {stack_name(options.stage)}? [y/N] ", "y")
+    ):
+        return True
+    changes.discard(cloud, options.stage, change_set)
+    if refused:
+        raise DeployError(f"{'; '.join(lost)}: nothing was changed; add --allow-replacement if that is meant")
+    print("nothing was changed")
+    return False
+
+
+def _roll_out(
+    options: argparse.Namespace, cloud: Cloud, release: Release, change_set: ChangeSet | None, *, is_new: bool
+) -> None:
+    if options.no_migrate:
+        changes.execute(cloud, options.stage, change_set)
+    elif is_new:
+        changes.execute(cloud, options.stage, change_set)
+        rollout.migrate(cloud, options.stage)
+    else:
+        # Migrations expand before they contract: the code before works with the schema after, but not the other way.
+        with rollout.admin_ahead(cloud, options.stage, release):
+            rollout.migrate(cloud, options.stage)
+            changes.execute(cloud, options.stage, change_set)
+
+
+def _check(options: argparse.Namespace, cloud: Cloud) -> None:
+    stack = get_stack(cloud, options.stage)
+    for name, value in sorted(stack.outputs.items()):
+        print(f"  {name}  {value}")
+    rollout.check(stack, options.url, options.patience)
+
+
+def _migrate(options: argparse.Namespace, cloud: Cloud) -> None:
+    get_stack(cloud, options.stage)
+    rollout.migrate(cloud, options.stage, options.to)
+
+
+def _list_releases(options: argparse.Namespace, cloud: Cloud) -> None:
+    releases.ensure_bucket(cloud, options.bucket, create=False)
+    stack = find_stack(cloud, options.stage)
+    for release_id, stored_at in releases.list_releases(cloud, options.bucket, options.stage):
+        print(f"{release_id}  {stored_at}{'  deployed' if stack and stack.release == release_id else ''}")
+
+
+def _delete(options: argparse.Namespace, cloud: Cloud) -> None:
+    ensure_somebody_agrees(options)
+    stack = find_stack(cloud, options.stage)
+    if stack is None:
+        print(f"there is no stack {stack_name(options.stage)} in {cloud.region}")
+        return
+    stays = changes.list_retained(cloud, stack)
+    print("\n".join(["what stays:", *(f"  {line}" for line in stays)] if stays else ["nothing stays"]))
+    if _says_yes(options, f"type {stack.name} to delete it: ", stack.name):
+        changes.delete(cloud, options.stage, stack)
+
+
+def ensure_somebody_agrees(options: argparse.Namespace) -> None:
+    if not (options.yes or options.dry_run or sys.stdin.isatty()):
+        raise DeployError("there is nobody to ask: add --yes")
+
+
+def _says_yes(options: argparse.Namespace, question: str, answer: str) -> bool:
+    return bool(options.yes or input(question).strip() == answer)
+
+
+def read_parameters(given: Sequence[str]) -> dict[str, str]:
+    """`Key=Value`, or JSON files of an object; what comes later wins."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, is_pair, value = item.partition("=")
+        found |= {name: value} if is_pair else _read_parameter_file(Path(item))
+    return found
+
+
+def _read_parameter_file(path: Path) -> dict[str, str]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeployError(f"{path} holds no parameters: {error}") from error
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise DeployError(f"{path} holds no parameters: it has to be one object of strings")
+    return document
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
+    parser.set_defaults(dry_run=False, yes=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _deploy_command(commands)
+    migrating = _command(commands, "migrate", _migrate, "migrate through the admin function")
+    migrating.add_argument("--to", help="a migration, or head: the contracting ones too (default: what the code needs)")
+    checking = _command(commands, "check", _check, "print the outputs, and ask the API whether it is well")
+    _check_arguments(checking)
+    listing = _command(commands, "releases", _list_releases, "list what can be deployed again, newest first")
+    listing.add_argument("--bucket", required=True)
+    deleting = _command(commands, "delete", _delete, "delete the stack; data that is to be kept stays")
+    deleting.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _deploy_command(commands: Any) -> None:
+    deploying = _command(commands, "deploy", deploy, "deploy a package, or a release once more")
+    deploying.add_argument("--bucket", required=True, help="where releases are kept")
+    deploying.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
+    source = deploying.add_mutually_exclusive_group()
+    source.add_argument("--package", type=Path, help="default: build/package/STAGE")
+    source.add_argument("--release", help="one that was stored before, by the beginning of its id")
+    deploying.add_argument(
+        "--parameters", nargs="*", default=[], metavar="KEY=VALUE", help="or JSON files; what is not given stays"
+    )
+    deploying.add_argument("--dry-run", action="store_true", help="show the changes only")
+    deploying.add_argument("--yes", action="store_true", help="do not ask")
+    deploying.add_argument("--allow-replacement", action="store_true", help="even if database, keys or URL are lost")
+    deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as when going back")
+    _check_arguments(deploying)
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="where the API is asked, up to its /api (default: the stack's output)")
+    parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS", help="how long it may take (60)")
+
+
+def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--region", help="default: AWS_REGION or the profile's")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options, connect(options.region))
+    except (DeployError, BotoCoreError, ClientError) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""CloudFormation as the product's template needs it: moto knows no SAM, no roll-back, and not every type."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
+from itertools import islice
+from typing import Any
+
+from moto.cloudformation import models, parsing
+from moto.cloudformation.exceptions import ValidationError
+from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+
+SAM = "AWS::Serverless-2016-10-31"
+UNMODELLED = {
+    "AWS::ApiGateway::BasePathMapping",
+    "AWS::ApiGateway::DomainName",
+    "AWS::ApiGateway::Stage",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::RDS::DBCluster",
+    "AWS::RDS::DBClusterParameterGroup",
+    "AWS::RDS::DBProxy",
+    "AWS::RDS::DBProxyTargetGroup",
+    "AWS::SNS::Subscription",
+    "AWS::SQS::QueuePolicy",
+    "AWS::WAFv2::WebACL",
+    "AWS::WAFv2::WebACLAssociation",
+}
+"""Types that moto's CloudFormation does not make: they are left out, and whoever refers to one gets its name. A type
+that is neither modelled nor named here fails the deployment. docs/deploying.md lists them as not tried."""
+
+Stack: Any = models.Stack
+ChangeSet: Any = models.ChangeSet
+Backend: Any = models.CloudFormationBackend
+_create_change_set = Backend.create_change_set
+_execute_change_set = Backend.execute_change_set
+_clean_json = parsing.clean_json
+
+
+def patch() -> None:
+    Backend.create_change_set = _create
+    Backend.execute_change_set = _execute
+    Stack.stack_resources = property(_made)
+    # The templates here are JSON, which moto reads as YAML, over and over.
+    Stack.parse_template = staticmethod(json.loads)
+    ChangeSet._parse_template = _parse
+    parsing.clean_json = _clean  # type: ignore[assignment]  # it names its arguments otherwise
+    parsing.parse_and_create_resource = _naming(parsing.parse_and_create_resource)
+    parsing.parse_and_update_resource = _naming(parsing.parse_and_update_resource)
+
+
+def _parse(change_set: Any) -> None:
+    change_set.template_dict = json.loads(change_set.template)
+
+
+def _made(stack: Any) -> list[Any]:
+    """moto counts what a condition leaves out as a resource, and stumbles over it."""
+    return [resource for resource in stack.resource_map.values() if resource is not None]
+
+
+class _NoManagedPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # it publishes no types
+    """The transform asks IAM for AWS's policies by name; the template names none."""
+
+    def __init__(self) -> None: ...
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def _create(backend: Any, *args: Any, template: str, parameters: dict[str, str], **kwargs: Any) -> Any:
+    """As CloudFormation does with a template that names the transform; moto reads it as it is."""
+    document = json.loads(template)
+    if document.get("Transform") == SAM:
+        document = transform(document, {}, _NoManagedPolicies())
+    values = dict(_values(document.get("Parameters", {}), parameters))
+    return _create_change_set(backend, *args, template=json.dumps(_modelled(document)), parameters=values, **kwargs)
+
+
+def _values(declared: dict[str, Any], given: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """moto splits lists and reads numbers of what is given only, and gives previous values as what it made of them."""
+    for name, parameter in declared.items():
+        value = given.get(name, parameter.get("Default"))
+        if value is not None:
+            yield name, ",".join(value) if isinstance(value, list) else str(value)
+
+
+def _modelled(document: dict[str, Any]) -> dict[str, Any]:
+    resources = document["Resources"]
+    left_out = {name for name, resource in resources.items() if resource["Type"] in UNMODELLED}
+    kept = {name: resource for name, resource in resources.items() if name not in left_out}
+    if foreign := {resource["Type"] for resource in kept.values()} - set(parsing.get_model_map()):
+        raise ValidationError(message=f"moto models no {', '.join(sorted(foreign))}")
+    for resource in kept.values():
+        if isinstance(depends := resource.get("DependsOn"), list):
+            resource["DependsOn"] = [name for name in depends if name not in left_out]
+        elif depends in left_out:
+            del resource["DependsOn"]
+    modelled: dict[str, Any] = _without_references({**document, "Resources": kept}, left_out)
+    return modelled
+
+
+def _without_references(node: Any, names: set[str]) -> Any:
+    """The same, with the name of what was left out in place of a reference to it."""
+    if isinstance(node, list):
+        return [_without_references(item, names) for item in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Ref": str(name)} if name in names:
+            return name
+        case {"Fn::GetAtt": [name, *rest]} if name in names:
+            return ".".join([name, *rest])
+        case {"Fn::GetAtt": str(path)} if path.split(".")[0] in names:
+            return path
+        case {"Fn::Sub": str(text)}:
+            return {"Fn::Sub": _without_variables(text, names)}
+        case {"Fn::Sub": [text, variables]}:
+            return {"Fn::Sub": [_without_variables(text, names), _without_references(variables, names)]}
+    return {key: _without_references(value, names) for key, value in node.items()}
+
+
+def _without_variables(text: str, names: set[str]) -> str:
+    return re.sub(r"\$\{(\w+)([.\w]*)\}", lambda found: found[1] + found[2] if found[1] in names else found[0], text)
+
+
+def _clean(node: Any, resources: Any) -> Any:
+    """moto knows all the template's functions but this one."""
+    match node:
+        case {"Fn::Cidr": [block, count, bits]}:
+            network = ip_network(_clean_json(block, resources))
+            subnets = network.subnets(new_prefix=network.max_prefixlen - int(bits))
+            return [str(subnet) for subnet in islice(subnets, int(count))]
+    return _clean_json(node, resources)
+
+
+class _Failed(Exception):
+    def __init__(self, resource: str, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.resource = resource
+        self.kind = kind
+
+
+def _naming(make: Callable[..., Any]) -> Callable[..., Any]:
+    """An error that leaves moto does not tell which resource it was; the innermost one is the cause."""
+
+    def named(logical_id: str, resource: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return make(logical_id, resource, *args, **kwargs)
+        except KeyError as error:  # which moto would take for a resource that is not in the template
+            raise _Failed(logical_id, resource["Type"], f"{error} is missing") from error
+        except _Failed:
+            raise
+        except Exception as error:
+            raise _Failed(logical_id, resource["Type"], f"{error}" or type(error).__name__) from error
+
+    return named
+
+
+def _execute(backend: Any, change_set_name: str, stack_name: str | None = None) -> None:
+    """moto lets an error of a resource out as an answer of 500 and leaves the stack as far as it came."""
+    change_set = backend.describe_change_set(change_set_name)
+    stack = change_set.stack
+    before, parameters = stack.resource_map._template, stack.parameters
+    try:
+        _execute_change_set(backend, change_set_name, stack_name)
+    except _Failed as error:
+        _roll_back(stack, change_set.change_set_type, before, parameters, error)
+        stack.template = stack.template or change_set.template
+        return
+    stack.parameters = change_set.parameters
+    stack._parse_template()
+    stack.output_map = stack._create_output_map()  # moto keeps the outputs from before
+
+
+def _roll_back(stack: Any, verb: str, before: dict[str, Any], parameters: Any, error: _Failed) -> None:
+    """Puts the template before in place again; of a stack that is new, nothing stays."""
+    told = (error.resource, error.resource, error.kind, f"{verb}_FAILED", str(error), None)
+    stack.events.append(models.Event(stack.stack_id, stack.name, *told))
+    prefix = "UPDATE_" if before else ""
+    try:
+        if before:
+            stack.resource_map.update(before, parameters)
+        else:
+            stack.resource_map.delete()
+            stack.template_dict = {}
+            stack.resource_map = stack._create_resource_map()  # or a look at it would make everything again
+        stack.status = f"{prefix}ROLLBACK_COMPLETE"
+    except Exception as second:  # noqa: BLE001  # a protected database, for one
+        stack.status = f"{prefix}ROLLBACK_FAILED"
+        stack._add_stack_event(stack.status, resource_status_reason=f"{second}")
+    else:
+        stack._add_stack_event(stack.status)

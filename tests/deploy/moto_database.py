@@ -1,0 +1,40 @@
+"""RDS as the template makes it: moto's CloudFormation hands on half of the properties, and no names of settings."""
+
+from typing import Any
+
+from moto.core.utils import camelcase_to_underscores
+from moto.rds import models
+
+DBInstance: Any = models.DBInstance
+Settings: Any = models.DBParameterGroup
+Subnets: Any = models.DBSubnetGroup
+_get_attribute = DBInstance.get_cfn_attribute
+
+
+def patch() -> None:
+    DBInstance.create_from_cloudformation_json = classmethod(_create)
+    DBInstance.get_cfn_attribute = _attribute
+    Settings.physical_resource_id = property(lambda self: self.name)
+    Subnets.physical_resource_id = property(lambda self: self.name)
+
+
+def _create(
+    _cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any
+) -> models.DBInstance:
+    truths = {"true": True, "false": False}  # what parameters and Ref make of a boolean
+    given = {
+        camelcase_to_underscores(key): truths.get(value, value) if isinstance(value, str) else value
+        for key, value in resource["Properties"].items()
+    }
+    given["vpc_security_group_ids"] = given.pop("vpc_security_groups", [])
+    backend = models.rds_backends[account_id][region_name]
+    return backend.create_db_instance({"db_instance_identifier": name.lower(), **given})
+
+
+def _attribute(database: Any, name: str) -> Any:
+    match name:
+        case "MasterUserSecret.SecretArn":
+            return database.master_user_secret.secret.arn
+        case "DbiResourceId":
+            return database.dbi_resource_id
+    return _get_attribute(database, name)

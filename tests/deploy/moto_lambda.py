@@ -1,0 +1,83 @@
+"""Lambda without Docker: what is invoked runs in a fresh Python, from its zip; CloudFormation sets all properties."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from typing import Any
+
+from moto.awslambda import models
+
+LambdaFunction: Any = models.LambdaFunction
+RUN = """
+import importlib, json, sys
+class Context:
+    aws_request_id = "b58ddd24-0000-4000-8000-000000000000"
+    function_name = sys.argv[2]
+    def get_remaining_time_in_millis(self):
+        return int(sys.argv[3]) * 1000
+module, name = sys.argv[1].rsplit(".", 1)
+handler = getattr(importlib.import_module(module), name)
+answer = handler(json.load(sys.stdin), Context())
+sys.__stdout__.write("\\n" + json.dumps(answer))
+"""
+_create_from_cloudformation = LambdaFunction.create_from_cloudformation_json.__func__
+_update_from_cloudformation = LambdaFunction.update_from_cloudformation_json.__func__
+
+
+def patch() -> None:
+    LambdaFunction._invoke_lambda = _invoke
+    LambdaFunction.create_from_cloudformation_json = classmethod(_create)
+    LambdaFunction.update_from_cloudformation_json = classmethod(_update)
+
+
+def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
+    """Answer, whether it failed, and what it wrote. moto would start a container of the runtime's image."""
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(folder)
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN, function.handler, function.function_name, str(function.timeout)],
+            input=json.dumps(event),
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": folder, **function.environment_vars},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ended.returncode:
+        kind, _, message = ended.stderr.strip().rpartition("\n")[2].partition(": ")
+        return json.dumps({"errorType": kind, "errorMessage": message}), True, ended.stderr
+    written, _, answer = ended.stdout.rpartition("\n")  # its log lines come before its answer
+    return answer, False, written
+
+
+def _create(cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any) -> Any:
+    function = _create_from_cloudformation(cls, name, resource, account_id, region_name, **kwargs)
+    return _complete(function, resource["Properties"])
+
+
+def _update(
+    cls: Any,
+    /,
+    original_resource: Any,
+    new_resource_name: str,
+    cloudformation_json: dict[str, Any],
+    account_id: str,
+    region_name: str,
+) -> Any:
+    function = _update_from_cloudformation(
+        cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
+    )
+    return _complete(function, cloudformation_json["Properties"])
+
+
+def _complete(function: Any, properties: dict[str, Any]) -> Any:
+    """What moto's CloudFormation leaves out of a function, or as the number that a parameter is."""
+    function.environment_vars = {name: str(value) for name, value in function.environment_vars.items()}
+    function.architectures = properties.get("Architectures", ["x86_64"])
+    function.tracing_config = properties.get("TracingConfig", {"Mode": "PassThrough"})
+    function.reserved_concurrency = properties.get("ReservedConcurrentExecutions")
+    return function

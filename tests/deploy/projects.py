@@ -1,0 +1,70 @@
+"""What is deployed in these tests: the project as Chalice sees it, packages of little code, and where they go."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
+
+import pytest
+import yaml
+
+from dev.environment import cloud, plain
+from dev.ports import find_free_port
+from dev.supervisor import Part, Supervisor
+from tests.conftest import ROOT
+
+CHALICE = "from chalice.cli import main; main()"
+MADE_BY_TOOLS = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+
+
+def copy_project(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "app.py", folder)
+    for name in ("chalicelib", "vendor", ".chalice"):
+        shutil.copytree(ROOT / name, folder / name, ignore=MADE_BY_TOOLS)
+    (folder / "requirements.txt").touch()
+    return folder
+
+
+def chalice(project: Path, *arguments: str, **environment: str) -> str:
+    """Runs Chalice's command line there; what it said."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CHALICE, *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    return ended.stdout
+
+
+def write_package(folder: Path, document: Mapping[str, Any], admin: str) -> Path:
+    """A package of this template, whose code is no more than an admin function of this source."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = io.BytesIO()
+    with ZipFile(archive, "w") as zipped:
+        zipped.writestr(ZipInfo("chalicelib/workers/admin.py"), admin)  # of 1980, so that equal content is equal
+    (folder / "deployment.zip").write_bytes(archive.getvalue())
+    (folder / "template.yaml").write_text(yaml.safe_dump(dict(document)))
+    return folder
+
+
+@contextmanager
+def running_cloud(folder: Path) -> Iterator[None]:
+    """The local AWS of local_cloud.py, to which boto3 leads meanwhile."""
+    port = find_free_port()
+    with pytest.MonkeyPatch.context() as patched, Supervisor() as parts:
+        for name, value in cloud(port).items():
+            patched.setenv(name, value)
+        env = {**plain(os.environ), **cloud(port)}
+        parts.start(Part("cloud", ["-m", "tests.deploy.local_cloud", "--port", str(port)], env, folder / "cloud.log"))
+        parts.wait_ready()
+        yield

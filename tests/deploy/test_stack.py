@@ -1,0 +1,262 @@
+"""`python -m deploy.stack` against the local AWS: what a deployment does in which order, what a failing one leaves."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import boto3
+import pytest
+
+from tests.deploy.projects import running_cloud, write_package
+from tests.deploy.small_stage import BUCKET, FAILS, MIGRATES, REFUSES, STOPS, Operator
+from tests.http_fake import Fake, Reply, http_fake
+
+HEALTHY = Reply({"status": "ok", "database": "ok", "migrations": "current", "migrationsHead": "0013"})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")):
+        yield
+
+
+@pytest.fixture
+def api() -> Iterator[Fake]:
+    """What the deployed API answers: the local AWS has none behind its URL."""
+    with http_fake() as fake:
+        fake.on("/api/health", HEALTHY)
+        yield fake
+
+
+@pytest.fixture
+def operator(request: pytest.FixtureRequest, tmp_path: Path, api: Fake, capsys: pytest.CaptureFixture[str]) -> Operator:
+    """For a stage of the test's own, in which nothing is deployed."""
+    return Operator(f"s{crc32(request.node.name.encode())}", tmp_path, api.url, capsys)
+
+
+def test_a_first_deployment_makes_the_stack_then_migrates_then_asks_the_api(operator: Operator, api: Fake) -> None:
+    code, said = operator.deploy(1)
+    assert code == 0, said
+    assert operator.status() == "CREATE_COMPLETE"
+    assert said.index("add       Sync") < said.index('"did": "migrate up"') < said.index("/api/health is ok")
+    assert api.paths() == ["/api/health"]
+
+
+def test_an_update_migrates_with_the_new_code_before_it_changes_the_rest(operator: Operator) -> None:
+    operator.deploy(1)
+    before = operator.codes()
+    operator.template["Resources"]["Sync"]["Properties"]["MemorySize"] = 1024
+    code, said = operator.deploy(2)
+    assert code == 0, said
+    assert '"version": 2' in said
+    assert operator.status() == "UPDATE_COMPLETE"
+    assert len(operator.codes()) == 1
+    assert not operator.codes() & before
+    configuration = boto3.client("lambda").get_function_configuration(FunctionName=f"ansel-{operator.stage}-sync")
+    assert configuration["MemorySize"] == 1024
+
+
+@pytest.mark.parametrize(
+    ("admin", "reason"),
+    [(FAILS, "the lock could not be had"), (REFUSES % "locked", "failed: version 2 refuses; to is odd")],
+    ids=["the function fails", "the command is refused"],
+)
+def test_a_failed_migration_leaves_every_function_as_it_was(operator: Operator, admin: str, reason: str) -> None:
+    operator.deploy(1)
+    before = operator.codes()
+    code, said = operator.deploy(2, admin=admin)
+    assert code == 1
+    assert reason in said
+    assert operator.codes() == before
+    assert operator.status() == "CREATE_COMPLETE"
+
+
+def test_migrations_that_take_several_invocations_are_gone_on_with(operator: Operator, tmp_path: Path) -> None:
+    code, said = operator.deploy(1, admin=STOPS % (tmp_path / "at", 9))
+    assert code == 0, said
+    assert said.count("migrated: ") == 3
+
+
+def test_a_migration_that_never_gets_further_fails_the_deployment(operator: Operator, tmp_path: Path) -> None:
+    code, said = operator.deploy(1, admin=STOPS % (tmp_path / "at", 1))
+    assert code == 1
+    assert "takes longer than a function may run" in said
+
+
+def test_a_failed_update_names_the_resource_and_leaves_every_function_as_it_was(operator: Operator) -> None:
+    operator.deploy(1)
+    before = operator.codes()
+    operator.template["Resources"]["Bad"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:nowhere", "FunctionName": {"Ref": "Sync"}},
+    }
+    code, said = operator.deploy(2)
+    assert code == 1
+    assert "deploy: Bad (AWS::Lambda::EventSourceMapping): " in said
+    assert "UPDATE_ROLLBACK_COMPLETE: everything is as it was before" in said
+    assert operator.codes() == before
+    del operator.template["Resources"]["Bad"]
+    assert operator.deploy(3)[0] == 0
+
+
+def test_a_first_deployment_that_fails_says_how_to_begin_anew(operator: Operator) -> None:
+    operator.template["Resources"]["Bad"] = {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:nowhere", "FunctionName": {"Ref": "Sync"}},
+    }
+    for _ in range(2):
+        code, said = operator.deploy(1)
+        assert code == 1
+        assert "ROLLBACK_COMPLETE: a first deployment that failed leaves an empty stack: remove it with " in said
+    del operator.template["Resources"]["Bad"]
+    assert operator.run("delete", "--yes")[0] == 0
+    code, said = operator.deploy(1)
+    assert code == 0, said
+
+
+def test_nothing_to_change_is_a_success(operator: Operator) -> None:
+    operator.deploy(1)
+    code, said = operator.deploy(1)
+    assert code == 0, said
+    assert "nothing to change" in said
+    assert "FAILED" not in operator.change_sets()
+
+
+def test_a_key_goes_only_when_that_is_meant(operator: Operator) -> None:
+    operator.deploy(1)
+    del operator.template["Resources"]["Key"]
+    code, said = operator.deploy(2)
+    assert code == 1
+    assert "remove    Key  AWS::KMS::Key  LOSES every data key, and so every token, that it wraps" in said
+    assert "Key" in operator.resources()
+    assert len(operator.change_sets()) == 1
+    assert operator.deploy(2, "--allow-replacement")[0] == 0
+    assert "Key" not in operator.resources()
+
+
+def test_a_dry_run_shows_the_changes_and_leaves_nothing_behind(operator: Operator) -> None:
+    code, said = operator.deploy(1, "--dry-run")
+    assert code == 0
+    assert "add       Sync" in said
+    assert (operator.status(), operator.change_sets()) == (None, [])
+
+
+def test_a_release_before_can_be_deployed_again_and_leaves_the_schema_as_it_is(operator: Operator) -> None:
+    operator.deploy(1, "--no-migrate", admin=REFUSES % "schema_ahead")
+    before = operator.codes()
+    operator.deploy(2)
+    listed = operator.run("releases", "--bucket", BUCKET)[1].splitlines()
+    (first,) = [line for line in listed if not line.endswith("  deployed")]
+    assert len(listed) == 2
+    code, said = operator.run("deploy", "--bucket", BUCKET, "--release", first[:8], "--yes", "--patience", "0")
+    assert code == 0, said
+    assert "the schema is of a later release, and stays so" in said
+    assert operator.codes() == before
+    assert f"{first}  deployed" in operator.run("releases", "--bucket", BUCKET)[1].splitlines()
+
+
+def test_parameters_keep_their_values_until_others_are_given(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "prod.json"
+    file.write_text('{"Label": "from a file"}')
+    for number, given in enumerate([["--parameters", str(file)], [], ["--parameters", str(file), "Label=given=so"]]):
+        assert operator.deploy(number, *given)[0] == 0
+        found = boto3.client("cloudformation").describe_stacks(StackName=f"ansel-{operator.stage}")["Stacks"][0]
+        expected = "given=so" if number == 2 else "from a file"
+        assert found["Parameters"] == [{"ParameterKey": "Label", "ParameterValue": expected}]
+
+
+def test_a_parameter_that_the_template_does_not_have_is_named(operator: Operator) -> None:
+    code, said = operator.deploy(1, "--parameters", "Lable=x")
+    assert (code, operator.status()) == (1, None)
+    assert "the template has no parameter Lable; it has Label" in said
+
+
+def test_a_parameter_that_needs_a_value_is_named_with_what_it_is(operator: Operator) -> None:
+    operator.template["Parameters"]["Domain"] = {"Type": "String", "Description": "Where the API is"}
+    code, said = operator.deploy(1)
+    assert code == 1
+    assert "parameter Domain needs a value: Where the API is" in said
+
+
+def test_an_api_that_is_not_well_fails_the_deployment(operator: Operator, api: Fake) -> None:
+    api.on("/api/health", Reply({"status": "degraded", "database": "unreachable"}, status=503))
+    code, said = operator.deploy(1)
+    assert code == 1
+    assert 'answers 503: {"status": "degraded", "database": "unreachable"}. To go back' in said
+
+
+def test_an_api_may_need_a_while_to_be_well(operator: Operator, api: Fake) -> None:
+    api.on("/api/health", Reply(breaks=True), HEALTHY)
+    code, said = operator.deploy(1, "--patience", "30")
+    assert code == 0, said
+
+
+def test_migrations_up_to_a_given_one_are_left_to_the_operator(operator: Operator) -> None:
+    operator.deploy(1, admin='def admin(event, context):\n    return {"version": %d, "event": event}\n')
+    code, said = operator.run("migrate", "--to", "head")
+    assert code == 0
+    assert '"event": {"command": "migrate up", "to": "head"}' in said
+
+
+def test_deleting_says_what_stays(operator: Operator) -> None:
+    operator.deploy(1)
+    key = boto3.client("cloudformation").describe_stack_resource(
+        StackName=f"ansel-{operator.stage}", LogicalResourceId="Key"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    code, said = operator.run("delete", "--yes")
+    assert code == 0, said
+    assert f"AWS::KMS::Key {key} (Retain)" in said
+    assert operator.status() is None
+    assert boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+    assert operator.run("delete", "--yes") == (0, f"there is no stack ansel-{operator.stage} in us-east-1\n")
+
+
+def test_without_a_terminal_nothing_is_changed_unasked(operator: Operator, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package", operator.template, MIGRATES % 1)
+    code, said = operator.run("deploy", "--bucket", BUCKET, "--package", str(package))
+    assert (code, said) == (1, "deploy: there is nobody to ask: add --yes\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--bucket", "ansel-elsewhere"], "there is no bucket ansel-elsewhere"),
+        (["--bucket", BUCKET, "--create-bucket", "--package", "/nowhere"], "there is no package in /nowhere"),
+        (["--bucket", BUCKET, "--create-bucket", "--release", "0123"], "is not there"),
+        (["--bucket", BUCKET, "--create-bucket", "--parameters", "/nowhere.json"], "/nowhere.json holds no parameters"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_line(
+    operator: Operator, tmp_path: Path, arguments: list[str], problem: str
+) -> None:
+    if "/nowhere.json" in arguments:
+        arguments = [*arguments, "--package", str(write_package(tmp_path, operator.template, MIGRATES % 1))]
+    code, said = operator.run("deploy", "--yes", *arguments)
+    assert code == 1
+    assert problem in said
+    assert said.splitlines()[-1].startswith("deploy: ")
+    assert operator.status() is None
+
+
+def test_without_a_region_it_says_where_to_set_one(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    boto3.setup_default_session()
+    try:
+        assert "no region: give --region" in operator.run("check")[1]
+    finally:
+        boto3.DEFAULT_SESSION = None
+
+
+def test_a_bucket_that_is_made_is_private_versioned_encrypted_and_for_tls_only(operator: Operator) -> None:
+    operator.deploy(1, "--dry-run")
+    storage = boto3.client("s3")
+    barriers = storage.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    assert set(barriers.values()) == {True}
+    assert storage.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    rules = storage.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    statement = json.loads(storage.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"][0]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})

@@ -1,0 +1,55 @@
+"""The doorbell: every message is sent once, in batches that are under way side by side."""
+
+import threading
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from chalicelib import doorbell
+from chalicelib.settings import get_settings
+from dev.sandbox.server import Server
+from dev.sandbox.wire import Request, Response, as_json
+from tests.conftest import Queue
+
+PATIENCE_SECONDS = 10.0
+
+
+def ring(count: int) -> None:
+    doorbell.ring(doorbell.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 95])
+def test_each_message_arrives_once(count: int, clean_database: object, queue: Queue) -> None:
+    ring(count)
+    assert sorted(body["runId"] for body in queue.receive()) == [str(UUID(int=number)) for number in range(count)]
+
+
+@pytest.fixture
+def meeting_point(clean_database: object, local_aws: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """An SQS that answers three requests together or not at all; yields the sizes of the batches it took."""
+    together, taken = threading.Barrier(3, timeout=PATIENCE_SECONDS), list[int]()
+
+    def answer(request: Request) -> Response:
+        together.wait()
+        taken.append(len(request.json()["Entries"]))
+        return as_json({"Successful": [], "Failed": []})
+
+    server = Server(answer)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("SYNC_QUEUE_URL", f"{server.url}/queue")
+    forget()
+    yield taken
+    server.stop()
+    forget()
+
+
+def forget() -> None:
+    doorbell.sqs.cache_clear()
+    get_settings.cache_clear()
+
+
+def test_batches_are_under_way_at_the_same_time(meeting_point: list[int]) -> None:
+    ring(25)
+    assert sorted(meeting_point) == [5, 10, 10]

@@ -96,6 +96,11 @@ class Crew:
         self._workers.clear()
         self._tickers.clear()
 
+    def count_logged(self, event: str) -> int:
+        """How often processes of this crew, and of others with the same logs, have logged the event."""
+        logs = (path.read_text() for path in self._log_dir.glob("*ers.log"))
+        return sum(log.count(f'"event": "{event}"') for log in logs)
+
     def _fork(self, role: str, given: dict[str, Any]) -> int:
         order = {"role": role, "given": given, "env": self._env, "log": str(self._log_dir / f"{role}s.log")}
         pid: int = self._order(order)["pid"]

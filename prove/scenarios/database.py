@@ -15,6 +15,7 @@ WRITER = """
 """
 """A connection in a transaction that has written; nearly always a page, for ticks and leases are left out."""
 CUT = f"SELECT pg_terminate_backend(pid) FROM ({WRITER} ORDER BY random() LIMIT 1) AS victim"
+RECONNECTED = "database.reconnected"
 WRITER_SECONDS = 2.0
 STREAMS_BESIDE = 3
 DECK = (*["cuts"] * 6, "restarts", "crashes")
@@ -24,7 +25,8 @@ def cut(rig: Rig, chance: random.Random, size: Size) -> Proof:
     """Connections are cut in transactions that have written; the server restarts or crashes while there are some."""
     done = dict.fromkeys(("cuts", "restarts", "crashes"), 0)
     deck: list[str] = []
-    takeovers = 0
+    takeovers, reconnected_before = 0, rig.crew.count_logged(RECONNECTED)
+    reconnections = 0
     found = Difference()
 
     def disturb() -> None:
@@ -45,11 +47,12 @@ def cut(rig: Rig, chance: random.Random, size: Size) -> Proof:
             found.add(concluded(rig, disturb, seconds=900))
             found.add(ledger.counted_once(rig.sql))
             takeovers += ledger.takeovers(rig.sql)
-        expect(found, "no run was cut", bool(any(done.values()) and takeovers))
+        reconnections = rig.crew.count_logged(RECONNECTED) - reconnected_before
+        expect(found, "no run was cut", bool(any(done.values()) and takeovers + reconnections))
         if not found.is_none:
             break
     struck = ", ".join(f"{count} {kind}" for kind, count in done.items())
-    return Proof(f"{struck}; {takeovers} takeovers", found)
+    return Proof(f"{struck}; {takeovers} takeovers, {reconnections} went on over a new connection", found)
 
 
 def _strikes(rig: Rig, kind: str) -> bool:

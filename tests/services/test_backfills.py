@@ -8,6 +8,7 @@ import pg8000.native
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chalicelib.errors import CursorExpired
 from chalicelib.platforms.base import Page, Stream, Window
@@ -215,7 +216,7 @@ def test_every_day_of_a_backfill_is_read_newest_slice_first(
     days, window = Days(), Window(first, first + timedelta(days=length))
     days.forgetful = forgetful
     stream = Stream("days", BookingRecord, CalendarCursor, days.fetch, "daily", (), fetch_window=days.fetch)  # type: ignore[arg-type]
-    stream = Stream(**{**vars(stream), "slice_days": slice_days})
+    stream = replace(stream, slice_days=slice_days)
     past, cursor, last = backfills.over(stream, window), None, False
     while not last:
         page: Page[Any] = past.fetch(None, cursor)  # type: ignore[arg-type]

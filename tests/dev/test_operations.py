@@ -1,0 +1,102 @@
+"""docs/operations.md names what there is: alarms, commands, options of AWS, statements, events, headings."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import botocore.session
+import pg8000.native
+import pytest
+from botocore import xform_name
+
+from chalicelib.runtime.decoding import decode_values
+from chalicelib.services.commands import COMMANDS
+from deploy.template import resources
+from tests.conftest import ROOT
+from tests.dev.runbooks import OPERATIONS, read_runbooks
+
+RUNBOOKS = read_runbooks()
+VALUES = {"STUDIO": str(UUID(int=1)), "KEY": str(UUID(int=2)), "TIME": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}
+OF_THE_COMMAND_LINE = {"--query", "--output", "--cli-binary-format", "--cli-read-timeout"}
+"""Options that every command of AWS's takes."""
+AWS = [
+    (runbook.title, line)
+    for runbook in RUNBOOKS.values()
+    for line in re.findall(r"aws (?:[a-z][\w-]*) (?:[a-z][^\n`|]*)", runbook.text)
+]
+
+
+def slug(heading: str) -> str:
+    """As GitHub makes the anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)}
+
+
+def test_every_alarm_leads_to_a_runbook() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (.+) \|$", RUNBOOKS["Alarms"].text, re.MULTILINE)
+    alarms = [item for item in resources("prod")["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    told = {alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("ansel-${Stage}-"): alarm for alarm in alarms}
+    assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
+    assert {name for name, _ in rows} == set(told)
+    for name, cell in rows:
+        titles = re.findall(r"\[(.+?)\]\(#", cell)
+        assert titles and set(titles) <= set(RUNBOOKS)
+        named = re.search(r"Runbook - (.+)\.", told[name]["Properties"]["AlarmDescription"])
+        assert named is None or named[1] in [title[0].lower() + title[1:] for title in titles]
+
+
+@pytest.mark.parametrize("title", [title for title, runbook in RUNBOOKS.items() if runbook.commands()])
+def test_every_command_is_one(title: str) -> None:
+    for command in RUNBOOKS[title].commands():
+        kind = COMMANDS[command.pop("command")]
+        decode_values({name: VALUES.get(str(value), value) for name, value in command.items()}, kind)
+
+
+@pytest.mark.parametrize(("title", "line"), AWS)
+def test_every_command_of_aws_has_these_options(title: str, line: str) -> None:
+    _, service, action, *words = re.sub(r"\"[^\"]*\"|'[^']*'", "VALUE", line).split()
+    client: Any = botocore.session.get_session().create_client(
+        service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    if action == "wait":
+        assert words.pop(0).replace("-", "_") in client.waiter_names
+        return
+    (operation,) = [name for name in client.meta.service_model.operation_names if xform_name(name, "-") == action]
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    known = {f"--{xform_name(member, '-')}" for member in shape.members}
+    given = {word for word in words if word.startswith("--")} - OF_THE_COMMAND_LINE
+    assert {option.replace("--no-", "--") for option in given} <= known | {"--enabled"}
+    if not line.rstrip().endswith("..."):
+        assert {f"--{xform_name(member, '-')}" for member in shape.required_members} <= given | {"--function-name"}
+
+
+def test_every_statement_runs(superuser: pg8000.native.Connection) -> None:
+    statements = [statement for runbook in RUNBOOKS.values() for statement in runbook.statements()]
+    assert len(statements) >= 3
+    for statement in statements:
+        assert superuser.run(statement) is not None
+
+
+def test_every_event_that_is_looked_for_is_one_that_is_logged() -> None:
+    logged = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    text = OPERATIONS.read_text(encoding="utf-8")
+    named = re.findall(r"event (?:= |in \[)((?:\"[\w.]+\",? ?)+)", text)
+    events = {event for names in named for event in re.findall(r"\"([\w.]+)\"", names)}
+    assert len(events) > 10
+    assert [event for event in sorted(events) if f"`{event}`" not in logged] == []
+
+
+@pytest.mark.parametrize("page", ["operations.md", "security.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    folder = ROOT / "docs"
+    for target in re.findall(r"\]\(([^)\s]+)\)", (folder / page).read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if "://" not in target:
+            there = folder / (path or page)
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), target

@@ -1,0 +1,86 @@
+"""Drills of the runbook "A lost KMS key": one that is away for a while, and one that is gone."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pg8000.native
+import pytest
+
+from dev.invocation import REGION
+from dev.sandbox import Sandbox, mint
+from tests.conftest import Queue, Studios
+from tests.dev.runbooks import Operator, dead, operator, read_runbooks
+from tests.security.kms import KmsCalls, forget_clients, refusal
+from tests.services.administration import forget
+from tests.services.conftest import Studio, connect
+
+__all__ = ["dead", "operator"]
+
+RUNBOOK = read_runbooks()["A lost KMS key"]
+
+
+@pytest.fixture
+def kms_key(operator: Operator, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Deployed under a KMS key; the queue's server has KMS, too."""
+    forget_clients()
+    monkeypatch.delenv("ENCRYPTION_KEY")
+    yield deploy_with_new_key(monkeypatch)
+    monkeypatch.undo()
+    forget()
+    forget_clients()
+
+
+def deploy_with_new_key(environ: pytest.MonkeyPatch) -> str:
+    arn = str(boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]["Arn"])
+    environ.setenv("KMS_KEY_IDS", arn)
+    forget()
+    return arn
+
+
+@pytest.fixture
+def wrapped(kms_key: str, studios: Studios, queue: Queue, platforms: Sandbox) -> Studio:
+    """A connected studio whose data key is wrapped under it."""
+    return connect(studios.new(), queue)
+
+
+@pytest.mark.parametrize("code", ["DisabledException", "KMSInvalidStateException"])
+def test_while_a_kms_key_is_away_runs_fail_and_connections_stay_and_all_goes_on_after(
+    wrapped: Studio, code: str
+) -> None:
+    calls = KmsCalls(REGION)
+    calls.answers = refusal(code)
+    assert wrapped.sync("bookings")["status"] == "succeeded", "processes that have the key unwrapped go on"
+    forget()
+    assert wrapped.sync("bookings")["error"]["code"] == "misconfigured"
+    assert wrapped.connection()["status"] == "active"
+    assert wrapped.api.post("/api/connections", {"platform": "pinterest", "accessToken": "x"}).status == 500
+    assert wrapped.api.get("/api/metrics/overview").status == 200
+    calls.answers = lambda: None
+    assert wrapped.sync("bookings")["status"] == "succeeded"
+
+
+def test_after_a_kms_key_is_lost_for_good_studios_connect_anew_and_nothing_else_is_lost(
+    wrapped: Studio, operator: Operator, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, now = wrapped.sync("bookings"), datetime.now(UTC).isoformat()
+    deploy_with_new_key(monkeypatch)
+    assert operator.give(RUNBOOK.command("keys rewrap"))["quarantined"] == 1
+    rotated = operator.give(RUNBOOK.command("keys rotate", TIME=now))
+    assert (rotated["rekeyed"], rotated["quarantined"], rotated["complete"]) == (1, 2, True)
+    assert operator.give(RUNBOOK.command("quarantine list"))["count"] == 2
+    assert wrapped.sync("bookings")["error"]["code"] == "seal_broken"
+    told = wrapped.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("error", "contact_support")
+
+    grant = mint("studio")
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
+    assert wrapped.api.put("/api/connections/google", tokens).status == 200
+    after = wrapped.sync("bookings")
+    assert (after["status"], after["records"]["created"]) == ("succeeded", 0), "its data and cursor are there"
+    assert before["records"]["created"] > 0
+    assert wrapped.connection()["id"] == told["id"]
+    superuser.run("UPDATE data_key SET retired_at = retired_at - interval '1 hour'")
+    assert operator.give(RUNBOOK.command("keys rotate", TIME=now))["keysDeleted"] == 1
+    assert operator.give(RUNBOOK.command("quarantine list"))["count"] == 0

@@ -28,8 +28,9 @@ _CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 def stages() -> list[str]:
+    """Those that are deployed: `local` is a stage of this machine alone."""
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    return sorted(config["stages"])
+    return sorted(config["stages"].keys() - {"local"})
 
 
 def _stage_project(folder: Path, architecture: str) -> None:
@@ -129,7 +130,7 @@ def _say(report: Mapping[str, Any], output: Path) -> None:
     print(f"  sha256 {report['sha256']}", flush=True)
     if report["unzippedBytes"] > AIM_UNZIPPED:
         print(f"  warning: more than the aim of {AIM_UNZIPPED / 1024 / 1024:.0f} MiB unzipped", file=sys.stderr)
-    if report["stage"] != "local" and not report["databaseCertificates"]:
+    if not report["databaseCertificates"]:
         print("  warning: without RDS's certificates; a database without the proxy needs them: run", file=sys.stderr)
         print("  make certificates, and package again", file=sys.stderr)
 

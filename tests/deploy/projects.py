@@ -19,7 +19,7 @@ from dev.ports import find_free_port
 from dev.supervisor import Part, Supervisor
 from tests.conftest import ROOT
 
-CHALICE = "from chalice.cli import main; main()"
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 MADE_BY_TOOLS = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
 
 

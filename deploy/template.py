@@ -11,7 +11,7 @@ from deploy.gateway_responses import gateway_responses
 from deploy.policies import for_cloudformation
 
 FOLDER = Path(__file__).parent.parent / ".chalice" / "resources"
-SECTIONS = {"Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs"}
+SECTIONS = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
 
 
 def resources(stage: str) -> dict[str, Any]:

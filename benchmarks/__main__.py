@@ -15,6 +15,7 @@ from benchmarks import (
     engine,
     handlers,
     imports,
+    keys,
     memory,
     records,
     round_trips,
@@ -37,6 +38,7 @@ ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "tick": tick.measure,
     "memory": memory.measure,
     "cold_start": cold_start.measure,
+    "keys": keys.measure,
 }
 
 

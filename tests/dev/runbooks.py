@@ -35,6 +35,10 @@ class Runbook:
         (*_, command) = (command for command in self.commands() if command["command"] == name)
         return {field: values.get(str(value), value) for field, value in command.items()}
 
+    def payloads(self) -> list[dict[str, Any]]:
+        """What it has another function invoked with."""
+        return [json.loads(payload) for payload in re.findall(r"--payload '(\{.*?\})' /", self.text)]
+
     def statements(self) -> list[str]:
         return re.findall(r"```sql\n(.*?)```", self.text, re.DOTALL)
 

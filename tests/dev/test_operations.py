@@ -13,8 +13,8 @@ from botocore import xform_name
 
 from chalicelib.runtime.decoding import decode_values
 from chalicelib.services.commands import COMMANDS
-from deploy.template import resources
 from tests.conftest import ROOT
+from tests.deploy.templates import transformed
 from tests.dev.runbooks import OPERATIONS, read_runbooks
 
 RUNBOOKS = read_runbooks()
@@ -39,7 +39,8 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_alarm_leads_to_a_runbook() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| (.+) \|$", RUNBOOKS["Alarms"].text, re.MULTILINE)
-    alarms = [item for item in resources("prod")["Resources"].values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    made = transformed("prod")["Resources"].values()
+    alarms = [resource for resource in made if resource["Type"] == "AWS::CloudWatch::Alarm"]
     told = {alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("ansel-${Stage}-"): alarm for alarm in alarms}
     assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
     assert {name for name, _ in rows} == set(told)
@@ -73,6 +74,12 @@ def test_every_command_of_aws_has_these_options(title: str, line: str) -> None:
     assert {option.replace("--no-", "--") for option in given} <= known | {"--enabled"}
     if not line.rstrip().endswith("..."):
         assert {f"--{xform_name(member, '-')}" for member in shape.required_members} <= given | {"--function-name"}
+
+
+def test_every_resource_and_output_is_there() -> None:
+    text, made = OPERATIONS.read_text(encoding="utf-8"), transformed("prod")
+    assert set(re.findall(r"\$\(resource (\w+)\)", text)) <= set(made["Resources"])
+    assert set(re.findall(r"\$\(output (\w+)\)", text)) <= set(made["Outputs"])
 
 
 def test_every_statement_runs(superuser: pg8000.native.Connection) -> None:

@@ -7,10 +7,12 @@ import pytest
 
 from chalicelib.services import dead_letters
 from chalicelib.settings import get_settings
+from chalicelib.workers.maintenance import maintenance
 from chalicelib.workers.sync import sync
+from chalicelib.workers.tick import tick
 from dev.invocation import Context, queue_event
 from dev.sandbox import CLIENT_SECRET, Sandbox
-from tests.conftest import Api, Queue
+from tests.conftest import Api, LogLines, Queue
 from tests.dev.runbooks import Operator, answers, dead, new_key, operator, read_runbooks, serve, tick_once
 from tests.services.conftest import Studio, connect, studio
 
@@ -98,6 +100,13 @@ def test_a_leaked_client_secret_is_replaced_without_a_gap(
         get_settings.cache_clear()
         superuser.run("UPDATE platform_connection SET token_expires_at = now()")
         assert studio.sync("bookings")["status"] == "succeeded"
+
+
+def test_a_tick_and_a_maintenance_can_be_had_by_hand(studio: Studio, log_lines: LogLines) -> None:
+    (event,) = RUNBOOKS["A silent tick"].payloads()
+    tick(event, Context("tick", 55))
+    maintenance(event, Context("maintenance", 300))
+    assert [len(log_lines.named(event)) for event in ("tick.done", "maintenance.done")] == [1, 1]
 
 
 def test_after_a_silent_tick_each_stream_syncs_once_and_tells_what_it_missed(

@@ -130,6 +130,7 @@ class SealBroken(AppError):
     """A sealed token does not open: wrong key, moved to another place, or damaged."""
 
     code = "seal_broken"
+    title = "What was stored sealed does not open"
 
 
 class PlatformError(AppError):

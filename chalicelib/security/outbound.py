@@ -91,6 +91,8 @@ def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:
     plain = loopback and parts.scheme == "http" and parts.hostname in LOOPBACK
     if not (parts.scheme == "https" and parts.hostname) and not plain:
         raise Refused("must be an https URL with a host")
+    if not loopback and port != PORTS["https"]:
+        raise Refused("must use port 443")  # the only one that the functions' firewall lets out
     if "@" in parts.netloc or "#" in url:
         raise Refused("must have neither a user name nor a fragment")
     return parts, port

@@ -12,7 +12,7 @@ from chalicelib.data.database import read, transaction
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
 from chalicelib.data.grants import DISCONNECT
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput, PlatformError, ReconnectRequired
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, PlatformError, ReconnectRequired, SealBroken
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
@@ -130,9 +130,8 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
         )
     for _ in range(grants.ATTEMPTS):
         stored = _stored(studio_id, platform)
-        if grants.replace_tokens(
-            stored, change.apply(stored), by_hand=change.by_hand, same_refresh_token=change.refresh is None
-        ):
+        tokens = _changed(stored, change)
+        if grants.replace_tokens(stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None):
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
             return get_connection(studio_id, platform)
     raise Conflict("The connection is being changed by somebody else", code="connection_changed")
@@ -156,8 +155,8 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     stored = _stored(studio_id, platform.name)
     try:
         account = _identify(platform, stored)
-    except PlatformError as error:
-        if isinstance(error, ReconnectRequired):
+    except (PlatformError, SealBroken) as error:
+        if isinstance(error, ReconnectRequired | SealBroken):
             grants.break_connection(stored, error)
         problem = TestError(code=error.code, message=error.message)
         return ConnectionTest(valid=False, checked_at=clock.now(), error=problem)
@@ -169,6 +168,14 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
         account=TestedAccount(id=account.external_id, name=account.name),
         missing_scopes=_missing_scopes(platform, account.scopes),
     )
+
+
+def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
+    try:
+        return change.apply(stored)
+    except SealBroken as error:
+        problem = "The tokens that would be kept do not open any more: send both, or connect anew"
+        raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
 
 def _look_up(platform: Platform, account_id: str) -> Account | None:

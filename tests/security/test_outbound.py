@@ -177,6 +177,11 @@ def test_plain_http_is_for_loopback_by_name_on_a_developers_machine() -> None:
     assert problem_of_url("http://localhost:8080/hook", loopback=False)
 
 
+def test_only_the_port_that_the_functions_firewall_lets_out_is_asked() -> None:
+    assert problem_of_url("https://studio.example:8443/hook", loopback=False) == "must use port 443"
+    assert problem_of_url("https://studio.example:443/hook", loopback=False) == ""
+
+
 class _Quiet(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.send_response(200)

@@ -157,7 +157,8 @@ def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: p
     assert studio.connection()["status"] == "error"
     grant = mint("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
-    assert studio.api.put("/api/connections/google", {"accessToken": grant.access_token}).status == 500
+    refused = studio.api.put("/api/connections/google", {"accessToken": grant.access_token})
+    assert (refused.status, refused.json["code"]) == (409, "tokens_unreadable")
     assert studio.api.put("/api/connections/google", tokens).status == 200
     assert studio.connection()["status"] == "active"
     assert studio.sync("bookings")["status"] == "succeeded"
@@ -249,7 +250,13 @@ def test_without_its_data_key_a_studios_tokens_are_lost_but_it_can_disconnect(
 ) -> None:
     superuser.run("DELETE FROM data_key")
     answer = studio.api.put("/api/connections/google", {"accessToken": mint("studio").access_token})
+    assert (answer.status, answer.json["code"]) == (409, "tokens_unreadable")
+    both = {"accessToken": mint("studio").access_token, "refreshToken": mint("studio").refresh_token}
+    answer = studio.api.put("/api/connections/google", both)
     assert (answer.status, answer.json["code"]) == (500, "seal_broken")
+    told = studio.api.post("/api/connections/google/test").json
+    assert (told["valid"], told["error"]["code"]) == (False, "seal_broken")
+    assert studio.connection()["status"] == "error"
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "seal_broken")
     assert studio.api.delete("/api/connections/google").status == 204

@@ -90,7 +90,8 @@ FLEETS = (
 )
 SECRETS = 2
 """The platforms' credentials, the master's password"""
-ALARMS = 16
+ALARM_METRICS = 20
+"""An alarm is paid for by the metrics it looks at"""
 QUEUE_POLLS = 5 * 60 / 20 * 60 * prices.HOURS
 """Lambda's five pollers, each with a long poll of 20 seconds, while the queue is empty"""
 
@@ -151,7 +152,7 @@ def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
         "Secrets Manager": SECRETS * prices.SECRET,
         "Logs": of.log_gb * (prices.LOGS_INGESTED_GB + given.logs_kept_months * prices.LOGS_KEPT_GB),
         "Metrics, alarms, dashboard": usage.metric_series * prices.CUSTOM_METRIC
-        + ALARMS * prices.ALARM
+        + ALARM_METRICS * prices.ALARM
         + prices.DASHBOARD,
         "X-Ray": (of.requests + of.runs) * given.traced * prices.TRACES,
         "NAT gateways": zones * hours * prices.NAT_HOUR + of.platform_gb * prices.NAT_GB,

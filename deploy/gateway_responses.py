@@ -38,6 +38,7 @@ _NOTHING_THERE = Answer(NotFound("There is nothing at this path"))
 ANSWERS = {
     "MISSING_AUTHENTICATION_TOKEN": _NOTHING_THERE,  # what the gateway says of an unknown path
     "RESOURCE_NOT_FOUND": _NOTHING_THERE,
+    "INVALID_SIGNATURE": _NOTHING_THERE,  # or, for it takes our callers' `Authorization` there for a signature
     "REQUEST_TOO_LARGE": Answer(PayloadTooLarge("A request body may have 10485760 bytes")),
     "UNSUPPORTED_MEDIA_TYPE": Answer(UnsupportedMediaType("The body must be application/json")),
     "THROTTLED": Answer(TooManyRequests("There are too many requests at the moment"), 1),

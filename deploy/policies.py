@@ -30,6 +30,7 @@ _SUBSTITUTED = {
     "DeadLetterArn": "${DeadLetterQueue.Arn}",
     "PlatformSecretArn": "${PlatformSecret}",
 }
+_OF_THE_ACCOUNT = {"Partition", "Region", "Account", "Stage"}
 _PROXY_ID = {"Fn::Select": [6, {"Fn::Split": [":", {"Fn::GetAtt": ["DatabaseProxyServer", "DBProxyArn"]}]}]}
 _COMPUTED: dict[str, Any] = {
     "DatabaseId": {
@@ -62,7 +63,9 @@ _COMPUTED: dict[str, Any] = {
 }
 
 
-_OF_PLAIN_DEPLOY = {"LoginSecretArn"}  # the template's functions log in by IAM
+_OF_PLAIN_DEPLOY = {"DatabasePassword", "MakesItsLog"}
+"""Statements that the template's functions do without: they log in by IAM, and their log groups are made before them. A
+group that the last lines of a deleted function made anew would be in the way of the next stack."""
 
 
 class Missing(Exception):
@@ -71,10 +74,18 @@ class Missing(Exception):
 
 def for_cloudformation(document: Any) -> Any:
     """A policy with references to the template's own resources in place of its names."""
-    statements = [part for part in document["Statement"] if not _OF_PLAIN_DEPLOY.intersection(_names(part))]
+    statements = [part for part in document["Statement"] if part["Sid"] not in _OF_PLAIN_DEPLOY]
     if not any(map(_names, statements)):
-        raise ValueError("These policies were written for plain `chalice deploy`; the template needs .chalice/policies")
+        raise ValueError(
+            "These policies were written for plain `chalice deploy`; the template needs .chalice/policies: take the "
+            "paths in .chalice/config.json back, as with `git checkout .chalice/config.json`"
+        )
     return {**document, "Statement": [_referring(part) for part in statements]}
+
+
+def names_a_resource(statement: Any) -> bool:
+    """Whether it waits for something that the template makes."""
+    return not _OF_THE_ACCOUNT.issuperset(_names(statement))
 
 
 def _names(part: Any) -> list[str]:

@@ -2,13 +2,14 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from deploy.gateway_responses import gateway_responses
-from deploy.policies import for_cloudformation
+from deploy.policies import for_cloudformation, names_a_resource
 
 FOLDER = Path(__file__).parent.parent / ".chalice" / "resources"
 SECTIONS = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
@@ -30,9 +31,8 @@ def resources(stage: str) -> dict[str, Any]:
         document["Parameters"][name].update(parameter)
     document["Parameters"]["Stage"].update(Default=stage, AllowedValues=[stage])
     _write_dashboard(document["Resources"]["Dashboard"]["Properties"]["DashboardBody"])
-    document["Resources"]["RestAPI"]["Properties"]["DefinitionBody"] = {
-        "x-amazon-apigateway-gateway-responses": gateway_responses()
-    }
+    definition = document["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    definition["x-amazon-apigateway-gateway-responses"] = gateway_responses()
     return document
 
 
@@ -46,23 +46,31 @@ def finished(packaged: dict[str, Any], stage: str) -> dict[str, Any]:
         if f"{name}Policy" in [policy["PolicyName"] for policy in role["Properties"].get("Policies", [])]:
             _set_policy_apart(template["Resources"], name)
     for function in _of_type(template, "AWS::Serverless::Function").values():
-        # Lambda checks the role's rights to the network as it makes the function.
+        # The queue's trigger is refused unless the function's role may take messages.
         function["DependsOn"] = function["Properties"]["Role"]["Fn::GetAtt"][0] + "Policy"
     copied: dict[str, Any] = json.loads(json.dumps(template))  # no part twice, or YAML would refer to the first one
     return copied
 
 
 def _set_policy_apart(resources: dict[str, Any], role: str) -> None:
-    """The key's policy names the role and the role's policy the key: in one piece they would wait for each other."""
-    (policy,) = resources[role]["Properties"].pop("Policies")
+    """The key's policy names the role and the role's policy the key: in one piece they would wait for each other.
+
+    What names no resource stays with the role, which is there long before the function: IAM takes a while, in which
+    Lambda would refuse a function whose role it does not yet see let it into the network.
+    """
+    (policy,) = resources[role]["Properties"]["Policies"]
+    early, late = _parted(policy["PolicyDocument"])
+    resources[role]["Properties"]["Policies"] = [{"PolicyName": "start", "PolicyDocument": early}]
     resources[f"{role}Policy"] = {
         "Type": "AWS::IAM::Policy",
-        "Properties": {
-            "PolicyName": policy["PolicyName"],
-            "PolicyDocument": for_cloudformation(policy["PolicyDocument"]),
-            "Roles": [{"Ref": role}],
-        },
+        "Properties": {"PolicyName": policy["PolicyName"], "PolicyDocument": late, "Roles": [{"Ref": role}]},
     }
+
+
+def _parted(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for late in (False, True):
+        statements = [part for part in document["Statement"] if names_a_resource(part) == late]
+        yield for_cloudformation({**document, "Statement": statements})
 
 
 def _of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -75,6 +75,23 @@ def test_no_function_may_call_more_of_aws_than_it_needs() -> None:
         assert not [action for action in actions if "*" in action]
 
 
+def test_what_a_function_does_with_a_queue_it_may_and_no_more() -> None:
+    takes = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}  # which Lambda needs for a trigger
+    rights: dict[str, dict[str, set[str]]] = {}
+    for name in FUNCTIONS:
+        for statement in statements(name):
+            actions = {action for action in as_list(statement["Action"]) if action.startswith("sqs:")}
+            if actions:
+                rights.setdefault(name, {}).setdefault(statement["Resource"], set()).update(actions)
+    rings = {"${QueueArn}": {"sqs:SendMessage"}}
+    assert rights == {
+        "api": rings,
+        "tick": rings,
+        "sync": {"${QueueArn}": {"sqs:SendMessage"} | takes},
+        "admin": {**rings, "${DeadLetterArn}": takes | {"sqs:ChangeMessageVisibility"}},
+    }
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_logs_in_as_its_own_role_only(name: str) -> None:
     (connect,) = [statement for statement in statements(name) if statement["Action"] == "rds-db:connect"]

@@ -65,6 +65,10 @@ class Account:
         parts = {name: self._document["Resources"][name] for name in live} | outputs
         return [f"{name} -> {target}" for name, part in parts.items() for target in self._needs(part) - live]
 
+    def needs(self, name: str) -> set[str]:
+        """What a resource refers to."""
+        return self._needs(self._document["Resources"][name])
+
     def in_order(self) -> list[str]:
         """What is made, in an order in which nothing needs what comes later. Raises CycleError."""
         live = self._live()

@@ -46,12 +46,14 @@ def chalice(project: Path, *arguments: str, **environment: str) -> str:
     return ended.stdout
 
 
-def write_package(folder: Path, document: Mapping[str, Any], admin: str) -> Path:
-    """A package of this template, whose code is no more than an admin function of this source."""
+def write_package(folder: Path, document: Mapping[str, Any], admin: str, *files: str) -> Path:
+    """A package of this template, whose code is no more than an admin function of this source, and empty files."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = io.BytesIO()
     with ZipFile(archive, "w") as zipped:
         zipped.writestr(ZipInfo("chalicelib/workers/admin.py"), admin)  # of 1980, so that equal content is equal
+        for name in files:
+            zipped.writestr(ZipInfo(name), "")
     (folder / "deployment.zip").write_bytes(archive.getvalue())
     (folder / "template.yaml").write_text(yaml.safe_dump(dict(document)))
     return folder

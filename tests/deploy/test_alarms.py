@@ -46,6 +46,21 @@ def test_a_silent_tick_alarms_by_its_silence() -> None:
     assert properties["ComparisonOperator"] == "LessThanThreshold"
 
 
+def test_a_message_that_is_hidden_until_its_next_chance_is_not_taken_for_a_stuck_queue() -> None:
+    metrics = {metric["Id"]: metric for metric in alarms()["MessageAgeAlarm"]["Properties"]["Metrics"]}
+    names = {
+        id: metric["MetricStat"]["Metric"]["MetricName"] for id, metric in metrics.items() if "MetricStat" in metric
+    }
+    assert metrics["waited"]["Expression"] == "IF(waiting > 0, age, 0)"
+    assert names == {"age": "ApproximateAgeOfOldestMessage", "waiting": "ApproximateNumberOfMessagesVisible"}
+
+
+def test_storage_that_is_about_to_grow_by_itself_alarms_nobody() -> None:
+    document = finished("prod")
+    least = document["Parameters"]["DatabaseStorage"]["MinValue"] * 1024**3
+    assert document["Resources"]["DatabaseStorageAlarm"]["Properties"]["Threshold"] < least / 10
+
+
 def test_the_dashboard_is_json_that_shows_metrics_that_are_really_emitted() -> None:
     account = Account(finished("prod"))
     body = json.loads(account.value("Resources", "Dashboard", "Properties", "DashboardBody"))

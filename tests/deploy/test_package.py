@@ -151,6 +151,17 @@ def test_another_build_elsewhere_is_the_same(package: Package, tmp_path: Path, m
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_build_that_fails_leaves_the_package_before_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "template.yaml").write_text("of the build before", encoding="utf-8")
+    monkeypatch.setattr("deploy.package.MOST_UNZIPPED", 1)
+    with pytest.raises(PackagingError, match="more than Lambda takes"):
+        build("prod", HOST, tmp_path)
+
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["of the build before"]
+
+
 def test_the_figures_are_those_of_the_zip(package: Package) -> None:
     report = json.loads((package.folder / "package.json").read_text(encoding="utf-8"))
     with ZipFile(package.zip) as archive:

@@ -8,6 +8,7 @@ from zlib import crc32
 import boto3
 import pytest
 
+from deploy import stack
 from tests.deploy.projects import running_cloud, write_package
 from tests.deploy.small_stage import BUCKET, FAILS, MIGRATES, REFUSES, STOPS, Operator
 from tests.http_fake import Fake, Reply, http_fake
@@ -68,8 +69,10 @@ def test_a_failed_migration_leaves_every_function_as_it_was(operator: Operator, 
     code, said = operator.deploy(2, admin=admin)
     assert code == 1
     assert reason in said
+    assert "the schema is where that migration left it; nothing else was changed" in said
     assert operator.codes() == before
     assert operator.status() == "CREATE_COMPLETE"
+    assert len(operator.change_sets()) == 1
 
 
 def test_migrations_that_take_several_invocations_are_gone_on_with(operator: Operator, tmp_path: Path) -> None:
@@ -237,6 +240,86 @@ def test_what_is_missing_is_said_in_a_line(
     assert problem in said
     assert said.splitlines()[-1].startswith("deploy: ")
     assert operator.status() is None
+
+
+def test_a_package_without_the_certificates_that_its_template_names_is_refused(operator: Operator) -> None:
+    operator.template["Resources"]["Admin"]["Properties"]["Environment"] = {
+        "Variables": {"MIGRATION_DATABASE_URL": "postgresql://db/ansel?sslrootcert=/var/task/certificates/rds.pem"}
+    }
+    code, said = operator.deploy(1)
+    assert (code, operator.status()) == (1, None)
+    assert "no certificates of RDS" in said
+    assert "make certificates" in said
+
+
+def test_a_package_of_another_stage_is_refused(operator: Operator) -> None:
+    operator.template["Parameters"]["Stage"] = {"Type": "String", "Default": "prod", "AllowedValues": ["prod"]}
+    code, said = operator.deploy(1)
+    assert (code, operator.status()) == (1, None)
+    assert f"was packaged for prod, not for {operator.stage}" in said
+
+
+def test_a_bucket_in_another_region_is_refused(operator: Operator) -> None:
+    storage = boto3.client("s3", region_name="eu-west-1")
+    storage.create_bucket(Bucket="ansel-abroad", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    code, said = operator.run("deploy", "--yes", "--bucket", "ansel-abroad", "--package", "/nowhere")
+    assert (code, said) == (
+        1,
+        "deploy: bucket ansel-abroad is in eu-west-1: Lambda takes code from one in its own Region, us-east-1\n",
+    )
+
+
+def test_a_stage_without_releases_is_said(operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
+    operator.deploy(1, "--dry-run")
+    assert Operator("other", Path(), "", capsys).run("releases", "--bucket", BUCKET) == (
+        0,
+        f"there are no releases of other in {BUCKET}\n",
+    )
+
+
+@pytest.mark.parametrize("ended_by", [EOFError, KeyboardInterrupt])
+def test_whoever_leaves_at_the_question_has_changed_nothing(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, ended_by: type[BaseException], tmp_path: Path
+) -> None:
+    def leaves(_question: str) -> str:
+        raise ended_by
+
+    monkeypatch.setattr("builtins.input", leaves)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    package = write_package(tmp_path / "package", operator.template, MIGRATES % 1)
+    code, said = operator.run("deploy", "--bucket", BUCKET, "--create-bucket", "--package", str(package))
+    assert code == 0
+    assert "nothing was changed" in said
+    assert (operator.status(), operator.change_sets()) == (None, [])
+
+
+def test_an_empty_stage_or_bucket_is_said_with_its_variable_of_make(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--stage", "prod", "--bucket", ""], ["--stage", "", "--bucket", BUCKET]):
+        with pytest.raises(SystemExit):
+            stack.main(["releases", *arguments])
+        assert "is empty; with make, give it as STAGE=... and BUCKET=..." in capsys.readouterr().err
+
+
+def test_the_region_is_read_as_the_command_line_of_aws_reads_it(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert operator.run("delete", "--yes") == (0, f"there is no stack ansel-{operator.stage} in eu-central-1\n")
+    assert operator.run("delete", "--yes", "--region", "eu-west-1")[1].endswith(" in eu-west-1\n")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert operator.run("delete", "--yes")[1].endswith(" in eu-central-1\n")
+
+
+def test_without_credentials_it_says_where_to_set_them(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    boto3.setup_default_session()
+    try:
+        assert operator.run("check")[1].startswith("deploy: no credentials of AWS: set AWS_PROFILE")
+    finally:
+        boto3.DEFAULT_SESSION = None
 
 
 def test_without_a_region_it_says_where_to_set_one(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:

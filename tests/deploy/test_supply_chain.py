@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,17 @@ PLATFORMS = [
 def applies(pin: Pin, platform: dict[str, str]) -> bool:
     """Whether pip would install it there."""
     return not pin.marker or Marker(pin.marker).evaluate({**platform, "platform_python_implementation": "CPython"})
+
+
+def test_a_python_that_is_not_there_leaves_the_environment_that_is(tmp_path: Path) -> None:
+    (tmp_path / "requirements-dev.txt").touch()
+    (tmp_path / "venv").mkdir()
+    setup = ["sh", str(ROOT / "dev" / "venv.sh"), "venv", "/no/such/python"]
+    done = subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("make: no suitable Python: /no/such/python is missing or older than 3.11")
+    assert (tmp_path / "venv").exists()
 
 
 class TestPins:
@@ -239,6 +251,34 @@ class TestAudit:
     def test_no_advisories_at_all_is_a_failure(self, tmp_path: Path) -> None:
         assert self.audit(tmp_path) == 1
 
+    @pytest.mark.parametrize(
+        ("name", "content", "problem"),
+        [
+            ("PYSEC-1.json", '{"id": ', "PYSEC-1.json is no JSON"),
+            ("PYSEC-1.json", "[]", "PYSEC-1.json is no OSV record"),
+            ("all.zip", "half a download", "it is neither a folder nor a zip"),
+        ],
+    )
+    def test_advisories_that_cannot_be_read_are_said_in_a_line(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, problem: str
+    ) -> None:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        source = tmp_path if name.endswith(".json") else tmp_path / name
+        assert audit.audit_offline(source) == 1
+        assert capsys.readouterr().err.startswith(f"audit: the advisories in {source} cannot be read: {problem}")
+
+    def test_a_service_that_cannot_be_reached_is_said_in_a_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")  # nobody listens: nothing leaves this machine
+        assert audit.audit_online() == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("audit: OSV could not be asked; ADVISORIES=")
+        assert "api.osv.dev" in line
+
 
 def authority(*, organization: str = OWNER, name: str = "Amazon RDS eu-west-1 Root CA", ca: bool = True) -> bytes:
     return _certificate(organization, name, ca)[0]
@@ -320,7 +360,8 @@ class TestCertificates:
         with tls_server(tmp_path, authority()) as url:
             assert certificates.main(["--url", url, "--output", str(tmp_path / "rds.pem")]) == 1
 
-        assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"certificates: {url}: [SSL: CERTIFICATE_VERIFY_FAILED]")
         assert not (tmp_path / "rds.pem").exists()
 
     def test_what_a_trusted_server_sends_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

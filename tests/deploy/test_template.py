@@ -62,8 +62,11 @@ def of_type(document: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def statements(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, policy in of_type(document, "AWS::IAM::Policy").items():
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+    policies = [(name, policy["Properties"]) for name, policy in of_type(document, "AWS::IAM::Policy").items()]
+    for name, role in of_type(document, "AWS::IAM::Role").items():
+        policies += [(name, policy) for policy in role["Properties"]["Policies"]]
+    for name, policy in policies:
+        for statement in policy["PolicyDocument"]["Statement"]:
             yield name, statement
 
 
@@ -101,6 +104,21 @@ def test_a_choice_that_cannot_work_is_refused_before_anything_is_made(choice: di
     assert broken.startswith(rule)
 
 
+@pytest.mark.parametrize(
+    ("subnets", "taken"),
+    [("subnet-none", True), ("subnet-0a,subnet-0b", True), ("subnet-0a", False), ("subnet-0a, subnet-0b", False)],
+)
+def test_an_existing_network_is_given_with_two_subnets_or_more(subnets: str, taken: bool) -> None:
+    pattern = finished("dev")["Parameters"]["PrivateSubnetIds"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, subnets)) == taken
+
+
+def test_rules_use_nothing_but_what_cloudformation_evaluates_in_them() -> None:
+    # On lists there are Fn::Contains and Fn::EachMember..., of lists that are written out or of Fn::RefAll.
+    used = set(re.findall(r'"(Ref|Condition|Fn::\w+)"', json.dumps(finished("dev")["Rules"])))
+    assert used == {"Ref", "Fn::And", "Fn::Equals", "Fn::Not"}
+
+
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 def test_the_settings_start_with_the_environment_of_every_function(choice: dict[str, str]) -> None:
     account = Account(transformed("prod"), choice)
@@ -113,17 +131,6 @@ def test_the_settings_start_with_the_environment_of_every_function(choice: dict[
         assert settings.database.url.reveal().startswith(f"postgresql://{role}@")
         assert ("sslrootcert=/var/task/certificates/rds.pem" in settings.database.url.reveal()) != through_proxy
         assert len(settings.kms_key_ids) == (2 if "OtherKeyArns" in choice else 1)
-
-
-def test_migrations_go_past_the_proxy_with_the_owners_password() -> None:
-    account = Account(transformed("prod"), {"DatabaseProxy": "true"})
-    environ = account.value("Resources", "Admin", "Properties", "Environment", "Variables")
-    assert "DatabaseProxyServer" in environ["DATABASE_URL"]
-    assert "DatabaseProxyServer" not in environ["MIGRATION_DATABASE_URL"]
-    assert environ["MIGRATION_DATABASE_AUTH"] == "secret"
-    assert "MIGRATION_DATABASE_URL" not in account.value(
-        "Resources", "APIHandler", "Properties", "Environment", "Variables"
-    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -166,12 +173,28 @@ def test_every_function_has_a_name_a_log_with_an_end_traces_and_a_role_of_its_ow
         assert function["DependsOn"] in document["Resources"], "its rights come before it"
 
 
+def test_a_role_may_join_the_network_minutes_before_its_function_is_made() -> None:
+    account = Account(finished("prod"))
+    order = account.in_order()
+    for function in of_type(finished("prod"), "AWS::Serverless::Function").values():
+        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+        (early,) = finished("prod")["Resources"][role]["Properties"]["Policies"]
+        assert "ec2:CreateNetworkInterface" in json.dumps(early)
+        assert early["PolicyName"] != finished("prod")["Resources"][f"{role}Policy"]["Properties"]["PolicyName"]
+        assert account.needs(role) == set()
+        assert order.index("Database") < order.index(f"{role}Policy")
+
+
 def test_no_right_is_wider_than_it_has_to_be() -> None:
     for name, statement in statements(finished("prod")):
         wide = [resource for resource in as_list(statement["Resource"]) if resource == "*"]
         actions = as_list(statement["Action"])
         assert not [action for action in actions if "*" in action], name
         assert not wide or set(actions) <= UNBOUND.keys(), (name, statement)
+
+
+def test_a_function_that_is_being_deleted_cannot_leave_a_log_group_in_the_way_of_the_next_stack() -> None:
+    assert "logs:CreateLogGroup" not in json.dumps([statement for _, statement in statements(finished("prod"))])
 
 
 def test_a_functions_own_code_may_not_touch_the_network_interfaces() -> None:
@@ -214,19 +237,6 @@ def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
     )
 
 
-def test_the_database_takes_no_connection_in_the_clear_and_no_password_of_ours() -> None:
-    resources = finished("prod")["Resources"]
-    for name in ("DatabaseSettings", "ClusterSettings"):
-        assert resources[name]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
-    for name in ("Database", "DatabaseCluster"):
-        properties = resources[name]["Properties"]
-        assert properties["EnableIAMDatabaseAuthentication"] is True
-        assert properties["ManageMasterUserPassword"] is True
-        assert "MasterUserPassword" not in properties
-    assert resources["DatabaseProxyServer"]["Properties"]["DefaultAuthScheme"] == "IAM_AUTH"
-    assert resources["DatabaseProxyServer"]["Properties"]["RequireTLS"] is True
-
-
 def test_a_message_stays_hidden_six_times_as_long_as_a_worker_may_take() -> None:
     resources = finished("prod")["Resources"]
     queue = resources["SyncQueue"]["Properties"]
@@ -255,16 +265,6 @@ def test_nothing_that_was_invoked_asynchronously_is_repeated_unasked() -> None:
         made["Properties"]["FunctionName"].get("Ref") for made in of_type(document, "AWS::Lambda::Permission").values()
     }
     assert "Admin" not in triggers
-
-
-def test_no_log_of_the_gateway_holds_a_query_string() -> None:
-    gateway = finished("prod")["Resources"]["RestAPI"]["Properties"]
-    (settings,) = gateway["MethodSettings"]
-    assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
-    fields = re.findall(r"\$context\.[\w.]+", gateway["AccessLogSetting"]["Fn::If"][1]["Format"])
-    assert fields
-    assert not {"$context.path", "$context.customDomain", "$context.requestOverride"}.intersection(fields)
-    assert not any("query" in field.lower() for field in fields)
 
 
 def test_the_files_declare_nothing_twice(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

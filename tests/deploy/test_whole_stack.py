@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from deploy import stack
+from deploy.contents import CERTIFICATES
 from tests.deploy import templates
 from tests.deploy.projects import running_cloud, write_package
 from tests.http_fake import Reply, http_fake
@@ -27,7 +28,7 @@ FUNCTIONS = {
 
 
 def deploy(folder: Path, template: dict[str, Any], version: int) -> int:
-    package = write_package(folder / str(version), template, ADMIN % version)
+    package = write_package(folder / str(version), template, ADMIN % version, CERTIFICATES)
     with http_fake() as api:
         api.on("/api/health", Reply({"status": "ok"}))
         where = ["--stage", "prod", "--bucket", "releases", "--create-bucket", "--url", api.url]

@@ -1,0 +1,44 @@
+"""The database in the template: who logs in how, by which way, and that its version can be changed."""
+
+from tests.deploy.intrinsics import Account
+from tests.deploy.templates import finished, transformed
+
+
+def test_migrations_go_past_the_proxy_with_the_owners_password() -> None:
+    account = Account(transformed("prod"), {"DatabaseProxy": "true"})
+    environ = account.value("Resources", "Admin", "Properties", "Environment", "Variables")
+    assert "DatabaseProxyServer" in environ["DATABASE_URL"]
+    assert "DatabaseProxyServer" not in environ["MIGRATION_DATABASE_URL"]
+    assert environ["MIGRATION_DATABASE_AUTH"] == "secret"
+    assert "MIGRATION_DATABASE_URL" not in account.value(
+        "Resources", "APIHandler", "Properties", "Environment", "Variables"
+    )
+
+
+def test_the_database_takes_no_connection_in_the_clear_and_no_password_of_ours() -> None:
+    resources = finished("prod")["Resources"]
+    for name in ("DatabaseSettings", "ClusterSettings"):
+        assert resources[name]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
+    for name in ("Database", "DatabaseCluster"):
+        properties = resources[name]["Properties"]
+        assert properties["EnableIAMDatabaseAuthentication"] is True
+        assert properties["ManageMasterUserPassword"] is True
+        assert "MasterUserPassword" not in properties
+    assert resources["DatabaseProxyServer"]["Properties"]["DefaultAuthScheme"] == "IAM_AUTH"
+    assert resources["DatabaseProxyServer"]["Properties"]["RequireTLS"] is True
+
+
+def test_the_database_goes_to_another_major_version_when_its_parameter_says_so() -> None:
+    database = finished("prod")["Resources"]["Database"]["Properties"]
+    assert database["EngineVersion"] == {"Ref": "DatabaseVersion"}
+    assert database["AllowMajorVersionUpgrade"] is True
+
+
+def test_the_proxy_logs_in_as_the_functions_do_and_its_role_is_assumed_as_rds_documents_it() -> None:
+    account = Account(finished("prod"), {"DatabaseProxy": "true"})
+    role = account.value("Resources", "DatabaseProxyRole", "Properties")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == {"Effect": "Allow", "Principal": {"Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    (connect,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+    users = [arn.partition(":dbuser:")[2] for arn in connect["Resource"]]
+    assert users == ["Database.DbiResourceId/ansel_app", "Database.DbiResourceId/ansel_admin"]

@@ -1,0 +1,47 @@
+"""The gateway in the template: one guarded way in, the name that metrics have, and no query string in a log."""
+
+import re
+
+from deploy.gateway_responses import gateway_responses
+from tests.deploy.intrinsics import Account
+from tests.deploy.templates import finished, transformed
+
+
+def test_no_stage_stands_beside_the_one_that_is_limited_and_guarded() -> None:
+    resources = transformed("prod")["Resources"].values()
+    stages = [made["Properties"]["StageName"] for made in resources if made["Type"] == "AWS::ApiGateway::Stage"]
+    (deployment,) = [made["Properties"] for made in resources if made["Type"] == "AWS::ApiGateway::Deployment"]
+    assert stages == ["v1"]
+    assert "StageName" not in deployment, "it would make a second stage, past throttling and firewall"
+
+
+def test_the_api_has_the_name_by_which_its_metrics_are_looked_up() -> None:
+    account = Account(transformed("prod"))
+    api = account.value("Resources", "RestAPI", "Properties")
+    metrics = account.value("Resources", "ApiErrorsAlarm", "Properties", "Metrics")
+    looked_up = {
+        dimension["Value"]
+        for metric in metrics
+        if "MetricStat" in metric
+        for dimension in metric["MetricStat"]["Metric"]["Dimensions"]
+        if dimension["Name"] == "ApiName"
+    }
+    # Whichever of the two an import of the document leaves it with.
+    assert {api["Name"]} == {api["Body"]["info"]["title"]} == looked_up
+
+
+def test_no_method_is_signed_so_a_signature_is_only_looked_at_where_there_is_nothing() -> None:
+    body = finished("prod")["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    assert "securityDefinitions" not in body
+    assert not [method for path in body["paths"].values() for method in path.values() if "security" in method]
+    assert gateway_responses()["INVALID_SIGNATURE"] == gateway_responses()["MISSING_AUTHENTICATION_TOKEN"]
+
+
+def test_no_log_of_the_gateway_holds_a_query_string() -> None:
+    gateway = finished("prod")["Resources"]["RestAPI"]["Properties"]
+    (settings,) = gateway["MethodSettings"]
+    assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
+    fields = re.findall(r"\$context\.[\w.]+", gateway["AccessLogSetting"]["Fn::If"][1]["Format"])
+    assert fields
+    assert not {"$context.path", "$context.customDomain", "$context.requestOverride"}.intersection(fields)
+    assert not any("query" in field.lower() for field in fields)

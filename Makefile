@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 .PHONY: help run admin test check format bench prove clean setup wheels package deploy rollback certificates lock audit
 
 help: ## print this help
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 	@echo "  PORT (8000), LOCAL_DIR (.local), PLATFORM_SANDBOX_URL and PYTHON can be set: PORT=8001 make run"
 
 run: setup ## start the whole product on this machine, with a demo studio; Ctrl-C stops it
@@ -46,7 +46,7 @@ rollback: setup ## deploy a release once more: make rollback STAGE=prod BUCKET=.
 	@$(BIN)/python -m deploy.stack $(if $(RELEASE),deploy --release "$(RELEASE)",releases) \
 		--stage "$(STAGE)" --bucket "$(BUCKET)" $(ARGUMENTS)
 
-certificates: setup ## fetch the authorities of Amazon RDS, for a database without the proxy: make certificates REGION=...
+certificates: setup ## fetch the authorities of Amazon RDS, which the package needs: make certificates REGION=...
 	@$(BIN)/python -m deploy.certificates $(if $(REGION),--region "$(REGION)")
 
 lock: setup ## write requirements-dev.txt, with hashes, and docs/licences.md; UPGRADE=--upgrade takes newer versions

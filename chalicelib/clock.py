@@ -1,11 +1,32 @@
 """The only clock of the process. Leases and due times are judged by the database's clock, not this one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 
-__all__ = ["monotonic", "now", "perf_counter"]
+__all__ = ["at_most", "ending", "monotonic", "now", "perf_counter"]
+
+_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
 def now() -> datetime:
     """The current moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+@contextmanager
+def ending(in_seconds: float) -> Iterator[None]:
+    """Whoever is asked inside is waited for no longer than so many seconds from now."""
+    token = _ends_at.set(monotonic() + in_seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+def at_most(seconds: float) -> float:
+    """So many seconds, or what is left of an `ending` block: zero or less when its time is over."""
+    ends_at = _ends_at.get()
+    return seconds if ends_at is None else min(seconds, ends_at - monotonic())

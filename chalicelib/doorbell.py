@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from chalicelib.settings import get_settings
 SQS_BATCH = 10
 SENDERS = 8
 """Batches under way at once"""
+
+_making_client = Lock()  # a boto3 session is not thread-safe, its clients are
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -57,7 +60,9 @@ def _send_all(batches: list[list[Message]]) -> Iterable[dict[str, Any] | Excepti
 
 def _send(batch: list[Message]) -> dict[str, Any] | Exception:
     try:
-        answer: dict[str, Any] = sqs().send_message_batch(
+        with _making_client:
+            client = sqs()
+        answer: dict[str, Any] = client.send_message_batch(
             QueueUrl=get_settings().sync_queue_url, Entries=entries(batch)
         )
     except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, is_zipfile
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -32,15 +32,27 @@ class Finding:
 
 
 def read_records(source: Path) -> Iterator[Record]:
-    """From a folder of JSON files, at any depth, or a zip of them, as OSV publishes one for PyPI."""
+    """From a folder of JSON files, at any depth, or a zip of them, as OSV publishes one for PyPI. Raises ValueError."""
     if source.is_dir():
         for path in sorted(source.rglob("*.json")):
-            yield json.loads(path.read_bytes())
+            yield _record(path.name, path.read_bytes())
         return
+    if not is_zipfile(source):
+        raise ValueError("it is neither a folder nor a zip")
     with ZipFile(source) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".json"):
-                yield json.loads(archive.read(name))
+                yield _record(name, archive.read(name))
+
+
+def _record(name: str, content: bytes) -> Record:
+    try:
+        record: object = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{name} is no JSON: {error}") from error
+    if not isinstance(record, dict) or "id" not in record:
+        raise ValueError(f"{name} is no OSV record")
+    return record
 
 
 def _at(text: str) -> Version | None:

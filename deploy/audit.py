@@ -9,19 +9,24 @@ from pathlib import Path
 from deploy.advisories import find, read_records
 from deploy.pins import LOCK, RUNTIME, read_pins
 
+_PIP_AUDIT = ("pip_audit", "--disable-pip", "--vulnerability-service=osv", "--desc=off", "--progress-spinner=off")
 
-def _run(*module_and_arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", *module_and_arguments]).returncode
+
+def _fail(why: str) -> int:
+    print(f"audit: {why}", file=sys.stderr)
+    return 1
 
 
 def audit_offline(advisories: Path) -> int:
     """Every pin against the advisories in a folder or zip; says which findings are deployed."""
     pins = read_pins(LOCK)
     deployed = {(pin.name, pin.version) for pin in read_pins(RUNTIME)}
-    records = list(read_records(advisories))
+    try:
+        records = list(read_records(advisories))
+    except (OSError, ValueError) as error:
+        return _fail(f"the advisories in {advisories} cannot be read: {error}")
     if not records:
-        print(f"audit: there are no advisories in {advisories}", file=sys.stderr)
-        return 1
+        return _fail(f"there are no advisories in {advisories}")
     found = find(pins, records)
     for finding in found:
         where = "deployed" if (finding.pin.name, finding.pin.version) in deployed else "development"
@@ -32,9 +37,13 @@ def audit_offline(advisories: Path) -> int:
 
 def audit_online() -> int:
     """pip-audit over the lock: nothing is resolved, and only names and versions leave the machine."""
-    return _run(
-        "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--vulnerability-service", "osv", "--desc", "off"
-    )
+    command = [sys.executable, "-m", *_PIP_AUDIT, "--requirement", str(LOCK)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if "Traceback" in done.stderr:  # how it ends when OSV cannot be reached
+        reason = done.stderr.strip().splitlines()[-1]
+        return _fail(f"OSV could not be asked; ADVISORIES=<folder or zip> does without a network. {reason}")
+    print(done.stderr, end="", file=sys.stderr)
+    return done.returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.advisories and not options.advisories.exists():
         parser.error(f"there is no {options.advisories}")
-    consistent = _run("pip", "check", "--disable-pip-version-check")
+    consistent = subprocess.run([sys.executable, "-m", "pip", "check", "--disable-pip-version-check"]).returncode
     return consistent or (audit_offline(options.advisories) if options.advisories else audit_online())
 
 

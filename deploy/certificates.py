@@ -1,4 +1,4 @@
-"""`python -m deploy.certificates --region eu-central-1`: the certificate authorities of Amazon RDS, for a database without the proxy."""
+"""`python -m deploy.certificates --region eu-central-1`: Amazon RDS's authorities, by which databases are verified."""
 
 import argparse
 import ssl
@@ -17,7 +17,7 @@ from deploy.pins import ROOT
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 TRUST_STORE = "https://truststore.pki.rds.amazonaws.com"
 EVERYWHERE = "global"
-"""Instead of a Region: all of them. Reading their hundred authorities takes a cold start longer than one Region's few"""
+"""Instead of a Region: all of them. A cold start takes longer to read their hundred authorities than a Region's few."""
 PATH = ROOT / "vendor" / "certificates" / "rds.pem"
 OWNER = "Amazon Web Services, Inc."
 LARGEST = 2 * 1024 * 1024
@@ -73,13 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", help="where else to take them from")
     parser.add_argument("--output", type=Path, default=PATH)
     options = parser.parse_args(arguments)
+    url = options.url or bundle_of(options.region)
     try:
-        bundle = fetch(options.url or bundle_of(options.region))
+        bundle = fetch(url)
         count = check(bundle)
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_bytes(bundle)
     except (urllib.error.URLError, NotRdsError, OSError) as error:
-        print(f"certificates: {error}", file=sys.stderr)
+        reason = error.reason if type(error) is urllib.error.URLError else error
+        print(f"certificates: {url}: {reason}; nothing was written", file=sys.stderr)
         return 1
     print(f"{options.output}: {count} certificate authorities of Amazon RDS")
     return 0

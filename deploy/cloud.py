@@ -1,5 +1,6 @@
 """The account that is deployed to: its clients, and what stands there of a stage."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ class Stack:
 
 
 def connect(region: str | None) -> Cloud:
+    region = region or os.environ.get("AWS_REGION")  # as AWS's command line does; boto3 knows AWS_DEFAULT_REGION alone
     # An invocation is answered when the function ends, and one that was sent must not be sent again.
     patient = Config(read_timeout=LONGEST_FUNCTION_SECONDS + 30, retries={"total_max_attempts": 1}, tcp_keepalive=True)
     try:

@@ -103,23 +103,29 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def build(stage: str, target: Target, output: Path) -> dict[str, Any]:
-    """Writes deployment.zip, template.yaml, sbom.cdx.json and package.json into `output`; the last one's content."""
+    """Writes deployment.zip, template.yaml, sbom.cdx.json and package.json into `output`; the last one's content.
+
+    All four or none: a zip beside the template of a build before would be deployed with it.
+    """
     packed = wheels(target)
-    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ansel-package-") as folder:
         work = Path(folder)
-        project = work / "project"
+        project, made = work / "project", work / "made"
         project.mkdir()
+        made.mkdir()
         _stage_project(project, target.architecture)
         _run_chalice(project, stage, work / "packaged")
-        _bundle(work / "packaged" / ZIP, packed, work, output / ZIP)
+        _bundle(work / "packaged" / ZIP, packed, work, made / ZIP)
         sam = template.finished(json.loads((work / "packaged" / "sam.json").read_text(encoding="utf-8")), stage)
-    (output / "template.yaml").write_text(yaml.safe_dump(sam, sort_keys=False, width=120), encoding="utf-8")
-    report = _report(target, stage, packed, output / ZIP)
-    _write_json(output / "sbom.cdx.json", sbom.bill(packed, output / ZIP, target))
-    _write_json(output / "package.json", report)
-    if report["unzippedBytes"] > MOST_UNZIPPED:
-        raise PackagingError(f"{report['unzippedBytes']} bytes unzipped is more than Lambda takes ({MOST_UNZIPPED})")
+        (made / "template.yaml").write_text(yaml.safe_dump(sam, sort_keys=False, width=120), encoding="utf-8")
+        report = _report(target, stage, packed, made / ZIP)
+        _write_json(made / "sbom.cdx.json", sbom.bill(packed, made / ZIP, target))
+        _write_json(made / "package.json", report)
+        if (size := report["unzippedBytes"]) > MOST_UNZIPPED:
+            raise PackagingError(f"{size} bytes unzipped is more than Lambda takes ({MOST_UNZIPPED})")
+        output.mkdir(parents=True, exist_ok=True)
+        for path in made.iterdir():
+            shutil.move(path, output / path.name)
     return report
 
 
@@ -131,8 +137,11 @@ def _say(report: Mapping[str, Any], output: Path) -> None:
     if report["unzippedBytes"] > AIM_UNZIPPED:
         print(f"  warning: more than the aim of {AIM_UNZIPPED / 1024 / 1024:.0f} MiB unzipped", file=sys.stderr)
     if not report["databaseCertificates"]:
-        print("  warning: without RDS's certificates; a database without the proxy needs them: run", file=sys.stderr)
-        print("  make certificates, and package again", file=sys.stderr)
+        print(
+            "  warning: without RDS's certificates, and so not to be deployed with a database of RDS: run",
+            file=sys.stderr,
+        )
+        print("  `make certificates REGION=...`, and package again", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

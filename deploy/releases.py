@@ -8,11 +8,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import yaml
 from botocore.exceptions import ClientError
 
+from deploy.bundle import TASK_ROOT
 from deploy.cloud import Cloud, DeployError
+from deploy.contents import CERTIFICATES
 
 FUNCTION = "AWS::Serverless::Function"
 ID_LENGTH = 16
@@ -51,9 +54,10 @@ def store_release(cloud: Cloud, bucket: str, stage: str, package: Path) -> Relea
     archive, template = package / "deployment.zip", package / "template.yaml"
     if not (archive.exists() and template.exists()):
         raise DeployError(f"there is no package in {package}: run `make package STAGE={stage}` first")
-    content = archive.read_bytes()
+    content, document = archive.read_bytes(), yaml.safe_load(template.read_text(encoding="utf-8"))
+    _ensure_deployable(document, archive, stage)
     code_key = f"code/{hashlib.sha256(content).hexdigest()}.zip"
-    document = _with_code(yaml.safe_load(template.read_text(encoding="utf-8")), bucket, code_key)
+    document = _with_code(document, bucket, code_key)
     release_id = _hash(document)
     document.setdefault("Outputs", {})["Release"] = {
         "Description": "The release that is deployed, as `python -m deploy.stack releases` lists it",
@@ -62,6 +66,20 @@ def store_release(cloud: Cloud, bucket: str, stage: str, package: Path) -> Relea
     _upload(cloud, bucket, code_key, content)
     _upload(cloud, bucket, _template_key(stage, release_id), json.dumps(document, indent=1).encode())
     return _release(cloud, bucket, stage, release_id, document)
+
+
+def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> None:
+    """What would else be noticed when the database has been made, or not at all."""
+    stages = template.get("Parameters", {}).get("Stage", {}).get("AllowedValues", [stage])
+    if stage not in stages:
+        raise DeployError(f"{archive.parent} was packaged for {', '.join(stages)}, not for {stage}")
+    with ZipFile(archive) as zipped:
+        names = zipped.namelist()
+    if f"{TASK_ROOT}/{CERTIFICATES}" in json.dumps(template) and CERTIFICATES not in names:
+        raise DeployError(
+            "the package has no certificates of RDS, without which nothing can migrate: run "
+            f"`make certificates`, and then `make package STAGE={stage}` again"
+        )
 
 
 def get_release(cloud: Cloud, bucket: str, stage: str, prefix: str) -> Release:
@@ -85,13 +103,19 @@ def list_releases(cloud: Cloud, bucket: str, stage: str) -> list[tuple[str, str]
 def ensure_bucket(cloud: Cloud, bucket: str, *, create: bool) -> None:
     """Checks that the bucket can be used. One that is made is private, versioned, encrypted and for TLS only."""
     try:
-        cloud.storage.head_bucket(Bucket=bucket)
+        found = cloud.storage.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
             raise DeployError(f"bucket {bucket} cannot be used: {error}") from error
         if not create:
             raise DeployError(f"there is no bucket {bucket}: name another one, or add --create-bucket") from error
         _create_bucket(cloud, bucket)
+        return
+    region = found.get("BucketRegion", cloud.region)
+    if region != cloud.region:
+        raise DeployError(
+            f"bucket {bucket} is in {region}: Lambda takes code from one in its own Region, {cloud.region}"
+        )
 
 
 def _create_bucket(cloud: Cloud, bucket: str) -> None:

@@ -106,8 +106,8 @@ def check(stack: Stack, url: str | None, patience: float) -> None:
     while (problem := _problem(http, address)) is not None:
         if time.monotonic() > deadline:
             raise DeployError(
-                f"{address} {problem}. To go back: `python -m deploy.stack releases`, then deploy the one before "
-                "with --release"
+                f"{address} {problem}. To go back: `make rollback`, which lists the releases, then again with the "
+                "RELEASE before"
             )
         time.sleep(1)
 

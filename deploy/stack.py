@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deploy import changes, releases, rollout
 from deploy.changes import ChangeSet
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parent.parent
 def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     """An existing stage is migrated before its code changes, a new one after it was made."""
     ensure_somebody_agrees(options)
+    given = read_parameters(options.parameters)
     stack = find_stack(cloud, options.stage)
     changes.ensure_ready(stack, options.stage)
     releases.ensure_bucket(cloud, options.bucket, create=options.create_bucket)
     release = _pick_release(options, cloud)
     print(f"release {release.id} to {stack_name(options.stage)} in {cloud.region}")
-    given = read_parameters(options.parameters)
     change_set = changes.make_change_set(cloud, options.stage, stack, release, given)
     if change_set is None:
         print("nothing to change")
@@ -72,8 +72,18 @@ def _roll_out(
     else:
         # Migrations expand before they contract: the code before works with the schema after, but not the other way.
         with rollout.admin_ahead(cloud, options.stage, release):
-            rollout.migrate(cloud, options.stage)
+            _migrate_before(cloud, options.stage, change_set)
             changes.execute(cloud, options.stage, change_set)
+
+
+def _migrate_before(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
+    try:
+        rollout.migrate(cloud, stage)
+    except Exception:
+        if change_set is not None:
+            changes.discard(cloud, stage, change_set)
+        print("the schema is where that migration left it; nothing else was changed", file=sys.stderr)
+        raise
 
 
 def _check(options: argparse.Namespace, cloud: Cloud) -> None:
@@ -91,7 +101,10 @@ def _migrate(options: argparse.Namespace, cloud: Cloud) -> None:
 def _list_releases(options: argparse.Namespace, cloud: Cloud) -> None:
     releases.ensure_bucket(cloud, options.bucket, create=False)
     stack = find_stack(cloud, options.stage)
-    for release_id, stored_at in releases.list_releases(cloud, options.bucket, options.stage):
+    stored = releases.list_releases(cloud, options.bucket, options.stage)
+    if not stored:
+        print(f"there are no releases of {options.stage} in {options.bucket}")
+    for release_id, stored_at in stored:
         print(f"{release_id}  {stored_at}{'  deployed' if stack and stack.release == release_id else ''}")
 
 
@@ -105,6 +118,8 @@ def _delete(options: argparse.Namespace, cloud: Cloud) -> None:
     print("\n".join(["what stays:", *(f"  {line}" for line in stays)] if stays else ["nothing stays"]))
     if _says_yes(options, f"type {stack.name} to delete it: ", stack.name):
         changes.delete(cloud, options.stage, stack)
+    else:
+        print("nothing was deleted")
 
 
 def ensure_somebody_agrees(options: argparse.Namespace) -> None:
@@ -113,7 +128,11 @@ def ensure_somebody_agrees(options: argparse.Namespace) -> None:
 
 
 def _says_yes(options: argparse.Namespace, question: str, answer: str) -> bool:
-    return bool(options.yes or input(question).strip() == answer)
+    try:
+        return bool(options.yes or input(question).strip() == answer)
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, str]:
@@ -135,6 +154,13 @@ def _read_parameter_file(path: Path) -> dict[str, str]:
     return document
 
 
+def _given(text: str) -> str:
+    """Not empty, as a variable of make is that was not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; with make, give it as STAGE=... and BUCKET=...")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
     parser.set_defaults(dry_run=False, yes=False)
@@ -145,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     checking = _command(commands, "check", _check, "print the outputs, and ask the API whether it is well")
     _check_arguments(checking)
     listing = _command(commands, "releases", _list_releases, "list what can be deployed again, newest first")
-    listing.add_argument("--bucket", required=True)
+    listing.add_argument("--bucket", required=True, type=_given)
     deleting = _command(commands, "delete", _delete, "delete the stack; data that is to be kept stays")
     deleting.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -153,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deploy_command(commands: Any) -> None:
     deploying = _command(commands, "deploy", deploy, "deploy a package, or a release once more")
-    deploying.add_argument("--bucket", required=True, help="where releases are kept")
+    deploying.add_argument("--bucket", required=True, type=_given, help="where releases are kept")
     deploying.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
     source = deploying.add_mutually_exclusive_group()
     source.add_argument("--package", type=Path, help="default: build/package/STAGE")
@@ -175,7 +201,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--stage", required=True)
+    parser.add_argument("--stage", required=True, type=_given)
     parser.add_argument("--region", help="default: AWS_REGION or the profile's")
     parser.set_defaults(run=run)
     return parser
@@ -185,9 +211,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options, connect(options.region))
+    except NoCredentialsError:
+        print(
+            "deploy: no credentials of AWS: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and what belongs to it",
+            file=sys.stderr,
+        )
+        return 1
     except (DeployError, BotoCoreError, ClientError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("deploy: interrupted. What AWS was told goes on; deploy again to see how it stands", file=sys.stderr)
+        return 130
     return 0
 
 

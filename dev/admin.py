@@ -26,9 +26,12 @@ TIMEOUT_SECONDS = 900
 
 def parse(words: Sequence[str]) -> Command:
     """The command that the words spell. Ends the program where they spell none, as argparse does."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        raise SystemExit(0)
     name = next((name for count in (2, 1) if (name := " ".join(words[:count])) in COMMANDS), "")
     if not name:
-        print(_overview(), file=sys.stderr)
+        print(_overview(), f"make admin: there is no command {' '.join(words[:2])}", sep="\n", file=sys.stderr)
         raise SystemExit(2)
     kind = COMMANDS[name]
     values = _parser(kind, name).parse_args(words[len(name.split()) :])

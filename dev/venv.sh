@@ -51,8 +51,8 @@ make_venv() {
     if [ "${wanted:-}" = "$(cut -d ' ' -f 1 "$venv/ready" 2>/dev/null)" ] || [ -z "$wanted" ]; then
         "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
     fi
-    rm -rf "$venv"
     python=$(find_python) || fail "no suitable Python: ${wanted:-Python} is missing or older than 3.11 (set PYTHON=/path/to/python3)"
+    rm -rf "$venv"
     echo "Making a virtual environment in $venv with $("$python" --version)"
     "$python" -m venv "$venv" >"$log" 2>&1 ||
         fail "$python cannot make a virtual environment ($(why_no_venv); see $log)"

@@ -1,9 +1,12 @@
 """The doorbell: every message is sent once, in batches that are under way side by side."""
 
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
+import boto3
 import pytest
 
 from chalicelib import doorbell
@@ -48,6 +51,22 @@ def meeting_point(clean_database: object, local_aws: object, monkeypatch: pytest
 def forget() -> None:
     doorbell.sqs.cache_clear()
     get_settings.cache_clear()
+
+
+def test_however_many_threads_need_its_client_it_is_made_once(
+    meeting_point: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one is not thread-safe; using it is."""
+    made, make = list[object](), boto3.client
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(0.05)
+        made.append(make(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(boto3, "client", slowly)
+    ring(25)
+    assert len(made) == 1
 
 
 def test_batches_are_under_way_at_the_same_time(meeting_point: list[int]) -> None:

@@ -3,7 +3,7 @@
 import ssl
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
@@ -24,7 +24,7 @@ SESSION_REFUSED = ("0A000", "08P01")
 """RDS Proxy's "currently doesn't support the option", PgBouncer's "unsupported startup parameter"."""
 SESSION = {
     "TimeZone": "UTC",
-    "statement_timeout": "30000",
+    "statement_timeout": "25000",  # less than the 29 seconds a request has: whoever waits can still tell
     "lock_timeout": "5000",
     "idle_in_transaction_session_timeout": "60000",
 }
@@ -61,9 +61,7 @@ def connect(login: DatabaseLogin, *, silence: float | None = SILENCE_SECONDS) ->
 
 
 def _target(login: DatabaseLogin) -> Target:
-    parts = urlsplit(login.url.reveal())
-    if parts.scheme not in ("postgres", "postgresql") or not (parts.username or login.auth == "secret"):
-        raise SettingsError("DATABASE_URL must look like postgresql://user:password@host:port/database")
+    parts = _split(login)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     return Target(
         parts.hostname or "localhost",
@@ -71,6 +69,18 @@ def _target(login: DatabaseLogin) -> Target:
         unquote(parts.path.lstrip("/")) or None,
         _tls(query, may_be_clear=login.stage in ("local", "test") and login.auth != "iam"),
     )
+
+
+def _split(login: DatabaseLogin) -> SplitResult:
+    expected = "DATABASE_URL must look like postgresql://user:password@host:port/database"
+    try:
+        parts = urlsplit(login.url.reveal())
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(expected) from None  # the cause quotes from it
+    if parts.scheme not in ("postgres", "postgresql") or not (parts.username or login.auth == "secret"):
+        raise SettingsError(expected)
+    return parts
 
 
 def _tls(query: dict[str, str], *, may_be_clear: bool) -> ssl.SSLContext | None:
@@ -94,7 +104,7 @@ def _tls_context(authorities: str | None) -> ssl.SSLContext:
 
 
 def _account(login: DatabaseLogin, *, anew: bool = False) -> Account:
-    parts = urlsplit(login.url.reveal())
+    parts = _split(login)
     user = unquote(parts.username or "")
     if login.auth == "secret":
         return _kept_account(login.secret_arn, anew=anew)

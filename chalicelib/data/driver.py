@@ -163,7 +163,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         if traffic := _traffic.get():
             traffic.round_trips += 1
             traffic.statements.extend(context.statement for _, context in parts)
-        failure: DatabaseError | None = None
+        failure: Exception | None = None
         try:
             self._send(b"".join(message for message, _ in parts))
             for _, context in parts:
@@ -172,7 +172,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
                 except (DatabaseError, InterfaceError) as error:
                     if error is not context.error:
                         raise
-                    failure = failure or error
+                    failure = failure or _discreet(error)
         except OSError as error:
             self.abandon()
             raise InterfaceError("network error") from error
@@ -190,9 +190,10 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
             raise Unsent("network error") from error
 
     def close(self) -> None:
-        """Says farewell, unless the connection is broken: then it is closed already."""
+        """Says farewell, if there is still somebody to hear it."""
         if not self.is_broken:
-            super().close()
+            with suppress(InterfaceError):
+                super().close()
 
     def abandon(self) -> None:
         """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
@@ -216,6 +217,13 @@ def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return sock
+
+
+def _discreet(error: Exception) -> Exception:
+    """Without its DETAIL: that quotes rows, and with them what a studio's customers wrote, into logs."""
+    if error.args and isinstance(error.args[0], dict):
+        error.args[0].pop("D", None)
+    return error
 
 
 def sqlstate(error: BaseException) -> str:

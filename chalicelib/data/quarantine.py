@@ -29,11 +29,11 @@ class QuarantinedPage(Row):
 NOTE_QUARANTINED: Query[None] = Query(
     """
     INSERT INTO quarantine (studio_id, table_name, column_name, row_id, data_key_id, reason)
-    VALUES (:studio_id, :table_name, :column_name, :row_id, :data_key_id, :reason)
+    SELECT s.id, :table_name, :column_name, :row_id, :data_key_id, :reason FROM studio AS s WHERE s.id = :studio_id
     ON CONFLICT (studio_id, table_name, column_name, row_id) DO UPDATE SET
         data_key_id = excluded.data_key_id, reason = excluded.reason
     """
 )
-"""Once a place; it keeps the time of the first find."""
+"""Once a place; it keeps the time of the first find. Not for a studio that was erased meanwhile."""
 
 FIND_QUARANTINED: Query[QuarantinedPage] = Query("SELECT door.find_quarantined(:after, :batch)", QuarantinedPage)

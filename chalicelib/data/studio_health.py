@@ -13,17 +13,10 @@ from chalicelib.data.connections import (
     Problem,
     StatusReason,
 )
+from chalicelib.data.erasures import TABLES
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE
-
-COUNTED = (
-    *("account_quota", "ad_campaign", "ad_metric", "ad_metric_restatement", "api_key", "attribution", "booking"),
-    *("connection_event", "content", "content_metric", "data_key", "idempotency_key", "inquiry", "oauth_state"),
-    *("platform_connection", "quarantine", "review", "review_restatement", "sync_log", "sync_schedule", "sync_seen"),
-    *("webhook", "webhook_delivery"),
-)
-"""Every table with a studio's rows."""
 
 
 class ConnectionHealth(Row):
@@ -98,5 +91,5 @@ COUNT_QUARANTINED: Query[list[Quarantined]] = Query(
     list[Quarantined],
 )
 COUNT_ROWS: Query[dict[str, int]] = Query(
-    one("SELECT " + ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in COUNTED)), dict[str, int]
+    one("SELECT " + ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in sorted(TABLES))), dict[str, int]
 )

@@ -22,6 +22,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Google compresses only when the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
 _STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ansel (gzip)"}
 _CHUNK_BYTES = 64 * 1024
+LEAST_SECONDS = 2.0
+"""With less time than this nobody is asked: a renewal that is sent and not waited for may cost the grant."""
 # A container thawed after a pause holds connections whose other end is long gone.
 _IDLE = timedelta(seconds=50)
 
@@ -56,6 +58,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
     total_seconds: float = 60.0
+    """Less where whoever asks has less time: `clock.ending`"""
     max_bytes: int = 32 * 1024 * 1024
 
     @classmethod
@@ -87,31 +90,34 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
+        seconds = clock.at_most(self.total_seconds)
+        if seconds < LEAST_SECONDS:
+            return Fault(TransientFault, "there is no time left to ask")
+        deadline = clock.monotonic() + seconds
         try:
             with _pool().request(
                 method,
                 target,
                 body=form,
                 headers=headers,
-                timeout=Timeout(connect=self.connect_seconds, read=self.read_seconds),
+                timeout=Timeout(seconds, connect=self.connect_seconds, read=self.read_seconds),
                 retries=False,
                 redirect=False,
                 preload_content=False,
             ) as answer:
-                return self._read(answer)
+                return self._read(answer, deadline)
         except HTTPError as error:
             return Fault(TransientFault, type(error).__name__)
 
-    def _read(self, answer: "BaseHTTPResponse") -> Response | Fault:
+    def _read(self, answer: "BaseHTTPResponse", deadline: float) -> Response | Fault:
         """Reads no more than allowed, decompressed, and no longer: the socket's timeout alone never ends a trickle."""
-        deadline = clock.monotonic() + self.total_seconds
         body = bytearray()
         while chunk := answer.read1(_CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self.max_bytes:
                 return Fault(ContractChanged, f"the answer is larger than {self.max_bytes} bytes")
             if clock.monotonic() > deadline:
-                return Fault(TransientFault, f"the answer took longer than {self.total_seconds} seconds")
+                return Fault(TransientFault, "the answer took longer than there was time")
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
 
 

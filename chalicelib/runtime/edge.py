@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from chalicelib import clock, logs, telemetry
@@ -12,6 +12,8 @@ from chalicelib.settings import Settings, get_settings, get_trace_header
 from chalicelib.telemetry import Tally
 
 INTERNAL_ERROR = AppError.code
+OWN_MS = 4_000
+"""Of its time a request keeps so much for the database and its answer, whatever platforms do."""
 TRACE_ID = re.compile(r"Root=([\w-]+)")
 
 
@@ -63,6 +65,12 @@ def edge(noun: str, context: Any, *, request_id: str | None = None, **bound: Any
                 telemetry.write(tally, settings.stage, {"event": "metrics", **ids})
 
 
+def in_time(context: Any) -> AbstractContextManager[None]:
+    """A platform that does not answer is given up while Lambda still lets us store that and tell it."""
+    remaining_ms = _remaining_ms(context)
+    return nullcontext() if remaining_ms is None else clock.ending(in_seconds=(remaining_ms - OWN_MS) / 1000)
+
+
 def _settings() -> Settings | None:
     try:
         return get_settings()
@@ -87,8 +95,13 @@ def _costs(tally: Tally) -> dict[str, int]:
 
 
 def _remaining(context: Any) -> dict[str, int]:
+    remaining_ms = _remaining_ms(context)
+    return {} if remaining_ms is None else {"remaining_ms": remaining_ms}
+
+
+def _remaining_ms(context: Any) -> int | None:
     remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
-    return {"remaining_ms": int(remaining_ms())} if remaining_ms else {}
+    return int(remaining_ms()) if remaining_ms else None
 
 
 def _count(tally: Tally, *, failed: bool, cold: bool, duration_ms: float) -> None:

@@ -18,10 +18,10 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import logs
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
-from chalicelib.runtime.edge import Invocation, edge
+from chalicelib.runtime.edge import Invocation, edge, in_time
 from chalicelib.runtime.problems import PROBLEM, Refusal
 from chalicelib.services import idempotency
-from chalicelib.services.api_keys import authenticate
+from chalicelib.services.api_keys import Caller, authenticate
 from chalicelib.services.idempotency import Answer
 from chalicelib.settings import get_settings
 
@@ -184,7 +184,8 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
         request_id = str(request.context.get("requestId") or uuid4())
         named = {"method": request.method, "route": path}
         with edge("request", request.lambda_context, request_id=request_id, **named) as invocation:
-            response = _respond(request, request_id, by_method, params, invocation)
+            with in_time(request.lambda_context):
+                response = _respond(request, request_id, by_method, params, invocation)
             invocation.fields["status"] = response.status_code
         return response
 
@@ -220,9 +221,19 @@ def _respond(
 def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer:
     if route.scope == PUBLIC:
         return _call(route, request, dict(params))
-    caller = authenticate(request.headers.get("authorization"))
+    authorization = request.headers.get("authorization")
+    caller = authenticate(authorization)
     logs.bind(studio_id=caller.studio_id)
     caller.require(route.scope)
+    try:
+        return _answer_to(caller, route, request, params)
+    except Exception as error:
+        if not isinstance(error, AppError) or error.status == AppError.status:
+            authenticate(authorization, anew=True)  # a studio may have been erased since its key was seen
+        raise
+
+
+def _answer_to(caller: Caller, route: Route, request: Request, params: Mapping[str, str]) -> Answer:
     arguments = {**params, "studio_id": caller.studio_id}
     key = request.headers.get("idempotency-key")
     if key is None or route.method == "GET":

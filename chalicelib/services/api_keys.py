@@ -10,7 +10,7 @@ import msgspec
 from chalicelib import clock
 from chalicelib.data import api_keys as rows
 from chalicelib.data.api_keys import ApiKey, LockedApiKey
-from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.database import Transaction, read, transaction, write
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound, Unauthorized
 from chalicelib.secret import Secret
@@ -63,6 +63,9 @@ def new_api_key() -> NewApiKey:
 def add_api_key(
     tx: Transaction, key: NewApiKey, studio_id: UUID, name: str, scopes: Sequence[str], expires_at: datetime | None
 ) -> None:
+    """Raises InvalidInput for an end that has passed: nobody could use the key."""
+    if expires_at is not None and expires_at <= clock.now():
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "must be a time to come")])
     tx.run(
         rows.INSERT_API_KEY,
         id=key.id,
@@ -104,15 +107,17 @@ def _check_replaceable(key: LockedApiKey, expires_at: datetime | None) -> None:
 
 
 def revoke_api_key(studio_id: UUID, key_id: UUID) -> None:
-    with transaction(studio_id) as tx:
-        if tx.run(rows.REVOKE_API_KEY, id=key_id) is None:
-            raise NotFound("There is no such API key")
+    if write(studio_id, rows.REVOKE_API_KEY, id=key_id) is None:
+        raise NotFound("There is no such API key")
 
 
-def authenticate(authorization: str | None) -> Caller:
-    """Who the `Authorization: Bearer ...` header speaks for. Raises Unauthorized without telling why it does not."""
+def authenticate(authorization: str | None, *, anew: bool = False) -> Caller:
+    """Who the `Authorization: Bearer ...` header speaks for; `anew` looks the key up whatever was just seen.
+
+    Raises Unauthorized without telling why it does not.
+    """
     parsed = _parse(authorization)
-    if (caller := _recall(parsed.secret_hash)) is not None:
+    if not anew and (caller := _recall(parsed.secret_hash)) is not None:
         return caller
     stored = read(None, rows.FIND_API_KEY, id=parsed.id)
     if not api_keys.matches(parsed, stored.secret_hash if stored else api_keys.UNKNOWN_HASH) or stored is None:

@@ -8,7 +8,7 @@ import msgspec
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
 from chalicelib.data.connections import DEAD, Connection, StoredConnection
-from chalicelib.data.database import read, transaction
+from chalicelib.data.database import read, transaction, write
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
 from chalicelib.data.grants import DISCONNECT
 from chalicelib.data.rows import Moment, Row
@@ -142,8 +142,7 @@ def disconnect(studio_id: UUID, platform: str) -> None:
     schedules, keeps logs and data."""
     stored = _stored(studio_id, platform)
     revocation = revoke(stored)
-    with transaction(studio_id) as tx:
-        gone = tx.run(DISCONNECT, id=stored.id, revocation=revocation)
+    gone = write(studio_id, DISCONNECT, id=stored.id, revocation=revocation)
     if gone is not None:
         grants.ring(studio_id, gone)
     logs.event("connection.disconnected", platform=platform, connection_id=stored.id, revocation=revocation)

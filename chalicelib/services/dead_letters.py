@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from chalicelib import logs
 from chalicelib.data.database import read
@@ -83,7 +84,7 @@ def requeue_dead_letters(*, limit: int, dry_run: bool, remaining_ms: Callable[[]
     try:
         _requeue(report, limit, remaining_ms)
     finally:
-        logs.event("dead_letters.requeued", **msgspec.to_builtins(report))
+        logs.event("dead_letters.requeued", **structs.asdict(report))
     return report
 
 
@@ -187,10 +188,17 @@ def _putting_back(staying: list[_Taken]) -> Iterator[None]:
         try:
             yield
         finally:
-            for taken in staying:
-                sqs().change_message_visibility(QueueUrl=_queue_url(), ReceiptHandle=taken.receipt, VisibilityTimeout=0)
+            _put_back(staying)
     except (BotoCoreError, ClientError) as error:
         raise Unavailable("The queue does not answer", internal=type(error).__name__) from error
+
+
+def _put_back(staying: Sequence[_Taken]) -> None:
+    """One that came back by itself meanwhile is refused, and that is well."""
+    for start in range(0, len(staying), SQS_BATCH):
+        batch = enumerate(staying[start : start + SQS_BATCH])
+        seen = [{"Id": str(index), "ReceiptHandle": taken.receipt, "VisibilityTimeout": 0} for index, taken in batch]
+        sqs().change_message_visibility_batch(QueueUrl=_queue_url(), Entries=seen)
 
 
 def _total() -> int:

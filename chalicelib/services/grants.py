@@ -186,15 +186,15 @@ def break_connection(stored: StoredConnection, error: AppError) -> None:
     Nothing happens when its tokens were replaced meanwhile.
     """
     status = _status_after(error)
-    with transaction(stored.studio_id) as tx:
-        broken = tx.run(
-            rows.BREAK_CONNECTION,
-            id=stored.id,
-            token_generation=stored.token_generation,
-            status=status,
-            code=error.code,
-            message=error.message,
-        )
+    broken = write(
+        stored.studio_id,
+        rows.BREAK_CONNECTION,
+        id=stored.id,
+        token_generation=stored.token_generation,
+        status=status,
+        code=error.code,
+        message=error.message,
+    )
     if broken is not None:
         ring(stored.studio_id, broken)
         telemetry.count("ConnectionsBroken", platform=stored.platform)
@@ -210,8 +210,7 @@ def break_connection(stored: StoredConnection, error: AppError) -> None:
 
 def heal(stored: StoredConnection) -> None:
     """It works again although its tokens are the same: what was at fault is mended."""
-    with transaction(stored.studio_id) as tx:
-        healed = tx.run(rows.HEAL_CONNECTION, id=stored.id, token_generation=stored.token_generation)
+    healed = write(stored.studio_id, rows.HEAL_CONNECTION, id=stored.id, token_generation=stored.token_generation)
     if healed is not None:
         ring(stored.studio_id, healed)
         logs.event("connection.healed", platform=stored.platform, connection_id=stored.id, was=stored.status)

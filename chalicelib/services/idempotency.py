@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data import idempotency as rows
-from chalicelib.data.database import read, transaction
+from chalicelib.data.database import read, write
 from chalicelib.data.idempotency import KeptAnswer
 from chalicelib.errors import Conflict, InvalidInput
 
@@ -32,18 +32,15 @@ def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) 
     if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")
     fingerprint = sha256(request).digest()
-    with transaction(studio_id) as tx:
-        reserved = tx.run(rows.RESERVE_KEY, studio_id=studio_id, key=key, request_hash=fingerprint)
+    reserved = write(studio_id, rows.RESERVE_KEY, studio_id=studio_id, key=key, request_hash=fingerprint)
     if reserved is None:
         return _repeat(read(studio_id, rows.FIND_KEPT_ANSWER, key=key), fingerprint)
     try:
         answer = work()
     except BaseException:
-        with transaction(studio_id) as tx:
-            tx.run(rows.RELEASE_KEY, key=key)
+        write(studio_id, rows.RELEASE_KEY, key=key)
         raise
-    with transaction(studio_id) as tx:
-        tx.run(rows.KEEP_ANSWER, key=key, status=answer.status, location=answer.location, body=answer.body)
+    write(studio_id, rows.KEEP_ANSWER, key=key, status=answer.status, location=answer.location, body=answer.body)
     return answer
 
 

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib import logs
+from chalicelib.data.driver import sqlstate
 from chalicelib.data.health import SCHEMA_NEEDED
 from chalicelib.data.rows import Row
 from chalicelib.errors import AppError, Conflict, FieldProblem, InvalidInput, SettingsError, Unavailable
@@ -186,8 +187,7 @@ def _telling(revision: str) -> Iterator[None]:
 
 
 def _told(revision: str, error: DBAPIError) -> AppError:
-    details = error.orig.args[0] if error.orig is not None and error.orig.args else {}
-    state = str(details.get("C", "")) if isinstance(details, dict) else ""
+    state = sqlstate(error.orig) if error.orig is not None else ""
     if state in REFUSALS:
         code, reason = REFUSALS[state]
         return Conflict(

@@ -35,14 +35,14 @@ def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str)
         raise NotFound("There is no such studio")
     phase = _phase(studio_id, platform, stream.name)
     next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=studio.time_zone)
-    with transaction(studio_id) as tx:
-        schedule = tx.run(
-            rows.PUT_SCHEDULE,
-            platform=platform,
-            stream=stream.name,
-            frequency=frequency.strip().lower(),
-            next_run_at=next_run_at,
-        )
+    schedule = write(
+        studio_id,
+        rows.PUT_SCHEDULE,
+        platform=platform,
+        stream=stream.name,
+        frequency=frequency.strip().lower(),
+        next_run_at=next_run_at,
+    )
     if schedule is None:
         raise not_connected(platform)
     return schedule
@@ -51,8 +51,7 @@ def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str)
 def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
     """The stream no longer syncs by itself; its cursor stays for manual syncs."""
     stream = syncable_stream(platform, sync_type)
-    with transaction(studio_id) as tx:
-        removed = tx.run(rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
+    removed = write(studio_id, rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
     if removed is None:
         raise _not_scheduled(platform, stream)
 
@@ -60,8 +59,7 @@ def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
 def pause_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
     """The tick passes over it until the studio resumes it. A run under way goes on, and syncs by hand still work."""
     stream = syncable_stream(platform, sync_type)
-    with transaction(studio_id) as tx:
-        paused = tx.run(rows.PAUSE_SCHEDULE, platform=platform, stream=stream.name)
+    paused = write(studio_id, rows.PAUSE_SCHEDULE, platform=platform, stream=stream.name)
     if paused is None:
         raise _not_scheduled(platform, stream)
     logs.event("schedule.paused", platform=platform, stream=stream.name)

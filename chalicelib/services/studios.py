@@ -46,7 +46,7 @@ def check_studio_named(studio_id: UUID, confirmation: str) -> None:
     """Raises InvalidInput unless `confirmation` is the studio's id or its name."""
     studio = read(studio_id, studios.GET_STUDIO)
     if confirmation not in (str(studio_id), studio.name if studio else None):
-        raise InvalidInput(fields=[FieldProblem("confirm", "must be the studio's name or id")])
+        raise InvalidInput(fields=[FieldProblem("confirm", "must be the studio's name or id; once erased, its id")])
 
 
 @contextmanager

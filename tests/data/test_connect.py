@@ -1,7 +1,10 @@
 """The way to the server: what is refused before it is taken, and what a server that cannot be reached looks like."""
 
+import json
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
+from traceback import format_exception
 
 import pg8000.native
 import pytest
@@ -14,6 +17,8 @@ from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.settings import DatabaseLogin, get_settings
 from tests.conftest import Database
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +68,15 @@ def test_a_url_of_another_kind_is_refused_by_the_variables_name(url: str) -> Non
         connect(local(url))
 
 
+@pytest.mark.parametrize("rest", ["\u2100@h/d", "[@h/d", "@h:99999/d", "/@h/d", "#@h/d"])
+@pytest.mark.parametrize("auth", ["password", "secret", "iam"])
+def test_a_url_that_cannot_be_read_is_told_without_what_stands_in_it(rest: str, auth: str) -> None:
+    url, arn = f"postgresql://u:1canary{rest}", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:none"
+    with pytest.raises(SettingsError) as caught:
+        connect(DatabaseLogin(url=Secret(url), stage="local", auth=auth, secret_arn=arn))
+    assert "canary" not in "".join(format_exception(caught.value))
+
+
 def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, clean_database: Database) -> None:
     role = f"odd_{clean_database.name}"
     superuser.run(f"CREATE ROLE {role} LOGIN PASSWORD 'p@ss/w:rd%?#\u00e4'")
@@ -105,6 +119,11 @@ def test_a_server_without_tls_is_unavailable_rather_than_spoken_to_in_the_clear(
 
 def local(url: str) -> DatabaseLogin:
     return DatabaseLogin(url=Secret(url), stage="local")
+
+
+def test_a_statement_is_given_up_while_the_function_that_waits_for_it_can_still_tell() -> None:
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    assert int(connecting.SESSION["statement_timeout"]) + 3_000 < config["lambda_timeout"] * 1000
 
 
 @pytest.mark.parametrize("silence", [connecting.SILENCE_SECONDS, None])

@@ -200,7 +200,7 @@ def test_a_read_whose_answer_has_the_wrong_shape_leaves_the_connection_in_step()
     ("name", "value"),
     [
         ("TimeZone", "UTC"),
-        ("statement_timeout", "30s"),
+        ("statement_timeout", "25s"),
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "1min"),
         ("application_name", "ansel"),

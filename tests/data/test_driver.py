@@ -147,6 +147,17 @@ def test_a_refused_statement_leaves_the_connection_in_step(connection: PgConnect
     assert backend(connection) == pid
 
 
+@pytest.mark.parametrize("riding", ["", "COMMIT"])
+def test_an_error_does_not_quote_the_row_it_is_about(connection: PgConnection, riding: str) -> None:
+    temporary_table(connection)
+    connection.execute_simple("ALTER TABLE note ADD CHECK (text <> 'anna@bride.example')")
+    for statement in ("INSERT INTO note VALUES ($1)", "INSERT INTO note VALUES ($1 || '!'), ($1 || '!')"):
+        with pytest.raises(DatabaseError) as caught:
+            connection.flight(statement, ("anna@bride.example",), after=riding)
+        assert sqlstate(caught.value).startswith("23")
+        assert "bride" not in repr(caught.value)
+
+
 def test_a_commit_of_a_failed_transaction_is_an_error_not_a_silent_rollback(connection: PgConnection) -> None:
     with pytest.raises(DatabaseError):
         connection.flight("SELECT 1 / 0", before="BEGIN")

@@ -96,6 +96,18 @@ def test_a_read_whose_connection_dies_is_asked_again_on_a_new_one(
     assert relay.taken == 2
 
 
+def test_the_other_connections_that_died_with_it_are_in_nobodys_way(
+    relay: Relay, studio: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(studio) as tx:
+        tx.run(GET_STUDIO)
+        read(studio, GET_STUDIO)
+    assert relay.taken == 2
+    not_noticed(Relay.reset, monkeypatch)(relay)
+    assert read(studio, GET_STUDIO)
+    assert relay.taken == 3
+
+
 @FAILURES
 def test_the_first_statement_of_a_transaction_is_sent_again_and_counts_once(
     relay: Relay, studio: UUID, fail: Failure, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
@@ -272,7 +284,7 @@ def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_behind_a_pooler_that_takes_no_settings_each_transaction_brings_its_own(pooler: Relay) -> None:
-    shown = {"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
+    shown = {"statement_timeout": "25s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
     assert SESSION.keys() == {"TimeZone", *shown}
     for name, value in {**shown, "TimeZone": "UTC"}.items():
         assert read(None, SETTING, name=name) == value

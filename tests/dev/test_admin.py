@@ -39,12 +39,26 @@ def test_a_value_that_is_none_is_told_by_its_field() -> None:
     assert [problem.field for problem in caught.value.fields] == ["studioId"]
 
 
-@pytest.mark.parametrize("words", [[], ["studio"], ["studio", "destroy"], ["--help"]])
-def test_what_is_no_command_lists_those_there_are(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", [["studio"], ["studio", "destroy"]])
+def test_what_is_no_command_is_named_after_those_there_are(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(words)
     assert caught.value.code == 2
     told = capsys.readouterr().err
+    assert all(name in told for name in COMMANDS)
+    assert told.endswith(f"there is no command {' '.join(words)}\n")
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_without_a_command_it_lists_them_and_that_is_no_failure(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(words)
+    assert caught.value.code == 0
+    told = capsys.readouterr().out
     assert all(name in told for name in COMMANDS)
 
 

@@ -1,6 +1,7 @@
 """The client against a real server: what comes back typed, what becomes which error, and where the token goes."""
 
 import gzip
+import itertools
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -146,10 +147,25 @@ def test_a_silent_platform_is_transient(fake: Fake) -> None:
         make_client(fake, read_seconds=0.05).get(URL, into=Things)
 
 
-def test_an_answer_that_never_ends_is_transient(fake: Fake) -> None:
+def test_nobody_is_waited_for_longer_than_whoever_asks_has_time(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.on(PATH, Reply(waits=True))
+    client = make_client(fake)
+    monkeypatch.setattr(transport, "LEAST_SECONDS", 0.1)
+    with clock.ending(in_seconds=0.2):
+        with pytest.raises(TransientFault, match="ReadTimeoutError"):
+            client.get(URL, into=Things)
+    with clock.ending(in_seconds=0.1):
+        with pytest.raises(TransientFault, match="no time"):
+            client.get(URL, into=Things)
+    assert len(fake.requests) == 1
+
+
+def test_an_answer_that_never_ends_is_transient(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.on(PATH, Reply({"items": []}))
+    client = make_client(fake)
+    monkeypatch.setattr(clock, "monotonic", itertools.count(step=61).__next__)
     with pytest.raises(TransientFault, match="took longer"):
-        make_client(fake, total_seconds=0).get(URL, into=Things)
+        client.get(URL, into=Things)
 
 
 def test_a_platform_that_is_not_there_is_transient() -> None:

@@ -223,10 +223,24 @@ def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UU
     assert len(list_api_keys(studio_id)) == 1
 
 
-def test_a_key_that_has_ended_is_not_rotated(studio_id: UUID) -> None:
+def test_a_key_that_would_have_ended_already_is_not_made_and_ends_no_other(studio_id: UUID) -> None:
+    key, past = create_api_key(studio_id, "good", ["admin"]), datetime.now(UTC) - timedelta(seconds=1)
+    for make in (
+        lambda: create_api_key(studio_id, "dead", ["admin"], expires_at=past),
+        lambda: rotate_api_key(studio_id, key_id(key), grace_hours=0, expires_at=past),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            make()
+        assert [problem.field for problem in caught.value.fields] == ["expiresAt"]
+    authenticate(header(key))
+    assert len(list_api_keys(studio_id)) == 1
+
+
+def test_a_key_that_has_ended_is_not_rotated(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
     revoked = create_api_key(studio_id, "revoked", ["admin"])
     revoke_api_key(studio_id, key_id(revoked))
-    expired = create_api_key(studio_id, "expired", ["admin"], expires_at=datetime.now(UTC))
+    expired = create_api_key(studio_id, "expired", ["admin"])
+    superuser.run("UPDATE api_key SET expires_at = now() WHERE name = 'expired'")
     for key in (revoked, expired):
         with pytest.raises(Conflict, match="ended already"):
             rotate_api_key(studio_id, key_id(key), grace_hours=24, expires_at=datetime.now(UTC) + timedelta(days=1))

@@ -8,12 +8,15 @@ import pytest
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.errors import SealBroken
+from chalicelib.platforms import transport
+from chalicelib.runtime import edge
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import open_tokens
 from dev.sandbox import Sandbox, mint
 from tests.conftest import Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
+LAMBDA_MS = 29_000
 CALENDAR_ONLY = ("openid", "email", "https://www.googleapis.com/auth/calendar.readonly")
 
 
@@ -82,6 +85,16 @@ def test_a_revocation_that_fails_upstream_is_recorded_and_disconnects_all_the_sa
     platforms.add_fault(kind="reset", host="oauth2.googleapis.com", times=None)
     assert studio.api.delete("/api/connections/google").status == 204
     assert superuser.run("SELECT revocation, access_token FROM platform_connection") == [["failed", None]]
+
+
+def test_a_request_waits_for_a_slow_platform_only_as_long_as_it_can_still_answer(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platforms.add_fault(kind="slow", seconds=3, host="oauth2.googleapis.com", path="/revoke")
+    monkeypatch.setattr(edge, "OWN_MS", LAMBDA_MS - 500)
+    monkeypatch.setattr(transport, "LEAST_SECONDS", 0.1)
+    assert studio.api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT revocation FROM platform_connection") == [["failed"]]
 
 
 def test_a_platform_without_revocation_says_so(api: Api, superuser: pg8000.native.Connection) -> None:

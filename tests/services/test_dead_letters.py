@@ -105,12 +105,22 @@ def test_looking_takes_nothing_away(studio: Studio, dead: Queue, queue: Queue) -
     assert len(show_dead_letters(1).shown) == 1
 
 
-def test_a_dry_run_tells_and_changes_nothing(studio: Studio, dead: Queue, queue: Queue) -> None:
+def test_all_of_many_that_were_looked_at_are_put_back(dead: Queue) -> None:
+    bury(dead, *[{}] * 25)
+    assert len(show_dead_letters(100).shown) == 25
+    assert len(dead.receive()) == 25
+
+
+def test_a_dry_run_tells_and_changes_nothing(
+    studio: Studio, dead: Queue, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
     run = studio.start("bookings")
     queue.receive()
     bury(dead, of_run(studio, run["id"]), of_run(studio, str(uuid4())), "{")
     told = requeue(dry_run=True)
     assert (told.sent, told.dropped, len(told.malformed), told.dry_run) == (1, 1, 1, True)
+    (logged,) = [vars(record)["fields"] for record in caplog.records if "dead_letters" in record.getMessage()]
+    assert (logged["dry_run"], logged["sent"]) == (True, 1)
     assert queue.receive() == []
     assert requeue() == Requeued(dry_run=False, sent=1, dropped=1, malformed=told.malformed, complete=True)
 
@@ -174,9 +184,13 @@ def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch
     doorbell.sqs.cache_clear()
     asked = [(r.headers["x-amz-target"].removeprefix("AmazonSQS."), r.body) for r in fake.requests]
     (deleted,) = [body for target, body in asked if target == "DeleteMessageBatch"]
-    (put_back,) = [body for target, body in asked if target == "ChangeMessageVisibility"]
+    (put_back,) = [body for target, body in asked if target == "ChangeMessageVisibilityBatch"]
     assert ("receipt 1" in deleted, "receipt 0" in deleted) == (True, False)
-    assert ("receipt 0" in put_back, '"VisibilityTimeout": 0' in put_back) == (True, True)
+    assert ("receipt 0" in put_back, "receipt 1" in put_back, '"VisibilityTimeout": 0' in put_back) == (
+        True,
+        False,
+        True,
+    )
     assert (report.sent, report.kept, report.dropped) == (1, 1, 0)
 
 

@@ -16,6 +16,8 @@ from chalicelib.data.database import read
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.erasures import TABLES
 from chalicelib.errors import NotFound, SealBroken
+from chalicelib.platforms.registry import get_platform
+from chalicelib.platforms.transport import Transport
 from chalicelib.services import erasures, renewals, runs, webhooks
 from chalicelib.services.api_keys import forget_callers
 from chalicelib.services.erasures import EndedGrant, Erasure, erase_studio, list_erasures
@@ -183,6 +185,14 @@ def test_a_grant_that_another_studio_lives_by_stays(studio: Studio, studios: Stu
     assert other.api.post("/api/connections/google/test").json["valid"] is True
 
 
+def test_a_grant_is_not_given_back_in_a_time_that_asking_its_platform_may_exceed(studio: Studio) -> None:
+    """Renewing the grant, so that it can be asked whose it is, and one exchange more."""
+    slowest_ms = int((renewals.LEASE_SECONDS + Transport.to(get_platform("google")).total_seconds) * 1000)
+    first = erase(studio.id, left=lambda: slowest_ms - 1)
+    assert (first.grants, first.complete) == ([], False)
+    assert erase(studio.id).grants == [EndedGrant(platform="google", revocation="revoked")]
+
+
 def test_a_platform_that_is_down_holds_no_erasure_up(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=503, host="oauth2.googleapis.com", times=50)
     report = erase(studio.id)
@@ -206,6 +216,25 @@ def test_requests_of_an_erased_studio_are_refused(studio: Studio) -> None:
     forget_callers()  # five seconds later
     for path in ("/api/connections", "/api/sync/log", "/api/metrics/overview"):
         assert studio.api.get(path).status == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "a key"}])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/connections", {"platform": "website"}),
+        ("/api/connections", {"platform": "meta", "accessToken": "token"}),
+        ("/api/webhooks", {"url": "http://127.0.0.1:9/told"}),
+    ],
+)
+def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
+    studio: Studio, path: str, body: dict[str, str], headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert studio.api.get("/api/connections").status == 200
+    erase(studio.id)
+    answer = studio.api.send("POST", path, body, {} if path == "/api/webhooks" else headers)
+    assert (answer.status, answer.json["code"]) == (401, "unauthorized")
+    assert "request.failed" not in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize("steps", [1, 5, 100])

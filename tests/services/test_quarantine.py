@@ -1,15 +1,17 @@
 """Quarantine: what did not open when keys were rotated is told, left as it is, and tried again."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pg8000.native
 import pytest
 
 from chalicelib.errors import SealBroken
 from chalicelib.secret import Secret
+from chalicelib.services import rotations
 from chalicelib.services.connections import TokenChange, update_connection
 from chalicelib.services.rotations import Rotation, get_key_status, list_quarantined
-from chalicelib.services.tokens import open_tokens
+from chalicelib.services.tokens import open_at, open_tokens
 from chalicelib.services.webhooks import delete_webhook, list_webhooks
 from tests.conftest import Database
 from tests.services.administration import (
@@ -98,6 +100,21 @@ def test_a_value_that_is_deleted_leaves_quarantine(studio: Secrets, superuser: p
     assert quarantined() == [("webhook", "secret")]
     delete_webhook(studio.studio_id, list_webhooks(studio.studio_id)[0].id)
     rotate()
+    assert quarantined() == []
+
+
+def test_a_studio_that_was_erased_meanwhile_holds_no_rotation_up(
+    studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage(superuser, studio)
+
+    def erased_just_now(*args: Any) -> Secret:
+        superuser.run("DELETE FROM studio")
+        return open_at(*args)
+
+    monkeypatch.setattr(rotations, "open_at", erased_just_now)
+    report = rotate()
+    assert (report.studios, report.complete, report.problem) == (1, True, None)
     assert quarantined() == []
 
 

@@ -45,6 +45,7 @@ CHOICES: list[dict[str, str]] = [
     {"Egress": "nat-per-zone", "Firewall": "true", "AccessLog": "true", "AlarmEmail": "operations@example.com"},
     {"DomainName": "api.example.com", "DomainCertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1"},
     {"OtherKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/2", "ReserveConcurrency": "false", "ApiConcurrency": "50"},
+    {"OtherKeyArns": "arn:aws:kms:eu-west-1:123456789012:key/2", "DataKeyInUse": "false"},
     {"DatabaseSnapshot": "before-the-mistake", "PublicUrl": "https://api.example.com/v1"},
 ]
 
@@ -130,7 +131,9 @@ def test_the_settings_start_with_the_environment_of_every_function(choice: dict[
         assert settings.database.auth == "iam"
         assert settings.database.url.reveal().startswith(f"postgresql://{role}@")
         assert ("sslrootcert=/var/task/certificates/rds.pem" in settings.database.url.reveal()) != through_proxy
-        assert len(settings.kms_key_ids) == (2 if "OtherKeyArns" in choice else 1)
+        others = [choice["OtherKeyArns"]] if "OtherKeyArns" in choice else []
+        assert list(settings.kms_key_ids[-len(others) :] if others else []) == others
+        assert len(settings.kms_key_ids) == len(others) + (choice.get("DataKeyInUse") != "false")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import yaml
 
@@ -24,7 +24,7 @@ from chalicelib.services.studios import create_studio
 from chalicelib.services.sync import list_runs
 from chalicelib.workers.sync import sync
 from dev.environment import cloud
-from dev.invocation import Context, queue_event, request_event, schedule_event
+from dev.invocation import Context, message_event, request_event, schedule_event
 from dev.lambda_runtime import Container, Function, Usage, functions, lay_out_runtime
 from dev.runtime_api import Outcome
 
@@ -130,8 +130,7 @@ def _studio_in_step(server: Server) -> UUID:
 
 def _run(studio_id: UUID) -> dict[str, Any]:
     """The message of a new run."""
-    body = json.dumps({"runId": str(studios.queue_run(studio_id, "bookings")), "studioId": str(studio_id)})
-    return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "-", "Body": body, "MD5OfBody": "-"})
+    return message_event({"runId": str(studios.queue_run(studio_id, "bookings")), "studioId": str(studio_id)})
 
 
 def _ran(studio_id: UUID, outcome: Outcome) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 import pg8000.native
@@ -61,7 +61,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     superuser = server.connect(server.urls.superuser)
     try:
         with quiet():
-            cases = [Case("bare Chalice route", partial(bare, _event("GET", CONNECTIONS), _context()))]
+            cases = [Case("bare Chalice route", partial(bare, event("GET", CONNECTIONS), context()))]
             cases += _reads(server, superuser, runs)
             cases += _writes(server, superuser)
             statements = {case.name: _check(case) for case in cases}
@@ -78,21 +78,21 @@ def measure(quick: bool, server: Server) -> list[Table]:
 
 def _reads(server: Server, superuser: pg8000.native.Connection, runs: int) -> Iterator[Case]:
     studio_id = server.new_studio()
-    bearer = _bearer(studio_id)
+    bearer = bearer_of(studio_id)
     for platform, tokens in CONNECTED.items():
-        created = app(_event("POST", CONNECTIONS, bearer, {"platform": platform, **tokens}), _context())
+        created = app(event("POST", CONNECTIONS, bearer, {"platform": platform, **tokens}), context())
         assert created["statusCode"] == 201, created
     superuser.run(INSERT_RUNS, studio_id=studio_id, count=runs)
     superuser.run("ANALYZE")
     for path, name in ((CONNECTIONS, f"of {len(CONNECTED)}"), (LOG, f"50 of {runs:,}")):
-        call = partial(app, _event("GET", path, bearer), _context())
+        call = partial(app, event("GET", path, bearer), context())
         yield Case(f"GET {path} ({name})", call, prepare=forget_callers)
         yield Case(f"GET {path} ({name}), key cached", call, prepare=partial(authenticate, bearer))
 
 
 def _writes(server: Server, superuser: pg8000.native.Connection) -> Iterator[Case]:
     studio_id = server.new_studio()
-    bearer = _bearer(studio_id)
+    bearer = bearer_of(studio_id)
 
     def disconnected() -> None:
         superuser.run("DELETE FROM platform_connection WHERE studio_id = :id", id=studio_id)
@@ -105,7 +105,7 @@ def _writes(server: Server, superuser: pg8000.native.Connection) -> Iterator[Cas
         disconnected()
         authenticate(bearer)
 
-    call = partial(app, _event("POST", CONNECTIONS, bearer, {"platform": "google", **TOKENS}), _context())
+    call = partial(app, event("POST", CONNECTIONS, bearer, {"platform": "google", **TOKENS}), context())
     yield Case(f"POST {CONNECTIONS}", call, 201, unseen)
     yield Case(f"POST {CONNECTIONS}, key cached", call, 201, seen)
 
@@ -132,21 +132,21 @@ def _table(taken: dict[str, list[float]], traffic: dict[str, tuple[int, int]], s
     return Table(title, columns, rows, [note])
 
 
-def _bearer(studio_id: UUID) -> str:
+def bearer_of(studio_id: UUID) -> str:
     return f"Bearer {create_api_key(studio_id, 'benchmark', ['admin']).reveal()}"
 
 
-def _context() -> Context:
+def context() -> Context:
     return Context("ansel", 30.0)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Log lines are made and written as ever, but to where nobody reads them."""
+def quiet(lines: TextIO | None = None) -> Iterator[None]:
+    """Log lines are made and written as ever, but to `lines`, or to where nobody reads them."""
     root = logging.getLogger()
     before = root.handlers[:]
     with open(os.devnull, "w") as nowhere:
-        handler = logging.StreamHandler(nowhere)
+        handler = logging.StreamHandler(lines or nowhere)
         handler.setFormatter(JsonFormatter())
         root.handlers[:] = [handler]
         try:
@@ -155,5 +155,5 @@ def quiet() -> Iterator[None]:
             root.handlers[:] = before
 
 
-def _event(method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None) -> dict[str, Any]:
+def event(method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None) -> dict[str, Any]:
     return request_event(method, path, {"Authorization": bearer}, None if body is None else json.dumps(body))

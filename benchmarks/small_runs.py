@@ -1,12 +1,10 @@
 """The fixed cost of a run: one worker at incremental syncs that find nothing, or very little, that is new."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import mean, median
 from time import perf_counter, thread_time
-from typing import Any
 from uuid import UUID, uuid4
 
 from benchmarks import studios
@@ -18,7 +16,7 @@ from chalicelib.data.database import read
 from chalicelib.data.driver import measured
 from chalicelib.data.runs import FIND_RUN
 from chalicelib.workers.sync import sync
-from dev.invocation import Context, queue_event
+from dev.invocation import Context, message_event
 
 STUDIOS = 20
 EVENTS = 100
@@ -77,7 +75,8 @@ def _change(running: Source, account: str, stream: str, changes: int) -> None:
 
 def _work(studio_id: UUID, stream: str, sample: Sample, changes: int | None = None) -> None:
     run_id = studios.queue_run(studio_id, stream)
-    event, context = _event(studio_id, run_id), Context("ansel-local-sync", 900.0)
+    event = message_event({"runId": str(run_id), "studioId": str(studio_id)})
+    context = Context("ansel-local-sync", 900.0)
     with measured() as traffic:
         started, cpu_started = perf_counter(), thread_time()
         sync(event, context)
@@ -91,11 +90,6 @@ def _work(studio_id: UUID, stream: str, sample: Sample, changes: int | None = No
     opened = [sql for sql in traffic.statements if sql.startswith("BEGIN")]
     sample.statements = len(traffic.statements) - len(commits) - len(opened)
     sample.commits, sample.round_trips, sample.api_calls = len(commits), traffic.round_trips, run.api_calls
-
-
-def _event(studio_id: UUID, run_id: UUID) -> dict[str, Any]:
-    body = json.dumps({"runId": str(run_id), "studioId": str(studio_id)})
-    return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "-", "Body": body, "MD5OfBody": "-"})
 
 
 def _table(samples: dict[tuple[str, int], Sample], rounds: int) -> Table:

@@ -2,12 +2,11 @@
 
 import io
 import json
-import logging
 import os
 import platform
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import date
 from functools import partial
@@ -20,21 +19,21 @@ from uuid import UUID, uuid4
 import boto3
 
 from app import app
-from benchmarks import handlers, postbox, server, source, studios, timing
+from benchmarks import handlers, postbox, server, source, studios
 from benchmarks.bill import Invocation, Usage
+from benchmarks.handlers import quiet
 from benchmarks.server import Server, configure
 from benchmarks.stopwatch import Stopwatch, Watched
 from chalicelib import telemetry
 from chalicelib.data.database import read
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.runs import FIND_RUN
-from chalicelib.logs import JsonFormatter
 from chalicelib.platforms.transport import Transport
 from chalicelib.services.tokens import vault
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.environment import cloud, plain
-from dev.invocation import Context, queue_event, schedule_event
+from dev.invocation import Context, message_event, schedule_event
 from dev.ports import find_free_port
 from dev.supervisor import Part, Supervisor
 
@@ -95,12 +94,12 @@ def _cloud() -> Iterator[None]:
 
 def _api(running: Server, samples: int) -> Invocation:
     studio_id = running.new_studio()
-    bearer = handlers._bearer(studio_id)
-    event = handlers._event("GET", handlers.CONNECTIONS, bearer)
+    bearer = handlers.bearer_of(studio_id)
+    event = handlers.event("GET", handlers.CONNECTIONS, bearer)
     for platform_name, tokens in handlers.CONNECTED.items():
         body = {"platform": platform_name, **tokens}
-        app(handlers._event("POST", handlers.CONNECTIONS, bearer, body), handlers._context())
-    return _used([partial(app, event, handlers._context())] * (samples + 1))
+        app(handlers.event("POST", handlers.CONNECTIONS, bearer, body), handlers.context())
+    return _used([partial(app, event, handlers.context())] * (samples + 1))
 
 
 def _ticks(running: Server, samples: int) -> tuple[Invocation, Invocation]:
@@ -135,8 +134,7 @@ def _sync(running: Server, google: source.Source, samples: int) -> Invocation:
         google.change(account, edition=uuid4().int % 1_000_000, **changed)
         runs.append(studios.queue_run(studio_id, stream))
         vault.cache_clear()
-        body = json.dumps({"runId": str(runs[-1]), "studioId": str(studio_id)})
-        event = queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "-", "Body": body, "MD5OfBody": "-"})
+        event = message_event({"runId": str(runs[-1]), "studioId": str(studio_id)})
         return partial(sync, event, Context("ansel-sync", 300))
 
     streams = ("bookings", "inquiries")
@@ -150,48 +148,24 @@ def _sync(running: Server, google: source.Source, samples: int) -> Invocation:
     return used
 
 
-def _used(works: Any) -> Invocation:
-    """Medians over the works, the first of which is for warming up. Bytes are of the last."""
+def _used(works: Iterable[Work]) -> Invocation:
+    """Medians over the works, the first of which is for warming up. Bytes and calls are of the last."""
     seconds, in_database = [], []
-    kms_calls = 0.0
     for work in works:
-        watch = Stopwatch()
-        with _listening() as lines, telemetry.collected() as tally, watch.watching(WATCHED):
-            answer: Any = None
-
-            def run(work: Work = work) -> None:
-                nonlocal answer
-                answer = work()
-
-            taken = timing.seconds(run)
-        seconds.append(taken - watch.wall(PLATFORM))
+        watch, lines = Stopwatch(), io.StringIO()
+        with quiet(lines), redirect_stdout(lines), watch.watching(WATCHED):
+            started = time.perf_counter()
+            answer = work()
+            seconds.append(time.perf_counter() - started - watch.wall(PLATFORM))
         in_database.append(watch.wall(DATABASE))
-        kms_calls = max(tally.total("KmsCalls"), _counted(lines.getvalue(), "KmsCalls"))
-    body = answer.get("body", "") if isinstance(answer, dict) else ""
+    logged = lines.getvalue()
     return Invocation(
         ms=median(seconds[1:]) * 1000,
         database_ms=median(in_database[1:]) * 1000,
-        log_bytes=len(lines.getvalue()),
-        answer_bytes=len(body),
-        kms_calls=kms_calls,
+        log_bytes=len(logged),
+        answer_bytes=len(answer["body"]) if answer else 0,
+        kms_calls=_counted(logged, "KmsCalls"),
     )
-
-
-@contextmanager
-def _listening() -> Iterator[io.StringIO]:
-    """Whatever is logged and reported."""
-    lines = io.StringIO()
-    root = logging.getLogger()
-    before = root.handlers[:]
-    handler = logging.StreamHandler(lines)
-    handler.setFormatter(JsonFormatter())
-    root.handlers[:] = [handler]
-    try:
-        with redirect_stdout(lines):
-            yield lines
-    finally:
-        root.handlers[:] = before
-        sys.stdout.flush()
 
 
 def _counted(lines: str, metric: str) -> float:

@@ -1,6 +1,7 @@
 """What Lambda hands to a function besides the event, and the shapes of the events that trigger the product's own."""
 
 import base64
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,11 @@ def queue_event(message: Mapping[str, Any]) -> dict[str, Any]:
         "awsRegion": REGION,
     }
     return {"Records": [record]}
+
+
+def message_event(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a message that was in no queue."""
+    return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "-", "Body": json.dumps(body), "MD5OfBody": "-"})
 
 
 def request_event(

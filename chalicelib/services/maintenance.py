@@ -11,6 +11,7 @@ from chalicelib.data import maintenance as rows
 from chalicelib.data.database import read, write
 from chalicelib.data.maintenance import Deleted
 from chalicelib.data.query import Query
+from chalicelib.data.rows import BEFORE_ALL_IDS
 from chalicelib.settings import get_settings
 
 BATCH = 5000
@@ -18,7 +19,6 @@ BATCH = 5000
 STOP_MS = 35_000
 """Longer than any statement may take."""
 SHOWN_STUCK_RUNS = 20
-FIRST_ID = UUID(int=0)
 
 Kind = Literal[
     "seen_forgotten", "keys_forgotten", "deliveries_pruned", "events_pruned", "deletions_forgotten", "runs_pruned"
@@ -80,7 +80,7 @@ def _drain(query: Query[Deleted]) -> Iterator[int]:
 
 
 def _prune_runs(days: int) -> Iterator[int]:
-    after: UUID | None = FIRST_ID
+    after: UUID | None = BEFORE_ALL_IDS
     while after is not None:
         pruned = write(None, rows.PRUNE_RUNS, after=after, days=days, batch=BATCH)
         after = pruned.last

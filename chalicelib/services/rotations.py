@@ -15,7 +15,7 @@ from chalicelib.data import data_keys as rows
 from chalicelib.data.data_keys import KeyRef, WrappedUnder
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.quarantine import FIND_QUARANTINED, NOTE_QUARANTINED, QuarantinedPage
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import BEFORE_ALL_IDS, Moment, Row
 from chalicelib.data.sealed import CLEAN, RESEAL, SURVEY, SealedValue, Survey, SurveyedKey
 from chalicelib.errors import AppError, FieldProblem, InvalidInput, SealBroken, SettingsError, Unavailable
 from chalicelib.security.vault import Place, Vault
@@ -28,7 +28,6 @@ VALUES = 100
 SHOWN_QUARANTINED = 100
 STOP_MS = 45_000
 """Longer than one key or one studio takes, KMS and database at their slowest but answering."""
-FIRST_ID = UUID(int=0)
 
 
 class Rewrapping(Row):
@@ -86,7 +85,7 @@ def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewra
         reached_end = _rewrap_all(wanted, report, remaining_ms)
     except (Unavailable, SettingsError) as error:
         reached_end, report.problem = False, _told(error)
-    report.left = read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=FIRST_ID, batch=0).left
+    report.left = read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=BEFORE_ALL_IDS, batch=0).left
     report.complete = reached_end and (dry_run or report.left == 0)
     logs.event("keys.rewrapped", **structs.asdict(report))
     return report
@@ -115,14 +114,14 @@ def get_key_status() -> KeyStatus:
         provider=vault().provider_name,
         wanted=wanted,
         wrapped_under=counts.wrapped_under,
-        to_rewrap=read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=FIRST_ID, batch=0).left,
+        to_rewrap=read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=BEFORE_ALL_IDS, batch=0).left,
         oldest_made_at=counts.oldest_made_at,
         retired=counts.retired,
         quarantined=counts.quarantined,
     )
 
 
-def list_quarantined(*, after: UUID = FIRST_ID) -> QuarantinedPage:
+def list_quarantined(*, after: UUID = BEFORE_ALL_IDS) -> QuarantinedPage:
     """What did not open, from the entry after `after` on."""
     return read(None, FIND_QUARANTINED, after=after, batch=SHOWN_QUARANTINED)
 
@@ -136,7 +135,7 @@ def _rewrap_all(wanted: list[str], report: Rewrapping, remaining_ms: Callable[[]
 
 
 def _stale_keys(wanted: list[str]) -> Iterator[KeyRef]:
-    after = FIRST_ID
+    after = BEFORE_ALL_IDS
     while page := read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=after, batch=BATCH).keys:
         yield from page
         after = page[-1].id
@@ -160,7 +159,7 @@ def _rewrap(ref: KeyRef, wanted: list[str], report: Rewrapping) -> None:
 
 
 def _rotate_all(made_before: datetime, report: Rotation, remaining_ms: Callable[[], int]) -> None:
-    after = FIRST_ID
+    after = BEFORE_ALL_IDS
     while True:
         due = read(None, rows.FIND_STUDIOS_TO_REKEY, made_before=made_before, after=after, batch=BATCH)
         report.left = due.left
@@ -191,7 +190,7 @@ def _rotate(studio_id: UUID, made_before: datetime, report: Rotation) -> None:
 
 
 def _survey(studio_id: UUID, *, after: SealedValue | None = None, everything: bool = False) -> Survey:
-    start = {"table_name": "", "column_name": "", "row_id": FIRST_ID}
+    start = {"table_name": "", "column_name": "", "row_id": BEFORE_ALL_IDS}
     if after is not None:
         start = {"table_name": after.table_name, "column_name": after.column_name, "row_id": after.row_id}
     return read(studio_id, SURVEY, **start, everything=everything, batch=VALUES)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.data import studios
 from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.rows import BEFORE_ALL_IDS
 from chalicelib.data.studios import Studio
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.security.api_keys import ADMIN, NewApiKey
@@ -32,7 +33,7 @@ def create_studio_with_key(name: str, *, time_zone: str = "UTC") -> tuple[UUID, 
 
 def list_studios(after: UUID | None, limit: int) -> list[Studio]:
     """The studios after this one, by id; for administration alone."""
-    return read(None, studios.FIND_STUDIOS, after=after or UUID(int=0), batch=limit)
+    return read(None, studios.FIND_STUDIOS, after=after or BEFORE_ALL_IDS, batch=limit)
 
 
 def get_studio(studio_id: UUID) -> Studio:

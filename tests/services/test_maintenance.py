@@ -12,6 +12,7 @@ from pg8000.native import Connection as Superuser
 
 from chalicelib.data.database import transaction
 from chalicelib.data.maintenance import PRUNE_RUNS
+from chalicelib.data.rows import BEFORE_ALL_IDS
 from chalicelib.services import maintenance
 from chalicelib.services.maintenance import Report, maintain
 from chalicelib.settings import get_settings
@@ -130,7 +131,7 @@ def test_no_retention_under_thirty_days_gets_through_the_door(
     (old,) = add_runs(superuser, studio, days=31)
     (young,) = add_runs(superuser, studio, days=29.5)
     with transaction(None) as tx:
-        assert tx.run(PRUNE_RUNS, after=maintenance.FIRST_ID, days=days, batch=10).count == 1
+        assert tx.run(PRUNE_RUNS, after=BEFORE_ALL_IDS, days=days, batch=10).count == 1
     assert kept(superuser, old, young) == [young]
 
 

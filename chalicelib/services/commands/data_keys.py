@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import BEFORE_ALL_IDS, Moment, Row
 from chalicelib.services.commands.base import Command, DryRun, RemainingMs
 
 
@@ -44,7 +44,7 @@ class RotateKeys(Command, tag="keys rotate"):
 class ListQuarantined(Command, tag="quarantine list"):
     """List the sealed values and data keys that did not open."""
 
-    after: Annotated[UUID, Meta(description="The last id of the page before")] = UUID(int=0)
+    after: Annotated[UUID, Meta(description="The last id of the page before")] = BEFORE_ALL_IDS
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.rotations import list_quarantined

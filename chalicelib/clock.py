@@ -6,14 +6,29 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 
-__all__ = ["at_most", "ending", "monotonic", "now", "perf_counter"]
+__all__ = ["at", "at_most", "ending", "monotonic", "now", "perf_counter"]
 
+_fixed: datetime | None = None
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
 def now() -> datetime:
     """The current moment, aware, in UTC."""
-    return datetime.now(UTC)
+    return _fixed or datetime.now(UTC)
+
+
+@contextmanager
+def at(moment: datetime) -> Iterator[None]:
+    """Inside it is this moment, in every thread, so that what depends on the day can be tested on any day.
+
+    The monotonic clock and the database's go on.
+    """
+    global _fixed
+    before, _fixed = _fixed, moment
+    try:
+        yield
+    finally:
+        _fixed = before
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ import pg8000.native
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import settings
 
 from dev.postgres import HOST, Postgres, bootstrap
 
@@ -26,7 +28,16 @@ SHARED_TABLES = ("platform_circuit", "app_quota", "studio_erasure")
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
 PUBLIC_URL = "https://api.studio.example/v1"
+TODAY = date(2026, 11, 18)
+"""Of every sandbox in the tests, whatever day it is: a Wednesday in an ordinary month."""
+NOON = datetime.combine(TODAY, time(12), UTC)
+"""The sandboxes' time when they start, for clients and clocks that have to agree with them."""
 CONSENT = {"PUBLIC_URL": PUBLIC_URL, "RETURN_URLS": "https://app.studio.example/settings"}
+
+# Nowhere else, so that a test runs alike whatever is collected beside it. How fast a machine is decides no test.
+settings.register_profile("suite", deadline=None, max_examples=100)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 class _Server:
@@ -189,11 +200,11 @@ class Queue:
 
 @pytest.fixture
 def platforms(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The sandbox platforms, with the product's calls redirected to them."""
+    """The sandbox platforms on a fixed day, with the product's calls redirected to them."""
     from chalicelib.settings import get_settings
     from dev.sandbox import CREDENTIALS, Sandbox
 
-    with Sandbox() as sandbox:
+    with Sandbox(today=TODAY) as sandbox:
         for name, value in {**CREDENTIALS, **CONSENT, "PLATFORM_SANDBOX_URL": sandbox.url}.items():
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()
@@ -210,6 +221,19 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.text)
+
+
+def database_time() -> datetime:
+    """By the clock that judges leases, and how old keys are."""
+    from chalicelib.data.database import read
+    from chalicelib.data.runs import DATABASE_TIME
+
+    return read(None, DATABASE_TIME)
+
+
+def from_now(moment: str) -> timedelta:
+    """How far ahead lies what the API answered, such as when a run is resumed."""
+    return datetime.fromisoformat(moment) - datetime.now(UTC)  # today: the database's clock set it, and goes on
 
 
 class Api:

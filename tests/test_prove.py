@@ -20,6 +20,7 @@ from prove.chaos import Chaos
 from prove.paging import Paging
 from prove.queue import Delivery, Queue
 from prove.truth import Database, compare, expected_bookings, expected_inquiries
+from tests.conftest import TODAY
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 300
@@ -83,7 +84,7 @@ def test_a_value_that_differs_is_wrong(account: Account, found: Database) -> Non
 
 def test_pages_that_change_places_still_bring_every_record() -> None:
     """Otherwise the platform itself would lose some, and the scenario would blame the product."""
-    with Sandbox() as sandbox:
+    with Sandbox(today=TODAY) as sandbox:
         straight = read_list(sandbox)
         chance = random.Random(3)
         sandbox.faults = chaos = Chaos(chance, {}, paging=Paging(chance, sandbox.url, reorder=1.0))

@@ -14,6 +14,7 @@ from chalicelib import clock, secret_store
 from chalicelib.errors import AppError, SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.secret_store import KEPT, forget_secrets, get_secret
+from tests.conftest import NOON
 
 MISSING = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:nobody-made-it-AbCdEf"
 
@@ -43,14 +44,15 @@ def test_texts_and_numbers_of_a_secret_are_secrets(manager: Any) -> None:
     assert get_secret(arn) == {"password": Secret("canary"), "port": Secret("5432")}
 
 
-def test_a_secret_is_kept_for_five_minutes_and_then_read_anew(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn, now = made(manager, '{"a": "first"}'), clock.now()
-    assert get_secret(arn)["a"].reveal() == "first"
+def test_a_secret_is_kept_for_five_minutes_and_then_read_anew(manager: Any) -> None:
+    arn = made(manager, '{"a": "first"}')
+    with clock.at(NOON):
+        assert get_secret(arn)["a"].reveal() == "first"
     changed(manager, arn, a="second")
-    monkeypatch.setattr(clock, "now", lambda: now + KEPT - timedelta(seconds=1))
-    assert get_secret(arn)["a"].reveal() == "first"
-    monkeypatch.setattr(clock, "now", lambda: now + KEPT + timedelta(seconds=5))
-    assert get_secret(arn)["a"].reveal() == "second"
+    with clock.at(NOON + KEPT - timedelta(seconds=1)):
+        assert get_secret(arn)["a"].reveal() == "first"
+    with clock.at(NOON + KEPT + timedelta(seconds=1)):
+        assert get_secret(arn)["a"].reveal() == "second"
 
 
 def test_whoever_knows_that_it_changed_reads_it_anew_for_everybody(manager: Any) -> None:

@@ -1,11 +1,12 @@
 """The sandbox put together: platforms behind one port, faults in front of them, a log of what was asked."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dev.sandbox import control
+from dev.sandbox.clock import clock_of
 from dev.sandbox.faults import Fault, Faults
 from dev.sandbox.google import Google
 from dev.sandbox.meta import Meta
@@ -20,11 +21,12 @@ from dev.sandbox.yelp import Yelp
 class Sandbox:
     """Platforms at `{url}/{their host}/{their path}`. Use it as a context manager, or start and stop it.
 
-    `state_dir` keeps what must outlive a restart; `today` is the day the data lie around.
+    `state_dir` keeps what must outlive a restart; `today` is the day the data lie around
+    and changes are made on; without one, it is the machine's. Tokens always live by the machine's clock.
     """
 
     def __init__(self, port: int = 0, *, state_dir: Path | None = None, today: date | None = None) -> None:
-        self.google = Google(today or datetime.now(UTC).date(), state_dir)
+        self.google = Google(clock_of(today), state_dir)
         self.meta = Meta(today, state_dir)
         self.pinterest = Pinterest(state_dir)
         self.yelp = Yelp()

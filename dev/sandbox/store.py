@@ -1,11 +1,11 @@
 """Records with a memory of what changed: the material of incremental syncs."""
 
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
+from dev.sandbox.clock import Clock, machine_time, milliseconds
 from dev.sandbox.wire import Json
 
 EntryT = TypeVar("EntryT")
@@ -22,7 +22,8 @@ class Journal(Generic[EntryT]):
     by an earlier process is never mistaken for one of this process: it is either the start, or it has expired.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, clock: Clock = machine_time) -> None:
+        self._clock = clock
         self.oldest = start
         self.position = start
         self._positions: list[int] = []
@@ -52,7 +53,7 @@ class Journal(Generic[EntryT]):
             self.oldest = self.position = self._next()
 
     def _next(self) -> int:
-        return max(self.position + 1, time.time_ns() // 1_000_000)
+        return max(self.position + 1, milliseconds(self._clock()))
 
 
 class Records(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONSENT, Database
+from tests.conftest import CONSENT, TODAY, Database
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def http_server(database: Database, local_aws: Any) -> Iterator[str]:
     from dev.sandbox import CREDENTIALS, Sandbox
     from dev.server import make_server
 
-    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as environ:
+    with Sandbox(today=TODAY) as sandbox, pytest.MonkeyPatch.context() as environ:
         for name, value in {**CREDENTIALS, **CONSENT, "PLATFORM_SANDBOX_URL": sandbox.url}.items():
             environ.setenv(name, value)
         get_settings.cache_clear()

@@ -7,9 +7,7 @@ from uuid import UUID
 import pg8000.native
 
 from dev.sandbox import mint
-from tests.conftest import Answer, Api
-
-NOW = datetime.now(UTC)
+from tests.conftest import NOON, Answer, Api
 
 
 def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
@@ -45,9 +43,9 @@ def seed_runs(superuser: pg8000.native.Connection, studio_id: UUID, count: int) 
     )
 
 
-def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int, *, at: datetime = NOW) -> None:
-    """`count` rows of each kind that the metrics add up, all within the last days before `at`."""
-    day = at - timedelta(days=1)
+def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
+    """`count` rows of each kind that the metrics add up, all within the last days before the tests' fixed one."""
+    day = NOON - timedelta(days=1)
     content = insert(
         superuser, "content", studio_id=studio_id, platform="google", external_id="c", kind="post", status="published"
     )

@@ -1,6 +1,6 @@
 """Who may do what: every route without a key, with a wrong one, with one scope, and with another studio's things."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from chalicelib.runtime.routes import METHODS, PUBLIC, Route, Routes, mount
 from chalicelib.security.api_keys import ADMIN, SCOPES, new_api_key
 from chalicelib.services import api_keys
 from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
-from tests.conftest import Answer, Api, Studios
+from tests.conftest import NOON, Answer, Api, Studios
 
 GROUPS = [*API, describe(API)]
 ROUTES = [route for group in GROUPS for route in group.declared]
@@ -127,9 +127,9 @@ def test_a_route_refuses_whoever_has_no_valid_key(api: Api, route: Route) -> Non
 def test_a_route_refuses_a_key_that_has_ended(
     studios: Studios, superuser: pg8000.native.Connection, route: Route
 ) -> None:
-    for column, moment in (("expires_at", datetime.now(UTC)), ("revoked_at", datetime.now(UTC) - timedelta(days=1))):
+    for column, ended in (("expires_at", "now()"), ("revoked_at", "now() - interval '1 day'")):
         api = studios.new()
-        superuser.run(f"UPDATE api_key SET {column} = :moment WHERE studio_id = :id", moment=moment, id=api.studio_id)
+        superuser.run(f"UPDATE api_key SET {column} = {ended} WHERE studio_id = :id", id=api.studio_id)
         assert_unauthorized(call(api, route))
 
 
@@ -172,15 +172,16 @@ def test_a_revoked_key_stops_working_when_it_is_no_longer_remembered(
 
 
 def test_a_remembered_key_stops_working_when_it_expires(studios: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
-    studio_id = studios.new().studio_id
-    key = api_keys.create_api_key(studio_id, "short", [ADMIN], expires_at=datetime.now(UTC) + timedelta(seconds=2))
-    api = studios.with_key(studio_id)
-    remembered = {"Authorization": f"Bearer {key.reveal()}"}
-    assert api.get("/api/connections", **remembered).status == 200
-    now, monotonic = clock.now(), clock.monotonic()
-    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=2))
+    api = studios.new()
+    with clock.at(NOON):
+        ending = NOON + timedelta(seconds=2)
+        key = api_keys.create_api_key(api.studio_id, "short", [ADMIN], expires_at=ending)
+        remembered = {"Authorization": f"Bearer {key.reveal()}"}
+        assert api.get("/api/connections", **remembered).status == 200
+    monotonic = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic + 2)
-    assert_unauthorized(api.get("/api/connections", **remembered))
+    with clock.at(ending):
+        assert_unauthorized(api.get("/api/connections", **remembered))
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """The connection routes, from the wire to the database."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from tests.conftest import Api, Studios
+from tests.conftest import Api, Studios, from_now
 
 YELP_ALIAS = "linden-and-light-photography-berlin"
 GOOGLE = {
@@ -30,7 +30,7 @@ def test_a_new_connection_is_answered_with_its_location_and_no_token(api: Api) -
     assert connection["health"] == "healthy"
     assert connection["hasRefreshToken"] is True
     assert connection["scopes"] == GOOGLE["scopes"]
-    expires_in = datetime.fromisoformat(connection["tokenExpiresAt"]) - datetime.now(UTC)
+    expires_in = from_now(connection["tokenExpiresAt"])
     assert timedelta(minutes=59) < expires_in <= timedelta(hours=1)
     assert "ya29" not in answer.text
     assert "1//0" not in answer.text

@@ -1,11 +1,12 @@
 """The metrics routes: figures worked out by hand from rows put in past the API."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pg8000.native
 import pytest
 
+from chalicelib import clock
 from tests.api.seeding import Rows, insert, moment
 from tests.conftest import Api, Studios
 
@@ -152,19 +153,38 @@ def test_one_day_is_a_period_too(api: Api, rows: Rows) -> None:
 
 
 def test_without_dates_the_last_thirty_days_are_told(api: Api, rows: Rows) -> None:
-    today = datetime.now(UTC)
-    rows.review(today.isoformat(), 5)
-    current = overview(api, "")["current"]
-    first, last = date.fromisoformat(current["from"]), date.fromisoformat(current["to"])
-    assert (last - first).days == 29
-    assert last - today.date() in (timedelta(0), timedelta(days=1)), "midnight may pass while this runs"
+    rows.review("2026-03-30T23:59:59Z", 5)
+    with clock.at(datetime(2026, 3, 30, 23, 59, 59, tzinfo=UTC)):
+        current = overview(api, "")["current"]
+    assert (current["from"], current["to"]) == ("2026-03-01", "2026-03-30")
     assert current["reviews"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "first", "last"),
+    [
+        ("2027-03-28T00:30:00Z", "2027-02-26", "2027-03-27"),
+        ("2027-03-14T06:30:00Z", "2027-02-13", "2027-03-14"),
+        ("2027-03-14T07:30:00Z", "2027-02-13", "2027-03-14"),
+        ("2027-11-07T04:30:00Z", "2027-10-09", "2027-11-07"),
+        ("2027-12-31T23:50:00Z", "2027-12-02", "2027-12-31"),
+        ("2028-01-01T04:59:00Z", "2027-12-02", "2027-12-31"),
+        ("2028-02-29T11:00:00Z", "2028-01-31", "2028-02-29"),
+    ],
+)
+def test_the_last_thirty_days_are_those_of_the_studios_calendar(
+    studios: Studios, moment: str, first: str, last: str
+) -> None:
+    api = studios.new(time_zone="America/New_York")
+    with clock.at(datetime.fromisoformat(moment)):
+        current = overview(api, "")["current"]
+    assert (current["from"], current["to"]) == (first, last)
 
 
 def test_one_date_is_completed_by_the_default(api: Api) -> None:
     assert overview(api, "to=2026-03-30")["current"]["from"] == "2026-03-01"
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    assert overview(api, f"from={yesterday}")["current"]["to"] > str(yesterday)
+    with clock.at(datetime(2026, 3, 30, 12, tzinfo=UTC)):
+        assert overview(api, "from=2026-03-29")["current"]["to"] == "2026-03-30"
     assert overview(api, "to=2000-01-05")["current"]["from"] == "2000-01-01"
     assert overview(api, "from=2099-01-01")["current"]["to"] == "2099-01-01"
 
@@ -328,12 +348,15 @@ def test_as_of_a_day_the_default_period_ends_with_it(api: Api) -> None:
     assert overview(api, "from=2026-04-05&asOf=2026-03-30")["current"]["to"] == "2026-04-05"
 
 
-def test_as_of_today_is_as_of_now(api: Api, rows: Rows) -> None:
-    rows.review(datetime.now(UTC).isoformat(), 5)
+def test_as_of_today_is_as_of_now(api: Api, rows: Rows, superuser: pg8000.native.Connection) -> None:
+    rows.review("2026-03-10T11:59:00Z", 5)
     rows.spend(rows.campaign(), 1, 100)
-    today = datetime.now(UTC).date()
-    assert overview(api, f"asOf={today}")["current"]["reviews"]["count"] == 1
-    assert overview(api, f"{PERIOD}&asOf={today}") == overview(api)
+    superuser.run("UPDATE review SET created_at = reviewed_at; UPDATE ad_metric SET created_at = day")
+    with clock.at(datetime(2026, 3, 10, 12, tzinfo=UTC)):
+        assert overview(api, "asOf=2026-03-10")["current"]["reviews"]["count"] == 1
+        known = overview(api, f"{PERIOD}&asOf=2026-03-10")
+    assert known == overview(api)
+    assert known["current"]["ads"]["spend"]
 
 
 def test_the_longest_period_is_answered(api: Api) -> None:

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import use_after_free
 
 from app import API
-from chalicelib import clock
 from chalicelib.api.openapi import describe, openapi
 from chalicelib.errors import Conflict
 from chalicelib.secret import Secret
@@ -30,6 +29,7 @@ from dev.sandbox import CLIENT_ID, mint
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import signed_request
 from tests.browser import decide, query_of
+from tests.conftest import database_time
 
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -49,7 +49,7 @@ CONFIG = schemathesis.Config.from_dict(
 KEPT = ("GET /api/sync/log/{run_id}", "GET /api/connections/{platform}/events")
 """A DELETE cancels a run and keeps it, and what happened to a connection can be read when it is gone."""
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
-BOUNDED = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(derandomize=True, suppress_health_check=list(HealthCheck))
 schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 schema = schemathesis.openapi.from_dict(openapi(ROUTES), config=CONFIG)
 
@@ -79,7 +79,9 @@ class Tenant:
     def connect(self) -> None:
         """Connects Google, unless it is connected."""
         grant = mint("empty")
-        tokens = Tokens(Secret(grant.access_token), Secret(grant.refresh_token), clock.now() + timedelta(hours=1), None)
+        tokens = Tokens(
+            Secret(grant.access_token), Secret(grant.refresh_token), database_time() + timedelta(hours=1), None
+        )
         with suppress(Conflict):
             create_connection(self.studio_id, "google", tokens)
 

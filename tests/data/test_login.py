@@ -13,7 +13,7 @@ import boto3
 import pg8000.native
 import pytest
 from botocore.credentials import Credentials
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError, InterfaceError
 
@@ -28,7 +28,7 @@ from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.secret_store import forget_secrets
 from chalicelib.settings import AwsIdentity, DatabaseLogin, get_settings
-from tests.conftest import Database
+from tests.conftest import NOON, Database
 from tests.data.relay import HOST, Relay
 from tests.data.tls import Authority
 
@@ -47,7 +47,6 @@ def botocores() -> Any:
     return boto3.client("rds", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
 
 
-@settings(deadline=None)  # the first example waits for boto3
 @given(
     host=st.from_regex(r"[a-z0-9-]{1,20}(\.[a-z0-9-]{1,20}){1,4}", fullmatch=True),
     port=st.integers(1, 65535).filter(lambda port: port != 443),  # botocore leaves HTTPS's own port unsigned
@@ -94,17 +93,15 @@ def role(superuser: pg8000.native.Connection, database: Database) -> Iterator[Ro
     superuser.run(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def test_a_role_logs_in_with_the_token_that_its_server_expects(
-    role: Role, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority, now = Authority(tmp_path), clock.now()
+def test_a_role_logs_in_with_the_token_that_its_server_expects(role: Role, database: Database, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
     connecting._tls_context.cache_clear()
     with Relay(database.port, authority.server(HOST)) as relay:
         url = f"postgresql://{role.name}@{HOST}:{relay.port}/{database.name}?sslrootcert={authority.file}"
         login = DatabaseLogin(url=Secret(url), stage="prod", auth="iam", identity=IDENTITY)
-        monkeypatch.setattr(clock, "now", lambda: now)
-        role.take(make_token(IDENTITY, host=HOST, port=relay.port, user=role.name, at=now).reveal())
-        connection = connect(login)
+        role.take(make_token(IDENTITY, host=HOST, port=relay.port, user=role.name, at=NOON).reveal())
+        with clock.at(NOON):
+            connection = connect(login)
         assert connection.flight("SELECT current_user::text") == [[role.name]]
         connection.close()
         role.take("another")

@@ -280,7 +280,7 @@ def shown(figures: Figures) -> dict[str, Any]:
     }
 
 
-against_rows = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+against_rows = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @against_rows

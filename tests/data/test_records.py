@@ -241,7 +241,7 @@ PAGES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=PAGES)
 def test_after_any_pages_the_table_holds_the_last_value_of_each_key(
     pages: list[list[tuple[str, str | None, str]]], studio: UUID, superuser: pg8000.native.Connection

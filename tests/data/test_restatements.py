@@ -140,7 +140,7 @@ NUMBERS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(["EUR"
 WRITES = st.lists(st.lists(st.lists(NUMBERS, min_size=1, max_size=4), min_size=1, max_size=2), max_size=5)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(transactions=WRITES)
 def test_after_any_writes_the_numbers_as_of_each_moment_are_those_stored_last_before_it(
     transactions: list[list[list[tuple[int, int, str]]]], studio: UUID, superuser: pg8000.native.Connection

@@ -52,7 +52,7 @@ class Authority:
         return context
 
     def _draft(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.CertificateBuilder:
-        now = clock.now()
+        now = clock.now()  # today: the TLS library asks the machine whether a certificate is valid
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(now - 60 * DAY).not_valid_after(now + days * DAY)

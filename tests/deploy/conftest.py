@@ -68,6 +68,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _forget_old(kept: Path) -> None:
     for folder in CACHE.iterdir():
+        # today: the file system stamps what it keeps
         if folder.is_dir() and folder != kept and time.time() - folder.stat().st_mtime > KEPT_FOR:
             shutil.rmtree(folder, ignore_errors=True)
 

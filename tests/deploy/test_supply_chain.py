@@ -290,7 +290,7 @@ def _certificate(organization: str, name: str, ca: bool, *names: x509.GeneralNam
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
     )
-    now = datetime.now(UTC)
+    now = datetime.now(UTC)  # today: the TLS library asks the machine whether a certificate is valid
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=9))
     builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if names:

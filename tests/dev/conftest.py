@@ -1,17 +1,17 @@
 """A running sandbox and a client of it."""
 
 from collections.abc import Iterator
-from datetime import date
 
 import pytest
 
 from dev.sandbox import Sandbox
+from tests.conftest import TODAY
 from tests.dev.sandbox_client import SandboxClient
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(today=date(2026, 11, 18)) as sandbox:
+    with Sandbox(today=TODAY) as sandbox:
         yield sandbox
 
 

@@ -1,7 +1,6 @@
 """Drills of the runbook "A lost KMS key": one that is away for a while, and one that is gone."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -10,7 +9,7 @@ import pytest
 
 from dev.invocation import REGION
 from dev.sandbox import Sandbox, mint
-from tests.conftest import Queue, Studios
+from tests.conftest import Queue, Studios, database_time
 from tests.dev.runbooks import Operator, dead, operator, read_runbooks
 from tests.security.kms import KmsCalls, forget_clients, refusal
 from tests.services.administration import forget
@@ -64,7 +63,7 @@ def test_while_a_kms_key_is_away_runs_fail_and_connections_stay_and_all_goes_on_
 def test_after_a_kms_key_is_lost_for_good_studios_connect_anew_and_nothing_else_is_lost(
     wrapped: Studio, operator: Operator, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, now = wrapped.sync("bookings"), datetime.now(UTC).isoformat()
+    before, now = wrapped.sync("bookings"), database_time().isoformat()
     deploy_with_new_key(monkeypatch)
     assert operator.give(RUNBOOK.command("keys rewrap"))["quarantined"] == 1
     rotated = operator.give(RUNBOOK.command("keys rotate", TIME=now))

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from dev.sandbox import CLIENT_ID, CREDENTIALS, Sandbox, meta, pinterest
+from tests.conftest import TODAY
 from tests.dev.sandbox_client import TOKEN, Answer, SandboxClient
 
 GOOGLE_PAGE = "/accounts.google.com/o/oauth2/v2/auth"
@@ -147,9 +148,9 @@ def test_meta_inspects_tokens_for_its_application_alone(google: SandboxClient) -
 
 def test_pinterest_remembers_a_rotation_over_a_restart(tmp_path: Path) -> None:
     grant = pinterest.mint()
-    with Sandbox(state_dir=tmp_path) as first:
+    with Sandbox(today=TODAY, state_dir=tmp_path) as first:
         renewed = renew_at_pinterest(SandboxClient(first), grant.refresh_token).json
-    with Sandbox(state_dir=tmp_path) as second:
+    with Sandbox(today=TODAY, state_dir=tmp_path) as second:
         client = SandboxClient(second)
         old = renew_at_pinterest(client, grant.refresh_token)
         assert (old.status, old.json["code"]) == (401, 283)

@@ -12,6 +12,7 @@ import pytest
 
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import mint
+from tests.conftest import TODAY
 from tests.dev.sandbox_client import Answer, SandboxClient
 
 GRAPH = "/graph.facebook.com/v26.0"
@@ -72,9 +73,9 @@ def test_tokens_fail_each_in_its_own_way(sandbox: Sandbox, ask: Ask) -> None:
 
 def test_a_removed_application_stays_removed_after_a_restart(tmp_path: Path) -> None:
     token = mint().access_token
-    with Sandbox(state_dir=tmp_path) as first:
+    with Sandbox(today=TODAY, state_dir=tmp_path) as first:
         first.meta.revoke()
-    with Sandbox(state_dir=tmp_path) as second:
+    with Sandbox(today=TODAY, state_dir=tmp_path) as second:
         client = SandboxClient(second)
         answer = client.send("GET", f"{GRAPH}/me", headers={"Authorization": f"Bearer {token}"})
         client.pool.clear()
@@ -246,12 +247,13 @@ def test_a_token_is_minted_over_http(google: SandboxClient, ask: Ask) -> None:
 
 
 def test_without_a_fixed_day_the_clock_tells_it() -> None:
-    before = datetime.now(BERLIN).date()
-    with Sandbox() as sandbox:
+    before = datetime.now(BERLIN).date()  # today: it is what this test is about
+    with Sandbox() as sandbox:  # today: it is what this test is about
         client = SandboxClient(sandbox)
         headers = {"Authorization": f"Bearer {mint('bulk-1').access_token}"}
         account = client.send("GET", f"{GRAPH}/me/adaccounts", headers=headers).json["data"][0]["id"]
         days = json.dumps({"since": f"{before}", "until": f"{before + timedelta(days=9)}"})
         rows = client.send("GET", f"{GRAPH}/{account}/insights", fields={**DAILY, "time_range": days}, headers=headers)
         client.pool.clear()
-    assert before <= date.fromisoformat(rows.json["data"][-1]["date_start"]) <= datetime.now(BERLIN).date()
+    after = datetime.now(BERLIN).date()  # today: it is what this test is about
+    assert before <= date.fromisoformat(rows.json["data"][-1]["date_start"]) <= after

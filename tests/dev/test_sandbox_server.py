@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dev.sandbox import Sandbox, mint
+from tests.conftest import TODAY
 from tests.dev.sandbox_client import EVENTS, GMAIL, SandboxClient
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +87,7 @@ def test_a_control_request_with_unknown_arguments_is_refused(google: SandboxClie
 
 
 def test_stopping_ends_connections_that_are_kept_alive() -> None:
-    with Sandbox() as sandbox:
+    with Sandbox(today=TODAY) as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
         connection = socket.create_connection((host, int(port)), timeout=5)
         connection.sendall(b"GET /_sandbox/requests HTTP/1.1\r\n\r\n")
@@ -116,9 +117,9 @@ def test_a_taken_port_is_one_clear_line(sandbox: Sandbox) -> None:
 
 def test_tokens_outlive_a_restart_and_so_do_revocations(tmp_path: Path) -> None:
     grant, revoked = mint("studio"), mint("empty")
-    with Sandbox(state_dir=tmp_path / "state") as sandbox:
+    with Sandbox(today=TODAY, state_dir=tmp_path / "state") as sandbox:
         sandbox.google.revoke("empty")
-    with Sandbox(state_dir=tmp_path / "state") as sandbox:
+    with Sandbox(today=TODAY, state_dir=tmp_path / "state") as sandbox:
         client = SandboxClient(sandbox, grant)
         assert client.get(f"{GMAIL}/profile").status == 200
         assert SandboxClient(sandbox, revoked, client.pool).get(f"{GMAIL}/profile").status == 401

@@ -3,16 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
 
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client
 from chalicelib.secret import Secret
 from tests.http_fake import Fake, http_fake
-
-# How fast a machine is decides no test.
-settings.register_profile("platforms", deadline=None, max_examples=50)
-settings.load_profile("platforms")
 
 
 @pytest.fixture

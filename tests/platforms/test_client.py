@@ -26,6 +26,7 @@ from chalicelib.platforms.client import Client, decode
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.transport import Response, Transport
 from chalicelib.secret import Secret
+from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
 
 CANARY = "ya29.canary-token-4711"
@@ -81,9 +82,9 @@ def test_connections_that_idled_too_long_are_not_trusted(
 ) -> None:
     fake.on(PATH, Reply({}))
     with caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"):
-        make_client(fake).get(URL, into=Things)
-        monkeypatch.setattr(transport, "_last_used_at", clock.now() - timedelta(minutes=2))
-        make_client(fake).get(URL, into=Things)
+        for moment in (NOON, NOON + timedelta(minutes=2)):
+            with clock.at(moment):
+                make_client(fake).get(URL, into=Things)
     assert caplog.text.count("Starting new HTTP connection") == 2
 
 

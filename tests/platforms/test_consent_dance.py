@@ -19,6 +19,7 @@ from chalicelib.platforms.pinterest import PINTEREST
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import CREDENTIALS, Sandbox
+from tests.conftest import TODAY
 
 REDIRECT_URI = "https://ansel.example.com/api/oauth/callback"
 VERIFIER = Secret("verifier-" * 6)
@@ -91,7 +92,7 @@ class Dance:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as started:
+    with Sandbox(today=TODAY) as started:
         yield started
 
 

@@ -26,11 +26,12 @@ from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, mint
+from tests.conftest import TODAY
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as started:
+    with Sandbox(today=TODAY) as started:
         yield started
 
 

@@ -10,6 +10,7 @@ from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import NAMES, get_platform
 from dev.sandbox import Sandbox
+from tests.conftest import TODAY
 
 ROOT = Path(__file__).parents[2]
 PLATFORMS = [get_platform(name) for name in NAMES]
@@ -18,7 +19,7 @@ CONNECTABLE = [platform for platform in PLATFORMS if platform.credential != "non
 
 
 def served_by_sandbox() -> set[str]:
-    with Sandbox() as sandbox:
+    with Sandbox(today=TODAY) as sandbox:
         platforms = (sandbox.google, sandbox.meta, sandbox.pinterest, sandbox.yelp)
         return {host for platform in platforms for host in platform.hosts()}
 

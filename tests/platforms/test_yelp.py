@@ -18,6 +18,7 @@ from chalicelib.platforms.yelp import YELP, classify, identify, usage
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox
 from dev.sandbox.yelp import API_KEY, BUSINESS_ALIAS, BUSINESS_ID
+from tests.conftest import TODAY
 from tests.http_fake import Fake, Reply
 
 REFUSALS = json.loads((Path(__file__).parent / "payloads" / "yelp" / "refusals.json").read_text())
@@ -27,7 +28,7 @@ MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as started:
+    with Sandbox(today=TODAY) as started:
         yield started
 
 

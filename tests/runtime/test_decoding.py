@@ -17,7 +17,7 @@ ROUTES = [route for group in API for route in group.declared]
 BODIES = {route.body for route in ROUTES if route.body and route.accepts == "application/json"}
 QUERIES = {route.query for route in ROUTES if route.query}
 JSON = "application/json"
-quick = settings(derandomize=True, deadline=None, max_examples=150)
+quick = settings(derandomize=True, max_examples=150)
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):

@@ -217,7 +217,7 @@ def certify(folder: Path, name: str) -> None:
     """A key and a certificate for a host name, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
+    now = datetime.now(UTC)  # today: the TLS library asks the machine whether a certificate is valid
     certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))

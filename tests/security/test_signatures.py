@@ -24,13 +24,14 @@ from chalicelib.security.signatures import (
     sign_webhook,
 )
 
-NOW = datetime.now(UTC)
+ISSUED = datetime(2026, 5, 4, tzinfo=UTC)
 BODY = b'{"type": "test"}'
 OLD, NEW = Secret("the old app secret"), Secret("the new app secret")
 ISSUER = "https://accounts.google.com/"
 
 
-def headers(secret: Secret, *, at: datetime = NOW, body: bytes = BODY) -> dict[str, str]:
+def headers(secret: Secret, *, age: timedelta = timedelta(), body: bytes = BODY) -> dict[str, str]:
+    at = datetime.now(UTC) - age  # today: the vendor's verifier asks the machine how old a webhook is
     return sign_webhook(secret, message_id="0198c0de-0000-7000-8000-000000000001", at=at, body=body)
 
 
@@ -46,24 +47,22 @@ def test_the_example_of_the_standard_is_signed_as_it_says() -> None:
     assert signed["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@pytest.mark.parametrize(
-    ("body", "changed"),
-    [
+def test_a_webhook_that_was_changed_on_its_way_is_refused() -> None:
+    secret = new_webhook_secret()
+    signed = headers(secret)
+    a_second_later = str(int(signed["webhook-timestamp"]) + 1)
+    for body, changed in (
         (BODY + b" ", {}),
         (BODY, {"webhook-id": "another"}),
-        (BODY, {"webhook-timestamp": str(int(NOW.timestamp()) + 1)}),
-    ],
-    ids=["body", "id", "timestamp"],
-)
-def test_a_webhook_that_was_changed_on_its_way_is_refused(body: bytes, changed: dict[str, str]) -> None:
-    secret = new_webhook_secret()
-    with pytest.raises(WebhookVerificationError):
-        Webhook(secret.reveal()).verify(body, {**headers(secret), **changed})
+        (BODY, {"webhook-timestamp": a_second_later}),
+    ):
+        with pytest.raises(WebhookVerificationError, match="No matching signature"):
+            Webhook(secret.reveal()).verify(body, {**signed, **changed})
 
 
 def test_a_webhook_is_refused_under_another_secret_and_when_it_is_old() -> None:
     secret = new_webhook_secret()
-    for signed in (headers(new_webhook_secret()), headers(secret, at=NOW - timedelta(minutes=6))):
+    for signed in (headers(new_webhook_secret()), headers(secret, age=timedelta(minutes=6))):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret.reveal()).verify(BODY, signed)
 
@@ -122,7 +121,7 @@ def test_without_a_secret_no_signed_request_opens() -> None:
         open_signed_request(signed_request(REQUEST, Secret("")), ())
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(st.text())
 def test_whatever_is_sent_as_a_signed_request_is_refused_as_such(text: str) -> None:
     with pytest.raises(BadRequest):
@@ -143,7 +142,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     issued = {
         "iss": ISSUER,
         "aud": "our client",
-        "iat": int(NOW.timestamp()),
+        "iat": int(ISSUED.timestamp()),
         "jti": "1",
         "events": {"verification": {}},
     }
@@ -172,7 +171,7 @@ def test_a_security_event_of_whatever_age_opens(
         ({"events": None}, "invalid_request"),
         ({"jti": None}, "invalid_request"),
         ({"iat": None}, "invalid_request"),
-        ({"iat": int(NOW.timestamp()) + 3600}, "invalid_request"),
+        ({"iat": int(datetime(2999, 1, 1, tzinfo=UTC).timestamp())}, "invalid_request"),
         ({"iat": "yesterday"}, "invalid_request"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import Tokens, open_at, seal_at, vault
 from chalicelib.services.webhooks import create_webhook
 from chalicelib.settings import get_settings
-from tests.conftest import Database
+from tests.conftest import Database, database_time
 
 ACCESS, REFRESH = "ya29.access", "1//refresh"
 PLENTY_MS = 900_000
@@ -105,7 +105,7 @@ def wait_for_a_lock(superuser: pg8000.native.Connection, work: Future[Any]) -> N
 
 def rotate(made_before: datetime | None = None, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rotation:
     """With no time given, every key there is gets a successor."""
-    return rotate_data_keys(made_before or datetime.now(UTC), dry_run=dry_run, remaining_ms=left)
+    return rotate_data_keys(made_before or database_time(), dry_run=dry_run, remaining_ms=left)
 
 
 def keys(studio_id: UUID) -> list[StoredDataKey]:

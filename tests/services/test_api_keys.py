@@ -21,7 +21,7 @@ from chalicelib.services.api_keys import (
     rotate_api_key,
 )
 from chalicelib.services.studios import create_studio
-from tests.conftest import Database
+from tests.conftest import NOON, Database, database_time
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def key_id(key: Secret) -> UUID:
 
 
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    now, monotonic = clock.now(), clock.monotonic()
-    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=seconds))
+    """For what is remembered, in seconds that no clock on the wall shows."""
+    monotonic = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic + seconds)
 
 
@@ -106,14 +106,17 @@ def test_a_right_id_with_a_wrong_secret_is_refused_as_an_unknown_id_is(studio_id
     assert len(messages) == 1
 
 
-def test_an_expired_key_is_refused_to_the_second(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    expires_at = datetime.now(UTC) + timedelta(seconds=30)
-    key = create_api_key(studio_id, "short", ["admin"], expires_at=expires_at)
-    monkeypatch.setattr(clock, "now", lambda: expires_at - timedelta(microseconds=1))
-    authenticate(header(key))
+@pytest.mark.parametrize(
+    "end",
+    ["2026-11-18T12:00:30Z", "2027-01-01T00:00:00Z", "2028-02-29T23:59:59Z", "2027-03-28T02:00:00+01:00"],
+)
+def test_an_expired_key_is_refused_to_the_second(studio_id: UUID, end: str) -> None:
+    expires_at = datetime.fromisoformat(end)
+    with clock.at(expires_at - timedelta(microseconds=1)):
+        key = create_api_key(studio_id, "short", ["admin"], expires_at=expires_at)
+        authenticate(header(key))
     forget_callers()
-    monkeypatch.setattr(clock, "now", lambda: expires_at)
-    with pytest.raises(Unauthorized):
+    with clock.at(expires_at), pytest.raises(Unauthorized):
         authenticate(header(key))
 
 
@@ -140,10 +143,12 @@ def test_a_wrong_key_is_never_remembered(studio_id: UUID) -> None:
 
 
 def test_a_key_is_not_remembered_beyond_its_end(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = create_api_key(studio_id, "short", ["admin"], expires_at=datetime.now(UTC) + timedelta(seconds=1))
-    authenticate(header(key))
+    end = NOON + timedelta(seconds=1)
+    with clock.at(NOON):
+        key = create_api_key(studio_id, "short", ["admin"], expires_at=end)
+        authenticate(header(key))
     pass_time(monkeypatch, 1)
-    with pytest.raises(Unauthorized):
+    with clock.at(end), pytest.raises(Unauthorized):
         authenticate(header(key))
 
 
@@ -188,7 +193,7 @@ def test_a_rotated_key_has_the_name_and_scopes_of_the_old_one_and_both_work_for_
     old = create_api_key(studio_id, "dashboard", ["sync:read"])
     new, ending = rotate_api_key(studio_id, key_id(old), grace_hours=24)
     assert ending.expires_at is not None
-    assert timedelta(hours=23, minutes=59) < ending.expires_at - datetime.now(UTC) <= timedelta(hours=24)
+    assert timedelta(hours=23, minutes=59) < ending.expires_at - database_time() <= timedelta(hours=24)
     for key in (old, new.token):
         assert authenticate(header(key)).scopes == {"sync:read"}
     assert [(key.name, key.expires_at is None) for key in list_api_keys(studio_id)] == [
@@ -196,9 +201,10 @@ def test_a_rotated_key_has_the_name_and_scopes_of_the_old_one_and_both_work_for_
         ("dashboard", True),
     ]
     pass_time(monkeypatch, 86401)
-    assert authenticate(header(new.token)).key_id == new.id
-    with pytest.raises(Unauthorized):
-        authenticate(header(old))
+    with clock.at(ending.expires_at):
+        assert authenticate(header(new.token)).key_id == new.id
+        with pytest.raises(Unauthorized):
+            authenticate(header(old))
 
 
 def test_without_a_grace_the_old_key_ends_at_once(studio_id: UUID) -> None:
@@ -209,14 +215,14 @@ def test_without_a_grace_the_old_key_ends_at_once(studio_id: UUID) -> None:
 
 
 def test_a_key_that_ends_before_its_grace_does_still_does(studio_id: UUID) -> None:
-    soon, later = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) + timedelta(days=9)
+    soon, later = database_time() + timedelta(hours=1), database_time() + timedelta(days=9)
     old = create_api_key(studio_id, "short", ["admin"], expires_at=soon)
     _, ending = rotate_api_key(studio_id, key_id(old), grace_hours=24, expires_at=later)
     assert ending.expires_at == soon
 
 
 def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UUID) -> None:
-    old = create_api_key(studio_id, "short", ["admin"], expires_at=datetime.now(UTC) + timedelta(hours=1))
+    old = create_api_key(studio_id, "short", ["admin"], expires_at=datetime(2999, 1, 1, tzinfo=UTC))
     with pytest.raises(InvalidInput) as caught:
         rotate_api_key(studio_id, key_id(old), grace_hours=24)
     assert [problem.field for problem in caught.value.fields] == ["expiresAt"]
@@ -224,12 +230,12 @@ def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UU
 
 
 def test_a_key_that_would_have_ended_already_is_not_made_and_ends_no_other(studio_id: UUID) -> None:
-    key, past = create_api_key(studio_id, "good", ["admin"]), datetime.now(UTC) - timedelta(seconds=1)
+    key, past = create_api_key(studio_id, "good", ["admin"]), NOON
     for make in (
         lambda: create_api_key(studio_id, "dead", ["admin"], expires_at=past),
         lambda: rotate_api_key(studio_id, key_id(key), grace_hours=0, expires_at=past),
     ):
-        with pytest.raises(InvalidInput) as caught:
+        with clock.at(past), pytest.raises(InvalidInput) as caught:
             make()
         assert [problem.field for problem in caught.value.fields] == ["expiresAt"]
     authenticate(header(key))
@@ -243,7 +249,7 @@ def test_a_key_that_has_ended_is_not_rotated(studio_id: UUID, superuser: pg8000.
     superuser.run("UPDATE api_key SET expires_at = now() WHERE name = 'expired'")
     for key in (revoked, expired):
         with pytest.raises(Conflict, match="ended already"):
-            rotate_api_key(studio_id, key_id(key), grace_hours=24, expires_at=datetime.now(UTC) + timedelta(days=1))
+            rotate_api_key(studio_id, key_id(key), grace_hours=24, expires_at=datetime(2999, 1, 1, tzinfo=UTC))
     assert len(list_api_keys(studio_id)) == 2
 
 

@@ -99,7 +99,7 @@ def local(text: str, start: datetime, zone: str, days: int) -> list[str]:
     return [due.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes") for due in found]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(fields, near_a_change, st.integers(0, 24 * 60 - 1), st.integers(0, 59))
 def test_the_windows_are_the_moments_at_which_a_clock_shows_a_time_that_matches(
     fields: Fields, near: tuple[str, datetime], minutes: int, seconds: int

@@ -1,6 +1,6 @@
 """The gate before a platform: what one run learns of it, all runs of all workers keep to."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from chalicelib.platforms.registry import LOADED
 from chalicelib.services import gates
 from chalicelib.services.gates import FAILURES_TO_OPEN
 from dev.sandbox import Sandbox
-from tests.conftest import Api, Database, Queue, Studios
+from tests.conftest import Api, Database, Queue, Studios, from_now
 from tests.data.rows import new_studio
 from tests.services.conftest import Studio, connect
 from tests.services.test_runs import execute, scalar
@@ -129,7 +129,7 @@ def test_a_rate_limit_of_the_account_holds_back_its_other_runs_of_that_api(
     platforms.requests.clear()
     waiting = studio.sync("bookings")
     assert (waiting["status"], waiting["error"]["code"], waiting["apiCalls"]) == ("deferred", "quota_spent", 0)
-    resumes = datetime.fromisoformat(waiting["resumeAt"]) - datetime.now(UTC)
+    resumes = from_now(waiting["resumeAt"])
     assert timedelta(minutes=14) < resumes < timedelta(minutes=18)
     assert studio.sync("inquiries")["status"] == "succeeded"
     assert other.sync("bookings")["status"] == "succeeded"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from time import sleep
 from typing import Any
@@ -15,7 +15,7 @@ from chalicelib.data.database import read
 from chalicelib.errors import TokenRevoked
 from chalicelib.services import grants
 from chalicelib.services.schedules import start_due_runs
-from tests.conftest import Answer, Api, Database, Studios
+from tests.conftest import Answer, Api, Database, Studios, from_now
 
 BLOCKED = """
     SELECT count(*) FROM pg_stat_activity
@@ -79,7 +79,7 @@ def make_due(superuser: pg8000.native.Connection, *, late: str = "1 second") -> 
 
 
 def wait_of(schedule: dict[str, Any]) -> timedelta:
-    return datetime.fromisoformat(schedule["nextRunAt"]) - datetime.now(UTC)
+    return from_now(schedule["nextRunAt"])
 
 
 def row(superuser: pg8000.native.Connection) -> Any:

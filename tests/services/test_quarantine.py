@@ -1,6 +1,5 @@
 """Quarantine: what did not open when keys were rotated is told, left as it is, and tried again."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pg8000.native
@@ -13,7 +12,7 @@ from chalicelib.services.connections import TokenChange, update_connection
 from chalicelib.services.rotations import Rotation, get_key_status, list_quarantined
 from chalicelib.services.tokens import open_at, open_tokens
 from chalicelib.services.webhooks import delete_webhook, list_webhooks
-from tests.conftest import Database
+from tests.conftest import Database, database_time
 from tests.services.administration import (
     ACCESS,
     REFRESH,
@@ -45,7 +44,7 @@ def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
 ) -> None:
     damage(superuser, studio)
     value = sealed_values(superuser, studio.studio_id)["platform_connection", "access_token"]
-    started = datetime.now(UTC)
+    started = database_time()
     assert rotate(started).quarantined == 1
     rest(superuser)
     again = rotate(started)
@@ -70,7 +69,7 @@ def test_a_value_that_names_no_key_is_told_as_well(studio: Secrets, superuser: p
 def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
-    started = datetime.now(UTC)
+    started = database_time()
     damage(superuser, studio)
     rotate(started)
     damage(superuser, studio)  # back to what it was
@@ -83,7 +82,7 @@ def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
 def test_a_value_that_the_studio_replaces_leaves_quarantine(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
-    started = datetime.now(UTC)
+    started = database_time()
     for column in ("access_token", "refresh_token"):
         damage(superuser, studio, column)
     rotate(started)

@@ -1,13 +1,14 @@
 """Renewals: one worker asks, the others read what came of it; grants nobody uses are kept alive; no fault kills one."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pg8000.native
 import pytest
 
+from chalicelib import clock
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read, transaction
 from chalicelib.data.grants import LEASE_REFRESH
@@ -20,7 +21,7 @@ from chalicelib.settings import get_settings
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
 from dev.sandbox import CLIENT_SECRET, Sandbox, meta, mint, pinterest
-from tests.conftest import Api, Queue
+from tests.conftest import Api, Queue, database_time
 from tests.services.conftest import Studio, connect
 
 TOKEN_HOST = "oauth2.googleapis.com"
@@ -75,7 +76,7 @@ def test_a_renewal_stores_the_new_token_and_keeps_the_refresh_token(expired: Stu
     assert open_tokens(after).access != before.access
     assert open_tokens(after).refresh == before.refresh
     assert after.token_expires_at is not None
-    assert after.token_expires_at > datetime.now(UTC) + timedelta(minutes=50)
+    assert after.token_expires_at > database_time() + timedelta(minutes=50)
 
 
 def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
@@ -320,9 +321,7 @@ def test_a_connection_says_that_it_is_being_renewed(studio: Studio) -> None:
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_when_a_token_ends_is_judged_by_the_databases_clock(
-    studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chalicelib.clock.now", lambda: datetime.now(UTC) + timedelta(days=1))
-    client_for(stored(studio))
+def test_when_a_token_ends_is_judged_by_the_databases_clock(studio: Studio, platforms: Sandbox) -> None:
+    with clock.at(database_time() + timedelta(days=1)):
+        client_for(stored(studio))
     assert refreshes(platforms) == 0

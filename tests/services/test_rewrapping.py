@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pg8000.native
@@ -22,7 +21,7 @@ from chalicelib.services.rotations import (
 )
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import open_tokens, vault
-from tests.conftest import Database
+from tests.conftest import Database, database_time
 from tests.security.kms import (
     ELSEWHERE,
     HERE,
@@ -232,7 +231,7 @@ def test_an_outage_of_kms_stops_a_rotation_of_either_kind_and_quarantines_nothin
         report = rewrap(dry_run=dry_run)
         assert told in (report.problem or "")
         assert (report.rewrapped, report.quarantined, report.left, report.complete) == (0, 0, 1, False)
-        rotation = rotate_data_keys(datetime.now(UTC), dry_run=dry_run, remaining_ms=plenty)
+        rotation = rotate_data_keys(database_time(), dry_run=dry_run, remaining_ms=plenty)
         assert told in (rotation.problem or "")
         assert (rotation.studios, rotation.quarantined, rotation.left, rotation.complete) == (0, 0, 1, False)
     assert list_quarantined().count == 0
@@ -285,7 +284,7 @@ def test_another_region_takes_over_when_the_first_one_is_lost(
 def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_anew(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
-    lost_at = datetime.now(UTC)
+    lost_at = database_time()
     use(kms.other)
     report = rotate_data_keys(lost_at, dry_run=False, remaining_ms=plenty)
     assert (report.rekeyed, report.resealed, report.quarantined, report.complete) == (1, 0, 4, True)
@@ -304,7 +303,7 @@ def test_a_retired_key_is_wrapped_anew_as_well(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     damage(superuser, studio)
-    rotate_data_keys(datetime.now(UTC), dry_run=False, remaining_ms=plenty)
+    rotate_data_keys(database_time(), dry_run=False, remaining_ms=plenty)
     use(kms.other, kms.here)
     assert rewrap().rewrapped == 2
     use(kms.other)

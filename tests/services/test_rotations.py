@@ -25,7 +25,7 @@ from chalicelib.services.rotations import (
 )
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import Tokens, new_data_key, open_tokens, seal_tokens
-from tests.conftest import Database
+from tests.conftest import Database, database_time
 from tests.services.administration import (
     ACCESS,
     REFRESH,
@@ -103,11 +103,11 @@ def test_a_new_key_is_wrapped_under_the_present_keys_and_says_so(
 
 def test_a_key_that_is_young_enough_stays(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     before = everything(superuser)
-    assert rotate(datetime.now(UTC) - timedelta(hours=1)) == Rotation(dry_run=False, complete=True)
+    assert rotate(database_time() - timedelta(hours=1)) == Rotation(dry_run=False, complete=True)
     assert everything(superuser) == before
 
 
-@pytest.mark.parametrize("made_before", [datetime.now(UTC) + timedelta(days=1), datetime(2020, 1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("made_before", [datetime(2999, 1, 1, tzinfo=UTC), datetime(2020, 1, 1)])  # noqa: DTZ001
 def test_a_time_to_come_or_without_a_zone_is_refused(studio: Secrets, made_before: datetime) -> None:
     with pytest.raises(InvalidInput) as refused:
         rotate(made_before)
@@ -117,7 +117,7 @@ def test_a_time_to_come_or_without_a_zone_is_refused(studio: Secrets, made_befor
 def test_a_retired_key_that_seals_nothing_is_deleted_once_nobody_can_seal_with_it(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
-    started = datetime.now(UTC)
+    started = database_time()
     rotate(started)
     assert (rotate(started).keys_deleted, len(keys(studio.studio_id))) == (0, 2)
     rest(superuser)
@@ -130,7 +130,7 @@ def test_a_retired_key_that_seals_nothing_is_deleted_once_nobody_can_seal_with_i
 def test_what_a_slow_worker_seals_with_the_retired_key_opens_and_is_moved_by_the_next_run(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
-    started, stale = datetime.now(UTC), studio.stored
+    started, stale = database_time(), studio.stored
     rotate(started)
     assert grants.replace_tokens(stale, open_tokens(stale))
     old = stale.data_keys[0].id
@@ -153,7 +153,7 @@ def test_out_of_time_it_stops_between_studios_and_the_same_call_goes_on(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     others = [new_secrets() for _ in range(2)]
-    started = datetime.now(UTC)
+    started = database_time()
     first = rotate(started, left=time_for(1))
     assert (first.studios, first.rekeyed, first.left, first.complete) == (1, 1, 2, False)
     second = rotate(started)
@@ -169,7 +169,7 @@ class Killed(BaseException):
 def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
     studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
-    started, left = datetime.now(UTC), iter(range(statements))
+    started, left = database_time(), iter(range(statements))
     flight = PgConnection.flight
 
     def dying(self: PgConnection, *args: object, **options: object) -> object:
@@ -222,7 +222,7 @@ def test_rotations_amid_renewals_and_reads_lose_no_token(studio: Secrets, superu
 
 
 def test_two_rotations_at_once_give_a_studio_one_new_key(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    started = datetime.now(UTC)
+    started = database_time()
     with ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda _: rotate(started), range(4)))
     assert all(report.complete for report in reports)
@@ -298,7 +298,7 @@ def test_each_studio_costs_the_same_few_statements(
     """A survey, the new key in two, a survey, one for each value, and one that finds no more; then one to pass by."""
     for _ in range(studios):
         new_secrets()
-    started = datetime.now(UTC)
+    started = database_time()
     pages = 2
     assert statements(monkeypatch, lambda: rotate(started)) == pages + studios * (5 + PLACES)
     assert statements(monkeypatch, lambda: rotate(started)) == pages + studios

@@ -1,6 +1,6 @@
 """Runs from start to end against the sandbox platforms, undisturbed and disturbed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,11 +11,10 @@ from chalicelib import clock
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.errors import Unavailable
-from chalicelib.platforms.client import Client
 from chalicelib.services import runs
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
 from dev.sandbox import Sandbox
-from tests.conftest import Api, Queue
+from tests.conftest import Api, Queue, database_time, from_now
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
 CALENDAR = "www.googleapis.com"
@@ -207,7 +206,7 @@ def test_a_rate_limited_run_waits_as_long_as_the_platform_says(studio: Studio, p
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "1800"}, host=CALENDAR, path=EVENTS)
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("deferred", "platform_rate_limited")
-    wait = datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)
+    wait = from_now(run["resumeAt"])
     assert timedelta(minutes=29) < wait <= timedelta(minutes=30)
     assert execute(studio, run["id"]) == "dropped"
 
@@ -279,7 +278,7 @@ def test_an_expired_token_is_renewed_and_the_run_goes_on(api: Api, queue: Queue,
     assert studio.sync("bookings")["status"] == "succeeded"
     connection = studio.connection()
     assert connection["hasRefreshToken"] is True
-    assert datetime.fromisoformat(connection["tokenExpiresAt"]) > datetime.now(UTC) + timedelta(minutes=30)
+    assert from_now(connection["tokenExpiresAt"]) > timedelta(minutes=30)
 
 
 def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnected(
@@ -400,14 +399,12 @@ def test_what_a_studio_decided_survives_a_sync(studio: Studio, platforms: Sandbo
 
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_a_worker_whose_clock_is_wrong_defers_no_longer_than_others(
-    studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, hours: int
+    studio: Studio, platforms: Sandbox, hours: int
 ) -> None:
-    right = clock.now
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "600"}, host=CALENDAR, path=EVENTS)
-    monkeypatch.setattr(clock, "now", lambda: right() + timedelta(hours=hours))
-    monkeypatch.setitem(Client.__init__.__kwdefaults__ or {}, "now", clock.now)
-    run = studio.sync("bookings")
-    wait = datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)
+    with clock.at(database_time() + timedelta(hours=hours)):
+        run = studio.sync("bookings")
+    wait = from_now(run["resumeAt"])
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
 
 

@@ -1,7 +1,7 @@
 """Schedules and the tick that serves them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.services import schedules
 from chalicelib.services.schedules import start_due_runs
-from tests.conftest import Api, Queue, Studios
+from tests.conftest import Api, Queue, Studios, from_now
 
 STREAMS = ["bookings", "inquiries"]
 
@@ -72,7 +72,7 @@ def test_a_served_schedule_is_next_due_within_its_period(studio: Api, superuser:
     studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "every 30 minutes"})
     make_due(superuser)
     assert start_due_runs() == 1
-    wait = datetime.fromisoformat(status(studio)["nextRunAt"]) - datetime.now(UTC)
+    wait = from_now(status(studio)["nextRunAt"])
     assert timedelta(0) < wait <= timedelta(minutes=30)
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.services import bells
 from chalicelib.services.grants import break_connection
 from chalicelib.services.webhooks import ATTEMPTS, DELAYS, NEEDED_MS, create_webhook, deliver, ring_due_deliveries
-from tests.conftest import Api, Queue, Studios
+from tests.conftest import Api, Queue, Studios, from_now
 from tests.http_fake import Fake, Reply, http_fake
 
 GRACE = timedelta(minutes=2)
@@ -164,7 +164,7 @@ def test_the_waits_grow_to_three_days_and_then_it_is_given_up_and_seen(studio: S
         (shown,) = studio.deliveries()
         assert shown["attempts"] == attempt
         if attempt < ATTEMPTS:
-            waits.append(datetime.fromisoformat(shown["nextAttemptAt"]) - datetime.now(UTC))
+            waits.append(from_now(shown["nextAttemptAt"]))
             studio.pass_time()
     assert shown["state"] == "given_up"
     assert shown["problem"] == "the receiver answered 500"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +19,7 @@ from chalicelib.settings import get_settings
 from chalicelib.workers.admin import CommandFailed, admin
 from dev.invocation import Context
 from dev.sandbox import Sandbox
-from tests.conftest import Api, Database, Queue
+from tests.conftest import Api, Database, Queue, database_time
 from tests.services import administration
 from tests.services.conftest import connect
 
@@ -229,8 +228,8 @@ def test_what_an_operator_does_about_keys(studio: dict[str, Any]) -> None:
     status = run("keys status")
     assert (status["toRewrap"], status["retired"], status["quarantined"]) == (0, 0, 0)
     assert run("keys rewrap", dryRun=True)["complete"]
-    assert run("keys rotate", madeBefore=datetime.now(UTC).isoformat(), dryRun=True)["studios"] == 1
-    assert run("keys rotate", madeBefore=datetime.now(UTC).isoformat())["rekeyed"] == 1
+    assert run("keys rotate", madeBefore=database_time().isoformat(), dryRun=True)["studios"] == 1
+    assert run("keys rotate", madeBefore=database_time().isoformat())["rekeyed"] == 1
     assert run("quarantine list")["items"] == []
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
+from dev.sandbox.clock import Clock, machine_time, milliseconds
 from dev.sandbox.google import events, mail
 from dev.sandbox.store import Journal, Listed, Original, Store
 from dev.sandbox.studio import STUDIO, Person, appointments, conversations
@@ -77,24 +78,24 @@ class Account:
         return self.message(arrived["id"])
 
 
-def open_account(name: str, today: date) -> Account | None:
+def open_account(name: str, today: date, clock: Clock = machine_time) -> Account | None:
     """`studio`, `empty`, or `bulk-N` with N events and N threads; None for any other name.
 
     Dates count from the Monday of this week, so that weddings fall on Saturdays and data stay put within a week.
     """
     monday = today - timedelta(days=today.weekday())
     if name == "studio":
-        return _studio(name, monday)
+        return _studio(name, monday, clock)
     if name == "empty":
-        return _bulk(name, 0, monday)
+        return _bulk(name, 0, monday, clock)
     size = re.fullmatch(r"bulk-(\d{1,8})", name, re.ASCII)
-    return _bulk(name, int(size[1]), monday) if size else None
+    return _bulk(name, int(size[1]), monday, clock) if size else None
 
 
-def _studio(name: str, monday: date) -> Account:
+def _studio(name: str, monday: date, clock: Clock) -> Account:
     calendar, threads = _studio_records(monday)
     replies = {message["id"]: thread["id"] for thread in threads for message in thread["messages"][1:]}
-    return _account(name, STUDIO, Listed(calendar), Listed(threads), replies, monday)
+    return _account(name, STUDIO, Listed(calendar), Listed(threads), replies, monday, clock)
 
 
 @lru_cache(maxsize=1)
@@ -103,22 +104,29 @@ def _studio_records(monday: date) -> tuple[list[Json], list[Json]]:
     return events.of_studio(appointments(monday)), mail.of_studio(conversations(monday))
 
 
-def _bulk(name: str, count: int, monday: date) -> Account:
+def _bulk(name: str, count: int, monday: date, clock: Clock) -> Account:
     owner = Person("Bulk Studio", f"{name}@studio.example")
-    return _account(name, owner, events.in_bulk(count, owner, monday), mail.in_bulk(count, owner, monday), {}, monday)
+    calendar, threads = events.in_bulk(count, owner, monday), mail.in_bulk(count, owner, monday)
+    return _account(name, owner, calendar, threads, {}, monday, clock)
 
 
 def _account(
-    name: str, owner: Person, calendar: Original, threads: Original, thread_of: dict[str, str], monday: date
+    name: str,
+    owner: Person,
+    calendar: Original,
+    threads: Original,
+    thread_of: dict[str, str],
+    monday: date,
+    clock: Clock,
 ) -> Account:
-    start = int(datetime.combine(monday, time(), UTC).timestamp() * 1000)
+    start = milliseconds(datetime.combine(monday, time(), UTC))
     return Account(
         name=name,
         user_id=f"1{zlib.crc32(name.encode()):020}",
         owner=owner,
         events=Store(calendar),
-        changes=Journal(start),
+        changes=Journal(start, clock),
         threads=Store(threads),
-        history=Journal(start),
+        history=Journal(start, clock),
         thread_of=thread_of,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import format_datetime
 
+from dev.sandbox.clock import milliseconds
 from dev.sandbox.store import Generated
 from dev.sandbox.studio import ZONE, Letter, Person
 from dev.sandbox.wire import Json
@@ -33,7 +34,7 @@ def in_bulk(count: int, owner: Person, monday: date) -> Generated:
             text="Hello, are you still free on our date, and what would a full day cost?",
             labels=("INBOX", "UNREAD"),
         )
-        sent_ms = _milliseconds(letter.sent_at)
+        sent_ms = milliseconds(letter.sent_at)
         return grown(None, message(letter, message_id=thread_id, thread_id=thread_id, position=sent_ms))
 
     return Generated(count, BULK_FIRST_ID, make)
@@ -48,7 +49,7 @@ def message(letter: Letter, *, message_id: str, thread_id: str, position: int) -
         "labelIds": list(letter.labels),
         "snippet": _snippet(letter.text),
         "historyId": str(position),
-        "internalDate": str(_milliseconds(letter.sent_at)),
+        "internalDate": str(milliseconds(letter.sent_at)),
         "sizeEstimate": len(content) + 900,
         "payload": {
             "partId": "",
@@ -76,7 +77,7 @@ def arrival(message: Json, position: int) -> Json:
 def _thread(letters: Sequence[Letter]) -> Json:
     thread_id = _id(letters[0])
     messages = [
-        message(letter, message_id=_id(letter), thread_id=thread_id, position=_milliseconds(letter.sent_at))
+        message(letter, message_id=_id(letter), thread_id=thread_id, position=milliseconds(letter.sent_at))
         for letter in letters
     ]
     return {"id": thread_id, "historyId": messages[-1]["historyId"], "messages": messages}
@@ -111,7 +112,3 @@ def _id(letter: Letter) -> str:
     # Not of the time: the same letter keeps its id when the year of letters moves on by a week.
     seed = f"{letter.sender.email} {letter.to.email} {letter.subject} {letter.text}"
     return "19" + hashlib.sha256(seed.encode()).hexdigest()[:14]
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -3,12 +3,12 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
 from email.utils import parseaddr
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
+from dev.sandbox.clock import Clock
 from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth, security_events
 from dev.sandbox.google.accounts import Account, open_account
 from dev.sandbox.google.grants import CLIENT_ID, Claims, Grants, mint
@@ -23,8 +23,8 @@ CACHED_RESPONSES = 128
 class Google:
     """Accounts are named `studio`, `empty` or `bulk-N`, and come into being when first used."""
 
-    def __init__(self, today: date, state_dir: Path | None = None) -> None:
-        self._today = today
+    def __init__(self, clock: Clock, state_dir: Path | None = None) -> None:
+        self._clock, self._today = clock, clock().date()
         self._grants = Grants(state_dir / "google.json" if state_dir else None)
         self._accounts: dict[str, Account] = {}
         self._lock = Lock()
@@ -117,7 +117,7 @@ class Google:
         letter = Letter(
             sender=owner.owner if "SENT" in labels else Person(*parseaddr(sender)),
             to=owner.owner if "SENT" not in labels else Person(*parseaddr(sender)),
-            sent_at=datetime.now(UTC),
+            sent_at=self._clock(),
             subject=subject,
             text=text,
             labels=tuple(labels),
@@ -136,7 +136,7 @@ class Google:
 
     def _find(self, name: str) -> Account | None:
         with self._lock:
-            if name not in self._accounts and (opened := open_account(name, self._today)):
+            if name not in self._accounts and (opened := open_account(name, self._today, self._clock)):
                 self._accounts[name] = opened
             return self._accounts.get(name)
 

@@ -1,7 +1,7 @@
 """A sandbox on a fixed day, and the product's client of it on the same day."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,8 +13,7 @@ from chalicelib.platforms.meta import META
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import Grant, mint
-
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+from tests.conftest import NOON, TODAY
 
 Connect = Callable[..., Client]
 Read = Callable[..., tuple[list[Any], str | None]]
@@ -22,7 +21,7 @@ Read = Callable[..., tuple[list[Any], str | None]]
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(today=date(2026, 11, 18)) as started:
+    with Sandbox(today=TODAY) as started:
         yield started
 
 

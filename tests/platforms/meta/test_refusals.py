@@ -13,6 +13,7 @@ from chalicelib import clock
 from chalicelib.errors import AnswerTooLarge, PlatformError, RateLimited, TransientFault
 from chalicelib.platforms.meta.refusals import classify
 from chalicelib.platforms.transport import Response
+from tests.conftest import NOON
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"
 REFUSALS: dict[str, Any] = json.loads((PAYLOADS / "refusals.json").read_text())
@@ -49,11 +50,10 @@ def test_a_refusal_is_logged_with_its_codes_and_metas_trace() -> None:
 def test_a_limit_ends_when_the_headers_say_so() -> None:
     case = {"type": "ads_insights", "call_count": 101, "estimated_time_to_regain_access": 19}
     headers = {"x-business-use-case-usage": json.dumps({"1022": [case, {"type": "pages", "call_count": 3}]})}
-    before = clock.now()
-    fault = classify(Response(400, headers, LIMIT))
+    with clock.at(NOON):
+        fault = classify(Response(400, headers, LIMIT))
     assert fault.kind is RateLimited
-    assert fault.resume_at is not None
-    assert before <= fault.resume_at - timedelta(minutes=19) <= clock.now()
+    assert fault.resume_at == NOON + timedelta(minutes=19)
 
 
 @pytest.mark.parametrize(("code", "scope"), [(4, "app"), (341, "app"), (17, "account"), (80004, "account")])

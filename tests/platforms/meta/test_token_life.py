@@ -1,7 +1,6 @@
 """Meta's tokens: exchanged while they live, how long that is, and what refusals of the exchange mean."""
 
 import json
-from datetime import timedelta
 
 import pytest
 
@@ -16,6 +15,7 @@ from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import APP_ID, APP_SECRET, mint
+from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
 
 DEBUG_TOKEN = "/graph.facebook.com/v26.0/debug_token"
@@ -96,8 +96,9 @@ def test_a_token_may_live_for_ever_or_not_at_all(fake: Fake, expires_at: int, ex
 
 
 def test_a_lifetime_counts_from_now(fake: Fake) -> None:
-    fake.on(DEBUG_TOKEN, Reply({"data": {"expires_at": int((clock.now() + timedelta(hours=1)).timestamp())}}))
-    assert ask_lifetime(fake) in range(3580, 3602)
+    fake.on(DEBUG_TOKEN, Reply({"data": {"expires_at": int(NOON.timestamp()) + 3600}}))
+    with clock.at(NOON):
+        assert ask_lifetime(fake) == 3600
 
 
 @pytest.mark.parametrize(

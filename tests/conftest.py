@@ -265,6 +265,11 @@ class Api:
         return Answer(answer.status_code, answer.headers, answer.body.decode())
 
 
+def paused_streams(api: Api) -> dict[str, bool]:
+    """Whether each stream's schedule is."""
+    return {item["syncType"]: item["paused"] for item in api.get("/api/sync/status").json["items"]}
+
+
 class LogLines:
     """What the product has logged since the test began."""
 

@@ -133,7 +133,7 @@ def test_properties_are_told_with_the_metrics_and_are_no_dimensions() -> None:
         telemetry.count("KmsCalls")
     document = json.loads(written(tally))
     assert document["request_id"] == "r"
-    assert all(name == "Stage" for each in document["_aws"]["CloudWatchMetrics"] for (name,) in each["Dimensions"])
+    assert [each["Dimensions"] for each in document["_aws"]["CloudWatchMetrics"]] == [[["Stage"]]]
 
 
 def test_powertools_for_lambda_writes_what_is_read_as_the_same_points(capsys: pytest.CaptureFixture[str]) -> None:

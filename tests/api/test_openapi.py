@@ -68,13 +68,16 @@ def test_every_reference_resolves_and_every_component_is_used(document: Any) -> 
 
 
 def test_times_and_days_have_their_format(document: Any) -> None:
+    moments, days = {}, {}
     for name, schema in document["components"]["schemas"].items():
         for field, described in schema.get("properties", {}).items():
             formats = {node.get("format") for node in nodes(described)}
             if field.endswith("At") or field == "at":
-                assert "date-time" in formats, f"{name}.{field}"
+                moments[f"{name}.{field}"] = "date-time" in formats
             if field in ("from", "to"):
-                assert "date" in formats, f"{name}.{field}"
+                days[f"{name}.{field}"] = "date" in formats
+    assert (moments["Run.queuedAt"], days["Figures.from"]) == (True, True)
+    assert [field for field, has_format in {**moments, **days}.items() if not has_format] == []
 
 
 def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> None:

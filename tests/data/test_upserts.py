@@ -34,6 +34,7 @@ def test_a_row_says_when_a_sync_last_changed_it(studio: UUID, superuser: pg8000.
     store(studio, [booking("changed", title="Moved"), booking("same"), booking("new")])
     changed = column(superuser, "booking", "updated_at")
     assert changed.pop("same") == LONG_AGO
+    assert changed.keys() == {"changed", "new"}
     assert all(before < moment < now(superuser) for moment in changed.values())
 
 

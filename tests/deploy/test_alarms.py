@@ -73,6 +73,7 @@ def test_the_dashboard_is_json_that_shows_metrics_that_are_really_emitted() -> N
         for search in re.findall(r"\{Ansel,Stage,([\w,]+)\} MetricName=\"(\w+)\"", metric[0]["expression"])
     }
     assert named | {name for name, _ in searched} <= METRICS.keys()
+    assert searched
     assert all(",".join(METRICS[name].dimensions) == dimensions for name, dimensions in searched)
     always = {name for name, alarm in alarms().items() if "Condition" not in alarm}
     (widget,) = [widget for widget in body["widgets"] if widget["type"] == "alarm"]

@@ -121,7 +121,8 @@ def test_after_a_silent_tick_each_stream_syncs_once_and_tells_what_it_missed(
     runs = studio.api.get("/api/sync/log").json["items"]
     assert sorted(run["syncType"] for run in runs) == ["bookings", "bookings", "inquiries", "inquiries"]
     assert {run["status"] for run in runs} == {"succeeded"}
-    assert all(stream["missedWindows"] > 20 for stream in studio.api.get("/api/sync/status").json["items"])
+    missed = [stream["missedWindows"] for stream in studio.api.get("/api/sync/status").json["items"]]
+    assert [count > 20 for count in missed] == [True, True]
 
 
 def test_a_provider_outage_breaks_no_connection_and_passes_by_itself(

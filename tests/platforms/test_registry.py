@@ -1,11 +1,14 @@
 """The platforms there are, and what each of them must bring along."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from chalicelib import platforms
 from chalicelib.errors import NotFound
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import NAMES, get_platform
@@ -18,15 +21,24 @@ BUILT = [platform for platform in PLATFORMS if platform.streams]
 CONNECTABLE = [platform for platform in PLATFORMS if platform.credential != "none"]
 
 
+def defined_platforms() -> set[str]:
+    """The names of all that any module of the package defines, registered or not."""
+    modules = [
+        import_module(found.name) for found in pkgutil.walk_packages(platforms.__path__, "chalicelib.platforms.")
+    ]
+    return {value.name for module in modules for value in vars(module).values() if isinstance(value, Platform)}
+
+
 def served_by_sandbox() -> set[str]:
     with Sandbox(today=TODAY) as sandbox:
-        platforms = (sandbox.google, sandbox.meta, sandbox.pinterest, sandbox.yelp)
-        return {host for platform in platforms for host in platform.hosts()}
+        served = (sandbox.google, sandbox.meta, sandbox.pinterest, sandbox.yelp)
+        return {host for platform in served for host in platform.hosts()}
 
 
 def test_the_platforms_of_the_product_are_known_by_name() -> None:
-    assert [platform.name for platform in PLATFORMS] == ["google", "meta", "pinterest", "yelp", "website"]
-    assert get_platform("google").title == "Google"
+    assert [platform.name for platform in PLATFORMS] == list(NAMES)
+    assert len({platform.title for platform in PLATFORMS}) == len(NAMES)
+    assert set(NAMES) == defined_platforms()
 
 
 def test_an_unknown_platform_is_not_found_and_the_known_ones_are_named() -> None:
@@ -67,4 +79,4 @@ def test_a_platform_that_can_be_connected_has_its_page_and_its_payloads_and_is_i
 def test_a_platform_that_can_be_connected_tells_who_is(platform: Platform) -> None:
     assert platform.identify
     assert platform.classify
-    assert platform.credential in ("oauth", "api_key")
+    assert (platform.oauth is not None) is (platform.credential == "oauth")

@@ -17,7 +17,7 @@ from chalicelib.services import grants
 from chalicelib.services.tokens import open_tokens
 from dev.sandbox import Sandbox, mint
 from tests.api.seeding import insert
-from tests.conftest import Api, Queue
+from tests.conftest import Api, Queue, paused_streams
 from tests.services.conftest import Studio
 
 ACCOUNT = Account("account-1", "Anna")
@@ -79,10 +79,10 @@ def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
     before = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
     studio.sync("bookings")
     grants.break_connection(stored(api), TokenRevoked())
-    assert all(item["paused"] for item in api.get("/api/sync/status").json["items"])
+    assert paused_streams(api) == {"bookings": True, "inquiries": True}
     after = grants.connect(api.studio_id, "google", consented(), ACCOUNT)
     assert (after.id, after.status) == (before.id, "active")
-    assert not any(item["paused"] for item in api.get("/api/sync/status").json["items"])
+    assert paused_streams(api) == {"bookings": False, "inquiries": False}
     assert studio.sync("bookings")["fullRead"] is False
     assert events(api) == [("healed", "token_revoked"), ("broke", "token_revoked"), ("connected", None)]
 
@@ -122,7 +122,7 @@ def test_a_break_tells_what_is_wrong_since_when_and_what_to_do(
     assert (told["status"], reason["code"], reason["action"]) == (status, error.code, action)
     assert reason["message"] == error.message
     assert reason["since"] > before.status_reason.since.isoformat()
-    assert all(item["paused"] is paused for item in api.get("/api/sync/status").json["items"])
+    assert paused_streams(api) == dict.fromkeys(("bookings", "inquiries"), paused)
     assert (api.post("/api/sync/google").status == 409) is paused
 
 

@@ -15,7 +15,7 @@ from chalicelib.data.database import read
 from chalicelib.errors import TokenRevoked
 from chalicelib.services import grants
 from chalicelib.services.schedules import start_due_runs
-from tests.conftest import Answer, Api, Database, Studios, from_now
+from tests.conftest import Answer, Api, Database, Studios, from_now, paused_streams
 
 BLOCKED = """
     SELECT count(*) FROM pg_stat_activity
@@ -70,8 +70,9 @@ def status(api: Api, stream: str = "bookings") -> dict[str, Any]:
 
 def pausers(api: Api) -> dict[str, str | None]:
     items = api.get("/api/sync/status").json["items"]
-    assert all(item["paused"] is (item["pausedBy"] is not None) for item in items)
-    return {item["syncType"]: item["pausedBy"] for item in items}
+    found = {item["syncType"]: item["pausedBy"] for item in items}
+    assert paused_streams(api) == {stream: by is not None for stream, by in found.items()}
+    return found
 
 
 def make_due(superuser: pg8000.native.Connection, *, late: str = "1 second") -> None:

@@ -21,7 +21,7 @@ from chalicelib.settings import get_settings
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
 from dev.sandbox import CLIENT_SECRET, Sandbox, meta, mint, pinterest
-from tests.conftest import Api, Queue, database_time
+from tests.conftest import Api, Queue, database_time, paused_streams
 from tests.services.conftest import Studio, connect
 
 TOKEN_HOST = "oauth2.googleapis.com"
@@ -225,7 +225,7 @@ def test_a_refused_client_is_noted_once_syncs_go_on_being_tried_and_it_heals_by_
     for _ in range(2):
         assert expired.sync("bookings")["error"]["code"] == "platform_misconfigured"
     assert expired.connection()["status"] == "misconfigured"
-    assert all(not item["paused"] for item in expired.api.get("/api/sync/status").json["items"])
+    assert paused_streams(expired.api) == {"bookings": False, "inquiries": False}
     platforms.google.set_client_secrets([CLIENT_SECRET])
     assert expired.sync("bookings")["status"] == "succeeded"
     assert expired.connection()["status"] == "active"

@@ -14,7 +14,7 @@ from chalicelib.errors import Unavailable
 from chalicelib.services import runs
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
 from dev.sandbox import Sandbox
-from tests.conftest import Api, Queue, database_time, from_now
+from tests.conftest import Api, Queue, database_time, from_now, paused_streams
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
 CALENDAR = "www.googleapis.com"
@@ -289,7 +289,7 @@ def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnecte
     assert (run["status"], run["error"]["code"]) == ("failed", "token_revoked")
     connection = studio.connection()
     assert (connection["status"], connection["health"]) == ("revoked", "broken")
-    assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
+    assert paused_streams(studio.api) == {"bookings": True, "inquiries": True}
     answer = studio.api.post("/api/sync/google")
     assert (answer.status, answer.json["code"]) == (409, "connection_not_active")
 
@@ -298,7 +298,7 @@ def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnecte
     grant = mint("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     assert studio.api.put("/api/connections/google", tokens).json["status"] == "active"
-    assert not any(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
+    assert paused_streams(studio.api) == {"bookings": False, "inquiries": False}
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
@@ -323,7 +323,7 @@ def test_our_own_misconfiguration_is_told_and_pauses_nothing(
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
     told = studio.connection()
     assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
-    assert not any(item["paused"] for item in api.get("/api/sync/status").json["items"])
+    assert paused_streams(api) == {"bookings": False, "inquiries": False}
 
 
 def test_a_grant_without_the_scope_fails_its_stream_only(api: Api, queue: Queue, platforms: Sandbox) -> None:

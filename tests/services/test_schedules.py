@@ -57,7 +57,9 @@ def test_a_new_connections_streams_are_due_at_once(api: Api, queue: Queue) -> No
 def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
     connect(api)
     start_due_runs()
-    for message in queue.receive():
+    messages = queue.receive()
+    assert len(messages) == 2
+    for message in messages:
         assert set(message) == {"runId", "studioId"}
         assert message["studioId"] == str(api.studio_id)
 

@@ -2,10 +2,11 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.names import full_name, imported_names
 
 TESTS = Path(__file__).parent
 SOURCES = sorted(TESTS.rglob("*.py"))
@@ -26,42 +27,23 @@ def unexplained_todays(source: str) -> list[int]:
     found = {
         node.lineno
         for node in ast.walk(tree)
-        if isinstance(node, ast.expr) and (_name(node, imported) in WALL_CLOCKS or _is_undated(node, imported))
+        if isinstance(node, ast.expr) and (full_name(node, imported) in WALL_CLOCKS or _is_undated(node, imported))
     }
     return sorted(number for number in found if not _has_reason(lines, number))
 
 
 def sets_a_profile(source: str) -> bool:
     tree, imported = _parsed(source)
-    return any(_name(node, imported) in PROFILES for node in ast.walk(tree))
+    return any(full_name(node, imported) in PROFILES for node in ast.walk(tree))
 
 
 def _parsed(source: str) -> tuple[ast.AST, dict[str, str]]:
-    """Its tree, and what the names it imports stand for."""
     tree = ast.parse(source)
-    return tree, dict(_imports(tree))
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
-
-
-def _name(node: ast.AST, imported: dict[str, str]) -> str | None:
-    if isinstance(node, ast.Name):
-        return imported.get(node.id)
-    if isinstance(node, ast.Attribute) and (owner := _name(node.value, imported)):
-        return f"{owner}.{node.attr}"
-    return None
+    return tree, imported_names(tree)
 
 
 def _is_undated(node: ast.expr, imported: dict[str, str]) -> bool:
-    if not isinstance(node, ast.Call) or _name(node.func, imported) not in SANDBOXES:
+    if not isinstance(node, ast.Call) or full_name(node.func, imported) not in SANDBOXES:
         return False
     return all(keyword.arg != "today" for keyword in node.keywords)
 

@@ -1,13 +1,16 @@
 """Tenancy: whatever a statement says, a studio reads and changes its own rows only."""
 
 import importlib
+import itertools
 import pkgutil
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
@@ -17,8 +20,12 @@ from chalicelib.data import records
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.data.records import Removed
-from chalicelib.platforms.records import BookingRecord
+from chalicelib.platforms.records import AdCampaignRecord, BookingRecord
+from chalicelib.services.streams import TABLES
+from tests.conftest import ROOT
+from tests.data import pages
 from tests.data.attack import INTRUDER, VICTIM, refused, sqlstate
+from tests.data.queries import find_queries
 from tests.data.rows import NOW, Rows, snapshot
 
 REFUSED = ("42501", "23503", "23505")
@@ -156,13 +163,44 @@ AIMS: dict[str, Aim] = {
 }
 
 
-def queries() -> dict[str, Query[Any]]:
+RECORDS_MODULE = records.__name__
+RECORDS = (
+    pages.booking("one"),
+    pages.inquiry("one"),
+    AdCampaignRecord(external_id="one", name="intruder", status="active"),
+    pages.ad("one"),
+    pages.review("one"),
+)
+
+
+def constants() -> dict[str, Query[Any]]:
     """Every query constant of the data layer, by its name."""
-    modules = [
-        importlib.import_module(f"chalicelib.data.{found.name}")
-        for found in pkgutil.iter_modules(chalicelib.data.__path__)
-    ]
+    found = pkgutil.walk_packages(chalicelib.data.__path__, "chalicelib.data.")
+    modules = [importlib.import_module(module.name) for module in found]
     return {name: value for module in modules for name, value in vars(module).items() if isinstance(value, Query)}
+
+
+def built() -> Iterator[tuple[str, Query[Any], Aim]]:
+    """The queries that functions build: the function with what it is given, what it builds, and how that is aimed."""
+    for record, guarded in itertools.product(RECORDS, (False, True)):
+        table = TABLES[type(record)]
+        values = {"rows": msgspec.json.encode([record]).decode(), "fetched_at": datetime.max.replace(tzinfo=UTC)}
+        query = records._upsert_query(table, record.__struct_fields__, guarded)
+        yield f"{RECORDS_MODULE}._upsert_query({table}, {guarded})", query, Aim(values=values)
+    one = Aim("sync_log", values={"external_ids": ["one"]})
+    for table in records.GONE:
+        yield f"{RECORDS_MODULE}._counting({table})", records._counting(table, "true"), one
+        yield f"{RECORDS_MODULE}._remove_query({table})", records._remove_query(table), one
+        yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
+        unseen = replace(one, prepare="DELETE FROM sync_seen")
+        yield f"{RECORDS_MODULE}.missing_query({table})", records.missing_query(table), unseen
+
+
+ATTACKS: dict[str, tuple[Query[Any], Aim]] = {
+    **{name: (query, AIMS[name]) for name, query in constants().items() if name in AIMS},
+    **{name: (query, aim) for name, query, aim in built()},
+}
+EXPECTED = sorted({*AIMS, *TENANTLESS, *DOORS, *(name.partition("(")[0] for name, *_ in built())})
 
 
 class AnyValue(dict[str, Any]):
@@ -231,20 +269,22 @@ def attempt(studio_id: UUID | None, query: Query[Any], rows: Rows, aim: Aim) -> 
 
 
 def test_every_query_has_an_attack_here() -> None:
-    assert set(queries()) == set(AIMS) | TENANTLESS | DOORS
+    assert find_queries(ROOT / "chalicelib") == EXPECTED
+    assert set(constants()) == AIMS.keys() | TENANTLESS | DOORS
+    assert {type(record) for record in RECORDS} == TABLES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(DOORS))
 def test_a_query_that_sees_across_studios_is_nothing_but_a_door(name: str) -> None:
-    assert re.fullmatch(r"SELECT door\.\w+\((\$1(, \$\d)*)?\)", queries()[name].sql)
+    assert re.fullmatch(r"SELECT door\.\w+\((\$1(, \$\d)*)?\)", constants()[name].sql)
 
 
-@pytest.mark.parametrize("name", sorted(AIMS))
+@pytest.mark.parametrize("name", sorted(ATTACKS))
 @pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
 def test_a_query_aimed_at_another_studio_reads_and_changes_nothing(
     name: str, actor: UUID | None, victim: Rows, superuser: pg8000.native.Connection
 ) -> None:
-    query, aim = queries()[name], AIMS[name]
+    query, aim = ATTACKS[name]
     if aim.prepare:
         superuser.run(aim.prepare)
     before = snapshot(superuser, VICTIM)
@@ -255,15 +295,15 @@ def test_a_query_aimed_at_another_studio_reads_and_changes_nothing(
     assert not [found for found in ids if found in answer]
 
 
-@pytest.mark.parametrize("name", sorted(AIMS))
+@pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_the_same_query_reaches_its_own_studio(name: str, victim: Rows, superuser: pg8000.native.Connection) -> None:
     """Holds the attacks above: each would do something, were it not for the studio."""
-    query, aim = queries()[name], AIMS[name]
+    query, aim = ATTACKS[name]
     if aim.prepare:
         superuser.run(aim.prepare)
-    before = snapshot(superuser, VICTIM)
-    answer = attempt(VICTIM, query, victim, aim)
-    assert answer or snapshot(superuser, VICTIM) != before
+    before, nobodys = snapshot(superuser, VICTIM), attempt(None, query, victim, aim)
+    own = attempt(VICTIM, query, victim, aim)
+    assert own != nobodys or snapshot(superuser, VICTIM) != before
 
 
 def booking(external_id: str) -> BookingRecord:

@@ -10,6 +10,7 @@ from chalicelib.errors import CursorExpired
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from dev.sandbox import Sandbox
+from tests.conftest import TODAY
 from tests.services.conftest import Studio
 from tests.services.test_runs import scalar
 
@@ -18,8 +19,8 @@ def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confi
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     bulk.sync("bookings")
-    superuser.run("UPDATE booking SET external_id = 'elsewhere/' || external_id WHERE starts_at > now()")
-    kept = scalar(superuser, "SELECT count(*) FROM booking WHERE starts_at > now()")
+    superuser.run("UPDATE booking SET external_id = 'elsewhere/' || external_id WHERE event_date > :day", day=TODAY)
+    kept = scalar(superuser, "SELECT count(*) FROM booking WHERE event_date > :day", day=TODAY)
     platforms.google.expire_sync_tokens(bulk.account)
     refused = bulk.sync("bookings")
     assert (refused["status"], refused["records"]["deleted"]) == ("succeeded", 0)

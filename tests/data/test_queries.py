@@ -1,4 +1,4 @@
-"""The net over queries: whatever hides one from the test of tenancy is found."""
+"""Queries are found wherever they are defined or built, so that none escapes the test of tenancy."""
 
 from pathlib import Path
 from textwrap import dedent

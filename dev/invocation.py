@@ -77,6 +77,7 @@ def request_event(
     body: str | bytes | None = None,
     *,
     route: str = "",
+    query: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """As API Gateway sends it (Developer Guide, "Input format of a Lambda function for proxy integration").
 
@@ -91,8 +92,8 @@ def request_event(
         "httpMethod": method,
         "headers": sent,
         "multiValueHeaders": {name: [value] for name, value in sent.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
+        "queryStringParameters": {name: values[-1] for name, values in query.items()} if query else None,
+        "multiValueQueryStringParameters": dict(query) if query else None,
         "pathParameters": {name[1:-1]: value for name, value in names if name.startswith("{")} or None,
         "stageVariables": None,
         "requestContext": {

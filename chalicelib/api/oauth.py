@@ -28,7 +28,8 @@ class Callback(msgspec.Struct, kw_only=True):
     """What a platform's redirect brings; it may bring more."""
 
     state: str = ""
-    code: str = ""
+    code: Annotated[str, msgspec.Meta(max_length=4096, pattern="^[ -~]*$")] = ""
+    """Of the characters that a code may have: RFC 6749, A.11"""
     error: str = ""
 
 

@@ -1,9 +1,13 @@
 """What a platform tells of an account by itself, without being asked."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}\Z")]
+"""Printable ASCII, as all platforms name accounts; Google promises at most 255 characters. What else is signed names no
+account, and some of it, such as NUL, no column could hold."""
 
 
 class AccountNotice(msgspec.Struct, frozen=True):

@@ -270,7 +270,10 @@ def _body(route: Route, request: Request, into: type[Any]) -> Any:
 
 
 def _raw_body(request: Request) -> bytes:
-    body = request.raw_body
+    try:
+        body = request.raw_body
+    except ValueError as error:  # text that is no UTF-8, or Base64 that is none
+        raise BadRequest("The body cannot be read") from error
     return body.encode() if isinstance(body, str) else body
 
 

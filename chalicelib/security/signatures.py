@@ -76,8 +76,8 @@ def open_signed_request(text: str, keys: Sequence[Secret]) -> bytes:
     except ValueError as error:
         raise _bad_request("The signed request is malformed") from error
     expected = [hmac.digest(key.reveal().encode(), signed, sha256) for key in keys]
-    # A list: each key is compared, so that the time does not tell which of them has signed.
-    if not any([hmac.compare_digest(given, each) for each in expected]):
+    matches = [hmac.compare_digest(given, each) for each in expected]  # all, so that time does not tell which one
+    if not any(matches):
         raise _bad_request("The signature does not fit the signed request")
     try:
         opened = _from_base64url(payload)

@@ -19,7 +19,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.security.oauth_states import hash_state, new_state, new_verifier
+from chalicelib.security.oauth_states import new_state, new_verifier, parse_state
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import Place
 from chalicelib.services import grants
@@ -110,7 +110,8 @@ def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) 
     whole, and another connection may live by the same user.
     """
     platform, _ = _with_consent(platform_name)
-    taken = write(None, rows.TAKE_OAUTH_STATE, state_hash=hash_state(state), platform=platform.name)
+    state_hash = parse_state(state)
+    taken = write(None, rows.TAKE_OAUTH_STATE, state_hash=state_hash, platform=platform.name) if state_hash else None
     if taken is None:
         raise ConsentRefused("The consent is not known, was finished before, or took too long: start anew")
     with logs.bound(studio_id=taken.studio_id, platform=platform.name):

@@ -134,7 +134,7 @@ def _judge(received: dict[str, Any]) -> _Taken:
     sent_at = datetime.fromtimestamp(int(received["Attributes"]["SentTimestamp"]) / 1000, UTC)
     try:
         message = msgspec.json.decode(received["Body"], type=Message)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         message = None
     kind, id = _subject(message)
     letter = DeadLetter(message_id=received["MessageId"], sent_at=sent_at, kind=kind, state="malformed")

@@ -4,6 +4,7 @@ A notice may come twice, and late. So one that is older than the state of a conn
 it has been given another grant meanwhile.
 """
 
+import re
 import secrets
 from datetime import timedelta
 from functools import cache
@@ -30,9 +31,11 @@ from chalicelib.settings import OAuthClient, get_settings
 CLOCKS_APART = timedelta(minutes=1)
 ATTEMPTS = 3
 """A renewal may replace the tokens between reading and breaking the connection."""
+CODE_BYTES = 16
 DELETED = "The tokens and the account's id and name were erased from {count} connections."
 NOTHING_KNOWN = "Nothing was known of the account."
 UNDER_WAY = "The deletion has not been completed; please ask for it again."
+_CODE = re.compile(rf"[0-9a-f]{{{2 * CODE_BYTES}}}")
 
 
 class DeletionStatus(Row):
@@ -64,7 +67,7 @@ def deauthorize_meta(signed_request: str) -> None:
 def delete_meta_data(signed_request: str) -> str:
     """The same, and what is known of the user is erased. Returns the code that the status is found by."""
     notice = _meta_notice(signed_request)
-    code = secrets.token_hex(16)
+    code = secrets.token_hex(CODE_BYTES)
     deletion = write(None, rows.INSERT_DATA_DELETION, platform="meta", code_hash=_hash(code))
     concerned = _concerned("meta", notice)
     for found in concerned:
@@ -76,7 +79,8 @@ def delete_meta_data(signed_request: str) -> str:
 
 
 def get_deletion_status(platform: str, code: str) -> DeletionStatus:
-    found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code))
+    is_code = _CODE.fullmatch(code)
+    found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code)) if is_code else None
     if found is None:
         raise NotFound("There is no such request", code="deletion_not_found")
     done = DELETED.format(count=found.connections) if found.connections else NOTHING_KNOWN

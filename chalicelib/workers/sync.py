@@ -30,7 +30,7 @@ def sync(event: SQSEvent) -> None:
     for record in event:
         try:
             message = msgspec.json.decode(record.body, type=Message)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             logs.event("message.dropped", reason="malformed", error=error)
             continue
         logs.bind(studio_id=message.studio_id, **({"run_id": message.run_id} if message.run_id else {}))

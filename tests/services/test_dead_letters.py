@@ -80,12 +80,12 @@ def test_renewals_and_deliveries_are_left_to_the_worker_to_judge(studio: Studio,
 
 
 def test_what_nobody_can_read_stays_and_is_told_and_not_quoted(dead: Queue, queue: Queue) -> None:
-    bury(dead, "QXcanary{", {"studioId": str(uuid4())}, {"runId": "QXcanary", "studioId": "x"})
+    bury(dead, "QXcanary{", "[" * 5000, {"studioId": str(uuid4())}, {"runId": "QXcanary", "studioId": "x"})
     report = requeue()
-    assert len(report.malformed) == 3
+    assert len(report.malformed) == 4
     assert (report.sent, report.dropped, report.complete) == (0, 0, True)
     shown = show_dead_letters(10)
-    assert [(letter.kind, letter.state) for letter in shown.shown] == [("malformed", "malformed")] * 3
+    assert [(letter.kind, letter.state) for letter in shown.shown] == [("malformed", "malformed")] * 4
     assert "QXcanary" not in f"{report} {shown}"
     assert sorted(letter.message_id for letter in shown.shown) == sorted(report.malformed)
     assert queue.receive() == []

@@ -113,7 +113,7 @@ def test_a_message_that_names_nothing_to_go_on_with_is_dropped(
     assert ("message.dropped", "empty") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000"])
+@pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000", "[" * 5000])
 def test_a_malformed_message_is_dropped_and_logged(
     clean_database: Any, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from chalicelib.errors import BadRequest
-from chalicelib.platforms.notices import AccountNotice
+from chalicelib.platforms.notices import AccountId, AccountNotice
 
 ISSUER = "https://accounts.google.com/"
 KEYS_URL = "https://www.googleapis.com/oauth2/v3/certs"
@@ -43,7 +43,7 @@ REASONS = {
 class _Subject(msgspec.Struct):
     """Of an event about one token the subject is that token, known by its beginning or hash, and names nobody."""
 
-    sub: str = ""
+    sub: AccountId = ""
 
 
 class _Event(msgspec.Struct):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chalicelib.errors import BadRequest
-from chalicelib.platforms.notices import AccountNotice
+from chalicelib.platforms.notices import AccountId, AccountNotice
 
 OLDEST = timedelta(days=1)
 """Meta signs its requests as it sends them; an older one is replayed by somebody else."""
@@ -17,7 +17,7 @@ CLOCKS_APART = timedelta(minutes=5)
 
 
 class _SignedRequest(msgspec.Struct):
-    user_id: str
+    user_id: AccountId
     issued_at: int
     expires: int = 0
 
@@ -27,10 +27,8 @@ def parse_notice(signed: bytes, now: datetime) -> AccountNotice:
     try:
         request = msgspec.json.decode(signed, type=_SignedRequest)
         issued_at = datetime.fromtimestamp(request.issued_at, UTC)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, OSError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise _refused("The signed request is malformed") from error
-    if not request.user_id:
-        raise _refused("The signed request names no user")
     if not now - OLDEST <= issued_at <= now + CLOCKS_APART or 0 < request.expires <= now.timestamp():
         raise _refused("The signed request has expired")
     return AccountNotice(

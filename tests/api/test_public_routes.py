@@ -1,0 +1,193 @@
+"""What needs no API key, asked by somebody hostile: never a failure of ours, and no proof means no work."""
+
+import hmac
+import json
+import time
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import API
+from chalicelib.api.openapi import describe
+from chalicelib.runtime.routes import PUBLIC
+from chalicelib.services import notices
+from dev.sandbox import CLIENT_ID, Sandbox
+from dev.sandbox.google import security_events
+from dev.sandbox.meta import APP_SECRET
+from tests.api.hostile import DEEP, ODD, TRIED, ask, numbers, one_odd, texts, values
+from tests.security.hostile import unpadded
+
+FORM = "application/x-www-form-urlencoded"
+SECEVENT = "application/secevent+jwt"
+ROUTES = [route for group in [*API, describe(API)] for route in group.declared if route.scope == PUBLIC]
+CALLBACKS = ["/api/notices/meta/deauthorize", "/api/notices/meta/data-deletion"]
+GOOGLE = "/api/notices/google"
+UNPROVED = [route for route in ROUTES if route.path.startswith(("/api/notices", "/api/oauth"))]
+bodies = st.one_of(st.none(), texts, st.binary(), values.map(json.dumps))
+types = st.sampled_from([FORM, SECEVENT, "application/json", "text/plain; charset=utf-7", "", "\0", "a/b;" * 500])
+
+
+@pytest.fixture(autouse=True)
+def _set_up(platforms: Sandbox) -> None:
+    notices.google_keys().forget()
+
+
+def test_the_public_routes_are_these() -> None:
+    """A new one belongs into the tests below."""
+    assert {f"{route.method} {route.path}" for route in ROUTES} == {
+        "GET /api/health",
+        "GET /api/openapi.json",
+        "GET /api/oauth/{platform}/callback",
+        f"POST {GOOGLE}",
+        *(f"POST {callback}" for callback in CALLBACKS),
+        "GET /api/notices/meta/data-deletion/{code}",
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@given(
+    param=st.one_of(st.just("google"), texts),
+    query=st.dictionaries(
+        st.sampled_from(["state", "code", "error", "x", "\0"]), st.lists(texts, min_size=1), max_size=3
+    ),
+    body=bodies,
+    content_type=types,
+    authorization=texts,
+)
+@TRIED
+def test_whatever_a_stranger_sends_is_no_failure_of_ours(
+    route: Any, param: str, query: dict[str, list[str]], body: str | bytes | None, content_type: str, authorization: str
+) -> None:
+    params = dict.fromkeys(route.params, param)
+    headers = {"Content-Type": content_type, "Authorization": authorization, "Idempotency-Key": authorization}
+    answer, statements = ask(route.method, route.path, params=params, query=query, headers=headers, body=body)
+    assert answer.status < 500, answer.text
+    assert statements == 0 or route.path == "/api/health"
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@given(payload=st.one_of(st.sampled_from([text.encode("utf-8", "surrogatepass") for text in ODD]), st.binary()))
+@TRIED
+def test_an_unsigned_request_of_meta_is_refused_alike_whatever_it_holds(callback: str, payload: bytes) -> None:
+    """Neither a parser nor the database has seen it."""
+    form = urlencode({"signed_request": f"{unpadded(bytes(32))}.{unpadded(payload)}"})
+    answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
+    assert (answer.status, answer.json["detail"]) == (400, "The signature does not fit the signed request")
+    assert statements == 0
+
+
+@given(payload=st.one_of(st.sampled_from([text.encode("utf-8", "surrogatepass") for text in ODD]), st.binary()))
+@TRIED
+def test_an_unsigned_token_of_google_is_refused_alike_whatever_it_holds(payload: bytes) -> None:
+    header = json.dumps({"alg": "RS256", "kid": security_events.KEY_ID}).encode()
+    token = ".".join(map(unpadded, (header, payload, bytes(256))))
+    answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
+    told = "too long" if len(token) > 32 * 1024 else "The signature does not fit the token"
+    assert (answer.status, told in answer.json["description"]) == (400, True)
+    assert statements == 0
+
+
+@given(header=st.one_of(st.sampled_from([DEEP, '{"a":' * 300, *ODD]), texts, values.map(json.dumps)))
+@TRIED
+def test_a_header_that_names_no_key_costs_google_no_request(platforms: Sandbox, header: str) -> None:
+    token = ".".join(map(unpadded, (header.encode("utf-8", "surrogatepass"), b"{}", bytes(256))))
+    answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
+    assert (answer.status, statements) == (400, 0)
+    assert platforms.requests.counts().get("oauth2.certs", 0) == 0
+
+
+def signed(payload: str) -> str:
+    encoded = unpadded(payload.encode("utf-8", "surrogatepass"))
+    return f"{unpadded(hmac.digest(APP_SECRET.encode(), encoded.encode(), sha256))}.{encoded}"
+
+
+GOOD = {"algorithm": "HMAC-SHA256", "user_id": "1"}
+odd_numbers = st.one_of(numbers, st.booleans(), st.floats(), st.none(), texts)
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@given(
+    odd=one_odd(
+        {
+            "user_id": st.one_of(texts, values),
+            "issued_at": odd_numbers,
+            "expires": odd_numbers,
+            "algorithm": values,
+            "user": values,
+        }
+    )
+)
+@TRIED
+def test_an_odd_request_that_meta_has_signed_is_refused(callback: str, odd: dict[str, Any]) -> None:
+    payload = json.dumps({**GOOD, "issued_at": int(time.time()), **odd})
+    form = urlencode({"signed_request": signed(payload)})
+    answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
+    assert answer.status < 500, answer.text
+    assert answer.status < 300 or (answer.status, statements) == (400, 0)
+
+
+@pytest.mark.parametrize("user_id", ["1\0", "\0", "1" * 256, "\u0661", "1\n", " 1", "\ud800"])
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_a_user_that_no_account_can_be_is_refused(callback: str, user_id: str) -> None:
+    payload = json.dumps({**GOOD, "issued_at": int(time.time()), "user_id": user_id})
+    form = urlencode({"signed_request": signed(payload)})
+    answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
+    assert (answer.status, answer.json["code"], statements) == (400, "invalid_signed_request", 0)
+
+
+@pytest.mark.parametrize("payload", ["[" * 999 + "]" * 999, DEEP, "", "9" * 5000, '{"user_id": "1"', '"\\ud800"'])
+def test_what_meta_has_signed_and_cannot_be_read_is_refused(payload: str) -> None:
+    form = urlencode({"signed_request": signed(payload)})
+    answer, statements = ask("POST", CALLBACKS[0], headers={"Content-Type": FORM}, body=form)
+    assert (answer.status, answer.json["code"], statements) == (400, "invalid_signed_request", 0)
+
+
+subjects = st.one_of(values, st.fixed_dictionaries({"subject_type": texts, "sub": st.one_of(texts, numbers, values)}))
+kinds = st.sampled_from(
+    [security_events.RISC + "sessions-revoked", security_events.RISC + "account-enabled", "x", "\0"]
+)
+
+
+@given(
+    odd=one_odd(
+        {
+            **dict.fromkeys(["iss", "aud", "jti", "events"], values),
+            **dict.fromkeys(["iat", "nbf", "exp"], odd_numbers),
+            "events ": st.dictionaries(kinds, st.fixed_dictionaries({"subject": subjects, "reason": values})),
+        }
+    )
+)
+@TRIED
+def test_an_odd_event_that_google_has_signed_is_refused(odd: dict[str, Any]) -> None:
+    good = security_events.claims(security_events.RISC + "verification", {}, CLIENT_ID)
+    token = security_events.sign({**good, **{name.strip(): value for name, value in odd.items()}})
+    answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
+    assert answer.status < 500, answer.text
+    assert answer.status == 202 or (answer.status, statements) == (400, 0)
+
+
+@pytest.mark.parametrize("sub", ["1\0", "\0", "1" * 256, "\u0661", "1\n", "\ud800", 1, None, True])
+def test_a_subject_that_no_account_can_be_is_refused(sub: Any) -> None:
+    token = security_events.sign(
+        security_events.claims(security_events.RISC + "sessions-revoked", {"sub": sub}, CLIENT_ID)
+    )
+    answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
+    assert (answer.status, answer.json["err"], statements) == (400, "invalid_request", 0)
+
+
+@given(code=texts, error=texts)
+@TRIED
+def test_what_a_browser_brings_back_with_a_state_of_nobody_s_ends_there(code: str, error: str) -> None:
+    query = {"state": ["A" * 43], "code": [code], "error": [error]}
+    answer, _ = ask("GET", "/api/oauth/{platform}/callback", params={"platform": "google"}, query=query)
+    assert answer.status < 500, answer.text
+
+
+def test_a_form_that_is_percent_encoded_without_end_is_refused() -> None:
+    for body in ("signed_request=" + quote("\0") * 20_000, "%" * 50_000, "&" * 50_000, "=" * 50_000):
+        answer, statements = ask("POST", CALLBACKS[0], headers={"Content-Type": FORM}, body=body)
+        assert (answer.status in (400, 422), statements) == (True, 0), body[:20]

@@ -46,6 +46,7 @@ class Fake:
         self.url = url
         self.requests: list[Request] = []
         self.closing = threading.Event()
+        self._arrived = threading.Condition()
         self._routes: dict[str, list[Reply]] = {}
 
     def on(self, path: str, *replies: Reply) -> None:
@@ -54,8 +55,15 @@ class Fake:
     def paths(self) -> list[str]:
         return [request.path for request in self.requests]
 
+    def wait_for_requests(self, number: int) -> None:
+        """Until so many have arrived, whether or not they were answered."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.requests) >= number, timeout=10)
+
     def next_reply(self, request: Request) -> Reply:
-        self.requests.append(request)
+        with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
         replies: Sequence[Reply] = self._routes.get(request.path) or [Reply({"error": "no route"}, status=404)]
         return self._routes[request.path].pop(0) if len(replies) > 1 else replies[0]
 

@@ -6,9 +6,10 @@ it has been given another grant meanwhile.
 
 import re
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from math import ceil
 from typing import Literal
 
 from chalicelib import clock, logs
@@ -17,8 +18,8 @@ from chalicelib.data import notices as rows
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.notices import AccountConnection
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import BadRequest, NotFound, PlatformError, TokenRevoked, Unavailable
-from chalicelib.platforms.jwks import KeySet
+from chalicelib.errors import BadRequest, NotFound, PlatformError, RateLimited, TokenRevoked, Unavailable
+from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, KeySet
 from chalicelib.platforms.notices import AccountNotice
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.transport import Transport
@@ -104,10 +105,17 @@ def _google_key(token: str) -> dict[str, object]:
     try:
         key = google_keys().find(key_id_of(token), transport)
     except PlatformError as error:
-        raise Unavailable("Google's keys cannot be read right now", internal=str(error)) from error
+        seconds = _seconds_until(error.resume_at if isinstance(error, RateLimited) else None)
+        problem = "Google's keys cannot be read right now"
+        raise Unavailable(problem, internal=str(error), retry_after_seconds=seconds) from error
     if key is None:
         raise BadRequest("The key is not one of Google's", code="invalid_key")
     return key
+
+
+def _seconds_until(resume_at: datetime | None) -> int:
+    seconds = (resume_at - clock.now()).total_seconds() if resume_at else FIRST_RETRY_SECONDS
+    return max(1, ceil(seconds))
 
 
 def _meta_notice(signed_request: str) -> AccountNotice:

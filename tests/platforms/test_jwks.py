@@ -1,18 +1,29 @@
-"""A platform's keys: kept as long as it says, fetched anew for one that is not among them, and never often."""
+"""A platform's keys: kept as long as it says, fetched again for one that is unknown, and seldom while it fails."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
-from chalicelib import clock
-from chalicelib.errors import ContractChanged, TransientFault
-from chalicelib.platforms.jwks import LONGEST_SECONDS, SHORTEST_SECONDS, KeySet
+from chalicelib import clock, logs
+from chalicelib.errors import CircuitOpen, ContractChanged, PlatformError, TransientFault
+from chalicelib.platforms.jwks import (
+    FIRST_RETRY_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    STALE_SECONDS,
+    KeySet,
+)
 from chalicelib.platforms.transport import Transport
+from tests.conftest import LogLines
 from tests.http_fake import Fake, Reply, http_fake
 
 URL = "https://keys.example/certs"
 PATH = "/keys.example/certs"
-ONE, TWO = {"kid": "one", "kty": "RSA"}, {"kid": "two", "kty": "RSA"}
+ONE, TWO = ({"kid": kid, "kty": "RSA", "n": "AQAB", "e": "AQAB"} for kid in ("one", "two"))
+DOWN = Reply(status=503)
 
 
 @pytest.fixture
@@ -87,11 +98,14 @@ def test_a_key_that_was_withdrawn_is_gone_with_the_next_answer(fake: Fake, time:
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (Reply(status=503), TransientFault),
+        (DOWN, TransientFault),
         (Reply(breaks=True), TransientFault),
         (Reply(status=404), ContractChanged),
         (Reply({"certs": []}), ContractChanged),
+        (Reply({"keys": []}), ContractChanged),
+        (Reply({"keys": [None, {"kid": "two"}]}), ContractChanged),
         (Reply(body=b"\xff"), ContractChanged),
+        (Reply(body=b'{"keys": ' + b"[" * 50_000), ContractChanged),
     ],
 )
 def test_an_answer_without_keys_is_an_error_and_leaves_those_at_hand(
@@ -104,3 +118,138 @@ def test_an_answer_without_keys_is_an_error_and_leaves_those_at_hand(
     with pytest.raises(error):
         known.find("two", transport(fake))
     assert known.find("one", transport(fake)) == ONE
+
+
+def refused(known: KeySet, key_id: str, fake: Fake) -> PlatformError:
+    with pytest.raises(PlatformError) as caught:
+        known.find(key_id, transport(fake))
+    return caught.value
+
+
+def test_while_the_platform_fails_it_is_asked_ever_more_seldom_whoever_asks(fake: Fake, time: Time) -> None:
+    fake.on(PATH, DOWN)
+    known, asked_at = KeySet(URL), []
+    for _ in range(1500):
+        before = len(fake.requests)
+        refused(known, f"invented {time.now}", fake)
+        if len(fake.requests) > before:
+            asked_at.append(time.now)
+        time.now += 1
+    waits = [later - earlier for earlier, later in pairwise(asked_at)]
+    doubled = [FIRST_RETRY_SECONDS * 2**failures for failures in range(6)]
+    assert waits[:6] == doubled
+    assert set(waits[6:]) == {LONGEST_RETRY_SECONDS}
+
+
+def test_who_is_not_asked_again_says_when_it_will_be(fake: Fake, time: Time) -> None:
+    fake.on(PATH, DOWN)
+    known = KeySet(URL)
+    assert isinstance(refused(known, "one", fake), TransientFault)
+    time.now += 1
+    error = refused(known, "one", fake)
+    assert isinstance(error, CircuitOpen)
+    assert error.resume_at is not None
+    assert 0 < (error.resume_at - clock.now()).total_seconds() <= FIRST_RETRY_SECONDS - 1
+    assert len(fake.requests) == 1
+
+
+def test_a_success_forgets_the_failures_before_it(fake: Fake, time: Time) -> None:
+    fake.on(PATH, DOWN, DOWN, keys(ONE), DOWN)
+    known = KeySet(URL)
+    for wait in (0, FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS - 1):
+        time.now += wait
+        refused(known, "one", fake)
+    time.now += 1
+    assert known.find("one", transport(fake)) == ONE
+    time.now += SHORTEST_SECONDS
+    refused(known, "two", fake)
+    time.now += FIRST_RETRY_SECONDS
+    refused(known, "two", fake)
+    assert len(fake.requests) == 5
+
+
+def test_keys_that_cannot_be_refreshed_are_used_for_another_day(fake: Fake, time: Time) -> None:
+    fake.on(PATH, keys(ONE), DOWN)
+    known = KeySet(URL)
+    known.find("one", transport(fake))
+    for later in (3600, 3601, 3600 + STALE_SECONDS - 1):
+        time.now = 1000 + later
+        assert known.find("one", transport(fake)) == ONE
+    time.now = 1000 + 3600 + STALE_SECONDS
+    refused(known, "one", fake)
+
+
+def test_of_old_keys_none_is_said_to_be_missing_while_new_ones_cannot_be_had(fake: Fake, time: Time) -> None:
+    """It may be among the new ones: whoever signed with it is to come again."""
+    fake.on(PATH, keys(ONE), DOWN)
+    known = KeySet(URL)
+    known.find("one", transport(fake))
+    time.now += 3600
+    for _ in range(3):
+        refused(known, "two", fake)
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        [],
+        "key",
+        7,
+        {},
+        {"kid": "odd"},
+        {**TWO, "kty": None},
+        {**TWO, "kid": 2},
+        {**TWO, "kid": ""},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {**TWO, "n": 65537},
+        {"kid": "two", "kty": "RSA", "e": "AQAB"},
+        {"kid": "two", "kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"},
+    ],
+)
+def test_an_entry_that_is_no_usable_key_is_passed_over_alone(
+    fake: Fake, time: Time, log_lines: LogLines, entry: object
+) -> None:
+    logs.configure()
+    fake.on(PATH, keys(entry, ONE, entry))
+    known = KeySet(URL)
+    assert known.find("one", transport(fake)) == ONE
+    assert known.find("two", transport(fake)) is None
+    (line,) = log_lines.named("key_set.fetched")
+    assert (line["keys"], line["passed_over"]) == (1, 2)
+
+
+def test_a_failure_is_logged_with_its_reason_and_when_it_is_tried_again(
+    fake: Fake, time: Time, log_lines: LogLines
+) -> None:
+    logs.configure()
+    fake.on(PATH, DOWN)
+    refused(KeySet(URL), "one", fake)
+    (line,) = log_lines.named("key_set.failed")
+    assert (line["failures"], line["retry_in_seconds"]) == (1, FIRST_RETRY_SECONDS)
+    assert "503" in line["reason"]
+
+
+def test_who_has_the_key_at_hand_does_not_wait_for_somebody_who_fetches(fake: Fake, time: Time) -> None:
+    fake.on(PATH, keys(ONE), Reply(waits=True))
+    known = KeySet(URL)
+    known.find("one", transport(fake))
+    time.now += 3600
+    with ThreadPoolExecutor(1) as threads:
+        fetching = threads.submit(known.find, "two", transport(fake))
+        fake.wait_for_requests(2)
+        assert known.find("one", transport(fake)) == ONE
+        assert not fetching.done()
+        fake.closing.set()
+        assert isinstance(fetching.exception(), TransientFault)
+    assert len(fake.requests) == 2
+
+
+def test_many_that_need_the_keys_at_once_fetch_them_once(fake: Fake, time: Time) -> None:
+    fake.on(PATH, DOWN)
+    known = KeySet(URL)
+    with ThreadPoolExecutor(8) as threads:
+        errors = list(threads.map(lambda number: refused(known, f"key {number}", fake), range(32)))
+    assert len(errors) == 32
+    assert len(fake.requests) == 1

@@ -8,10 +8,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from chalicelib.aws_environment import ensure_not_redirected, ensure_queue_of_aws
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 
 STAGES = ("local", "test", "dev", "prod")
+PLAIN_STAGES = ("local", "test")
+"""Stages in which the product may speak to stand-ins for AWS and the platforms, and over plain HTTP."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
 OAUTH_PLATFORMS = ("google", "meta", "pinterest")
@@ -128,6 +131,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         stage = environ.get("ANSEL_STAGE", "")
         if stage not in STAGES:
             raise SettingsError(f"ANSEL_STAGE must be one of {', '.join(STAGES)}")
+        if stage not in PLAIN_STAGES:
+            ensure_not_redirected(environ, stage)
         kms_key_ids = _kms_key_ids(environ)
         clients = oauth_clients(environ)
         return cls(
@@ -135,10 +140,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             database=DatabaseLogin.from_environ(environ, stage),
             kms_key_ids=kms_key_ids,
             encryption_key=_encryption_key(environ, stage, has_kms=bool(kms_key_ids)),
-            sync_queue_url=_optional(environ, "SYNC_QUEUE_URL")
-            if stage == "local"
-            else _required(environ, "SYNC_QUEUE_URL"),
-            dead_letter_queue_url=_optional(environ, "DEAD_LETTER_QUEUE_URL"),
+            sync_queue_url=_queue_url(environ, "SYNC_QUEUE_URL", stage, needed=stage != "local"),
+            dead_letter_queue_url=_queue_url(environ, "DEAD_LETTER_QUEUE_URL", stage),
             platform_sandbox_url=_sandbox_url(environ, stage),
             public_url=_public_url(environ, stage, needed=bool(clients)),
             return_urls=_return_urls(environ, stage),
@@ -168,6 +171,13 @@ def _secret_arn(environ: Mapping[str, str], name: str, *, needed: bool = False) 
     return arn
 
 
+def _queue_url(environ: Mapping[str, str], name: str, stage: str, *, needed: bool = False) -> str:
+    url = _required(environ, name) if needed else _optional(environ, name)
+    if url and stage not in PLAIN_STAGES:
+        ensure_queue_of_aws(name, url, stage)
+    return url
+
+
 def _kms_key_ids(environ: Mapping[str, str]) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in _optional(environ, "KMS_KEY_IDS").split(",") if key.strip())
     if not all(_KEY_ARN.fullmatch(key) for key in keys):
@@ -194,7 +204,7 @@ def _encryption_key(environ: Mapping[str, str], stage: str, *, has_kms: bool) ->
 
 def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
     url = _optional(environ, "PLATFORM_SANDBOX_URL")
-    if url and stage not in ("local", "test"):
+    if url and stage not in PLAIN_STAGES:
         raise SettingsError(f"PLATFORM_SANDBOX_URL is not allowed in {stage}")
     if url and not url.startswith(("http://", "https://")):
         raise SettingsError("PLATFORM_SANDBOX_URL must start with http:// or https://")
@@ -234,7 +244,7 @@ def _return_urls(environ: Mapping[str, str], stage: str) -> tuple[str, ...]:
 
 def _plain_url(name: str, url: str, stage: str) -> str:
     """A URL of nothing but scheme, host, port and path, spelt as a browser would; plain HTTP in `local` and `test`."""
-    schemes = ("https", "http") if stage in ("local", "test") else ("https",)
+    schemes = ("https", "http") if stage in PLAIN_STAGES else ("https",)
     parts = _split(url)
     if parts is None or not _PLAIN_URL.fullmatch(url) or parts.scheme not in schemes or not parts.hostname:
         raise SettingsError(f"{name} must be made of {' or '.join(schemes)}://host[:port][/path], in lower case")

@@ -14,6 +14,7 @@ from chalicelib.errors import (
     UnsupportedMediaType,
 )
 from chalicelib.runtime.problems import CONTENT_TYPE, problem_of
+from chalicelib.runtime.security_headers import SECURITY_HEADERS
 
 REQUEST_ID = "$context.requestId"
 """What the gateway puts the request's id in place of"""
@@ -57,7 +58,7 @@ def gateway_responses() -> dict[str, Any]:
 
 
 def _response(answer: Answer) -> dict[str, Any]:
-    headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+    headers = {"Content-Type": CONTENT_TYPE, **SECURITY_HEADERS}
     if answer.retry_after_seconds:
         headers["Retry-After"] = str(answer.retry_after_seconds)
     body = msgspec.json.encode(problem_of(answer.error, REQUEST_ID)).decode()

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chalicelib.aws_environment import QUEUE_URL
+
 CHALICE = Path(__file__).parent.parent / ".chalice"
 FUNCTIONS = ("api", "tick", "sync", "maintenance", "admin")
 
 _NAME = re.compile(r"\$\{(\w+)\}")
-_QUEUE_URL = re.compile(r"https://sqs\.(?P<region>[\w-]+)\.amazonaws\.com(\.cn)?/(?P<account>\d{12})/(?P<name>[\w-]+)")
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+")
 _SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@!-]+")
 _DATABASE_ID = re.compile(r"(db|cluster|prx)-\w+")
@@ -138,7 +139,7 @@ def _filled(part: Any, values: Mapping[str, str | list[str]]) -> Any:
 
 def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[str, str | list[str]]:
     """What the names stand for in a function with these variables. Raises Missing naming the variable."""
-    queue = _matched(_QUEUE_URL, environ, "SYNC_QUEUE_URL")
+    queue = _matched(QUEUE_URL, environ, "SYNC_QUEUE_URL")
     keys = [key.strip() for key in environ.get("KMS_KEY_IDS", "").split(",")]
     if not all(_KEY_ARN.fullmatch(key) for key in keys):
         raise Missing("KMS_KEY_IDS must be ARNs of KMS keys, comma-separated")
@@ -146,7 +147,7 @@ def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[
     if by_iam and not _DATABASE_ID.fullmatch(database_id):
         raise Missing("DATABASE_AUTH=iam needs --database-id, db-... or cluster-... or of RDS Proxy prx-...")
     partition = keys[0].split(":")[1]
-    dead = environ.get("DEAD_LETTER_QUEUE_URL") and _matched(_QUEUE_URL, environ, "DEAD_LETTER_QUEUE_URL")
+    dead = environ.get("DEAD_LETTER_QUEUE_URL") and _matched(QUEUE_URL, environ, "DEAD_LETTER_QUEUE_URL")
     return {
         "Partition": partition,
         "Region": queue["region"],

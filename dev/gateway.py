@@ -11,6 +11,7 @@ from chalice.local import LocalGateway, RouteMatcher
 
 from chalicelib.errors import AppError, MethodNotAllowed, NotFound
 from chalicelib.runtime.problems import CONTENT_TYPE, problem_of
+from chalicelib.runtime.security_headers import security_headers
 
 STAGE = "api"
 
@@ -73,4 +74,4 @@ class Gateway(LocalGateway):
 def problem(error: AppError) -> tuple[int, Mapping[str, str], bytes]:
     """An answer of the gateway's own. In the cloud its gateway responses, merged into the template, have this shape."""
     body = msgspec.json.encode(problem_of(error, str(uuid4())))
-    return error.status, {"Content-Type": CONTENT_TYPE, **error.headers}, body
+    return error.status, {"Content-Type": CONTENT_TYPE, **security_headers(), **error.headers}, body

@@ -20,6 +20,7 @@ from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
 from chalicelib.runtime.edge import Invocation, edge, in_time
 from chalicelib.runtime.problems import PROBLEM, Refusal
+from chalicelib.runtime.security_headers import add_security_headers
 from chalicelib.services import idempotency
 from chalicelib.services.api_keys import Caller, authenticate
 from chalicelib.services.idempotency import Answer
@@ -31,8 +32,6 @@ Handler = Callable[..., Any]
 PUBLIC: Final = "public"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PARAM = re.compile(r"{(\w+)}")
-# The URL of a callback holds a code and a state: nobody whom its answer leads to shall see it.
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True):
@@ -170,6 +169,7 @@ class Routes:
 
 def mount(app: Chalice, groups: Iterable[Routes]) -> None:
     """Registers every declared route with Chalice."""
+    app.register_middleware(add_security_headers, "http")
     by_path: dict[str, dict[str, Route]] = defaultdict(dict)
     for group in groups:
         for route in group.declared:
@@ -283,7 +283,7 @@ def _query_params(request: Request) -> dict[str, list[str]]:
 
 
 def _response(answer: Answer) -> Response:
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **HEADERS}
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     if answer.location is not None:
         headers["Location"] = answer.location
     if answer.replayed:
@@ -293,5 +293,5 @@ def _response(answer: Answer) -> Response:
 
 def _refused(refusal: Refusal, error: AppError, request_id: str) -> Response:
     body = msgspec.json.encode(refusal.make(error, request_id)).decode()
-    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **HEADERS, **error.headers}
+    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **error.headers}
     return Response(body=body, status_code=error.status, headers=headers)

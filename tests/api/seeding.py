@@ -1,5 +1,7 @@
 """Rows and connections that the API tests start from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,17 @@ def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
     answer = api.post("/api/connections", {**body, "expiresIn": 3600, "scopes": list(grant.scopes), **changes})
     assert answer.status == 201, answer.text
     return answer
+
+
+@contextmanager
+def renamed(superuser: pg8000.native.Connection, what: str, name: str, to: str) -> Iterator[None]:
+    """A table or function that is missing for a while, under whatever needs it."""
+    superuser.run(f"ALTER {what} {name} RENAME TO {to}")
+    try:
+        yield
+    finally:
+        schema, dot, _ = name.rpartition(".")
+        superuser.run(f"ALTER {what} {schema}{dot}{to} RENAME TO {name.rpartition('.')[2]}")
 
 
 def insert(superuser: pg8000.native.Connection, table: str, **values: Any) -> UUID:

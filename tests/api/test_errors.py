@@ -3,7 +3,6 @@
 import http.client
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,7 +14,7 @@ from app import API
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.settings import get_settings
 from dev.ports import find_free_port
-from tests.api.seeding import connect_google
+from tests.api.seeding import connect_google, renamed
 from tests.conftest import Answer, Api, LogLines
 
 SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
@@ -88,16 +87,6 @@ def test_the_same_problems_come_over_http(http_server: str, api: Api) -> None:
     assert_problem(
         over_http(http_server, "POST", "/api/connections", headers, b" " * 300_000), 413, "payload_too_large"
     )
-
-
-@contextmanager
-def renamed(superuser: pg8000.native.Connection, what: str, name: str, to: str) -> Iterator[None]:
-    superuser.run(f"ALTER {what} {name} RENAME TO {to}")
-    try:
-        yield
-    finally:
-        schema, dot, _ = name.rpartition(".")
-        superuser.run(f"ALTER {what} {schema}{dot}{to} RENAME TO {name.rpartition('.')[2]}")
 
 
 def test_an_internal_error_is_told_without_internals_and_logged_with_its_request_id(
@@ -266,12 +255,6 @@ def test_a_wrong_frequency_is_named(api: Api, frequency: str) -> None:
 def test_a_wrong_idempotency_key_is_refused_before_anything_is_done(api: Api, key: str) -> None:
     assert_problem(api.post("/api/connections", PINTEREST, Idempotency_Key=key), 422, "invalid_input")
     assert api.get("/api/connections").json["items"] == []
-
-
-def test_no_answer_may_be_stored_or_sniffed(api: Api) -> None:
-    for answer in (api.get("/api/connections"), api.get("/api/connections/google"), api.get("/api/health")):
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_the_request_id_of_a_problem_finds_its_log_line(api: Api, log_lines: LogLines) -> None:

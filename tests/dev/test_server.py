@@ -11,6 +11,7 @@ import pytest
 from chalice import Chalice, Response
 from chalice.app import Request
 
+from chalicelib.runtime.security_headers import HTTPS_ONLY, SECURITY_HEADERS
 from dev.server import MAX_BODY_BYTES, make_server
 
 app = Chalice("sample", env={})
@@ -69,6 +70,7 @@ def ask(client: http.client.HTTPConnection, method: str, path: str, **options: A
 def assert_is_problem(answer: tuple[int, Any, Any], status: int, code: str) -> None:
     assert answer[0] == status
     assert answer[1]["Content-Type"] == "application/problem+json"
+    assert {name: answer[1][name] for name in SECURITY_HEADERS} == {**SECURITY_HEADERS, HTTPS_ONLY: None}
     assert {"type", "title", "status", "code", "detail", "requestId"} <= set(answer[2])
     assert (answer[2]["status"], answer[2]["code"]) == (status, code)
 

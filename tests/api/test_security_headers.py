@@ -1,0 +1,116 @@
+"""Every answer has the same security headers, whatever its status and whoever makes it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pg8000.native
+import pytest
+from chalice.test import Client
+
+from app import API, app
+from chalicelib.api.openapi import describe
+from chalicelib.runtime.routes import Route
+from chalicelib.runtime.security_headers import HTTPS_ONLY, SECURITY_HEADERS
+from chalicelib.settings import get_settings
+from dev.invocation import Context, request_event
+from dev.sandbox import Sandbox
+from tests.api.seeding import connect_google, renamed
+from tests.browser import RETURN_TO, consent
+from tests.conftest import ROOT, Answer, Api, Queue, Studios
+
+ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+
+
+@pytest.fixture(params=["local", "prod"])
+def stage(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def api(stage: str, platforms: Sandbox, queue: Queue) -> Iterator[Api]:
+    """Of the stage, as its answers are concerned; the settings are those of the tests."""
+    get_settings()
+    with Client(app, stage_name=stage, project_dir=str(ROOT)) as client:
+        yield Studios(client).new()
+
+
+def assert_safe(answer: Answer, stage: str) -> None:
+    expected = {name: value for name, value in SECURITY_HEADERS.items() if stage == "prod" or name != HTTPS_ONLY}
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS if name in answer.headers} == expected
+
+
+def path_of(route: Route, **values: str) -> str:
+    return route.path.format(**{**dict.fromkeys(route.params, "0" * 32), "platform": "google", **values})
+
+
+def test_the_table_is_this() -> None:
+    assert SECURITY_HEADERS == {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Strict-Transport-Security": "max-age=63072000",
+    }
+
+
+@every_route
+def test_every_route_answers_with_them_with_and_without_a_key(api: Api, stage: str, route: Route) -> None:
+    for headers in ({}, {"Authorization": ""}):
+        answer = api.send(route.method, path_of(route), {}, headers)
+        assert_safe(answer, stage)
+
+
+@every_route
+def test_every_refusal_of_a_route_has_them(api: Api, stage: str, route: Route) -> None:
+    asked = {
+        405: api.send(next(method for method in METHODS if method not in methods_of(route.path)), path_of(route)),
+        **({415: api.send(route.method, path_of(route), b"x", {"Content_Type": "a/b"})} if route.body else {}),
+        **({413: api.send(route.method, path_of(route), b" " * 300_000)} if route.body else {}),
+        **({404: api.send(route.method, path_of(route, platform="x"), {})} if "platform" in route.params else {}),
+    }
+    for answer in asked.values():
+        assert_safe(answer, stage)
+    assert asked[405].status == 405
+    assert all(answer.status >= 400 for answer in asked.values())
+
+
+def methods_of(path: str) -> set[str]:
+    return {route.method for route in ROUTES if route.path == path}
+
+
+def test_good_answers_have_them_and_so_has_one_without_a_body(api: Api, stage: str) -> None:
+    answers = [api.post("/api/webhooks", {"url": "https://studio.example/hook"}), api.get("/api/openapi.json")]
+    answers.append(api.delete(f"/api/webhooks/{answers[0].json['id']}"))
+    assert [answer.status for answer in answers] == [201, 200, 204]
+    for answer in answers:
+        assert_safe(answer, stage)
+
+
+def test_a_repeated_answer_has_them(api: Api, stage: str) -> None:
+    answers = [api.post("/api/connections", {"platform": "website"}, Idempotency_Key="key") for _ in range(2)]
+    assert "Idempotency-Replayed" in answers[1].headers
+    for answer in answers:
+        assert_safe(answer, stage)
+
+
+def test_a_redirect_has_them(api: Api, stage: str) -> None:
+    answer = consent(api, wanted={"returnTo": RETURN_TO})
+    assert answer.status == 303
+    assert_safe(answer, stage)
+
+
+def test_failures_of_ours_have_them(api: Api, stage: str, superuser: pg8000.native.Connection) -> None:
+    connect_google(api)
+    with renamed(superuser, "TABLE", "sync_log", "gone"):
+        answer = api.get("/api/sync/log")
+    assert answer.status == 500
+    assert_safe(answer, stage)
+
+
+def test_what_chalice_refuses_by_itself_has_them(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API Gateway sends no such request on."""
+    monkeypatch.setenv("ANSEL_STAGE", stage)
+    answered: dict[str, Any] = app(request_event("OPTIONS", "/api/connections"), Context("api", 29))
+    assert answered["statusCode"] == 405
+    assert_safe(Answer(405, answered["headers"], answered["body"]), stage)

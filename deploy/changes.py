@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import WaiterError
 
+from deploy import releases
 from deploy.cloud import Cloud, DeployError, Stack, find_stack, stack_name
 from deploy.releases import Release
 
@@ -98,10 +99,12 @@ def make_change_set(
 
 
 def _parameters(release: Release, known: frozenset[str], given: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    if foreign := sorted(set(given) - set(release.parameters)):
-        takes = ", ".join(sorted(release.parameters))
+    open_to_choice = {name: value for name, value in release.parameters.items() if name != releases.PARAMETER}
+    if foreign := sorted(set(given) - set(open_to_choice)):
+        takes = ", ".join(sorted(open_to_choice))
         raise DeployError(f"the template has no parameter {', '.join(foreign)}; it has {takes}")
-    for name, parameter in release.parameters.items():
+    yield {"ParameterKey": releases.PARAMETER, "ParameterValue": release.id}
+    for name, parameter in open_to_choice.items():
         if name in given:
             yield {"ParameterKey": name, "ParameterValue": given[name]}
         elif name in known:

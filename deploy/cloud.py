@@ -21,6 +21,10 @@ class Cloud:
     cloudformation: Any
     functions: Any
     storage: Any
+    identities: Any
+
+    def account_id(self) -> str:
+        return str(self.identities.get_caller_identity()["Account"])
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def connect(region: str | None) -> Cloud:
         cloudformation,
         boto3.client("lambda", region_name=region, config=patient),
         boto3.client("s3", region_name=region),
+        boto3.client("sts", region_name=region),
     )
 
 

@@ -1,71 +1,87 @@
-"""Releases in a bucket: the code under the hash of its zip, the template that names it under a hash of its own.
+"""Releases in a bucket: a zip of code and the template that names it, each under the SHA-256 of its bytes.
 
-A release is what its name says, so one that was deployed before can be deployed again, byte for byte.
+A release's id is the hash of its template, which names the hash of the code. So one id stands for every byte that is
+deployed, and one that was deployed before can be deployed again.
 """
 
-import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import yaml
-from botocore.exceptions import ClientError
 
+from deploy import storage
 from deploy.bundle import TASK_ROOT
-from deploy.cloud import Cloud, DeployError
+from deploy.cloud import DeployError
 from deploy.contents import CERTIFICATES
+from deploy.storage import Bucket
 
 FUNCTION = "AWS::Serverless::Function"
-ID_LENGTH = 16
+PARAMETER = "Release"
+"""Of the template: the id, the hash of the template, in which it cannot stand. The stack's output repeats it."""
+_CODE_KEY = re.compile(r"code/(?P<sha256>[0-9a-f]{64})\.zip")
+_TEMPLATE_KEY = re.compile(r"releases/[^/]+/(?P<id>[0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True)
 class Code:
     """What a function runs: an object of the bucket, and the Python that it was built for."""
 
-    bucket: str
+    bucket: Bucket
     key: str
     runtime: str
     architecture: str
+    version: str | None = None
+    """Of the object, once its content was compared with its hash"""
+
+    @property
+    def sha256(self) -> str | None:
+        """None for one that somebody deployed without this program."""
+        return _hash_in(self.key)
 
 
 @dataclass(frozen=True)
 class Release:
     id: str
+    bucket: Bucket
     template_url: str
     template: dict[str, Any]
+    code_key: str
+    code_sha256: str
+    code_version: str | None
 
     @property
     def parameters(self) -> dict[str, Any]:
         found: dict[str, Any] = self.template.get("Parameters", {})
         return found
 
+    @property
+    def functions(self) -> dict[str, Any]:
+        """The properties of each, by logical id."""
+        return _functions(self.template)
+
     def code(self, logical_id: str) -> Code:
-        properties = self.template["Resources"][logical_id]["Properties"]
-        place = properties["CodeUri"]
+        properties = self.functions[logical_id]
         architecture = properties.get("Architectures", ["x86_64"])[0]
-        return Code(place["Bucket"], place["Key"], properties["Runtime"], architecture)
+        return Code(self.bucket, self.code_key, properties["Runtime"], architecture, self.code_version)
 
 
-def store_release(cloud: Cloud, bucket: str, stage: str, package: Path) -> Release:
-    """Uploads a package, as `python -m deploy.package` leaves it; what is there already stays."""
+def store_release(bucket: Bucket, stage: str, package: Path) -> Release:
+    """Uploads a package, as `python -m deploy.package` leaves it; what is there already stays, if it is the same."""
     archive, template = package / "deployment.zip", package / "template.yaml"
     if not (archive.exists() and template.exists()):
         raise DeployError(f"there is no package in {package}: run `make package STAGE={stage}` first")
     content, document = archive.read_bytes(), yaml.safe_load(template.read_text(encoding="utf-8"))
     _ensure_deployable(document, archive, stage)
-    code_key = f"code/{hashlib.sha256(content).hexdigest()}.zip"
-    document = _with_code(document, bucket, code_key)
-    release_id = _hash(document)
-    document.setdefault("Outputs", {})["Release"] = {
-        "Description": "The release that is deployed, as `python -m deploy.stack releases` lists it",
-        "Value": release_id,
-    }
-    _upload(cloud, bucket, code_key, content)
-    _upload(cloud, bucket, _template_key(stage, release_id), json.dumps(document, indent=1).encode())
-    return _release(cloud, bucket, stage, release_id, document)
+    code_key = f"code/{storage.hash_of(content)}.zip"
+    body = json.dumps(_as_released(document, bucket, code_key), indent=1, sort_keys=True).encode()
+    release_id = storage.hash_of(body)
+    storage.put_once(bucket, code_key, content)
+    storage.put_once(bucket, _template_key(stage, release_id), body)
+    return _read(bucket, stage, release_id)
 
 
 def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> None:
@@ -82,89 +98,67 @@ def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> N
         )
 
 
-def get_release(cloud: Cloud, bucket: str, stage: str, prefix: str) -> Release:
-    """One that was stored before, by the beginning of its id."""
-    found = [release_id for release_id, _ in list_releases(cloud, bucket, stage) if release_id.startswith(prefix)]
-    if len(found) != 1:
-        problem = "is not unique" if found else "is not there"
-        raise DeployError(f"release {prefix} of {stage} {problem}: see `python -m deploy.stack releases`")
-    stored = cloud.storage.get_object(Bucket=bucket, Key=_template_key(stage, found[0]))["Body"].read()
-    return _release(cloud, bucket, stage, found[0], json.loads(stored))
+def get_release(bucket: Bucket, stage: str, prefix: str) -> Release:
+    """One that was stored before, by its id or a beginning of it that no other has."""
+    found = [release_id for release_id, _ in list_releases(bucket, stage) if release_id.startswith(prefix)]
+    listed = "see `python -m deploy.stack releases`"
+    if not found:
+        raise DeployError(f"release {prefix} of {stage} is not there: {listed}")
+    if len(found) > 1:
+        raise DeployError(f"release {prefix} of {stage} is ambiguous, it may be {' or '.join(sorted(found))}: {listed}")
+    return _read(bucket, stage, found[0])
 
 
-def list_releases(cloud: Cloud, bucket: str, stage: str) -> list[tuple[str, str]]:
-    """Ids, each with when it was first stored, newest first."""
-    pages = cloud.storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"releases/{stage}/")
+def pinned(code: Code) -> Code:
+    """The same, with the version of the object that was compared with its hash. Raises DeployError."""
+    return replace(code, version=storage.read(code.bucket, code.key, code.sha256).version) if code.sha256 else code
+
+
+def list_releases(bucket: Bucket, stage: str) -> list[tuple[str, str]]:
+    """Ids, each with when it was first stored, newest first. What is not named as a release is not one."""
+    pages = bucket.storage.get_paginator("list_objects_v2").paginate(**bucket.place, Prefix=f"releases/{stage}/")
     stored = [entry for page in pages for entry in page.get("Contents", [])]
     stored.sort(key=lambda entry: entry["LastModified"], reverse=True)
-    return [(Path(entry["Key"]).stem, entry["LastModified"].isoformat(sep=" ", timespec="seconds")) for entry in stored]
+    named = ((_TEMPLATE_KEY.fullmatch(entry["Key"]), entry["LastModified"]) for entry in stored)
+    return [(match["id"], at.isoformat(sep=" ", timespec="seconds")) for match, at in named if match]
 
 
-def ensure_bucket(cloud: Cloud, bucket: str, *, create: bool) -> None:
-    """Checks that the bucket can be used. One that is made is private, versioned, encrypted and for TLS only."""
-    try:
-        found = cloud.storage.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
-            raise DeployError(f"bucket {bucket} cannot be used: {error}") from error
-        if not create:
-            raise DeployError(f"there is no bucket {bucket}: name another one, or add --create-bucket") from error
-        _create_bucket(cloud, bucket)
-        return
-    region = found.get("BucketRegion", cloud.region)
-    if region != cloud.region:
-        raise DeployError(
-            f"bucket {bucket} is in {region}: Lambda takes code from one in its own Region, {cloud.region}"
-        )
-
-
-def _create_bucket(cloud: Cloud, bucket: str) -> None:
-    storage = cloud.storage
-    # us-east-1 is the one Region that S3 does not take as a constraint.
-    place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
-    storage.create_bucket(Bucket=bucket, **place)
-    barriers = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    storage.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(barriers, True))
-    storage.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    storage.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
-    arn = f"arn:{storage.meta.partition}:s3:::{bucket}"
-    tls_only = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+def _as_released(template: dict[str, Any], bucket: Bucket, code_key: str) -> dict[str, Any]:
+    for properties in _functions(template).values():
+        properties["CodeUri"] = {"Bucket": bucket.name, "Key": code_key}
+    template.setdefault("Parameters", {})[PARAMETER] = {"Type": "String", "Description": "Set by the deployment"}
+    template.setdefault("Outputs", {})[PARAMETER] = {
+        "Description": "The release that is deployed, as `python -m deploy.stack releases` lists it",
+        "Value": {"Ref": PARAMETER},
     }
-    storage.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [tls_only]}))
-    print(f"made bucket {bucket}")
-
-
-def _with_code(template: dict[str, Any], bucket: str, key: str) -> dict[str, Any]:
-    for resource in template["Resources"].values():
-        if resource["Type"] == FUNCTION:
-            resource["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": key}
     return template
 
 
-def _hash(document: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
-
-
-def _upload(cloud: Cloud, bucket: str, key: str, content: bytes) -> None:
-    try:
-        cloud.storage.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "404":
-            raise
-        cloud.storage.put_object(Bucket=bucket, Key=key, Body=content)
+def _functions(template: dict[str, Any]) -> dict[str, Any]:
+    resources = template["Resources"].items()
+    return {name: resource["Properties"] for name, resource in resources if resource["Type"] == FUNCTION}
 
 
 def _template_key(stage: str, release_id: str) -> str:
     return f"releases/{stage}/{release_id}.json"
 
 
-def _release(cloud: Cloud, bucket: str, stage: str, release_id: str, document: dict[str, Any]) -> Release:
-    domain = "amazonaws.com.cn" if cloud.region.startswith("cn-") else "amazonaws.com"
-    url = f"https://{bucket}.s3.{cloud.region}.{domain}/{_template_key(stage, release_id)}"
-    return Release(release_id, url, document)
+def _read(bucket: Bucket, stage: str, release_id: str) -> Release:
+    """Template and code as they are stored, each compared with its hash."""
+    key = _template_key(stage, release_id)
+    stored = storage.read(bucket, key, release_id)
+    try:
+        template = json.loads(stored.content)
+        (place,) = {(uri["Bucket"], uri["Key"]) for uri in (each["CodeUri"] for each in _functions(template).values())}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeployError(f"{key} in bucket {bucket.name} is not the template of a release") from error
+    code_key, sha256 = place[1], _hash_in(place[1])
+    if place[0] != bucket.name or sha256 is None:
+        raise DeployError(f"release {release_id} takes its code from {'/'.join(place)}, which is no hash in here")
+    code = storage.read(bucket, code_key, sha256)
+    return Release(release_id, bucket, bucket.url(key, stored.version), template, code_key, sha256, code.version)
+
+
+def _hash_in(key: str) -> str | None:
+    match = _CODE_KEY.fullmatch(key)
+    return match["sha256"] if match else None

@@ -1,15 +1,18 @@
 """What goes with a deployment: the migrations before new code serves, and the check that it does."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import urllib3
 
 from deploy.cloud import Cloud, DeployError, Stack, stack_name
-from deploy.releases import Code, Release
+from deploy.releases import Code, Release, pinned
+from deploy.storage import Bucket, checksum_of
 
 ADMIN = "Admin"
 """The logical id of the admin function."""
@@ -26,25 +29,31 @@ def admin_ahead(cloud: Cloud, stage: str, release: Release) -> Iterator[None]:
 
     CloudFormation changes code and resources at once, so what has to run before the new code serves runs here.
     """
-    before = _deployed_admin(cloud, stage)
+    before = _deployed_admin(cloud, stage, release.bucket)
     _put_code(cloud, admin_name(stage), release.code(ADMIN))
     try:
         yield
     except Exception:
-        _put_code(cloud, admin_name(stage), before)
+        _put_back(cloud, admin_name(stage), before)
         raise
 
 
-def _deployed_admin(cloud: Cloud, stage: str) -> Code:
+def _put_back(cloud: Cloud, function: str, before: Code) -> None:
+    """Not what was written over meanwhile. The reason to go back is told, whatever becomes of this."""
+    try:
+        _put_code(cloud, function, pinned(before))
+    except DeployError as error:
+        print(f"{function} does not have its former code back: {error}", file=sys.stderr)
+
+
+def _deployed_admin(cloud: Cloud, stage: str, bucket: Bucket) -> Code:
     """What the stack says, which is what CloudFormation goes back to."""
     answer = cloud.cloudformation.get_template(StackName=stack_name(stage), TemplateStage="Processed")
     body = answer["TemplateBody"]
     template = json.loads(body) if isinstance(body, str) else body
     properties = template["Resources"][ADMIN]["Properties"]
-    place = properties["Code"]
-    return Code(
-        place["S3Bucket"], place["S3Key"], properties["Runtime"], properties.get("Architectures", ["x86_64"])[0]
-    )
+    place, architecture = properties["Code"], properties.get("Architectures", ["x86_64"])[0]
+    return Code(replace(bucket, name=place["S3Bucket"]), place["S3Key"], properties["Runtime"], architecture)
 
 
 def _put_code(cloud: Cloud, function: str, code: Code) -> None:
@@ -52,10 +61,36 @@ def _put_code(cloud: Cloud, function: str, code: Code) -> None:
     if functions.get_function_configuration(FunctionName=function)["Runtime"] != code.runtime:
         functions.update_function_configuration(FunctionName=function, Runtime=code.runtime)
         functions.get_waiter("function_updated_v2").wait(FunctionName=function)
-    functions.update_function_code(
-        FunctionName=function, S3Bucket=code.bucket, S3Key=code.key, Architectures=[code.architecture]
+    place = {"S3Bucket": code.bucket.name, "S3Key": code.key}
+    version = {"S3ObjectVersion": code.version} if code.version else {}
+    updated = functions.update_function_code(
+        FunctionName=function, **place, **version, Architectures=[code.architecture]
     )
     functions.get_waiter("function_updated_v2").wait(FunctionName=function)
+    if code.sha256 and updated["CodeSha256"] != checksum_of(code.sha256):
+        raise DeployError(f"{function} was given other code than {code.key} is named for; it was not invoked")
+
+
+def ensure_code(cloud: Cloud, stage: str, release: Release) -> None:
+    """Each function has to run the release's code: CloudFormation named an object, which may have changed since."""
+    wanted = checksum_of(release.code_sha256)
+    pages = cloud.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
+    deployed = [
+        resource["PhysicalResourceId"]
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+        if resource["LogicalResourceId"] in release.functions
+    ]
+    others = [name for name in deployed if _code_of(cloud, name) != wanted]
+    if others:
+        raise DeployError(
+            f"{', '.join(sorted(others))} runs other code than release {release.id}: somebody else has deployed, or "
+            "has written over the release meanwhile. Deploy again"
+        )
+
+
+def _code_of(cloud: Cloud, function: str) -> str:
+    return str(cloud.functions.get_function_configuration(FunctionName=function)["CodeSha256"])
 
 
 def migrate(cloud: Cloud, stage: str, to: str | None = None) -> None:

@@ -13,6 +13,7 @@ from deploy import changes, releases, rollout
 from deploy.changes import ChangeSet
 from deploy.cloud import Cloud, DeployError, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
+from deploy.storage import find_bucket
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,6 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     given = read_parameters(options.parameters)
     stack = find_stack(cloud, options.stage)
     changes.ensure_ready(stack, options.stage)
-    releases.ensure_bucket(cloud, options.bucket, create=options.create_bucket)
     release = _pick_release(options, cloud)
     print(f"release {release.id} to {stack_name(options.stage)} in {cloud.region}")
     change_set = changes.make_change_set(cloud, options.stage, stack, release, given)
@@ -33,14 +33,16 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
         return
     if not options.dry_run:
         _roll_out(options, cloud, release, change_set, is_new=stack is None or stack.is_new)
+        rollout.ensure_code(cloud, options.stage, release)
         _check(options, cloud)
 
 
 def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
+    bucket = find_bucket(cloud, options.bucket, options.bucket_owner, create=options.create_bucket)
     if options.release:
-        return releases.get_release(cloud, options.bucket, options.stage, options.release)
+        return releases.get_release(bucket, options.stage, options.release)
     package = options.package or ROOT / "build" / "package" / options.stage
-    return releases.store_release(cloud, options.bucket, options.stage, package)
+    return releases.store_release(bucket, options.stage, package)
 
 
 def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
@@ -99,9 +101,9 @@ def _migrate(options: argparse.Namespace, cloud: Cloud) -> None:
 
 
 def _list_releases(options: argparse.Namespace, cloud: Cloud) -> None:
-    releases.ensure_bucket(cloud, options.bucket, create=False)
+    bucket = find_bucket(cloud, options.bucket, options.bucket_owner, create=False)
     stack = find_stack(cloud, options.stage)
-    stored = releases.list_releases(cloud, options.bucket, options.stage)
+    stored = releases.list_releases(bucket, options.stage)
     if not stored:
         print(f"there are no releases of {options.stage} in {options.bucket}")
     for release_id, stored_at in stored:
@@ -171,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     checking = _command(commands, "check", _check, "print the outputs, and ask the API whether it is well")
     _check_arguments(checking)
     listing = _command(commands, "releases", _list_releases, "list what can be deployed again, newest first")
-    listing.add_argument("--bucket", required=True, type=_given)
+    _bucket_arguments(listing)
     deleting = _command(commands, "delete", _delete, "delete the stack; data that is to be kept stays")
     deleting.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -179,11 +181,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deploy_command(commands: Any) -> None:
     deploying = _command(commands, "deploy", deploy, "deploy a package, or a release once more")
-    deploying.add_argument("--bucket", required=True, type=_given, help="where releases are kept")
+    _bucket_arguments(deploying)
     deploying.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
     source = deploying.add_mutually_exclusive_group()
     source.add_argument("--package", type=Path, help="default: build/package/STAGE")
-    source.add_argument("--release", help="one that was stored before, by the beginning of its id")
+    source.add_argument("--release", help="one that was stored before, by its id or a unique beginning of it")
     deploying.add_argument(
         "--parameters", nargs="*", default=[], metavar="KEY=VALUE", help="or JSON files; what is not given stays"
     )
@@ -192,6 +194,11 @@ def _deploy_command(commands: Any) -> None:
     deploying.add_argument("--allow-replacement", action="store_true", help="even if database, keys or URL are lost")
     deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as when going back")
     _check_arguments(deploying)
+
+
+def _bucket_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bucket", required=True, type=_given, help="where releases are kept")
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="whose bucket it is (default: this account's)")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:

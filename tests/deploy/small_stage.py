@@ -69,6 +69,7 @@ class Operator:
 
     def __init__(self, stage: str, folder: Path, url: str, said: pytest.CaptureFixture[str]) -> None:
         self.stage = stage
+        self.bucket = BUCKET
         self.template = template(url, stage)
         self._folder = folder
         self._said = said
@@ -79,10 +80,23 @@ class Operator:
         said = self._said.readouterr()
         return code, said.out + said.err
 
+    def package(self, version: int, admin: str = MIGRATES) -> Path:
+        return write_package(self._folder / f"package-{version}", self.template, admin % version)
+
     def deploy(self, version: int, *arguments: str, admin: str = MIGRATES) -> tuple[int, str]:
-        package = write_package(self._folder / f"package-{version}", self.template, admin % version)
+        package = self.package(version, admin)
         return self.run(
-            *("deploy", "--bucket", BUCKET, "--create-bucket", "--package", str(package), "--patience", "0", "--yes"),
+            *(
+                "deploy",
+                "--bucket",
+                self.bucket,
+                "--create-bucket",
+                "--package",
+                str(package),
+                "--patience",
+                "0",
+                "--yes",
+            ),
             *arguments,
         )
 

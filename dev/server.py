@@ -83,8 +83,8 @@ class Handler(ChaliceRequestHandler):
         if "Transfer-Encoding" in self.headers:
             self.close_connection = True
             raise LengthRequired
-        announced = self.headers.get("Content-Length", "0")
-        if not (announced.isascii() and announced.isdigit() and len(announced) < 16):
+        announced, *others = self.headers.get_all("Content-Length", ["0"])
+        if others or not (announced.isascii() and announced.isdigit() and len(announced) < 16):
             self.close_connection = True
             raise BadRequest("The Content-Length is not a number of bytes")
         if int(announced) > MAX_BODY_BYTES:

@@ -57,7 +57,10 @@ def decode_text(body: bytes, content_type: str | None, media_type: str) -> str:
 
 def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     """Query parameters, which are all text and come once each. Raises InvalidInput naming each of them."""
-    twice = [FieldProblem(name, "is given more than once") for name, values in params.items() if len(values) > 1]
+    _check_text(params)
+    twice = [
+        FieldProblem(_shortened(name), "is given more than once") for name, values in params.items() if len(values) > 1
+    ]
     if twice:
         raise InvalidInput(fields=twice)
     decoded = _convert({name: values[0] for name, values in params.items()}, into, strict=False)
@@ -76,7 +79,24 @@ def decode_values(values: dict[str, Any], into: type[T], *, strict: bool = True)
 
     Raises InvalidInput naming each field.
     """
+    _check_text(values)
     return _convert(values, into, strict=strict)
+
+
+def _check_text(values: Mapping[str, Any]) -> None:
+    """Half a character, a lone surrogate, is no text and cannot be stored. JSON's escapes can write one all the same;
+    msgspec's decoder refuses it, but not everybody's does."""
+    problems = [FieldProblem(_shortened(name), "is not text") for name in values if not _is_text([name, values[name]])]
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -128,4 +148,5 @@ def _choices(kind: Any) -> list[str]:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= 100 else name[:100] + "..."
+    """Fit to be repeated: not without end, and with a question mark for half a character."""
+    return (name if len(name) <= 100 else name[:100] + "...").encode(errors="replace").decode()

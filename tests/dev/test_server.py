@@ -124,6 +124,15 @@ def test_a_content_length_that_is_none_is_refused(client: http.client.HTTPConnec
     assert_is_problem(ask(client, "POST", "/echo/x", headers={"Content-Length": length}), 400, "bad_request")
 
 
+def test_two_content_lengths_are_refused_as_one_of_them_must_be_wrong(client: http.client.HTTPConnection) -> None:
+    client.putrequest("POST", "/echo/x")
+    for length in ("2", "3"):
+        client.putheader("Content-Length", length)
+    client.endheaders(b"{}x")
+    response = client.getresponse()
+    assert_is_problem((response.status, response.headers, json.loads(response.read())), 400, "bad_request")
+
+
 def test_the_event_has_what_api_gateway_sends(client: http.client.HTTPConnection) -> None:
     answer = ask(client, "GET", "/event", headers={"User-Agent": "tests"})[2]
     assert {"requestId", "stage", "apiId", "resourcePath", "httpMethod", "path"} <= set(answer["context"])

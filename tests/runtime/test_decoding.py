@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -10,8 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app import API
-from chalicelib.errors import AppError, BadRequest, InvalidInput, PayloadTooLarge, UnsupportedMediaType
-from chalicelib.runtime.decoding import FORM, MAX_BODY_BYTES, decode_body, decode_form, decode_query, decode_text
+from chalicelib.errors import AppError, BadRequest, FieldProblem, InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.runtime.decoding import (
+    FORM,
+    MAX_BODY_BYTES,
+    decode_body,
+    decode_form,
+    decode_query,
+    decode_text,
+    decode_values,
+)
 
 ROUTES = [route for group in API for route in group.declared]
 BODIES = {route.body for route in ROUTES if route.body and route.accepts == "application/json"}
@@ -237,3 +245,42 @@ def test_a_body_of_text_has_its_own_media_type_and_is_ascii() -> None:
     ):
         with pytest.raises(error):
             decode_text(body, content_type, kind)
+
+
+class Texts(msgspec.Struct, forbid_unknown_fields=True):
+    free: str = ""
+    short: Annotated[str, msgspec.Meta(max_length=5)] = ""
+    many: list[str] = []
+    named: dict[str, str] = {}
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize("field", ["free", "short"])
+def test_half_a_character_in_a_query_is_refused_by_the_name_of_its_field(field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_query({field: [f"a{HALF}"]}, Texts)
+    assert caught.value.fields == (FieldProblem(field, "is not text"),)
+
+
+def test_half_a_character_in_the_name_of_a_parameter_is_named_without_it() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_query({f"x{HALF}": ["1"], f"y{HALF}": ["1", "2"]}, Texts)
+    assert all(msgspec.json.encode(problem) for problem in caught.value.fields)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"free": HALF}, "free"),
+        ({"short": HALF}, "short"),
+        ({"many": ["a", HALF]}, "many"),
+        ({"named": {HALF: "a"}}, "named"),
+        ({"named": {"a": HALF}}, "named"),
+    ],
+)
+def test_half_a_character_in_json_that_somebody_else_has_decoded_is_refused(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_values(values, Texts)
+    assert caught.value.fields == (FieldProblem(field, "is not text"),)

@@ -11,12 +11,7 @@ from chalicelib.data.driver import measured
 from dev.invocation import Context, request_event
 from tests.conftest import Answer
 
-TRIED = settings(
-    derandomize=True,
-    deadline=None,
-    max_examples=100,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+TRIED = settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 DEEP = "[" * 60_000
 ODD = (
     *("", " ", "null", "true", "\0", "a\0b", "\n", "\ud800", "\udc00x", "\ufeff", "\u202e", "caf\u00e9", "\U0001f4f7"),

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-import time
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import API
+from chalicelib import clock
 from chalicelib.api.openapi import describe
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.services import notices
@@ -19,6 +20,7 @@ from dev.sandbox import CLIENT_ID, Sandbox
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import APP_SECRET
 from tests.api.hostile import DEEP, ODD, TRIED, ask, numbers, one_odd, texts, values
+from tests.conftest import NOON
 from tests.security.hostile import unpadded
 
 FORM = "application/x-www-form-urlencoded"
@@ -32,8 +34,10 @@ types = st.sampled_from([FORM, SECEVENT, "application/json", "text/plain; charse
 
 
 @pytest.fixture(autouse=True)
-def _set_up(platforms: Sandbox) -> None:
+def _set_up(platforms: Sandbox) -> Iterator[None]:
     notices.google_keys().forget()
+    with clock.at(NOON):
+        yield
 
 
 def test_the_public_routes_are_these() -> None:
@@ -123,7 +127,7 @@ odd_numbers = st.one_of(numbers, st.booleans(), st.floats(), st.none(), texts)
 )
 @TRIED
 def test_an_odd_request_that_meta_has_signed_is_refused(callback: str, odd: dict[str, Any]) -> None:
-    payload = json.dumps({**GOOD, "issued_at": int(time.time()), **odd})
+    payload = json.dumps({**GOOD, "issued_at": int(NOON.timestamp()), **odd})
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
     assert answer.status < 500, answer.text
@@ -133,7 +137,7 @@ def test_an_odd_request_that_meta_has_signed_is_refused(callback: str, odd: dict
 @pytest.mark.parametrize("user_id", ["1\0", "\0", "1" * 256, "\u0661", "1\n", " 1", "\ud800"])
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_a_user_that_no_account_can_be_is_refused(callback: str, user_id: str) -> None:
-    payload = json.dumps({**GOOD, "issued_at": int(time.time()), "user_id": user_id})
+    payload = json.dumps({**GOOD, "issued_at": int(NOON.timestamp()), "user_id": user_id})
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
     assert (answer.status, answer.json["code"], statements) == (400, "invalid_signed_request", 0)
@@ -144,6 +148,10 @@ def test_what_meta_has_signed_and_cannot_be_read_is_refused(payload: str) -> Non
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", CALLBACKS[0], headers={"Content-Type": FORM}, body=form)
     assert (answer.status, answer.json["code"], statements) == (400, "invalid_signed_request", 0)
+
+
+def event(kind: str, subject: dict[str, Any]) -> dict[str, Any]:
+    return {**security_events.claims(kind, subject, CLIENT_ID), "iat": int(NOON.timestamp())}
 
 
 subjects = st.one_of(values, st.fixed_dictionaries({"subject_type": texts, "sub": st.one_of(texts, numbers, values)}))
@@ -163,7 +171,7 @@ kinds = st.sampled_from(
 )
 @TRIED
 def test_an_odd_event_that_google_has_signed_is_refused(odd: dict[str, Any]) -> None:
-    good = security_events.claims(security_events.RISC + "verification", {}, CLIENT_ID)
+    good = event(security_events.RISC + "verification", {})
     token = security_events.sign({**good, **{name.strip(): value for name, value in odd.items()}})
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
     assert answer.status < 500, answer.text
@@ -172,9 +180,7 @@ def test_an_odd_event_that_google_has_signed_is_refused(odd: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("sub", ["1\0", "\0", "1" * 256, "\u0661", "1\n", "\ud800", 1, None, True])
 def test_a_subject_that_no_account_can_be_is_refused(sub: Any) -> None:
-    token = security_events.sign(
-        security_events.claims(security_events.RISC + "sessions-revoked", {"sub": sub}, CLIENT_ID)
-    )
+    token = security_events.sign(event(security_events.RISC + "sessions-revoked", {"sub": sub}))
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
     assert (answer.status, answer.json["err"], statements) == (400, "invalid_request", 0)
 

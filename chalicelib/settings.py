@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from chalicelib.aws_environment import ensure_not_redirected, ensure_queue_of_aws
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
+from chalicelib.urls import split_url
 
 STAGES = ("local", "test", "dev", "prod")
 PLAIN_STAGES = ("local", "test")
@@ -245,19 +245,10 @@ def _return_urls(environ: Mapping[str, str], stage: str) -> tuple[str, ...]:
 def _plain_url(name: str, url: str, stage: str) -> str:
     """A URL of nothing but scheme, host, port and path, spelt as a browser would; plain HTTP in `local` and `test`."""
     schemes = ("https", "http") if stage in PLAIN_STAGES else ("https",)
-    parts = _split(url)
+    parts = split_url(url)
     if parts is None or not _PLAIN_URL.fullmatch(url) or parts.scheme not in schemes or not parts.hostname:
         raise SettingsError(f"{name} must be made of {' or '.join(schemes)}://host[:port][/path], in lower case")
     return url
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
 
 
 def _retention_days(environ: Mapping[str, str]) -> int:

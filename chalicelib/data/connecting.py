@@ -3,7 +3,7 @@
 import ssl
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 
@@ -14,6 +14,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from chalicelib.secret_store import get_secret
 from chalicelib.settings import AwsIdentity, DatabaseLogin
+from chalicelib.urls import split_url
 
 CONNECT_SECONDS = 10.0
 """For each step of connecting; a paused Aurora Serverless needs longer, and the next request finds it awake."""
@@ -73,12 +74,10 @@ def _target(login: DatabaseLogin) -> Target:
 
 def _split(login: DatabaseLogin) -> SplitResult:
     expected = "DATABASE_URL must look like postgresql://user:password@host:port/database"
-    try:
-        parts = urlsplit(login.url.reveal())
-        _ = parts.port
-    except ValueError:
-        raise SettingsError(expected) from None  # the cause quotes from it
-    if parts.scheme not in ("postgres", "postgresql") or not (parts.username or login.auth == "secret"):
+    parts = split_url(login.url.reveal())
+    if parts is None or parts.scheme not in ("postgres", "postgresql"):
+        raise SettingsError(expected)
+    if not (parts.username or login.auth == "secret"):
         raise SettingsError(expected)
     return parts
 

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import msgspec
+
+from chalicelib.urls import split_url
 
 TIMEOUT_SECONDS = 10.0
 """For each: connecting, TLS, and any silence while the answer comes."""
@@ -83,11 +85,10 @@ def post(
 def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:
     if len(url) > MAX_URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise Refused("is not a plain URL")
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError as error:
-        raise Refused("is not a URL") from error
+    parts = split_url(url)
+    if parts is None:
+        raise Refused("is not a URL")
+    port = parts.port or PORTS.get(parts.scheme, 0)
     plain = loopback and parts.scheme == "http" and parts.hostname in LOOPBACK
     if not (parts.scheme == "https" and parts.hostname) and not plain:
         raise Refused("must be an https URL with a host")

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
+
+from chalicelib.urls import split_url
 
 # Only what every browser reads as we do: no percent sign, backslash or control character, nothing empty between two
 # slashes. A user name or another port makes another authority, and that is compared as a whole.
@@ -11,14 +13,13 @@ _SHAPE = re.compile(r"[a-z]+://[^/?#\\\s]+(/[\w.~!$&'()*+,;=:@-]+)*/?(\?[\w.~!$&
 
 def is_allowed(url: str, allowed: Iterable[str]) -> bool:
     """Whether `url` has the very scheme, host and port of an allowed one, and its path or one below it."""
-    if not _SHAPE.fullmatch(url):
-        return False
-    parts = urlsplit(url)
-    if {".", ".."} & set(parts.path.split("/")):
+    parts = split_url(url) if _SHAPE.fullmatch(url) else None
+    if parts is None or {".", ".."} & set(parts.path.split("/")):
         return False
     return any(
         (parts.scheme, parts.netloc) == (known.scheme, known.netloc) and _is_below(parts.path, known.path)
-        for known in map(urlsplit, allowed)
+        for known in map(split_url, allowed)
+        if known is not None
     )
 
 

@@ -126,8 +126,7 @@ class ConsentPage:
         """Nobody is sent to an address that came with the wrong client."""
         if params.get("client_id") != self.client.id:
             raise Refusal(_plain(400, "invalid_client: the OAuth client was not found"))
-        address = urlsplit(params.get("redirect_uri", ""))
-        if address.scheme not in ("http", "https") or not address.netloc or address.fragment:
+        if not _is_address(params.get("redirect_uri", "")):
             raise Refusal(_plain(400, "redirect_uri_mismatch: the redirect URI is not an address of the application"))
         if self.pkce and params.get("code_challenge") and params.get("code_challenge_method") != "S256":
             raise Refusal(_plain(400, "invalid_request: code_challenge_method must be S256"))
@@ -175,6 +174,14 @@ class ConsentPage:
             "</form></html>"
         )
         return Response(200, page.encode(), HTML)
+
+
+def _is_address(redirect_uri: str) -> bool:
+    try:
+        address = urlsplit(redirect_uri)
+    except ValueError:
+        return False
+    return address.scheme in ("http", "https") and bool(address.netloc) and not address.fragment
 
 
 def _plain(status: int, text: str) -> Response:

@@ -34,6 +34,9 @@ def test_asking_answers_where_to_send_the_browser_and_until_when(api: Api) -> No
         "https://app.studio.example/",
         "javascript:alert(1)",
         "/settings",
+        "http://[",
+        "https://app.studio.example:port/settings",
+        "https://app\u2100.studio.example/settings",
     ],
 )
 def test_a_browser_is_not_sent_just_anywhere(api: Api, superuser: pg8000.native.Connection, return_to: str) -> None:

@@ -93,6 +93,7 @@ def test_a_person_denies(google: SandboxClient) -> None:
         {"redirect_uri": ""},
         {"redirect_uri": "javascript:alert(1)"},
         {"redirect_uri": "/relative"},
+        {"redirect_uri": "http://["},
         {"redirect_uri": "https://ansel.example.com/#fragment"},
         {"code_challenge": "x", "code_challenge_method": "plain"},
         {"auto": "maybe"},

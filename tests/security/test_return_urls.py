@@ -77,6 +77,13 @@ def test_an_allowed_url_and_what_lies_below_it_pass(url: str) -> None:
         "https://app.studio.example/settings/\u2025/x",
         "https://app\u3002studio.example/settings",
         "https://[::1]/settings",
+        "http://[",
+        "https://[app.studio.example/settings",
+        "https://app.studio.example]/settings",
+        "https://[not-an-address]/settings",
+        "https://app.studio.example:port/settings",
+        "https://app.studio.example:99999/settings",
+        "https://app\u2100.studio.example/settings",
     ],
 )
 def test_anything_else_does_not(url: str) -> None:

@@ -18,7 +18,8 @@ Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 
 
 class ConsentRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What to ask for. Without `streams`, all that the platform has; without `returnTo` the callback answers itself."""
+    """What to ask for. Without `streams`, all whose scopes the platform does not restrict, and those that are synced
+    already; without `returnTo` the callback answers itself."""
 
     streams: Annotated[list[StreamName], msgspec.Meta(min_length=1, max_length=20)] | None = None
     return_to: Url | None = None

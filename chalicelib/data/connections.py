@@ -70,6 +70,11 @@ class StoredConnection(Row):
     data_keys: list[StoredDataKey]
 
 
+class ScheduledConnection(StoredConnection):
+    streams: list[str]
+    """Those that have a schedule"""
+
+
 class Draft(Row):
     """What is needed to seal tokens for a platform: the row's id (old or new), its state, and the data keys."""
 
@@ -155,6 +160,18 @@ FIND_CONNECTION: Query[Connection | None] = Query(
 FIND_STORED_CONNECTION: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"),
     StoredConnection | None,
+)
+FIND_SCHEDULED_CONNECTION: Query[ScheduledConnection | None] = Query(
+    one(
+        f"""
+        SELECT {STORED}, (
+            SELECT coalesce(json_agg(s.stream), '[]') FROM sync_schedule AS s
+            WHERE s.studio_id = c.studio_id AND s.connection_id = c.id
+        ) AS streams
+        FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}
+        """
+    ),
+    ScheduledConnection | None,
 )
 FIND_CONNECTION_TO_RENEW: Query[StoredConnection | None] = Query(
     one(

@@ -9,10 +9,12 @@ from chalicelib.data.rows import Moment, Row
 
 
 class StateDraft(Row):
-    """What is needed to seal a verifier: the id its row will have, and the data keys."""
+    """What is needed to seal a verifier (the id its row will have, and the data keys), and to know what to ask for."""
 
     id: UUID
     data_keys: list[StoredDataKey]
+    streams: list[str]
+    """Those of the platform that the studio syncs already"""
 
 
 class NewState(Row):
@@ -30,7 +32,14 @@ class TakenState(Row):
 
 
 DRAFT_OAUTH_STATE: Query[StateDraft] = Query(
-    one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), StateDraft
+    one(
+        f"""
+        SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys", (
+            SELECT coalesce(json_agg(s.stream), '[]') FROM sync_schedule AS s WHERE s.platform = :platform
+        ) AS streams
+        """
+    ),
+    StateDraft,
 )
 INSERT_OAUTH_STATE: Query[NewState] = Query(
     """

@@ -73,6 +73,10 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """Any one of these scopes is enough to read it; the first is the one asked for."""
     helpful_scopes: tuple[str, ...] = ()
     """Asked for as well, and done without when not granted."""
+    restricted: bool = False
+    """Whether the vendor restricts its scopes to products that pass a security assessment. A consent asks for it only
+    when the studio names it: each user would be asked for more than most of them need.
+    """
     complete: bool = False
     """Whether a full read names every living record, so that what it leaves out is gone."""
     fetch_window: Callable[["Client", Window, CursorT | None], Page[CursorT]] | None = None

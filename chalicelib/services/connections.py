@@ -1,5 +1,6 @@
 """Connections: a studio's grants on platforms. Tokens come in, are sealed, and never leave through here."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -44,7 +45,7 @@ class ConnectionTest(Row):
     checked_at: Moment
     account: TestedAccount | None = None
     missing_scopes: list[str] = []
-    """For each stream that the grant does not cover, the scope that would"""
+    """For each stream that the grant does not cover, the scope that would; of restricted ones only the scheduled"""
     error: TestError | None = None
 
 
@@ -151,7 +152,9 @@ def disconnect(studio_id: UUID, platform: str) -> None:
 def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead."""
     platform = get_platform(platform_name)
-    stored = _stored(studio_id, platform.name)
+    stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
+    if stored is None:
+        raise not_connected(platform.name)
     try:
         account = _identify(platform, stored)
     except (PlatformError, SealBroken) as error:
@@ -165,7 +168,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
         valid=True,
         checked_at=clock.now(),
         account=TestedAccount(id=account.external_id, name=account.name),
-        missing_scopes=_missing_scopes(platform, account.scopes),
+        missing_scopes=_missing_scopes(platform, account.scopes, stored.streams),
     )
 
 
@@ -195,9 +198,9 @@ def _identify(platform: Platform, stored: StoredConnection) -> Account:
     return platform.identify(client_for(stored))
 
 
-def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None) -> list[str]:
-    lacking = (stream.scopes for stream in platform.streams if not stream.is_covered_by(granted))
-    return sorted({scopes[0] for scopes in lacking})
+def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:
+    expected = (stream for stream in platform.streams if not stream.restricted or stream.name in scheduled)
+    return sorted({stream.scopes[0] for stream in expected if not stream.is_covered_by(granted)})
 
 
 def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:

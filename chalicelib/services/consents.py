@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from chalicelib.data import oauth_states as rows
 from chalicelib.data.connections import Connection
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import read, write
-from chalicelib.data.oauth_states import NewState, TakenState
+from chalicelib.data.oauth_states import StateDraft, TakenState
 from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import AppError, Conflict, ConsentRefused, FieldProblem, InvalidInput, TokenRevoked
 from chalicelib.platforms import oauth2
@@ -59,12 +60,13 @@ def ask_consent(
     consent."""
     platform, oauth = _with_consent(platform_name)
     client = _registration(platform)
-    wanted = _wanted(platform, streams)
+    named = _named(platform, streams) if streams is not None else None
     if return_to is not None and not is_allowed(return_to, get_settings().return_urls):
         raise InvalidInput(fields=[FieldProblem("returnTo", "is not among the URLs that a browser may be sent to")])
     new, verifier = new_state(), new_verifier() if oauth.pkce else None
-    names = [stream.name for stream in wanted] if streams is not None else None
-    made = _remember(studio_id, platform, new.hash, verifier, streams=names, return_to=return_to)
+    draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name)
+    wanted = named if named is not None else _default(platform, draft.streams)
+    expires_at = _remember(studio_id, platform, draft, new.hash, verifier, streams=wanted, return_to=return_to)
     url = oauth2.authorize_url(
         platform,
         client_id=client.id,
@@ -75,20 +77,20 @@ def ask_consent(
         sandbox_url=get_settings().platform_sandbox_url,
     )
     logs.event("consent.asked", platform=platform.name, studio_id=studio_id)
-    return AskedConsent(authorize_url=url, expires_at=made.expires_at)
+    return AskedConsent(authorize_url=url, expires_at=expires_at)
 
 
 def _remember(
     studio_id: UUID,
     platform: Platform,
+    draft: StateDraft,
     state_hash: bytes,
     verifier: Secret | None,
     *,
-    streams: list[str] | None,
+    streams: Sequence[Stream[Any]],
     return_to: str | None,
-) -> NewState:
-    draft = read(studio_id, rows.DRAFT_OAUTH_STATE)
-    return write(
+) -> datetime:
+    made = write(
         studio_id,
         rows.INSERT_OAUTH_STATE,
         id=draft.id,
@@ -96,10 +98,11 @@ def _remember(
         platform=platform.name,
         state_hash=state_hash,
         verifier=seal_at(_place(studio_id, draft.id), verifier, draft.data_keys) if verifier else None,
-        streams=streams,
+        streams=[stream.name for stream in streams],
         return_to=return_to,
         seconds=STATE_SECONDS,
     )
+    return made.expires_at
 
 
 def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) -> Consented | str:
@@ -216,9 +219,13 @@ def _redirect_uri(platform: Platform) -> str:
     return f"{get_settings().public_url}/api/oauth/{platform.name}/callback"
 
 
-def _wanted(platform: Platform, names: Sequence[str] | None) -> list[Stream[Any]]:
-    if names is None:
-        return list(platform.streams)
+def _default(platform: Platform, synced: Sequence[str]) -> list[Stream[Any]]:
+    """What is asked for unless the studio names streams: not what the vendor restricts, but for what is synced already,
+    since a reconnect must not take it away."""
+    return [stream for stream in platform.streams if not stream.restricted or stream.name in synced]
+
+
+def _named(platform: Platform, names: Sequence[str]) -> list[Stream[Any]]:
     known = ", ".join(stream.name for stream in platform.streams)
     problems = [
         FieldProblem(f"streams[{index}]", f"must be one of {known}" if known else "is not known")
@@ -227,7 +234,12 @@ def _wanted(platform: Platform, names: Sequence[str] | None) -> list[Stream[Any]
     ]
     if problems:
         raise InvalidInput(fields=problems)
-    return [stream for stream in platform.streams if stream.name in names]
+    return _wanted(platform, names)
+
+
+def _wanted(platform: Platform, names: Sequence[str] | None) -> list[Stream[Any]]:
+    """Of a stored consent. One that an earlier release stored without streams asked for all of them."""
+    return [stream for stream in platform.streams if names is None or stream.name in names]
 
 
 def _place(studio_id: UUID, state_id: UUID) -> Place:

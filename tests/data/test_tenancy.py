@@ -80,6 +80,7 @@ AIMS: dict[str, Aim] = {
     "LIST_CONNECTIONS": Aim(),
     "FIND_CONNECTION": Aim(),
     "FIND_STORED_CONNECTION": Aim(),
+    "FIND_SCHEDULED_CONNECTION": Aim(),
     "FIND_CONNECTION_TO_RENEW": Aim("platform_connection"),
     "FIND_CONNECTION_ID": Aim(),
     "LIST_EVENTS": Aim(),

@@ -74,7 +74,7 @@ def new_secrets() -> Secrets:
     tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
     assert grants.create(studio_id, get_platform("google"), tokens, None, ())
     _, secret = create_webhook(studio_id, "http://127.0.0.1:9/told")
-    draft = read(studio_id, DRAFT_OAUTH_STATE)
+    draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
     place = Place(studio_id, "oauth_state", "verifier", draft.id, 1)
     sealed = seal_at(place, Secret("verifier"), draft.data_keys)
     state = {"platform": "meta", "state_hash": draft.id.bytes, "streams": None, "return_to": None, "seconds": 600}

@@ -20,6 +20,7 @@ CALENDAR = f"{SCOPE}calendar.events.readonly"
 WHOSE_CALENDAR = f"{SCOPE}calendar.calendarlist.readonly"
 MAIL = f"{SCOPE}gmail.metadata"
 OAUTH_HOST = "oauth2.googleapis.com"
+BOTH: dict[str, Any] = {"streams": ["bookings", "inquiries"]}
 
 pytestmark = pytest.mark.usefixtures("platforms")
 
@@ -35,7 +36,7 @@ def events(api: Api, superuser: pg8000.native.Connection) -> list[tuple[str, str
 
 
 def test_a_consent_makes_a_connection_that_syncs(api: Api, queue: Queue, superuser: pg8000.native.Connection) -> None:
-    answer = consent(api)
+    answer = consent(api, wanted=BOTH)
     assert answer.status == 200, answer.text
     connection = answer.json["connection"]
     assert (connection["platform"], connection["status"]) == ("google", "active")
@@ -55,7 +56,34 @@ def test_asking_for_streams_asks_for_the_least_scope_of_each_and_for_who_it_is(a
     assert (asked["access_type"], asked["prompt"], asked["response_type"]) == ("offline", "consent", "code")
     assert asked["code_challenge_method"] == "S256"
     assert len(asked["state"]) == len(asked["code_challenge"]) == 43
-    assert query_of(ask(api))["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR, MAIL]
+    assert query_of(ask(api, **BOTH))["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR, MAIL]
+
+
+def test_what_a_platform_restricts_is_asked_for_only_when_the_studio_names_it(
+    api: Api, superuser: pg8000.native.Connection
+) -> None:
+    assert query_of(ask(api))["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR]
+    answer = consent(api)
+    assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([], [])
+    assert superuser.run("SELECT stream FROM sync_schedule") == [["bookings"]]
+    assert api.post("/api/connections/google/test").json["missingScopes"] == []
+
+
+def test_a_restricted_stream_that_is_synced_already_is_asked_for_again(api: Api) -> None:
+    consent(api, wanted=BOTH)
+    assert MAIL in query_of(ask(api))["scope"].split()
+    assert MAIL not in query_of(ask(api, streams=["bookings"]))["scope"].split()
+    api.delete("/api/connections/google")
+    assert MAIL not in query_of(ask(api))["scope"].split()
+
+
+def test_a_consent_that_the_release_before_has_stored_asked_for_every_stream(
+    api: Api, superuser: pg8000.native.Connection
+) -> None:
+    path = decide(ask(api, **BOTH))
+    superuser.run("UPDATE oauth_state SET streams = NULL")
+    assert come_back(api, path).status == 200
+    assert superuser.run("SELECT stream FROM sync_schedule ORDER BY 1") == [["bookings"], ["inquiries"]]
 
 
 def test_only_the_streams_that_were_asked_for_are_scheduled_and_synced(
@@ -265,7 +293,7 @@ def test_a_grant_without_a_refresh_token_is_refused_for_it_would_soon_be_dead(
 
 
 def test_a_grant_that_covers_no_stream_is_refused(api: Api, superuser: pg8000.native.Connection) -> None:
-    answer = consent(api, scopes=IDENTITY)
+    answer = consent(api, wanted=BOTH, scopes=IDENTITY)
     assert (answer.status, answer.json["code"]) == (400, "scopes_missing")
     assert CALENDAR in answer.json["detail"]
     assert MAIL in answer.json["detail"]
@@ -275,7 +303,7 @@ def test_a_grant_that_covers_no_stream_is_refused(api: Api, superuser: pg8000.na
 def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
     api: Api, superuser: pg8000.native.Connection
 ) -> None:
-    answer = consent(api, scopes=f"{IDENTITY} {MAIL}")
+    answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
     assert answer.status == 200
     assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([CALENDAR], ["bookings"])
     assert superuser.run("SELECT stream FROM sync_schedule") == [["inquiries"]]
@@ -285,7 +313,7 @@ def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
 
 
 def test_the_studios_page_is_told_what_is_off(api: Api) -> None:
-    answer = consent(api, wanted={"returnTo": RETURN_TO}, scopes=f"{IDENTITY} {MAIL}")
+    answer = consent(api, wanted={**BOTH, "returnTo": RETURN_TO}, scopes=f"{IDENTITY} {MAIL}")
     assert (answer.status, answer.text) == (303, "")
     assert answer.headers["Location"].startswith(f"{RETURN_TO}?")
     assert query_of(answer.headers["Location"]) == {
@@ -297,7 +325,7 @@ def test_the_studios_page_is_told_what_is_off(api: Api) -> None:
 
 
 def test_the_missing_scope_given_later_turns_the_stream_on(api: Api, superuser: pg8000.native.Connection) -> None:
-    consent(api, scopes=f"{IDENTITY} {MAIL}")
+    consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
     answer = consent(api)
     assert (answer.json["missingScopes"], answer.json["connection"]["statusReason"]["code"]) == ([], None)
     streams = superuser.run("SELECT stream FROM sync_schedule ORDER BY stream")
@@ -340,9 +368,9 @@ def test_a_pinterest_consent_makes_a_connection(api: Api) -> None:
 
 def test_an_account_that_another_studio_has_connected_harms_neither(studios: Studios, queue: Queue) -> None:
     first, second = studios.new(), studios.new()
-    before = consent(first, account="bulk-40").json["connection"]
+    before = consent(first, wanted=BOTH, account="bulk-40").json["connection"]
     assert Studio(first, queue, "studio").work() == ["succeeded", "succeeded"]
-    after = consent(second, account="bulk-40").json["connection"]
+    after = consent(second, wanted=BOTH, account="bulk-40").json["connection"]
     assert after["accountId"] == before["accountId"]
     assert after["id"] != before["id"]
     assert Studio(second, queue, "studio").work() == ["succeeded", "succeeded"]
@@ -373,7 +401,7 @@ def test_the_same_account_connected_again_keeps_id_history_and_cursors(
 def test_another_account_of_the_same_studio_is_read_from_its_start(
     api: Api, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
-    before = consent(api).json["connection"]
+    before = consent(api, wanted=BOTH).json["connection"]
     studio = Studio(api, queue, "studio")
     studio.work()
     after = consent(api, account="bulk-40").json["connection"]

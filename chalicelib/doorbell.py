@@ -21,12 +21,14 @@ _making_client = Lock()  # a boto3 session is not thread-safe, its clients are
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Asks a worker to go on with one thing: a run, the renewal of a connection's grant, or a delivery."""
+    """Asks a worker to go on with one thing: a run, the renewal of a connection's grant, a delivery, or the revocation
+    of a grant that nobody completed."""
 
     run_id: UUID | None = None
     renewal_of: UUID | None = None
     """A connection"""
     delivery_id: UUID | None = None
+    grant_id: UUID | None = None
     studio_id: UUID
 
 

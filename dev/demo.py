@@ -19,7 +19,8 @@ def connect_google(api: Api) -> None:
     if api.call("GET", "/api/connections/google")[0] == 200:
         return
     print("Connecting Google (the sandbox's) and running the first syncs", flush=True)
-    _consent(_expect(201, api, "POST", "/api/oauth/google/authorize", {"streams": STREAMS})["authorizeUrl"])
+    code = _consent(_expect(201, api, "POST", "/api/oauth/google/authorize", {"streams": STREAMS})["authorizeUrl"])
+    _expect(200, api, "POST", "/api/oauth/google/complete", {"code": code})
     test = _expect(200, api, "POST", "/api/connections/google/test")
     if not test["valid"]:
         raise StackError(f"the demo connection does not work: {test['error']}")
@@ -27,14 +28,15 @@ def connect_google(api: Api) -> None:
         _await_run(api, run["id"])
 
 
-def _consent(authorize_url: str) -> None:
-    """Says yes on the sandbox's page, which sends the browser back to the API; that makes the connection."""
+def _consent(authorize_url: str) -> str:
+    """Says yes on the sandbox's page, which sends the browser back to the API; that shows the one-time code."""
     try:
         answer = urllib3.request("GET", f"{authorize_url}&auto=approve&account=studio", timeout=30, retries=3)
     except urllib3.exceptions.HTTPError as error:
         raise StackError(f"the demo's consent failed: {error}") from error
     if answer.status != 200:
         raise StackError(f"the demo's consent failed: the callback answered {answer.status}")
+    return str(answer.json()["completionCode"])
 
 
 def _await_run(api: Api, run_id: str) -> None:

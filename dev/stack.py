@@ -132,6 +132,7 @@ def announce(options: Options) -> None:
     key = options.key_file.read_text()
     write_private(options.local_dir / "env", f"ANSEL_URL={options.url}\nANSEL_API_KEY={key}\n")
     call = f"curl -H 'Authorization: Bearer {key}'"
+    send = f"{call} -H 'Content-Type: application/json' -d"
     say(
         f"\nAnselAI is running; Ctrl-C stops it.\n\n"
         f"  URL      {options.url}\n"
@@ -141,7 +142,9 @@ def announce(options: Options) -> None:
         f"  {call} '{options.url}/api/sync/log?limit=5'\n"
         f"  {call} {options.url}/api/metrics/overview\n\n"
         f"To walk through a consent, open in a browser the authorizeUrl that this answers:\n"
-        f"  {call} -X POST {options.url}/api/oauth/meta/authorize\n\n"
+        f"  {call} -X POST {options.url}/api/oauth/meta/authorize\n"
+        f"It ends with a code, which this takes:\n"
+        f'  {send} \'{{"code": "..."}}\' {options.url}/api/oauth/meta/complete\n\n'
         f"URL and key are also in {options.local_dir / 'env'}, the logs in {options.local_dir / 'logs'}."
     )
 

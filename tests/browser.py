@@ -1,4 +1,4 @@
-"""A browser that walks through a consent: at the platform by real HTTP, then back to the callback."""
+"""A consent: a browser walks through it, at the platform by real HTTP, and the studio completes it."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -31,9 +31,27 @@ def come_back(api: Api, path: str) -> Answer:
     return api.get(path, Authorization="")
 
 
-def consent(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
-    """The whole way; `wanted` goes into the request, `choices` are the user's."""
+def walk(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
+    """The browser's way, up to the callback's answer; `wanted` goes into the request, `choices` are the user's."""
     return come_back(api, decide(ask(api, platform, **(wanted or {})), **choices))
+
+
+def code_of(answer: Answer) -> str:
+    """The one-time code that a callback shows or sends to the studio's page; empty if there is none."""
+    if answer.status == 303:
+        return query_of(answer.headers["Location"]).get("completionCode", "")
+    return str(answer.json["completionCode"]) if answer.status == 200 else ""
+
+
+def complete(api: Api, code: str, platform: str = "google") -> Answer:
+    return api.post(f"/api/oauth/{platform}/complete", {"code": code})
+
+
+def consent(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
+    """The whole way, to the connection; a consent that leads to no code ends with the callback's answer."""
+    came = walk(api, platform, wanted=wanted, **choices)
+    code = code_of(came)
+    return complete(api, code, platform) if code else came
 
 
 def query_of(url: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
+from chalicelib.services.pending_grants import revoke_expired_grant
 from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
@@ -172,6 +173,8 @@ class Drive:
             try:
                 if "renewalOf" in message:
                     outcome = renew_idle(UUID(message["studioId"]), UUID(message["renewalOf"]))
+                elif "grantId" in message:
+                    outcome = revoke_expired_grant(UUID(message["studioId"]), UUID(message["grantId"]))
                 else:
                     outcome = execute_run(UUID(message["studioId"]), UUID(message["runId"]), lambda: 60_000)
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes

@@ -14,20 +14,23 @@ from chalicelib.api.openapi import describe
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import close_pool, read
+from chalicelib.data.pending_grants import LIST_PENDING_GRANTS
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.security.vault import Place
+from chalicelib.services.pending_grants import ring_expired_grants
 from chalicelib.services.renewals import ring_due_renewals
 from chalicelib.services.schedules import start_due_runs
-from chalicelib.services.tokens import open_at, open_tokens
+from chalicelib.services.tokens import open_at, open_grant, open_tokens
 from chalicelib.services.webhooks import ring_due_deliveries
 from chalicelib.settings import get_settings
 from dev.sandbox import CLIENT_SECRET, Sandbox
-from tests.browser import decide, query_of
+from tests.browser import code_of, decide, query_of
 from tests.canary import ACCESS, DATABASE_PASSWORD, MISPLACED, REFRESH, Drive, Evidence, EvidenceHandler, dump, forms
-from tests.conftest import Database, Queue, Studios
+from tests.conftest import Answer, Database, Queue, Studios
 from tests.http_fake import Fake, Reply, http_fake
 
 TOKEN_PATHS = {"google": "/token", "meta": "/v26.0/oauth/access_token", "pinterest": "/v5/oauth/token"}
+REVOCATION_PATHS = ("/revoke", "/v26.0/me/permissions")
 EVERY_TABLE_IN_USE = ("api_key", "booking", "data_key", "idempotency_key", "inquiry", "platform_connection", "sync_log")
 
 
@@ -276,8 +279,9 @@ def test_neither_webhooks_nor_notices_give_a_secret_away(drive: Drive) -> None:
         assert event in told, event
 
 
-def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, **choices: str) -> int:
-    """The answer that begins a consent tells the state: that one is no evidence, everything after it is."""
+def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, **choices: str) -> Answer:
+    """The callback's answer. That which begins a consent tells the state, and this one may tell the code that completes
+    it: neither is evidence, everything else is."""
     url = drive.api.post(f"/api/oauth/{platform}/authorize", body or {}).json["authorizeUrl"]
     path = decide(url, **choices)
     told = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
@@ -290,10 +294,48 @@ def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, 
         echo = {"error": told["code"], "error_description": " ".join((told.get("verifier", ""), CLIENT_SECRET))}
         drive.platforms.add_fault(kind="status", status=status, body=echo, path=TOKEN_PATHS[platform], times=1)
     drive.call("GET", path.replace(f"/{platform}/", "/google/" if platform != "google" else "/meta/"), Authorization="")
-    status = drive.call("GET", path, Authorization="").status
+    answer = drive.api.get(path, Authorization="")
+    if code := code_of(answer):
+        drive.secrets[f"completion code {len(drive.secrets)} of {platform}"] = code
+    else:
+        drive.evidence.add("response", f"{answer.headers}\n{answer.text}")
     drive.platforms.clear_faults()
     drive.call("GET", path, Authorization="")
-    return status
+    return answer
+
+
+def complete(drive: Drive, platform: str, code: str) -> None:
+    """Also where it is of no use, and when it was used before."""
+    wrong = "meta" if platform == "google" else "google"
+    for to, body in (
+        (wrong, {"code": code}),
+        (platform, {"code": code, "surprise": code}),
+        (platform, {"code": [code]}),
+    ):
+        assert drive.call("POST", f"/api/oauth/{to}/complete", body).status in (400, 422)
+    drive.superuser.run("ALTER TABLE sync_schedule RENAME TO gone")
+    assert drive.call("POST", f"/api/oauth/{platform}/complete", {"code": code}).status == 500
+    drive.superuser.run("ALTER TABLE gone RENAME TO sync_schedule")
+    assert drive.call("POST", f"/api/oauth/{platform}/complete", {"code": code}).status == 200
+    assert drive.call("POST", f"/api/oauth/{platform}/complete", {"code": code}).status == 400
+
+
+def revoke_what_expired(drive: Drive, platform: str) -> None:
+    """While the platform quotes the token that it was sent, and then while it works."""
+    (stored,) = read(drive.api.studio_id, LIST_PENDING_GRANTS)
+    tokens = open_grant(stored)
+    drive.secrets[f"pending access token of {platform}"] = tokens.access.reveal()
+    sent = (tokens.refresh or tokens.access).reveal()
+    drive.secrets[f"pending token of {platform}"] = sent
+    echo = {"error": "server_error", "error_description": sent}
+    for path in REVOCATION_PATHS:
+        drive.platforms.add_fault(kind="status", status=500, body=echo, path=path)
+    for _ in range(2):
+        drive.superuser.run("UPDATE pending_grant SET due_at = now(), external_account_id = 'nobody else'")
+        ring_expired_grants()
+        drive.work()
+    drive.platforms.clear_faults()
+    assert drive.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
 
 
 def put_codes_and_states_where_they_do_not_belong(drive: Drive) -> None:
@@ -302,6 +344,9 @@ def put_codes_and_states_where_they_do_not_belong(drive: Drive) -> None:
         drive.call("GET", f"/api/oauth/google/callback?{query}={MISPLACED}&{query}={MISPLACED}", Authorization="")
     state = query_of(drive.api.post("/api/oauth/google/authorize").json["authorizeUrl"])["state"]
     drive.call("GET", f"/api/oauth/google/callback?state={state}&error={MISPLACED}", Authorization="")
+    for body in ({"code": MISPLACED}, {"code": MISPLACED * 9}, {"code": [MISPLACED]}):
+        drive.call("POST", "/api/oauth/google/complete", body)
+        drive.call("POST", f"/api/oauth/{MISPLACED}/complete?code={MISPLACED}", body)
     for field in ("streams", "returnTo", "surprise"):
         for value in (MISPLACED, [MISPLACED], f"https://app.studio.example/settings#{MISPLACED}"):
             drive.call("POST", "/api/oauth/google/authorize", {field: value})
@@ -313,10 +358,12 @@ def put_codes_and_states_where_they_do_not_belong(drive: Drive) -> None:
 def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
     return_to = {"returnTo": "https://app.studio.example/settings"}
     for platform in TOKEN_PATHS:
-        assert consent(drive, platform) >= 400
-        assert consent(drive, platform, body=return_to) == 303
-        assert consent(drive, platform, auto="deny") == 400
-        assert consent(drive, platform, auto="approve") == 200
+        assert consent(drive, platform).status >= 400
+        assert consent(drive, platform, body=return_to).status == 303
+        assert consent(drive, platform, auto="deny").status == 400
+        consent(drive, platform, auto="approve")
+        revoke_what_expired(drive, platform)
+        complete(drive, platform, code_of(consent(drive, platform, body=return_to, auto="approve")))
         stored = read(drive.api.studio_id, FIND_STORED_CONNECTION, platform=platform)
         assert stored is not None
         tokens = open_tokens(stored)
@@ -328,8 +375,11 @@ def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
     for row in dump(drive.superuser):
         drive.evidence.add("database", row)
     assert drive.evidence.leaks(drive.secrets) == set()
-    assert len(drive.secrets) > 40
-    assert b"consent.failed" in b"\n".join(drive.evidence.places["event"])
+    assert len(drive.secrets) > 55
+    assert drive.outcomes >= {"revoked", "failed", "unsupported"}
+    told = b"\n".join(drive.evidence.places["event"])
+    for event in (b"consent.failed", b"consent.pending", b"consent.completed", b"consent.expired"):
+        assert event in told, event
 
 
 @pytest.mark.parametrize("secret", [ACCESS, CLIENT_SECRET, "slash/plus+percent%equals=and more", bytes(range(32))])

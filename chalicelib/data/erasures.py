@@ -8,6 +8,7 @@ from chalicelib.data.studios import NewId
 
 TABLES = (
     *("sync_seen", "webhook_delivery", "connection_event", "webhook", "oauth_state", "sync_log", "sync_schedule"),
+    "pending_grant",
     *("attribution", "booking", "inquiry"),
     *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
     *("platform_connection", "account_quota", "idempotency_key", "quarantine", "data_key", "api_key"),
@@ -51,6 +52,8 @@ STOP_STUDIO: Query[Stopped] = Query(
         UPDATE webhook_delivery SET due_at = NULL WHERE due_at IS NOT NULL
     ), consents AS (
         DELETE FROM oauth_state
+    ), pending AS (
+        UPDATE pending_grant SET code_hash = NULL WHERE code_hash IS NOT NULL
     )
     SELECT json_build_object('apiKeys', (SELECT count(*) FROM keys), 'runs', (SELECT count(*) FROM runs))
     """,

@@ -48,4 +48,7 @@ PRUNE_EVENTS: Query[Deleted] = Query("SELECT door.prune_events(:batch)", Deleted
 FORGET_DATA_DELETIONS: Query[Deleted] = Query("SELECT door.forget_data_deletions(:batch)", Deleted)
 """Those that were done more than 400 days ago."""
 
+FORGET_PENDING_GRANTS: Query[Deleted] = Query("SELECT door.forget_pending_grants(:batch)", Deleted)
+"""Those that nobody completed and, for a day, no worker could revoke."""
+
 FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT door.find_stuck_runs(:shown)", StuckRuns)

@@ -44,7 +44,8 @@ DRAFT_OAUTH_STATE: Query[StateDraft] = Query(
 INSERT_OAUTH_STATE: Query[NewState] = Query(
     """
     WITH forgotten AS (
-        DELETE FROM oauth_state WHERE expires_at <= now()
+        DELETE FROM oauth_state
+        WHERE expires_at <= now() AND (used_at IS NULL OR used_at <= now() - interval '10 minutes')
     ), made AS (
         INSERT INTO oauth_state (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at)
         VALUES (
@@ -57,7 +58,7 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
     """,
     NewState,
 )
-"""Also forgets those of the studio that were not, or no longer can be, used."""
+"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way."""
 TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
     "SELECT door.take_oauth_state(:state_hash, :platform)", TakenState | None
 )

@@ -23,6 +23,8 @@ class SealedColumn(NamedTuple):
 
 SEALED = (
     SealedColumn("oauth_state", "verifier"),
+    SealedColumn("pending_grant", "access_token"),
+    SealedColumn("pending_grant", "refresh_token"),
     SealedColumn("platform_connection", "access_token", "t.token_generation"),
     SealedColumn("platform_connection", "refresh_token", "t.token_generation"),
     SealedColumn("webhook", "secret"),

@@ -130,3 +130,7 @@ class Platform(msgspec.Struct, frozen=True):
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)
+
+    def streams_named(self, names: Sequence[str] | None) -> list[Stream[Any]]:
+        """Those of these names that there are; all of them for None."""
+        return [stream for stream in self.streams if names is None or stream.name in names]

@@ -1,4 +1,7 @@
-"""The state and the PKCE verifier of a consent: 256 random bits each, of which a state is stored as a hash only."""
+"""The secrets of a consent, 256 random bits each: the state, the PKCE verifier, and the code that completes it.
+
+State and code are stored as hashes only.
+"""
 
 import re
 import secrets
@@ -17,14 +20,21 @@ class NewState(NamedTuple):
     hash: bytes
 
 
+class NewCode(NamedTuple):
+    """`code` is shown once, `hash` is stored."""
+
+    code: Secret
+    hash: bytes
+
+
 def new_state() -> NewState:
     state = secrets.token_urlsafe(32)
-    return NewState(Secret(state), _hash(state))
+    return NewState(Secret(state), _hash(b"oauth-state", state))
 
 
 def parse_state(text: str) -> bytes | None:
     """The hash to find it by; None for what `new_state` never makes, which need not be looked for."""
-    return _hash(text) if _STATE.fullmatch(text) else None
+    return _hash(b"oauth-state", text) if _STATE.fullmatch(text) else None
 
 
 def new_verifier() -> Secret:
@@ -32,6 +42,15 @@ def new_verifier() -> Secret:
     return Secret(secrets.token_urlsafe(32))
 
 
-def _hash(state: str) -> bytes:
+def new_completion_code() -> NewCode:
+    code = Secret(secrets.token_urlsafe(32))
+    return NewCode(code, hash_completion_code(code))
+
+
+def hash_completion_code(code: Secret) -> bytes:
+    return _hash(b"completion-code", code.reveal())
+
+
+def _hash(purpose: bytes, text: str) -> bytes:
     # The prefix keeps it apart from every other SHA-256 of the product.
-    return sha256(b"ansel/oauth-state/v1\0" + state.encode()).digest()
+    return sha256(b"ansel/" + purpose + b"/v1\0" + text.encode("utf-8", "surrogatepass")).digest()

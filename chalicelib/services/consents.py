@@ -8,14 +8,21 @@ from uuid import UUID
 
 from chalicelib import logs
 from chalicelib.data import oauth_states as rows
-from chalicelib.data.connections import Connection
-from chalicelib.data.data_keys import LIST_DATA_KEYS
+from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
 from chalicelib.data.database import read, write
 from chalicelib.data.oauth_states import StateDraft, TakenState
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import AppError, Conflict, ConsentRefused, FieldProblem, InvalidInput, TokenRevoked
+from chalicelib.errors import (
+    AppError,
+    Conflict,
+    ConsentRefused,
+    FieldProblem,
+    InvalidInput,
+    SealBroken,
+    TokenRevoked,
+)
 from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Account, Caveat, Platform, Stream
+from chalicelib.platforms.base import Account, Platform, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
@@ -23,9 +30,8 @@ from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import new_state, new_verifier, parse_state
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import Place
-from chalicelib.services import grants
+from chalicelib.services.pending_grants import HeldGrant, consent_unknown, hold_grant
 from chalicelib.services.platform_credentials import find_oauth_client
-from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import OAuthClient, get_settings
 
@@ -40,17 +46,6 @@ class AskedConsent(Row):
 
     authorize_url: str
     expires_at: Moment
-
-
-class Consented(Row):
-    """What came of a consent."""
-
-    connection: Connection
-    missing_scopes: list[str]
-    """For each stream that the grant does not cover, the scope that would"""
-    streams_off: list[str]
-    """The streams that were wanted and are not covered"""
-    warnings: list[Caveat]
 
 
 def ask_consent(
@@ -105,55 +100,57 @@ def _remember(
     return made.expires_at
 
 
-def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) -> Consented | str:
-    """Takes the state, which then is used up, and makes the connection it was asked for.
+def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) -> HeldGrant | str:
+    """Takes the state, which then is used up, and holds the grant until the studio that asked completes it.
 
-    Answers the URL to send the browser to, which tells what came of it, when the studio named one. Otherwise answers
-    that itself, and raises what went wrong. A grant that is refused is not revoked: platforms revoke for the user as a
-    whole, and another connection may live by the same user.
+    Answers the URL to send the browser to, with the code for that or what went wrong, when the studio named one.
+    Otherwise answers the code itself, and raises what went wrong. A grant that is refused is not revoked: platforms
+    revoke for the user as a whole, and another connection may live by the same user.
     """
     platform, _ = _with_consent(platform_name)
     state_hash = parse_state(state)
     taken = write(None, rows.TAKE_OAUTH_STATE, state_hash=state_hash, platform=platform.name) if state_hash else None
     if taken is None:
-        raise ConsentRefused("The consent is not known, was finished before, or took too long: start anew")
+        raise consent_unknown()
     with logs.bound(studio_id=taken.studio_id, platform=platform.name):
         try:
-            consented = _connected(platform, taken, code, error)
+            held = _held(platform, taken, code, error)
         except AppError as problem:
             logs.event("consent.failed", code=problem.code, reason=str(problem))
             if taken.return_to is None:
                 raise
             return _told_of_failure(taken.return_to, platform, problem)
-    return consented if taken.return_to is None else _told_of_success(taken.return_to, platform, consented)
+    return held if taken.return_to is None else _told_to_complete(taken.return_to, held)
 
 
-def _connected(platform: Platform, taken: TakenState, code: Secret, error: str) -> Consented:
+def _held(platform: Platform, taken: TakenState, code: Secret, error: str) -> HeldGrant:
     if error or not code:
         raise _refusal(platform, error)
-    grant = _exchange(platform, taken, code)
+    data_keys = read(taken.studio_id, LIST_DATA_KEYS)
+    if not data_keys:
+        raise consent_unknown()  # the studio is being erased
+    try:
+        return _exchanged(platform, taken, code, data_keys)
+    except SealBroken as broken:
+        raise Conflict(
+            "What was stored for this consent can no longer be decrypted: start anew",
+            code=broken.code,
+            internal=str(broken),
+        ) from broken
+
+
+def _exchanged(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> HeldGrant:
+    grant = _exchange(platform, taken, code, data_keys)
     client = Client(platform, grant.access_token, sandbox_url=get_settings().platform_sandbox_url)
     account = platform.identify(client) if platform.identify else None
-    wanted = _wanted(platform, taken.streams)
-    covered = _covered(platform, wanted, grant, account)
+    _require_use(platform, platform.streams_named(taken.streams), grant, account)
     caveats = platform.after_consent(client, grant) if platform.after_consent else ()
-    connection = grants.connect(taken.studio_id, platform.name, grant, account, taken.streams)
-    for caveat in caveats:
-        grants.note_event(taken.studio_id, connection.id, "warned", code=caveat.code, message=caveat.message)
-    _start_first_syncs(taken.studio_id, platform, covered)
-    off = [stream for stream in wanted if stream not in covered]
-    return Consented(
-        connection=connection,
-        missing_scopes=sorted({stream.scopes[0] for stream in off}),
-        streams_off=[stream.name for stream in off],
-        warnings=list(caveats),
-    )
+    return hold_grant(taken, platform, grant, account, warnings=caveats, data_keys=data_keys)
 
 
-def _exchange(platform: Platform, taken: TakenState, code: Secret) -> TokenGrant:
+def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> TokenGrant:
     verifier = None
     if taken.verifier is not None:
-        data_keys = read(taken.studio_id, LIST_DATA_KEYS)
         verifier = open_at(_place(taken.studio_id, taken.id), taken.verifier, data_keys)
     try:
         return oauth2.exchange_code(
@@ -172,10 +169,8 @@ def _exchange(platform: Platform, taken: TakenState, code: Secret) -> TokenGrant
         ) from error
 
 
-def _covered(
-    platform: Platform, wanted: Sequence[Stream[Any]], grant: TokenGrant, account: Account | None
-) -> list[Stream[Any]]:
-    """The streams that the grant is good for. Raises ConsentRefused for one that would be dead from the start."""
+def _require_use(platform: Platform, wanted: Sequence[Stream[Any]], grant: TokenGrant, account: Account | None) -> None:
+    """Raises ConsentRefused for a grant that would be dead from the start, or covers no stream."""
     if platform.oauth is not None and platform.oauth.needs_refresh_token and grant.refresh_token is None:
         raise ConsentRefused(
             f"{platform.title} gave no refresh token, so the connection would soon end: remove this application from"
@@ -183,20 +178,9 @@ def _covered(
             code="no_refresh_token",
         )
     granted = account.scopes if account and account.scopes is not None else grant.scopes
-    covered = [stream for stream in wanted if stream.is_covered_by(granted)]
-    if wanted and not covered:
+    if wanted and not any(stream.is_covered_by(granted) for stream in wanted):
         lacking = ", ".join(sorted({stream.scopes[0] for stream in wanted}))
         raise ConsentRefused(f"None of the permissions that are needed was granted: {lacking}", code="scopes_missing")
-    return covered
-
-
-def _start_first_syncs(studio_id: UUID, platform: Platform, streams: Sequence[Stream[Any]]) -> None:
-    """The connection stands by now: what cannot be started is left to the tick."""
-    try:
-        for stream in streams:
-            start_sync(studio_id, platform.name, stream.name)
-    except AppError as error:
-        logs.event("consent.first_sync_failed", code=error.code, reason=str(error))
 
 
 def _with_consent(platform_name: str) -> tuple[Platform, OAuth2]:
@@ -234,12 +218,7 @@ def _named(platform: Platform, names: Sequence[str]) -> list[Stream[Any]]:
     ]
     if problems:
         raise InvalidInput(fields=problems)
-    return _wanted(platform, names)
-
-
-def _wanted(platform: Platform, names: Sequence[str] | None) -> list[Stream[Any]]:
-    """Of a stored consent. One that an earlier release stored without streams asked for all of them."""
-    return [stream for stream in platform.streams if names is None or stream.name in names]
+    return platform.streams_named(names)
 
 
 def _place(studio_id: UUID, state_id: UUID) -> Place:
@@ -259,12 +238,7 @@ def _told_of_failure(return_to: str, platform: Platform, problem: AppError) -> s
     return with_params(return_to, {"status": status, "platform": platform.name, "code": problem.code})
 
 
-def _told_of_success(return_to: str, platform: Platform, consented: Consented) -> str:
-    params = {
-        "status": "connected",
-        "platform": platform.name,
-        "missing": " ".join(consented.missing_scopes),
-        "off": " ".join(consented.streams_off),
-        "warning": " ".join(warning.code for warning in consented.warnings),
-    }
+def _told_to_complete(return_to: str, held: HeldGrant) -> str:
+    """`code` is taken: it is what a failure is called."""
+    params = {"status": "pending", "platform": held.platform, "completionCode": held.code.reveal()}
     return with_params(return_to, params)

@@ -25,7 +25,7 @@ HIDDEN_SECONDS = 120
 STOP_MS = 15_000
 """With less time than this left no further batch is taken out: longer than handling one takes."""
 
-Kind = Literal["run", "renewal", "delivery", "malformed"]
+Kind = Literal["run", "renewal", "delivery", "grant", "malformed"]
 State = Literal["waiting", "ended", "malformed"]
 
 
@@ -38,7 +38,7 @@ class DeadLetter(Row):
     state: State
     studio_id: UUID | None = None
     id: UUID | None = None
-    """Of the run, the connection or the delivery"""
+    """Of the run, the connection, the delivery or the pending grant"""
 
 
 class DeadLetters(Row):
@@ -150,11 +150,13 @@ def _subject(message: Message | None) -> tuple[Kind, UUID | None]:
         return "renewal", message.renewal_of
     if message is not None and message.delivery_id is not None:
         return "delivery", message.delivery_id
+    if message is not None and message.grant_id is not None:
+        return "grant", message.grant_id
     return "malformed", None
 
 
 def _state(message: Message) -> State:
-    """Renewals and deliveries are judged by the worker, which drops what is not due."""
+    """All but runs are judged by the worker, which drops what is not due."""
     if message.run_id is None:
         return "waiting"
     run = read(message.studio_id, FIND_RUN_STATE, run_id=message.run_id)

@@ -4,7 +4,7 @@ Each step commits and may be repeated, so an erasure that was killed or ran out 
 call. From the moment its data keys are gone, nothing that was sealed for the studio opens in this database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from msgspec import structs
@@ -15,12 +15,13 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION, LIST_CONNECTIONS
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.erasures import Erased
 from chalicelib.data.grants import DISCONNECT, GRANT_IS_SHARED
+from chalicelib.data.pending_grants import DELETE_PENDING_GRANT, LIST_PENDING_GRANTS, StoredGrant
 from chalicelib.data.rows import Row
 from chalicelib.data.studio_health import COUNT_ROWS
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import NotFound, SettingsError, Unavailable
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.revocations import revoke
+from chalicelib.services.revocations import can_revoke, revoke, revoke_pending
 
 BATCH = 5000
 """Rows a transaction, so that none takes long."""
@@ -33,7 +34,8 @@ GIVE_BACK_MS = 240_000
 class EndedGrant(Row):
     """A grant of the studio's, and what became of it at its platform: revoked | failed | shared | unsupported.
 
-    In a dry run what is going to be tried: revoke | shared | unsupported.
+    In a dry run what is going to be tried: revoke | shared | unsupported. What only another grant of the studio's own
+    shares is told as shared then.
     """
 
     platform: str
@@ -68,7 +70,7 @@ def erase_studio(studio_id: UUID, *, dry_run: bool, remaining_ms: Callable[[], i
         return Erasure(
             studio_id=studio_id,
             dry_run=True,
-            grants=[EndedGrant(platform=live.platform, revocation=_prospect(live)) for live in _live(studio_id)],
+            grants=[EndedGrant(platform=each.platform, revocation=_prospect(each)) for each in _grants(studio_id)],
             rows=read(studio_id, COUNT_ROWS),
             complete=True,
         )
@@ -101,10 +103,10 @@ def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) ->
     """False when the time is up. The grants come before the keys: without them they could not be given back."""
     stopped = write(studio_id, rows.STOP_STUDIO)
     report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
-    for live in _live(studio_id):
+    for stored in _grants(studio_id):
         if remaining_ms() < GIVE_BACK_MS:
             return False
-        report.grants.append(_give_back(live))
+        report.grants.append(_revoke(stored) if isinstance(stored, StoredGrant) else _give_back(stored))
     report.data_keys_destroyed = write(studio_id, rows.SHRED_KEYS).count
     for table in rows.TABLES:
         if not _empty(studio_id, table, report, remaining_ms):
@@ -115,10 +117,20 @@ def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) ->
     return True
 
 
-def _live(studio_id: UUID) -> list[StoredConnection]:
-    platforms = [connection.platform for connection in read(studio_id, LIST_CONNECTIONS)]
-    found = (read(studio_id, FIND_STORED_CONNECTION, platform=platform) for platform in platforms)
-    return [stored for stored in found if stored is not None]
+def _grants(studio_id: UUID) -> Iterator[StoredConnection | StoredGrant]:
+    """Those of its connections, then those that nobody has completed yet, each read when its turn has come."""
+    for connection in read(studio_id, LIST_CONNECTIONS):
+        stored = read(studio_id, FIND_STORED_CONNECTION, platform=connection.platform)
+        if stored is not None:
+            yield stored
+    yield from read(studio_id, LIST_PENDING_GRANTS)
+
+
+def _revoke(pending: StoredGrant) -> EndedGrant:
+    revocation = revoke_pending(pending)
+    write(pending.studio_id, DELETE_PENDING_GRANT, id=pending.id)
+    logs.event("consent.expired", platform=pending.platform, grant_id=pending.id, outcome=revocation, erased=True)
+    return EndedGrant(platform=pending.platform, revocation=revocation)
 
 
 def _give_back(stored: StoredConnection) -> EndedGrant:
@@ -132,11 +144,12 @@ def _give_back(stored: StoredConnection) -> EndedGrant:
     return EndedGrant(platform=stored.platform, revocation=revocation)
 
 
-def _prospect(stored: StoredConnection) -> str:
+def _prospect(stored: StoredConnection | StoredGrant) -> str:
     platform = get_platform(stored.platform)
-    if platform.oauth is None or not platform.oauth.revoke_url:
+    if not can_revoke(platform):
         return "unsupported"
-    known = stored.account_id is not None and not stored.account_unverified
+    unverified = isinstance(stored, StoredConnection) and stored.account_unverified
+    known = stored.account_id is not None and not unverified
     about = {"platform": platform.name, "account_id": stored.account_id, "id": stored.id}
     return "shared" if known and read(None, GRANT_IS_SHARED, **about) else "revoke"
 

@@ -4,7 +4,7 @@ Whatever changes a connection's state writes the event of it and the deliveries 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
 
+InTransaction = Callable[[Transaction], None]
 ATTEMPTS = 3
 """A renewal may replace the tokens between reading and writing them."""
 LONGEST_WAIT = timedelta(days=1)
@@ -49,21 +50,28 @@ class Reason(msgspec.Struct, frozen=True):
 NOTHING = Reason()
 
 
+def nothing_more(tx: Transaction) -> None:
+    pass
+
+
 def connect(
     studio_id: UUID,
     platform_name: str,
     grant: TokenGrant,
     account: Account | None = None,
     streams: list[str] | None = None,
+    *,
+    in_transaction: InTransaction = nothing_more,
 ) -> Connection:
     """Stores a grant that the platform gave just now. A connection that is there keeps its id, history and schedules,
     and its cursors unless it is another account's now.
 
-    `streams` are those the studio asked for, all by default; only those that the grant covers are scheduled.
+    `streams` are those the studio asked for, all by default; only those that the grant covers are scheduled. What
+    `in_transaction` raises undoes all of it.
     """
     platform = get_platform(platform_name)
     scopes = account.scopes if account and account.scopes is not None else grant.scopes
-    wanted = [stream for stream in platform.streams if streams is None or stream.name in streams]
+    wanted = platform.streams_named(streams)
     covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
     tokens = Tokens(
         access=grant.access_token,
@@ -77,9 +85,9 @@ def connect(
     for _ in range(ATTEMPTS):
         stored = read(studio_id, FIND_STORED_CONNECTION, platform=platform.name)
         if stored is None:
-            connection = create(studio_id, platform, tokens, account, covered, reason)
+            connection = create(studio_id, platform, tokens, account, covered, reason, in_transaction)
         else:
-            connection = _reconnect(stored, tokens, account, covered, reason)
+            connection = _reconnect(stored, tokens, account, covered, reason, in_transaction)
         if connection is not None:
             return connection
     raise Conflict("The connection is being changed by somebody else", code="connection_changed")
@@ -92,6 +100,7 @@ def create(
     account: Account | None,
     streams: Sequence[Stream[Any]],
     reason: Reason = NOTHING,
+    in_transaction: InTransaction = nothing_more,
 ) -> Connection | None:
     """A new connection, or one that was disconnected brought back; None when there is a live one already.
 
@@ -118,6 +127,7 @@ def create(
         )
         if made is None:
             return None
+        in_transaction(tx)
         tx.run(SAVE_SCHEDULES, connection_id=draft.id, schedules=first_schedules(tuple(streams)))
         connection = _shown(tx, platform.name)
     ring(studio_id, made)
@@ -131,6 +141,7 @@ def _reconnect(
     account: Account | None,
     streams: list[Stream[Any]],
     reason: Reason,
+    in_transaction: InTransaction,
 ) -> Connection | None:
     """None when the tokens it started from have been replaced meanwhile."""
     kept = tokens.refresh is None and account is not None and account.external_id == stored.account_id
@@ -141,6 +152,7 @@ def _reconnect(
         replaced = _replace(tx, stored, tokens, sealed, by_hand=True, same_refresh_token=kept, reason=reason)
         if replaced is None:
             return None
+        in_transaction(tx)
         if account is not None:
             identify(tx, stored.id, account)
         tx.run(SAVE_SCHEDULES, connection_id=stored.id, schedules=first_schedules(tuple(streams)))

@@ -21,7 +21,13 @@ STOP_MS = 35_000
 SHOWN_STUCK_RUNS = 20
 
 Kind = Literal[
-    "seen_forgotten", "keys_forgotten", "deliveries_pruned", "events_pruned", "deletions_forgotten", "runs_pruned"
+    "seen_forgotten",
+    "keys_forgotten",
+    "grants_forgotten",
+    "deliveries_pruned",
+    "events_pruned",
+    "deletions_forgotten",
+    "runs_pruned",
 ]
 
 
@@ -30,6 +36,7 @@ class Report(msgspec.Struct):
 
     runs_pruned: int = 0
     keys_forgotten: int = 0
+    grants_forgotten: int = 0
     seen_forgotten: int = 0
     deliveries_pruned: int = 0
     events_pruned: int = 0
@@ -66,6 +73,7 @@ def _batches() -> Iterator[tuple[Kind, int]]:
     """Deletes a batch at each step. The sync log comes last: only it may be too much for one day."""
     yield from (("seen_forgotten", count) for count in _drain(rows.FORGET_SEEN_OF_ENDED_RUNS))
     yield from (("keys_forgotten", count) for count in _drain(rows.FORGET_IDEMPOTENCY_KEYS))
+    yield from (("grants_forgotten", count) for count in _drain(rows.FORGET_PENDING_GRANTS))
     yield from (("deliveries_pruned", count) for count in _drain(rows.PRUNE_DELIVERIES))
     yield from (("events_pruned", count) for count in _drain(rows.PRUNE_EVENTS))
     yield from (("deletions_forgotten", count) for count in _drain(rows.FORGET_DATA_DELETIONS))

@@ -17,6 +17,7 @@ from chalicelib.data import grants as grant_rows
 from chalicelib.data import notices as rows
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.notices import AccountConnection
+from chalicelib.data.pending_grants import END_ACCOUNT_GRANTS
 from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import BadRequest, NotFound, PlatformError, RateLimited, TokenRevoked, Unavailable
 from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, KeySet
@@ -73,7 +74,7 @@ def delete_meta_data(signed_request: str) -> str:
     concerned = _concerned("meta", notice)
     for found in concerned:
         _revoke(found, notice)
-    erased = sum(_erase("meta", found, notice) for found in concerned)
+    erased = sum(_erase("meta", found, notice) for found in concerned) + _end_pending("meta", notice)
     write(None, rows.FINISH_DATA_DELETION, id=deletion.id, connections=erased)
     logs.event("notice.taken", platform="meta", kinds=["data-deletion"], connections=erased)
     return code
@@ -143,15 +144,21 @@ def _concerned(platform: str, notice: AccountNotice) -> list[AccountConnection]:
 
 
 def _take(platform: str, notice: AccountNotice) -> int:
-    """Returns how many connections it concerned."""
+    """Returns how many connections, and grants that were to become one, it concerned."""
     concerned = [found for found in _concerned(platform, notice) if found.live]
+    ended = _end_pending(platform, notice) if notice.effect == "revoked" else 0
     for found in concerned:
         if notice.effect == "revoked":
             _revoke(found, notice)
         else:
             about = {"id": found.connection_id, "code": notice.code, "message": notice.message, "at": notice.at}
             write(found.studio_id, rows.NOTE_NOTICE, **about)
-    return len(concerned)
+    return len(concerned) + ended
+
+
+def _end_pending(platform: str, notice: AccountNotice) -> int:
+    """Deletes what consents of the account brought and nobody has completed. Returns how many."""
+    return write(None, END_ACCOUNT_GRANTS, platform=platform, account_id=notice.account_id, at=notice.at).count
 
 
 def _revoke(found: AccountConnection, notice: AccountNotice) -> None:

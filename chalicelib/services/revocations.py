@@ -6,12 +6,14 @@ from chalicelib import logs
 from chalicelib.data.connections import StoredConnection
 from chalicelib.data.database import read
 from chalicelib.data.grants import GRANT_IS_SHARED
-from chalicelib.errors import PlatformError, SealBroken
+from chalicelib.data.pending_grants import StoredGrant
+from chalicelib.errors import AppError, PlatformError, SealBroken, SettingsError
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
 from chalicelib.services.renewals import client_for
-from chalicelib.services.tokens import open_tokens
+from chalicelib.services.tokens import open_grant, open_tokens
 from chalicelib.settings import get_settings
 
 
@@ -22,19 +24,56 @@ def revoke(stored: StoredConnection) -> str:
     Platforms revoke what an account gave this application as a whole, whichever of its tokens is handed in.
     """
     platform = get_platform(stored.platform)
-    if platform.oauth is None or not platform.oauth.revoke_url:
+    if not can_revoke(platform):
         return "unsupported"
     try:
         tokens = open_tokens(stored)
         account_id = _whose(platform, stored)
         if account_id and _is_shared(platform, account_id, stored.id):
             return "shared"
-        oauth2.revoke(platform, token=tokens.refresh or tokens.access, sandbox_url=get_settings().platform_sandbox_url)
+        return _give_back(platform, tokens.refresh or tokens.access)
     except (PlatformError, SealBroken) as error:
-        logs.event("connection.revocation_failed", platform=stored.platform, code=error.code, reason=str(error))
-        return "failed"
+        return _failed(platform, error)
+
+
+def revoke_pending(stored: StoredGrant) -> str:
+    """As `revoke`, for a grant that no connection was made of."""
+    platform = get_platform(stored.platform)
+    if stored.beside_unidentified and can_revoke(platform):
+        return "shared"
+    try:
+        tokens = open_grant(stored)
+    except (SealBroken, SettingsError) as error:
+        return _failed(platform, error)
+    return revoke_unused(platform, tokens.refresh or tokens.access, stored.account_id, stored.id)
+
+
+def revoke_unused(platform: Platform, token: Secret, account_id: str | None, grant_id: UUID) -> str:
+    """As `revoke`, with the token at hand. A grant of an account that is not known may be any connection's, and counts
+    as shared."""
+    if not can_revoke(platform):
+        return "unsupported"
+    if not account_id or _is_shared(platform, account_id, grant_id):
+        return "shared"
+    try:
+        return _give_back(platform, token)
+    except PlatformError as error:
+        return _failed(platform, error)
+
+
+def can_revoke(platform: Platform) -> bool:
+    return platform.oauth is not None and bool(platform.oauth.revoke_url)
+
+
+def _give_back(platform: Platform, token: Secret) -> str:
+    oauth2.revoke(platform, token=token, sandbox_url=get_settings().platform_sandbox_url)
     # A grant the platform no longer knows is as gone as one it gave up just now.
     return "revoked"
+
+
+def _failed(platform: Platform, error: AppError) -> str:
+    logs.event("connection.revocation_failed", platform=platform.name, code=error.code, reason=str(error))
+    return "failed"
 
 
 def _whose(platform: Platform, stored: StoredConnection) -> str:
@@ -43,5 +82,6 @@ def _whose(platform: Platform, stored: StoredConnection) -> str:
     return platform.identify(client_for(stored)).external_id if platform.identify else ""
 
 
-def _is_shared(platform: Platform, account_id: str, connection_id: UUID) -> bool:
-    return read(None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=connection_id)
+def _is_shared(platform: Platform, account_id: str, grant_id: UUID) -> bool:
+    """Whether a connection, or a grant that may still be completed, lives by the account's; but for this one."""
+    return read(None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id)

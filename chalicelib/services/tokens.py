@@ -10,6 +10,8 @@ import msgspec
 from chalicelib.data.connections import StoredConnection
 from chalicelib.data.data_keys import INSERT_DATA_KEY, StoredDataKey
 from chalicelib.data.database import Transaction
+from chalicelib.data.pending_grants import TABLE as PENDING
+from chalicelib.data.pending_grants import StoredGrant
 from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import provider_from_settings
@@ -57,13 +59,28 @@ def seal_tokens(
     tokens: Tokens, data_keys: list[StoredDataKey], *, studio_id: UUID, connection_id: UUID, generation: int
 ) -> SealedTokens:
     """Seals both tokens for one row and generation, under the studio's current data key."""
+    place = Place(studio_id, TABLE, "access_token", connection_id, generation)
+    return _seal_both(place, tokens.access, tokens.refresh, data_keys)
 
-    def sealed(secret: Secret, column: str) -> bytes:
-        return seal_at(Place(studio_id, TABLE, column, connection_id, generation), secret, data_keys)
 
-    return SealedTokens(
-        access=sealed(tokens.access, "access_token"),
-        refresh=sealed(tokens.refresh, "refresh_token") if tokens.refresh else None,
+def seal_grant(
+    access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey], *, studio_id: UUID, grant_id: UUID
+) -> SealedTokens:
+    """Seals the tokens of a pending grant, which are never replaced."""
+    return _seal_both(Place(studio_id, PENDING, "access_token", grant_id, 1), access, refresh, data_keys)
+
+
+def open_grant(stored: StoredGrant) -> Tokens:
+    """Raises SealBroken when a token does not open where it lies."""
+    place = Place(stored.studio_id, PENDING, "access_token", stored.id, 1)
+    refresh = place._replace(column="refresh_token")
+    return Tokens(
+        access=open_at(place, stored.access_token, stored.data_keys),
+        refresh=open_at(refresh, stored.refresh_token, stored.data_keys) if stored.refresh_token else None,
+        expires_at=None,
+        scopes=stored.scopes,
+        expires_in=_whole(stored.expires_in),
+        refresh_expires_in=_whole(stored.refresh_expires_in),
     )
 
 
@@ -101,6 +118,19 @@ def open_at(place: Place, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> 
     if key is None:
         raise SealBroken(internal=f"{place.table}.{place.column} of {place.row_id} names the unknown data key {key_id}")
     return vault().open(sealed, wrapped_key(key, place.studio_id), place)
+
+
+def _seal_both(
+    place: Place, access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey]
+) -> SealedTokens:
+    return SealedTokens(
+        access=seal_at(place, access, data_keys),
+        refresh=seal_at(place._replace(column="refresh_token"), refresh, data_keys) if refresh else None,
+    )
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)
 
 
 def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:

@@ -1,4 +1,4 @@
-"""The sync worker: goes on with the run, the renewal or the delivery that a message names."""
+"""The sync worker: goes on with the run, the renewal, the delivery or the revocation that a message names."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib import logs
 from chalicelib.doorbell import Message
 from chalicelib.runtime.jobs import job
+from chalicelib.services.pending_grants import revoke_expired_grant
 from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.webhooks import deliver
@@ -44,5 +45,7 @@ def _go_on_with(message: Message, remaining_ms: Callable[[], int]) -> None:
         renew_idle(message.studio_id, message.renewal_of)
     elif message.delivery_id is not None:
         deliver(message.studio_id, message.delivery_id, remaining_ms)
+    elif message.grant_id is not None:
+        revoke_expired_grant(message.studio_id, message.grant_id)
     else:
         logs.event("message.dropped", reason="empty")

@@ -3,6 +3,7 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
+from chalicelib.services.pending_grants import ring_expired_grants
 from chalicelib.services.renewals import ring_due_renewals
 from chalicelib.services.schedules import start_due_runs
 from chalicelib.services.webhooks import ring_due_deliveries
@@ -16,3 +17,4 @@ def tick(event: CloudWatchEvent) -> None:
     start_due_runs()
     ring_due_renewals()
     ring_due_deliveries()
+    ring_expired_grants()

@@ -18,6 +18,7 @@ from dev.sandbox.google import security_events
 from dev.sandbox.meta import mint as mint_meta
 from dev.sandbox.meta import signed_request
 from tests.api.seeding import connect_google
+from tests.browser import code_of, complete, walk
 from tests.conftest import PUBLIC_URL, Answer, Api, Queue, Studios
 
 FORM = "application/x-www-form-urlencoded"
@@ -407,6 +408,40 @@ def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -
     assert not [code for code in codes if code in stored]
 
 
+def pending_of(world: World, platform: str, account: str) -> str:
+    """The code of a consent that nobody has completed, in a studio that knew nothing of the account."""
+    return code_of(walk(world.stranger, platform, account=account))
+
+
+def test_what_ends_a_google_grant_ends_what_was_not_completed_as_well(world: World) -> None:
+    ended, other = pending_of(world, "google", "studio"), pending_of(world, "google", "bulk-40")
+    assert world.google(world.event(OAUTH + "tokens-revoked")).status == 202
+    assert complete(world.stranger, ended).json["code"] == "completion_code_invalid"
+    assert complete(world.stranger, other).status == 200
+
+
+def test_a_warning_ends_nothing_that_was_not_completed(world: World) -> None:
+    code = pending_of(world, "google", "studio")
+    world.google(world.event(RISC + "account-credential-change-required"))
+    assert complete(world.stranger, code).status == 200
+
+
+@pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
+def test_metas_user_leaves_no_grant_that_was_not_completed(world: World, callback: str) -> None:
+    code = pending_of(world, "meta", "studio")
+    assert world.meta(callback, world.request()).status in (200, 204)
+    assert complete(world.stranger, code, "meta").json["code"] == "completion_code_invalid"
+    assert world.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
+
+
+def test_a_notice_from_before_the_consent_does_not_end_it(world: World) -> None:
+    request = world.request()
+    code = pending_of(world, "meta", "studio")
+    world.superuser.run("UPDATE pending_grant SET created_at = now() + interval '5 minutes'")
+    assert world.meta("deauthorize", request).status == 204
+    assert complete(world.stranger, code, "meta").status == 200
+
+
 def test_a_notice_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
     def cost(answer: Callable[[], Answer]) -> tuple[int, int]:
         with measured() as traffic:
@@ -415,7 +450,7 @@ def test_a_notice_costs_the_database_a_fixed_number_of_statements(world: World) 
 
     deletion = world.request()
     assert cost(lambda: world.google(changed())) == (0, 0)
-    assert cost(lambda: world.google(world.event(OAUTH + "tokens-revoked", "empty"))) == (12, 4)
-    assert cost(lambda: world.meta("deauthorize", signed_request("1"))) == (3, 1)
-    assert cost(lambda: world.meta("data-deletion", deletion)) == (35, 15)
+    assert cost(lambda: world.google(world.event(OAUTH + "tokens-revoked", "empty"))) == (15, 5)
+    assert cost(lambda: world.meta("deauthorize", signed_request("1"))) == (6, 2)
+    assert cost(lambda: world.meta("data-deletion", deletion)) == (38, 16)
     assert cost(lambda: world.api.get(f"/api/notices/meta/data-deletion/{'0' * 32}")) == (3, 1)

@@ -4,7 +4,7 @@ import pg8000.native
 import pytest
 
 from dev.sandbox import Sandbox
-from tests.browser import RETURN_TO, ask, come_back, consent, decide, query_of
+from tests.browser import RETURN_TO, ask, code_of, come_back, complete, decide, query_of, walk
 from tests.conftest import Api, LogLines, Studios
 
 pytestmark = pytest.mark.usefixtures("platforms")
@@ -67,9 +67,9 @@ def test_a_url_with_a_state_is_not_kept_for_repeats(api: Api, superuser: pg8000.
 
 def test_the_callback_needs_no_key_and_is_neither_stored_nor_told_to_other_sites(api: Api) -> None:
     for answer in (
-        consent(api),
-        consent(api, wanted={"returnTo": RETURN_TO}),
-        consent(api, auto="deny"),
+        walk(api),
+        walk(api, wanted={"returnTo": RETURN_TO}),
+        walk(api, auto="deny"),
         come_back(api, "/api/oauth/google/callback?state=unknown&code=x"),
     ):
         assert answer.headers["Cache-Control"] == "no-store"
@@ -77,9 +77,44 @@ def test_the_callback_needs_no_key_and_is_neither_stored_nor_told_to_other_sites
 
 
 def test_a_redirect_says_nothing_but_where_to_go(api: Api) -> None:
-    answer = consent(api, wanted={"returnTo": f"{RETURN_TO}/google"})
+    answer = walk(api, wanted={"returnTo": f"{RETURN_TO}/google"})
     assert (answer.status, answer.text) == (303, "")
-    assert answer.headers["Location"] == f"{RETURN_TO}/google?status=connected&platform=google"
+    told = f"status=pending&platform=google&completionCode={code_of(answer)}"
+    assert answer.headers["Location"] == f"{RETURN_TO}/google?{told}"
+
+
+def test_without_a_page_to_return_to_the_callback_shows_the_code_and_what_to_do_with_it(api: Api) -> None:
+    answer = walk(api)
+    assert answer.status == 200
+    assert set(answer.json) == {"status", "platform", "accountName", "completionCode", "expiresAt", "instructions"}
+    assert (answer.json["status"], answer.json["platform"]) == ("pending", "google")
+    assert answer.json["accountName"] == "Linden & Light Photography"
+    assert "POST /api/oauth/google/complete" in answer.json["instructions"]
+    assert answer.json["expiresAt"].endswith("Z")
+    assert api.get("/api/connections").json["items"] == []
+
+
+@pytest.mark.parametrize("body", [{}, {"code": ""}, {"code": 5}, {"code": "x" * 129}, {"code": "x", "state": "y"}])
+def test_a_completion_that_is_not_one_names_the_field(api: Api, body: dict[str, object]) -> None:
+    answer = api.post("/api/oauth/google/complete", body)
+    assert (answer.status, answer.json["code"]) == (422, "invalid_input")
+    assert [problem["field"] for problem in answer.json["errors"]] == ["state" if "state" in body else "code"]
+
+
+def test_completing_needs_the_scope_that_connecting_needs(studios: Studios) -> None:
+    asking = studios.new()
+    code = code_of(walk(asking))
+    assert complete(studios.with_key(asking.studio_id, "connections:read"), code).status == 403
+    assert complete(studios.with_key(asking.studio_id, "connections:write"), code).status == 200
+
+
+def test_a_completion_repeated_with_its_idempotency_key_gets_the_first_answer(api: Api) -> None:
+    body = {"code": code_of(walk(api))}
+    first = api.post("/api/oauth/google/complete", body, Idempotency_Key="once")
+    again = api.post("/api/oauth/google/complete", body, Idempotency_Key="once")
+    assert (first.status, again.status, again.headers["Idempotency-Replayed"]) == (200, 200, "true")
+    assert again.json == first.json
+    assert api.post("/api/oauth/google/complete", body).json["code"] == "completion_code_invalid"
 
 
 def test_a_callback_may_bring_more_than_is_asked_of_it(api: Api) -> None:
@@ -103,7 +138,7 @@ def test_asking_needs_the_scope_that_connecting_needs(studios: Studios) -> None:
     assert studios.new("connections:write").post(AUTHORIZE, {}).status == 201
 
 
-def test_neither_code_nor_state_nor_verifier_is_logged(
+def test_no_code_nor_state_nor_verifier_is_logged(
     api: Api, platforms: Sandbox, log_lines: LogLines, superuser: pg8000.native.Connection
 ) -> None:
     url = ask(api)
@@ -113,10 +148,15 @@ def test_neither_code_nor_state_nor_verifier_is_logged(
     again = query_of(decide(ask(api)))
     for path in ("/api/oauth/google/callback", "/api/oauth/meta/callback", "/api/oauth/google/callback"):
         come_back(api, f"{path}?state={again['state']}&code={again['code']}")
+    codes = [code_of(walk(api)), code_of(walk(api, wanted={"returnTo": RETURN_TO}))]
+    for platform, code in (("meta", codes[0]), ("google", codes[0]), ("google", codes[0]), ("google", codes[1])):
+        complete(api, code, platform)
     assert log_lines.named("consent.failed")
+    assert len(log_lines.named("consent.completed")) == 2
     assert {line["route"] for line in log_lines.named("request.done")} == {
         "/api/oauth/{platform}/authorize",
         "/api/oauth/{platform}/callback",
+        "/api/oauth/{platform}/complete",
     }
-    for secret in (came["state"], came["code"], again["state"], again["code"], query_of(url)["code_challenge"]):
+    for secret in (came["state"], came["code"], again["state"], again["code"], query_of(url)["code_challenge"], *codes):
         assert secret not in log_lines.text

@@ -19,8 +19,9 @@ from chalicelib.errors import Conflict
 from chalicelib.secret import Secret
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.connections import create_connection
-from chalicelib.services.consents import ask_consent
+from chalicelib.services.consents import ask_consent, finish_consent
 from chalicelib.services.notices import delete_meta_data
+from chalicelib.services.pending_grants import HeldGrant
 from chalicelib.services.studios import create_studio
 from chalicelib.services.sync import cancel_run, start_sync
 from chalicelib.services.tokens import Tokens
@@ -89,6 +90,17 @@ class Tenant:
     def has_succeeded(self) -> bool:
         return min(self.statuses, default=500) < 300
 
+    def consent(self) -> dict[str, str]:
+        """What the platform's redirect brings."""
+        return query_of(decide(ask_consent(self.studio_id, "google", streams=None, return_to=None).authorize_url))
+
+    def code(self) -> str:
+        """The one that a consent ended with."""
+        came = self.consent()
+        held = finish_consent("google", state=came["state"], code=Secret(came["code"]), error="")
+        assert isinstance(held, HeldGrant)
+        return held.code.reveal()
+
     def start_run(self) -> UUID:
         return start_sync(self.studio_id, "google", "bookings")[0].id
 
@@ -106,8 +118,10 @@ class Tenant:
             sign(case)
         if case.path.endswith("/callback") and not self.has_succeeded and _is_valid(case):
             case.path_parameters["platform"] = "google"
-            asked = ask_consent(self.studio_id, "google", streams=None, return_to=None)
-            case.query = query_of(decide(asked.authorize_url))
+            case.query = self.consent()
+        if case.path.endswith("/complete") and not self.has_succeeded and _is_valid(case):
+            case.path_parameters["platform"] = "google"
+            case.body = {"code": self.code()}
         response = case.call_and_validate(**self.call_options)
         self.statuses.add(response.status_code)
 

@@ -15,7 +15,7 @@ from chalicelib.api.openapi import describe
 from chalicelib.data.driver import measured
 from chalicelib.services.api_keys import forget_callers
 from tests.api.seeding import connect_google, seed_figures, seed_runs
-from tests.browser import ask, decide
+from tests.browser import ask, code_of, decide, walk
 from tests.conftest import Api, Studios
 
 MAX_READ_ROUND_TRIPS = 4
@@ -40,7 +40,7 @@ class Call(NamedTuple):
     """A request that succeeds when those before it in the table were made.
 
     `path` may name the newest run of any status, `{run_id}`, or the newest of one, as in `{queued}`; the first
-    `{webhook_id}`; `{consent}` is what a platform's redirect brings.
+    `{webhook_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is what a consent ended with.
     """
 
     method: str
@@ -79,7 +79,8 @@ COSTS = {
     Call("POST", "/api/connections", WEBSITE, "a key"): Cost(17, 8),
     Call("POST", "/api/connections", WEBSITE, "a key", "a repeat"): Cost(9, 3),
     Call("POST", "/api/oauth/google/authorize"): Cost(9, 3),
-    Call("GET", "/api/oauth/google/callback?{consent}"): Cost(29, 16),
+    Call("GET", "/api/oauth/google/callback?{consent}"): Cost(9, 3),
+    Call("POST", "/api/oauth/google/complete", (("code", "{code}"),)): Cost(30, 17),
     Call("DELETE", "/api/connections/google"): Cost(12, 4),
     Call("POST", "/api/webhooks", HOOK): Cost(11, 6),
     Call("GET", "/api/webhooks"): Cost(6, 2),
@@ -101,10 +102,11 @@ def told(api: Api, call: Call) -> dict[str, str]:
 
 def measure(api: Api, call: Call) -> Cost:
     path = call.path.format(**told(api, call)) if "{" in call.path else call.path
+    body = {name: code_of(walk(api)) if value == "{code}" else value for name, value in call.body}
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
     forget_callers()
     with measured() as traffic:
-        answer = api.send(call.method, path, dict(call.body) or None, headers)
+        answer = api.send(call.method, path, body or None, headers)
     assert answer.status < 300, answer.text
     return Cost(len(traffic.statements), traffic.round_trips)
 

@@ -41,6 +41,7 @@ CHOSEN: Mapping[str, Any] = {
     "data_key.retired_at": None,
     "idempotency_key.status": 201,
     "inquiry.status": "qualified",
+    "pending_grant.warnings": "[]",
     "platform_connection.disconnected_at": None,
     "platform_connection.status": "active",
     "platform_connection.token_generation": 7,

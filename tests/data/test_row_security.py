@@ -78,7 +78,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
     assert tenants == set(tenant_tables())
     assert doors == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
-        *("oauth_state", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
+        *("oauth_state", "pending_grant", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
         "connection_event",
     }
 
@@ -233,6 +233,9 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         "SELECT access_token FROM platform_connection",
         "SELECT refresh_token FROM platform_connection",
         "UPDATE platform_connection SET status = 'active'",
+        "SELECT access_token FROM pending_grant",
+        "SELECT external_account_name FROM pending_grant",
+        "UPDATE pending_grant SET expires_at = 'infinity'",
         "SELECT event_id FROM webhook_delivery",
         "UPDATE webhook_delivery SET delivered_at = now()",
         "SELECT secret FROM webhook",

@@ -40,6 +40,7 @@ TENANTLESS = {
 DOORS = {
     *("FIND_API_KEY", "TAKE_OAUTH_STATE", "CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"),
     *("CLAIM_DUE_RENEWALS", "GRANT_IS_SHARED"),
+    *("CLAIM_EXPIRED_GRANTS", "END_ACCOUNT_GRANTS", "FORGET_PENDING_GRANTS"),
     *("CLAIM_DUE_DELIVERIES", "FIND_ACCOUNT_CONNECTIONS"),
     "FIND_STUDIOS",
     *("PRUNE_RUNS", "FORGET_SEEN_OF_ENDED_RUNS", "FORGET_IDEMPOTENCY_KEYS", "FIND_STUCK_RUNS"),
@@ -65,6 +66,7 @@ MAKE_BACKFILL = """
     UPDATE sync_log SET
         trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04', page_cursor = NULL
 """
+KEEP_PENDING = "UPDATE pending_grant SET expires_at = 'infinity'"
 TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'broke'"
 AIMS: dict[str, Aim] = {
     "LIST_API_KEYS": Aim(),
@@ -136,6 +138,12 @@ AIMS: dict[str, Aim] = {
     "BLOCK_ACCOUNT": Aim(),
     "DRAFT_OAUTH_STATE": Aim(),
     "INSERT_OAUTH_STATE": Aim(values={"state_hash": b"new", "verifier": None, "return_to": None}),
+    "HOLD_GRANT": Aim("oauth_state", values={"code_hash": b"new", "warnings": "[]"}),
+    "FIND_GRANT_BY_CODE": Aim(values={"code_hash": b"victim"}, prepare=KEEP_PENDING),
+    "TAKE_GRANT": Aim("pending_grant", values={"code_hash": b"victim"}, prepare=KEEP_PENDING),
+    "FIND_EXPIRED_GRANT": Aim("pending_grant", prepare="UPDATE pending_grant SET code_hash = NULL"),
+    "LIST_PENDING_GRANTS": Aim(),
+    "DELETE_PENDING_GRANT": Aim("pending_grant"),
     "INSERT_DATA_KEY": Aim(prepare="UPDATE data_key SET retired_at = now()"),
     "LIST_DATA_KEYS": Aim(),
     "FIND_STALE_KEY": Aim("data_key", values={"wanted": ["other"]}),

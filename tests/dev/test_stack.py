@@ -150,7 +150,7 @@ def assert_has_a_studio_but_no_demo_connection(stack: Stack) -> None:
 
 def assert_tells_how_to_use_it(stack: Stack) -> None:
     env_file = stack.local_dir / "env"
-    assert stack.output.count("  curl ") == 4
+    assert stack.output.count("  curl ") == 5
     assert env_file.stat().st_mode & 0o777 == 0o600
     assert env_file.read_text() == f"ANSEL_URL=http://127.0.0.1:{stack.port}\nANSEL_API_KEY={stack.key}\n"
 

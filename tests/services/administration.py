@@ -13,6 +13,7 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
 from chalicelib.data.database import close_pool, read, write
 from chalicelib.data.oauth_states import DRAFT_OAUTH_STATE, INSERT_OAUTH_STATE
+from chalicelib.data.pending_grants import HOLD_GRANT
 from chalicelib.data.sealed import SEALED
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
@@ -20,7 +21,7 @@ from chalicelib.security.vault import Place
 from chalicelib.services import grants
 from chalicelib.services.rotations import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
-from chalicelib.services.tokens import Tokens, open_at, seal_at, vault
+from chalicelib.services.tokens import Tokens, open_at, seal_at, seal_grant, vault
 from chalicelib.services.webhooks import create_webhook
 from chalicelib.settings import get_settings
 from tests.conftest import Database, database_time
@@ -74,12 +75,26 @@ def new_secrets() -> Secrets:
     tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
     assert grants.create(studio_id, get_platform("google"), tokens, None, ())
     _, secret = create_webhook(studio_id, "http://127.0.0.1:9/told")
+    _hold_grant(studio_id, _new_state(studio_id))
+    _new_state(studio_id)
+    return Secrets(studio_id, secret.reveal())
+
+
+def _new_state(studio_id: UUID) -> UUID:
     draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
     place = Place(studio_id, "oauth_state", "verifier", draft.id, 1)
     sealed = seal_at(place, Secret("verifier"), draft.data_keys)
     state = {"platform": "meta", "state_hash": draft.id.bytes, "streams": None, "return_to": None, "seconds": 600}
     write(studio_id, INSERT_OAUTH_STATE, id=draft.id, studio_id=studio_id, verifier=sealed, **state)
-    return Secrets(studio_id, secret.reveal())
+    return draft.id
+
+
+def _hold_grant(studio_id: UUID, state_id: UUID) -> None:
+    sealed = seal_grant(Secret(ACCESS), Secret(REFRESH), keys(studio_id), studio_id=studio_id, grant_id=state_id)
+    nothing = dict.fromkeys(("expires_in", "refresh_expires_in", "scopes", "account_id", "account_name"))
+    tokens = {"access_token": sealed.access, "refresh_token": sealed.refresh}
+    about = {"code_hash": state_id.bytes, "warnings": "[]", "seconds": 600}
+    assert write(studio_id, HOLD_GRANT, id=state_id, **tokens, **about, **nothing)
 
 
 def rest(superuser: pg8000.native.Connection) -> None:
@@ -128,14 +143,16 @@ def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, s
     clear = {}
     for (table, column), (row_id, value) in sealed_values(superuser, secrets.studio_id).items():
         place = Place(secrets.studio_id, table, column, row_id, generation.get(table, 1))
-        clear[column] = open_at(place, value, keys(secrets.studio_id)).reveal()
+        clear[f"{table}.{column}"] = open_at(place, value, keys(secrets.studio_id)).reveal()
     return clear
 
 
 def everything_opens(superuser: pg8000.native.Connection, secrets: Secrets) -> bool:
     return opened(superuser, secrets) == {
-        "access_token": ACCESS,
-        "refresh_token": REFRESH,
-        "secret": secrets.webhook_secret,
-        "verifier": "verifier",
+        "oauth_state.verifier": "verifier",
+        "pending_grant.access_token": ACCESS,
+        "pending_grant.refresh_token": REFRESH,
+        "platform_connection.access_token": ACCESS,
+        "platform_connection.refresh_token": REFRESH,
+        "webhook.secret": secrets.webhook_secret,
     }

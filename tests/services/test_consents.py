@@ -1,4 +1,4 @@
-"""Consent in the browser: what is asked for, what makes a connection and what does not, and whose it is."""
+"""Consent in the browser: what is asked for, what brings a grant and what does not, and what is made of one."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,9 +8,10 @@ import pytest
 
 from chalicelib.errors import ConsentRefused
 from chalicelib.secret import Secret
-from chalicelib.services.consents import Consented, finish_consent
+from chalicelib.services.consents import finish_consent
+from chalicelib.services.pending_grants import HeldGrant
 from dev.sandbox import Sandbox
-from tests.browser import RETURN_TO, ask, come_back, consent, decide, query_of
+from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
 from tests.conftest import PUBLIC_URL, Api, Queue, Studios
 from tests.services.conftest import Studio
 
@@ -82,7 +83,7 @@ def test_a_consent_that_the_release_before_has_stored_asked_for_every_stream(
 ) -> None:
     path = decide(ask(api, **BOTH))
     superuser.run("UPDATE oauth_state SET streams = NULL")
-    assert come_back(api, path).status == 200
+    assert complete(api, code_of(come_back(api, path))).status == 200
     assert superuser.run("SELECT stream FROM sync_schedule ORDER BY 1") == [["bookings"], ["inquiries"]]
 
 
@@ -111,6 +112,13 @@ def test_a_state_is_stored_as_a_hash_and_its_verifier_sealed_and_erased_with_its
     assert state.encode().hex() not in row
     assert (len(hash_), len(verifier)) == (32, 1 + 16 + 12 + 43 + 16)
     assert come_back(api, decide(url)).status == 200
+    assert superuser.run("SELECT count(*) FROM oauth_state") == [[0]]
+
+
+def test_the_verifier_of_a_state_that_led_to_nothing_is_erased_as_well(
+    api: Api, superuser: pg8000.native.Connection
+) -> None:
+    walk(api, auto="deny")
     assert superuser.run("SELECT verifier, used_at IS NOT NULL FROM oauth_state") == [[None, True]]
 
 
@@ -128,12 +136,12 @@ def test_states_that_ended_are_forgotten_when_the_studio_asks_again(
     assert superuser.run("SELECT count(*) FROM oauth_state") == [[1]]
 
 
-def test_a_callback_that_comes_twice_makes_one_connection(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_callback_that_comes_twice_brings_one_grant(api: Api, superuser: pg8000.native.Connection) -> None:
     path = decide(ask(api))
     first = come_back(api, path)
     again = come_back(api, path)
     assert (first.status, again.status, again.json["code"]) == (200, 400, "consent_invalid")
-    assert events(api, superuser) == [("connected", None)]
+    assert superuser.run("SELECT count(*) FROM pending_grant") == [[1]]
 
 
 def test_of_callbacks_at_the_same_time_one_wins(api: Api) -> None:
@@ -144,12 +152,12 @@ def test_of_callbacks_at_the_same_time_one_wins(api: Api) -> None:
             finished = finish_consent("google", state=came["state"], code=Secret(came["code"]), error="")
         except ConsentRefused as refused:
             return refused.code
-        assert isinstance(finished, Consented)
-        return "connected"
+        assert isinstance(finished, HeldGrant)
+        return "pending"
 
     with ThreadPoolExecutor(4) as threads:
         outcomes = sorted(threads.map(finish, range(4)))
-    assert outcomes == ["connected", "consent_invalid", "consent_invalid", "consent_invalid"]
+    assert outcomes == ["consent_invalid", "consent_invalid", "consent_invalid", "pending"]
 
 
 @pytest.mark.parametrize("state", ["", "x", "\u0000", "%ED%A0%80", "'; DROP TABLE studio; --", "A" * 43, "A" * 5000])
@@ -185,10 +193,11 @@ def test_a_state_of_another_platform_is_refused_and_stays_good_for_its_own(
     assert come_back(api, path).status == 200
 
 
-def test_a_state_connects_the_studio_that_asked_whoever_brings_it(studios: Studios) -> None:
+def test_a_state_brings_a_grant_to_the_studio_that_asked_whoever_brings_it(studios: Studios) -> None:
     asking, other = studios.new(), studios.new()
-    path = decide(ask(asking))
-    assert other.get(path).status == 200
+    code = code_of(other.get(decide(ask(asking))))
+    assert complete(other, code).status == 400
+    assert complete(asking, code).status == 200
     assert other.get("/api/connections").json["items"] == []
     assert [each["platform"] for each in asking.get("/api/connections").json["items"]] == ["google"]
 
@@ -217,7 +226,7 @@ def test_whoever_declines_is_told_so(api: Api, superuser: pg8000.native.Connecti
 
 
 def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
-    answer = consent(api, wanted={"returnTo": f"{RETURN_TO}?tab=2"}, auto="deny")
+    answer = walk(api, wanted={"returnTo": f"{RETURN_TO}?tab=2"}, auto="deny")
     assert (answer.status, answer.text) == (303, "")
     assert answer.headers["Location"] == f"{RETURN_TO}?tab=2&status=denied&platform=google&code=consent_denied"
 
@@ -268,7 +277,7 @@ def test_a_fault_of_the_platform_is_told_and_makes_no_connection(
     platforms.add_fault(host=OAUTH_HOST, **fault, times=None)
     answer = come_back(api, path)
     assert (answer.status, answer.json["code"]) == (status, code)
-    sent = consent(api, wanted={"returnTo": RETURN_TO})
+    sent = walk(api, wanted={"returnTo": RETURN_TO})
     assert query_of(sent.headers["Location"]) == {"status": "failed", "platform": "google", "code": code}
     assert connections(superuser) == 0
     platforms.clear_faults()
@@ -312,16 +321,14 @@ def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
     assert (reason["code"], reason["action"]) == ("scopes_missing", "grant_scopes")
 
 
-def test_the_studios_page_is_told_what_is_off(api: Api) -> None:
-    answer = consent(api, wanted={**BOTH, "returnTo": RETURN_TO}, scopes=f"{IDENTITY} {MAIL}")
+def test_the_studios_page_is_sent_the_code_and_whoever_completes_is_told_what_is_off(api: Api) -> None:
+    answer = walk(api, wanted={**BOTH, "returnTo": RETURN_TO}, scopes=f"{IDENTITY} {MAIL}")
     assert (answer.status, answer.text) == (303, "")
     assert answer.headers["Location"].startswith(f"{RETURN_TO}?")
-    assert query_of(answer.headers["Location"]) == {
-        "status": "connected",
-        "platform": "google",
-        "missing": CALENDAR,
-        "off": "bookings",
-    }
+    code = code_of(answer)
+    assert query_of(answer.headers["Location"]) == {"status": "pending", "platform": "google", "completionCode": code}
+    completed = complete(api, code).json
+    assert (completed["missingScopes"], completed["streamsOff"]) == ([CALENDAR], ["bookings"])
 
 
 def test_the_missing_scope_given_later_turns_the_stream_on(api: Api, superuser: pg8000.native.Connection) -> None:
@@ -339,8 +346,6 @@ def test_a_grant_of_googles_testing_mode_connects_with_a_warning(
     answer = consent(api)
     assert [warning["code"] for warning in answer.json["warnings"]] == ["google_testing_mode"]
     assert events(api, superuser) == [("connected", None), ("warned", "google_testing_mode")]
-    sent = consent(api, wanted={"returnTo": RETURN_TO})
-    assert query_of(sent.headers["Location"])["warning"] == "google_testing_mode"
 
 
 def test_a_meta_grant_without_an_ad_account_is_refused(api: Api, superuser: pg8000.native.Connection) -> None:

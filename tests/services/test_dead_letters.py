@@ -72,10 +72,12 @@ def test_a_requeued_run_is_worked_on_to_its_end(studio: Studio, dead: Queue, que
     assert studio.run(run["id"])["status"] == "succeeded"
 
 
-def test_renewals_and_deliveries_are_left_to_the_worker_to_judge(studio: Studio, dead: Queue, queue: Queue) -> None:
-    messages = [{name: str(uuid4()), "studioId": str(studio.id)} for name in ("renewalOf", "deliveryId")]
+def test_all_but_runs_is_left_to_the_worker_to_judge(studio: Studio, dead: Queue, queue: Queue) -> None:
+    kinds = {"renewalOf": "renewal", "deliveryId": "delivery", "grantId": "grant"}
+    messages = [{name: str(uuid4()), "studioId": str(studio.id)} for name in kinds]
     bury(dead, *messages)
-    assert requeue().sent == 2
+    assert {letter.kind for letter in show_dead_letters(10).shown} == set(kinds.values())
+    assert requeue().sent == 3
     assert sorted(queue.receive(), key=str) == sorted(messages, key=str)
 
 

@@ -232,7 +232,7 @@ def test_more_than_a_batch_goes_in_one_maintenance(backlog: UUID, superuser: Sup
 def test_out_of_time_it_stops_after_a_batch_and_says_so(backlog: UUID, superuser: Superuser) -> None:
     assert maintain(time_for(batches=1)) == Report(seen_forgotten=3)
     assert maintain(time_for(batches=3)) == Report(seen_forgotten=4, keys_forgotten=3)
-    assert maintain(time_for(batches=7)) == Report(keys_forgotten=4, runs_pruned=2)
+    assert maintain(time_for(batches=8)) == Report(keys_forgotten=4, runs_pruned=2)
     assert maintain(plenty) == Report(runs_pruned=5, complete=True)
 
 
@@ -300,6 +300,7 @@ def test_it_reports_what_it_did(backlog: UUID, caplog: pytest.LogCaptureFixture)
         "runs_pruned": 7,
         "keys_forgotten": 7,
         "seen_forgotten": 7,
+        "grants_forgotten": 0,
         "deliveries_pruned": 0,
         "events_pruned": 0,
         "deletions_forgotten": 0,
@@ -389,6 +390,21 @@ def test_a_delivery_is_kept_for_thirty_days_and_as_long_as_it_is_due(studio: UUI
     kept_ones = [add_delivery(superuser, studio, days=31, due=True), add_delivery(superuser, studio, days=29)]
     assert maintain(plenty) == Report(deliveries_pruned=1, complete=True)
     assert sorted(id for (id,) in superuser.run("SELECT id FROM webhook_delivery") or ()) == sorted(kept_ones)
+
+
+def test_a_grant_that_nobody_completed_or_could_revoke_is_forgotten_a_day_later(
+    studio: UUID, superuser: Superuser
+) -> None:
+    superuser.run(
+        """
+        INSERT INTO pending_grant (studio_id, platform, access_token, warnings, expires_at, due_at)
+        SELECT :studio_id, 'google', 'sealed', '[]', now() - age, now() + interval '15 minutes'
+        FROM unnest(ARRAY[interval '25 hours', interval '23 hours', interval '-5 minutes']) AS a (age)
+        """,
+        studio_id=studio,
+    )
+    assert maintain(plenty) == Report(grants_forgotten=1, complete=True)
+    assert superuser.run("SELECT count(*) FROM pending_grant WHERE expires_at > now() - interval '24 hours'") == [[2]]
 
 
 def test_an_old_event_takes_its_deliveries_along(studio: UUID, superuser: Superuser) -> None:

@@ -13,6 +13,7 @@ from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, queue_event, schedule_event
 from dev.sandbox import Sandbox
+from tests.browser import walk
 from tests.conftest import ROOT, Api, Queue
 from tests.services.conftest import connect
 
@@ -104,6 +105,19 @@ def test_the_worker_renews_the_grant_that_a_message_names(
     assert set(message) == {"renewalOf", "studioId"}
     sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
+
+
+def test_the_worker_revokes_the_grant_that_nobody_completed(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: Any
+) -> None:
+    walk(api)
+    superuser.run("UPDATE pending_grant SET expires_at = now(), due_at = now()")
+    tick(schedule_event("tick"), Context("tick", 60))
+    (message,) = queue.receive()
+    assert set(message) == {"grantId", "studioId"}
+    sync(sqs_event(json.dumps(message)), Context("sync", 300))
+    assert superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
+    assert platforms.requests.counts()["oauth2.revoke"] == 1
 
 
 def test_a_message_that_names_nothing_to_go_on_with_is_dropped(

@@ -1,0 +1,225 @@
+"""Pending grants: what a consent brought waits until the studio that asked completes the authorization, or is revoked.
+
+Whoever opens an authorize URL consents with an account of their own, so a callback proves who consented, not who asked.
+Only the code of the callback together with the studio's API key makes a connection of it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data import pending_grants as rows
+from chalicelib.data.connections import Connection
+from chalicelib.data.data_keys import StoredDataKey
+from chalicelib.data.database import Transaction, read, write
+from chalicelib.data.oauth_states import TakenState
+from chalicelib.data.pending_grants import StoredGrant
+from chalicelib.data.rows import Row
+from chalicelib.doorbell import Message
+from chalicelib.errors import AppError, Conflict, ConsentRefused, SealBroken, Unavailable
+from chalicelib.platforms.base import Account, Caveat, Platform, Stream
+from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
+from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
+from chalicelib.services import grants
+from chalicelib.services.bells import ring_due
+from chalicelib.services.revocations import revoke_pending, revoke_unused
+from chalicelib.services.sync import start_sync
+from chalicelib.services.tokens import Tokens, open_grant, seal_grant
+
+CODE_SECONDS = 600
+MAX_ATTEMPTS = 5
+"""Workers that try to revoke a grant, a quarter of an hour apart; then its tokens are erased without it."""
+
+
+class HeldGrant(msgspec.Struct, frozen=True):
+    """A grant that waits for its completion, and the code that is shown this once."""
+
+    platform: str
+    account_name: str | None
+    code: Secret
+    expires_at: datetime
+
+
+class Consented(Row):
+    """What came of a consent."""
+
+    connection: Connection
+    missing_scopes: list[str]
+    """For each stream that the grant does not cover, the scope that would"""
+    streams_off: list[str]
+    """The streams that were wanted and are not covered"""
+    warnings: list[Caveat]
+
+
+def hold_grant(
+    taken: TakenState,
+    platform: Platform,
+    grant: TokenGrant,
+    account: Account | None,
+    *,
+    warnings: Sequence[Caveat],
+    data_keys: Sequence[StoredDataKey],
+) -> HeldGrant:
+    """Stores a grant that the platform gave just now, sealed, in the place of the state it came with.
+
+    One that cannot be stored is revoked, for nobody will ever use it. Raises ConsentRefused for a studio that is gone.
+    """
+    new = new_completion_code()
+    try:
+        expires_at = _store(taken, grant, account, warnings, data_keys, new.hash)
+    except Unavailable:
+        raise  # nor can it be asked who shares the grant
+    except AppError:
+        account_id = account.external_id if account else None
+        outcome = revoke_unused(platform, grant.refresh_token or grant.access_token, account_id, taken.id)
+        logs.event("consent.not_stored", outcome=outcome)
+        raise
+    logs.event("consent.pending")
+    return HeldGrant(platform.name, account.name if account else None, new.code, expires_at)
+
+
+def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) -> Consented:
+    """Makes a connection of the grant that waits under this code, and starts its first syncs.
+
+    The code is used up by the transaction that stores the connection: whatever fails before leaves both as they were.
+    Raises ConsentRefused for every code that is not good, Conflict for a grant that does not open.
+    """
+    platform, code_hash = get_platform(platform_name), hash_completion_code(code)
+    stored = read(studio_id, rows.FIND_GRANT_BY_CODE, code_hash=code_hash, platform=platform.name)
+    if stored is None:
+        raise _code_refused()
+
+    def take(tx: Transaction) -> None:
+        if tx.run(rows.TAKE_GRANT, id=stored.id, code_hash=code_hash) is None:
+            raise _code_refused()
+
+    connection = grants.connect(
+        studio_id, platform.name, _grant(stored), _account(stored), stored.streams, in_transaction=take
+    )
+    warnings = [Caveat(warning.code, warning.message) for warning in stored.warnings]
+    for warning in warnings:
+        grants.note_event(studio_id, connection.id, "warned", code=warning.code, message=warning.message)
+    wanted = platform.streams_named(stored.streams)
+    covered = [stream for stream in wanted if stream.is_covered_by(stored.scopes)]
+    _start_first_syncs(studio_id, platform, covered)
+    logs.event("consent.completed", platform=platform.name, connection_id=connection.id)
+    off = [stream for stream in wanted if stream not in covered]
+    return Consented(
+        connection=connection,
+        missing_scopes=sorted({stream.scopes[0] for stream in off}),
+        streams_off=[stream.name for stream in off],
+        warnings=warnings,
+    )
+
+
+def ring_expired_grants() -> int:
+    """Ends every grant that nobody completed in time, and sends a message to revoke it. Returns how many."""
+    return ring_due(
+        rows.CLAIM_EXPIRED_GRANTS, lambda expired: Message(grant_id=expired.grant_id, studio_id=expired.studio_id)
+    )
+
+
+def revoke_expired_grant(studio_id: UUID, grant_id: UUID) -> str:
+    """Revokes a grant that nobody completed, best effort, and erases its tokens.
+
+    Returns what became of it: dropped, revoked, shared, unsupported or failed. After a failure the tick sends another
+    worker, and the last one erases the tokens all the same.
+    """
+    with logs.bound(studio_id=studio_id, grant_id=grant_id):
+        stored = read(studio_id, rows.FIND_EXPIRED_GRANT, id=grant_id)
+        if stored is None:
+            logs.event("message.dropped", reason="not_due")
+            return "dropped"
+        outcome = revoke_pending(stored)
+        erased = outcome != "failed" or stored.attempts >= MAX_ATTEMPTS
+        if erased:
+            write(studio_id, rows.DELETE_PENDING_GRANT, id=grant_id)
+        logs.event(
+            "consent.expired", platform=stored.platform, outcome=outcome, attempts=stored.attempts, erased=erased
+        )
+        return outcome
+
+
+def consent_unknown() -> ConsentRefused:
+    return ConsentRefused("The consent is not known, was finished before, or took too long: start anew")
+
+
+def _store(
+    taken: TakenState,
+    grant: TokenGrant,
+    account: Account | None,
+    warnings: Sequence[Caveat],
+    data_keys: Sequence[StoredDataKey],
+    code_hash: bytes,
+) -> datetime:
+    sealed = seal_grant(
+        grant.access_token, grant.refresh_token, data_keys, studio_id=taken.studio_id, grant_id=taken.id
+    )
+    scopes = account.scopes if account and account.scopes is not None else grant.scopes
+    held = write(
+        taken.studio_id,
+        rows.HOLD_GRANT,
+        id=taken.id,
+        code_hash=code_hash,
+        access_token=sealed.access,
+        refresh_token=sealed.refresh,
+        expires_in=grant.expires_in,
+        refresh_expires_in=grant.refresh_expires_in,
+        scopes=list(scopes) if scopes is not None else None,
+        account_id=account.external_id if account else None,
+        account_name=account.name if account else None,
+        warnings=msgspec.json.encode(warnings).decode(),
+        seconds=CODE_SECONDS,
+    )
+    if held is None:
+        raise consent_unknown()
+    return held.expires_at
+
+
+def _grant(stored: StoredGrant) -> TokenGrant:
+    tokens = _opened(stored)
+    return TokenGrant(
+        access_token=tokens.access,
+        refresh_token=tokens.refresh,
+        expires_in=tokens.expires_in,
+        scopes=tuple(stored.scopes) if stored.scopes is not None else None,
+        refresh_expires_in=tokens.refresh_expires_in,
+    )
+
+
+def _opened(stored: StoredGrant) -> Tokens:
+    try:
+        return open_grant(stored)
+    except SealBroken as error:
+        raise Conflict(
+            "The grant was stored and can no longer be decrypted: begin the authorization again",
+            code="tokens_unreadable",
+            internal=str(error),
+        ) from error
+
+
+def _account(stored: StoredGrant) -> Account | None:
+    return None if stored.account_id is None else Account(stored.account_id, stored.account_name or "")
+
+
+def _start_first_syncs(studio_id: UUID, platform: Platform, streams: Sequence[Stream[Any]]) -> None:
+    """The connection stands by now: what cannot be started is left to the tick."""
+    try:
+        for stream in streams:
+            start_sync(studio_id, platform.name, stream.name)
+    except AppError as error:
+        logs.event("consent.first_sync_failed", code=error.code, reason=str(error))
+
+
+def _code_refused() -> ConsentRefused:
+    """One answer for all: nobody learns whether a code was ever given out."""
+    return ConsentRefused(
+        "The code is wrong, was used before, has expired, or belongs to another studio: begin the authorization again",
+        code="completion_code_invalid",
+    )

@@ -1,0 +1,275 @@
+"""Grants that nobody completed: revoked at their platform unless somebody lives by them, and erased in any case."""
+
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.data.data_keys import LIST_DATA_KEYS
+from chalicelib.data.database import read, write
+from chalicelib.data.oauth_states import TAKE_OAUTH_STATE
+from chalicelib.errors import ConsentRefused
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.google import GOOGLE, identify
+from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.secret import Secret
+from chalicelib.security.oauth_states import hash_state
+from chalicelib.services.erasures import EndedGrant, erase_studio
+from chalicelib.services.pending_grants import MAX_ATTEMPTS, hold_grant, revoke_expired_grant, ring_expired_grants
+from dev.sandbox import Sandbox, mint
+from tests.browser import ask, code_of, come_back, complete, consent, decide, query_of, walk
+from tests.conftest import Api, Database, LogLines, Queue, Studios
+from tests.services.administration import as_administrator, plenty
+from tests.services.conftest import connect
+
+__all__ = ["as_administrator"]
+
+pytestmark = pytest.mark.usefixtures("platforms")
+OAUTH_HOST = "oauth2.googleapis.com"
+
+
+def let_expire(superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE pending_grant SET expires_at = now(), due_at = now()")
+
+
+def revoke_what_expired(queue: Queue) -> list[str]:
+    """A tick and a worker."""
+    queue.receive()
+    ring_expired_grants()
+    return [revoke_expired_grant(UUID(each["studioId"]), UUID(each["grantId"])) for each in queue.receive()]
+
+
+def revocations(platforms: Sandbox) -> int:
+    return platforms.requests.counts().get("oauth2.revoke", 0)
+
+
+def pending(superuser: pg8000.native.Connection) -> int:
+    ((found,),) = superuser.run("SELECT count(*) FROM pending_grant") or [[0]]
+    return int(found)
+
+
+def test_a_grant_that_nobody_completes_is_revoked_and_its_tokens_erased(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, log_lines: LogLines
+) -> None:
+    code = code_of(walk(api))
+    assert revoke_what_expired(queue) == []
+    let_expire(superuser)
+    assert revoke_what_expired(queue) == ["revoked"]
+    assert (revocations(platforms), pending(superuser)) == (1, 0)
+    (line,) = log_lines.named("consent.expired")
+    assert (line["platform"], line["outcome"], line["studio_id"]) == ("google", "revoked", str(api.studio_id))
+    assert complete(api, code).json["code"] == "completion_code_invalid"
+    assert api.get("/api/connections").json["items"] == []
+
+
+def test_a_message_names_the_grant_and_one_that_comes_again_is_dropped(
+    api: Api, queue: Queue, superuser: pg8000.native.Connection
+) -> None:
+    walk(api)
+    let_expire(superuser)
+    assert ring_expired_grants() == 1
+    assert ring_expired_grants() == 0
+    (message,) = queue.receive()
+    assert set(message) == {"grantId", "studioId"}
+    outcomes = [revoke_expired_grant(api.studio_id, UUID(message["grantId"])) for _ in range(2)]
+    assert outcomes == ["revoked", "dropped"]
+
+
+def test_a_grant_that_may_still_be_completed_is_not_revoked_by_a_message(
+    api: Api, superuser: pg8000.native.Connection
+) -> None:
+    code = code_of(walk(api))
+    ((grant_id,),) = superuser.run("SELECT id FROM pending_grant") or []
+    assert revoke_expired_grant(api.studio_id, grant_id) == "dropped"
+    assert complete(api, code).status == 200
+
+
+def test_what_the_tick_has_ended_is_not_completed_any_more_and_what_is_being_completed_not_ended(
+    api: Api, queue: Queue, database: Database, superuser: pg8000.native.Connection
+) -> None:
+    code = code_of(walk(api))
+    superuser.run("UPDATE pending_grant SET due_at = now()")
+    completing = database.connect()
+    completing.run("BEGIN")
+    completing.run("SELECT FROM pending_grant FOR UPDATE")
+    assert ring_expired_grants() == 0
+    completing.run("ROLLBACK")
+    completing.close()
+    assert ring_expired_grants() == 1
+    assert complete(api, code).status == 400
+
+
+def test_a_connection_of_the_same_account_is_not_revoked_along_with_it(
+    studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    api, other = studios.new(), studios.new()
+    consent(other)
+    for asking in (other, api):
+        walk(asking)
+        let_expire(superuser)
+        assert revoke_what_expired(queue) == ["shared"]
+    assert (revocations(platforms), pending(superuser)) == (0, 0)
+    assert other.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_neither_is_a_grant_of_the_same_account_that_may_still_be_completed(
+    studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    api, other = studios.new(), studios.new()
+    walk(api)
+    let_expire(superuser)
+    code = code_of(walk(other))
+    assert revoke_what_expired(queue) == ["shared"]
+    assert complete(other, code).status == 200
+    assert other.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_a_disconnect_leaves_the_account_a_grant_that_may_still_be_completed(
+    studios: Studios, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    api, other = studios.new(), studios.new()
+    consent(api)
+    code = code_of(walk(other))
+    assert api.delete("/api/connections/google").status == 204
+    assert superuser.run("SELECT revocation FROM platform_connection") == [["shared"]]
+    complete(other, code)
+    assert other.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_nothing_is_revoked_beside_a_connection_whose_account_nobody_knows(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    connect(api, queue)  # with tokens at hand
+    walk(api)
+    let_expire(superuser)
+    assert revoke_what_expired(queue) == ["shared"]
+    assert revocations(platforms) == 0
+    assert api.post("/api/connections/google/test").json["valid"] is True
+
+
+def test_a_grant_whose_account_the_platform_did_not_tell_is_not_revoked(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    walk(api)
+    superuser.run("UPDATE pending_grant SET external_account_id = ''")
+    let_expire(superuser)
+    assert revoke_what_expired(queue) == ["shared"]
+    assert (revocations(platforms), pending(superuser)) == (0, 0)
+
+
+def test_a_connection_that_died_before_keeps_nothing_from_being_revoked(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    consent(api)
+    platforms.google.revoke("studio")
+    superuser.run("UPDATE platform_connection SET status = 'revoked'")
+    walk(api)
+    let_expire(superuser)
+    assert revoke_what_expired(queue) == ["revoked"]
+
+
+def test_a_platform_without_a_revocation_is_not_asked(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    walk(api, "pinterest")
+    let_expire(superuser)
+    assert revoke_what_expired(queue) == ["unsupported"]
+    assert pending(superuser) == 0
+
+
+def test_a_platform_that_is_down_is_asked_again_and_at_last_the_tokens_go_without_it(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    walk(api)
+    platforms.add_fault(kind="status", status=503, host=OAUTH_HOST, path="/revoke", times=None)
+    left = []
+    for _ in range(MAX_ATTEMPTS):
+        let_expire(superuser)
+        assert revoke_what_expired(queue) == ["failed"]
+        left.append(pending(superuser))
+    assert left == [1, 1, 1, 1, 0]
+
+
+def test_a_platform_that_comes_back_revokes_it_then(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    walk(api)
+    let_expire(superuser)
+    platforms.add_fault(kind="reset", host=OAUTH_HOST, path="/revoke")
+    assert revoke_what_expired(queue) == ["failed"]
+    assert revoke_what_expired(queue) == []
+    superuser.run("UPDATE pending_grant SET due_at = now()")
+    assert revoke_what_expired(queue) == ["revoked"]
+    assert pending(superuser) == 0
+
+
+def test_tokens_that_do_not_open_are_erased_as_well(
+    api: Api, queue: Queue, superuser: pg8000.native.Connection
+) -> None:
+    walk(api)
+    superuser.run("UPDATE pending_grant SET access_token = refresh_token")
+    for _ in range(MAX_ATTEMPTS):
+        let_expire(superuser)
+        assert revoke_what_expired(queue) == ["failed"]
+    assert pending(superuser) == 0
+
+
+@pytest.mark.usefixtures("as_administrator")
+def test_a_callback_of_a_studio_that_was_erased_meanwhile_is_refused(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    path = decide(ask(api))
+    assert erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty).complete
+    answer = come_back(api, path)
+    assert (answer.status, answer.json["code"]) == (400, "consent_invalid")
+    assert platforms.requests.counts().get("oauth2.token", 0) == 0
+
+
+def test_a_callback_of_a_studio_whose_keys_are_gone_exchanges_nothing(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    path = decide(ask(api))
+    superuser.run("DELETE FROM data_key")
+    answer = come_back(api, path)
+    assert (answer.status, answer.json["code"]) == (400, "consent_invalid")
+    assert platforms.requests.counts().get("oauth2.token", 0) == 0
+
+
+@pytest.mark.usefixtures("as_administrator")
+def test_a_grant_that_comes_while_its_studio_is_erased_is_not_held_but_revoked(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """The erasure comes between the exchange of the code and the moment when the grant would be stored."""
+    state = hash_state(query_of(ask(api))["state"])
+    taken = write(None, TAKE_OAUTH_STATE, state_hash=state, platform="google")
+    data_keys = read(api.studio_id, LIST_DATA_KEYS)
+    given = mint()
+    grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
+    client = Client(GOOGLE, grant.access_token, sandbox_url=platforms.url)
+    account = identify(client)
+    assert taken is not None
+    assert erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty).complete
+    with pytest.raises(ConsentRefused):
+        hold_grant(taken, GOOGLE, grant, account, warnings=(), data_keys=data_keys)
+    assert (revocations(platforms), pending(superuser)) == (1, 0)
+
+
+@pytest.mark.usefixtures("as_administrator")
+def test_an_erasure_revokes_what_is_pending(api: Api, platforms: Sandbox, superuser: pg8000.native.Connection) -> None:
+    walk(api)
+    dry = erase_studio(api.studio_id, dry_run=True, remaining_ms=plenty)
+    assert dry.grants == [EndedGrant(platform="google", revocation="revoke")]
+    report = erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty)
+    assert report.grants == [EndedGrant(platform="google", revocation="revoked")]
+    assert (revocations(platforms), pending(superuser)) == (1, 0)
+
+
+@pytest.mark.usefixtures("as_administrator")
+def test_an_erasure_revokes_what_is_pending_beside_a_connection_of_the_same_account(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    consent(api)
+    walk(api)
+    report = erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty)
+    assert report.grants == [EndedGrant(platform="google", revocation="revoked")] * 2
+    assert pending(superuser) == 0

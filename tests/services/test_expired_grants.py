@@ -13,7 +13,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.google import GOOGLE, identify
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.secret import Secret
-from chalicelib.security.oauth_states import hash_state
+from chalicelib.security.oauth_states import parse_state
 from chalicelib.services.erasures import EndedGrant, erase_studio
 from chalicelib.services.pending_grants import MAX_ATTEMPTS, hold_grant, revoke_expired_grant, ring_expired_grants
 from dev.sandbox import Sandbox, mint
@@ -240,7 +240,7 @@ def test_a_grant_that_comes_while_its_studio_is_erased_is_not_held_but_revoked(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     """The erasure comes between the exchange of the code and the moment when the grant would be stored."""
-    state = hash_state(query_of(ask(api))["state"])
+    state = parse_state(query_of(ask(api))["state"])
     taken = write(None, TAKE_OAUTH_STATE, state_hash=state, platform="google")
     data_keys = read(api.studio_id, LIST_DATA_KEYS)
     given = mint()

@@ -11,7 +11,7 @@ from chalicelib.data.connecting import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.secret import Secret
-from chalicelib.security.oauth_states import hash_completion_code, hash_state
+from chalicelib.security.oauth_states import hash_completion_code, parse_state
 from chalicelib.services.tokens import open_tokens, vault
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
@@ -65,7 +65,7 @@ def test_a_grant_is_stored_sealed_and_its_code_as_a_hash(api: Api, superuser: pg
     ((row, code_hash),) = superuser.run("SELECT p::text, code_hash FROM pending_grant AS p") or []
     assert code not in row
     assert code.encode().hex() not in row
-    assert bytes(code_hash) == hash_completion_code(Secret(code)) != hash_state(code)
+    assert bytes(code_hash) == hash_completion_code(Secret(code)) != parse_state(code)
     complete(api, code)
     stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
     assert stored is not None

@@ -134,18 +134,34 @@ class SealBroken(AppError):
 
 
 class PlatformError(AppError):
-    """A platform did not do what was asked. The subclass says what that means for the run and the connection."""
+    """A platform did not do what was asked. The subclass says what that means for the run and the connection.
+
+    `resume_at` (aware UTC) is when the platform wants to be asked again, where it says so.
+    """
 
     status = 502
     code = "platform_error"
     title = "The platform could not be used"
 
+    def __init__(
+        self, message: str = "", *, internal: str = "", code: str = "", resume_at: datetime | None = None
+    ) -> None:
+        super().__init__(message, internal=internal, code=code)
+        self.resume_at = resume_at
+
 
 class TransientFault(PlatformError):
-    """Try again later: a 5xx, a timeout, a broken connection."""
+    """Try again later: a 5xx, a timeout, a broken connection, an answer that is garbled or cut off."""
 
     code = "platform_unavailable"
     title = "The platform is not available right now"
+
+
+class RefreshInProgress(TransientFault):
+    """Another worker is refreshing the access token at this moment; try again when it is done."""
+
+    code = "token_being_renewed"
+    title = "The access token is being refreshed by another worker"
 
 
 class AnswerTooLarge(TransientFault):
@@ -153,7 +169,7 @@ class AnswerTooLarge(TransientFault):
 
 
 class RateLimited(PlatformError):
-    """Try again at `resume_at` (aware UTC), or after a backoff when the platform names no time.
+    """Try again at `resume_at`, or after a backoff when the platform names no time.
 
     `scope` is whose limit it is: this application's, for all studios, or the connected account's.
     """
@@ -166,11 +182,11 @@ class RateLimited(PlatformError):
         message: str = "",
         *,
         internal: str = "",
+        code: str = "",
         resume_at: datetime | None = None,
         scope: Literal["app", "account"] = "account",
     ) -> None:
-        super().__init__(message, internal=internal)
-        self.resume_at = resume_at
+        super().__init__(message, internal=internal, code=code, resume_at=resume_at)
         self.scope = scope
 
 
@@ -189,7 +205,10 @@ class CircuitOpen(RateLimited):
 
 
 class ReconnectRequired(PlatformError):
-    """The studio must reconnect: the grant expired, was revoked, or lacks a permission."""
+    """The studio must reconnect: the grant has expired, was revoked, or is no longer accepted.
+
+    A grant that is alive and lacks a permission is PermissionMissing: it ends one stream and not the connection.
+    """
 
     code = "reconnect_required"
     title = "The connection must be renewed by the studio"
@@ -210,6 +229,20 @@ class PermissionMissing(PlatformError):
 
     code = "permission_missing"
     title = "The connection lacks a permission"
+
+
+class ServiceNotEnabled(PlatformError):
+    """The grant is alive, but the account does not have what the stream reads: no mailbox, say, or no calendar."""
+
+    code = "service_not_enabled"
+    title = "The connected account does not have what this stream reads"
+
+
+class BlockedByAdministrator(PlatformError):
+    """The grant is alive, but whoever administers the account's organization does not allow this."""
+
+    code = "blocked_by_administrator"
+    title = "An administrator of the connected account's organization blocks access"
 
 
 class Misconfigured(PlatformError):

@@ -12,9 +12,10 @@ import msgspec
 from chalicelib import clock
 from chalicelib.errors import ContractChanged, PlatformError, TokenExpired, TransientFault
 from chalicelib.platforms.base import Platform
-from chalicelib.platforms.faults import Fault, kind_of, retry_after
+from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.transport import FORM, Response, Transport
+from chalicelib.platforms.urls import Url, known
 from chalicelib.secret import MASK, Secret
 
 T = TypeVar("T")
@@ -56,23 +57,27 @@ class Client:
         """The present moment, for streams that read up to today; aware UTC."""
         return self._now()
 
-    def get(self, url: str, params: Fields = (), *, into: type[T]) -> T:
-        """Raises PlatformError unless the answer is a 2xx that decodes into `into`."""
+    def get(self, url: Url | str, params: Fields = (), *, into: type[T]) -> T:
+        """Raises PlatformError unless the answer is a 2xx that decodes into `into`.
+
+        Of a bare address logs show only the host: `url_of` says what else they may show.
+        """
         url = _with_query(url, params)
         return self._decoded(self._send("GET", url), "GET", url, into)
 
-    def find(self, url: str, params: Fields = (), *, into: type[T]) -> T | None:
+    def find(self, url: Url | str, params: Fields = (), *, into: type[T]) -> T | None:
         """As `get`, but None when the platform answers 404."""
         url = _with_query(url, params)
         response = self._send("GET", url, accept_404=True)
         return None if response.status == 404 else self._decoded(response, "GET", url, into)
 
-    def post_form(self, url: str, fields: Fields = (), *, into: type[T], token_field: str = "") -> T:
+    def post_form(self, url: Url | str, fields: Fields = (), *, into: type[T], token_field: str = "") -> T:
         """`token_field` names the field the access token goes in as well, for platforms that want it there."""
+        url = known(url)
         return self._decoded(self._send("POST", url, form=fields, token_field=token_field), "POST", url, into)
 
     def _send(
-        self, method: str, url: str, *, form: Fields | None = None, token_field: str = "", accept_404: bool = False
+        self, method: str, url: Url, *, form: Fields | None = None, token_field: str = "", accept_404: bool = False
     ) -> Response:
         try:
             return self._attempt(method, url, form, token_field, accept_404)
@@ -82,7 +87,7 @@ class Client:
         self._token = self._renew()
         return self._attempt(method, url, form, token_field, accept_404)
 
-    def _attempt(self, method: str, url: str, form: Fields | None, token_field: str, accept_404: bool) -> Response:
+    def _attempt(self, method: str, url: Url, form: Fields | None, token_field: str, accept_404: bool) -> Response:
         token = self._token.reveal()
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             # The HTTP library would name the whole value in its own exception.
@@ -104,18 +109,16 @@ class Client:
         if self._platform.usage is not None:
             self.usage |= {usage.scope: usage for usage in self._platform.usage(response.headers, self._now())}
 
-    def _error(self, response: Response, method: str, url: str) -> PlatformError:
+    def _error(self, response: Response, method: str, url: Url) -> PlatformError:
         classify = self._platform.classify
         fault = (classify(response) if classify else None) or Fault(kind_of(response.status))
-        resume_at = fault.resume_at or retry_after(response.headers, self._now())
-        reason = fault.reason.replace(self._token.reveal(), MASK)
-        fault = msgspec.structs.replace(fault, reason=reason, resume_at=resume_at)
-        return self._transport.error(fault, method, url, response.status)
+        fault = msgspec.structs.replace(fault, reason=fault.reason.replace(self._token.reveal(), MASK))
+        return self._transport.error(fault, method, url, response, now=self._now())
 
-    def _decoded(self, response: Response, method: str, url: str, into: type[T]) -> T:
+    def _decoded(self, response: Response, method: str, url: Url, into: type[T]) -> T:
         outcome = decode(response.body, into)
         if isinstance(outcome, Fault):
-            raise self._transport.error(outcome, method, url, response.status)
+            raise self._transport.error(outcome, method, url, response, now=self._now())
         return outcome
 
 
@@ -140,11 +143,8 @@ def _decode_mended(body: bytes, into: type[T], cut_off: bool) -> T | Fault:
     except msgspec.ValidationError as error:
         return Fault(ContractChanged, _unexpected(str(error)))
     except (ValueError, RecursionError):
-        return (
-            Fault(TransientFault, "the answer is cut off")
-            if cut_off
-            else Fault(ContractChanged, "the answer is not JSON")
-        )
+        # Whoever spoke, a proxy say, it was not the platform's own interface.
+        return Fault(TransientFault, "the answer is cut off" if cut_off else "the answer is not JSON")
 
 
 def _unexpected(problem: str) -> str:
@@ -155,9 +155,8 @@ def _unexpected(problem: str) -> str:
     return f"an unexpected value at `{path[1]}`" if path else "an unexpected value"
 
 
-def _with_query(url: str, params: Fields) -> str:
-    query = urlencode(_pairs(params))
-    return f"{url}?{query}" if query else url
+def _with_query(url: Url | str, params: Fields) -> Url:
+    return known(url).with_query(urlencode(_pairs(params)))
 
 
 def _pairs(fields: Fields) -> list[tuple[str, str]]:

@@ -9,12 +9,14 @@ import msgspec
 
 from chalicelib.errors import (
     AnswerTooLarge,
+    BlockedByAdministrator,
     ContractChanged,
     CursorExpired,
     Misconfigured,
     PermissionMissing,
     PlatformError,
     RateLimited,
+    ServiceNotEnabled,
     TokenExpired,
     TokenRevoked,
     TransientFault,
@@ -35,7 +37,9 @@ _MESSAGES: dict[type[PlatformError], str] = {
     RateLimited: "{title} limits how often it may be asked",
     TokenExpired: "{title} no longer accepts the access token",
     TokenRevoked: "{title} no longer accepts this connection",
-    PermissionMissing: "The connection to {title} lacks a permission",
+    PermissionMissing: "{title} did not give this connection permission to read this: connect again and allow it",
+    ServiceNotEnabled: "The connected {title} account does not have what this stream reads",
+    BlockedByAdministrator: "An administrator of the connected {title} account's organization blocks access",
     Misconfigured: "{title} refuses this application",
     ContractChanged: "{title} answered in an unknown way",
     CursorExpired: "{title} no longer knows where the last sync ended",
@@ -43,13 +47,18 @@ _MESSAGES: dict[type[PlatformError], str] = {
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What an answer means. `reason` is for logs: the platform's own words, never a body."""
+    """What an answer means."""
 
     kind: type[PlatformError]
     reason: str = ""
+    """For logs: our own words, or codes of the platform's that `refusals.loggable` lets through. Never its text."""
     resume_at: datetime | None = None
     scope: Literal["app", "account"] = "account"
     """Whose limit was reached: this application's everywhere, or only the connected account's."""
+    code: str = ""
+    """Stable, for programs. Empty: the kind's."""
+    message: str = ""
+    """For the studio: what happened, and what to do. Empty: the kind's."""
 
 
 def kind_of(status: int) -> type[PlatformError]:
@@ -58,12 +67,12 @@ def kind_of(status: int) -> type[PlatformError]:
 
 
 def platform_error(title: str, fault: Fault, *, where: str) -> PlatformError:
-    message = _MESSAGES[fault.kind].format(title=title)
+    message = fault.message or _MESSAGES[fault.kind].format(title=title)
     reason = fault.reason[:REASON_LENGTH]
-    internal = f"{where}: {reason}" if reason else where
+    told = {"internal": f"{where}: {reason}" if reason else where, "code": fault.code}
     if issubclass(fault.kind, RateLimited):
-        return fault.kind(message, internal=internal, resume_at=fault.resume_at, scope=fault.scope)
-    return fault.kind(message, internal=internal)
+        return fault.kind(message, **told, resume_at=fault.resume_at, scope=fault.scope)
+    return fault.kind(message, **told, resume_at=fault.resume_at)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:

@@ -13,8 +13,10 @@ import msgspec
 
 from chalicelib import clock, logs
 from chalicelib.errors import CircuitOpen, ContractChanged, PlatformError
+from chalicelib.platforms.client import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.transport import Response, Transport
+from chalicelib.platforms.urls import url_of
 
 SHORTEST_SECONDS = 60.0
 """An unknown key has the keys fetched anew, but not more often."""
@@ -75,7 +77,7 @@ class KeySet:
     """The keys behind one URL. Threads share it."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = url_of(url)
         self._fetching = Lock()
         self.forget()
 
@@ -92,7 +94,7 @@ class KeySet:
         if key is None and known.failures:
             seconds = max(known.retry_at - now, 0.0)
             resume_at = clock.now() + timedelta(seconds=seconds)
-            raise CircuitOpen(internal=f"{self._url} failed {known.failures} times", resume_at=resume_at)
+            raise CircuitOpen(internal=f"{self._url.route} failed {known.failures} times", resume_at=resume_at)
         return key
 
     def _fetch_once(self, known: _Known, transport: Transport, *, must_wait: bool) -> None:
@@ -123,18 +125,14 @@ class KeySet:
         self._known = _Known(keys, now, now + _max_age(response))
 
     def _read(self, response: Response, transport: Transport) -> dict[str, Key]:
-        if not response.ok:
-            raise transport.error(Fault(kind_of(response.status)), "GET", self._url, response.status)
-        try:
-            entries = msgspec.json.decode(response.body, type=_KeyList).keys
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            fault = Fault(ContractChanged, "the keys cannot be read")
-            raise transport.error(fault, "GET", self._url, response.status) from error
-        keys = {entry["kid"]: entry for entry in entries if _is_usable(entry)}
+        found = decode(response.body, _KeyList) if response.ok else Fault(kind_of(response.status))
+        if isinstance(found, Fault):
+            raise transport.error(found, "GET", self._url, response)
+        keys = {entry["kid"]: entry for entry in found.keys if _is_usable(entry)}
         if not keys:
-            fault = Fault(ContractChanged, f"none of {len(entries)} keys can be used")
-            raise transport.error(fault, "GET", self._url, response.status)
-        logs.event("key_set.fetched", keys=len(keys), passed_over=len(entries) - len(keys))
+            fault = Fault(ContractChanged, f"none of {len(found.keys)} keys can be used")
+            raise transport.error(fault, "GET", self._url, response)
+        logs.event("key_set.fetched", keys=len(keys), passed_over=len(found.keys) - len(keys))
         return keys
 
 

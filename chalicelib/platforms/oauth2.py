@@ -10,10 +10,12 @@ from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
-from chalicelib.errors import Misconfigured, PlatformError, ReconnectRequired, TokenExpired
+from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, ReconnectRequired, TokenExpired
 from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.token_answers import TokenGrant, classify_refusal, read_grant, read_refusal
+from chalicelib.platforms.refusals import Rule, Rules, judge
+from chalicelib.platforms.token_answers import TOKEN_RULES, TokenGrant, classify_refusal, error_of, read_grant
 from chalicelib.platforms.transport import FORM, Response, Transport
+from chalicelib.platforms.urls import Url, url_of
 from chalicelib.secret import MASK, Secret
 
 if TYPE_CHECKING:
@@ -63,10 +65,19 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """A token this close to its end is renewed even if nobody uses it; None: not for its end."""
     renew_every: timedelta | None = None
     """A token of this age is renewed even if nobody uses it, for grants that die of idling; None: not for its age."""
-    classify: Callable[[Response], Fault] = classify_refusal
+    rules: Rules = TOKEN_RULES
+    """What the words mean in which the token endpoint and the consent page refuse."""
+    classify: Callable[[Response], Fault] | None = None
     """Tells what a refusal of the token endpoint means, where it is not put in the words of RFC 6749."""
     find_lifetime: Callable[[Transport, str, Secret, Secret], int | None] | None = None
     """Asks for a token's remaining seconds when its grant does not tell: (transport, client id, secret, token)."""
+
+    def judge_refusal(self, response: Response) -> Fault:
+        return self.classify(response) if self.classify else classify_refusal(response, self.rules)
+
+    def judge_redirect(self, error: str) -> Rule:
+        """What it means that the consent page sends the browser back with this error (RFC 6749, 4.1.2.1)."""
+        return judge(self.rules, {error}, otherwise=ContractChanged)
 
     @property
     def needs_refresh_token(self) -> bool:
@@ -165,14 +176,15 @@ def revoke(platform: "Platform", *, token: Secret, sandbox_url: str = "", transp
         headers, form = {"Authorization": f"Bearer {token.reveal()}"}, None
     else:
         headers, form = dict(FORM), urlencode({"token": token.reveal()})
-    response = transport.send(oauth.revoke_method, oauth.revoke_url, headers=headers, form=form)
+    url = url_of(oauth.revoke_url)
+    response = transport.send(oauth.revoke_method, url, headers=headers, form=form)
     if response.ok:
         return True
-    fault = oauth.classify(response)
-    unknown = response.status == 400 and read_refusal(response).error == "invalid_token"
+    fault = oauth.judge_refusal(response)
+    unknown = response.status == 400 and error_of(response) == "invalid_token"
     if unknown or issubclass(fault.kind, ReconnectRequired):
         return False
-    raise transport.error(_masked(fault, (token,)), oauth.revoke_method, oauth.revoke_url, response.status)
+    raise transport.error(_masked(fault, (token,)), oauth.revoke_method, url, response)
 
 
 class _TokenEndpoint(msgspec.Struct, frozen=True):
@@ -199,9 +211,9 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
 
     def _ask_with(self, secret: Secret, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
         oauth, response = self.oauth, self._send(secret, fields)
-        outcome = read_grant(response) if response.ok else _masked(oauth.classify(response), secrets)
+        outcome = read_grant(response) if response.ok else _masked(oauth.judge_refusal(response), secrets)
         if isinstance(outcome, Fault):
-            raise self.transport.error(outcome, oauth.token_method, oauth.token_url, response.status)
+            raise self.transport.error(outcome, oauth.token_method, self._url, response)
         return self._with_lifetime(outcome, secret)
 
     def _with_lifetime(self, grant: TokenGrant, secret: Secret) -> TokenGrant:
@@ -223,8 +235,12 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
             fields = {**fields, "client_id": self.client.id, "client_secret": secret.reveal()}
         form = prepare_token_request(**fields, include_client_id=oauth.client_auth == "body")
         if oauth.token_method == "GET":  # noqa: S105 - a method of HTTP
-            return self.transport.send("GET", f"{oauth.token_url}?{form}", headers={})
-        return self.transport.send("POST", oauth.token_url, headers=headers, form=form)
+            return self.transport.send("GET", self._url.with_query(form), headers={})
+        return self.transport.send("POST", self._url, headers=headers, form=form)
+
+    @property
+    def _url(self) -> Url:
+        return url_of(self.oauth.token_url)
 
 
 def _oauth(platform: "Platform") -> OAuth2:

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.errors import (
+    ContractChanged,
     Misconfigured,
     PermissionMissing,
     PlatformError,
@@ -20,13 +22,15 @@ from chalicelib.errors import (
     TransientFault,
 )
 from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client, decode
+from chalicelib.platforms.client import Client
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.oauth2 import OAuth2
 from chalicelib.platforms.quota import Usage
+from chalicelib.platforms.refusals import Json, Rule, judge, loggable, number, read_object, text, words_of
 from chalicelib.platforms.text import clean
-from chalicelib.platforms.token_answers import classify_refusal
+from chalicelib.platforms.token_answers import TOKEN_RULES, named_errors, statuses
 from chalicelib.platforms.transport import Response
+from chalicelib.platforms.urls import url_of
 
 HOST = "api.pinterest.com"
 BASE_URL = f"https://{HOST}/v5"
@@ -36,14 +40,26 @@ LONGEST_ACCOUNT_WINDOW = timedelta(hours=1)
 SPAM_PAUSE = timedelta(hours=4)
 """Whoever is blocked for spam has to be silent for hours."""
 
-
-# The first row that shares a word with a refusal (`status N`, `status N/code`) tells what it means.
-SIGNALS: tuple[tuple[type[PlatformError], frozenset[str]], ...] = (
-    # Not a dead token: the pin is somebody else's.
-    (PermissionMissing, frozenset({"status 401/7", "status 403"})),
-    (RateLimited, frozenset({"status 429", "spam", "retry after"})),
+# The words of a refusal: its status, the status with the `code` behind it (which by itself means different things in
+# different places: 2 is `Authentication failed` with a 401), and phrases of a 400's message. In answers of the token
+# endpoint each is there once more with `token` before it.
+RULES = (
+    # `Authentication failed`, of the client's id and secret in the header
+    Rule(Misconfigured, frozenset({"token 401/2"})),
+    *TOKEN_RULES,
+    Rule(RateLimited, frozenset({"429", "spam", "retry after"})),
     # `Something went wrong on our end`
-    (TransientFault, frozenset({"status 400/12"})),
+    Rule(TransientFault, frozenset({"400/12"})),
+    # A dead refresh token is a 401 with code 283 (pinterest/pinterest-python-sdk, issue 114), which is documented
+    # nowhere: any 4xx that is not known to mean something else counts as one.
+    Rule(TokenRevoked, frozenset({"token 4xx"})),
+    # Not a dead token: the pin is somebody else's.
+    Rule(
+        PermissionMissing,
+        frozenset({"401/7"}),
+        message="Pinterest shows this only to its owner: connect the account that it belongs to",
+    ),
+    Rule(PermissionMissing, frozenset({"403"})),
 )
 
 
@@ -53,43 +69,38 @@ class User(msgspec.Struct, frozen=True):
     business_name: str | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """`code` is not the status: 2 means `Authentication failed` with a 401, and other things elsewhere."""
-
-    code: int = 0
-    message: str = ""
-
-
 def identify(client: Client) -> Account:
-    user = client.get(f"{BASE_URL}/user_account", into=User)
+    user = client.get(url_of(f"{BASE_URL}/user_account"), into=User)
     return Account(user.id, clean(user.business_name) or clean(user.username) or "Pinterest account")
 
 
 def classify(response: Response) -> Fault:
-    """By the status first, then by the code and the message."""
-    refusal = _read(response)
-    kind, reason = _kind(response.status, refusal), _reason(response, refusal)
-    if kind is not RateLimited:
-        return Fault(kind, reason)
-    now = clock.now()
-    resets = [each for each in usage(response.headers, now) if each.resets_at]
-    resume_at = _resume_at(refusal.message, now) or (resets[0].resets_at if resets else None)
-    return Fault(kind, reason, resume_at, resets[0].scope if resets else "account")
+    refusal = read_object(response.body)
+    return _judged(refusal, response, _words(refusal, response.status))
 
 
 def classify_token_refusal(response: Response) -> Fault:
-    """A dead refresh token is a 401 with code 283 (pinterest/pinterest-python-sdk, issue 114), which is documented
-    nowhere: any 4xx that is not known to mean something else counts as one.
-    """
-    refusal, worded = _read(response), classify_refusal(response)
-    if (response.status, refusal.code) == (401, 2):
-        # `Authentication failed`, of the client's id and secret in the header
-        return Fault(Misconfigured, _reason(response, refusal))
-    if issubclass(worded.kind, Misconfigured | TransientFault | RateLimited | TokenRevoked):
-        return worded
-    fault = classify(response)
-    dead = 400 <= response.status < 500 and not issubclass(fault.kind, RateLimited | TransientFault)
-    return Fault(TokenRevoked, fault.reason) if dead else fault
+    refusal = read_object(response.body)
+    words = _words(refusal, response.status)
+    own = {f"token {word}" for word in words} | {*statuses(response.status), *named_errors(refusal)}
+    return _judged(refusal, response, words | own, otherwise=ContractChanged)
+
+
+def _judged(
+    refusal: Json, response: Response, words: set[str], *, otherwise: type[PlatformError] | None = None
+) -> Fault:
+    rule = judge(RULES, words, otherwise=otherwise or kind_of(response.status))
+    code, error = number(refusal, "code"), text(refusal, "error")
+    # Pinterest's support asks for the request's id.
+    reason = loggable(
+        [str(code) if code else "", error], words_of(RULES), trace_id=response.headers.get("x-pinterest-rid", "")
+    )
+    if rule.kind is not RateLimited:
+        return rule.fault(reason)
+    now = clock.now()
+    resets = [each for each in usage(response.headers, now) if each.resets_at]
+    resume_at = _resume_at(text(refusal, "message"), now) or (resets[0].resets_at if resets else None)
+    return replace(rule.fault(reason, resume_at), scope=resets[0].scope if resets else "account")
 
 
 def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
@@ -103,22 +114,10 @@ def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
     return [Usage(scope, max(0.0, 1 - remaining / limit), now + left if seconds is not None else None)]
 
 
-def _kind(status: int, refusal: Refusal) -> type[PlatformError]:
-    message = refusal.message.lower()
-    words = {f"status {status}", f"status {status}/{refusal.code}"}
-    words |= {phrase for phrase in ("spam", "retry after") if status == 400 and phrase in message}
-    return next((kind for kind, signals in SIGNALS if words & signals), kind_of(status))
-
-
-def _reason(response: Response, refusal: Refusal) -> str:
-    """Pinterest's support asks for the request's id."""
-    code = str(refusal.code) if refusal.code else ""
-    return " ".join(part for part in (code, response.headers.get("x-pinterest-rid", ""), refusal.message) if part)
-
-
-def _read(response: Response) -> Refusal:
-    refusal = decode(response.body, Refusal)
-    return refusal if isinstance(refusal, Refusal) else Refusal()
+def _words(refusal: Json, status: int) -> set[str]:
+    message = text(refusal, "message").lower()
+    phrases = (phrase for phrase in ("spam", "retry after") if status == 400 and phrase in message)
+    return {str(status), f"{status}/{number(refusal, 'code')}", *phrases}
 
 
 def _resume_at(message: str, now: datetime) -> datetime | None:

@@ -1,14 +1,14 @@
-"""What a token endpoint answers: a grant, or a refusal and what it means."""
+"""What a token endpoint answers: a grant, or a refusal and what it means. Consent pages refuse in the same words."""
 
 import re
 from typing import Any
 
 import msgspec
 
-from chalicelib import clock
-from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, RateLimited, TokenRevoked, TransientFault
+from chalicelib.errors import ContractChanged, Misconfigured, RateLimited, TokenRevoked, TransientFault
 from chalicelib.platforms.client import decode
-from chalicelib.platforms.faults import Fault, retry_after
+from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.refusals import Json, Rule, Rules, judge, loggable, read_object, text, words_of
 from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 
@@ -41,24 +41,29 @@ class _Answer(msgspec.Struct, frozen=True):
     error: Any = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """RFC 6749, 5.2; revocation answers in the same shape (RFC 7009, 2.2.1)."""
-
-    error: str = ""
-    error_description: str = ""
-
-
-# Looked up by `error`, then by `error_description`: google-auth treats the last three as passing in either place.
-_REFUSALS: dict[str, type[PlatformError]] = {
-    "invalid_grant": TokenRevoked,
-    "invalid_client": Misconfigured,
-    "unauthorized_client": Misconfigured,
-    "redirect_uri_mismatch": Misconfigured,
-    "unsupported_grant_type": Misconfigured,
-    "temporarily_unavailable": TransientFault,
-    "server_error": TransientFault,
-    "internal_failure": TransientFault,
-}
+# RFC 6749, 5.2, and 4.1.2.1 for the consent page. The status is a word of its own here, `token 401`: it means something
+# else in answers of other endpoints. google-auth takes the last three of the second row for passing.
+TOKEN_RULES: Rules = (
+    Rule(RateLimited, frozenset({"token 429"})),
+    Rule(
+        TransientFault,
+        frozenset({"token 408", "token 5xx", "temporarily_unavailable", "server_error", "internal_failure"}),
+    ),
+    Rule(TokenRevoked, frozenset({"invalid_grant", "access_denied"})),
+    Rule(
+        Misconfigured,
+        frozenset(
+            {
+                "invalid_client",
+                "unauthorized_client",
+                "redirect_uri_mismatch",
+                "unsupported_grant_type",
+                "unsupported_response_type",
+                "invalid_scope",
+            }
+        ),
+    ),
+)
 
 
 def read_grant(response: Response) -> TokenGrant | Fault:
@@ -79,25 +84,26 @@ def read_grant(response: Response) -> TokenGrant | Fault:
     )
 
 
-def read_refusal(response: Response) -> Refusal:
-    refusal = decode(response.body, Refusal)
-    return Refusal() if isinstance(refusal, Fault) else refusal
+def error_of(response: Response) -> str:
+    """RFC 6749, 5.2; revocation answers in the same shape (RFC 7009, 2.2.1)."""
+    return text(read_object(response.body), "error")
 
 
-def classify_refusal(response: Response) -> Fault:
+def classify_refusal(response: Response, rules: Rules = TOKEN_RULES) -> Fault:
     """What a refusal in RFC 6749's words means."""
-    refusal = read_refusal(response)
-    reason = f"{refusal.error} {refusal.error_description}".strip()
-    return Fault(_kind(response.status, refusal), reason, retry_after(response.headers, clock.now()))
+    said = named_errors(read_object(response.body))
+    rule = judge(rules, {*said, *statuses(response.status)}, otherwise=ContractChanged)
+    return rule.fault(loggable(said, words_of(rules) | {"invalid_request", "invalid_token"}))
 
 
-def _kind(status: int, refusal: Refusal) -> type[PlatformError]:
-    if status == 429:
-        return RateLimited
-    named = _REFUSALS.get(refusal.error) or _REFUSALS.get(refusal.error_description)
-    if status == 408 or status >= 500 or named is TransientFault:
-        return TransientFault
-    return named or ContractChanged
+def named_errors(refusal: Json) -> list[str]:
+    """Some platforms put the word that matters into the description."""
+    return [text(refusal, name) for name in ("error", "error_subtype", "error_description")]
+
+
+def statuses(status: int) -> tuple[str, str]:
+    """The status of a token endpoint as words: its own, and its class."""
+    return f"token {status}", f"token {status // 100}xx"
 
 
 def _seconds(told: object) -> int | None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,7 +11,8 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import ContractChanged, PlatformError, TransientFault
-from chalicelib.platforms.faults import Fault, platform_error
+from chalicelib.platforms.faults import Fault, platform_error, retry_after
+from chalicelib.platforms.urls import Url, known
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -65,22 +66,35 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     def to(cls, platform: "Platform", sandbox_url: str = "") -> "Transport":
         return cls(title=platform.title, hosts=platform.hosts, sandbox_url=sandbox_url.rstrip("/"))
 
-    def send(self, method: str, url: str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
+    def send(self, method: str, url: Url | str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
         """Any status is an answer. Raises TransientFault without a whole one, ContractChanged when it is too large."""
-        target = self._target(url)
-        outcome = self._exchange(method, target, {**_STANDARD_HEADERS, **headers}, form)
+        url = known(url)
+        outcome = self._exchange(method, self._target(url.address), {**_STANDARD_HEADERS, **headers}, form)
         if isinstance(outcome, Fault):
             # Raised outside the except block, so that no exception holding a request hangs on to this one.
             raise self.error(outcome, method, url)
         return outcome
 
-    def error(self, fault: Fault, method: str, url: str, status: int | str = "-") -> PlatformError:
-        """The error of a fault; it names method, host and path, never the query."""
-        parts = urlsplit(url)
-        return platform_error(self.title, fault, where=f"{status} {method} {parts.hostname}{parts.path}")
+    def error(
+        self,
+        fault: Fault,
+        method: str,
+        url: Url | str,
+        response: Response | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> PlatformError:
+        """The error of a fault, with the moment that the answer's Retry-After names unless the fault has one.
 
-    def _target(self, url: str) -> str:
-        parts = urlsplit(url)
+        It says method, host and path as they were declared: never a value in the path, never the query.
+        """
+        where = f"{response.status if response else '-'} {method} {known(url).route}"
+        if response is not None and fault.resume_at is None:
+            fault = msgspec.structs.replace(fault, resume_at=retry_after(response.headers, now or clock.now()))
+        return platform_error(self.title, fault, where=where)
+
+    def _target(self, address: str) -> str:
+        parts = urlsplit(address)
         if parts.scheme != "https" or parts.netloc not in self.hosts:
             raise ContractChanged(internal=f"{parts.scheme}://{parts.hostname} is not a host of {self.title}")
         query = f"?{parts.query}" if parts.query else ""

@@ -6,43 +6,64 @@ Sources: docs.developer.yelp.com (Places API v3: authentication, rate limiting),
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import msgspec
 
 from chalicelib.errors import (
     ContractChanged,
     Misconfigured,
-    PermissionMissing,
-    PlatformError,
     RateLimited,
+    ServiceNotEnabled,
     TokenRevoked,
 )
 from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client, decode
+from chalicelib.platforms.client import Client
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
+from chalicelib.platforms.refusals import Rule, judge, loggable, member, read_object, text, words_of
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.transport import Response
+from chalicelib.platforms.urls import url_of
 
 HOST = "api.yelp.com"
 BASE_URL = f"https://{HOST}/v3"
 
-# By the code, or by the status where Yelp names none. A refused key is ours, so it ends no studio's connection.
-KINDS: dict[str, type[PlatformError]] = {
-    "401": Misconfigured,
-    "UNAUTHORIZED_ACCESS_TOKEN": Misconfigured,
-    "TOKEN_INVALID": Misconfigured,
-    "TOKEN_MISSING": Misconfigured,
-    "INVALID_AUTHORIZATION_METHOD": Misconfigured,
-    "TOO_MANY_REQUESTS_PER_SECOND": RateLimited,
-    "ACCESS_LIMIT_REACHED": RateLimited,
-    # The studio has to name its business again.
-    "BUSINESS_NOT_FOUND": TokenRevoked,
-    # Yelp does not show it by its API for now: too few reviews, say.
-    "BUSINESS_UNAVAILABLE": PermissionMissing,
-    "VALIDATION_ERROR": ContractChanged,
-}
+# The words of a refusal: its code, and its status. A refused key is ours, so it ends no studio's connection.
+RULES = (
+    Rule(RateLimited, frozenset({"TOO_MANY_REQUESTS_PER_SECOND", "ACCESS_LIMIT_REACHED"}), scope="app"),
+    Rule(
+        TokenRevoked,
+        frozenset({"BUSINESS_NOT_FOUND"}),
+        code="business_not_found",
+        message="Yelp does not know this business: disconnect it, then connect it by the address of its page on Yelp",
+    ),
+    Rule(
+        TokenRevoked,
+        frozenset({"BUSINESS_MIGRATED"}),
+        code="business_moved",
+        message="Yelp has moved this business to another page: disconnect it, then connect it by its new address",
+    ),
+    # Too few reviews, say, or removed.
+    Rule(
+        ServiceNotEnabled,
+        frozenset({"BUSINESS_UNAVAILABLE"}),
+        code="business_not_shown",
+        message="Yelp does not show this business to other services for now: it may have too few reviews",
+    ),
+    Rule(
+        Misconfigured,
+        frozenset(
+            {
+                *("401", "UNAUTHORIZED_ACCESS_TOKEN", "TOKEN_INVALID", "TOKEN_MISSING", "INVALID_AUTHORIZATION_METHOD"),
+                # Our plan does not include what was asked for.
+                *("403", "AUTHORIZATION_ERROR"),
+            }
+        ),
+    ),
+    Rule(RateLimited, frozenset({"429"}), scope="app"),
+    Rule(ContractChanged, frozenset({"VALIDATION_ERROR"})),
+)
+VOCABULARY = words_of(RULES) | {"INTERNAL_ERROR", "INVALID_LOCALE", "LOCATION_NOT_FOUND", "NOT_FOUND"}
 
 
 class Business(msgspec.Struct, frozen=True):
@@ -50,29 +71,18 @@ class Business(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class Problem(msgspec.Struct, frozen=True):
-    code: str = ""
-    description: str = ""
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    error: Problem = Problem()
-
-
 def identify(client: Client) -> Account:
     """An alias, the end of the business's page on Yelp, is good for asking, but may change: the answer has the id."""
-    business = client.get(f"{BASE_URL}/businesses/{quote(client.account_id, safe='')}", into=Business)
+    business = client.get(url_of(BASE_URL + "/businesses/{business}", business=client.account_id), into=Business)
     return Account(business.id, clean(business.name) or "Yelp business")
 
 
 def classify(response: Response) -> Fault:
-    refusal = decode(response.body, Refusal)
-    problem = refusal.error if isinstance(refusal, Refusal) else Problem()
-    kind = KINDS.get(problem.code) or KINDS.get(str(response.status)) or kind_of(response.status)
-    reason = " ".join(part for part in (problem.code, problem.description) if part)
+    code = text(member(read_object(response.body), "error"), "code")
+    rule = judge(RULES, {code, str(response.status)}, otherwise=kind_of(response.status))
     # A second's limit is over before anything could wait for it; the day's is not.
-    resume_at = _resets_at(response.headers) if problem.code == "ACCESS_LIMIT_REACHED" else None
-    return Fault(kind, reason, resume_at, "app")
+    resume_at = _resets_at(response.headers) if code == "ACCESS_LIMIT_REACHED" else None
+    return rule.fault(loggable([code], VOCABULARY), resume_at)
 
 
 def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:

@@ -16,6 +16,7 @@ from chalicelib.data.query import Query
 from chalicelib.data.runs import LeasedRun
 from chalicelib.errors import AppError, CircuitOpen, QuotaSpent, RateLimited, TransientFault
 from chalicelib.platforms.client import Client
+from chalicelib.services.retries import time_until
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Gate:
             usage = client.usage.get(scope)
             resets_at = usage.resets_at if usage else None
             readings[f"{scope}_used"] = usage.used if usage else None
-            readings[f"{scope}_seconds"] = (resets_at - clock.now()).total_seconds() if resets_at else None
+            readings[f"{scope}_seconds"] = time_until(resets_at).total_seconds() if resets_at else None
         return self._run(rows.SPEND_QUOTA, studio_id=self._studio_id, calls=calls, **readings).seconds
 
     def _block(self, error: RateLimited, delay: timedelta) -> None:

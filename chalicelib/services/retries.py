@@ -1,15 +1,17 @@
 """Whether and when what failed is tried again."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib import clock
-from chalicelib.errors import AppError, RateLimited, TransientFault
+from chalicelib.errors import AppError, PlatformError, RateLimited, RefreshInProgress, TransientFault
 
 MAX_IDLE_ATTEMPTS = 6
 """Attempts in a row, without a stored page between them, after which a passing fault counts as a lasting one."""
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
+LONGEST_WAIT = timedelta(days=1)
+"""However far ahead a platform's answer points: it may be mistaken, and asking once a day harms nobody."""
 
 
 def delay_after(error: AppError, *, attempts: int, idle_attempts: int) -> timedelta | None:
@@ -17,11 +19,28 @@ def delay_after(error: AppError, *, attempts: int, idle_attempts: int) -> timede
 
     A span, not a moment: it is the database that knows what time it is, whatever a worker's clock says.
     """
-    if isinstance(error, RateLimited):
-        return max(error.resume_at - clock.now(), timedelta()) if error.resume_at else backoff(attempts)
+    if isinstance(error, RateLimited | RefreshInProgress):
+        return backoff(attempts) if error.resume_at is None else time_until(error.resume_at)
     if isinstance(error, TransientFault) and idle_attempts < MAX_IDLE_ATTEMPTS:
-        return backoff(idle_attempts)
+        return backoff_after(error, idle_attempts)
     return None
+
+
+def is_idle(error: AppError) -> bool:
+    """Whether the attempt that ended so counts towards MAX_IDLE_ATTEMPTS: those that were told to wait do not."""
+    return not isinstance(error, RateLimited | RefreshInProgress)
+
+
+def backoff_after(error: AppError, attempts: int) -> timedelta:
+    """A backoff, or as long as the platform asked for if that is longer."""
+    asked = error.resume_at if isinstance(error, PlatformError) else None
+    return max(backoff(attempts), time_until(asked)) if asked else backoff(attempts)
+
+
+def time_until(moment: datetime) -> timedelta:
+    """How long to wait for a moment that a platform named. Every such wait passes through here, and none is longer than
+    LONGEST_WAIT."""
+    return min(max(moment - clock.now(), timedelta()), LONGEST_WAIT)
 
 
 def backoff(attempts: int) -> timedelta:

@@ -25,6 +25,7 @@ from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client, decode
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.transport import Response, Transport
+from chalicelib.platforms.urls import url_of
 from chalicelib.secret import Secret
 from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
@@ -32,7 +33,7 @@ from tests.http_fake import Fake, Reply
 CANARY = "ya29.canary-token-4711"
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ACME = Platform(name="acme", title="Acme", hosts=frozenset({"api.acme.test"}))
-URL = "https://api.acme.test/v1/things"
+URL = url_of("https://api.acme.test/v1/things")
 PATH = "/api.acme.test/v1/things"
 
 
@@ -116,6 +117,44 @@ def test_a_rate_limit_in_seconds_says_when_to_go_on(fake: Fake) -> None:
     with pytest.raises(RateLimited) as caught:
         make_client(fake).get(URL, into=Things)
     assert caught.value.resume_at == datetime(2026, 11, 22, 10, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("90", NOW + timedelta(seconds=90)),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", datetime(2026, 11, 22, 11, 0, tzinfo=UTC)),
+        ("soon", None),
+    ],
+)
+def test_a_platform_that_cannot_answer_may_say_when_it_can(
+    fake: Fake, status: int, value: str, expected: datetime | None
+) -> None:
+    fake.on(PATH, Reply({}, status=status, headers={"Retry-After": value}))
+    with pytest.raises(PlatformError) as caught:
+        make_client(fake).get(URL, into=Things)
+    assert caught.value.resume_at == expected
+
+
+def test_a_value_in_a_path_is_sent_and_never_logged(fake: Fake) -> None:
+    path = "/api.acme.test/v1/things/anna%40example.org%2F%3F/parts"
+    fake.on(path, Reply({}, status=404))
+    url = url_of("https://api.acme.test/v1/things/{thing}/parts", thing="anna@example.org/?")
+    with pytest.raises(ContractChanged) as caught:
+        make_client(fake).get(url, {"q": "private"}, into=Things)
+    assert fake.paths() == [path]
+    assert str(caught.value) == "404 GET api.acme.test/v1/things/{thing}/parts"
+    fake.on(path, Reply(breaks=True))
+    with pytest.raises(TransientFault, match=r"^- GET api\.acme\.test/v1/things/\{thing\}/parts: ProtocolError$"):
+        make_client(fake).get(url, into=Things)
+
+
+def test_of_an_address_without_a_template_only_the_host_is_logged(fake: Fake) -> None:
+    fake.on("/api.acme.test/v1/things/anna%40example.org", Reply({}, status=404))
+    with pytest.raises(ContractChanged) as caught:
+        make_client(fake).get("https://api.acme.test/v1/things/anna%40example.org", into=Things)
+    assert str(caught.value) == "404 GET api.acme.test/..."
 
 
 def test_a_rate_limit_with_a_date_says_when_to_go_on(fake: Fake) -> None:
@@ -220,9 +259,18 @@ def test_a_wrong_shape_is_named_by_its_path_and_never_by_its_value(fake: Fake) -
     assert "private" not in str(caught.value)
 
 
-def test_a_page_of_html_is_a_changed_contract(fake: Fake) -> None:
-    fake.on(PATH, Reply(body=b"<html>private</html>"))
-    with pytest.raises(ContractChanged, match="not JSON"):
+@pytest.mark.parametrize("body", [b"<html>private</html>", b'{"items": [,]}', b'{"items": []} trailing', b"\xff\xfe"])
+def test_a_garbled_answer_is_transient_for_it_is_not_the_platforms_own(fake: Fake, body: bytes) -> None:
+    fake.on(PATH, Reply(body=body))
+    with pytest.raises(TransientFault) as caught:
+        make_client(fake).get(URL, into=Things)
+    assert "private" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"null", b"7", b'{"items": {}}'])
+def test_json_of_another_shape_is_a_changed_contract(fake: Fake, body: bytes) -> None:
+    fake.on(PATH, Reply(body=body))
+    with pytest.raises(ContractChanged):
         make_client(fake).get(URL, into=Things)
 
 

@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import ContractChanged, PlatformError, RateLimited, TokenExpired
+from chalicelib.errors import ContractChanged, PlatformError, RateLimited, ReconnectRequired, TokenExpired
+from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.google import GOOGLE, UserInfo, classify, identify
+from chalicelib.platforms.google import GOOGLE, USERINFO_URL, UserInfo, identify
+from chalicelib.platforms.google.refusals import classify
 from chalicelib.platforms.transport import Response
+from chalicelib.secret import Secret
+from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]
@@ -58,7 +62,7 @@ def test_a_refusal_is_told_apart(fake: Fake, client_of: ClientOf, name: str) -> 
     status, body, code = REFUSALS[name]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
-        client_of(GOOGLE).get("https://www.googleapis.com/oauth2/v2/userinfo", into=UserInfo)
+        client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
     assert caught.value.code == code
 
 
@@ -67,13 +71,86 @@ def test_a_refusal_of_an_unknown_kind_is_logged_in_googles_words_too() -> None:
     assert classify(Response(status, {}, json.dumps(body).encode())) == Fault(ContractChanged, "notFound")
 
 
-def test_a_refusal_is_logged_in_googles_words(fake: Fake, client_of: ClientOf) -> None:
+def test_a_refusal_is_logged_with_googles_reasons_and_none_of_its_sentences(fake: Fake, client_of: ClientOf) -> None:
     status, body, _ = REFUSALS["rate limit as 403"]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(RateLimited) as caught:
-        client_of(GOOGLE).get("https://www.googleapis.com/oauth2/v2/userinfo", into=UserInfo)
-    expected = "403 GET www.googleapis.com/oauth2/v2/userinfo: rateLimitExceeded Rate Limit Exceeded"
-    assert str(caught.value) == expected
+        client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
+    assert str(caught.value) == "403 GET www.googleapis.com/oauth2/v2/userinfo: rateLimitExceeded"
+
+
+@pytest.mark.parametrize(
+    ("limit", "scope"),
+    [
+        ("defaultPerMinutePerProject", "app"),
+        ("defaultPerMinutePerUser", "account"),
+        ("QueriesPerMinutePerProjectPerUser", "account"),
+        (7, "account"),
+    ],
+)
+def test_a_quota_is_the_users_or_the_whole_projects(limit: object, scope: str) -> None:
+    info = {"reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota_limit": limit}}
+    fault = classify(Response(403, {}, json.dumps({"error": {"details": [info]}}).encode()))
+    assert (fault.kind, fault.scope) == (RateLimited, scope)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no mailbox", ["Gmail", "administrator", "connect the account"]),
+        ("calendar off", ["Google Calendar", "administrator", "connect the account"]),
+        ("apps blocked in the domain", ["administrator", "ask them"]),
+    ],
+)
+def test_a_refusal_that_a_person_can_end_says_how(fake: Fake, client_of: ClientOf, name: str, words: list[str]) -> None:
+    status, body, _ = REFUSALS[name]
+    fake.on(USERINFO, Reply(body, status=status))
+    with pytest.raises(PlatformError) as caught:
+        client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
+    assert [word for word in words if word not in caught.value.message] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "code"),
+    [
+        (
+            401,
+            {"error": "deleted_client", "error_description": "The OAuth client was deleted."},
+            "platform_misconfigured",
+        ),
+        (401, {"error": "disabled_client"}, "platform_misconfigured"),
+        (403, {"error": "org_internal"}, "platform_misconfigured"),
+        (401, {"error": "invalid_client"}, "platform_misconfigured"),
+        (400, {"error": "admin_policy_enforced"}, "blocked_by_administrator"),
+        (400, {"error": "access_not_configured"}, "blocked_by_administrator"),
+        (400, {"error": "invalid_grant", "error_subtype": "invalid_rapt"}, "token_revoked"),
+        (400, {"error": "invalid_grant", "error_description": None}, "token_revoked"),
+        (403, {"error": "access_denied", "error_description": "Account restricted"}, "token_revoked"),
+        (503, {"error": "invalid_grant"}, "platform_unavailable"),
+        (401, {}, "platform_contract_changed"),
+    ],
+)
+def test_a_refusal_of_the_token_endpoint_is_told_apart(fake: Fake, status: int, answer: object, code: str) -> None:
+    fake.on("/oauth2.googleapis.com/token", Reply(answer, status=status))
+    client = OAuthClient("id", (Secret("GOCSPX-x"),))
+    with pytest.raises(PlatformError) as caught:
+        oauth2.renew(
+            GOOGLE, client=client, access_token=Secret("ya29.x"), refresh_token=Secret("1//x"), sandbox_url=fake.url
+        )
+    assert caught.value.code == code
+
+
+def test_an_administrators_block_at_the_token_endpoint_is_a_reconnect_that_names_them(fake: Fake) -> None:
+    fake.on("/oauth2.googleapis.com/token", Reply({"error": "admin_policy_enforced"}, status=400))
+    with pytest.raises(ReconnectRequired, match="admin_policy_enforced") as caught:
+        oauth2.renew(
+            GOOGLE,
+            client=OAuthClient("id", (Secret("GOCSPX-x"),)),
+            access_token=Secret("ya29.x"),
+            refresh_token=Secret("1//x"),
+            sandbox_url=fake.url,
+        )
+    assert "administrator" in caught.value.message
 
 
 @pytest.mark.parametrize(

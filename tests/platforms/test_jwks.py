@@ -105,7 +105,7 @@ def test_a_key_that_was_withdrawn_is_gone_with_the_next_answer(fake: Fake, time:
         (Reply({"certs": []}), ContractChanged),
         (Reply({"keys": []}), ContractChanged),
         (Reply({"keys": [None, {"kid": "two"}]}), ContractChanged),
-        (Reply(body=b"\xff"), ContractChanged),
+        (Reply(body=b"\xff"), TransientFault),
         (Reply(body=b'{"keys": ' + b"[" * 50_000), ContractChanged),
     ],
 )

@@ -3,32 +3,21 @@
 Sources: Google's discovery documents (calendar v3, gmail v1, oauth2 v2); for the token endpoints its client libraries.
 """
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
 import msgspec
 
-from chalicelib.errors import (
-    CursorExpired,
-    Misconfigured,
-    PermissionMissing,
-    PlatformError,
-    RateLimited,
-    TokenExpired,
-    TransientFault,
-)
 from chalicelib.platforms.base import Account, Caveat, Platform
-from chalicelib.platforms.client import Client, decode
-from chalicelib.platforms.faults import Fault, kind_of
+from chalicelib.platforms.client import Client
 from chalicelib.platforms.google.calendar import BOOKINGS
 from chalicelib.platforms.google.gmail import INQUIRIES
+from chalicelib.platforms.google.refusals import RULES, classify
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
-from chalicelib.platforms.transport import Response
+from chalicelib.platforms.urls import url_of
 
-TOKENINFO_URL = "https://oauth2.googleapis.com/tokeninfo"
-USERINFO_URL = "https://www.googleapis.com/oauth2/v2/userinfo"
+TOKENINFO_URL = url_of("https://oauth2.googleapis.com/tokeninfo")
+USERINFO_URL = url_of("https://www.googleapis.com/oauth2/v2/userinfo")
 
 OAUTH = OAuth2(
     authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
@@ -39,6 +28,7 @@ OAUTH = OAuth2(
     identity_scopes=("openid", "email", "profile"),
     # A grant that is not used for six months dies: developers.google.com/identity/protocols/oauth2#expiration
     renew_every=timedelta(days=30),
+    rules=RULES,
 )
 
 TESTING_SECONDS = (6 * 86400, 8 * 86400)
@@ -51,28 +41,6 @@ USERINFO_SCOPES = frozenset(
         "https://www.googleapis.com/auth/userinfo.email",
         "https://www.googleapis.com/auth/userinfo.profile",
     }
-)
-
-# The first row that shares a word with an answer (its status, and each reason in it) tells what the answer means.
-SIGNALS: tuple[tuple[type[PlatformError], frozenset[str]], ...] = (
-    (TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED"})),
-    (
-        RateLimited,
-        frozenset(
-            {
-                "429",
-                "rateLimitExceeded",
-                "userRateLimitExceeded",
-                "quotaExceeded",
-                "dailyLimitExceeded",
-                "RESOURCE_EXHAUSTED",
-            }
-        ),
-    ),
-    (Misconfigured, frozenset({"accessNotConfigured", "SERVICE_DISABLED"})),
-    (PermissionMissing, frozenset({"403", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
-    (CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
-    (TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
 )
 
 
@@ -100,48 +68,6 @@ def identify(client: Client) -> Account:
         return Account(info.user_id or info.sub or info.email, info.email or "Google account", scopes)
     user = client.get(USERINFO_URL, into=UserInfo)
     return Account(user.id, clean(user.name) or user.email or info.email or "Google account", scopes)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An entry of `errors` (Calendar, Gmail) or of `details` (google.rpc.Status)."""
-
-    reason: str = ""
-    location: str = ""
-
-
-class Problems(msgspec.Struct, frozen=True):
-    message: str = ""
-    status: str = ""
-    errors: list[Problem] = []
-    details: list[Problem] = []
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    error: Problems | str = ""
-
-
-def classify(response: Response) -> Fault:
-    refusal = decode(response.body, Refusal)
-    error = refusal.error if isinstance(refusal, Refusal) else ""
-    problems = Problems(status=error) if isinstance(error, str) else error
-    named = [
-        problems.status,
-        *(word for each in problems.errors + problems.details for word in (each.reason, each.location)),
-    ]
-    words = {str(response.status), *named}
-    kind = next((kind for kind, signals in SIGNALS if words & signals), kind_of(response.status))
-    reason = " ".join(dict.fromkeys(word for word in (*named, problems.message) if word))
-    scope: Literal["app", "account"] = "app" if "dailyLimitExceeded" in words else "account"
-    return Fault(kind, reason, _resume_at(problems.message), scope)
-
-
-def _resume_at(message: str) -> datetime | None:
-    """Gmail names the moment in its message: `User-rate limit exceeded. Retry after 2026-11-22T10:00:00.000Z`."""
-    match = re.search(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))", message, re.ASCII)
-    try:
-        return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:

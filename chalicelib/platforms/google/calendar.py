@@ -1,19 +1,17 @@
 """The stream `bookings`: events of the grant's primary calendar (Calendar API v3)."""
 
-import logging
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chalicelib import logs
 from chalicelib.errors import ContractChanged, CursorExpired, PermissionMissing
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.platforms.text import clean, from_html
+from chalicelib.platforms.urls import Url, url_of
+from chalicelib.platforms.zones import find_zone
 
 BASE_URL = "https://www.googleapis.com/calendar/v3"
 SCOPE = "https://www.googleapis.com/auth/calendar"
@@ -127,8 +125,8 @@ def fetch_bookings_of(client: Client, window: Window, cursor: CalendarCursor | N
     return Page(records, following, last=events.next_page_token is None, deleted=deleted)
 
 
-def _events_url(cursor: CalendarCursor) -> str:
-    return f"{BASE_URL}/calendars/{quote(cursor.calendar_id, safe='')}/events"
+def _events_url(cursor: CalendarCursor) -> Url:
+    return url_of(BASE_URL + "/calendars/{calendar}/events", calendar=cursor.calendar_id)
 
 
 def _start(client: Client) -> CalendarCursor:
@@ -137,7 +135,7 @@ def _start(client: Client) -> CalendarCursor:
     `calendar.events.readonly` alone reads events but not the calendar list; then the alias has to do.
     """
     try:
-        entry = client.find(f"{BASE_URL}/users/me/calendarList/primary", into=CalendarEntry)
+        entry = client.find(url_of(f"{BASE_URL}/users/me/calendarList/primary"), into=CalendarEntry)
     except PermissionMissing:
         entry = None
     entry = entry or CalendarEntry(id="primary")
@@ -227,12 +225,8 @@ def _moved(moment: datetime, zone: tzinfo) -> datetime:
 
 
 def _zone(name: str) -> tzinfo:
-    """Google may know a zone that this machine does not yet; only all-day events depend on it."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        logs.event("booking.zone_unknown", level=logging.WARNING, time_zone=name[:64])
-        return UTC
+    """Only all-day events depend on it."""
+    return find_zone(name, unknown="booking.zone_unknown")
 
 
 BOOKINGS = Stream(

@@ -13,8 +13,10 @@ from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.records import InquiryRecord
 from chalicelib.platforms.text import clean, from_entities, from_header, parse_mailbox
+from chalicelib.platforms.urls import url_of
 
 BASE_URL = "https://gmail.googleapis.com/gmail/v1/users/me"
+THREADS_URL = url_of(f"{BASE_URL}/threads")
 SCOPE = "https://www.googleapis.com/auth/gmail"
 # Each thread of a page takes a request of its own.
 PAGE_SIZE = 50
@@ -105,13 +107,13 @@ class History(msgspec.Struct, frozen=True, rename="camel"):
 def fetch_inquiries(client: Client, cursor: MailboxCursor | None) -> Page[MailboxCursor]:
     if cursor is None:
         # Read before the first list, so that what arrives during the list is in the history after it.
-        profile = client.get(f"{BASE_URL}/profile", into=Profile)
+        profile = client.get(url_of(f"{BASE_URL}/profile"), into=Profile)
         cursor = MailboxCursor(history_id=profile.history_id, listing=True)
     return _fetch_all(client, cursor) if cursor.listing else _fetch_changed(client, cursor)
 
 
 def _fetch_all(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
-    threads = client.get(f"{BASE_URL}/threads", _page(cursor), into=Threads)
+    threads = client.get(THREADS_URL, _page(cursor), into=Threads)
     following = MailboxCursor(
         history_id=cursor.history_id, listing=bool(threads.next_page_token), page_token=threads.next_page_token
     )
@@ -121,9 +123,9 @@ def _fetch_all(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
 
 def _fetch_changed(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
     params = [*_page(cursor), ("startHistoryId", cursor.history_id), ("historyTypes", "messageAdded")]
-    history = client.find(f"{BASE_URL}/history", params, into=History)
+    history = client.find(url_of(f"{BASE_URL}/history"), params, into=History)
     if history is None:
-        raise CursorExpired(internal="404 GET gmail.googleapis.com history for its startHistoryId")
+        raise CursorExpired(internal="404 GET gmail.googleapis.com/gmail/v1/users/me/history: the start is too old")
     thread_ids = [added.message.thread_id for change in history.history for added in change.messages_added]
     following = MailboxCursor(history_id=_next_history_id(cursor, history), page_token=history.next_page_token)
     records = _records(_fetch_threads(client, thread_ids))
@@ -149,7 +151,7 @@ def _fetch_listed(client: Client, window: Window, cursor: MailboxCursor) -> Page
     )
     # As seconds, because a date in a search means one of Pacific Time.
     query = [("q", f"after:{int(after.timestamp())} before:{int(before.timestamp())}")] if cursor.searching else []
-    listed = client.get(f"{BASE_URL}/threads", [*_page(cursor), *query], into=Threads)
+    listed = client.get(THREADS_URL, [*_page(cursor), *query], into=Threads)
     threads = _fetch_threads(client, [thread.id for thread in listed.threads])
     dates = [message.sent_at for thread in threads for message in thread.messages]
     too_old = not cursor.searching and bool(dates) and max(dates) < after
@@ -172,7 +174,7 @@ def _next_history_id(cursor: MailboxCursor, history: History) -> str:
 
 def _fetch_threads(client: Client, thread_ids: list[str]) -> list[Thread]:
     """A thread deleted since it was listed is left out."""
-    urls = (f"{BASE_URL}/threads/{quote(thread_id, safe='')}" for thread_id in dict.fromkeys(thread_ids))
+    urls = (url_of(BASE_URL + "/threads/{thread}", thread=thread_id) for thread_id in dict.fromkeys(thread_ids))
     threads = (client.find(url, THREAD_PARAMS, into=Thread) for url in urls)
     return [thread for thread in threads if thread]
 

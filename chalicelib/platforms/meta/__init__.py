@@ -14,10 +14,11 @@ from chalicelib.platforms.meta.campaigns import CAMPAIGNS
 from chalicelib.platforms.meta.graph import BASE_URL, HOST, VERSION, list_ad_accounts
 from chalicelib.platforms.meta.insights import AD_INSIGHTS
 from chalicelib.platforms.meta.quota import usage
-from chalicelib.platforms.meta.refusals import classify
-from chalicelib.platforms.meta.token_life import classify_token_refusal, find_lifetime
+from chalicelib.platforms.meta.refusals import classify, classify_token_refusal
+from chalicelib.platforms.meta.token_life import find_lifetime
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
+from chalicelib.platforms.urls import url_of
 
 # No PKCE, no refresh tokens, and no revocation endpoint of RFC 7009: developers.facebook.com/docs/facebook-login
 OAUTH = OAuth2(
@@ -56,8 +57,8 @@ class Permissions(msgspec.Struct, frozen=True):
 
 def identify(client: Client) -> Account:
     """A user may decline a permission while consenting, and it may lapse: only the granted ones count."""
-    user = client.get(f"{BASE_URL}/me", {"fields": "id,name"}, into=User)
-    permissions = client.get(f"{BASE_URL}/me/permissions", into=Permissions)
+    user = client.get(url_of(f"{BASE_URL}/me"), {"fields": "id,name"}, into=User)
+    permissions = client.get(url_of(f"{BASE_URL}/me/permissions"), into=Permissions)
     scopes = tuple(each.permission for each in permissions.data if each.status == "granted")
     return Account(user.id, clean(user.name) or "Meta account", scopes)
 

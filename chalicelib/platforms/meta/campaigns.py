@@ -8,10 +8,11 @@ from msgspec import Meta
 
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
-from chalicelib.platforms.meta.graph import ADS_SCOPES, AdAccount, Edge, fetch_edge, list_ad_accounts
+from chalicelib.platforms.meta.graph import ADS_SCOPES, BASE_URL, AdAccount, Edge, fetch_edge, list_ad_accounts
 from chalicelib.platforms.meta.money import from_units
 from chalicelib.platforms.records import AdCampaignRecord
 from chalicelib.platforms.text import clean
+from chalicelib.platforms.urls import url_of
 
 FIELDS = "id,name,objective,status,effective_status,daily_budget,lifetime_budget,start_time,stop_time"
 # Archived ones are left out unless asked for, deleted ones cannot be listed at all:
@@ -55,7 +56,8 @@ def fetch_campaigns(client: Client, cursor: CampaignsCursor | None) -> Page[Camp
         return Page([], None, last=True)
     account, *others = cursor.left
     params = [("fields", FIELDS), ("effective_status", LISTED)]
-    edge, after = fetch_edge(client, f"{account.id}/campaigns", params, cursor.after, Edge[Campaign])
+    url = url_of(BASE_URL + "/{ad_account}/campaigns", ad_account=account.id)
+    edge, after = fetch_edge(client, url, params, cursor.after, Edge[Campaign])
     records = [parse_campaign(campaign, account.currency, client.now()) for campaign in edge.data]
     left = cursor.left if after else others
     return Page(records, CampaignsCursor(left, after) if left else None, last=not left)

@@ -1,16 +1,15 @@
 """The Graph API's common ground: its version, its edges page by page, and the ad accounts a grant reaches."""
 
-import logging
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
-from chalicelib import logs
 from chalicelib.errors import AnswerTooLarge, ContractChanged
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.urls import Url, url_of
+from chalicelib.platforms.zones import find_zone
 
 HOST = "graph.facebook.com"
 # Released on 29 July 2026; each version lives for about two years: developers.facebook.com/docs/graph-api/changelog
@@ -53,22 +52,13 @@ class AdAccount(msgspec.Struct, frozen=True):
 
     def day_of(self, moment: datetime) -> date:
         """The day by which this account counts what is delivered at the moment."""
-        return moment.astimezone(self._zone()).date()
-
-    def _zone(self) -> tzinfo:
-        """Meta may know a zone that this machine does not yet."""
-        try:
-            return ZoneInfo(self.timezone_name)
-        except (KeyError, ValueError, OSError):
-            logs.event("ad_account.zone_unknown", level=logging.WARNING, time_zone=self.timezone_name[:64])
-            return UTC
+        return moment.astimezone(find_zone(self.timezone_name, unknown="ad_account.zone_unknown")).date()
 
 
 def fetch_edge(
-    client: Client, path: str, params: list[tuple[str, str]], after: str | None, into: type[Edge[ItemT]]
+    client: Client, url: Url, params: list[tuple[str, str]], after: str | None, into: type[Edge[ItemT]]
 ) -> tuple[Edge[ItemT], str | None]:
     """A page, and the cursor of the one after it. What is too much for Graph is asked for again, in a small page."""
-    url = f"{BASE_URL}/{path}"
     params = [*params, ("after", after)] if after else params
     try:
         edge = client.get(url, [*params, ("limit", str(PAGE_SIZE))], into=into)
@@ -91,7 +81,7 @@ def list_ad_accounts(client: Client) -> list[AdAccount]:
     after = None
     for _ in range(MOST_ACCOUNT_PAGES):
         params = [("fields", "id,currency,timezone_name")]
-        edge, after = fetch_edge(client, "me/adaccounts", params, after, Edge[AdAccount])
+        edge, after = fetch_edge(client, url_of(f"{BASE_URL}/me/adaccounts"), params, after, Edge[AdAccount])
         accounts += edge.data
         if after is None:
             return accounts

@@ -12,10 +12,19 @@ from msgspec.structs import replace
 from chalicelib.errors import AnswerTooLarge
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
-from chalicelib.platforms.meta.graph import ADS_SCOPES, AdAccount, Currency, Edge, fetch_edge, list_ad_accounts
+from chalicelib.platforms.meta.graph import (
+    ADS_SCOPES,
+    BASE_URL,
+    AdAccount,
+    Currency,
+    Edge,
+    fetch_edge,
+    list_ad_accounts,
+)
 from chalicelib.platforms.meta.money import from_amount
 from chalicelib.platforms.records import AdMetricRecord
 from chalicelib.platforms.text import clean
+from chalicelib.platforms.urls import url_of
 
 FIELDS = "campaign_id,campaign_name,date_start,account_currency,impressions,clicks,spend,actions"
 
@@ -142,7 +151,8 @@ def _ask(client: Client, account: AdAccount, days: Window, after: str | None) ->
         ("use_unified_attribution_setting", "true"),
         ("fields", FIELDS),
     ]
-    return fetch_edge(client, f"{account.id}/insights", params, after, Edge[Insights])
+    url = url_of(BASE_URL + "/{ad_account}/insights", ad_account=account.id)
+    return fetch_edge(client, url, params, after, Edge[Insights])
 
 
 def parse_insights(row: Insights, currency: str) -> AdMetricRecord:

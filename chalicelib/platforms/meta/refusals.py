@@ -1,9 +1,9 @@
-"""What Graph's error codes mean. The status says little: almost everything is a 400.
+"""What Meta's refusals mean: Graph's error codes, also those of its token endpoint. The status says little: almost
+everything is a 400.
 
-developers.facebook.com/docs/graph-api/guides/error-handling, .../marketing-api/error-reference
+developers.facebook.com/docs/graph-api/guides/error-handling, .../marketing-api/error-reference,
+.../facebook-login/guides/access-tokens, .../guides/advanced/manual-flow
 """
-
-import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import (
@@ -12,84 +12,104 @@ from chalicelib.errors import (
     CursorExpired,
     Misconfigured,
     PermissionMissing,
-    PlatformError,
     RateLimited,
     TokenExpired,
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms.client import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.meta.quota import regained_at
+from chalicelib.platforms.refusals import Json, Rule, judge, loggable, member, number, read_object, text
 from chalicelib.platforms.transport import Response
 
-# The first row that shares a word with a refusal (its `code`, `code/subcode`, status, flag, or a phrase of its message)
-# tells what it means.
-SIGNALS: tuple[tuple[type[PlatformError], frozenset[str]], ...] = (
-    # The user removed the application, has to clear a checkpoint, changed the password, never confirmed, lost a role.
-    (TokenRevoked, frozenset({"190/458", "190/459", "190/460", "190/464", "190/492"})),
-    (TokenExpired, frozenset({"190", "102"})),
-    (AnswerTooLarge, frozenset({"100/1504018", "2/1504038", "reduce the amount of data"})),
+# The words of a refusal: its `code`, `code/subcode`, status, flag, and phrases of its message. In answers of the token
+# endpoint each is there once more with `token` before it, since some mean something else there.
+RULES = (
+    # The redirect URI is not the one of the dialog; the application is unknown; its secret is wrong, under a code that
+    # means a passing fault everywhere else.
+    Rule(Misconfigured, frozenset({"token 100/36008", "token 101", "validating client secret"})),
+    # The code of a consent is too old, was used already, or is none; a token that is dead cannot be exchanged.
+    Rule(TokenRevoked, frozenset({"token 100/36007", "token 100/36009", "token invalid verification code"})),
+    Rule(
+        TokenRevoked,
+        frozenset({"190/458"}),
+        message="This app was removed in the settings of the Facebook account: connect again",
+    ),
+    Rule(
+        TokenRevoked,
+        frozenset({"190/459", "190/464"}),
+        message="Facebook wants the owner of the account to confirm it: log in at facebook.com, then connect again",
+    ),
+    Rule(
+        TokenRevoked,
+        frozenset({"190/460"}),
+        message="The password of the Facebook account was changed, or its session ended: connect again",
+    ),
+    Rule(
+        TokenRevoked,
+        frozenset({"190/492"}),
+        message="The Facebook account no longer has its role: ask for the role, then connect again",
+    ),
+    Rule(TokenRevoked, frozenset({"token 190", "token 102"})),
+    Rule(TokenExpired, frozenset({"190", "102"})),
+    Rule(AnswerTooLarge, frozenset({"100/1504018", "2/1504038", "reduce the amount of data"})),
     # Breakdowns or metrics that do not go together, under the code of passing faults.
-    (ContractChanged, frozenset({"2/1504041", "2/1504042"})),
-    (
+    Rule(ContractChanged, frozenset({"2/1504041", "2/1504042"})),
+    Rule(RateLimited, frozenset({"4", "341"}), scope="app"),
+    Rule(
         RateLimited,
-        frozenset({"4", "17", "32", "341", "613", "status 429", *(str(code) for code in range(80000, 80015))}),
+        frozenset({"17", "32", "613", "status 429", *(str(code) for code in range(80000, 80015))}),
     ),
     # The application is blocked for a policy, or demands a proof of its secret with each call.
-    (Misconfigured, frozenset({"368", "appsecret_proof"})),
-    # 100/33 is an object that is gone, or that the grant may not see.
-    (PermissionMissing, frozenset({"3", "10", "100/33", *(str(code) for code in range(200, 300))})),
+    Rule(Misconfigured, frozenset({"368", "appsecret_proof"})),
+    Rule(
+        PermissionMissing,
+        frozenset({"100/33"}),
+        message="Meta no longer shows this connection something that was shared with it: ask its owner for access, or"
+        " connect again and choose it",
+    ),
+    Rule(PermissionMissing, frozenset({"3", "10", *(str(code) for code in range(200, 300))})),
     # `Invalid cursors values`: facebook/facebook-java-business-sdk, issue 292
-    (CursorExpired, frozenset({"2642"})),
-    (TransientFault, frozenset({"1", "2", "104", "960", "-2/2490547", "subcode 99", "transient"})),
+    Rule(CursorExpired, frozenset({"2642"})),
+    Rule(TransientFault, frozenset({"1", "2", "104", "960", "-2/2490547", "subcode 99", "transient"})),
+    Rule(TokenRevoked, frozenset({"token status 401"})),
 )
-APPLICATION_LIMITS = frozenset({4, 341})
-PHRASES = ("reduce the amount of data", "appsecret_proof")
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """`type` is OAuthException for almost everything, and left out here."""
-
-    message: str = ""
-    code: int = 0
-    error_subcode: int = 0
-    is_transient: bool = False
-    fbtrace_id: str = ""
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    error: Problem = Problem()
+PHRASES = (*("reduce the amount of data", "appsecret_proof", "validating client secret", "invalid verification code"),)
 
 
 def classify(response: Response) -> Fault:
-    problem = read_problem(response)
+    problem = member(read_object(response.body), "error")
+    return _judged(problem, response, _words(problem, response.status))
+
+
+def classify_token_refusal(response: Response) -> Fault:
+    """As of any other answer, but that a code or token that cannot be exchanged any more has ended the grant."""
+    problem = member(read_object(response.body), "error")
     words = _words(problem, response.status)
-    kind = next((kind for kind, signals in SIGNALS if words & signals), kind_of(response.status))
-    resume_at = regained_at(response.headers, clock.now()) if kind is RateLimited else None
-    return Fault(kind, _reason(problem), resume_at, "app" if problem.code in APPLICATION_LIMITS else "account")
+    return _judged(problem, response, words | {f"token {word}" for word in words})
 
 
-def read_problem(response: Response) -> Problem:
-    refusal = decode(response.body, Refusal)
-    return refusal.error if isinstance(refusal, Refusal) else Problem()
+def _judged(problem: Json, response: Response, words: set[str]) -> Fault:
+    rule = judge(RULES, words, otherwise=kind_of(response.status))
+    resume_at = regained_at(response.headers, clock.now()) if rule.kind is RateLimited else None
+    return rule.fault(_reason(problem), resume_at)
 
 
-def _words(problem: Problem, status: int) -> set[str]:
-    message = problem.message.lower()
+def _words(problem: Json, status: int) -> set[str]:
+    """`type` is OAuthException for almost everything, and left out."""
+    code, subcode, message = number(problem, "code"), number(problem, "error_subcode"), text(problem, "message").lower()
     return {
-        str(problem.code),
-        f"{problem.code}/{problem.error_subcode}",
-        f"subcode {problem.error_subcode}",
+        str(code),
+        f"{code}/{subcode}",
+        f"subcode {subcode}",
         f"status {status}",
-        *(["transient"] if problem.is_transient else []),
+        *(["transient"] if problem.get("is_transient") is True else []),
         *(phrase for phrase in PHRASES if phrase in message),
     }
 
 
-def _reason(problem: Problem) -> str:
-    """Meta's support asks for the trace id."""
-    if not problem.code:
-        return problem.message
-    subcode = f"/{problem.error_subcode}" if problem.error_subcode else ""
-    return " ".join(part for part in (f"{problem.code}{subcode}", problem.fbtrace_id, problem.message) if part)
+def _reason(problem: Json) -> str:
+    """Code, subcode, and the trace id that Meta's support asks for."""
+    code, subcode = number(problem, "code"), number(problem, "error_subcode")
+    said = f"{code}/{subcode}" if subcode else str(code) if code else ""
+    return loggable([said], (), trace_id=text(problem, "fbtrace_id"))

@@ -44,7 +44,7 @@ def test_an_answer_that_is_too_large_is_a_fault_of_its_own(error: dict[str, Any]
 def test_a_refusal_is_logged_with_its_codes_and_metas_trace() -> None:
     error = {"message": "User request limit reached", "code": 17, "error_subcode": 2446079, "fbtrace_id": "AbC"}
     fault = classify(Response(400, {}, json.dumps({"error": error}).encode()))
-    assert fault.reason == "17/2446079 AbC User request limit reached"
+    assert fault.reason == "17/2446079 AbC"
 
 
 def test_a_limit_ends_when_the_headers_say_so() -> None:

@@ -8,7 +8,8 @@ from chalicelib import clock
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, TokenRevoked
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.meta import META
-from chalicelib.platforms.meta.token_life import classify_token_refusal, find_lifetime
+from chalicelib.platforms.meta.refusals import classify_token_refusal
+from chalicelib.platforms.meta.token_life import find_lifetime
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.transport import Response, Transport
 from chalicelib.secret import Secret

@@ -1,0 +1,25 @@
+"""Time zones by the names that platforms give them."""
+
+import logging
+import re
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
+from chalicelib import logs
+
+_LOOKS_LIKE_ONE = re.compile(
+    r"(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Etc|Europe|Indian|Pacific|US)/[A-Za-z0-9/_+-]{1,40}",
+    re.ASCII,
+)
+
+
+def find_zone(name: str, *, unknown: str) -> tzinfo:
+    """UTC for a zone that this machine does not know, or not yet; then the event `unknown` is logged. The name is the
+    platform's text, and logged only if it looks like a zone's.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        told = name if _LOOKS_LIKE_ONE.fullmatch(name) else None
+        logs.event(unknown, level=logging.WARNING, time_zone=told)
+        return UTC

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -32,14 +32,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     studio_id: UUID
 
 
-def ring(messages: Iterable[Message]) -> None:
-    """Sends the messages; called after the commit that made what they ask for.
+def ring(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:
+    """Sends the messages; called after the commit that made what they ask for. A worker gets them after the delay, at
+    most 15 minutes.
 
     One that cannot be sent is only logged: the tick rings again for what nobody took up.
     """
     waiting = iter(messages)
     batches = list(iter(lambda: list(islice(waiting, SQS_BATCH)), []))
-    for batch, answer in zip(batches, _send_all(batches), strict=True):
+    for batch, answer in zip(batches, _send_all(batches, delay_seconds), strict=True):
         if isinstance(answer, Exception):
             logs.event("doorbell.failed", level=logging.ERROR, error=answer, messages=len(batch))
             telemetry.count("QueueErrors", len(batch))
@@ -50,29 +51,30 @@ def ring(messages: Iterable[Message]) -> None:
             telemetry.count("QueueErrors")
 
 
-def _send_all(batches: list[list[Message]]) -> Iterable[dict[str, Any] | Exception]:
+def _send_all(batches: list[list[Message]], delay_seconds: int) -> Iterable[dict[str, Any] | Exception]:
     """The answer to each batch. Side by side, if there are several: a tick would mostly wait for SQS."""
+    send = partial(_send, delay_seconds=delay_seconds)
     if len(batches) < 2:
-        return map(_send, batches)
+        return map(send, batches)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(SENDERS) as senders:
-        return list(senders.map(_send, batches))
+        return list(senders.map(send, batches))
 
 
-def _send(batch: list[Message]) -> dict[str, Any] | Exception:
+def _send(batch: list[Message], *, delay_seconds: int) -> dict[str, Any] | Exception:
     try:
         with _making_client:
             client = sqs()
         answer: dict[str, Any] = client.send_message_batch(
-            QueueUrl=get_settings().sync_queue_url, Entries=entries(batch)
+            QueueUrl=get_settings().sync_queue_url, Entries=entries(batch, delay_seconds)
         )
     except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
         return error
     return answer
 
 
-def entries(batch: list[Message]) -> list[dict[str, Any]]:
+def entries(batch: list[Message], delay_seconds: int = 0) -> list[dict[str, Any]]:
     """Of a `send_message_batch`; each has its index for an id."""
     # The group makes the queue fair between studios; on a standard queue it promises no order.
     return [
@@ -80,6 +82,7 @@ def entries(batch: list[Message]) -> list[dict[str, Any]]:
             "Id": str(index),
             "MessageBody": msgspec.json.encode(message).decode(),
             "MessageGroupId": str(message.studio_id),
+            "DelaySeconds": delay_seconds,
         }
         for index, message in enumerate(batch)
     ]

@@ -113,14 +113,14 @@ class Queue:
         taken = []
         for entry in order["Entries"]:
             self.sent += 1
-            self._take_in(entry["MessageBody"])
+            self._take_in(entry["MessageBody"], entry.get("DelaySeconds", 0))
             taken.append({"Id": entry["Id"], "MessageId": str(uuid4()), "MD5OfMessageBody": _md5(entry["MessageBody"])})
         self._arrival.notify_all()
         return {"Successful": taken, "Failed": []}
 
-    def _take_in(self, body: str) -> None:
+    def _take_in(self, body: str, delay_seconds: int) -> None:
         """Every other copy comes at once, the rest some time later: amid a run, and when it is done."""
-        delivery, now = self._delivery, time.monotonic()
+        delivery, now = self._delivery, time.monotonic() + delay_seconds
         for copy in range(delivery.copies):
             if delivery.chance.random() < delivery.loss:
                 self.dropped += 1

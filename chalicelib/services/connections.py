@@ -19,7 +19,8 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services import grants
-from chalicelib.services.renewals import client_for, platform_key
+from chalicelib.services.platform_credentials import platform_key
+from chalicelib.services.renewals import Session
 from chalicelib.services.revocations import revoke
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import Tokens, open_access_token, open_refresh_token
@@ -150,26 +151,36 @@ def disconnect(studio_id: UUID, platform: str) -> None:
 
 
 def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
-    """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead."""
+    """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead.
+
+    A connection that broke is not valid, though the platform may still answer who it is: its syncs were refused.
+    """
     platform = get_platform(platform_name)
     stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
     if stored is None:
         raise not_connected(platform.name)
+    session = Session(stored)
     try:
-        account = _identify(platform, stored)
+        account = _identify(platform, session)
     except (PlatformError, SealBroken) as error:
         if isinstance(error, ReconnectRequired | SealBroken):
-            grants.break_connection(stored, error)
-        problem = TestError(code=error.code, message=error.message)
-        return ConnectionTest(valid=False, checked_at=clock.now(), error=problem)
+            grants.break_connection(session.stored, error)
+        return _invalid(error.code, error.message)
     with transaction(studio_id) as tx:
-        grants.identify(tx, stored.id, account)
+        grants.identify(tx, session.stored.id, account)
+    if session.stored.status in DEAD:
+        reason = get_connection(studio_id, platform.name).status_reason
+        return _invalid(reason.code or "connection_not_active", reason.message or "The connection must be renewed")
     return ConnectionTest(
         valid=True,
         checked_at=clock.now(),
         account=TestedAccount(id=account.external_id, name=account.name),
         missing_scopes=_missing_scopes(platform, account.scopes, stored.streams),
     )
+
+
+def _invalid(code: str, message: str) -> ConnectionTest:
+    return ConnectionTest(valid=False, checked_at=clock.now(), error=TestError(code=code, message=message))
 
 
 def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
@@ -192,10 +203,10 @@ def _look_up(platform: Platform, account_id: str) -> Account | None:
         raise InvalidInput(fields=[problem], internal=str(error)) from error
 
 
-def _identify(platform: Platform, stored: StoredConnection) -> Account:
+def _identify(platform: Platform, session: Session) -> Account:
     if platform.identify is None:
         raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
-    return platform.identify(client_for(stored))
+    return platform.identify(session.client())
 
 
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:

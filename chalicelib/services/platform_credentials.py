@@ -6,7 +6,8 @@ after a few minutes, so that a rotation needs no deployment.
 
 from typing import TypeVar
 
-from chalicelib.errors import SettingsError
+from chalicelib.errors import Misconfigured, SettingsError
+from chalicelib.platforms.base import Platform
 from chalicelib.secret import Secret
 from chalicelib.secret_store import get_secret
 from chalicelib.settings import OAuthClient, get_settings, oauth_clients, platform_api_keys
@@ -23,6 +24,16 @@ def find_oauth_client(platform: str) -> OAuthClient | None:
 def find_platform_key(platform: str) -> Secret | None:
     kept = platform_api_keys(_kept_variables(platform))
     return _only(platform, get_settings().platform_api_keys.get(platform), kept.get(platform))
+
+
+def platform_key(platform: Platform) -> Secret:
+    """Ours, for all studios; a platform that wants none is never asked with it. Raises Misconfigured without it."""
+    if platform.credential != "api_key":
+        return Secret("")
+    key = find_platform_key(platform.name)
+    if key is None:
+        raise Misconfigured(f"There is no API key for {platform.title}")
+    return key
 
 
 def _kept_variables(platform: str) -> dict[str, str]:

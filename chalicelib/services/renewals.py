@@ -2,15 +2,21 @@
 
 No connection or lock is held while a platform is asked. `token_generation` is the fence: a renewal is stored only over
 the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
+
+Two things are waited for in place. A request, behind which a person waits, gives another worker's renewal a few
+seconds; a run is deferred instead. Whoever holds a rotated token gives a database that is away some time, since nobody
+gets that token twice.
 """
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from math import inf
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
-from chalicelib import logs, telemetry
+from chalicelib import clock, logs, telemetry
 from chalicelib.data import grants as rows
 from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_RENEW, FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read, write
@@ -20,6 +26,7 @@ from chalicelib.errors import (
     Misconfigured,
     PlatformError,
     ReconnectRequired,
+    RefreshInProgress,
     SealBroken,
     TokenExpired,
     TokenRevoked,
@@ -27,15 +34,14 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.bells import ring_due
 from chalicelib.services.grants import break_connection, heal, replace_tokens
-from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
-from chalicelib.services.retries import backoff
+from chalicelib.services.platform_credentials import find_oauth_client, platform_key
+from chalicelib.services.retries import backoff_after
 from chalicelib.services.tokens import Tokens, open_access_token, open_tokens
 from chalicelib.settings import get_settings
 
@@ -43,40 +49,16 @@ LEASE_SECONDS = 180
 """Longer than a renewal may take: every secret of ours may be tried, each within the client's total timeout."""
 STILL_GOOD_SECONDS = 30
 """A token that cannot be renewed just now is used for as long as it has more than this left."""
-WAIT_SECONDS = 0.25
-WAITS = 40
+PATIENCE_SECONDS = 5.0
+"""How long a person's request waits for a token that another worker is renewing."""
+POLL_SECONDS = 0.25
+COME_BACK_AFTER = timedelta(seconds=3)
+"""Most renewals take less; whoever does not wait for one looks again after it."""
 STORE_WAITS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""A platform that rotates gives a token only once: a database that is away for a moment must not lose it."""
+"""A platform that rotates gives a token only once: a database that is away for a moment must not lose it. No wait goes
+beyond the time that the invocation has left."""
 WARN_AFTER = 6
 """Renewals that fail in a row before the studio is told."""
-
-
-def client_for(stored: StoredConnection, *, pulse: Callable[[], None] = lambda: None) -> Client:
-    """An authorised client. It renews the token when that is due and when the platform refuses it, and calls `pulse`
-    before each request.
-
-    Raises TokenExpired or TokenRevoked when only the studio can help.
-    """
-    platform, settings = get_platform(stored.platform), get_settings()
-    session = Session(stored) if platform.credential == "oauth" else None
-    return Client(
-        platform,
-        session.access_token() if session else platform_key(platform),
-        renew=session.renew_refused if session else None,
-        pulse=pulse,
-        account_id=stored.account_id or "",
-        sandbox_url=settings.platform_sandbox_url,
-    )
-
-
-def platform_key(platform: Platform) -> Secret:
-    """Ours, for all studios; a platform that wants none is never asked with it."""
-    if platform.credential != "api_key":
-        return Secret("")
-    key = find_platform_key(platform.name)
-    if key is None:
-        raise Misconfigured(f"There is no API key for {platform.title}")
-    return key
 
 
 def ring_due_renewals() -> int:
@@ -84,17 +66,18 @@ def ring_due_renewals() -> int:
     return ring_due(rows.CLAIM_DUE_RENEWALS, lambda due: Message(renewal_of=due.connection_id, studio_id=due.studio_id))
 
 
-def renew_idle(studio_id: UUID, connection_id: UUID) -> str:
+def renew_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[], float] = lambda: inf) -> str:
     """Renews a grant that nobody may have needed for long, so that it does not die of old age.
 
-    Returns what became of it: dropped, renewed, failed (the tick tries again) or broke.
+    Returns what became of it: dropped, renewed, failed (the tick tries again, also where another worker is renewing it)
+    or broke.
     """
     with logs.bound(studio_id=studio_id, connection_id=connection_id):
         stored = read(studio_id, FIND_CONNECTION_TO_RENEW, id=connection_id)
         if stored is None:
             logs.event("message.dropped", reason="not_due")
             return "dropped"
-        outcome = _renew_idle(Session(stored))
+        outcome = _renew_idle(Session(stored, patience_seconds=0, seconds_left=lambda: remaining_ms() / 1000))
         logs.event("renewal.stopped", outcome=outcome, platform=stored.platform)
         return outcome
 
@@ -111,13 +94,43 @@ def _renew_idle(session: "Session") -> str:
 
 
 class Session:
-    """The tokens of a connection while it is used: after a renewal, those of the next generation, in `stored`."""
+    """A connection while it is used. After a renewal `stored` is of the next generation: whatever is then found out
+    about the connection, that it is dead say, is true of these tokens and no others.
 
-    def __init__(self, stored: StoredConnection) -> None:
+    `patience_seconds` is how long it waits in place for another worker's renewal, `seconds_left` how much time the
+    invocation has left.
+    """
+
+    def __init__(
+        self,
+        stored: StoredConnection,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        seconds_left: Callable[[], float] = lambda: clock.at_most(inf),
+    ) -> None:
         self.stored = stored
+        self._patience_seconds = patience_seconds
+        self._seconds_left = seconds_left
         oauth = get_platform(stored.platform).oauth
         self._exchanges = oauth is not None and not oauth.needs_refresh_token
         self._early = oauth.renew_early.total_seconds() if oauth else 0
+
+    def client(self, *, pulse: Callable[[], None] = lambda: None) -> Client:
+        """It renews the token when that is due and when the platform refuses it, and calls `pulse` before each request.
+
+        Raises TokenExpired or TokenRevoked when only the studio can help, RefreshInProgress when another worker is
+        renewing the token at this moment.
+        """
+        platform = get_platform(self.stored.platform)
+        has_grant = platform.credential == "oauth"
+        return Client(
+            platform,
+            self.access_token() if has_grant else platform_key(platform),
+            renew=self.renew_refused if has_grant else None,
+            pulse=pulse,
+            account_id=self.stored.account_id or "",
+            sandbox_url=get_settings().platform_sandbox_url,
+        )
 
     def access_token(self) -> Secret:
         """One that works, renewed if it ends soon; where that fails for now, the present one while it lives."""
@@ -139,17 +152,22 @@ class Session:
         return open_access_token(self.stored) if self._exchanges else self.renew()
 
     def renew(self) -> Secret:
-        """One worker holds the lease and renews; the others wait a little and read what came of it."""
+        """One worker holds the lease and renews; the others read what came of it, as far as their patience goes."""
         if not self._renewable():
             raise TokenExpired("The platform refused the access token, and there is no refresh token to renew it with")
-        for _ in range(WAITS):
+        return self._renew(min(self._patience_seconds, self._seconds_left()))
+
+    def _renew(self, patience_seconds: float) -> Secret:
+        ends_at = clock.monotonic() + patience_seconds
+        while True:
             owner = uuid4()
             if self._lease(owner):
                 return self._renew_as(owner)
             if self._renewed_elsewhere():
                 return open_access_token(self.stored)
-            time.sleep(WAIT_SECONDS)
-        raise TransientFault("The access token is being renewed elsewhere", code="token_being_renewed")
+            if clock.monotonic() + POLL_SECONDS > ends_at:
+                raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
+            time.sleep(POLL_SECONDS)
 
     def _renewable(self) -> bool:
         if self._exchanges:
@@ -157,29 +175,30 @@ class Session:
         return self.stored.refresh_token is not None
 
     def _renew_early(self, left: float) -> Secret:
-        try:
+        """With a token at hand that still works, nobody waits for another worker's renewal."""
+        if left <= STILL_GOOD_SECONDS:
             return self.renew()
+        try:
+            return self._renew(patience_seconds=0)
         except ReconnectRequired:
             raise
         except PlatformError:
-            if left <= STILL_GOOD_SECONDS:
-                raise
             return open_access_token(self.stored)
 
     def _renew_as(self, owner: UUID) -> Secret:
         try:
             tokens = open_tokens(self.stored)
             grant = self._ask(tokens)
-        except TokenRevoked:
+        except TokenRevoked as error:
             if self._renewed_elsewhere():
                 self._count("superseded")
                 return open_access_token(self.stored)
             self._count("revoked")
-            self._fail(owner, "The platform no longer accepts this connection")
+            self._fail(owner, error)
             raise
         except AppError as error:
             self._count("failed")
-            self._fail(owner, error.message)
+            self._fail(owner, error)
             if isinstance(error, Misconfigured):
                 break_connection(self.stored, error)
             raise
@@ -217,9 +236,9 @@ class Session:
         )
         return leased is not None
 
-    def _fail(self, owner: UUID, message: str) -> None:
+    def _fail(self, owner: UUID, error: AppError) -> None:
         """Gives the lease back, and the next try of the tick a time."""
-        delay = backoff(self.stored.renewals_failed)
+        delay = backoff_after(error, self.stored.renewals_failed)
         write(
             self.stored.studio_id,
             rows.FAIL_RENEWAL,
@@ -227,7 +246,7 @@ class Session:
             owner=owner,
             delay_seconds=delay.total_seconds(),
             warn_after=WARN_AFTER,
-            message=message,
+            message=error.message,
         )
 
     def _store(self, tokens: Tokens, *, same_refresh_token: bool) -> None:
@@ -237,7 +256,7 @@ class Session:
                 stored = replace_tokens(self.stored, tokens, same_refresh_token=same_refresh_token)
                 break
             except Unavailable:
-                if wait is None:
+                if wait is None or self._seconds_left() < wait:
                     raise
                 time.sleep(wait)
         if stored:

@@ -12,7 +12,7 @@ from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.services.renewals import client_for
+from chalicelib.services.renewals import Session
 from chalicelib.services.tokens import open_grant, open_tokens
 from chalicelib.settings import get_settings
 
@@ -27,10 +27,11 @@ def revoke(stored: StoredConnection) -> str:
     if not can_revoke(platform):
         return "unsupported"
     try:
-        tokens = open_tokens(stored)
-        account_id = _whose(platform, stored)
+        session = Session(stored)
+        account_id = _whose(platform, session)
         if account_id and _is_shared(platform, account_id, stored.id):
             return "shared"
+        tokens = open_tokens(session.stored)  # asking whose they are may have renewed them
         return _give_back(platform, tokens.refresh or tokens.access)
     except (PlatformError, SealBroken) as error:
         return _failed(platform, error)
@@ -76,10 +77,11 @@ def _failed(platform: Platform, error: AppError) -> str:
     return "failed"
 
 
-def _whose(platform: Platform, stored: StoredConnection) -> str:
+def _whose(platform: Platform, session: Session) -> str:
+    stored = session.stored
     if stored.account_id is not None and not stored.account_unverified:
         return stored.account_id
-    return platform.identify(client_for(stored)).external_id if platform.identify else ""
+    return platform.identify(session.client()).external_id if platform.identify else ""
 
 
 def _is_shared(platform: Platform, account_id: str, grant_id: UUID) -> bool:

@@ -1,12 +1,14 @@
 """Runs at work: a worker leases one and reads its stream page by page.
 
 Each page, its cursor and the run's counters commit in one transaction, so a worker may be killed anywhere: the next one
-goes on from the last page, nothing lost and nothing twice. Nothing sleeps; what has to wait is given back with a time.
+goes on from the last page, nothing lost and nothing twice. A run does not sleep: one that has to wait is deferred to a
+time. The only exception is a rotated token that cannot be stored at once (`renewals.STORE_WAITS`).
 """
 
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,8 +23,8 @@ from chalicelib.errors import (
     AppError,
     CursorExpired,
     PlatformError,
-    RateLimited,
     ReconnectRequired,
+    RefreshInProgress,
     SealBroken,
     TransientFault,
     Unavailable,
@@ -32,8 +34,8 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services import backfills, grants
 from chalicelib.services.gates import Gate
-from chalicelib.services.renewals import client_for
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after
+from chalicelib.services.renewals import Session
+from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after, is_idle
 from chalicelib.services.streams import TABLES, syncable_stream
 
 LEASE_SECONDS = 120
@@ -99,6 +101,7 @@ class _Attempt:
         self._full_read = run.full_read
         self._is_backfill = run.trigger == "backfill"
         self._restarted = False
+        self._session: Session | None = None
         self._client: Client | None = None
         self._gate: Gate | None = None
         self._counted_calls = 0
@@ -130,7 +133,10 @@ class _Attempt:
     def _read_stream(self, stream: Stream[Any]) -> str:
         self._gate = Gate(self._run, stream.api)
         self._gate.enter()
-        self._client = client_for(self._run.connection, pulse=self._pulse)
+        self._session = Session(
+            self._run.connection, patience_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000
+        )
+        self._client = self._session.client(pulse=self._pulse)
         try:
             cursor = self._position()
         except OutOfTime:
@@ -244,14 +250,19 @@ class _Attempt:
         try:
             with transaction(self._studio_id) as tx:
                 if delay is not None:
-                    idle, seconds = not isinstance(error, RateLimited), delay.total_seconds()
-                    self._write(tx, rows.DEFER_RUN, delay_seconds=seconds, idle=idle, **noted)
+                    seconds = delay.total_seconds()
+                    self._write(tx, rows.DEFER_RUN, delay_seconds=seconds, idle=is_idle(error), **noted)
                 else:
                     self._write(tx, rows.FAIL_RUN, **noted)
         except LeaseLost as lost:
             return lost.code
+        if delay is not None and isinstance(error, RefreshInProgress):
+            # Sooner than the tick would: the token is there in a moment.
+            message = doorbell.Message(run_id=self._run.id, studio_id=self._studio_id)
+            doorbell.ring([message], delay_seconds=ceil(delay.total_seconds()))
         if isinstance(error, ReconnectRequired | SealBroken):
-            grants.break_connection(self._run.connection, error)
+            # By the tokens that were refused: since the run was leased, they may have been renewed.
+            grants.break_connection(self._session.stored if self._session else self._run.connection, error)
         return "failed" if delay is None else "deferred"
 
     def _pulse(self) -> None:

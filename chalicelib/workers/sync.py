@@ -42,7 +42,7 @@ def _go_on_with(message: Message, remaining_ms: Callable[[], int]) -> None:
     if message.run_id is not None:
         execute_run(message.studio_id, message.run_id, remaining_ms)
     elif message.renewal_of is not None:
-        renew_idle(message.studio_id, message.renewal_of)
+        renew_idle(message.studio_id, message.renewal_of, remaining_ms)
     elif message.delivery_id is not None:
         deliver(message.studio_id, message.delivery_id, remaining_ms)
     elif message.grant_id is not None:

@@ -42,6 +42,17 @@ def test_an_expired_token_is_renewed_for_the_test(api: Api, queue: Queue, platfo
     assert api.post("/api/connections/google/test").json["valid"] is True
 
 
+def test_a_token_that_is_refused_after_a_good_renewal_too_breaks_the_tested_connection(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = connect(api, queue, lifetime=0)
+    body = {"error": "invalid_token", "error_description": "Invalid Value"}
+    platforms.add_fault(kind="status", status=400, body=body, path="/tokeninfo", times=None)
+    answer = api.post("/api/connections/google/test").json
+    assert (answer["valid"], answer["error"]["code"]) == (False, "token_expired")
+    assert (studio.connection()["status"], studio.connection()["statusReason"]["action"]) == ("expired", "reconnect")
+
+
 def test_a_revoked_connection_is_not_valid_and_marked(studio: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     answer = studio.api.post("/api/connections/google/test").json

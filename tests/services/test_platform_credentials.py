@@ -16,7 +16,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from chalicelib.secret_store import KEPT, forget_secrets
 from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
-from chalicelib.services.renewals import client_for
+from chalicelib.services.renewals import Session
 from chalicelib.services.tokens import open_tokens
 from chalicelib.settings import OAuthClient, get_settings
 from dev.sandbox import CREDENTIALS, Sandbox
@@ -61,7 +61,7 @@ def stored(studio: Studio) -> StoredConnection:
 def test_a_renewal_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
     studio = connect(api, queue, lifetime=0)
     before = open_tokens(stored(studio)).access
-    client_for(stored(studio))
+    Session(stored(studio)).client()
     assert open_tokens(stored(studio)).access != before
 
 
@@ -99,7 +99,7 @@ def test_while_the_secret_cannot_be_read_a_living_token_is_used(
     monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
     secret_store._secrets_manager.cache_clear()
     try:
-        client_for(stored(studio))
+        Session(stored(studio)).client()
     finally:
         secret_store._secrets_manager.cache_clear()
     assert (stored(studio).token_generation, stored(studio).status) == (1, "active")

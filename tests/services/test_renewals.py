@@ -1,5 +1,6 @@
 """Renewals: one worker asks, the others read what came of it; grants nobody uses are kept alive; no fault kills one."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,19 +13,28 @@ from chalicelib import clock
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read, transaction
 from chalicelib.data.grants import LEASE_REFRESH
-from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked, TransientFault
+from chalicelib.errors import Misconfigured, RefreshInProgress, TokenExpired, TokenRevoked, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.services import grants, renewals
-from chalicelib.services.renewals import client_for
+from chalicelib.services.renewals import Session
+from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
+from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.settings import get_settings
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
 from dev.sandbox import CLIENT_SECRET, Sandbox, meta, mint, pinterest
 from tests.conftest import Api, Queue, database_time, paused_streams
-from tests.services.conftest import Studio, connect
+from tests.services.conftest import PLENTY_MS, Studio, connect
 
 TOKEN_HOST = "oauth2.googleapis.com"
+AWAY_WHEN_TOKENS_ARE_STORED = """
+    CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION USING ERRCODE = 'cannot_connect_now';
+    END $$;
+    CREATE TRIGGER away BEFORE UPDATE ON platform_connection FOR EACH ROW
+    WHEN (NEW.token_generation <> OLD.token_generation) EXECUTE FUNCTION away()
+"""
 
 
 @pytest.fixture
@@ -64,13 +74,13 @@ def tick_and_renew(studio: Studio) -> list[str]:
 
 
 def test_a_living_token_is_used_without_a_renewal(studio: Studio, platforms: Sandbox) -> None:
-    client_for(stored(studio))
+    Session(stored(studio)).client()
     assert refreshes(platforms) == 0
 
 
 def test_a_renewal_stores_the_new_token_and_keeps_the_refresh_token(expired: Studio, platforms: Sandbox) -> None:
     before = open_tokens(stored(expired))
-    client_for(stored(expired))
+    Session(stored(expired)).client()
     after = stored(expired)
     assert after.token_generation == 2
     assert open_tokens(after).access != before.access
@@ -82,7 +92,7 @@ def test_a_renewal_stores_the_new_token_and_keeps_the_refresh_token(expired: Stu
 def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
     connection = stored(expired)
     with ThreadPoolExecutor(8) as pool:
-        clients = list(pool.map(lambda _: client_for(connection), range(16)))
+        clients = list(pool.map(lambda _: Session(connection).client(), range(16)))
     assert len(clients) == 16
     assert refreshes(platforms) == 1
     assert stored(expired).token_generation == 2
@@ -96,7 +106,7 @@ def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
     renewed = Tokens(access=Secret("ya29.renewed"), refresh=Secret("1//0kept"), expires_at=None, scopes=None)
     assert grants.replace_tokens(connection, renewed)
-    client_for(connection)
+    Session(connection).client()
     assert refreshes(platforms) == 0
 
 
@@ -104,26 +114,112 @@ def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired:
     connection = stored(expired)
     with transaction(expired.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=0)
-    client_for(connection)
+    Session(connection).client()
     assert refreshes(platforms) == 1
 
 
-def test_a_lease_that_nobody_gives_back_ends_in_a_passing_fault(
-    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(renewals, "WAIT_SECONDS", 0)
-    connection = stored(expired)
-    with transaction(expired.id) as tx:
+def renew_elsewhere(studio: Studio) -> StoredConnection:
+    """Another worker takes the lease and is not done yet."""
+    connection = stored(studio)
+    with transaction(studio.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
-    with pytest.raises(TransientFault):
-        client_for(connection)
+    return connection
+
+
+def never_sleep(seconds: float) -> None:
+    raise AssertionError(f"waited {seconds} seconds")
+
+
+def test_a_request_waits_for_another_workers_renewal_only_so_long(expired: Studio, platforms: Sandbox) -> None:
+    connection = renew_elsewhere(expired)
+    with pytest.raises(RefreshInProgress):
+        Session(connection, patience_seconds=2 * renewals.POLL_SECONDS).client()
+    with pytest.raises(RefreshInProgress), clock.ending(in_seconds=0):
+        Session(connection).client()
     assert refreshes(platforms) == 0
+
+
+def test_a_run_does_not_wait_for_another_workers_renewal_but_is_deferred_and_comes_back(
+    expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
+) -> None:
+    monkeypatch.setattr(time, "sleep", never_sleep)
+    connection = renew_elsewhere(expired)
+    run = expired.start("bookings")
+    for attempt in range(1, MAX_IDLE_ATTEMPTS + 3):
+        superuser.run("UPDATE sync_log SET resume_at = now()")
+        assert execute_run(expired.id, UUID(run["id"]), lambda: PLENTY_MS) == "deferred"
+        waiting = expired.run(run["id"])
+        assert (waiting["status"], waiting["error"]["code"], waiting["attempts"]) == (
+            "deferred",
+            "token_being_renewed",
+            attempt,
+        )
+        wait = datetime.fromisoformat(waiting["resumeAt"]) - datetime.now(UTC)
+        assert wait <= renewals.COME_BACK_AFTER
+    assert superuser.run("SELECT idle_attempts FROM sync_log") == [[0]]
+    assert superuser.run("SELECT count(*) FROM platform_circuit") == [[0]]
+    grant = mint("studio")
+    renewed = Tokens(Secret(grant.access_token), Secret(grant.refresh_token), None, None, expires_in=3600)
+    assert grants.replace_tokens(connection, renewed)
+    superuser.run("UPDATE sync_log SET resume_at = now()")
+    assert execute_run(expired.id, UUID(run["id"]), lambda: PLENTY_MS) == "succeeded"
+    assert refreshes(platforms) == 0
+
+
+def test_a_token_that_still_lives_is_used_at_once_while_another_worker_renews_it(
+    api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", never_sleep)
+    studio = connect(api, queue, lifetime=200)
+    renew_elsewhere(studio)
+    assert studio.api.post("/api/connections/google/test").json["valid"] is True
+    assert refreshes(platforms) == 0
+
+
+def test_an_idle_grant_that_another_worker_renews_is_left_to_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
+) -> None:
+    monkeypatch.setattr(time, "sleep", never_sleep)
+    due(superuser)
+    connection = renew_elsewhere(studio)
+    assert renewals.renew_idle(studio.id, connection.id) == "failed"
+
+
+def test_a_rotated_token_is_stored_when_the_database_comes_back_within_the_time_there_is(
+    api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
+) -> None:
+    waits: list[float] = []
+
+    def bring_it_back(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            superuser.run("DROP FUNCTION away() CASCADE")
+
+    studio = other(api, queue, "pinterest", pinterest.mint("studio", lifetime=1))
+    monkeypatch.setattr(time, "sleep", bring_it_back)
+    superuser.run(AWAY_WHEN_TOKENS_ARE_STORED)
+    Session(stored(studio, "pinterest"), seconds_left=lambda: 60).renew()
+    assert waits == list(renewals.STORE_WAITS[:2])
+    assert stored(studio, "pinterest").token_generation == 2
+
+
+def test_a_rotated_token_is_waited_with_for_no_longer_than_the_invocation_lasts(
+    api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
+) -> None:
+    waits: list[float] = []
+    studio = other(api, queue, "pinterest", pinterest.mint("studio", lifetime=1))
+    monkeypatch.setattr(time, "sleep", waits.append)
+    superuser.run(AWAY_WHEN_TOKENS_ARE_STORED)
+    with pytest.raises(Unavailable):
+        Session(stored(studio, "pinterest"), seconds_left=lambda: 1.5 - sum(waits)).renew()
+    superuser.run("DROP FUNCTION away() CASCADE")
+    assert waits == [0.1, 0.5]
 
 
 def test_a_revoked_grant_is_seen_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     with pytest.raises(TokenRevoked):
-        client_for(stored(expired))
+        Session(stored(expired)).client()
     assert refreshes(platforms) == 1
 
 
@@ -150,7 +246,7 @@ def test_invalid_grant_is_not_believed_when_the_tokens_were_replaced_meanwhile(
     grant = mint("studio")
     fresh = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
     expired.api.put("/api/connections/google", fresh)
-    client_for(stale)
+    Session(stale).client()
     assert expired.connection()["status"] == "active"
 
 
@@ -159,7 +255,7 @@ def test_a_connection_without_a_refresh_token_cannot_be_renewed(
 ) -> None:
     superuser.run("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now() - interval '1 hour'")
     with pytest.raises(TokenExpired):
-        client_for(stored(expired))
+        Session(stored(expired)).client()
 
 
 def test_without_an_oauth_client_a_renewal_is_the_operators_matter(
@@ -169,7 +265,7 @@ def test_without_an_oauth_client_a_renewal_is_the_operators_matter(
     monkeypatch.delenv("GOOGLE_CLIENT_SECRET")
     get_settings.cache_clear()
     with pytest.raises(Misconfigured):
-        client_for(stored(expired))
+        Session(stored(expired)).client()
     told = expired.connection()
     assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
 
@@ -179,7 +275,7 @@ def test_a_grant_is_renewed_in_its_platforms_way(api: Api, queue: Queue, platfor
     vendor = {"pinterest": pinterest, "meta": meta}[platform]
     studio = other(api, queue, platform, vendor.mint("studio", lifetime=200))
     before = open_tokens(stored(studio, platform))
-    client_for(stored(studio, platform))
+    Session(stored(studio, platform)).client()
     after = stored(studio, platform)
     assert after.token_generation == 2
     assert open_tokens(after).access != before.access
@@ -193,7 +289,7 @@ def test_a_rotated_refresh_token_is_stored_with_its_own_end(
 ) -> None:
     studio = other(api, queue, "pinterest", pinterest.mint("studio", lifetime=1))
     for generation in (2, 3):
-        renewals.Session(stored(studio, "pinterest")).renew()
+        Session(stored(studio, "pinterest")).renew()
         assert stored(studio, "pinterest").token_generation == generation
     (days,) = superuser.run("SELECT refresh_token_expires_at - now() FROM platform_connection")[0]
     assert timedelta(days=59) < days <= timedelta(days=60)
@@ -214,7 +310,7 @@ def test_an_old_secret_of_ours_is_good_while_the_new_one_is_not_live(
 ) -> None:
     monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"GOCSPX-not-live-yet,{CLIENT_SECRET}")
     get_settings.cache_clear()
-    client_for(stored(expired))
+    Session(stored(expired)).client()
     assert (refreshes(platforms), stored(expired).token_generation) == (2, 2)
 
 
@@ -321,7 +417,6 @@ def test_a_connection_says_that_it_is_being_renewed(studio: Studio) -> None:
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_when_a_token_ends_is_judged_by_the_databases_clock(studio: Studio, platforms: Sandbox) -> None:
-    with clock.at(database_time() + timedelta(days=1)):
-        client_for(stored(studio))
+from tests.conftest import Api, Queue, database_time, paused_streams
+from tests.services.conftest import PLENTY_MS, Studio, connect
     assert refreshes(platforms) == 0

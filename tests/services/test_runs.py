@@ -302,6 +302,30 @@ def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnecte
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
+def test_a_token_that_is_refused_after_a_good_renewal_too_expires_the_connection_and_the_studio_is_told(
+    studio: Studio, platforms: Sandbox
+) -> None:
+    platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "token_expired")
+    assert platforms.requests.counts()["oauth2.token"] == 1
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["action"], told["health"]) == ("expired", "reconnect", "broken")
+    events = studio.api.get("/api/connections/google/events").json["items"]
+    assert [(event["kind"], event["code"]) for event in events] == [("broke", "token_expired"), ("connected", None)]
+    assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
+
+
+def test_what_a_dead_connection_is_tested_for_is_what_its_state_says(studio: Studio, platforms: Sandbox) -> None:
+    """Google goes on telling whose token it is."""
+    platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)
+    studio.sync("bookings")
+    tested = studio.api.post("/api/connections/google/test").json
+    reason = studio.connection()["statusReason"]
+    assert (tested["valid"], tested["account"]) == (False, None)
+    assert tested["error"] == {"code": reason["code"], "message": reason["message"]}
+
+
 def test_an_expired_token_without_a_refresh_token_expires_the_connection(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:

@@ -58,6 +58,17 @@ def gates_of(run: str) -> str:
     ) AS gate)"""
 
 
+def unblocked(of: str, *, when: str = "true") -> str:
+    """A CTE that forgets that an account reached a limit: of the studio and platform of each `x` in the CTE `of`."""
+    return f"""
+    unblocked AS (
+        UPDATE account_quota AS q SET used = 0, blocked_until = NULL
+        FROM {of} AS x
+        WHERE {when} AND q.studio_id = x.studio_id AND q.platform = x.platform AND q.blocked_until > now()
+    )
+    """
+
+
 SPEND_QUOTA: Query[Wait] = Query(
     f"""
     WITH mine AS (

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from chalicelib.data.connections import DEAD, WORKING
 from chalicelib.data.events import Change, changed, noted
+from chalicelib.data.gates import unblocked
 from chalicelib.data.query import Query, returned, typed
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
@@ -46,8 +47,9 @@ INSERT_CONNECTION: Query[Change | None] = Query(
             last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
             revocation = NULL, disconnected_at = NULL, updated_at = now()
         WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
-        RETURNING c.studio_id, c.id
-    ), {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")}
+        RETURNING c.studio_id, c.id, c.platform
+    ), {unblocked("made")},
+    {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")}
     {changed("made")}
     """,
     Change | None,
@@ -74,7 +76,12 @@ REPLACE_TOKENS: Query[Change | None] = Query(
             last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
             refresh_owner = NULL, refresh_lease_expires_at = NULL, updated_at = now()
         WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
-        RETURNING c.studio_id, c.id, old.status AS was, old.status_code AS was_code
+        RETURNING c.studio_id, c.id, c.platform, old.status AS was, old.status_code AS was_code
+    ), {unblocked("replaced", when=":by_hand")}, waited AS (
+        UPDATE sync_log AS r SET resume_at = now(), ring_at = now()
+        FROM replaced AS x
+        WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
+          AND r.status = 'deferred' AND r.resume_at > now()
     ), resumed AS ({RESUMED}), interrupted AS (
         UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), ring_at = now()
         FROM replaced AS x
@@ -102,7 +109,8 @@ REPLACE_TOKENS: Query[Change | None] = Query(
 
 What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
 connection's, which the statement's snapshot does not show. Tokens that come `by_hand` may be another account's, so
-workers at runs of the old ones lose their leases: what they read is not stored.
+workers at runs of the old ones lose their leases: what they read is not stored. Nor is anything waited for that the old
+ones were refused.
 """
 
 LEASE_REFRESH: Query[NewId | None] = Query(

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data.connections import STORED, Problem, StoredConnection
-from chalicelib.data.gates import GateState, gates_of
+from chalicelib.data.gates import GateState, gates_of, unblocked
 from chalicelib.data.query import Query, all_returned, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
@@ -382,13 +382,16 @@ CANCEL_RUN: Query[Run | None] = Query(
             lease_owner = NULL, lease_expires_at = NULL, resume_at = NULL,
             error_code = 'cancelled', error_message = 'The run was cancelled', error_at = now()
         WHERE r.id = :run_id AND {ACTIVE}
-        RETURNING r.*
-    )
+        RETURNING r.*, old.status AS was
+    ), {unblocked("cancelled", when="x.was = 'deferred'")}
     SELECT row_to_json(run) FROM (SELECT {SHOWN} FROM cancelled AS r) AS run
     """,
     Run | None,
 )
-"""Ends an active run, whoever holds it. It may have waited for a worker that began after it, hence `greatest`."""
+"""Ends an active run, whoever holds it. It may have waited for a worker that began after it, hence `greatest`.
+
+Of one that waited, the account's own limit is forgotten as well: the next run asks at once, and may be refused anew.
+"""
 
 FORGET_SEEN: Query[None] = Query("DELETE FROM sync_seen WHERE run_id = :run_id")
 """After CANCEL_RUN and not within it: the page that a cancel waited for is in no snapshot taken before the wait."""

@@ -20,6 +20,8 @@ OF_THE_ADMINISTRATOR = {
     "door.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
     "door.find_quarantined(uuid,integer)",
     "door.find_key_counts()",
+    "door.find_waits(integer)",
+    "door.resume_deferred_runs(text,integer)",
 }
 """Doors that the application itself does not open."""
 
@@ -79,7 +81,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
     assert doors == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
         *("oauth_state", "pending_grant", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
-        "connection_event",
+        *("connection_event", "account_quota"),
     }
 
 

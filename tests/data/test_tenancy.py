@@ -35,6 +35,7 @@ TENANTLESS = {
     *("BLOCK_APP", "TRIP_CIRCUIT", "PROBE_CIRCUIT", "CLOSE_CIRCUIT"),
     *("LOCK_WEBHOOKS", "INSERT_DATA_DELETION", "FINISH_DATA_DELETION", "FIND_DATA_DELETION"),
     *("BEGIN_ERASURE", "FINISH_ERASURE", "FIND_ERASURE", "LIST_ERASURES"),
+    *("LIST_SHARED_THROTTLES", "CLEAR_SHARED_THROTTLES"),
 }
 """They touch no tenant table."""
 DOORS = {
@@ -46,6 +47,7 @@ DOORS = {
     *("PRUNE_RUNS", "FORGET_SEEN_OF_ENDED_RUNS", "FORGET_IDEMPOTENCY_KEYS", "FIND_STUCK_RUNS"),
     *("PRUNE_DELIVERIES", "PRUNE_EVENTS", "FORGET_DATA_DELETIONS"),
     *("FIND_KEYS_TO_REWRAP", "FIND_STUDIOS_TO_REKEY", "FIND_KEY_COUNTS", "FIND_QUARANTINED"),
+    *("FIND_WAITS", "RESUME_DEFERRED_RUNS"),
 }
 """They see across studios, each through one function of `docs/security.md`."""
 
@@ -136,6 +138,7 @@ AIMS: dict[str, Aim] = {
     "GET_STUDIO": Aim(),
     "SPEND_QUOTA": Aim(values={"app_used": 0.1, "app_seconds": 60, "account_used": 0.99, "account_seconds": 60}),
     "BLOCK_ACCOUNT": Aim(),
+    "CLEAR_ACCOUNT_THROTTLES": Aim(prepare="UPDATE account_quota SET used = 0.9"),
     "DRAFT_OAUTH_STATE": Aim(),
     "INSERT_OAUTH_STATE": Aim(values={"state_hash": b"new", "verifier": None, "return_to": None}),
     "HOLD_GRANT": Aim("oauth_state", values={"code_hash": b"new", "warnings": "[]"}),

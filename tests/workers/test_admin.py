@@ -233,6 +233,16 @@ def test_what_an_operator_does_about_keys(studio: dict[str, Any]) -> None:
     assert run("quarantine list")["items"] == []
 
 
+def test_what_an_operator_does_about_waits(studio: dict[str, Any]) -> None:
+    assert run("throttle list") == {"shared": [], "accounts": [], "runs": []}
+    nothing = {"circuits": 0, "quotas": 0, "runs": 0, "complete": True}
+    assert run("throttle clear", platform="google") == {"platform": "google", "studioId": None, **nothing}
+    told = run("throttle clear", platform="google", studioId=studio["studioId"])
+    assert told == {"platform": "google", "studioId": studio["studioId"], **nothing}
+    assert fails("throttle clear", platform="myspace")["code"] == "unknown_platform"
+    assert [field["field"] for field in fails("throttle clear")["fields"]] == ["platform"]
+
+
 def test_a_studio_is_erased_by_its_name_only(studio: dict[str, Any]) -> None:
     studio_id = studio["studioId"]
     told = run("studio erase", studioId=studio_id, dryRun=True)

@@ -15,6 +15,7 @@ from chalicelib.services.commands.data_keys import KeysStatus, ListQuarantined, 
 from chalicelib.services.commands.dead_letters import RequeueDeadLetters, ShowDeadLetters
 from chalicelib.services.commands.schema import MigrateDown, MigrateStatus, MigrateUp
 from chalicelib.services.commands.studios import CreateStudio, EraseStudio, ListErasures, ListStudios, ShowStudio
+from chalicelib.services.commands.throttles import ClearThrottles, ListThrottles
 
 
 class Help(Command, tag="help"):
@@ -30,6 +31,7 @@ KINDS: tuple[type[Command], ...] = (
     *(CreateApiKey, ListApiKeys, RotateApiKey, RevokeApiKey),
     *(KeysStatus, RewrapKeys, RotateKeys, ListQuarantined),
     *(ShowDeadLetters, RequeueDeadLetters),
+    *(ListThrottles, ClearThrottles),
 )
 COMMANDS: Mapping[str, type[Command]] = {str(kind.__struct_config__.tag): kind for kind in KINDS}
 

@@ -1,0 +1,34 @@
+"""Commands about platforms that are not asked because they were down or over a limit."""
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from chalicelib.data.rows import Row
+from chalicelib.services.commands.base import Command, Limit, RemainingMs
+
+
+class ListThrottles(Command, tag="throttle list"):
+    """List what holds runs back: platforms that are down, limits that were reached, and the runs that wait."""
+
+    limit: Limit = 100
+
+    def run(self, remaining_ms: RemainingMs) -> Row:
+        from chalicelib.services.throttles import list_throttles
+
+        return list_throttles(self.limit)
+
+
+class ClearThrottles(Command, tag="throttle clear"):
+    """Ask a platform before a wait is over: for one studio, or for all whom the application's limit holds back."""
+
+    platform: Annotated[str, Meta(description="The platform's name, such as google")]
+    studio_id: Annotated[UUID | None, Meta(description="The studio whose account waits; without it, every studio")] = (
+        None
+    )
+
+    def run(self, remaining_ms: RemainingMs) -> Row:
+        from chalicelib.services.throttles import clear_throttles
+
+        return clear_throttles(self.platform, self.studio_id, remaining_ms)

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.actions import Action, action_of, codes_of_the_studio
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]
-Action = Literal["none", "reconnect", "grant_scopes", "wait", "contact_support"]
 
 
 class Problem(Row):
@@ -104,6 +104,22 @@ HEALTH = f"""
     END
 """
 RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token to renew it with"
+FAILING_STREAM = f"""
+    (SELECT json_build_object(
+        'code', r.error_code, 'message', r.error_message, 'since', r.finished_at, 'action', {action_of("r.error_code")}
+    )
+    FROM sync_schedule AS s
+    CROSS JOIN LATERAL (
+        SELECT run.* FROM sync_log AS run
+        WHERE run.studio_id = s.studio_id AND run.platform = s.platform AND run.stream = s.stream
+          AND run.trigger <> 'backfill' AND run.status IN ('succeeded', 'failed')
+        ORDER BY run.id DESC LIMIT 1
+    ) AS r
+    WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
+      AND r.error_code IN {codes_of_the_studio()}
+    ORDER BY r.id DESC LIMIT 1)
+"""
+"""What the studio has to do for a stream, though the connection itself works: its last run says so."""
 STATUS_REASON = f"""
     CASE
         WHEN {RUN_OUT} THEN json_build_object(
@@ -114,15 +130,15 @@ STATUS_REASON = f"""
             'code', 'renewal_failing', 'message', 'The token could not be renewed yet; it is tried again',
             'since', c.status_since, 'action', 'wait'
         )
-        ELSE json_build_object(
+        ELSE coalesce(CASE WHEN c.status = 'active' THEN {FAILING_STREAM} END, json_build_object(
             'code', c.status_code, 'message', c.status_message, 'since', c.status_since,
             'action', CASE
-                WHEN c.status IN ('expired', 'revoked') THEN 'reconnect'
+                WHEN c.status IN {DEAD} THEN 'reconnect'
                 WHEN c.status IN ('misconfigured', 'error') THEN 'contact_support'
                 WHEN c.status_code = 'scopes_missing' THEN 'grant_scopes'
                 ELSE 'none'
             END
-        )
+        ))
     END
 """
 PROBLEM = """

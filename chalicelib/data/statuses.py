@@ -3,6 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.actions import Action, action_of
+from chalicelib.data.connections import DEAD as ENDED
 from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
 from chalicelib.data.query import Query, columns, many
 from chalicelib.data.rows import Moment, Row
@@ -27,6 +29,8 @@ StreamState = Literal[
 class Reason(Row):
     code: str
     message: str
+    action: Action
+    """What a person has to do about it"""
 
 
 class ActiveRun(StartedRun):
@@ -63,8 +67,8 @@ class StreamStatus(Row):
     """Records that the last complete read did not meet, too many to be deleted without a confirmation"""
 
 
-def _reason(code: str, message: str) -> str:
-    return f"json_build_object('code', {code}, 'message', {message})"
+def _reason(code: str, message: str, action: str) -> str:
+    return f"json_build_object('code', {code}, 'message', {message}, 'action', {action})"
 
 
 OF_STREAM = "r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream"
@@ -85,10 +89,13 @@ STATE = f"""
 """
 """Stuck is judged by since when it has been a worker's turn. The lease of a run that is handed over ended then."""
 
-EXPIRED = _reason("'token_expired'", "'The access token has expired, and there is no refresh token to renew it with'")
+EXPIRED = _reason(
+    "'token_expired'", "'The access token has expired, and there is no refresh token to renew it with'", "'reconnect'"
+)
 DEAD = _reason(
     "coalesce(c.status_code, c.last_error_code, 'connection_not_active')",
     "coalesce(c.status_message, c.last_error_message, 'The connection must be renewed before it can sync')",
+    f"CASE WHEN c.status IN {ENDED} THEN 'reconnect' ELSE 'contact_support' END",
 )
 NOBODY = _reason(
     "'no_worker'",
@@ -97,6 +104,7 @@ NOBODY = _reason(
         WHEN 'running' THEN 'The run''s worker went silent more than ten minutes ago, and no other has taken over'
         ELSE 'The run was to go on more than ten minutes ago, and no worker has taken it up'
     END""",
+    "'contact_support'",
 )
 UNCONFIRMED = _reason(
     "'deletions_refused'",
@@ -105,19 +113,21 @@ UNCONFIRMED = _reason(
         'POST /api/sync/%s {"syncType": "%s", "confirmDeletions": true} reads all again and deletes what is gone',
         s.refused_deletions, s.platform, s.stream
     )""",
+    "'confirm_deletions'",
 )
 BY_HAND = _reason(
-    "'paused'", "format('The schedule is paused; POST /api/sync/%s/schedule/resume ends that', s.platform)"
+    "'paused'", "format('The schedule is paused; POST /api/sync/%s/schedule/resume ends that', s.platform)", "'resume'"
 )
+FAILED = _reason("last.error ->> 'code'", "last.error ->> 'message'", action_of("(last.error ->> 'code')"))
 REASON = f"""
     CASE state.name
         WHEN 'broken' THEN CASE WHEN c.status = 'active' THEN {EXPIRED} ELSE {DEAD} END
         WHEN 'stuck' THEN {NOBODY}
-        WHEN 'throttled' THEN {_reason("run.error_code", "run.error_message")}
-        WHEN 'deferred' THEN {_reason("run.error_code", "run.error_message")}
+        WHEN 'throttled' THEN {_reason("run.error_code", "run.error_message", "'wait'")}
+        WHEN 'deferred' THEN {_reason("run.error_code", "run.error_message", "'wait'")}
         WHEN 'needs_confirmation' THEN {UNCONFIRMED}
         WHEN 'paused' THEN {BY_HAND}
-        WHEN 'failing' THEN last.error
+        WHEN 'failing' THEN {FAILED}
     END
 """
 UNTIL = f"""

@@ -120,6 +120,15 @@ LADDER: list[tuple[str, str | None, Callable[[Api, Sql], None]]] = [
     ("broken", "token_revoked", break_connection),
 ]
 """What happens to a stream one after the other; nothing before is undone by it."""
+ACTIONS = {
+    "failing": "contact_support",
+    "paused": "resume",
+    "needs_confirmation": "confirm_deletions",
+    "deferred": "wait",
+    "throttled": "wait",
+    "stuck": "contact_support",
+    "broken": "reconnect",
+}
 
 
 def test_of_all_that_holds_the_gravest_state_is_told(connected: Api, sql: Sql) -> None:
@@ -127,6 +136,8 @@ def test_of_all_that_holds_the_gravest_state_is_told(connected: Api, sql: Sql) -
     for state, code, happen in LADDER:
         happen(connected, sql)
         assert told(connected)[:2] == (state, code)
+        reason = bookings(connected)["reason"]
+        assert reason is None or reason["action"] == ACTIONS[state]
     assert {"idle", *(state for state, *_ in LADDER)} == set(get_args(StreamState))
 
 
@@ -142,6 +153,7 @@ def test_a_stream_whose_last_run_failed_says_why_and_when_the_next_one_is(connec
     assert item["reason"] == {
         "code": "platform_contract_changed",
         "message": "The platform answered in an unknown way",
+        "action": "contact_support",
     }
     assert item["until"] == item["nextRunAt"] is not None
 
@@ -228,7 +240,8 @@ def test_a_broken_connection_says_what_the_platform_said(connected: Api, sql: Sq
     break_connection(connected, sql)
     item = bookings(connected)
     assert (item["state"], item["until"], item["connectionStatus"]) == ("broken", None, "revoked")
-    assert item["reason"] == {"code": "token_revoked", "message": "The platform no longer accepts this connection"}
+    message = "The platform no longer accepts this connection"
+    assert item["reason"] == {"code": "token_revoked", "message": message, "action": "reconnect"}
 
 
 def test_a_token_that_nobody_can_renew_is_told_before_a_sync_meets_it(connected: Api, sql: Sql) -> None:

@@ -1,0 +1,139 @@
+"""What refusals of platforms do to runs and connections, and what a person is told to do about them."""
+
+from typing import Any
+
+import pg8000.native
+import pytest
+
+from chalicelib import errors
+from chalicelib.data.actions import CODES
+from chalicelib.errors import PlatformError
+from chalicelib.platforms import pinterest, yelp
+from chalicelib.platforms.google import refusals as google
+from chalicelib.platforms.meta import refusals as meta
+from dev.sandbox import Sandbox
+from tests.conftest import Api, Queue
+from tests.services.conftest import Studio, connect
+
+CALENDAR = "www.googleapis.com"
+GMAIL = "gmail.googleapis.com"
+TOKEN_HOST = "oauth2.googleapis.com"
+OURS = {
+    *("platform_error", "platform_misconfigured", "platform_contract_changed", "cursor_expired"),
+    *("seal_broken", "internal_error", "gave_up"),
+}
+"""Codes about which only we can do something."""
+
+
+def envelope(status: int, reason: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": status, "message": message, "errors": [{"domain": "global", "reason": reason}]}}
+
+
+NO_MAILBOX = ("inquiries", GMAIL, 400, envelope(400, "failedPrecondition", "Mail service not enabled"))
+NO_CALENDAR = ("bookings", CALENDAR, 403, envelope(403, "notACalendarUser", "The user must be signed up."))
+BLOCKED = ("inquiries", GMAIL, 403, envelope(403, "domainPolicy", "The domain administrators have disabled Gmail apps"))
+FORBIDDEN = ("bookings", CALENDAR, 403, envelope(403, "insufficientPermissions", "Insufficient Permission"))
+CASES = {
+    "no mailbox": (NO_MAILBOX, "mailbox_not_enabled", "fix_account", "Gmail"),
+    "calendar off": (NO_CALENDAR, "calendar_not_enabled", "fix_account", "Google Calendar"),
+    "blocked": (BLOCKED, "blocked_by_administrator", "ask_administrator", "administrator"),
+    "not allowed": (FORBIDDEN, "permission_missing", "grant_scopes", "connect again"),
+}
+
+
+def refuse(platforms: Sandbox, host: str, status: int, body: Any) -> None:
+    platforms.add_fault(kind="status", host=host, path="/(calendar|gmail)/", status=status, body=body, times=None)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_only_a_person_can_end_is_told_with_what_to_do_and_ends_by_itself_then(
+    studio: Studio, platforms: Sandbox, case: str
+) -> None:
+    (stream, host, status, body), code, action, named = CASES[case]
+    refuse(platforms, host, status, body)
+    run = studio.sync(stream)
+    assert (run["status"], run["error"]["code"]) == ("failed", code)
+    assert named in run["error"]["message"]
+    told = next(item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == stream)
+    assert (told["state"], told["reason"]) == (
+        "failing",
+        {"code": code, "message": run["error"]["message"], "action": action},
+    )
+    connection = studio.connection()
+    assert (connection["status"], connection["health"]) == ("active", "degraded")
+    reason = connection["statusReason"]
+    assert (reason["code"], reason["message"], reason["action"]) == (code, run["error"]["message"], action)
+    assert reason["since"] == run["finishedAt"]
+
+    other = "bookings" if stream == "inquiries" else "inquiries"
+    assert studio.sync(other)["status"] == "succeeded"
+    assert studio.connection()["statusReason"]["code"] == code, "another stream's success does not hide it"
+
+    platforms.clear_faults()
+    assert studio.sync(stream)["status"] == "succeeded"
+    reason = studio.connection()["statusReason"]
+    assert (reason["code"], reason["action"]) == (None, "none")
+
+
+def test_a_fault_of_ours_is_no_task_for_the_studio(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path="/calendar/v3/calendars/")
+    assert studio.sync("bookings")["error"]["code"] == "platform_contract_changed"
+    assert studio.connection()["statusReason"]["action"] == "none"
+
+
+def test_a_rate_limit_in_googles_newer_words_puts_the_run_off(studio: Studio, platforms: Sandbox) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"}
+    refuse(platforms, CALENDAR, 403, {"error": {"code": 403, "message": None, "details": [None, info]}})
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("deferred", "platform_rate_limited")
+
+
+def test_a_garbled_answer_is_tried_again(studio: Studio, platforms: Sandbox) -> None:
+    platforms.add_fault(kind="status", status=200, body="<html>proxy</html>", host=CALENDAR, path="/calendar/")
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("deferred", "platform_unavailable")
+
+
+@pytest.mark.parametrize("error", ["deleted_client", "disabled_client", "org_internal"])
+def test_our_own_client_that_google_refuses_is_our_matter(
+    api: Api, queue: Queue, platforms: Sandbox, error: str
+) -> None:
+    studio = connect(api, queue, lifetime=0)
+    platforms.add_fault(kind="status", status=401, host=TOKEN_HOST, path="/token", body={"error": error}, times=None)
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+
+
+def test_an_administrator_who_ends_the_grant_is_named_to_whoever_has_to_reconnect(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = connect(api, queue, lifetime=0)
+    body = {"error": "admin_policy_enforced", "error_description": None}
+    platforms.add_fault(kind="status", status=400, host=TOKEN_HOST, path="/token", body=body, times=None)
+    assert studio.sync("bookings")["error"]["code"] == "blocked_by_administrator"
+    told = studio.connection()
+    assert (told["status"], told["statusReason"]["action"]) == ("revoked", "reconnect")
+    assert told["statusReason"]["code"] == "blocked_by_administrator"
+    assert "administrator" in told["statusReason"]["message"]
+
+
+def codes_of(kind: type[PlatformError]) -> set[str]:
+    return {kind.code, *(code for child in kind.__subclasses__() for code in codes_of(child))}
+
+
+def test_every_code_of_a_platform_has_its_action() -> None:
+    rules = (*google.RULES, *meta.RULES, *pinterest.RULES, *yelp.RULES)
+    known = set[str]().union(*CODES.values()) | OURS
+    assert codes_of(errors.PlatformError) | {rule.code for rule in rules if rule.code} <= known
+
+
+def test_a_connection_of_another_studio_says_nothing_of_this_ones_streams(
+    studio: Studio, studios: Any, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    other = connect(studios.new(), queue)
+    _, host, status, body = NO_CALENDAR
+    refuse(platforms, host, status, body)
+    studio.sync("bookings")
+    assert other.connection()["statusReason"]["code"] is None

@@ -107,7 +107,7 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """A platform as data. One without streams stores connections, but cannot be tested or synced yet."""
+    """A platform as data. One without streams can be connected, and tested if it has `identify`, but not synced."""
 
     name: str
     title: str

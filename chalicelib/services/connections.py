@@ -115,7 +115,7 @@ def usable_connection(studio_id: UUID, platform: str) -> Connection:
     connection = get_connection(studio_id, platform)
     if connection.status in DEAD:
         raise Conflict(
-            f"The connection is {connection.status}; it must be renewed before it can sync",
+            f"The connection is {connection.status}: {get_platform(platform).title} must be reconnected before it can sync",
             code="connection_not_active",
         )
     return connection

@@ -1,6 +1,5 @@
 """Consent in the browser: a studio is sent to a platform with a state, and comes back with a code for a grant."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -18,8 +17,11 @@ from chalicelib.errors import (
     ConsentRefused,
     FieldProblem,
     InvalidInput,
+    Misconfigured,
+    RateLimited,
     SealBroken,
     TokenRevoked,
+    TransientFault,
 )
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Account, Platform, Stream
@@ -38,7 +40,6 @@ from chalicelib.settings import OAuthClient, get_settings
 STATE_SECONDS = 600
 DENIED = "access_denied"
 """The one error that says the user did not want to: RFC 6749, 4.1.2.1."""
-_ERROR = re.compile(r"[a-z_]{1,40}")
 
 
 class AskedConsent(Row):
@@ -107,14 +108,16 @@ def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) 
     Otherwise answers the code itself, and raises what went wrong. A grant that is refused is not revoked: platforms
     revoke for the user as a whole, and another connection may live by the same user.
     """
-    platform, _ = _with_consent(platform_name)
+    platform, oauth = _with_consent(platform_name)
     state_hash = parse_state(state)
     taken = write(None, rows.TAKE_OAUTH_STATE, state_hash=state_hash, platform=platform.name) if state_hash else None
     if taken is None:
         raise consent_unknown()
     with logs.bound(studio_id=taken.studio_id, platform=platform.name):
         try:
-            held = _held(platform, taken, code, error)
+            if error or not code:
+                raise _refusal(platform, oauth, error)
+            held = _held(platform, taken, code)
         except AppError as problem:
             logs.event("consent.failed", code=problem.code, reason=str(problem))
             if taken.return_to is None:
@@ -123,9 +126,7 @@ def finish_consent(platform_name: str, *, state: str, code: Secret, error: str) 
     return held if taken.return_to is None else _told_to_complete(taken.return_to, held)
 
 
-def _held(platform: Platform, taken: TakenState, code: Secret, error: str) -> HeldGrant:
-    if error or not code:
-        raise _refusal(platform, error)
+def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
     data_keys = read(taken.studio_id, LIST_DATA_KEYS)
     if not data_keys:
         raise consent_unknown()  # the studio is being erased
@@ -162,9 +163,12 @@ def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: li
             sandbox_url=get_settings().platform_sandbox_url,
         )
     except TokenRevoked as error:
+        # What else ends a grant, an administrator's rule say, has a code and a sentence of its own.
+        is_the_codes = error.code == TokenRevoked.code
+        message = f"{platform.title} did not accept what the browser brought back: start anew"
         raise ConsentRefused(
-            f"{platform.title} did not accept what the browser brought back: start anew",
-            code="code_refused",
+            message if is_the_codes else error.message,
+            code="code_refused" if is_the_codes else error.code,
             internal=str(error),
         ) from error
 
@@ -225,12 +229,21 @@ def _place(studio_id: UUID, state_id: UUID) -> Place:
     return Place(studio_id, "oauth_state", "verifier", state_id, 1)
 
 
-def _refusal(platform: Platform, error: str) -> ConsentRefused:
+def _refusal(platform: Platform, oauth: OAuth2, error: str) -> ConsentRefused:
+    """Whoever calls writes the error: only what the platform's table knows is believed, and repeated."""
     if error == DENIED:
         return ConsentRefused(f"The consent was declined at {platform.title}", code="consent_denied")
-    # Whoever calls writes the error; only a word that could be one is repeated.
-    named = f" with the error {error}" if _ERROR.fullmatch(error) else ""
-    return ConsentRefused(f"{platform.title} ended the consent{named}", code="consent_failed")
+    rule = oauth.judge_redirect(error)
+    internal = f"{platform.title} sent the browser back with {error}" if error in rule.signals else ""
+    if rule.message:
+        return ConsentRefused(rule.message, code=rule.code, internal=internal)
+    if issubclass(rule.kind, Misconfigured):
+        message = f"{platform.title} refuses this application, not the account: contact support"
+        return ConsentRefused(message, code=Misconfigured.code, internal=internal)
+    if issubclass(rule.kind, TransientFault | RateLimited):
+        message = f"{platform.title} could not answer just now: start anew in a few minutes"
+        return ConsentRefused(message, code=rule.kind.code, internal=internal)
+    return ConsentRefused(f"{platform.title} ended the consent: start anew", code="consent_failed", internal=internal)
 
 
 def _told_of_failure(return_to: str, platform: Platform, problem: AppError) -> str:

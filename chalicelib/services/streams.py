@@ -24,13 +24,11 @@ TABLES: dict[type[Record], str] = {
 
 
 def syncable_platform(name: str) -> Platform:
-    """Raises NotFound for an unknown platform, Conflict for one whose connector is not built yet."""
+    """Raises NotFound for an unknown platform, Conflict for one that nothing can be synced from yet."""
     platform = get_platform(name)
     if not platform.streams:
-        raise Conflict(
-            f"{platform.title} connections are stored, but cannot be tested or synced yet",
-            code="platform_not_supported",
-        )
+        tested = "; its connections can be tested" if platform.identify else ""
+        raise Conflict(f"Syncing {platform.title} is not supported yet{tested}", code="platform_not_supported")
     return platform
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.services.frequency import parse_frequency
 from chalicelib.services.runs import execute_run
+from dev.sandbox import pinterest, yelp
 from tests.api.seeding import connect_google, seed_runs
 from tests.conftest import Api, Queue, Studios, from_now
 
@@ -85,6 +86,15 @@ def test_a_platform_without_streams_cannot_be_synced_or_scheduled_and_one_withou
         api.post("/api/connections/website/test"),
     ):
         assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
+
+
+@pytest.mark.parametrize(("platform", "tested"), [("pinterest", True), ("yelp", True), ("website", False)])
+def test_what_a_platform_cannot_do_is_said_as_it_is(api: Api, platforms: Any, platform: str, tested: bool) -> None:
+    body = {"yelp": {"accountId": yelp.BUSINESS_ID}, "pinterest": {"accessToken": pinterest.mint().access_token}}
+    assert api.post("/api/connections", {"platform": platform, **body.get(platform, {})}).status == 201
+    detail = api.post(f"/api/sync/{platform}").json["detail"]
+    assert ("can be tested" in detail) is tested
+    assert (api.post(f"/api/connections/{platform}/test").status == 200) is tested
 
 
 def test_a_platform_that_is_not_connected_cannot_be_synced_or_scheduled(api: Api) -> None:

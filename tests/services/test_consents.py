@@ -12,7 +12,7 @@ from chalicelib.services.consents import finish_consent
 from chalicelib.services.pending_grants import HeldGrant
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
-from tests.conftest import PUBLIC_URL, Api, Queue, Studios
+from tests.conftest import PUBLIC_URL, Api, LogLines, Queue, Studios
 from tests.services.conftest import Studio
 
 SCOPE = "https://www.googleapis.com/auth/"
@@ -232,17 +232,51 @@ def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
-    [("admin_policy_enforced", True), ("server_error", True), ("<script>alert(1)</script>", False), ("e" * 99, False)],
+    ("platform", "error", "code", "word"),
+    [
+        ("google", "admin_policy_enforced", "blocked_by_administrator", "administrator"),
+        ("google", "access_not_configured", "blocked_by_administrator", "administrator"),
+        ("google", "org_internal", "platform_misconfigured", "contact support"),
+        ("google", "deleted_client", "platform_misconfigured", "contact support"),
+        ("google", "redirect_uri_mismatch", "platform_misconfigured", "contact support"),
+        ("meta", "unauthorized_client", "platform_misconfigured", "contact support"),
+        ("pinterest", "invalid_scope", "platform_misconfigured", "contact support"),
+        ("google", "server_error", "platform_unavailable", "in a few minutes"),
+        ("meta", "temporarily_unavailable", "platform_unavailable", "in a few minutes"),
+        ("meta", "admin_policy_enforced", "consent_failed", "start anew"),
+        ("google", "invalid_request", "consent_failed", "start anew"),
+        ("google", "anna_ruiz", "consent_failed", "start anew"),
+        ("google", "<script>alert(1)</script>", "consent_failed", "start anew"),
+        ("google", "e" * 99, "consent_failed", "start anew"),
+    ],
 )
-def test_another_error_of_the_platform_ends_the_consent_and_is_named_if_it_can_be_one(
-    api: Api, error: str, told: bool
+def test_an_error_that_the_browser_brings_back_ends_the_consent_and_means_what_it_says(
+    api: Api, log_lines: LogLines, platform: str, error: str, code: str, word: str
 ) -> None:
-    state = query_of(ask(api))["state"]
-    answer = come_back(api, f"/api/oauth/google/callback?state={state}&error={error}")
-    assert (answer.status, answer.json["code"]) == (400, "consent_failed")
-    assert (error in answer.text) is told
-    assert come_back(api, f"/api/oauth/google/callback?state={state}&error={error}").json["code"] == "consent_invalid"
+    state = query_of(ask(api, platform))["state"]
+    callback = f"/api/oauth/{platform}/callback?state={state}&error={error}"
+    answer = come_back(api, callback)
+    assert (answer.status, answer.json["code"]) == (400, code)
+    assert word in answer.json["detail"]
+    assert error not in answer.text
+    assert (error in log_lines.text) is (code != "consent_failed"), "only a known error is repeated"
+    assert come_back(api, callback).json["code"] == "consent_invalid"
+
+
+def test_the_studios_page_is_told_that_an_administrator_is_in_the_way(api: Api) -> None:
+    state = query_of(ask(api, returnTo=RETURN_TO))["state"]
+    sent = come_back(api, f"/api/oauth/google/callback?state={state}&error=admin_policy_enforced")
+    assert query_of(sent.headers["Location"])["code"] == "blocked_by_administrator"
+
+
+def test_an_administrators_block_at_the_exchange_is_named_too(api: Api, platforms: Sandbox) -> None:
+    path = decide(ask(api))
+    platforms.add_fault(
+        kind="status", status=400, host=OAUTH_HOST, path="/token", body={"error": "admin_policy_enforced"}
+    )
+    answer = come_back(api, path)
+    assert (answer.status, answer.json["code"]) == (400, "blocked_by_administrator")
+    assert "administrator" in answer.json["detail"]
 
 
 def test_a_callback_with_neither_code_nor_error_ends_the_consent(api: Api) -> None:

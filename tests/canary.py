@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import pg8000.native
+import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
@@ -22,7 +23,7 @@ from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, mint
-from tests.conftest import ENCRYPTION_KEY, Answer, Api, Queue
+from tests.conftest import ENCRYPTION_KEY, Answer, Api, Queue, Studios
 
 # These look like nothing that the logs would know to mask.
 ACCESS = "QXcanary7f1accessWq83Zt0pLm4Rv9Kd2Ys6"
@@ -190,3 +191,12 @@ class Drive:
         self.call("POST", "/api/sync/google", {})
         self.work()
         self.end_waiting()
+
+
+@pytest.fixture
+def drive(studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection) -> Iterator[Drive]:
+    evidence = Evidence()
+    handler = EvidenceHandler(evidence)
+    logging.getLogger().addHandler(handler)
+    yield Drive(studios.new(), queue, platforms, superuser, evidence)
+    logging.getLogger().removeHandler(handler)

@@ -1,11 +1,8 @@
 """Secrets are planted, everything is driven, then every place a secret could have got to is searched for them."""
 
 import base64
-import logging
-from collections.abc import Iterator
 from urllib.parse import quote
 
-import pg8000.native
 import pytest
 
 from app import API
@@ -23,30 +20,18 @@ from chalicelib.services.schedules import start_due_runs
 from chalicelib.services.tokens import open_at, open_grant, open_tokens
 from chalicelib.services.webhooks import ring_due_deliveries
 from chalicelib.settings import get_settings
-from dev.sandbox import CLIENT_SECRET, Sandbox
+from dev.sandbox import CLIENT_SECRET
+from tests import canary
 from tests.browser import code_of, decide, query_of
-from tests.canary import ACCESS, DATABASE_PASSWORD, MISPLACED, REFRESH, Drive, Evidence, EvidenceHandler, dump, forms
-from tests.conftest import Answer, Database, Queue, Studios
+from tests.canary import ACCESS, DATABASE_PASSWORD, MISPLACED, REFRESH, Drive, Evidence, dump, forms
+from tests.conftest import Answer, Database
 from tests.http_fake import Fake, Reply, http_fake
+
+drive = canary.drive
 
 TOKEN_PATHS = {"google": "/token", "meta": "/v26.0/oauth/access_token", "pinterest": "/v5/oauth/token"}
 REVOCATION_PATHS = ("/revoke", "/v26.0/me/permissions")
 EVERY_TABLE_IN_USE = ("api_key", "booking", "data_key", "idempotency_key", "inquiry", "platform_connection", "sync_log")
-
-
-@pytest.fixture
-def drive(
-    studios: Studios,
-    queue: Queue,
-    platforms: Sandbox,
-    superuser: pg8000.native.Connection,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Drive]:
-    evidence = Evidence()
-    handler = EvidenceHandler(evidence)
-    logging.getLogger().addHandler(handler)
-    yield Drive(studios.new(), queue, platforms, superuser, evidence)
-    logging.getLogger().removeHandler(handler)
 
 
 def connect(drive: Drive) -> None:

@@ -41,6 +41,15 @@ LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_T
 when nothing is under way, by what it leaves unacknowledged otherwise. Where the system knows them; the last in ms."""
 
 
+NAMES_ONLY = frozenset("SVCMPstcdnFLR")
+"""The fields of an error that quote no value, if its message does not; without DETAIL, HINT, CONTEXT and internal SQL:
+postgresql.org/docs/18/protocol-error-fields.html"""
+STATES_WITHOUT_VALUES = ("08", "0A", "23", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
+"""Classes whose messages name what is in the schema, a role or a limit. Others, 22 above all, quote what they could not
+read: postgresql.org/docs/18/errcodes-appendix.html"""
+WITHHELD = "withheld, since it may quote a value"
+
+
 class Traffic(msgspec.Struct):
     """What went over the wire inside `measured()`."""
 
@@ -220,9 +229,16 @@ def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
 
 
 def _discreet(error: Exception) -> Exception:
-    """Without its DETAIL: that quotes rows, and with them what a studio's customers wrote, into logs."""
+    """Without what may quote a value, and with it what a studio's customers wrote: errors end up in logs.
+
+    The SQLSTATE, the names of table, column and constraint, and the place in the server's source stay.
+    """
     if error.args and isinstance(error.args[0], dict):
-        error.args[0].pop("D", None)
+        told = error.args[0]
+        for name in told.keys() - NAMES_ONLY:
+            del told[name]
+        if not told.get("C", "").startswith(STATES_WITHOUT_VALUES):
+            told["M"] = WITHHELD
     return error
 
 

@@ -114,8 +114,9 @@ def usable_connection(studio_id: UUID, platform: str) -> Connection:
     """Raises Conflict when the grant is dead."""
     connection = get_connection(studio_id, platform)
     if connection.status in DEAD:
+        title = get_platform(platform).title
         raise Conflict(
-            f"The connection is {connection.status}: {get_platform(platform).title} must be reconnected before it can sync",
+            f"The connection is {connection.status}: {title} must be connected again before it can sync",
             code="connection_not_active",
         )
     return connection

@@ -158,6 +158,52 @@ def test_an_error_does_not_quote_the_row_it_is_about(connection: PgConnection, r
         assert "bride" not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("statement", "state"),
+    [
+        ("SELECT $1::int", "22P02"),
+        ("SELECT $1::uuid", "22P02"),
+        ("SELECT $1::timestamptz", "22007"),
+        ("SELECT $1::json", "22P02"),
+        ('SELECT (\'{"a": "\' || $1)::jsonb', "22P02"),
+        ("SELECT to_date($1, 'YYYY')", "22007"),
+        ("SELECT x FROM json_to_record(json_build_object('x', $1::text)) AS r (x inet)", "22P02"),
+        ("SELECT set_config('lock_timeout', $1, true)", "22023"),
+        ("SELECT fail($1)", "P0001"),
+    ],
+)
+@pytest.mark.parametrize("riding", ["", "COMMIT"])
+def test_an_error_about_a_value_does_not_quote_it(
+    connection: PgConnection, statement: str, state: str, riding: str
+) -> None:
+    connection.execute_simple(
+        "CREATE OR REPLACE FUNCTION pg_temp.fail(value text) RETURNS int LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION 'no %', value USING HINT = value, DETAIL = value; END $$"
+    )
+    with pytest.raises(DatabaseError) as caught:
+        connection.flight(statement.replace("fail(", "pg_temp.fail("), ("anna@bride.example",), after=riding)
+    assert sqlstate(caught.value) == state
+    assert "bride" not in repr(caught.value)
+    assert "withheld" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("SELECT no_such_column", "no_such_column"),
+        ("SELECT * FROM no_such_table", "no_such_table"),
+        ("INSERT INTO note VALUES ('twice'), ('twice')", "note_text_key"),
+        ("SELEC 1", "SELEC"),
+    ],
+)
+def test_an_error_about_the_schema_or_our_own_sql_says_which_part(
+    connection: PgConnection, statement: str, name: str
+) -> None:
+    temporary_table(connection)
+    with pytest.raises(DatabaseError, match=name):
+        connection.flight(statement)
+
+
 def test_a_commit_of_a_failed_transaction_is_an_error_not_a_silent_rollback(connection: PgConnection) -> None:
     with pytest.raises(DatabaseError):
         connection.flight("SELECT 1 / 0", before="BEGIN")

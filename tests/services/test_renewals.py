@@ -24,7 +24,7 @@ from chalicelib.settings import get_settings
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
 from dev.sandbox import CLIENT_SECRET, Sandbox, meta, mint, pinterest
-from tests.conftest import Api, Queue, database_time, paused_streams
+from tests.conftest import Api, Queue, database_time, from_now, paused_streams
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
 TOKEN_HOST = "oauth2.googleapis.com"
@@ -154,7 +154,7 @@ def test_a_run_does_not_wait_for_another_workers_renewal_but_is_deferred_and_com
             "token_being_renewed",
             attempt,
         )
-        wait = datetime.fromisoformat(waiting["resumeAt"]) - datetime.now(UTC)
+        wait = from_now(waiting["resumeAt"])
         assert wait <= renewals.COME_BACK_AFTER
     assert superuser.run("SELECT idle_attempts FROM sync_log") == [[0]]
     assert superuser.run("SELECT count(*) FROM platform_circuit") == [[0]]
@@ -417,6 +417,7 @@ def test_a_connection_says_that_it_is_being_renewed(studio: Studio) -> None:
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-from tests.conftest import Api, Queue, database_time, paused_streams
-from tests.services.conftest import PLENTY_MS, Studio, connect
+def test_when_a_token_ends_is_judged_by_the_databases_clock(studio: Studio, platforms: Sandbox) -> None:
+    with clock.at(database_time() + timedelta(days=1)):
+        Session(stored(studio)).client()
     assert refreshes(platforms) == 0

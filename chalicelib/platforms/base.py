@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import msgspec
 
 from chalicelib.errors import CursorExpired
+from chalicelib.platforms.items import Batch, Items, SetAside, Skipped
 from chalicelib.platforms.records import Record
 
 if TYPE_CHECKING:
@@ -40,13 +41,22 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
 
     `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run; None
     there has the next run read the stream from its start again.
-    `deleted` are external ids the platform says are gone.
+    `deleted` are external ids the platform says are gone, `skipped` and `set_aside` what the stream's rules leave out
+    and what could not be read.
     """
 
     records: Sequence[Record]
     cursor: CursorT | None
     last: bool
-    deleted: list[str] = []
+    deleted: Sequence[str] = ()
+    skipped: Sequence[Skipped] = ()
+    set_aside: Sequence[SetAside] = ()
+    complete: bool = True
+    """Whether the read that this page ends named every living record, where the stream's full reads do."""
+
+    @classmethod
+    def of(cls, batch: Batch, cursor: CursorT | None, *, last: bool, complete: bool = True) -> "Page[CursorT]":
+        return cls(batch.records, cursor, last, batch.gone, batch.skipped, batch.set_aside, complete)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -65,6 +75,8 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
 
     name: str
     record: type[Record]
+    items: Items[Any, Any]
+    """How what it fetches is read, record by record"""
     cursor: type[CursorT]
     fetch: Callable[["Client", CursorT | None], Page[CursorT]]
     frequency: str

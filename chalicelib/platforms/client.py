@@ -1,6 +1,5 @@
 """The authorised HTTP client handed to fetchers; the one place where HTTP becomes typed data or an error."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,8 +9,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import ContractChanged, PlatformError, TokenExpired, TransientFault
+from chalicelib.errors import PlatformError, TokenExpired
 from chalicelib.platforms.base import Platform
+from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.transport import FORM, Response, Transport
@@ -120,39 +120,6 @@ class Client:
         if isinstance(outcome, Fault):
             raise self._transport.error(outcome, method, url, response, now=self._now())
         return outcome
-
-
-def decode(body: bytes, into: type[T]) -> T | Fault:
-    """The typed content of a JSON body, or what is wrong with it: names fields, never values."""
-    try:
-        return msgspec.json.decode(body, type=into)
-    except msgspec.ValidationError as error:
-        return Fault(ContractChanged, _unexpected(str(error)))
-    except RecursionError:
-        return Fault(ContractChanged, "the answer is nested too deeply")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        cut_off = str(error) == "Input data was truncated"
-    return _decode_mended(body, into, cut_off)
-
-
-def _decode_mended(body: bytes, into: type[T], cut_off: bool) -> T | Fault:
-    """Once more without what no text may hold: bytes that are not UTF-8, and escapes of lone surrogates."""
-    try:
-        plain = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
-        return msgspec.json.decode(plain.encode("utf-8", "replace"), type=into)
-    except msgspec.ValidationError as error:
-        return Fault(ContractChanged, _unexpected(str(error)))
-    except (ValueError, RecursionError):
-        # Whoever spoke, a proxy say, it was not the platform's own interface.
-        return Fault(TransientFault, "the answer is cut off" if cut_off else "the answer is not JSON")
-
-
-def _unexpected(problem: str) -> str:
-    """msgspec's sentence, or only its path when the sentence quotes a value."""
-    if re.match(r"Expected `|Object missing required field", problem):
-        return problem
-    path = re.search(r"at `(\$[^`]*)`$", problem)
-    return f"an unexpected value at `{path[1]}`" if path else "an unexpected value"
 
 
 def _with_query(url: Url | str, params: Fields) -> Url:

@@ -13,7 +13,7 @@ import msgspec
 
 from chalicelib import clock, logs
 from chalicelib.errors import CircuitOpen, ContractChanged, PlatformError
-from chalicelib.platforms.client import decode
+from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.transport import Response, Transport
 from chalicelib.platforms.urls import url_of

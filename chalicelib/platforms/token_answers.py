@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, RateLimited, TokenRevoked, TransientFault
-from chalicelib.platforms.client import decode
+from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.refusals import Json, Rule, Rules, judge, loggable, read_object, text, words_of
 from chalicelib.platforms.transport import Response

@@ -60,6 +60,7 @@ def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
     return Stream(
         name=stream.name,
         record=stream.record,
+        items=stream.items,
         cursor=BackfillCursor,
         fetch=partial(_fetch, stream, window),
         frequency=stream.frequency,

@@ -4,10 +4,12 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 import msgspec
+from msgspec import Raw
 
-from chalicelib.errors import ContractChanged, CursorExpired, PermissionMissing
+from chalicelib.errors import AnswerTooLarge, CursorExpired, PermissionMissing
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.items import Gone, Items, UnreadableRecord
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.platforms.text import clean, from_html
 from chalicelib.platforms.urls import Url, url_of
@@ -15,12 +17,12 @@ from chalicelib.platforms.zones import find_zone
 
 BASE_URL = "https://www.googleapis.com/calendar/v3"
 SCOPE = "https://www.googleapis.com/auth/calendar"
-# One page is one statement; Google allows 2500.
-PAGE_SIZE = 1000
+PAGE_SIZES = (1000, 100, 10)
+"""One page is one statement; Google allows 2500. The smaller ones are for events whose answer would be too large."""
 
 # The same for every request: a sync token only continues a list asked for in the same way, and neither orderBy nor
 # timeMin goes with one.
-LIST_PARAMS = (("maxResults", str(PAGE_SIZE)), ("singleEvents", "true"), ("eventTypes", "default"))
+LIST_PARAMS = (("singleEvents", "true"), ("eventTypes", "default"))
 
 # The first row with a word of the title wins, whatever the order of the words.
 EVENT_WORDS = {
@@ -84,45 +86,64 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Events(msgspec.Struct, frozen=True, rename="camel"):
-    """`next_sync_token` is on the last page only."""
+    """`next_sync_token` is on the last page only. The end is a `next_page_token` that is absent or empty."""
 
-    items: list[Event] = []
+    items: list[Raw] = []
     time_zone: str | None = None
     next_page_token: str | None = None
     next_sync_token: str | None = None
 
 
+class CalendarContext(msgspec.Struct, frozen=True):
+    """What an event of a calendar is read with."""
+
+    calendar_id: str
+    time_zone: str
+
+
 def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
     cursor = cursor or _start(client)
-    tokens = (("syncToken", cursor.sync_token), ("pageToken", cursor.page_token))
-    events = client.find(
-        _events_url(cursor), [*LIST_PARAMS, *((name, token) for name, token in tokens if token)], into=Events
-    )
+    params = [("syncToken", cursor.sync_token)] if cursor.sync_token else []
+    events = _list(client, cursor, params)
     if events is None:
         raise CursorExpired(internal="the calendar is gone, or another account is connected now")
-    records, deleted = parse_events(events.items, cursor.calendar_id, events.time_zone or cursor.time_zone)
+    page_token = events.next_page_token or None
     following = CalendarCursor(
         calendar_id=cursor.calendar_id,
         time_zone=events.time_zone or cursor.time_zone,
-        page_token=events.next_page_token,
-        sync_token=cursor.sync_token if events.next_page_token else events.next_sync_token,
+        page_token=page_token,
+        sync_token=cursor.sync_token if page_token else events.next_sync_token or None,
     )
-    return Page(records, following, last=events.next_page_token is None, deleted=deleted)
+    return _page(events, following)
 
 
 def fetch_bookings_of(client: Client, window: Window, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
     """The events that take place on these days, in the calendar's zone."""
     cursor = cursor or _start(client)
     zone = _zone(cursor.time_zone)
-    bounds = (
+    bounds = [
         ("timeMin", datetime.combine(window.first, time.min, zone).isoformat()),
         ("timeMax", datetime.combine(window.last + timedelta(days=1), time.min, zone).isoformat()),
-    )
-    page = (("pageToken", cursor.page_token),) if cursor.page_token else ()
-    events = client.get(_events_url(cursor), [*LIST_PARAMS, *bounds, *page], into=Events)
-    records, deleted = parse_events(events.items, cursor.calendar_id, events.time_zone or cursor.time_zone)
-    following = CalendarCursor(cursor.calendar_id, cursor.time_zone, page_token=events.next_page_token)
-    return Page(records, following, last=events.next_page_token is None, deleted=deleted)
+    ]
+    events = _list(client, cursor, bounds) or Events()
+    return _page(events, CalendarCursor(cursor.calendar_id, cursor.time_zone, events.next_page_token or None))
+
+
+def _list(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]]) -> Events | None:
+    """One page, as large as Google can answer it; None when there is no such calendar."""
+    page = [("pageToken", cursor.page_token)] if cursor.page_token else []
+    *sizes, smallest = ([("maxResults", str(size)), *LIST_PARAMS, *params, *page] for size in PAGE_SIZES)
+    for asked in sizes:
+        try:
+            return client.find(_events_url(cursor), asked, into=Events)
+        except AnswerTooLarge:
+            continue
+    return client.find(_events_url(cursor), smallest, into=Events)
+
+
+def _page(events: Events, following: CalendarCursor) -> Page[CalendarCursor]:
+    context = CalendarContext(following.calendar_id, following.time_zone)
+    return Page.of(EVENTS.read(events.items, context), following, last=following.page_token is None)
 
 
 def _events_url(cursor: CalendarCursor) -> Url:
@@ -142,23 +163,15 @@ def _start(client: Client) -> CalendarCursor:
     return CalendarCursor(calendar_id=entry.id, time_zone=entry.time_zone)
 
 
-def parse_events(events: list[Event], calendar_id: str, time_zone: str) -> tuple[list[BookingRecord], list[str]]:
-    """The bookings of a page, and the ids of what is none: cancelled, not blocking time, or of another type."""
-    zone = _zone(time_zone)
-    records, deleted = [], []
-    for event in {event.id: event for event in events}.values():
-        external_id = f"{calendar_id}/{event.id}"
-        if event.status == "cancelled" or event.transparency == "transparent" or event.event_type != "default":
-            deleted.append(external_id)
-        else:
-            records.append(parse_event(event, external_id, zone))
-    return records, deleted
-
-
-def parse_event(event: Event, external_id: str, zone: tzinfo) -> BookingRecord:
+def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone:
+    """What is cancelled, does not block time or is of another type is no booking."""
+    external_id = f"{context.calendar_id}/{event.id}"
+    if event.status == "cancelled" or event.transparency == "transparent" or event.event_type != "default":
+        return Gone(external_id)
+    zone = _zone(context.time_zone)
     starts_at = _local(event.start, zone)
     if event.start is None or starts_at is None:
-        raise ContractChanged(internal="a calendar event without a start")
+        raise UnreadableRecord("start", "names neither a day nor a moment")
     title = clean(event.summary)
     client = _client(event.attendees)
     return BookingRecord(
@@ -179,6 +192,9 @@ def parse_event(event: Event, external_id: str, zone: tzinfo) -> BookingRecord:
         series_id=clean(event.recurring_event_id),
         source_updated_at=_stamp(event.updated),
     )
+
+
+EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event)
 
 
 def guess_event_type(title: str | None) -> str:
@@ -232,6 +248,7 @@ def _zone(name: str) -> tzinfo:
 BOOKINGS = Stream(
     name="bookings",
     record=BookingRecord,
+    items=EVENTS,
     cursor=CalendarCursor,
     fetch=fetch_bookings,
     frequency="every 15 minutes",

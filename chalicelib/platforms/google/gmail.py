@@ -1,16 +1,17 @@
 """The stream `inquiries`: threads that others started in the grant's mailbox, by their headers alone (Gmail API v1)."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from chalicelib.errors import CursorExpired, PermissionMissing
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.decoding import decode_leniently
+from chalicelib.platforms.items import Items, Skipped
 from chalicelib.platforms.records import InquiryRecord
 from chalicelib.platforms.text import clean, from_entities, from_header, parse_mailbox
 from chalicelib.platforms.urls import url_of
@@ -115,10 +116,10 @@ def fetch_inquiries(client: Client, cursor: MailboxCursor | None) -> Page[Mailbo
 def _fetch_all(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
     threads = client.get(THREADS_URL, _page(cursor), into=Threads)
     following = MailboxCursor(
-        history_id=cursor.history_id, listing=bool(threads.next_page_token), page_token=threads.next_page_token
+        history_id=cursor.history_id, listing=bool(threads.next_page_token), page_token=threads.next_page_token or None
     )
-    records = _records(_fetch_threads(client, [thread.id for thread in threads.threads]))
-    return Page(records, following, last=not following.listing)
+    batch = THREADS.read(_fetch_threads(client, [thread.id for thread in threads.threads]), MailContext())
+    return Page.of(batch, following, last=not following.listing)
 
 
 def _fetch_changed(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
@@ -127,9 +128,9 @@ def _fetch_changed(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]
     if history is None:
         raise CursorExpired(internal="404 GET gmail.googleapis.com/gmail/v1/users/me/history: the start is too old")
     thread_ids = [added.message.thread_id for change in history.history for added in change.messages_added]
-    following = MailboxCursor(history_id=_next_history_id(cursor, history), page_token=history.next_page_token)
-    records = _records(_fetch_threads(client, thread_ids))
-    return Page(records, following, last=history.next_page_token is None)
+    following = MailboxCursor(history_id=_next_history_id(cursor, history), page_token=history.next_page_token or None)
+    batch = THREADS.read(_fetch_threads(client, thread_ids), MailContext())
+    return Page.of(batch, following, last=not history.next_page_token)
 
 
 def fetch_inquiries_of(client: Client, window: Window, cursor: MailboxCursor | None) -> Page[MailboxCursor]:
@@ -152,12 +153,20 @@ def _fetch_listed(client: Client, window: Window, cursor: MailboxCursor) -> Page
     # As seconds, because a date in a search means one of Pacific Time.
     query = [("q", f"after:{int(after.timestamp())} before:{int(before.timestamp())}")] if cursor.searching else []
     listed = client.get(THREADS_URL, [*_page(cursor), *query], into=Threads)
-    threads = _fetch_threads(client, [thread.id for thread in listed.threads])
-    dates = [message.sent_at for thread in threads for message in thread.messages]
-    too_old = not cursor.searching and bool(dates) and max(dates) < after
-    within = [thread for thread in threads if any(after <= message.sent_at < before for message in thread.messages)]
-    following = msgspec.structs.replace(cursor, page_token=listed.next_page_token)
-    return Page(_records(within), following, last=too_old or listed.next_page_token is None)
+    threads = [(raw, _dates(raw)) for raw in _fetch_threads(client, [thread.id for thread in listed.threads])]
+    newest = max((max(dates) for _, dates in threads if dates), default=None)
+    too_old = not cursor.searching and newest is not None and newest < after
+    within = [raw for raw, dates in threads if not dates or any(after <= date < before for date in dates)]
+    following = msgspec.structs.replace(cursor, page_token=listed.next_page_token or None)
+    return Page.of(THREADS.read(within, MailContext()), following, last=too_old or not following.page_token)
+
+
+def _dates(thread: Raw) -> list[datetime]:
+    """When its messages were sent; none for a thread that cannot be read."""
+    try:
+        return [message.sent_at for message in decode_leniently(thread, Thread).messages]
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return []
 
 
 def _page(cursor: MailboxCursor) -> list[tuple[str, str]]:
@@ -172,25 +181,24 @@ def _next_history_id(cursor: MailboxCursor, history: History) -> str:
     return max(cursor.history_id, history.history_id, key=int)
 
 
-def _fetch_threads(client: Client, thread_ids: list[str]) -> list[Thread]:
+def _fetch_threads(client: Client, thread_ids: list[str]) -> list[Raw]:
     """A thread deleted since it was listed is left out."""
     urls = (url_of(BASE_URL + "/threads/{thread}", thread=thread_id) for thread_id in dict.fromkeys(thread_ids))
-    threads = (client.find(url, THREAD_PARAMS, into=Thread) for url in urls)
-    return [thread for thread in threads if thread]
+    threads = (client.find(url, THREAD_PARAMS, into=Raw) for url in urls)
+    return [thread for thread in threads if thread is not None]
 
 
-def _records(threads: Iterable[Thread]) -> list[InquiryRecord]:
-    records = (parse_thread(thread) for thread in threads)
-    return [record for record in records if record]
+class MailContext(msgspec.Struct, frozen=True):
+    """A thread needs nothing beside itself to be read."""
 
 
-def parse_thread(thread: Thread) -> InquiryRecord | None:
-    """None for what is no inquiry: started by the studio itself, unwanted, or sent to a list."""
+def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skipped:
+    """What the studio started itself, what is unwanted and what was sent to a list is no inquiry."""
     messages = sorted(
         (message for message in thread.messages if "DRAFT" not in message.label_ids), key=lambda each: each.sent_at
     )
     if not messages or not _is_inquiry(messages[0]):
-        return None
+        return Skipped(external_id=thread.id, reason="not_an_inquiry")
     first, *later = messages
     name, address = parse_mailbox(first.header("From"))
     return InquiryRecord(
@@ -211,9 +219,12 @@ def _is_inquiry(message: Message) -> bool:
     return "SENT" not in labels and not labels & UNWANTED and message.header("List-Unsubscribe") is None
 
 
+THREADS = Items(shape=Thread, context=MailContext, parse=parse_thread)
+
 INQUIRIES = Stream(
     name="inquiries",
     record=InquiryRecord,
+    items=THREADS,
     cursor=MailboxCursor,
     fetch=fetch_inquiries,
     frequency="every 15 minutes",

@@ -65,7 +65,7 @@ def identify(client: Client) -> Account:
 
 def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:
     """The user picks the ad accounts apart from the permissions, and may pick none."""
-    if not list_ad_accounts(client):
+    if not list_ad_accounts(client).accounts:
         raise ConsentRefused(
             "No ad account was shared: choose one in Meta's dialog, or ask its owner for access", code="no_ad_account"
         )

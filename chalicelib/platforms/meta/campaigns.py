@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
-from chalicelib.platforms.meta.graph import ADS_SCOPES, BASE_URL, AdAccount, Edge, fetch_edge, list_ad_accounts
+from chalicelib.platforms.items import Items
+from chalicelib.platforms.meta.graph import ADS_SCOPES, BASE_URL, AdAccount, fetch_edge, list_ad_accounts
 from chalicelib.platforms.meta.money import from_units
 from chalicelib.platforms.records import AdCampaignRecord
 from chalicelib.platforms.text import clean
@@ -30,10 +31,11 @@ Units = Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
 
 class CampaignsCursor(msgspec.Struct, frozen=True):
     """The ad accounts still to read, the first one from `after` on. No cursor outlasts a run: what changed is not told,
-    so each reads everything, and what it does not meet is gone."""
+    so each reads everything, and what it does not meet is gone, if the accounts were `complete`."""
 
     left: list[AdAccount] = []
     after: str | None = None
+    complete: bool = True
 
 
 class Campaign(msgspec.Struct, frozen=True):
@@ -50,32 +52,49 @@ class Campaign(msgspec.Struct, frozen=True):
     stop_time: datetime | None = None
 
 
+class CampaignContext(msgspec.Struct, frozen=True):
+    """The ad account's currency, and the moment by which a campaign has ended or not."""
+
+    currency: str | None
+    now: datetime
+
+
 def fetch_campaigns(client: Client, cursor: CampaignsCursor | None) -> Page[CampaignsCursor]:
-    cursor = cursor or CampaignsCursor(list_ad_accounts(client))
+    cursor = cursor or _first_cursor(client)
     if not cursor.left:
-        return Page([], None, last=True)
+        return Page([], None, last=True, complete=cursor.complete)
     account, *others = cursor.left
     params = [("fields", FIELDS), ("effective_status", LISTED)]
     url = url_of(BASE_URL + "/{ad_account}/campaigns", ad_account=account.id)
-    edge, after = fetch_edge(client, url, params, cursor.after, Edge[Campaign])
-    records = [parse_campaign(campaign, account.currency, client.now()) for campaign in edge.data]
+    edge, after = fetch_edge(client, url, params, cursor.after)
+    batch = CAMPAIGN_ITEMS.read(edge.data, CampaignContext(account.currency, client.now()))
     left = cursor.left if after else others
-    return Page(records, CampaignsCursor(left, after) if left else None, last=not left)
+    following = CampaignsCursor(left, after, cursor.complete) if left else None
+    return Page.of(batch, following, last=not left, complete=cursor.complete)
 
 
-def parse_campaign(campaign: Campaign, currency: str, now: datetime) -> AdCampaignRecord:
+def _first_cursor(client: Client) -> CampaignsCursor:
+    found = list_ad_accounts(client)
+    return CampaignsCursor(found.accounts, complete=found.complete)
+
+
+def parse_campaign(campaign: Campaign, context: CampaignContext) -> AdCampaignRecord:
+    """Of an account without a currency no budget can be told."""
     budget = next((units for units in (campaign.daily_budget, campaign.lifetime_budget) if int(units)), None)
     ends_at = _moment(campaign.stop_time)
     return AdCampaignRecord(
         external_id=campaign.id,
         name=clean(campaign.name) or campaign.id,
-        status=_status(campaign, ends_at, now),
+        status=_status(campaign, ends_at, context.now),
         objective=clean(campaign.objective),
-        budget_minor=from_units(budget, currency) if budget else None,
-        currency=currency,
+        budget_minor=from_units(budget, context.currency) if budget and context.currency else None,
+        currency=context.currency,
         starts_at=_moment(campaign.start_time),
         ends_at=ends_at,
     )
+
+
+CAMPAIGN_ITEMS = Items(shape=Campaign, context=CampaignContext, parse=parse_campaign)
 
 
 def _status(campaign: Campaign, ends_at: datetime | None, now: datetime) -> str:
@@ -94,6 +113,7 @@ def _moment(moment: datetime | None) -> datetime | None:
 CAMPAIGNS = Stream(
     name="campaigns",
     record=AdCampaignRecord,
+    items=CAMPAIGN_ITEMS,
     cursor=CampaignsCursor,
     fetch=fetch_campaigns,
     frequency="every 6 hours",

@@ -1,13 +1,16 @@
 """The Graph API's common ground: its version, its edges page by page, and the ad accounts a grant reaches."""
 
+import logging
 from datetime import date, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
-from chalicelib.errors import AnswerTooLarge, ContractChanged
+from chalicelib import logs
+from chalicelib.errors import AnswerTooLarge, TransientFault
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.urls import Url, url_of
 from chalicelib.platforms.zones import find_zone
 
@@ -24,8 +27,6 @@ MOST_ACCOUNT_PAGES = 50
 AdAccountId = Annotated[str, Meta(pattern="^act_[0-9]{1,20}$")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
-ItemT = TypeVar("ItemT")
-
 
 class Cursors(msgspec.Struct, frozen=True):
     after: str | None = None
@@ -38,16 +39,16 @@ class Paging(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-class Edge(msgspec.Struct, Generic[ItemT], frozen=True):
+class Edge(msgspec.Struct, frozen=True):
     """One page. A short or empty one is not the last: that is the one without `next`."""
 
-    data: list[ItemT]
+    data: list[Raw]
     paging: Paging = Paging()
 
 
 class AdAccount(msgspec.Struct, frozen=True):
     id: AdAccountId
-    currency: Currency
+    currency: Currency | None = None
     timezone_name: str = "UTC"
 
     def day_of(self, moment: datetime) -> date:
@@ -55,34 +56,58 @@ class AdAccount(msgspec.Struct, frozen=True):
         return moment.astimezone(find_zone(self.timezone_name, unknown="ad_account.zone_unknown")).date()
 
 
-def fetch_edge(
-    client: Client, url: Url, params: list[tuple[str, str]], after: str | None, into: type[Edge[ItemT]]
-) -> tuple[Edge[ItemT], str | None]:
+class _BareAccount(msgspec.Struct):
+    id: AdAccountId
+
+
+class AdAccounts(msgspec.Struct, frozen=True):
+    """The ad accounts of a grant; `complete` unless one of them could not be read."""
+
+    accounts: list[AdAccount] = []
+    complete: bool = True
+
+
+def fetch_edge(client: Client, url: Url, params: list[tuple[str, str]], after: str | None) -> tuple[Edge, str | None]:
     """A page, and the cursor of the one after it. What is too much for Graph is asked for again, in a small page."""
     params = [*params, ("after", after)] if after else params
     try:
-        edge = client.get(url, [*params, ("limit", str(PAGE_SIZE))], into=into)
+        edge = client.get(url, [*params, ("limit", str(PAGE_SIZE))], into=Edge)
     except AnswerTooLarge:
-        edge = client.get(url, [*params, ("limit", str(SMALL_PAGE_SIZE))], into=into)
+        edge = client.get(url, [*params, ("limit", str(SMALL_PAGE_SIZE))], into=Edge)
     return edge, _following(edge.paging, after)
+
+
+def list_ad_accounts(client: Client) -> AdAccounts:
+    """Every ad account of the grant, in few requests: most studios have one."""
+    found, after = AdAccounts(), None
+    for _ in range(MOST_ACCOUNT_PAGES):
+        edge, after = fetch_edge(
+            client, url_of(f"{BASE_URL}/me/adaccounts"), [("fields", "id,currency,timezone_name")], after
+        )
+        read = [_read_account(raw) for raw in edge.data]
+        accounts = [*found.accounts, *(account for account in read if account)]
+        found = AdAccounts(accounts, complete=found.complete and None not in read)
+        if after is None:
+            return found
+    raise TransientFault(internal="the list of ad accounts does not end")
+
+
+def _read_account(raw: Raw) -> AdAccount | None:
+    """Its id is enough to ask it; without a readable one there is nobody to ask."""
+    try:
+        return decode_leniently(raw, AdAccount)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        return AdAccount(decode_leniently(raw, _BareAccount).id)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        logs.event("ad_account.unreadable", level=logging.WARNING)
+        return None
 
 
 def _following(paging: Paging, after: str | None) -> str | None:
     if paging.next is None:
         return None
     if paging.cursors.after in (None, after):
-        raise ContractChanged(internal="a page of Graph that names a next one, but no cursor that leads there")
+        raise TransientFault(internal="a page of Graph that names a next one, but no cursor that leads there")
     return paging.cursors.after
-
-
-def list_ad_accounts(client: Client) -> list[AdAccount]:
-    """Every ad account of the grant, in few requests: most studios have one."""
-    accounts: list[AdAccount] = []
-    after = None
-    for _ in range(MOST_ACCOUNT_PAGES):
-        params = [("fields", "id,currency,timezone_name")]
-        edge, after = fetch_edge(client, url_of(f"{BASE_URL}/me/adaccounts"), params, after, Edge[AdAccount])
-        accounts += edge.data
-        if after is None:
-            return accounts
-    raise ContractChanged(internal="the list of ad accounts does not end")

@@ -1,17 +1,19 @@
 """The stream `ad_insights`: each campaign's numbers of each day, read again until Meta stops restating them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from chalicelib.errors import AnswerTooLarge
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.decoding import describe
+from chalicelib.platforms.items import Batch, Items, UnreadableRecord
 from chalicelib.platforms.meta.graph import (
     ADS_SCOPES,
     BASE_URL,
@@ -59,8 +61,11 @@ class InsightsCursor(msgspec.Struct, frozen=True):
     after: str | None = None
 
 
-class Action(msgspec.Struct, frozen=True):
-    action_type: str
+class ActionType(msgspec.Struct, frozen=True):
+    action_type: str = ""
+
+
+class Action(ActionType, frozen=True):
     value: Amount = "0"
 
 
@@ -74,7 +79,18 @@ class Insights(msgspec.Struct, frozen=True):
     impressions: Whole = "0"
     clicks: Whole = "0"
     spend: Amount = "0"
-    actions: list[Action] = []
+    actions: list[Raw] = []
+    """Read one by one: only those that count need to be readable."""
+
+
+class InsightsContext(msgspec.Struct, frozen=True):
+    """The ad account's currency, for rows that do not name their own."""
+
+    currency: str | None
+
+
+def find_insights_id(row: dict[str, Any]) -> str:
+    return f"{row['campaign_id']}/{row['date_start']}"
 
 
 def fetch_insights(client: Client, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
@@ -94,29 +110,27 @@ def fetch_insights_of(client: Client, window: Window, cursor: InsightsCursor | N
 
 
 def _fetch(client: Client, cursor: InsightsCursor, days: Callable[[AdAccount, date], Window]) -> Page[InsightsCursor]:
-    left = cursor.left or list_ad_accounts(client)
+    left = cursor.left or list_ad_accounts(client).accounts
     if not left:
         return Page([], InsightsCursor(read=cursor.read), last=True)
     account, today = left[0], left[0].day_of(client.now())
     unread = cursor.days or _kept(days(account, today), today)
     cursor = replace(cursor, left=left, days=unread)
     if unread.first > unread.last:
-        return _page([], _next_account(cursor, unread))
+        return _page(Batch(), _next_account(cursor, unread))
     edge, following = _read(client, account, unread, cursor)
-    return _page([parse_insights(row, account.currency) for row in edge.data], following)
+    return _page(INSIGHT_ITEMS.read(edge.data, InsightsContext(account.currency)), following)
 
 
 def _kept(days: Window, today: date) -> Window:
     return replace(days, first=max(days.first, today - HISTORY))
 
 
-def _page(records: list[AdMetricRecord], cursor: InsightsCursor) -> Page[InsightsCursor]:
-    return Page(records, cursor, last=not cursor.left)
+def _page(batch: Batch, cursor: InsightsCursor) -> Page[InsightsCursor]:
+    return Page.of(batch, cursor, last=not cursor.left)
 
 
-def _read(
-    client: Client, account: AdAccount, unread: Window, cursor: InsightsCursor
-) -> tuple[Edge[Insights], InsightsCursor]:
+def _read(client: Client, account: AdAccount, unread: Window, cursor: InsightsCursor) -> tuple[Edge, InsightsCursor]:
     """One page of the next days, and where to go on. Days that are too many for Meta are read one by one."""
     asked = _next_days(unread, cursor.step)
     try:
@@ -142,7 +156,7 @@ def _next_account(cursor: InsightsCursor, read: Window) -> InsightsCursor:
     return InsightsCursor(read={**cursor.read, account.id: read.last}, left=others)
 
 
-def _ask(client: Client, account: AdAccount, days: Window, after: str | None) -> tuple[Edge[Insights], str | None]:
+def _ask(client: Client, account: AdAccount, days: Window, after: str | None) -> tuple[Edge, str | None]:
     params = [
         ("level", "campaign"),
         ("time_increment", "1"),
@@ -152,12 +166,13 @@ def _ask(client: Client, account: AdAccount, days: Window, after: str | None) ->
         ("fields", FIELDS),
     ]
     url = url_of(BASE_URL + "/{ad_account}/insights", ad_account=account.id)
-    return fetch_edge(client, url, params, after, Edge[Insights])
+    return fetch_edge(client, url, params, after)
 
 
-def parse_insights(row: Insights, currency: str) -> AdMetricRecord:
-    currency = row.account_currency or currency
-    conversions = (Decimal(action.value) for action in row.actions if action.action_type in CONVERSIONS)
+def parse_insights(row: Insights, context: InsightsContext) -> AdMetricRecord:
+    currency = row.account_currency or context.currency
+    if currency is None:
+        raise UnreadableRecord("account_currency", "is missing")
     return AdMetricRecord(
         external_id=f"{row.campaign_id}/{row.date_start}",
         campaign_external_id=row.campaign_id,
@@ -167,13 +182,27 @@ def parse_insights(row: Insights, currency: str) -> AdMetricRecord:
         currency=currency,
         impressions=int(row.impressions),
         clicks=int(row.clicks),
-        conversions=float(sum(conversions)),
+        conversions=float(sum(_conversions(row))),
     )
+
+
+def _conversions(row: Insights) -> Iterator[Decimal]:
+    for index, raw in enumerate(row.actions):
+        try:
+            if msgspec.json.decode(raw, type=ActionType).action_type in CONVERSIONS:
+                yield Decimal(msgspec.json.decode(raw, type=Action).value)
+        except msgspec.ValidationError as error:
+            field, reason = describe(error)
+            raise UnreadableRecord(f"actions[{index}].{field}".rstrip("."), reason) from error
+
+
+INSIGHT_ITEMS = Items(shape=Insights, context=InsightsContext, parse=parse_insights, find_id=find_insights_id)
 
 
 AD_INSIGHTS = Stream(
     name="ad_insights",
     record=AdMetricRecord,
+    items=INSIGHT_ITEMS,
     cursor=InsightsCursor,
     fetch=fetch_insights,
     frequency="every 6 hours",

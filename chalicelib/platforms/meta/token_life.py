@@ -9,7 +9,7 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import ContractChanged
-from chalicelib.platforms.client import decode
+from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.meta.graph import BASE_URL
 from chalicelib.platforms.meta.refusals import classify

@@ -10,10 +10,12 @@ from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_
 from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
+from chalicelib.data.set_aside import SetAsideRecord
 from chalicelib.data.statuses import StreamStatus
 from chalicelib.errors import NotFound
 from chalicelib.runtime.routes import Located, Routes
-from chalicelib.services import backfills, schedules, sync
+from chalicelib.services import backfills, schedules, set_aside, sync
+from chalicelib.services.set_aside import Retried
 
 routes = Routes()
 
@@ -43,7 +45,8 @@ class BackfillRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unkno
 
 
 class StartedRuns(msgspec.Struct, kw_only=True):
-    """The runs that go on now: queued by this request, or under way before it."""
+    """The runs in progress now: queued by this request, or started before it. Those `readsAgain` read once more at
+    their end, since what they have read may be older than this request."""
 
     runs: list[StartedRun]
 
@@ -62,6 +65,19 @@ class ScheduledStream(msgspec.Struct, kw_only=True, rename="camel", forbid_unkno
     sync_type: SyncType
 
 
+class StreamChoice(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Without a `syncType`, every stream of the platform."""
+
+    sync_type: SyncType | None = None
+
+
+class SetAsideQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    platform: Slug | None = None
+    sync_type: SyncType | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
 class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     platform: Slug | None = None
     sync_type: SyncType | None = None
@@ -72,7 +88,7 @@ class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fiel
 
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
 def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
-    """Sync now; a run that is under way is answered, not doubled"""
+    """Sync now; a run in progress is returned, and reads once more at its end"""
     runs = sync.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
     return StartedRuns(runs=runs)
 
@@ -106,6 +122,26 @@ def pause_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStrea
 def resume_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
     """Resume a paused schedule; while the connection is broken it stays paused by that"""
     return schedules.resume_schedule(studio_id, platform, body.sync_type)
+
+
+@routes.get("/api/sync/set-aside", scope=READ, errors=[404])
+def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRecord]:
+    """The records that could not be read, newest first: which field is wrong, and how; never their content"""
+    found = set_aside.list_set_aside(
+        studio_id,
+        platform=query.platform,
+        sync_type=query.sync_type,
+        before=decode_cursor(query.cursor) if query.cursor else None,
+        limit=query.limit + 1,
+    )
+    page = found[: query.limit]
+    return Listing(items=page, next_cursor=encode_cursor(page[-1].id) if len(found) > query.limit else None)
+
+
+@routes.post("/api/sync/{platform}/set-aside/retry", scope=WRITE, errors=[409])
+def retry_set_aside(studio_id: UUID, platform: PlatformName, body: StreamChoice) -> Retried:
+    """Read up to 200 records that were set aside once more, those that have waited longest first"""
+    return set_aside.retry_set_aside(studio_id, platform, body.sync_type)
 
 
 @routes.get("/api/sync/status", scope=READ)

@@ -7,8 +7,8 @@ from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 TABLES = (
-    *("sync_seen", "webhook_delivery", "connection_event", "webhook", "oauth_state", "sync_log", "sync_schedule"),
-    "pending_grant",
+    *("sync_seen", "set_aside", "skipped_record", "pending_grant"),
+    *("webhook_delivery", "connection_event", "webhook", "oauth_state", "sync_log", "sync_schedule"),
     *("attribution", "booking", "inquiry"),
     *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
     *("platform_connection", "account_quota", "idempotency_key", "quarantine", "data_key", "api_key"),

@@ -51,4 +51,7 @@ FORGET_DATA_DELETIONS: Query[Deleted] = Query("SELECT door.forget_data_deletions
 FORGET_PENDING_GRANTS: Query[Deleted] = Query("SELECT door.forget_pending_grants(:batch)", Deleted)
 """Those that nobody completed and, for a day, no worker could revoke."""
 
+PRUNE_SET_ASIDE: Query[Deleted] = Query("SELECT door.prune_set_aside(:batch)", Deleted)
+"""Records that could not be read, and that no sync has met for 30 days."""
+
 FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT door.find_stuck_runs(:shown)", StuckRuns)

@@ -133,13 +133,14 @@ TALLIED = f"""
     ), inquiries AS (
         SELECT {_bucket("i.received_at")}, i.status, count(*) AS count
         FROM {{inquiry}} AS i
-        WHERE {_within("i.received_at")} AND {OF_PLATFORM.format("i")}
+        WHERE {_within("i.received_at")} AND i.skip_reason IS NULL AND {OF_PLATFORM.format("i")}
         GROUP BY bucket, i.status
     ), bookings AS (
         SELECT {_bucket("b.booked_at")}, b.currency, count(*) AS count,
                coalesce(sum(b.value_minor), 0)::bigint AS "valueMinor"
         FROM {{booking}} AS b
-        WHERE {_within("b.booked_at")} AND b.status <> 'cancelled' AND {OF_PLATFORM.format("b")}
+        WHERE {_within("b.booked_at")} AND b.status <> 'cancelled' AND b.skip_reason IS NULL
+              AND {OF_PLATFORM.format("b")}
         GROUP BY bucket, b.currency
     )
     SELECT json_build_object(

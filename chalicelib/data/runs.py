@@ -22,6 +22,8 @@ class RecordCounts(Row):
     updated: int
     unchanged: int
     deleted: int
+    set_aside: int
+    """Those that could not be read: GET /api/sync/set-aside lists them."""
 
 
 class Backfill(Row):
@@ -51,6 +53,8 @@ class Run(Row):
     api_calls: int
     full_read: bool
     records: RecordCounts
+    skipped: dict[str, int]
+    """How many records the stream's rules left out, by reason"""
     deletions_refused: int
     """Rows that a complete read did not meet and that were kept: too many to be believed without a confirmation."""
     backfill: Backfill | None
@@ -58,11 +62,13 @@ class Run(Row):
 
 
 class StartedRun(Row):
-    """A run that a trigger made or found under way."""
+    """A run that a trigger made or found in progress."""
 
     id: UUID
     sync_type: str
     status: RunStatus
+    reads_again: bool
+    """Whether it had begun before it was asked for: then it reads once more, from where it ends"""
 
 
 class Position(Row):
@@ -83,8 +89,12 @@ class LeasedRun(Position):
     backfill_from: date | None
     backfill_to: date | None
     deletions_confirmed: bool
+    skipped: dict[str, int]
     attempts: int
     idle_attempts: int
+    has_left_out: bool
+    """Whether any record of the stream is skipped or set aside"""
+    address_key: bytes | None
     connection: StoredConnection
     gates: list[GateState]
 
@@ -107,7 +117,8 @@ ERROR = """
 """
 RECORDS = """
     json_build_object('seen', r.records_seen, 'created', r.records_created, 'updated', r.records_updated,
-                      'unchanged', r.records_unchanged, 'deleted', r.records_deleted)
+                      'unchanged', r.records_unchanged, 'deleted', r.records_deleted,
+                      'setAside', r.records_set_aside)
 """
 BACKFILL = """
     CASE WHEN r.trigger = 'backfill' THEN json_build_object(
@@ -180,14 +191,27 @@ FIND_POSITION: Query[Position | None] = Query(
     Position | None,
 )
 
-LIST_STARTED_RUNS: Query[list[StartedRun]] = Query(
-    many(
-        f"""
-        SELECT {STARTED} FROM sync_log AS r
-        WHERE r.platform = :platform AND r.stream = ANY(:streams) AND {LIVE} AND {ACTIVE} ORDER BY r.stream
-        """
-    ),
+READ_AGAIN: Query[list[StartedRun]] = Query(
+    f"""
+    WITH r AS (
+        UPDATE sync_log AS r SET reads_again = r.started_at IS NOT NULL
+        WHERE r.platform = :platform AND r.stream = ANY(:streams) AND {LIVE} AND {ACTIVE}
+        RETURNING {STARTED}
+    )
+    SELECT coalesce(json_agg(r ORDER BY r."syncType"), '[]') FROM r
+    """,
     list[StartedRun],
+)
+"""The active runs of the streams. One that has begun reads once more at its end: what it has read may be older than the
+wish to sync now."""
+
+HAS_LEFT_OUT = " OR ".join(
+    f"EXISTS (SELECT FROM {table} AS x WHERE x.studio_id = leased.studio_id AND x.platform = leased.platform"
+    " AND x.stream = leased.stream)"
+    for table in ("set_aside", "skipped_record")
+)
+ADDRESS_KEY = (
+    "(SELECT translate(encode(s.address_key, 'base64'), E'\\n', '') FROM studio AS s WHERE s.id = leased.studio_id)"
 )
 
 LEASE_RUN: Query[LeasedRun | None] = Query(
@@ -217,6 +241,8 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
             "leased",
             connection=f"(SELECT row_to_json(c) FROM (SELECT {STORED} FROM platform_connection AS c"
             " WHERE c.studio_id = leased.studio_id AND c.id = leased.connection_id) AS c)",
+            has_left_out=HAS_LEFT_OUT,
+            address_key=ADDRESS_KEY,
             gates=gates_of("leased"),
         )
     }
@@ -242,7 +268,16 @@ HeldWrite = Query[NewId | None]
 
 HELD = "r.id = :run_id AND r.lease_owner = :owner AND r.status = 'running'"
 
-RECORD_PAGE: HeldWrite = Query(
+
+class RecordedPage(NewId):
+    ended: bool
+    """Whether the run has succeeded; False while there is more to read, or the same stream once more"""
+
+
+ENDS = ":last AND NOT r.reads_again"
+AGAIN = ":last AND r.reads_again"
+
+RECORD_PAGE: Query[RecordedPage | None] = Query(
     typed(
         f"""
     WITH run AS (
@@ -250,23 +285,27 @@ RECORD_PAGE: HeldWrite = Query(
             pages = r.pages + 1, idle_attempts = 0,
             records_seen = r.records_seen + :seen, records_created = r.records_created + :created,
             records_updated = r.records_updated + :updated, records_unchanged = r.records_unchanged + :unchanged,
-            records_deleted = r.records_deleted + :deleted, deletions_refused = :refused,
+            records_deleted = r.records_deleted + :deleted, records_set_aside = r.records_set_aside + :set_aside,
+            skipped = :skipped, deletions_refused = greatest(r.deletions_refused, :refused),
             api_calls = r.api_calls + :api_calls,
             page_cursor = CASE WHEN NOT :last THEN :cursor END,
             cursor_after = CASE WHEN :last THEN :cursor END,
-            status = CASE WHEN :last THEN 'succeeded' ELSE r.status END,
-            finished_at = CASE WHEN :last THEN now() END,
-            duration_ms = CASE WHEN :last THEN extract(epoch FROM now() - r.started_at) * 1000 END,
-            lease_owner = CASE WHEN NOT :last THEN r.lease_owner END,
-            lease_expires_at = CASE WHEN NOT :last THEN now() + make_interval(secs => :lease_seconds) END,
+            reads_again = r.reads_again AND NOT :last,
+            full_read = CASE WHEN {AGAIN} THEN :cursor IS NULL ELSE r.full_read END,
+            read_started_at = CASE WHEN {AGAIN} THEN now() ELSE r.read_started_at END,
+            status = CASE WHEN {ENDS} THEN 'succeeded' ELSE r.status END,
+            finished_at = CASE WHEN {ENDS} THEN now() END,
+            duration_ms = CASE WHEN {ENDS} THEN extract(epoch FROM now() - r.started_at) * 1000 END,
+            lease_owner = CASE WHEN NOT ({ENDS}) THEN r.lease_owner END,
+            lease_expires_at = CASE WHEN NOT ({ENDS}) THEN now() + make_interval(secs => :lease_seconds) END,
             ring_at = now() + make_interval(secs => :lease_seconds),
             error_code = NULL, error_message = NULL, error_at = NULL
         WHERE {HELD}
-        RETURNING r.*
+        RETURNING r.*, old.full_read AS read_all
     ), schedule AS (
         UPDATE sync_schedule AS s SET
             cursor = :cursor, last_run_at = now(), last_success_at = now(), failures_in_row = 0,
-            refused_deletions = CASE WHEN run.full_read THEN run.deletions_refused ELSE s.refused_deletions END
+            refused_deletions = CASE WHEN run.read_all THEN run.deletions_refused ELSE s.refused_deletions END
         FROM run
         WHERE :last AND run.trigger <> 'backfill'
           AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
@@ -278,20 +317,23 @@ RECORD_PAGE: HeldWrite = Query(
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING run WHERE :last AND seen.run_id = run.id
     )
-    SELECT json_build_object('id', run.id) FROM run
+    SELECT json_build_object('id', run.id, 'ended', run.status = 'succeeded') FROM run
     """,
         last="boolean",
         cursor="text",
+        skipped="json",
     ),
-    NewId | None,
+    RecordedPage | None,
 )
-"""Moves the run on by one stored page; with `last`, also ends it and hands its cursor to the schedule."""
+"""Moves the run on by one stored page. `last` hands its cursor to the schedule and ends the run, unless the run is to
+read once more: then it goes on from that cursor."""
 
 RESTART_RUN: HeldWrite = Query(
     f"""
     WITH run AS (
         UPDATE sync_log AS r SET
-            page_cursor = NULL, full_read = true, read_started_at = now(), api_calls = r.api_calls + :api_calls
+            page_cursor = NULL, full_read = true, read_started_at = now(), skipped = '{{}}',
+            api_calls = r.api_calls + :api_calls
         WHERE {HELD} RETURNING r.*
     ), forgotten AS (
         UPDATE sync_schedule AS s SET cursor = NULL

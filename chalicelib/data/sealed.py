@@ -27,6 +27,8 @@ SEALED = (
     SealedColumn("pending_grant", "refresh_token"),
     SealedColumn("platform_connection", "access_token", "t.token_generation"),
     SealedColumn("platform_connection", "refresh_token", "t.token_generation"),
+    SealedColumn("set_aside", "content"),
+    SealedColumn("studio", "address_key"),
     SealedColumn("webhook", "secret"),
 )
 

@@ -63,6 +63,10 @@ class StreamStatus(Row):
     backfill: ActiveBackfill | None
     failures_in_row: int
     missed_windows: int
+    skipped: dict[str, int]
+    """How many records the stream's rules leave out, by reason"""
+    set_aside: int
+    """Records that could not be read: GET /api/sync/set-aside lists them"""
     refused_deletions: int
     """Records that the last complete read did not meet, too many to be deleted without a confirmation"""
 
@@ -149,6 +153,10 @@ BACKFILLING = f"""
         FROM sync_log AS r WHERE {OF_STREAM} AND {ACTIVE} AND r.trigger = 'backfill'
     ) AS shown)
 """
+SET_ASIDE = """
+    (SELECT count(*) FROM set_aside AS x
+     WHERE x.studio_id = s.studio_id AND x.platform = s.platform AND x.stream = s.stream)
+"""
 
 LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
     many(
@@ -170,6 +178,7 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
                 last_run="row_to_json(last)",
                 running=RUNNING,
                 backfill=BACKFILLING,
+                set_aside=SET_ASIDE,
             )
         }
         FROM sync_schedule AS s

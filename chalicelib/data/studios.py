@@ -21,6 +21,8 @@ class NewId(Row):
 NEW_ID: Query[NewId] = Query(one("SELECT uuidv7() AS id"), NewId)
 """Ids come from the database, also where one is needed before its row exists."""
 
+NEW_IDS: Query[list[UUID]] = Query("SELECT json_agg(uuidv7()) FROM generate_series(1, :count)", list[UUID])
+
 INSERT_STUDIO: Query[None] = Query("INSERT INTO studio (id, name, time_zone) VALUES (:id, :name, :time_zone)")
 GET_STUDIO: Query[Studio | None] = Query(one(f"SELECT {columns(Studio)} FROM studio"), Studio | None)
 FIND_STUDIOS: Query[list[Studio]] = Query("SELECT door.find_studios(:after, :batch)", list[Studio])

@@ -89,7 +89,7 @@ class _Kept(msgspec.Struct, Generic[ContextT]):
     context: ContextT
 
 
-def id_of(item: dict[str, Any]) -> str:
+def id_of(item: dict[str, Any], context: object) -> str:
     return str(item.get("id") or "")
 
 
@@ -103,7 +103,7 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
     shape: type[ItemT]
     context: type[ContextT]
     parse: Callable[[ItemT, ContextT], Outcome]
-    find_id: Callable[[dict[str, Any]], str] = id_of
+    find_id: Callable[[dict[str, Any], ContextT], str] = id_of
     """The external id of an item that does not have the right shape; empty when it cannot be told."""
 
     def read(self, raws: Iterable[Raw], context: ContextT) -> Batch:
@@ -134,14 +134,14 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
 
     def _set_aside(self, raw: Raw, context: ContextT, field: str, reason: str) -> SetAside:
         content = msgspec.json.encode({"item": raw, "context": context})
-        return SetAside(external_id=self._id(raw), field=field, reason=reason, content=content)
+        return SetAside(external_id=self._id(raw, context), field=field, reason=reason, content=content)
 
-    def _id(self, raw: Raw) -> str:
+    def _id(self, raw: Raw, context: ContextT) -> str:
         """One that names no id is known by its content: read again unchanged, it is the same record."""
         try:
             plain = msgspec.json.decode(raw)
-            found = self.find_id(plain) if isinstance(plain, dict) else ""
-        except (msgspec.MsgspecError, TypeError, AttributeError, RecursionError):
+            found = self.find_id(plain, context) if isinstance(plain, dict) else ""
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError):
             found = ""
         usable = 0 < len(found) <= LONGEST_ID and found.isprintable()
         return found if usable else f"unknown-{sha256(bytes(raw)).hexdigest()[:32]}"

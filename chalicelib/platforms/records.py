@@ -31,6 +31,8 @@ class BookingRecord(Record, frozen=True, kw_only=True):
     url: str | None = None
     series_id: str | None = None
     source_updated_at: datetime | None = None
+    skip_reason: None = None
+    """A record that is stored is not left out, or no longer."""
 
 
 class InquiryRecord(Record, frozen=True, kw_only=True):
@@ -44,6 +46,8 @@ class InquiryRecord(Record, frozen=True, kw_only=True):
     url: str | None = None
     replied_at: datetime | None = None
     """The studio's first answer; an inquiry still `new` becomes `contacted` at this time."""
+    skip_reason: None = None
+    """As a booking's."""
 
 
 class AdCampaignRecord(Record, frozen=True, kw_only=True):

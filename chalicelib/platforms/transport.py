@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import ContractChanged, PlatformError, TransientFault
+from chalicelib.errors import AnswerTooLarge, ContractChanged, PlatformError, TransientFault
 from chalicelib.platforms.faults import Fault, platform_error, retry_after
 from chalicelib.platforms.urls import Url, known
 
@@ -67,7 +67,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         return cls(title=platform.title, hosts=platform.hosts, sandbox_url=sandbox_url.rstrip("/"))
 
     def send(self, method: str, url: Url | str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
-        """Any status is an answer. Raises TransientFault without a whole one, ContractChanged when it is too large."""
+        """Any status is an answer. Raises TransientFault without a whole one, AnswerTooLarge for too large a one."""
         url = known(url)
         outcome = self._exchange(method, self._target(url.address), {**_STANDARD_HEADERS, **headers}, form)
         if isinstance(outcome, Fault):
@@ -129,7 +129,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         while chunk := answer.read1(_CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self.max_bytes:
-                return Fault(ContractChanged, f"the answer is larger than {self.max_bytes} bytes")
+                return Fault(AnswerTooLarge, f"the answer is larger than {self.max_bytes} bytes")
             if clock.monotonic() > deadline:
                 return Fault(TransientFault, "the answer took longer than there was time")
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))

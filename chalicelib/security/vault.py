@@ -100,11 +100,11 @@ class Vault:
             raise SettingsError(f"data key {key.id} came back from its wrapping as another one")
         return wrapped
 
-    def seal(self, secret: Secret, key: WrappedKey, place: Place) -> bytes:
-        """Raises InvalidInput for a token that is empty, too long or not text."""
+    def seal(self, secret: Secret, key: WrappedKey, place: Place, *, max_bytes: int = MAX_SECRET_BYTES) -> bytes:
+        """Raises InvalidInput for a secret that is empty, too long or not text."""
         if key.studio_id != place.studio_id:
             raise SealBroken(internal="a data key seals its own studio's secrets only")
-        plaintext = _plaintext(secret)
+        plaintext = _plaintext(secret, max_bytes)
         header = struct.pack("B", _VERSION) + key.id.bytes
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + place.encoded())
@@ -141,13 +141,13 @@ class Vault:
         return AESGCM(data_key)
 
 
-def _plaintext(secret: Secret) -> bytes:
+def _plaintext(secret: Secret, max_bytes: int) -> bytes:
     # surrogatepass, then a check: a UnicodeEncodeError would carry the secret itself
     plaintext = secret.reveal().encode("utf-8", "surrogatepass")
     if not plaintext:
         raise InvalidInput("A token must not be empty")
-    if len(plaintext) > MAX_SECRET_BYTES:
-        raise InvalidInput(f"A token has at most {MAX_SECRET_BYTES} bytes")
+    if len(plaintext) > max_bytes:
+        raise InvalidInput(f"A token has at most {max_bytes} bytes")
     if plaintext.decode("utf-8", "ignore").encode() != plaintext:
         raise InvalidInput("A token must be valid text")
     return plaintext

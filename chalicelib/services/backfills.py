@@ -78,7 +78,8 @@ def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: Backfill
     else:
         following = BackfillCursor(part.first - timedelta(days=1))
     # What is gone is the live sync's to tell: it may have seen since that a record came back.
-    return Page(page.records, following, last=page.last and part.first == window.first)
+    last = page.last and part.first == window.first
+    return Page(page.records, following, last, skipped=page.skipped, set_aside=page.set_aside)
 
 
 def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> Page[Any]:
@@ -128,4 +129,4 @@ def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_
             f"The stream's backfill {active.id} from {active.backfill.first} to {active.backfill.last} is under way",
             code="backfill_under_way",
         )
-    return StartedRun(id=active.id, sync_type=active.sync_type, status=active.status)
+    return StartedRun(id=active.id, sync_type=active.sync_type, status=active.status, reads_again=False)

@@ -27,6 +27,7 @@ Kind = Literal[
     "deliveries_pruned",
     "events_pruned",
     "deletions_forgotten",
+    "set_aside_pruned",
     "runs_pruned",
 ]
 
@@ -41,6 +42,7 @@ class Report(msgspec.Struct):
     deliveries_pruned: int = 0
     events_pruned: int = 0
     deletions_forgotten: int = 0
+    set_aside_pruned: int = 0
     complete: bool = False
 
 
@@ -77,6 +79,7 @@ def _batches() -> Iterator[tuple[Kind, int]]:
     yield from (("deliveries_pruned", count) for count in _drain(rows.PRUNE_DELIVERIES))
     yield from (("events_pruned", count) for count in _drain(rows.PRUNE_EVENTS))
     yield from (("deletions_forgotten", count) for count in _drain(rows.FORGET_DATA_DELETIONS))
+    yield from (("set_aside_pruned", count) for count in _drain(rows.PRUNE_SET_ASIDE))
     yield from (("runs_pruned", count) for count in _prune_runs(get_settings().sync_log_retention_days))
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,9 +18,11 @@ from chalicelib import clock, doorbell, logs, telemetry
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction, write
+from chalicelib.data.query import Query
 from chalicelib.data.runs import LeasedRun, Position
 from chalicelib.errors import (
     AppError,
+    ContractChanged,
     CursorExpired,
     PlatformError,
     ReconnectRequired,
@@ -34,9 +36,13 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services import backfills, grants
 from chalicelib.services.gates import Gate
+from chalicelib.services.left_out import LeftOut, PageLeftOut
 from chalicelib.services.renewals import Session
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after, is_idle
+from chalicelib.services.set_aside import retry_rested
 from chalicelib.services.streams import TABLES, syncable_stream
+
+T = TypeVar("T")
 
 LEASE_SECONDS = 120
 """A page is fetched and stored well within it; a worker that died is taken over after it."""
@@ -101,6 +107,8 @@ class _Attempt:
         self._full_read = run.full_read
         self._is_backfill = run.trigger == "backfill"
         self._restarted = False
+        self._left_out = LeftOut(run)
+        self._visited: set[str] = set()
         self._session: Session | None = None
         self._client: Client | None = None
         self._gate: Gate | None = None
@@ -144,7 +152,7 @@ class _Attempt:
         while True:
             fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
-                page = stream.fetch_page(self._client, cursor)
+                asked, page = cursor, stream.fetch_page(self._client, cursor)
             except OutOfTime:
                 return self._hand_over()
             except CursorExpired:
@@ -154,9 +162,10 @@ class _Attempt:
                 cursor = None
                 continue
             cursor = None if page.cursor is None else msgspec.json.encode(page.cursor).decode()
-            self._store(stream, page, cursor, fetched_at)
-            if page.last:
+            self._require_progress(page, asked, cursor)
+            if self._store(stream, page, cursor, fetched_at):
                 self._gate.note(self._client)
+                self._retry_set_aside()
                 return "succeeded"
             self._gate.succeeded(self._client)
             if self._remaining_ms() < HAND_OVER_MS:
@@ -183,15 +192,28 @@ class _Attempt:
         with transaction(self._studio_id) as tx:
             grants.identify(tx, self._run.connection.id, account)
 
-    def _store(self, stream: Stream[Any], page: Page[Any], cursor: str | None, fetched_at: datetime | None) -> None:
-        """The page, the cursor and the counters, in one transaction."""
+    def _require_progress(self, page: Page[Any], asked: str | None, cursor: str | None) -> None:
+        """A platform whose pages lead back to where it has been would be asked without end."""
+        if page.last:
+            self._visited.clear()
+        elif cursor == asked:
+            raise TransientFault(internal="a page names itself as the next one")
+        elif cursor is None or cursor in self._visited:
+            raise ContractChanged(internal="the pages lead back to one that was read")
+        else:
+            self._visited.add(cursor)
+
+    def _store(self, stream: Stream[Any], page: Page[Any], cursor: str | None, fetched_at: datetime | None) -> bool:
+        """The page, the cursor and the counters, in one transaction. Returns whether the run has ended with it."""
+        table, left_out = TABLES[stream.record], self._left_out.prepare(page)
         with transaction(self._studio_id) as tx:
             outcome = record_rows.upsert(
-                tx, TABLES[stream.record], self._studio_id, self._run.platform, page.records, fetched_at=fetched_at
+                tx, table, self._studio_id, self._run.platform, page.records, fetched_at=fetched_at
             )
             deleted, refused = self._remove(tx, stream, page)
+            self._leave_out(tx, stream, page, left_out)
             seen = outcome.created + outcome.updated + outcome.unchanged
-            self._write(
+            recorded = self._write(
                 tx,
                 rows.RECORD_PAGE,
                 seen=seen + deleted,
@@ -199,6 +221,8 @@ class _Attempt:
                 updated=outcome.updated,
                 unchanged=outcome.unchanged,
                 deleted=deleted,
+                set_aside=len(page.set_aside),
+                skipped=msgspec.json.encode(self._left_out.counts).decode(),
                 refused=refused,
                 api_calls=self._uncounted_calls(),
                 cursor=cursor,
@@ -206,6 +230,26 @@ class _Attempt:
                 lease_seconds=LEASE_SECONDS,
             )
         telemetry.count("Records", seen + deleted, platform=self._run.platform)
+        if page.last and not recorded.ended:
+            # Somebody asked to sync while this run was reading, so it reads once more.
+            self._full_read = cursor is None
+            logs.event("run.read_again")
+        return recorded.ended
+
+    def _leave_out(self, tx: Transaction, stream: Stream[Any], page: Page[Any], left_out: PageLeftOut) -> None:
+        self._left_out.store(tx, TABLES[stream.record], page, left_out)
+        if page.last and not self._is_backfill:
+            read_all = self._full_read and stream.complete and page.complete
+            self._left_out.finish(tx, read_all=read_all)
+
+    def _retry_set_aside(self) -> None:
+        """The run has succeeded: what goes wrong now is no matter of its."""
+        if not self._left_out.is_any or self._is_backfill:
+            return
+        try:
+            retry_rested(self._studio_id, self._run.platform, self._run.stream)
+        except AppError as error:
+            logs.event("set_aside.retry_failed", level=logging.WARNING, code=error.code)
 
     def _remove(self, tx: Transaction, stream: Stream[Any], page: Page[Any]) -> tuple[int, int]:
         """What the platform says is gone and, at the end of a complete read, what that read did not meet.
@@ -217,8 +261,9 @@ class _Attempt:
         if not (self._full_read and stream.complete):
             return removed, 0
         met = [record.external_id for record in page.records]
+        met += [each.external_id for left_out in (page.skipped, page.set_aside) for each in left_out]
         record_rows.remember_seen(tx, self._run.id, self._studio_id, met)
-        if not page.last:
+        if not (page.last and page.complete):
             return removed, 0
         confirmed = self._run.deletions_confirmed
         swept = record_rows.sweep(tx, table, self._run.platform, self._run.id, confirmed=confirmed)
@@ -231,6 +276,8 @@ class _Attempt:
         with transaction(self._studio_id) as tx:
             self._write(tx, rows.RESTART_RUN, api_calls=self._uncounted_calls())
         self._full_read = self._restarted = True
+        self._left_out.forget_counts()
+        self._visited.clear()
         logs.event("run.restarted")
 
     def _hand_over(self) -> str:
@@ -274,10 +321,12 @@ class _Attempt:
             with transaction(self._studio_id) as tx:
                 self._write(tx, rows.KEEP_LEASE, lease_seconds=LEASE_SECONDS)
 
-    def _write(self, tx: Transaction, query: rows.HeldWrite, **values: Any) -> None:
-        if tx.run(query, **self._held, **values) is None:
+    def _write(self, tx: Transaction, query: Query[T | None], **values: Any) -> T:
+        written = tx.run(query, **self._held, **values)
+        if written is None:
             raise LeaseLost()
         self._beat_at = clock.monotonic()
+        return written
 
     def _uncounted_calls(self) -> int:
         total = self._client.api_calls if self._client else 0

@@ -24,7 +24,8 @@ def start_sync(
     trigger: Trigger = "manual",
     confirm_deletions: bool = False,
 ) -> list[StartedRun]:
-    """Queues a run for the stream, or for each stream of the platform; one under way is answered, not doubled.
+    """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; it reads
+    once more at its end, unless it has not begun yet.
 
     With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
     """
@@ -38,13 +39,13 @@ def start_sync(
     wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
     with transaction(studio_id) as tx:
         queued = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
-        started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
+        started = tx.run(rows.READ_AGAIN, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
             tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(streams))
             more = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
             queued = [*queued, *more]
-            started = tx.run(rows.LIST_STARTED_RUNS, **wanted)
+            started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:
             raise not_connected(platform.name)  # since a moment ago
         if confirm_deletions and len(queued) < len(started):

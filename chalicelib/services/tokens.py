@@ -15,7 +15,7 @@ from chalicelib.data.pending_grants import StoredGrant
 from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import provider_from_settings
-from chalicelib.security.vault import Place, Vault, WrappedKey
+from chalicelib.security.vault import MAX_SECRET_BYTES, Place, Vault, WrappedKey
 from chalicelib.settings import get_settings
 
 TABLE = "platform_connection"
@@ -104,11 +104,13 @@ def open_refresh_token(stored: StoredConnection) -> Secret | None:
     return _open(stored, "refresh_token", stored.refresh_token) if stored.refresh_token else None
 
 
-def seal_at(place: Place, secret: Secret, data_keys: Sequence[StoredDataKey]) -> bytes:
+def seal_at(
+    place: Place, secret: Secret, data_keys: Sequence[StoredDataKey], *, max_bytes: int = MAX_SECRET_BYTES
+) -> bytes:
     """Seals any secret of a studio for its place, under the current data key: the first."""
     if not data_keys:
         raise SealBroken(internal=f"studio {place.studio_id} has no data key")
-    return vault().seal(secret, wrapped_key(data_keys[0], place.studio_id), place)
+    return vault().seal(secret, wrapped_key(data_keys[0], place.studio_id), place, max_bytes=max_bytes)
 
 
 def open_at(place: Place, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> Secret:

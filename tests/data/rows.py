@@ -9,6 +9,7 @@ import msgspec
 import pg8000.native
 from pg8000.native import literal
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -34,12 +35,14 @@ NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 CHOSEN: Mapping[str, Any] = {
     "ad_campaign.status": "active",
     "api_key.revoked_at": None,
+    "booking.skip_reason": None,
     "booking.status": "confirmed",
     "connection_event.kind": "broke",
     "content.kind": "reel",
     "content.status": "published",
     "data_key.retired_at": None,
     "idempotency_key.status": 201,
+    "inquiry.skip_reason": None,
     "inquiry.status": "qualified",
     "pending_grant.warnings": "[]",
     "platform_connection.disconnected_at": None,
@@ -48,6 +51,7 @@ CHOSEN: Mapping[str, Any] = {
     "review.rating": 4,
     "studio.time_zone": "UTC",
     "sync_log.lease_expires_at": None,
+    "sync_log.reads_again": False,
     "sync_log.resume_at": None,
     "sync_log.status": "running",
     "sync_log.trigger": "manual",
@@ -143,10 +147,16 @@ def _value(column: "Column[Any]", rows: Rows, studio_id: UUID, marker: str) -> A
 def _by_type(column: "Column[Any]", marker: str) -> Any:
     if isinstance(column.type, ARRAY):
         return [marker]
+    if isinstance(column.type, JSON):
+        return {marker: 1}
     if isinstance(column.type, LargeBinary):
         return marker.encode()
     if isinstance(column.type, Text):
         return f"{marker} {column.name}"
     if isinstance(column.type, Uuid):
-        return uuid5(NAMESPACE_OID, f"{marker} {column.table.name} {column.name}")
+        return id_of(marker, column.table.name, column.name)
     return PLAIN[type(column.type)]
+
+
+def id_of(marker: str, table: str, column: str = "id") -> UUID:
+    return uuid5(NAMESPACE_OID, f"{marker} {table} {column}")

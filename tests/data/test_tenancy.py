@@ -26,12 +26,12 @@ from tests.conftest import ROOT
 from tests.data import pages
 from tests.data.attack import INTRUDER, VICTIM, refused, sqlstate
 from tests.data.queries import find_queries
-from tests.data.rows import NOW, Rows, snapshot
+from tests.data.rows import NOW, Rows, id_of, snapshot
 
 REFUSED = ("42501", "23503", "23505")
 """Row-level security, a foreign key, a unique key"""
 TENANTLESS = {
-    *("GET_SCHEMA", "NEW_ID", "DATABASE_TIME"),
+    *("GET_SCHEMA", "NEW_ID", "NEW_IDS", "DATABASE_TIME"),
     *("BLOCK_APP", "TRIP_CIRCUIT", "PROBE_CIRCUIT", "CLOSE_CIRCUIT"),
     *("LOCK_WEBHOOKS", "INSERT_DATA_DELETION", "FINISH_DATA_DELETION", "FIND_DATA_DELETION"),
     *("BEGIN_ERASURE", "FINISH_ERASURE", "FIND_ERASURE", "LIST_ERASURES"),
@@ -45,7 +45,7 @@ DOORS = {
     *("CLAIM_DUE_DELIVERIES", "FIND_ACCOUNT_CONNECTIONS"),
     "FIND_STUDIOS",
     *("PRUNE_RUNS", "FORGET_SEEN_OF_ENDED_RUNS", "FORGET_IDEMPOTENCY_KEYS", "FIND_STUCK_RUNS"),
-    *("PRUNE_DELIVERIES", "PRUNE_EVENTS", "FORGET_DATA_DELETIONS"),
+    *("PRUNE_DELIVERIES", "PRUNE_EVENTS", "FORGET_DATA_DELETIONS", "PRUNE_SET_ASIDE"),
     *("FIND_KEYS_TO_REWRAP", "FIND_STUDIOS_TO_REKEY", "FIND_KEY_COUNTS", "FIND_QUARANTINED"),
     *("FIND_WAITS", "RESUME_DEFERRED_RUNS"),
 }
@@ -69,6 +69,9 @@ MAKE_BACKFILL = """
         trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04', page_cursor = NULL
 """
 KEEP_PENDING = "UPDATE pending_grant SET expires_at = 'infinity'"
+SET_ASIDE = '[{"id": "0190c1a2-0000-7000-8000-000000000001", "external_id": "two", "field": "start", "reason": "x"}]'
+RETRIED = f'[{{"id": "{id_of("victim", "set_aside")}", "field": "intruder", "reason": "intruder"}}]'
+READ_LATER = "UPDATE sync_log SET read_started_at = 'infinity'"
 TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'broke'"
 AIMS: dict[str, Aim] = {
     "LIST_API_KEYS": Aim(),
@@ -114,7 +117,7 @@ AIMS: dict[str, Aim] = {
     "FIND_ACTIVE_BACKFILL": Aim(prepare=MAKE_BACKFILL),
     "FIND_PAGE_CURSOR": Aim("sync_log"),
     "FIND_POSITION": Aim("sync_log"),
-    "LIST_STARTED_RUNS": Aim(),
+    "READ_AGAIN": Aim(),
     "LEASE_RUN": Aim("sync_log"),
     "FIND_RUN_STATE": Aim("sync_log"),
     "RECORD_PAGE": Aim("sync_log"),
@@ -169,6 +172,18 @@ AIMS: dict[str, Aim] = {
     "CLAIM_DELIVERY": Aim("webhook_delivery", prepare=TELL_OF_A_BREAK),
     "SETTLE_DELIVERY": Aim("webhook_delivery"),
     "FAIL_DELIVERY": Aim("webhook_delivery", values={"attempts": 1}),
+    "STORE_SET_ASIDE": Aim(values={"rows": SET_ASIDE}),
+    "CLEAR_SET_ASIDE": Aim(values={"external_ids": '["one"]'}),
+    "CLEAR_UNSEEN_SET_ASIDE": Aim("sync_log", prepare=READ_LATER),
+    "LIST_SET_ASIDE": Aim(),
+    "LIST_KEPT_RECORDS": Aim(),
+    "NOTE_RETRIED": Aim("set_aside", values={"rows": RETRIED}),
+    "CLEAR_SKIPPED": Aim(values={"external_ids": '["one"]'}),
+    "CLEAR_UNSEEN_SKIPPED": Aim("sync_log", prepare=READ_LATER),
+    "COUNT_SKIPPED": Aim(),
+    "KEEP_ADDRESS_KEY": Aim(
+        "studio", values={"address_key": b"intruder"}, prepare="UPDATE studio SET address_key = NULL"
+    ),
     "FIND_WORKING_CONNECTION": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
     "FORGET_ACCOUNT": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
     "NOTE_NOTICE": Aim("platform_connection", values={"at": NOW}),
@@ -260,6 +275,9 @@ class AnyValue(dict[str, Any]):
             calls=1,
             api="calendar",
             deletions_confirmed=False,
+            set_aside=3,
+            skipped="{}",
+            rested_seconds=0,
             limit=50,
             idle=True,
             last=True,

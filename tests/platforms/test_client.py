@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib import clock
 from chalicelib.errors import (
+    AnswerTooLarge,
     ContractChanged,
     PermissionMissing,
     PlatformError,
@@ -217,7 +218,7 @@ def test_a_platform_that_is_not_there_is_transient() -> None:
 
 def test_a_huge_answer_is_refused_however_small_it_is_compressed(fake: Fake) -> None:
     fake.on(PATH, Reply(body=gzip.compress(b" " * 3_000_000), headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(ContractChanged, match="larger than 1000000 bytes"):
+    with pytest.raises(AnswerTooLarge, match="larger than 1000000 bytes"):
         make_client(fake, max_bytes=1_000_000).get(URL, into=Things)
 
 

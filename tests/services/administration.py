@@ -1,11 +1,13 @@
 """What tests of administration share: the product logged in as the administrator, and studios that have secrets."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import msgspec
 import pg8000.native
 import pytest
 
@@ -15,16 +17,20 @@ from chalicelib.data.database import close_pool, read, write
 from chalicelib.data.oauth_states import DRAFT_OAUTH_STATE, INSERT_OAUTH_STATE
 from chalicelib.data.pending_grants import HOLD_GRANT
 from chalicelib.data.sealed import SEALED
+from chalicelib.data.set_aside import STORE_SET_ASIDE
+from chalicelib.data.skipped import KEEP_ADDRESS_KEY
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.vault import Place
 from chalicelib.services import grants
+from chalicelib.services.left_out import content_place
 from chalicelib.services.rotations import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import Tokens, open_at, seal_at, seal_grant, vault
 from chalicelib.services.webhooks import create_webhook
 from chalicelib.settings import get_settings
 from tests.conftest import Database, database_time
+from tests.data.rows import key_of
 
 ACCESS, REFRESH = "ya29.access", "1//refresh"
 PLENTY_MS = 900_000
@@ -77,6 +83,8 @@ def new_secrets() -> Secrets:
     _, secret = create_webhook(studio_id, "http://127.0.0.1:9/told")
     _hold_grant(studio_id, _new_state(studio_id))
     _new_state(studio_id)
+    _set_aside(studio_id)
+    _keep_address_key(studio_id)
     return Secrets(studio_id, secret.reveal())
 
 
@@ -95,6 +103,23 @@ def _hold_grant(studio_id: UUID, state_id: UUID) -> None:
     tokens = {"access_token": sealed.access, "refresh_token": sealed.refresh}
     about = {"code_hash": state_id.bytes, "warnings": "[]", "seconds": 600}
     assert write(studio_id, HOLD_GRANT, id=state_id, **tokens, **about, **nothing)
+
+
+def _keep_address_key(studio_id: UUID) -> None:
+    place = Place(studio_id, "studio", "address_key", studio_id, 1)
+    key = seal_at(place, Secret("address key"), keys(studio_id))
+    write(studio_id, KEEP_ADDRESS_KEY, studio_id=studio_id, address_key=key)
+
+
+def _set_aside(studio_id: UUID) -> None:
+    """A record that could not be read, kept sealed."""
+    connection = read(studio_id, FIND_STORED_CONNECTION, platform="google")
+    assert connection is not None
+    row_id = uuid4()
+    content = b64encode(seal_at(content_place(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
+    row = {"id": row_id, "external_id": "one", "field": "start", "reason": "is missing", "content": content}
+    stream = {"platform": "google", "stream": "bookings", "connection_id": connection.id}
+    write(studio_id, STORE_SET_ASIDE, studio_id=studio_id, rows=msgspec.json.encode([row]).decode(), **stream)
 
 
 def rest(superuser: pg8000.native.Connection) -> None:
@@ -131,7 +156,7 @@ def sealed_values(superuser: pg8000.native.Connection, studio_id: UUID) -> dict[
     found = {}
     for place in SEALED:
         ((row_id, value),) = superuser.run(
-            f"SELECT id, {place.column} FROM {place.table} WHERE studio_id = :id", id=studio_id
+            f"SELECT id, {place.column} FROM {place.table} WHERE {key_of(place.table)} = :id", id=studio_id
         )
         found[place.table, place.column] = row_id, bytes(value)
     return found
@@ -154,5 +179,7 @@ def everything_opens(superuser: pg8000.native.Connection, secrets: Secrets) -> b
         "pending_grant.refresh_token": REFRESH,
         "platform_connection.access_token": ACCESS,
         "platform_connection.refresh_token": REFRESH,
+        "set_aside.content": "content",
+        "studio.address_key": "address key",
         "webhook.secret": secrets.webhook_secret,
     }

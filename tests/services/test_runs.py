@@ -79,10 +79,10 @@ def test_changes_since_the_last_sync_are_told_apart(studio: Studio, platforms: S
     platforms.google.add_event({"summary": "Portrait Beck"})
     platforms.google.update_event(added["id"], {"summary": "Wedding Adams and Cole"})
     run = studio.sync("bookings")
-    assert run["records"] == {"seen": 2, "created": 1, "updated": 1, "unchanged": 0, "deleted": 0}
+    assert run["records"] == {"seen": 2, "created": 1, "updated": 1, "unchanged": 0, "deleted": 0, "setAside": 0}
     platforms.google.delete_event(added["id"])
     run = studio.sync("bookings")
-    assert run["records"] == {"seen": 1, "created": 0, "updated": 0, "unchanged": 0, "deleted": 1}
+    assert run["records"] == {"seen": 1, "created": 0, "updated": 0, "unchanged": 0, "deleted": 1, "setAside": 0}
 
 
 def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
@@ -94,7 +94,14 @@ def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
     platforms.google.expire_sync_tokens("studio")
     run = studio.sync("bookings")
     assert (run["status"], run["fullRead"], run["attempts"]) == ("succeeded", True, 1)
-    assert run["records"] == {"seen": before, "created": 0, "updated": 0, "unchanged": before - 1, "deleted": 1}
+    assert run["records"] == {
+        "seen": before,
+        "created": 0,
+        "updated": 0,
+        "unchanged": before - 1,
+        "deleted": 1,
+        "setAside": 0,
+    }
     status = scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding that was called off'")
     assert status == "cancelled"
     assert scalar(superuser, "SELECT count(*) FROM sync_seen") == 0

@@ -11,6 +11,7 @@ from chalicelib.data.models.connections import (
     Webhook,
     WebhookDelivery,
 )
+from chalicelib.data.models.left_out import SetAside, SkippedRecord
 from chalicelib.data.models.marketing import (
     AdCampaign,
     AdMetric,
@@ -47,6 +48,8 @@ __all__ = [
     "Quarantine",
     "Review",
     "ReviewRestatement",
+    "SetAside",
+    "SkippedRecord",
     "Studio",
     "StudioErasure",
     "SyncLog",

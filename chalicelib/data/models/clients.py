@@ -40,6 +40,8 @@ class Inquiry(Base):
     qualified_at: Mapped[datetime | None]
     converted_at: Mapped[datetime | None]
     lost_at: Mapped[datetime | None]
+    skip_reason: Mapped[str | None]
+    """Why the stream's rules leave it out, since they do; it counts nowhere then."""
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -77,6 +79,8 @@ class Booking(Base):
     url: Mapped[str | None]
     inquiry_id: Mapped[UUID | None]
     source_updated_at: Mapped[datetime | None]
+    skip_reason: Mapped[str | None]
+    """As an inquiry's."""
     booked_at: Mapped[CreatedAt]
     """When it entered the books; metrics count bookings by it."""
     updated_at: Mapped[UpdatedAt]

@@ -17,6 +17,8 @@ class Studio(Base):
     id: Mapped[UuidKey]
     name: Mapped[str]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    address_key: Mapped[bytes | None]
+    """What addresses of skipped records are hashed with; made when it is first needed."""
     created_at: Mapped[CreatedAt]
 
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.data.models.base import Base, Count, CreatedAt, StudioId, UuidKey, one_of, same_studio
@@ -45,6 +45,8 @@ class SyncSchedule(Base):
     last_success_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     missed_windows: Mapped[Count]
+    skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
+    """How many records the stream's rules leave out, by reason."""
     refused_deletions: Mapped[Count]
     """Rows that the last complete read did not meet and that were kept all the same: too many to believe it."""
     created_at: Mapped[CreatedAt]
@@ -97,6 +99,12 @@ class SyncLog(Base):
     records_updated: Mapped[Count]
     records_unchanged: Mapped[Count]
     records_deleted: Mapped[Count]
+    records_set_aside: Mapped[Count]
+    """Those that could not be read."""
+    skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
+    """How many records the stream's rules left out, by reason."""
+    reads_again: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it was asked for once more after it had begun: then it goes on from its new position at its end."""
     deletions_refused: Mapped[Count]
     deletions_confirmed: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it may delete however much a complete read does not meet."""

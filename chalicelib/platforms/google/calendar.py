@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -142,8 +143,10 @@ def _list(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]])
 
 
 def _page(events: Events, following: CalendarCursor) -> Page[CalendarCursor]:
-    context = CalendarContext(following.calendar_id, following.time_zone)
-    return Page.of(EVENTS.read(events.items, context), following, last=following.page_token is None)
+    """A last page without a sync token leaves no way to ask for changes: the next run reads everything again."""
+    batch = EVENTS.read(events.items, CalendarContext(following.calendar_id, following.time_zone))
+    goes_on = following.page_token or following.sync_token
+    return Page.of(batch, following if goes_on else None, last=following.page_token is None)
 
 
 def _events_url(cursor: CalendarCursor) -> Url:
@@ -194,7 +197,11 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone:
     )
 
 
-EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event)
+def find_event_id(event: dict[str, Any], context: CalendarContext) -> str:
+    return f"{context.calendar_id}/{event['id']}"
+
+
+EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event, find_id=find_event_id)
 
 
 def guess_event_type(title: str | None) -> str:

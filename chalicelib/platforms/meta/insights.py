@@ -89,7 +89,7 @@ class InsightsContext(msgspec.Struct, frozen=True):
     currency: str | None
 
 
-def find_insights_id(row: dict[str, Any]) -> str:
+def find_insights_id(row: dict[str, Any], context: InsightsContext) -> str:
     return f"{row['campaign_id']}/{row['date_start']}"
 
 
@@ -189,7 +189,8 @@ def parse_insights(row: Insights, context: InsightsContext) -> AdMetricRecord:
 def _conversions(row: Insights) -> Iterator[Decimal]:
     for index, raw in enumerate(row.actions):
         try:
-            if msgspec.json.decode(raw, type=ActionType).action_type in CONVERSIONS:
+            found = msgspec.json.decode(raw, type=ActionType | None)
+            if found and found.action_type in CONVERSIONS:
                 yield Decimal(msgspec.json.decode(raw, type=Action).value)
         except msgspec.ValidationError as error:
             field, reason = describe(error)

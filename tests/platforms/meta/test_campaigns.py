@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired
+from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired, TransientFault
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta import META
-from chalicelib.platforms.meta.campaigns import CAMPAIGNS, Campaign, CampaignsCursor, parse_campaign
+from chalicelib.platforms.meta.campaigns import CAMPAIGNS, Campaign, CampaignContext, CampaignsCursor, parse_campaign
 from chalicelib.platforms.meta.graph import AdAccount, Edge
 from chalicelib.platforms.records import AdCampaignRecord
 from tests.http_fake import Fake, Reply
@@ -23,15 +23,16 @@ GRAPH = "/graph.facebook.com/v26.0"
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 EURO = AdAccount("act_1", "EUR", "Europe/Berlin")
+CONTEXT = CampaignContext("EUR", NOW)
 
 
 def campaign(**changes: Any) -> AdCampaignRecord:
-    return parse_campaign(Campaign(**{"id": "1", "name": "Minis", "status": "ACTIVE", **changes}), "EUR", NOW)
+    return parse_campaign(Campaign(**{"id": "1", "name": "Minis", "status": "ACTIVE", **changes}), CONTEXT)
 
 
 def test_a_campaign_becomes_a_record() -> None:
-    (found,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge[Campaign]).data
-    assert parse_campaign(found, "EUR", NOW) == AdCampaignRecord(
+    (found,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge).data
+    assert CAMPAIGNS.items.read_one(found, CONTEXT) == AdCampaignRecord(
         external_id="2385001",
         name="Spring weddings",
         status="active",
@@ -119,7 +120,7 @@ def test_ad_accounts_come_in_pages_as_well(fake: Fake, client_of: ClientOf) -> N
 @pytest.mark.parametrize("cursors", [{}, {"after": "QVG"}])
 def test_a_page_that_leads_nowhere_is_no_end(fake: Fake, client_of: ClientOf, cursors: dict[str, str]) -> None:
     fake.on(f"{GRAPH}/act_1/campaigns", Reply({"data": [], "paging": {"cursors": cursors, "next": "more"}}))
-    with pytest.raises(ContractChanged):
+    with pytest.raises(TransientFault):
         CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO], "QVG"))
 
 
@@ -145,3 +146,27 @@ def test_a_page_that_is_too_much_for_graph_is_asked_for_in_small(fake: Fake, cli
     fake.on(f"{GRAPH}/act_1/campaigns", too_much)
     with pytest.raises(AnswerTooLarge):
         CAMPAIGNS.fetch(client_of(META), CampaignsCursor([EURO]))
+
+
+def test_a_budget_without_a_currency_is_not_told() -> None:
+    record = parse_campaign(Campaign(id="1", daily_budget="700"), CampaignContext(None, NOW))
+    assert (record.budget_minor, record.currency) == (None, None)
+
+
+@pytest.mark.parametrize("odd", [{"currency": None}, {"currency": 12}, {"currency": "EUR", "timezone_name": []}])
+def test_an_ad_account_is_read_whatever_is_told_beside_its_id(
+    fake: Fake, client_of: ClientOf, odd: dict[str, Any]
+) -> None:
+    fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": "act_1", **odd}, {"id": "act_2", "currency": "USD"}]}))
+    fake.on(f"{GRAPH}/act_1/campaigns", Reply({"data": [{"id": "1"}]}))
+    page = CAMPAIGNS.fetch(client_of(META), None)
+    assert [record.external_id for record in page.records] == ["1"]
+    assert page.cursor is not None
+    assert page.cursor.left == [AdAccount("act_2", "USD")]
+
+
+def test_an_ad_account_without_a_readable_id_has_no_campaign_taken_for_gone(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": 7}, {"id": "act_2", "currency": "USD"}]}))
+    fake.on(f"{GRAPH}/act_2/campaigns", Reply({"data": [{"id": "2"}]}))
+    page = CAMPAIGNS.fetch(client_of(META), None)
+    assert (len(page.records), page.last, page.complete) == (1, True, False)

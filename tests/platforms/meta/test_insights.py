@@ -8,18 +8,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
-from chalicelib.errors import AnswerTooLarge, ContractChanged
+from chalicelib.errors import AnswerTooLarge
 from chalicelib.platforms.base import Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.items import SetAside
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.graph import AdAccount, Edge
 from chalicelib.platforms.meta.insights import (
     AD_INSIGHTS,
-    Insights,
+    InsightsContext,
     InsightsCursor,
     fetch_insights_of,
-    parse_insights,
 )
 from chalicelib.platforms.records import AdMetricRecord
 from chalicelib.secret import Secret
@@ -30,6 +31,7 @@ GRAPH = "/graph.facebook.com/v26.0"
 INSIGHTS = f"{GRAPH}/act_1/insights"
 BERLIN = AdAccount("act_1", "EUR", "Europe/Berlin")
 TODAY = date(2026, 11, 18)
+DOLLARS = InsightsContext("USD")
 
 
 def client_of(fake: Fake, now: datetime = datetime(2026, 11, 18, 12, tzinfo=UTC)) -> Client:
@@ -63,8 +65,8 @@ def read_all(fetch: Callable[[InsightsCursor | None], Any], cursor: InsightsCurs
 
 
 def test_a_day_of_a_campaign_becomes_a_record() -> None:
-    first, second = msgspec.json.decode((PAYLOADS / "insights.json").read_bytes(), type=Edge[Insights]).data
-    assert parse_insights(first, "USD") == AdMetricRecord(
+    first, second = msgspec.json.decode((PAYLOADS / "insights.json").read_bytes(), type=Edge).data
+    assert AD_INSIGHTS.items.read_one(first, DOLLARS) == AdMetricRecord(
         external_id="2385001/2026-11-02",
         campaign_external_id="2385001",
         campaign_name="Spring weddings",
@@ -75,16 +77,49 @@ def test_a_day_of_a_campaign_becomes_a_record() -> None:
         clicks=63,
         conversions=9.0,
     )
-    empty = parse_insights(second, "USD")
+    empty = AD_INSIGHTS.items.read_one(second, DOLLARS)
+    assert isinstance(empty, AdMetricRecord)
     assert (empty.spend_minor, empty.impressions, empty.clicks, empty.conversions) == (0, 0, 0, 0.0)
     assert empty.currency == "USD"
 
 
-@pytest.mark.parametrize("wrong", [{"impressions": 1450}, {"spend": "1e9"}, {"spend": "NaN"}, {"date_start": "today"}])
-def test_a_number_in_another_form_is_a_changed_contract(fake: Fake, wrong: dict[str, Any]) -> None:
-    fake.on(INSIGHTS, Reply({"data": [{"campaign_id": "1", "date_start": "2026-11-02", **wrong}]}))
-    with pytest.raises(ContractChanged):
-        AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN]))
+@pytest.mark.parametrize(
+    ("odd", "field"),
+    [
+        ({"impressions": 1450}, "impressions"),
+        ({"spend": 12}, "spend"),
+        ({"spend": "1e9"}, "spend"),
+        ({"spend": "NaN"}, "spend"),
+        ({"date_start": "today"}, "date_start"),
+        ({"actions": [{"action_type": "lead", "value": "1.0E7"}]}, "actions[0].value"),
+        ({"actions": ["lead"]}, "actions[0]"),
+    ],
+)
+def test_a_day_with_an_odd_number_is_set_aside_and_its_neighbour_stored(
+    fake: Fake, odd: dict[str, Any], field: str
+) -> None:
+    day = {"campaign_id": "1", "date_start": "2026-11-02"}
+    fake.on(INSIGHTS, Reply({"data": [{**day, **odd}, {**day, "campaign_id": "2"}]}))
+    page = AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN]))
+    assert [record.external_id for record in page.records] == ["2/2026-11-02"]
+    (found,) = page.set_aside
+    assert (found.external_id, found.field) == (f"1/{odd.get('date_start', '2026-11-02')}", field)
+
+
+def test_what_nobody_counts_may_be_anything(fake: Fake) -> None:
+    actions = [{"action_type": "link_click", "value": "1.0E7"}, None, {}, {"action_type": "lead", "value": "3"}]
+    fake.on(INSIGHTS, Reply({"data": [{"campaign_id": "1", "date_start": "2026-11-02", "actions": actions}]}))
+    (record,) = AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN])).records
+    assert isinstance(record, AdMetricRecord)
+    assert record.conversions == 3
+
+
+def test_a_day_in_no_currency_is_set_aside() -> None:
+    outcome = AD_INSIGHTS.items.read_one(
+        Raw(b'{"campaign_id": "1", "date_start": "2026-11-02"}'), InsightsContext(None)
+    )
+    assert isinstance(outcome, SetAside)
+    assert (outcome.field, outcome.reason) == ("account_currency", "is missing")
 
 
 def test_a_first_read_goes_back_90_days_a_week_at_once(fake: Fake) -> None:

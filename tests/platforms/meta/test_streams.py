@@ -106,7 +106,7 @@ def test_a_window_of_the_past_has_the_days_it_names(connect: Connect, read: Read
 def test_many_campaigns_come_in_pages_and_each_once(connect: Connect, read: Read) -> None:
     client = connect("bulk-230")
     assert len(by_id(read(CAMPAIGNS, client)[0])) == 230
-    left, days = list_ad_accounts(client), Window(date(2026, 11, 17), date(2026, 11, 18))
+    left, days = list_ad_accounts(client).accounts, Window(date(2026, 11, 17), date(2026, 11, 18))
     records, _ = read(AD_INSIGHTS, client, msgspec.json.encode(InsightsCursor(left=left, days=days)).decode())
     assert len(by_id(records)) == 460
 

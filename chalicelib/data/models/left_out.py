@@ -1,0 +1,54 @@
+"""What syncs met and did not store: records that could not be read, and records that a stream's rules leave out."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UpdatedAt, UuidKey, same_studio
+
+
+class SetAside(Base):
+    """A record that could not be read: the field that is wrong, and how. It is kept sealed until it can be read."""
+
+    __tablename__ = "set_aside"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "stream", "external_id"),
+        same_studio("connection_id", "platform_connection"),
+        Index("set_aside_connection_idx", "studio_id", "connection_id"),
+        Index("set_aside_seen_idx", "last_seen_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    platform: Mapped[str]
+    stream: Mapped[str]
+    external_id: Mapped[str]
+    field: Mapped[str]
+    """A path such as `start.date`; empty for the record as a whole."""
+    reason: Mapped[str]
+    content: Mapped[bytes | None]
+    """The record as the platform sent it; None for one that is too large to be kept."""
+    first_seen_at: Mapped[CreatedAt]
+    last_seen_at: Mapped[CreatedAt]
+    retried_at: Mapped[CreatedAt]
+    """When it was last tried to read it."""
+
+
+class SkippedRecord(Base):
+    """A record that a stream's rules leave out, and why. No text and no names of it are kept."""
+
+    __tablename__ = "skipped_record"
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    counterpart: Mapped[bytes | None]
+    """A hash of the other side's e-mail address, under the studio's address key."""
+    last_in_at: Mapped[datetime | None]
+    last_out_at: Mapped[datetime | None]
+    updated_at: Mapped[UpdatedAt]

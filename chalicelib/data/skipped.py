@@ -1,0 +1,86 @@
+"""Records that a stream's rules leave out: their id, the reason, and when they were last in touch, nothing more."""
+
+from functools import cache
+
+from chalicelib.data.query import Query
+from chalicelib.data.rows import Row
+from chalicelib.data.upserts import CHANGED_AT
+
+SKIPPABLE = ("booking", "inquiry")
+"""Tables whose rows may be left out by a rule after they were stored."""
+
+
+class AddressKey(Row):
+    address_key: bytes
+
+
+@cache
+def store_skipped_query(table: str) -> Query[None]:
+    """Notes what is skipped; a row that was stored under the same id counts nowhere from now on."""
+    marked = f"""
+        , marked AS (
+            UPDATE {table} AS t SET skip_reason = r.reason, updated_at = {CHANGED_AT} FROM r
+            WHERE t.platform = :platform AND t.external_id = r.external_id AND t.skip_reason IS DISTINCT FROM r.reason
+        )"""
+    return Query(
+        f"""
+        WITH r AS (
+            SELECT * FROM json_to_recordset(:rows) AS r (
+                external_id text, reason text, counterpart text, last_in_at timestamptz, last_out_at timestamptz
+            )
+        ){marked if table in SKIPPABLE else ""}
+        INSERT INTO skipped_record AS s (
+            studio_id, platform, stream, external_id, reason, counterpart, last_in_at, last_out_at
+        )
+        SELECT :studio_id::uuid, :platform::text, :stream, r.external_id, r.reason, decode(r.counterpart, 'base64'),
+               r.last_in_at, r.last_out_at
+        FROM r
+        ON CONFLICT (studio_id, platform, stream, external_id) DO UPDATE SET
+            reason = excluded.reason, counterpart = excluded.counterpart,
+            last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
+            updated_at = greatest(now(), s.updated_at)
+        """
+    )
+
+
+CLEAR_SKIPPED: Query[None] = Query(
+    """
+    DELETE FROM skipped_record WHERE platform = :platform AND stream = :stream
+      AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
+    """
+)
+"""For records that are stored, set aside or gone by now."""
+
+CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
+    """
+    DELETE FROM skipped_record AS s WHERE s.platform = :platform AND s.stream = :stream
+      AND s.updated_at < (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)
+    """
+)
+"""What a complete read did not meet is gone at the platform."""
+
+COUNT_SKIPPED: Query[None] = Query(
+    """
+    UPDATE sync_schedule AS c SET skipped = coalesce(
+        (SELECT json_object_agg(r.reason, r.count) FROM (
+            SELECT s.reason, count(*) AS count FROM skipped_record AS s
+            WHERE s.platform = :platform AND s.stream = :stream GROUP BY s.reason
+        ) AS r),
+        '{}'
+    )
+    WHERE c.platform = :platform AND c.stream = :stream
+    """
+)
+"""At the end of a run, so that nobody who looks at the status has to count."""
+
+KEEP_ADDRESS_KEY: Query[AddressKey | None] = Query(
+    """
+    WITH kept AS (
+        UPDATE studio AS s SET address_key = coalesce(s.address_key, :address_key) WHERE s.id = :studio_id
+        RETURNING s.address_key
+    )
+    SELECT json_build_object('addressKey', translate(encode(kept.address_key, 'base64'), E'\\n', '')) FROM kept
+    """,
+    AddressKey | None,
+)
+"""The one that is there already stays: two workers may each bring the first."""

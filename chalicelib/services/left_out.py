@@ -1,0 +1,176 @@
+"""What the pages of a run leave out: records that the stream's rules skip, and records that could not be read.
+
+Everything is sealed and hashed before a page's transaction begins: that may ask KMS.
+"""
+
+import base64
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data import set_aside as set_aside_rows
+from chalicelib.data import skipped as skipped_rows
+from chalicelib.data.database import Transaction, read, write
+from chalicelib.data.runs import LeasedRun
+from chalicelib.data.studios import NEW_IDS
+from chalicelib.errors import ContractChanged
+from chalicelib.platforms.base import Page
+from chalicelib.platforms.items import SetAside, Skipped
+from chalicelib.secret import Secret
+from chalicelib.security.vault import Place
+from chalicelib.services.tokens import open_at, seal_at
+
+MAX_CONTENT_BYTES = 256 * 1024
+"""A larger record is noted and not kept."""
+TOLERATED_SHARE = 0.1
+JUDGED_RECORDS = 20
+"""When more than that share of so many records cannot be read, they are not odd: the contract has changed."""
+LOGGED = 20
+"""Records of a page that are logged one by one"""
+
+
+class PageLeftOut(msgspec.Struct, frozen=True):
+    """What a page leaves out, ready to be stored: rows as JSON, empty when there are none."""
+
+    skipped: str
+    set_aside: str
+    known: Sequence[str]
+    """External ids of what was read: what was left out under them before is so no longer"""
+
+
+class LeftOut:
+    """What a run leaves out, counted by reason."""
+
+    def __init__(self, run: LeasedRun) -> None:
+        self.counts = Counter(run.skipped)
+        self.is_any = run.has_left_out
+        self._run = run
+        self._stream = {"platform": run.platform, "stream": run.stream}
+        self._studio_id = run.connection.studio_id
+        self._address_key: bytes | None = None
+        self._unreadable_pages = 0
+
+    def prepare(self, page: Page[Any]) -> PageLeftOut:
+        """Raises ContractChanged when too much of the page could not be read."""
+        self._judge(page)
+        return PageLeftOut(
+            skipped=_rows(self._skipped_row(skipped) for skipped in page.skipped),
+            set_aside=_rows(self._set_aside_rows(page.set_aside)),
+            known=[*(record.external_id for record in page.records), *page.deleted],
+        )
+
+    def store(self, tx: Transaction, table: str, page: Page[Any], prepared: PageLeftOut) -> None:
+        """With the page, in its transaction."""
+        skipped = [each.external_id for each in page.skipped]
+        odd = [each.external_id for each in page.set_aside]
+        if self.is_any:
+            self._clear(tx, skipped_rows.CLEAR_SKIPPED, [*prepared.known, *odd])
+            self._clear(tx, set_aside_rows.CLEAR_SET_ASIDE, [*prepared.known, *skipped])
+        if skipped:
+            query = skipped_rows.store_skipped_query(table)
+            tx.run(query, studio_id=self._studio_id, rows=prepared.skipped, **self._stream)
+        if odd:
+            connection_id, rows = self._run.connection.id, prepared.set_aside
+            tx.run(
+                set_aside_rows.STORE_SET_ASIDE,
+                studio_id=self._studio_id,
+                connection_id=connection_id,
+                rows=rows,
+                **self._stream,
+            )
+        self.counts.update(each.reason for each in page.skipped)
+        self.is_any = self.is_any or bool(skipped or odd)
+
+    def finish(self, tx: Transaction, *, read_all: bool) -> None:
+        """At the end of a read. One of everything has met all that is still left out."""
+        if not self.is_any:
+            return
+        if read_all:
+            for query in (skipped_rows.CLEAR_UNSEEN_SKIPPED, set_aside_rows.CLEAR_UNSEEN_SET_ASIDE):
+                tx.run(query, run_id=self._run.id, **self._stream)
+        tx.run(skipped_rows.COUNT_SKIPPED, **self._stream)
+
+    def forget_counts(self) -> None:
+        """When the read begins again."""
+        self.counts.clear()
+
+    def _judge(self, page: Page[Any]) -> None:
+        odd = len(page.set_aside)
+        total = odd + len(page.records) + len(page.skipped) + len(page.deleted)
+        self._unreadable_pages = self._unreadable_pages + 1 if odd and odd == total else 0
+        if (total >= JUDGED_RECORDS and odd > total * TOLERATED_SHARE) or self._unreadable_pages > 1:
+            first = page.set_aside[0]
+            raise ContractChanged(internal=f"{odd} of {total} records cannot be read, one for its {first.field!r}")
+        for each in page.set_aside[:LOGGED]:
+            logs.event(
+                "record.set_aside",
+                platform=self._run.platform,
+                stream=self._run.stream,
+                external_id=each.external_id,
+                field=each.field,
+                reason=each.reason,
+            )
+
+    def _clear(self, tx: Transaction, query: Any, external_ids: Sequence[str]) -> None:
+        if external_ids:
+            tx.run(query, external_ids=msgspec.json.encode(external_ids).decode(), **self._stream)
+
+    def _set_aside_rows(self, set_aside: Sequence[SetAside]) -> Iterator[dict[str, Any]]:
+        ids = read(None, NEW_IDS, count=len(set_aside)) if set_aside else []
+        return map(self._set_aside_row, ids, set_aside)
+
+    def _set_aside_row(self, row_id: UUID, odd: SetAside) -> dict[str, Any]:
+        content = None
+        if len(odd.content) <= MAX_CONTENT_BYTES:
+            place = content_place(self._studio_id, row_id)
+            secret = Secret(odd.content.decode("utf-8", "replace"))
+            content = seal_at(place, secret, self._run.connection.data_keys, max_bytes=2 * MAX_CONTENT_BYTES)
+        return {
+            "id": row_id,
+            "external_id": odd.external_id,
+            "field": odd.field,
+            "reason": odd.reason,
+            "content": None if content is None else base64.b64encode(content).decode(),
+        }
+
+    def _skipped_row(self, skipped: Skipped) -> dict[str, Any]:
+        return {
+            "external_id": skipped.external_id,
+            "reason": skipped.reason,
+            "counterpart": self._hash(skipped.counterpart) if skipped.counterpart else None,
+            "last_in_at": skipped.last_in_at,
+            "last_out_at": skipped.last_out_at,
+        }
+
+    def _hash(self, address: str) -> str:
+        digest = hmac.digest(self._key(), address.strip().casefold().encode(), sha256)
+        return base64.b64encode(digest).decode()
+
+    def _key(self) -> bytes:
+        """The studio's own, so that nobody can look an address up in the hashes without it. Raises SealBroken."""
+        if self._address_key is None:
+            place = Place(self._studio_id, "studio", "address_key", self._studio_id, 1)
+            data_keys = self._run.connection.data_keys
+            sealed = self._run.address_key
+            if sealed is None:
+                fresh = seal_at(place, Secret(secrets.token_hex(32)), data_keys)
+                which = {"studio_id": self._studio_id, "address_key": fresh}
+                kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
+                sealed = kept.address_key if kept else fresh
+            self._address_key = bytes.fromhex(open_at(place, sealed, data_keys).reveal())
+        return self._address_key
+
+
+def content_place(studio_id: UUID, row_id: UUID) -> Place:
+    return Place(studio_id, "set_aside", "content", row_id, 1)
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> str:
+    return msgspec.json.encode(list(rows)).decode()

@@ -1,0 +1,121 @@
+"""Records set aside: what could not be read is listed, and read once more without asking the platform."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data import records as record_rows
+from chalicelib.data import set_aside as rows
+from chalicelib.data import skipped as skipped_rows
+from chalicelib.data.database import Transaction, read, transaction
+from chalicelib.data.rows import Row
+from chalicelib.data.set_aside import KeptRecord, KeptRecords, SetAsideRecord
+from chalicelib.errors import SealBroken
+from chalicelib.platforms.base import Stream
+from chalicelib.platforms.items import Gone, Outcome, SetAside
+from chalicelib.platforms.records import Record
+from chalicelib.platforms.registry import get_platform
+from chalicelib.services.left_out import content_place
+from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
+from chalicelib.services.tokens import open_at
+
+RETRIED_AT_ONCE = 200
+RETRY_AFTER = timedelta(days=1)
+"""How long a record rests before a run tries it by itself: a release may have learned to read it."""
+
+
+class Retried(Row):
+    """What came of reading records once more."""
+
+    retried: int
+    stored: int
+    """Those that could be read, and are stored, skipped or gone by now"""
+    set_aside: int
+    """Those that still cannot be read"""
+
+
+def list_set_aside(
+    studio_id: UUID, *, platform: str | None, sync_type: str | None, before: UUID | None, limit: int
+) -> list[SetAsideRecord]:
+    """The newest first, from the one before `before` on. Raises NotFound for an unknown platform."""
+    if platform is not None:
+        get_platform(platform)
+    return read(studio_id, rows.LIST_SET_ASIDE, platform=platform, stream=sync_type, before=before, limit=limit)
+
+
+def retry_set_aside(studio_id: UUID, platform_name: str, sync_type: str | None) -> Retried:
+    """Reads the records that have waited longest once more: 200 of them at most."""
+    platform = syncable_platform(platform_name)
+    stream = syncable_stream(platform.name, sync_type).name if sync_type is not None else None
+    return _retry(studio_id, platform.name, stream, rested=timedelta())
+
+
+def retry_rested(studio_id: UUID, platform: str, stream: str) -> None:
+    """At the end of a run: what has not been tried for a day."""
+    retried = _retry(studio_id, platform, stream, rested=RETRY_AFTER)
+    if retried.retried:
+        logs.event("set_aside.retried", platform=platform, stream=stream, **msgspec.structs.asdict(retried))
+
+
+def _retry(studio_id: UUID, platform: str, stream: str | None, *, rested: timedelta) -> Retried:
+    kept = read(
+        studio_id,
+        rows.LIST_KEPT_RECORDS,
+        platform=platform,
+        stream=stream,
+        rested_seconds=rested.total_seconds(),
+        limit=RETRIED_AT_ONCE,
+    )
+    left = 0
+    for known in get_platform(platform).streams:
+        tried = [
+            (record, _try(studio_id, known, record, kept)) for record in kept.records if record.stream == known.name
+        ]
+        if tried:
+            with transaction(studio_id) as tx:
+                left += _settle(tx, studio_id, platform, known, tried)
+    return Retried(retried=len(kept.records), stored=len(kept.records) - left, set_aside=left)
+
+
+def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
+    try:
+        content = open_at(content_place(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
+        return stream.items.read_again(content)
+    except SealBroken:
+        reason = "was kept, but cannot be decrypted any more"
+    except msgspec.MsgspecError:
+        reason = "was kept by an earlier release in another form; it is read again when it changes"
+    return SetAside(external_id=record.external_id, field="", reason=reason, content=b"")
+
+
+def _settle(
+    tx: Transaction, studio_id: UUID, platform: str, stream: Stream[Any], tried: Sequence[tuple[KeptRecord, Outcome]]
+) -> int:
+    """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
+    table, named = TABLES[stream.record], {"platform": platform, "stream": stream.name}
+    odd, done = [], []
+    for kept, outcome in tried:
+        if isinstance(outcome, SetAside):
+            odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
+            continue
+        done.append(kept.external_id)
+        if isinstance(outcome, Record):
+            record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at)
+        elif isinstance(outcome, Gone):
+            record_rows.remove(tx, table, platform, [outcome.external_id])
+        else:
+            skipped = _json([{"external_id": outcome.external_id, "reason": outcome.reason}])
+            tx.run(skipped_rows.store_skipped_query(table), studio_id=studio_id, rows=skipped, **named)
+    if done:
+        tx.run(rows.CLEAR_SET_ASIDE, external_ids=_json(done), **named)
+    if odd:
+        tx.run(rows.NOTE_RETRIED, rows=_json(odd))
+    return len(odd)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,186 @@
+"""Whatever a platform puts into a field of a record, the records beside it come out as they would without it."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from chalicelib.data import records
+from chalicelib.data.database import transaction
+from chalicelib.platforms.base import Stream
+from chalicelib.platforms.items import LONGEST_ID, SetAside, Skipped
+from chalicelib.platforms.registry import NAMES, get_platform
+from chalicelib.services.streams import TABLES
+from tests.conftest import Database
+from tests.data.rows import new_studio
+
+PAYLOADS = Path(__file__).parent / "payloads"
+STREAMS = [stream for name in NAMES for stream in get_platform(name).streams]
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 12, 1.5, -0.0, 1e308, 2**31, 2**63, -(2**64), 10**30),
+    *(
+        "",
+        " ",
+        "null",
+        "NULL",
+        "0",
+        "-1",
+        "1.0E7",
+        "NaN",
+        "1e999",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "é" * 40_000,
+        "{}",
+        "9" * 400,
+    ),
+    *("2026-11-30", "2026-02-30", "0000-00-00", "9999-12-31T23:59:59+14:00", "0001-01-01T00:00:00-14:00", "today"),
+    *([], [None], [[]], [0], ["a"], [{}], {}, {"a": None}, {"id": []}, [{"id": {}}]),
+)
+"""Every JSON type, absence (in `variants`), and the extremes of each."""
+
+
+def example(stream: Stream[Any]) -> tuple[dict[str, Any], Any]:
+    """A record as rich as the platform sends them, and what it is read with."""
+    match stream.name:
+        case "bookings":
+            events = msgspec.json.decode((PAYLOADS / "google/events.json").read_bytes())["items"]
+            return events[0], context_of(stream)
+        case "inquiries":
+            return msgspec.json.decode((PAYLOADS / "google/thread.json").read_bytes()), context_of(stream)
+        case "campaigns":
+            return msgspec.json.decode((PAYLOADS / "meta/campaigns.json").read_bytes())["data"][0], context_of(stream)
+        case "ad_insights":
+            return msgspec.json.decode((PAYLOADS / "meta/insights.json").read_bytes())["data"][0], context_of(stream)
+    raise AssertionError(f"{stream.name} has no example here")
+
+
+KNOWN = {"currency": "EUR", "now": datetime(2026, 11, 30, tzinfo=UTC), "time_zone": "Europe/Berlin"}
+
+
+def context_of(stream: Stream[Any]) -> Any:
+    """Of what a context holds, the fields it cannot do without are filled."""
+    required = [field for field in msgspec.structs.fields(stream.items.context) if field.required]
+    return stream.items.context(**{field.name: KNOWN.get(field.name, "lena@example.com") for field in required})
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a JSON value: each member and element, at every depth."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+def put(item: dict[str, Any], path: tuple[Any, ...], odd: Any) -> dict[str, Any]:
+    changed = deepcopy(item)
+    parent: Any = changed
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = odd
+    return changed
+
+
+def drop(item: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    changed = deepcopy(item)
+    parent: Any = changed
+    for key in path[:-1]:
+        parent = parent[key]
+    del parent[path[-1]]
+    return changed
+
+
+def variants(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in places(item):
+        yield drop(item, path)
+        yield from (put(item, path, odd) for odd in ODD)
+
+
+def raw(item: Any) -> Raw:
+    """As it comes: escapes of lone surrogates included, which no encoder of ours would write."""
+    return Raw(json.dumps(item).encode())
+
+
+def named(stream: Stream[Any], item: dict[str, Any], name: str) -> dict[str, Any]:
+    key = "campaign_id" if stream.name == "ad_insights" else "id"
+    return {**item, key: name}
+
+
+def neighbours(stream: Stream[Any], item: dict[str, Any]) -> list[Raw]:
+    return [raw(named(stream, item, "before")), raw(named(stream, item, "after"))]
+
+
+@pytest.fixture
+def studio_id(clean_database: Database) -> UUID:
+    return new_studio()
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(stream: Stream[Any], studio_id: UUID) -> None:
+    item, context = example(stream)
+    before, after = neighbours(stream, item)
+    odd = [raw(variant) for variant in variants(item)]
+    batch = stream.items.read([before, *odd, after], context)
+    alone = stream.items.read([before, after], context)
+    assert len(alone.records) == 2
+    assert [record for record in batch.records if record in alone.records] == alone.records
+    with transaction(studio_id) as tx:
+        stored = records.upsert(tx, TABLES[stream.record], studio_id, "google", batch.records)
+    assert stored.created + stored.unchanged + stored.updated >= 2
+    assert batch.set_aside
+    for each in batch.set_aside:
+        assert each.reason
+        assert 0 < len(each.external_id) <= LONGEST_ID
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from(ODD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+@given(data=st.data())
+def test_any_value_in_any_field_leaves_the_neighbours_alone(stream: Stream[Any], data: st.DataObject) -> None:
+    item, context = example(stream)
+    path = data.draw(st.sampled_from(list(places(item))))
+    odd = raw(put(item, path, data.draw(ANY_JSON)))
+    before, after = neighbours(stream, item)
+    batch = stream.items.read([before, odd, after], context)
+    outcomes = [*batch.records, *batch.skipped, *batch.set_aside, *batch.gone]
+    assert len(batch.records) >= 2
+    assert 2 <= len(outcomes) <= 3
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+@pytest.mark.parametrize("whole", [None, True, 5, "text", [], [[]], {}])
+def test_what_is_no_record_at_all_is_set_aside_or_skipped(stream: Stream[Any], whole: Any) -> None:
+    _, context = example(stream)
+    outcome = stream.items.read_one(raw(whole), context)
+    assert isinstance(outcome, SetAside | Skipped)
+    assert outcome.external_id
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_what_is_set_aside_can_be_read_again_from_what_is_kept_of_it(stream: Stream[Any]) -> None:
+    item, context = example(stream)
+    outcome = stream.items.read_one(raw({**item, "id": [], "campaign_id": []}), context)
+    assert isinstance(outcome, SetAside)
+    assert stream.items.read_again(outcome.content) == outcome
+    assert "content" not in repr(outcome)

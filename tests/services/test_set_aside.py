@@ -1,0 +1,193 @@
+"""Records that could not be read: set aside with the field and the reason, while everything beside them is stored."""
+
+from base64 import b64encode
+from typing import Any
+
+import msgspec
+import pg8000.native
+import pytest
+
+from chalicelib.data.connections import FIND_STORED_CONNECTION
+from chalicelib.data.database import read, write
+from chalicelib.data.set_aside import STORE_SET_ASIDE
+from chalicelib.data.studios import NEW_ID
+from chalicelib.secret import Secret
+from chalicelib.services.left_out import content_place
+from chalicelib.services.tokens import seal_at
+from dev.sandbox import Sandbox
+from tests.conftest import LogLines, Studios
+from tests.services.conftest import Studio
+from tests.services.test_runs import EVENTS, scalar
+
+ODD = {"summary": "Wedding Quinn", "attendees": "just me"}
+CANARY = "just me"
+
+
+def listed(studio: Studio) -> list[dict[str, Any]]:
+    answer = studio.api.get("/api/sync/set-aside")
+    assert answer.status == 200, answer.text
+    return answer.json["items"]  # type: ignore[no-any-return]
+
+
+def retried(studio: Studio) -> dict[str, Any]:
+    answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "bookings"})
+    assert answer.status == 200, answer.text
+    return answer.json  # type: ignore[no-any-return]
+
+
+def status_of(studio: Studio, stream: str) -> dict[str, Any]:
+    statuses = studio.api.get("/api/sync/status").json["items"]
+    return next(status for status in statuses if status["syncType"] == stream)
+
+
+def keep(studio: Studio, event: dict[str, Any]) -> None:
+    """An event that an earlier release could not read; this one may."""
+    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    assert stored is not None
+    row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
+    content = msgspec.json.encode({"item": event, "context": context}).decode()
+    sealed = seal_at(content_place(studio.id, row_id), Secret(content), stored.data_keys)
+    row = {"id": row_id, "external_id": event["id"], "field": "start", "reason": "is missing"}
+    rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
+    named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
+    write(studio.id, STORE_SET_ASIDE, rows=rows, **named)
+
+
+def test_an_odd_record_is_set_aside_and_its_neighbours_are_stored(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, log_lines: LogLines
+) -> None:
+    odd = platforms.google.add_event(ODD)
+    run = studio.sync("bookings")
+    assert (run["status"], run["records"]["setAside"]) == ("succeeded", 1)
+    assert run["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking") > 10
+    (item,) = listed(studio)
+    assert (item["platform"], item["syncType"], odd["id"] in item["externalId"]) == ("google", "bookings", True)
+    assert (item["field"], item["reason"]) == ("attendees", "expected `array`, got `str`")
+    assert status_of(studio, "bookings")["setAside"] == 1
+    assert CANARY not in log_lines.text
+    assert CANARY not in repr(item)
+    (event,) = log_lines.named("record.set_aside")
+    assert (event["external_id"], event["field"]) == (item["externalId"], "attendees")
+
+
+def test_it_is_stored_when_it_changes_into_something_that_can_be_read(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    odd = platforms.google.add_event(ODD)
+    studio.sync("bookings")
+    platforms.google.update_event(odd["id"], {"summary": "Wedding Quinn, still odd"})
+    studio.sync("bookings")
+    assert len(listed(studio)) == 1
+    platforms.google.update_event(odd["id"], {"attendees": []})
+    run = studio.sync("bookings")
+    assert (run["records"]["created"], run["records"]["setAside"], run["fullRead"]) == (1, 0, False)
+    assert scalar(superuser, "SELECT count(*) FROM booking WHERE title LIKE 'Wedding Quinn%'") == 1
+    assert listed(studio) == []
+    assert status_of(studio, "bookings")["setAside"] == 0
+
+
+def test_it_is_forgotten_when_the_platform_deletes_it(studio: Studio, platforms: Sandbox) -> None:
+    odd = platforms.google.add_event(ODD)
+    studio.sync("bookings")
+    platforms.google.delete_event(odd["id"])
+    studio.sync("bookings")
+    assert listed(studio) == []
+
+
+def test_a_full_read_leaves_the_booking_of_a_record_that_became_odd_as_it_was(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    event = platforms.google.add_event({**ODD, "attendees": []})
+    studio.sync("bookings")
+    platforms.google.update_event(event["id"], {"attendees": CANARY})
+    superuser.run("UPDATE sync_schedule SET cursor = NULL")
+    assert studio.sync("bookings")["fullRead"]
+    assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding Quinn'") == "confirmed"
+
+
+def test_what_a_full_read_no_longer_meets_is_no_longer_listed(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
+    keep(studio, {"id": "gone"})
+    superuser.run("UPDATE set_aside SET last_seen_at = now() - interval '1 day'")
+    assert studio.sync("bookings")["fullRead"]
+    assert listed(studio) == []
+
+
+def test_a_retry_stores_what_can_be_read_by_now(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    studio.sync("bookings")
+    keep(studio, {"id": "e1", "summary": "Wedding Quinn", "start": {"date": "2026-12-01"}})
+    keep(studio, {"id": "e2", "summary": "No start"})
+    assert retried(studio) == {"retried": 2, "stored": 1, "setAside": 1}
+    assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Quinn'") == 1
+    assert [item["externalId"] for item in listed(studio)] == ["e2"]
+
+
+def test_a_retry_never_puts_older_content_over_newer(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    studio.sync("bookings")
+    for title, age in (("New", "0 days"), ("Old", "1 day")):
+        keep(studio, {"id": "e1", "summary": title, "start": {"date": "2026-12-01"}})
+        superuser.run(f"UPDATE set_aside SET last_seen_at = now() - interval '{age}'")
+        assert retried(studio) == {"retried": 1, "stored": 1, "setAside": 0}
+    assert superuser.run("SELECT title FROM booking WHERE title IN ('New', 'Old')") == [["New"]]
+
+
+def test_what_cannot_be_decrypted_any_more_says_so(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    keep(studio, {"id": "e1", "start": {"date": "2026-12-01"}})
+    superuser.run("UPDATE set_aside SET content = set_byte(content, 40, 255 - get_byte(content, 40))")
+    assert retried(studio) == {"retried": 1, "stored": 0, "setAside": 1}
+    (item,) = listed(studio)
+    assert "decrypted" in item["reason"]
+
+
+@pytest.mark.parametrize(("age", "left"), [("23 hours", 1), ("25 hours", 0)])
+def test_a_run_tries_what_has_rested_for_a_day(
+    studio: Studio, superuser: pg8000.native.Connection, age: str, left: int
+) -> None:
+    studio.sync("bookings")
+    keep(studio, {"id": "e1", "start": {"date": "2026-12-01"}})
+    superuser.run(f"UPDATE set_aside SET retried_at = now() - interval '{age}'")
+    assert studio.sync("bookings")["status"] == "succeeded"
+    assert len(listed(studio)) == left
+
+
+def test_a_page_of_which_more_than_a_tenth_is_odd_is_a_changed_contract(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    for _ in range(20):
+        platforms.google.add_event(ODD)
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "platform_contract_changed")
+    assert scalar(superuser, "SELECT count(*) FROM booking") == 0
+
+
+def test_two_pages_running_of_nothing_but_odd_records_are_a_changed_contract(
+    studio: Studio, platforms: Sandbox
+) -> None:
+    studio.sync("bookings")
+    for page in ("second", "third"):
+        platforms.add_fault(
+            kind="status",
+            status=200,
+            path=EVENTS,
+            body={"items": [{"id": page}], "nextPageToken": page},
+        )
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == ("failed", "platform_contract_changed")
+    assert [item["externalId"].rpartition("/")[-1] for item in listed(studio)] == ["second"]
+
+
+def test_the_list_goes_on_page_by_page_and_is_the_studios_own(studio: Studio, studios: Studios) -> None:
+    for number in range(3):
+        keep(studio, {"id": f"e{number}"})
+    first = studio.api.get("/api/sync/set-aside?limit=2&platform=google&syncType=bookings").json
+    rest = studio.api.get(f"/api/sync/set-aside?limit=2&cursor={first['nextCursor']}").json
+    assert [item["externalId"] for item in first["items"] + rest["items"]] == ["e2", "e1", "e0"]
+    assert rest["nextCursor"] is None
+    assert studio.api.get("/api/sync/set-aside?syncType=inquiries").json["items"] == []
+    assert studios.new().get("/api/sync/set-aside").json["items"] == []
+
+
+def test_a_retry_of_an_unknown_stream_names_those_there_are(studio: Studio) -> None:
+    answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "posts"})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "syncType")

@@ -25,6 +25,8 @@ from chalicelib.services.streams import not_connected, syncable_stream
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2100, 1, 1)
 MAX_DAYS = 3660
+MAX_RESTARTS = 3
+"""Of a slice"""
 
 
 class BackfillCursor(msgspec.Struct, frozen=True):
@@ -32,6 +34,8 @@ class BackfillCursor(msgspec.Struct, frozen=True):
 
     last: date
     page: str | None = None
+    restarts: int = 0
+    """How often the slice was begun again because the platform had forgotten its cursor"""
 
 
 def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, last: date) -> StartedRun:
@@ -72,9 +76,9 @@ def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
 def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: BackfillCursor | None) -> Page[BackfillCursor]:
     cursor = cursor or BackfillCursor(window.last)
     part = Window(max(window.first, cursor.last - timedelta(days=stream.slice_days - 1)), cursor.last)
-    page = _fetch_page(stream, part, client, cursor)
+    page, restarts = _fetch_page(stream, part, client, cursor)
     if not page.last:
-        following = BackfillCursor(cursor.last, msgspec.json.encode(page.cursor).decode())
+        following = BackfillCursor(cursor.last, msgspec.json.encode(page.cursor).decode(), restarts)
     else:
         following = BackfillCursor(part.first - timedelta(days=1))
     # What is gone is the live sync's to tell: it may have seen since that a record came back.
@@ -82,15 +86,18 @@ def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: Backfill
     return Page(page.records, following, last, skipped=page.skipped, set_aside=page.set_aside)
 
 
-def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> Page[Any]:
-    """A slice whose cursor the platform has forgotten begins anew; what it stored already is stored again."""
+def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> tuple[Page[Any], int]:
+    """A page, and how often its slice was begun again: one whose cursor the platform has forgotten starts over, and
+    what it stored already is stored again. Raises CursorExpired when that happens too often."""
     fetch = partial(_window_fetch(stream), client, part)
     if cursor.page is None:
-        return fetch(None)
+        return fetch(None), cursor.restarts
     try:
-        return fetch(msgspec.json.decode(cursor.page, type=stream.cursor))
-    except (CursorExpired, msgspec.ValidationError):
-        return fetch(None)
+        return fetch(msgspec.json.decode(cursor.page, type=stream.cursor)), cursor.restarts
+    except (CursorExpired, msgspec.ValidationError) as error:
+        if cursor.restarts >= MAX_RESTARTS:
+            raise CursorExpired(internal="a slice was begun again too often") from error
+        return fetch(None), cursor.restarts + 1
 
 
 def _window_fetch(stream: Stream[Any]) -> Callable[[Client, Window, Any], Page[Any]]:

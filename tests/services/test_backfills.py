@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from chalicelib.errors import CursorExpired
 from chalicelib.platforms.base import Page, Stream, Window
-from chalicelib.platforms.google.calendar import CalendarCursor
-from chalicelib.platforms.records import BookingRecord
+from chalicelib.platforms.google.calendar import BOOKINGS, CalendarCursor
 from chalicelib.services import backfills, runs
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY, Api, Queue
@@ -220,8 +219,7 @@ def test_every_day_of_a_backfill_is_read_newest_slice_first(
 ) -> None:
     days, window = Days(), Window(first, first + timedelta(days=length))
     days.forgetful = forgetful
-    stream = Stream("days", BookingRecord, CalendarCursor, days.fetch, "daily", (), fetch_window=days.fetch)  # type: ignore[arg-type]
-    stream = replace(stream, slice_days=slice_days)
+    stream = replace(BOOKINGS, fetch=days.fetch, fetch_window=days.fetch, slice_days=slice_days)
     past, cursor, last = backfills.over(stream, window), None, False
     while not last:
         page: Page[Any] = past.fetch(None, cursor)  # type: ignore[arg-type]

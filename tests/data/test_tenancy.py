@@ -16,7 +16,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 import chalicelib.data
-from chalicelib.data import records
+from chalicelib.data import records, skipped
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.data.records import Removed
@@ -221,6 +221,9 @@ def built() -> Iterator[tuple[str, Query[Any], Aim]]:
         yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
         unseen = replace(one, prepare="DELETE FROM sync_seen")
         yield f"{RECORDS_MODULE}.missing_query({table})", records.missing_query(table), unseen
+    for table in (*skipped.SKIPPABLE, "ad_campaign"):
+        aim = Aim(values={"rows": '[{"external_id": "one", "reason": "intruder"}]'})
+        yield f"{skipped.__name__}.store_skipped_query({table})", skipped.store_skipped_query(table), aim
 
 
 ATTACKS: dict[str, tuple[Query[Any], Aim]] = {

@@ -1,15 +1,43 @@
-"""Text from elsewhere, made fit for the tables and for people: clean, decoded, without markup."""
+"""Text from elsewhere, made fit for the tables and for people: clean, without markup and entities."""
 
 import re
-from email.errors import HeaderParseError
-from email.header import decode_header
-from email.utils import parseaddr
 from html import unescape
-from html.parser import HTMLParser
+from html.entities import html5
 
 LONGEST = 32_000
-_BREAKS = frozenset({"br", "p", "div", "li", "tr", "ul", "ol", "h1", "h2", "h3", "blockquote"})
-_UNSEEN = frozenset({"script", "style", "head", "title"})
+
+_ELEMENTS = (
+    "a|abbr|acronym|address|area|article|aside|audio|b|base|bdi|bdo|big|blockquote|body|br|button|canvas|caption|"
+    "center|cite|code|col|colgroup|data|datalist|dd|del|details|dfn|dialog|dir|div|dl|dt|em|embed|fieldset|figcaption|"
+    "figure|font|footer|form|frame|frameset|h[1-6r]|head|header|hgroup|html|i|iframe|img|input|ins|kbd|label|legend|li|"
+    "link|main|map|mark|menu|meta|meter|nav|noscript|o:p|object|ol|optgroup|option|output|p|param|picture|pre|progress|"
+    "q|rp|rt|ruby|s|samp|script|search|section|select|slot|small|source|span|strike|strong|style|sub|summary|sup|table|"
+    "tbody|td|template|textarea|tfoot|th|thead|time|title|tr|track|tt|u|ul|var|video|wbr"
+)
+_BREAKS = re.compile("br|p|div|li|tr|ul|ol|table|section|article|blockquote|pre|h[1-6r]|dt|dd")
+_BREAKS_AT_END = re.compile("p|div|tr|ul|ol|table|section|article|blockquote|pre|h[1-6]|dt|dd")
+_CELLS = frozenset({"td", "th"})
+_UNSEEN = {name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("script", "style", "head", "title")}
+_LINKS = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
+
+# Only what is written as markup is markup: `<ana@example.org>` and `a<b and c>d` are not, since after the name of an
+# element nothing follows but attributes with a value, or those that HTML allows without one.
+_MARKUP = re.compile(
+    rf"""
+    <!doctype\b[^<>]*> | <!\[[^<>]*\]> | <\?xml[^<>]*>
+    | < (?P<end>/?) (?P<name>{_ELEMENTS})(?=[\s/>])
+        (?P<attributes>(?:
+            (?:\s+|(?<=["'])) (?:
+                [a-z_:@][\w:.@-]* \s*=\s* (?: "[^"<]*" | '[^'<]*' | [^\s"'<>]+ )
+                | (?:checked|compact|controls|disabled|download|hidden|noshade|nowrap|open|reversed|selected) (?=[\s/>])
+            )
+        )*+)
+        \s* /? >
+    """,
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
+_ADDRESS = re.compile(r"""(?:^|[\s"'])href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"']+))""", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|([A-Za-z][A-Za-z0-9]{1,31}));")
 
 
 def clean(text: str | None) -> str | None:
@@ -20,74 +48,97 @@ def clean(text: str | None) -> str | None:
 
 
 def from_html(text: str | None) -> str | None:
-    """The words of an HTML fragment; text without markup stays as it is."""
+    """The words of an HTML fragment, a link's address in brackets after its words; text without markup keeps its
+    lines, and whatever only looks like a tag."""
     if text is None or not re.search(r"[<&]", text):
         return clean(text)
-    words = re.sub(r"[ \t\r\f\v\xa0]+", " ", _words(text[:LONGEST]))
+    words = _words(_without_comments(text[:LONGEST]))
+    if words is None:
+        return from_entities(text)
+    words = re.sub(r"[ \t\r\f\v\xa0]+", " ", words)
     return clean(re.sub(r" ?\n[ \n]*\n ?", "\n\n", words))
 
 
 def from_entities(text: str | None) -> str | None:
-    return clean(unescape(text)) if text else None
+    """Only whole entities count: in `?a=1&copy=2` there is none."""
+    return clean(_ENTITY.sub(_character, text)) if text else None
 
 
-def from_header(value: str | None) -> str | None:
-    """A mail header's text, encoded words (RFC 2047) decoded; what cannot be decoded is shown replaced, never lost."""
-    if value is None or "=?" not in value:
-        return clean(value)
-    try:
-        parts = decode_header(value)
-    except (HeaderParseError, ValueError):
-        return clean(value)
-    return clean("".join(part if isinstance(part, str) else _decoded(part, charset) for part, charset in parts))
+def _character(entity: re.Match[str]) -> str:
+    name = entity[1]
+    return unescape(entity[0]) if name is None else html5.get(f"{name};", entity[0])
 
 
-def parse_mailbox(value: str | None) -> tuple[str | None, str | None]:
-    """The name and the address of a From header, each None when it has none."""
-    value = (clean(value) or "")[:1000]
-    name, address = parseaddr(value)
-    if "@" not in address:
-        # A name the mail provider has decoded may hold a bare comma, which the grammar forbids: `Ruiz, Ana <a@b.c>`
-        match = re.match(r"([^<]*)<\s*([^<>\s]+@[^<>\s]+)\s*>", value)
-        name, address = match.groups() if match else (value, "")
-    return from_header(name.strip(' "')), clean(address)
+class _Words:
+    """What a reader sees of markup that is read from its start to its end."""
 
-
-class _Words(HTMLParser):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._unseen = 0
+        self._link: tuple[int, str] | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._unseen += tag in _UNSEEN
-        if tag in _BREAKS:
+    def read(self, text: str) -> None:
+        self.parts.append(_ENTITY.sub(_character, text))
+
+    def open(self, name: str, attributes: str) -> None:
+        if name == "a":
+            self.close("a")
+            self._link = len(self.parts), _link_of(attributes)
+        elif _BREAKS.fullmatch(name):
+            self.parts.append("\n")
+        elif name in _CELLS:
+            self.parts.append(" ")
+
+    def close(self, name: str) -> None:
+        if name == "a" and self._link is not None:
+            first, address = self._link
+            self._link = None
+            if address:
+                self.parts[first:] = _with_address("".join(self.parts[first:]), address)
+        elif _BREAKS_AT_END.fullmatch(name):
             self.parts.append("\n")
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNSEEN:
-            self._unseen = max(0, self._unseen - 1)
-        if tag in _BREAKS - {"br", "li"}:
-            self.parts.append("\n")
 
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.parts.append(data)
-
-
-def _words(html: str) -> str:
-    parser = _Words()
-    try:
-        parser.feed(html)
-        parser.close()
-    except AssertionError:
-        # html.parser asserts on some malformed declarations, `<![x` for one
-        return unescape(re.sub(r"<[^>]*>?", " ", html))
-    return "".join(parser.parts)
+def _words(html: str) -> str | None:
+    """None for a text in which nothing is markup."""
+    words, position, found = _Words(), 0, False
+    while match := _MARKUP.search(html, position):
+        found = True
+        words.read(html[position : match.start()])
+        position, name = match.end(), (match["name"] or "").lower()
+        if match["end"]:
+            words.close(name)
+        elif name in _UNSEEN and (closing := _UNSEEN[name].search(html, position)):
+            position = closing.start()
+        else:
+            words.open(name, match["attributes"] or "")
+    words.read(html[position:])
+    words.close("a")
+    return "".join(words.parts) if found else None
 
 
-def _decoded(part: bytes, charset: str | None) -> str:
-    try:
-        return part.decode(charset or "ascii", "replace")
-    except (LookupError, ValueError):
-        return part.decode("latin-1")
+def _without_comments(html: str) -> str:
+    parts, position = [], 0
+    while (first := html.find("<!--", position)) >= 0 and (last := html.find("-->", first + 4)) >= 0:
+        parts.append(html[position:first])
+        position = last + 3
+    return "".join(parts) + html[position:]
+
+
+def _link_of(attributes: str) -> str:
+    found = _ADDRESS.search(attributes)
+    address = from_entities(next(filter(None, found.groups()), "")) if found else None
+    return address if address and _LINKS.match(address) else ""
+
+
+def _with_address(words: str, address: str) -> list[str]:
+    """The address of a link after its words, unless they are the same."""
+    seen = words.rstrip()
+    if not seen.strip():
+        return [words, address]
+    if _bare(seen) == _bare(address):
+        return [words]
+    return [seen, f" ({address.removeprefix('mailto:').removeprefix('tel:')})", words[len(seen) :]]
+
+
+def _bare(address: str) -> str:
+    return re.sub(r"^(?:https?://|mailto:|tel:)", "", address.strip().casefold()).rstrip("/")

@@ -12,8 +12,9 @@ from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.items import Items, Skipped
+from chalicelib.platforms.mailboxes import from_header, parse_mailbox
 from chalicelib.platforms.records import InquiryRecord
-from chalicelib.platforms.text import clean, from_entities, from_header, parse_mailbox
+from chalicelib.platforms.text import clean, from_entities
 from chalicelib.platforms.urls import url_of
 
 BASE_URL = "https://gmail.googleapis.com/gmail/v1/users/me"

@@ -5,7 +5,7 @@ It shares no code with the product's parsers, so that one mistake cannot hide in
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -91,25 +91,49 @@ def expected_bookings(account: Account) -> tuple[dict[str, Row], set[str]]:
 
 def expected_inquiries(account: Account) -> dict[str, Row]:
     threads = (account.threads[index] for index in range(len(account.threads)))
-    return {thread["id"]: row for thread in threads if (row := _inquiry(thread["messages"]))}
+    return {external_id: row for thread in threads for external_id, row in _inquiries(thread["messages"])}
 
 
-def _inquiry(messages: list[dict[str, Any]]) -> Row | None:
-    first, *later = messages
-    headers = {header["name"]: header["value"] for header in first["payload"]["headers"]}
-    unwanted = {"SENT", "SPAM", "TRASH", "CATEGORY_PROMOTIONS"} & set(first["labelIds"])
-    if unwanted or "List-Unsubscribe" in headers:
+def _inquiries(messages: list[dict[str, Any]]) -> Iterator[tuple[str, Row]]:
+    """Of a thread its first mail, and of the posts of a form each person's first one."""
+    first = messages[0]
+    begun = {person: post for post in reversed(messages) if "Reply-To" in _headers(post) and (person := _person(post))}
+    if not begun and (person := _person(first)):
+        begun = {person: first}
+    for person, post in begun.items():
+        answers = [_sent_at(each) for each in messages if _is_answer(each) and person in _headers(each)["To"]]
+        replied_at = min(answers, default=None)
+        external_id = first["id"] if post is first else f"{first['id']}/{post['id']}"
+        text = html.unescape(post["snippet"]).strip()
+        status = "answered" if replied_at else "new"
+        yield external_id, (_headers(post)["Subject"], _sent_at(post), person, text, replied_at, status)
+
+
+def _person(message: dict[str, Any]) -> str | None:
+    """The address of whoever wrote it to the studio; None for machines and for the studio itself."""
+    headers, labels = _headers(message), set(message["labelIds"])
+    if labels & {"SPAM", "TRASH", "CHAT", "CATEGORY_SOCIAL", "CATEGORY_PROMOTIONS"}:
         return None
-    answers = (_sent_at(message) for message in later if "SENT" in message["labelIds"])
-    replied_at = min(answers, default=None)
-    return (
-        headers["Subject"],
-        _sent_at(first),
-        headers["From"].rpartition("<")[2].rstrip(">"),
-        html.unescape(first["snippet"]).strip(),
-        replied_at,
-        "answered" if replied_at else "new",
-    )
+    if headers.keys() & {"Auto-Submitted", "X-Autoreply", "Sender"}:
+        return None
+    if "Reply-To" in headers:
+        return _address(headers["Reply-To"])
+    address = _address(headers["From"])
+    is_portal = address.endswith("@member.theknot.com")
+    is_listed = headers.keys() & {"List-Unsubscribe", "List-ID"} or labels & {"CATEGORY_UPDATES", "CATEGORY_FORUMS"}
+    return None if "SENT" in labels or address.startswith("noreply@") or (is_listed and not is_portal) else address
+
+
+def _is_answer(message: dict[str, Any]) -> bool:
+    return "SENT" in message["labelIds"] and "Reply-To" not in _headers(message)
+
+
+def _headers(message: dict[str, Any]) -> dict[str, str]:
+    return {header["name"]: header["value"] for header in message["payload"]["headers"]}
+
+
+def _address(mailbox: str) -> str:
+    return mailbox.rpartition("<")[2].rstrip(">")
 
 
 def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Row]) -> Difference:

@@ -9,6 +9,7 @@ from tests.dev.sandbox_client import GMAIL, SandboxClient
 
 SCOPE = "https://www.googleapis.com/auth/"
 METADATA = {"format": "metadata"}
+CATEGORIES = ("PROMOTIONS", "UPDATES", "SOCIAL", "FORUMS")
 
 
 def threads(client: SandboxClient, **params: str) -> list[Any]:
@@ -32,10 +33,10 @@ def history_id(client: SandboxClient) -> str:
 def test_the_studio_has_a_believable_mailbox(google: SandboxClient) -> None:
     found = messages(google)
     labels = {label for message in found for label in message["labelIds"]}
-    assert {"INBOX", "SENT", "UNREAD", "SPAM", "TRASH", "CATEGORY_PROMOTIONS"} <= labels
+    assert {"INBOX", "SENT", "UNREAD", "SPAM", "TRASH", "CHAT", *(f"CATEGORY_{name}" for name in CATEGORIES)} <= labels
     headers = {header["name"] for message in found for header in message["payload"]["headers"]}
-    assert {"From", "To", "Subject", "Date", "List-Unsubscribe"} <= headers
-    assert 55 <= len({message["threadId"] for message in found}) <= 70
+    assert {"From", "To", "Subject", "Date", "Reply-To", "List-Unsubscribe", "Auto-Submitted", "In-Reply-To"} <= headers
+    assert 70 <= len({message["threadId"] for message in found}) <= 85
     assert len({message["id"] for message in found}) == len(found)
     firsts = [message for message in found if message["id"] == message["threadId"]]
     assert any("SENT" in message["labelIds"] for message in firsts)
@@ -140,6 +141,46 @@ def test_history_comes_in_pages_and_can_be_filtered(google: SandboxClient) -> No
     assert [record["messages"][0]["id"] for page in pages for record in page["history"]] == added
     assert len(history(google, since, labelId="SPAM")["history"]) == 1
     assert "history" not in history(google, since, historyTypes="messageDeleted")
+
+
+def test_history_tells_of_labels_and_of_what_is_gone(google: SandboxClient) -> None:
+    message_id = google.sandbox.google.add_message(labels=["SPAM", "UNREAD"])["id"]
+    since = history_id(google)
+    moved = google.control("PATCH", "/messages", message_id=message_id, add=["INBOX"], remove=["SPAM"]).json
+    assert moved["labelIds"] == ["UNREAD", "INBOX"]
+    google.control("PATCH", "/messages", message_id=message_id, add=["INBOX"], remove=["SPAM"])  # changes nothing
+    added, removed = history(google, since)["history"]
+    assert (added["labelsAdded"][0]["labelIds"], removed["labelsRemoved"][0]["labelIds"]) == (["INBOX"], ["SPAM"])
+    assert added["labelsAdded"][0]["message"]["threadId"] == message_id
+    assert message_id in [
+        thread["id"] for thread in google.get(f"{GMAIL}/threads", {"maxResults": "500"}).json["threads"]
+    ]
+
+    before, since = google.get(f"{GMAIL}/profile").json, history_id(google)
+    google.control("DELETE", "/messages", message_id=message_id)
+    (gone,) = history(google, since, historyTypes="messageDeleted")["history"]
+    assert gone["messagesDeleted"][0]["message"]["id"] == message_id
+    assert google.get(f"{GMAIL}/threads/{message_id}", METADATA).status == 404
+    after = google.get(f"{GMAIL}/profile").json
+    assert [before[name] - after[name] for name in ("messagesTotal", "threadsTotal")] == [1, 1]
+    assert google.control("DELETE", "/messages", message_id=message_id).status == 400
+
+
+def test_one_mail_in_the_trash_hides_no_thread(google: SandboxClient) -> None:
+    first = google.sandbox.google.add_message()["id"]
+    google.control("POST", "/messages", thread_id=first, labels=["SENT"])
+    google.control("PATCH", "/messages", message_id=first, add=["TRASH"], remove=["INBOX"])
+    assert google.get(f"{GMAIL}/threads", {"maxResults": "1"}).json["threads"][0]["id"] == first
+    assert len(google.get(f"{GMAIL}/threads/{first}", METADATA).json["messages"]) == 2
+
+
+def test_answers_go_to_the_other_party_and_name_what_they_answer(google: SandboxClient) -> None:
+    form = google.sandbox.google.add_message(
+        sender="Site <no-reply@x.example>", headers={"Reply-To": "ana@example.org"}
+    )
+    sent = google.sandbox.google.add_message(thread_id=form["id"], labels=["SENT"])
+    headers = {header["name"]: header["value"] for header in sent["payload"]["headers"]}
+    assert (headers["To"], headers["In-Reply-To"]) == ("ana@example.org", f"<{form['id']}@mail.example>")
 
 
 def test_a_history_id_that_is_too_old_or_never_was_is_not_found(google: SandboxClient) -> None:

@@ -1,161 +1,336 @@
-"""Mail threads as inquiries: what each field comes from, what is no inquiry, and how changes are followed."""
+"""How a mailbox is read: all threads, then changes, page by page under any quota, whatever odd things are listed."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from chalicelib.errors import ContractChanged, CursorExpired, RateLimited
-from chalicelib.platforms.base import Platform
+from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired, RateLimited, TransientFault
+from chalicelib.platforms.base import Page, Platform, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.google.gmail import INQUIRIES, MailboxCursor, Thread, parse_thread
-from chalicelib.platforms.records import InquiryRecord
+from chalicelib.platforms.google.gmail import INQUIRIES, MailboxCursor, fetch_inquiries_of
+from chalicelib.platforms.google.mailbox import THREAD_PARAMS
+from chalicelib.platforms.items import SetAside
+from chalicelib.platforms.transport import Response
+from chalicelib.secret import Secret
 from tests.http_fake import Fake, Reply
+from tests.platforms.gmail_threads import OWN, message, thread
 
 ClientOf = Callable[[Platform], Client]
 
-PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "thread.json").read_bytes()
 BASE = "/gmail.googleapis.com/gmail/v1/users/me"
+PROFILE = Reply({"emailAddress": OWN, "historyId": "991300"})
+LIMITED = Reply({}, status=429)
+CHANGES = [("historyTypes", kind) for kind in ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")]
 
 
-def message(at: int, *labels: str, **headers: str) -> dict[str, Any]:
-    named = [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
-    return {"id": str(at), "internalDate": str(at), "labelIds": list(labels), "payload": {"headers": named}}
+def listing(**fields: Any) -> MailboxCursor:
+    return MailboxCursor("991300", listing=True, own=OWN, **fields)
 
 
-def thread(*messages: dict[str, Any]) -> Thread:
-    return msgspec.convert({"id": "t1", "messages": list(messages)}, Thread)
+def changes(history_id: str, **fields: Any) -> MailboxCursor:
+    return MailboxCursor(history_id, own=OWN, **fields)
 
 
-def test_a_thread_becomes_an_inquiry() -> None:
-    assert parse_thread(msgspec.json.decode(PAYLOAD, type=Thread)) == InquiryRecord(
-        external_id="18f2aa01",
-        channel="email",
-        received_at=datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
-        contact_name="Ana Ruíz",
-        contact_email="ana@example.com",
-        subject="Wedding – 12 June",
-        message="Hello, we're looking for someone on 12 June & wonder",
-        url="https://mail.google.com/mail/u/0/#all/18f2aa01",
-        replied_at=datetime(2026, 9, 21, 15, 13, 20, tzinfo=UTC),
-    )
+def serve(fake: Fake, *thread_ids: str) -> None:
+    for thread_id in thread_ids:
+        fake.on(f"{BASE}/threads/{thread_id}", Reply(thread(message(1, "INBOX"), thread_id=thread_id)))
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [],
-        [message(1, "DRAFT")],
-        [message(1, "SENT"), message(2, "INBOX")],
-        [message(1, "SPAM")],
-        [message(1, "TRASH"), message(2, "INBOX")],
-        [message(1, "INBOX", "CATEGORY_PROMOTIONS")],
-        [message(1, "INBOX", list_unsubscribe="<https://x.test>")],
-    ],
-    ids=["empty", "draft", "the studio's own", "spam", "trash", "promotion", "newsletter"],
-)
-def test_what_nobody_asked_is_no_inquiry(messages: list[dict[str, Any]]) -> None:
-    assert parse_thread(thread(*messages)) is None
+def listed(*thread_ids: Any, **more: Any) -> Reply:
+    return Reply({"threads": [{"id": thread_id} for thread_id in thread_ids], **more})
 
 
-def test_a_thread_without_labels_headers_or_an_answer_is_an_inquiry_all_the_same() -> None:
-    bare = parse_thread(msgspec.convert({"id": "t1", "messages": [{"internalDate": "0"}]}, Thread))
-    assert bare
-    assert (bare.contact_email, bare.subject, bare.message, bare.replied_at) == (None, None, None, None)
-    assert bare.received_at == datetime(1970, 1, 1, tzinfo=UTC)
+def stored(page: Page[Any]) -> list[str]:
+    return [record.external_id for record in page.records]
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 10**14 - 1), st.sampled_from(["INBOX", "SENT", "DRAFT"]), st.text(max_size=40)))
-)
-def test_any_thread_is_a_storable_inquiry_or_none(messages: list[tuple[int, str, str]]) -> None:
-    parsed = thread(*(message(at, label, From=text, Subject=text) for at, label, text in messages))
-    record = parse_thread(parsed)
-    if record:
-        assert record.replied_at is None or record.replied_at >= record.received_at
-        assert b"\\u0000" not in msgspec.json.encode(record)
+def left_out(page: Page[Any]) -> dict[str, str]:
+    return {skipped.external_id: skipped.reason for skipped in page.skipped}
+
+
+def run(client: Client, cursor: MailboxCursor | None = None) -> tuple[list[str], int]:
+    """What a run stores in the end, and how often a limit stopped it on its way."""
+    found: list[str] = []
+    stops = 0
+    for _ in range(300):
+        try:
+            page = INQUIRIES.fetch_page(client, None if cursor is None else msgspec.json.encode(cursor).decode())
+        except (RateLimited, TransientFault):
+            stops += 1
+            continue
+        found += stored(page)
+        cursor = page.cursor
+        if page.last:
+            return found, stops
+    raise AssertionError(f"no end after {len(found)} threads")
+
+
+# All threads
 
 
 def test_the_first_run_reads_where_history_stands_before_it_lists_all_threads(fake: Fake, client_of: ClientOf) -> None:
-    fake.on(f"{BASE}/profile", Reply({"emailAddress": "lena@example.com", "historyId": "991300"}))
-    fake.on(
-        f"{BASE}/threads",
-        Reply({"threads": [{"id": "18f2aa01"}, {"id": "gone"}], "nextPageToken": "p2", "resultSizeEstimate": 2}),
-        Reply({"resultSizeEstimate": 0}),
-    )
-    fake.on(f"{BASE}/threads/18f2aa01", Reply(body=PAYLOAD))
+    fake.on(f"{BASE}/profile", PROFILE)
+    fake.on(f"{BASE}/threads", listed("a", "gone", nextPageToken="p2"), Reply({"resultSizeEstimate": 0}))
+    serve(fake, "a")
     client = client_of(GOOGLE)
     first = INQUIRIES.fetch_page(client, None)
-    assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads/18f2aa01", "threads/gone")]
-    assert [record.external_id for record in first.records] == ["18f2aa01"]
-    assert (first.last, first.cursor) == (False, MailboxCursor("991300", listing=True, page_token="p2"))
+    assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads/a", "threads/gone")]
+    assert (stored(first), left_out(first)) == (["a"], {"gone": "deleted"})
+    assert (first.last, first.cursor) == (False, listing(page_token="p2"))
     last = INQUIRIES.fetch_page(client, msgspec.json.encode(first.cursor).decode())
-    assert (last.records, last.last, last.cursor) == ([], True, MailboxCursor("991300"))
-    assert fake.requests[-1].query == [("maxResults", "50"), ("pageToken", "p2")]
+    assert (last.records, last.last, last.cursor) == ([], True, changes("991300"))
+    assert fake.requests[-1].query == [("maxResults", "50"), ("pageToken", "p2"), ("includeSpamTrash", "true")]
     assert client.api_calls == 5
 
 
 def test_threads_are_read_by_their_headers_alone(fake: Fake, client_of: ClientOf) -> None:
-    fake.on(f"{BASE}/threads", Reply({"threads": [{"id": "18f2aa01"}]}))
-    fake.on(f"{BASE}/threads/18f2aa01", Reply(body=PAYLOAD))
-    INQUIRIES.fetch(client_of(GOOGLE), MailboxCursor("1", listing=True))
-    assert fake.requests[1].query[0] == ("format", "metadata")
-    names = ["From", "To", "Subject", "Date", "List-Unsubscribe"]
-    assert fake.requests[1].query[1:] == [("metadataHeaders", name) for name in names]
+    fake.on(f"{BASE}/threads", listed("a"))
+    serve(fake, "a")
+    INQUIRIES.fetch(client_of(GOOGLE), listing())
+    assert fake.requests[1].query == list(THREAD_PARAMS)
+    assert THREAD_PARAMS[0] == ("format", "metadata")
+    assert {"From", "Reply-To", "List-Unsubscribe", "Auto-Submitted"} <= {value for _, value in THREAD_PARAMS}
 
 
-def added(*thread_ids: str) -> dict[str, Any]:
-    return {"messagesAdded": [{"message": {"id": "m", "threadId": thread_id}} for thread_id in thread_ids]}
+def test_an_empty_token_ends_a_list(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/threads", listed(nextPageToken=""))
+    fake.on(f"{BASE}/history", Reply({"historyId": "991301", "nextPageToken": ""}))
+    page = INQUIRIES.fetch(client_of(GOOGLE), listing())
+    assert (page.last, page.cursor) == (True, changes("991300"))
+    page = INQUIRIES.fetch(client_of(GOOGLE), page.cursor)
+    assert (page.last, page.cursor) == (True, changes("991301"))
+
+
+# Changes
+
+
+def change(member: str, thread_id: Any, *labels: str, of_message: list[str] | None = None) -> dict[str, Any]:
+    named: dict[str, Any] = {"id": "m", "threadId": thread_id}
+    entry: dict[str, Any] = {"message": named if of_message is None else {**named, "labelIds": of_message}}
+    return {"id": "5", "messages": [named], member: [{**entry, "labelIds": list(labels)} if labels else entry]}
 
 
 def test_the_next_run_reads_each_changed_thread_once(fake: Fake, client_of: ClientOf) -> None:
+    page = [change("messagesAdded", "a"), change("messagesAdded", "a"), change("messagesAdded", "gone"), {"id": "5"}]
     fake.on(
         f"{BASE}/history",
-        Reply(
-            {
-                "history": [added("18f2aa01"), added("18f2aa01", "gone"), {"id": "5"}],
-                "historyId": "99",
-                "nextPageToken": "p2",
-            }
-        ),
+        Reply({"history": page, "historyId": "99", "nextPageToken": "p2"}),
         Reply({"historyId": "100"}),
     )
-    fake.on(f"{BASE}/threads/18f2aa01", Reply(body=PAYLOAD))
+    serve(fake, "a")
     client = client_of(GOOGLE)
-    first = INQUIRIES.fetch(client, MailboxCursor("98"))
-    assert fake.paths() == [f"{BASE}/{path}" for path in ("history", "threads/18f2aa01", "threads/gone")]
-    assert (len(first.records), first.last, first.cursor) == (1, False, MailboxCursor("98", page_token="p2"))
+    first = INQUIRIES.fetch(client, changes("98"))
+    assert fake.paths() == [f"{BASE}/{path}" for path in ("history", "threads/a", "threads/gone")]
+    assert (stored(first), left_out(first)) == (["a"], {"gone": "deleted"})
+    assert (first.last, first.cursor) == (False, changes("98", page_token="p2"))
     last = INQUIRIES.fetch(client, first.cursor)
     # As numbers: as text, "98" would come after "100".
-    assert (last.records, last.last, last.cursor) == ([], True, MailboxCursor("100"))
-    start = [("startHistoryId", "98"), ("historyTypes", "messageAdded")]
+    assert (last.records, last.last, last.cursor) == ([], True, changes("100"))
+    start = [("startHistoryId", "98"), *CHANGES]
     assert fake.requests[0].query == [("maxResults", "50"), *start]
     assert fake.requests[-1].query == [("maxResults", "50"), ("pageToken", "p2"), *start]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        change("labelsRemoved", "a", "SPAM"),
+        change("labelsAdded", "a", "INBOX", "TRASH"),
+        change("labelsRemoved", "a", "CATEGORY_PROMOTIONS"),
+        change("messagesDeleted", "a"),
+        change("messagesDeleted", "a", of_message=["TRASH"]),
+        change("messagesAdded", "a", of_message=["INBOX"]),
+        {"labelsRemoved": [{"message": {"threadId": "a"}, "labelIds": None}]},
+        {"labelsRemoved": [{"message": {"threadId": "a"}}]},
+    ],
+)
+def test_what_may_change_the_verdict_is_read(fake: Fake, client_of: ClientOf, change: dict[str, Any]) -> None:
+    fake.on(f"{BASE}/history", Reply({"history": [change], "historyId": "99"}))
+    serve(fake, "a")
+    assert stored(INQUIRIES.fetch(client_of(GOOGLE), changes("98"))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change("labelsRemoved", "a", "UNREAD"),
+        change("labelsRemoved", "a", "INBOX"),
+        change("labelsAdded", "a", "STARRED", "Label_7"),
+        change("messagesAdded", "a", of_message=["DRAFT"]),
+        change("messagesDeleted", "a", of_message=["DRAFT"]),
+    ],
+)
+def test_reading_archiving_and_drafting_cost_no_request(
+    fake: Fake, client_of: ClientOf, change: dict[str, Any]
+) -> None:
+    fake.on(f"{BASE}/history", Reply({"history": [change], "historyId": "99"}))
+    client = client_of(GOOGLE)
+    assert INQUIRIES.fetch(client, changes("98")).cursor == changes("99")
+    assert client.api_calls == 1
+
+
 def test_history_never_goes_back(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/history", Reply({"historyId": "99"}))
-    assert INQUIRIES.fetch(client_of(GOOGLE), MailboxCursor("100")).cursor == MailboxCursor("100")
+    assert INQUIRIES.fetch(client_of(GOOGLE), changes("100")).cursor == changes("100")
 
 
 def test_history_that_is_too_old_means_reading_from_the_start(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/history", Reply({"error": {"code": 404}}, status=404))
     with pytest.raises(CursorExpired):
-        INQUIRIES.fetch(client_of(GOOGLE), MailboxCursor("1"))
+        INQUIRIES.fetch(client_of(GOOGLE), changes("1"))
 
 
-def test_a_rate_limit_within_a_page_ends_it(fake: Fake, client_of: ClientOf) -> None:
-    fake.on(f"{BASE}/threads", Reply({"threads": [{"id": "a"}, {"id": "b"}]}))
-    fake.on(f"{BASE}/threads/a", Reply({}, status=429))
+def test_a_cursor_from_before_the_address_was_kept_learns_it_once(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/profile", PROFILE)
+    fake.on(f"{BASE}/history", Reply({"historyId": "99"}))
+    client = client_of(GOOGLE)
+    page = INQUIRIES.fetch_page(client, '{"history_id":"98","listing":false,"page_token":null,"searching":true}')
+    assert page.cursor == changes("99")
+    INQUIRIES.fetch(client, page.cursor)
+    assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "history", "history")]
+
+
+# Quotas
+
+
+@pytest.mark.parametrize("fault", [LIMITED, Reply({}, status=503), Reply(breaks=True), Reply(body=b"<html>")])
+def test_a_fault_amid_a_page_ends_it_with_what_was_read(fake: Fake, client_of: ClientOf, fault: Reply) -> None:
+    fake.on(f"{BASE}/threads", listed("a", "b", "c", nextPageToken="p2"))
+    serve(fake, "a", "c")
+    fake.on(f"{BASE}/threads/b", fault, Reply(thread(message(1, "INBOX"), thread_id="b")))
+    client = client_of(GOOGLE)
+    page = INQUIRIES.fetch(client, listing())
+    assert (stored(page), page.last, page.cursor) == (["a"], False, listing(page_token="p2", waiting=("b", "c")))
+    rest = INQUIRIES.fetch(client, page.cursor)
+    assert (stored(rest), rest.last, rest.cursor) == (["b", "c"], False, listing(page_token="p2"))
+    assert fake.paths().count(f"{BASE}/threads") == 1
+
+
+def test_without_progress_a_fault_is_the_runs(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/threads/a", LIMITED)
     with pytest.raises(RateLimited):
-        INQUIRIES.fetch(client_of(GOOGLE), MailboxCursor("1", listing=True))
-    assert fake.paths()[-1] == f"{BASE}/threads/a"
+        INQUIRIES.fetch(client_of(GOOGLE), listing(waiting=("a",)))
+    fake.on(f"{BASE}/threads", LIMITED)
+    with pytest.raises(RateLimited):
+        INQUIRIES.fetch(client_of(GOOGLE), listing())
+    fake.on(f"{BASE}/profile", LIMITED)
+    with pytest.raises(RateLimited):
+        INQUIRIES.fetch(client_of(GOOGLE), None)
+
+
+def test_what_a_quota_let_through_is_never_asked_for_again(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/profile", PROFILE)
+    fake.on(f"{BASE}/threads", LIMITED, listed("a"))
+    fake.on(f"{BASE}/threads/a", LIMITED, Reply(thread(message(1, "INBOX"), thread_id="a")))
+    client = client_of(GOOGLE)
+    assert run(client) == (["a"], 0)  # each limit ended a page that had something to keep
+    assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads", "threads/a", "threads/a")]
+
+
+def test_changes_go_on_where_a_limit_stopped_them(fake: Fake, client_of: ClientOf) -> None:
+    page = [change("messagesAdded", "a"), change("messagesAdded", "b")]
+    fake.on(f"{BASE}/history", Reply({"history": page, "historyId": "99"}))
+    serve(fake, "a")
+    fake.on(f"{BASE}/threads/b", LIMITED, Reply(thread(message(1, "INBOX"), thread_id="b")))
+    client = client_of(GOOGLE)
+    first = INQUIRIES.fetch(client, changes("98"))
+    assert (stored(first), first.last, first.cursor) == (["a"], False, changes("99", waiting=("b",)))
+    last = INQUIRIES.fetch(client, first.cursor)
+    assert (stored(last), last.last, last.cursor) == (["b"], True, changes("99"))
+
+
+def test_a_page_of_slow_threads_ends_in_time(fake: Fake) -> None:
+    fake.on(f"{BASE}/threads", listed("a", "b", "c"))
+    serve(fake, "a", "b", "c")
+    seconds = count()
+    clock = lambda: datetime(2026, 11, 30, tzinfo=UTC) + timedelta(seconds=20 * next(seconds))  # noqa: E731
+    client = Client(GOOGLE, Secret("ya29.canary"), sandbox_url=fake.url, now=clock)
+    page = INQUIRIES.fetch(client, listing())
+    assert (stored(page), page.cursor) == (["a", "b"], listing(waiting=("c",)))
+
+
+def test_many_changes_of_one_page_are_read_in_parts(fake: Fake, client_of: ClientOf) -> None:
+    ids = [f"t{number}" for number in range(120)]
+    fake.on(
+        f"{BASE}/history", Reply({"history": [change("labelsAdded", each, "TRASH") for each in ids], "historyId": "9"})
+    )
+    serve(fake, *ids)
+    assert run(client_of(GOOGLE), changes("8")) == (ids, 0)
+    assert fake.paths().count(f"{BASE}/history") == 1
+
+
+def test_a_cursor_stays_small(fake: Fake, client_of: ClientOf) -> None:
+    ids = [f"t{number}" for number in range(1001)]
+    fake.on(f"{BASE}/threads", listed(*ids))
+    fake.on(f"{BASE}/history", Reply({"history": [change("messagesAdded", each) for each in ids], "historyId": "9"}))
+    with pytest.raises(ContractChanged):
+        INQUIRIES.fetch(client_of(GOOGLE), listing())
+    with pytest.raises(CursorExpired):
+        INQUIRIES.fetch(client_of(GOOGLE), changes("8"))
+
+
+# Odd answers
+
+
+ODD: list[Any] = [None, True, 5, 1.5, "", "x" * 65, "\x07", [], {}, {"id": None}, {"id": 5}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_entry_of_a_list_hides_no_other(fake: Fake, client_of: ClientOf, odd: Any) -> None:
+    entries = [{"id": "a"}, odd if isinstance(odd, dict | list | bool) else {"id": odd}, {"id": "b"}]
+    fake.on(f"{BASE}/threads", Reply({"threads": entries}))
+    serve(fake, "a", "b")
+    page = INQUIRIES.fetch(client_of(GOOGLE), listing())
+    assert (stored(page), page.last) == (["a", "b"], True)
+    (set_aside,) = page.set_aside
+    assert set_aside.reason
+    assert isinstance(INQUIRIES.items.read_again(set_aside.content), SetAside)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_change_hides_no_other(fake: Fake, client_of: ClientOf, odd: Any) -> None:
+    fake.on(
+        f"{BASE}/history",
+        Reply({"history": [change("messagesAdded", "a"), odd, change("messagesAdded", odd)], "historyId": "99"}),
+        Reply(
+            {
+                "history": [
+                    {"messagesAdded": odd, "labelsAdded": [odd, *change("messagesAdded", "b")["messagesAdded"]]}
+                ],
+                "historyId": "99",
+            }
+        ),
+    )
+    serve(fake, "a", "b", "x" * 65)
+    client = client_of(GOOGLE)
+    assert stored(INQUIRIES.fetch(client, changes("98"))) == ["a"]
+    assert stored(INQUIRIES.fetch(client, changes("98"))) == ["b"]
+
+
+def test_a_thread_that_cannot_be_read_hides_no_other(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/threads", listed("a", "odd", "large", "b"))
+    serve(fake, "a", "b")
+    fake.on(f"{BASE}/threads/odd", Reply({"id": "odd", "messages": [{"internalDate": "-1"}]}))
+    fake.on(f"{BASE}/threads/large", Reply(status=413))
+    page = INQUIRIES.fetch(client_of(replace(GOOGLE, classify=refuse_large)), listing())
+    assert (stored(page), page.last) == (["a", "b"], True)
+    assert {each.external_id: each.reason for each in page.set_aside} == {
+        "odd": "has no message with a time",
+        "large": "is too large to be read",
+    }
+    for set_aside in page.set_aside:
+        assert isinstance(INQUIRIES.items.read_again(set_aside.content), SetAside)
+
+
+def refuse_large(response: Response) -> Fault | None:
+    return Fault(AnswerTooLarge) if response.status == 413 else None
 
 
 @pytest.mark.parametrize("history_id", [7, "", "x", "１", "1" * 30])
@@ -165,3 +340,63 @@ def test_a_history_id_that_is_no_number_is_a_changed_contract(
     fake.on(f"{BASE}/profile", Reply({"historyId": history_id}))
     with pytest.raises(ContractChanged, match="historyId"):
         INQUIRIES.fetch(client_of(GOOGLE), None)
+
+
+@pytest.mark.parametrize("address", [None, 5, [], ""])
+def test_a_profile_without_an_address_is_done_without(fake: Fake, client_of: ClientOf, address: object) -> None:
+    fake.on(f"{BASE}/profile", Reply({"historyId": "1", "emailAddress": address}))
+    fake.on(f"{BASE}/threads", listed("a"))
+    serve(fake, "a")
+    assert stored(INQUIRIES.fetch(client_of(GOOGLE), None)) == ["a"]
+
+
+# Days of the past
+
+WINDOW = Window(date(1970, 1, 3), date(1970, 1, 4))
+DAY = 86_400_000
+
+
+def backfilled(client: Client) -> tuple[list[str], list[MailboxCursor | None]]:
+    found: list[str] = []
+    cursors: list[MailboxCursor | None] = [None]
+    for _ in range(20):
+        page = fetch_inquiries_of(client, WINDOW, cursors[-1])
+        found += stored(page)
+        cursors.append(page.cursor)
+        if page.last:
+            return found, cursors
+    raise AssertionError("no end")
+
+
+def dated(fake: Fake, **days: int) -> None:
+    for thread_id, day in days.items():
+        fake.on(f"{BASE}/threads/{thread_id}", Reply(thread(message(day * DAY, "INBOX"), thread_id=thread_id)))
+
+
+def test_a_backfill_that_may_not_search_reads_down_to_its_days(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/profile", PROFILE)
+    refused = Reply({"error": {"errors": [{"reason": "forbidden"}]}}, status=403)
+    pages = [
+        listed("new", "in1", nextPageToken="2"),
+        listed("in2", "old1", nextPageToken="3"),
+        listed("old2", nextPageToken="4"),
+    ]
+    fake.on(f"{BASE}/threads", refused, *pages)
+    dated(fake, new=9, in1=3, in2=2, old1=0, old2=0)
+    found, _ = backfilled(client_of(GOOGLE))
+    assert found == ["in1", "in2"]
+
+
+def test_a_backfill_goes_on_where_a_limit_stopped_it(fake: Fake, client_of: ClientOf) -> None:
+    """The page is older than its days only when all of it is, though it was read in parts."""
+    fake.on(f"{BASE}/profile", PROFILE)
+    fake.on(f"{BASE}/threads", LIMITED, Reply({}, status=403), listed("in1", "old1", nextPageToken="2"), listed("in2"))
+    dated(fake, in1=2, in2=3, old1=0)
+    fake.on(f"{BASE}/threads/old1", LIMITED, Reply(thread(message(0, "INBOX"), thread_id="old1")))
+    client = client_of(GOOGLE)
+    start = fetch_inquiries_of(client, WINDOW, None)
+    assert (start.records, start.last) == ([], False)
+    fake.on(f"{BASE}/threads", Reply({}, status=403), listed("in1", "old1", nextPageToken="2"), listed("in2"))
+    found, cursors = backfilled(client)
+    assert found == ["in1", "in2"]
+    assert [cursor.waiting for cursor in cursors if cursor] == [(), ("old1",), (), ()]

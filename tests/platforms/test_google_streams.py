@@ -1,5 +1,7 @@
 """Google's streams end to end against the sandbox: from the start, by changes, and after Google forgot the place."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,6 +53,14 @@ def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tupl
         if page.last:
             return records, deleted, cursor
     raise AssertionError("the stream never ends")
+
+
+def pages_of(client: Client, cursor: str | None = None) -> list[Page[Any]]:
+    """All pages of one run over a mailbox."""
+    pages = [INQUIRIES.fetch_page(client, cursor)]
+    while not pages[-1].last:
+        pages.append(INQUIRIES.fetch(client, pages[-1].cursor))
+    return pages
 
 
 def refresh(sandbox: Sandbox, grant: Grant) -> oauth2.TokenGrant:
@@ -130,6 +140,78 @@ def test_a_mailbox_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> No
     assert (answered.external_id, answered.received_at) == (unanswered.external_id, unanswered.received_at)
     assert answered.replied_at is not None
     assert (new.contact_name, new.contact_email, new.subject) == ("Kim Lund", "kim@example.com", "Newborn photos")
+
+
+def test_in_a_studios_mailbox_people_wrote_and_machines_did_not(sandbox: Sandbox) -> None:
+    pages = pages_of(client_for(sandbox))
+    records = [record for page in pages for record in page.records if isinstance(record, InquiryRecord)]
+    addresses = [record.contact_email or "" for record in records]
+    assert len(set(addresses)) == len(addresses) == 47  # 42 wrote, 5 by another's hand
+    assert not [each for each in addresses if re.match(r"form-submission@|bookings@|hello@lindenandlight", each)]
+    reasons = Counter(skipped.reason for page in pages for skipped in page.skipped)
+    assert reasons == {
+        "started_by_studio": 5,
+        "promotion": 4,
+        "newsletter": 4,
+        "spam": 4,
+        "trash": 2,
+        "auto_reply": 2,
+        **dict.fromkeys(("bounce", "notification", "calendar", "social", "list", "chat", "robot"), 1),
+    }
+
+
+@pytest.mark.parametrize("label", ["SPAM", "TRASH", "CATEGORY_PROMOTIONS"])
+def test_what_is_rescued_arrives_and_what_is_tidied_away_leaves(sandbox: Sandbox, label: str) -> None:
+    client = client_for(sandbox)
+    arrived = sandbox.google.add_message(labels=[label], sender="Kim Lund <kim@example.com>")["id"]
+    _, _, cursor = read(INQUIRIES, client)
+    sandbox.google.label_message(arrived, add=["INBOX"], remove=[label])
+    (rescued,), _, cursor = read(INQUIRIES, client, cursor)
+    assert (rescued.external_id, rescued.contact_email) == (arrived, "kim@example.com")
+
+    sandbox.google.label_message(arrived, remove=["UNREAD"])
+    assert [(page.records, page.skipped) for page in pages_of(client, cursor)] == [([], [])]
+    sandbox.google.label_message(arrived, add=[label], remove=["INBOX"])
+    (page,) = pages_of(client, cursor)
+    reason = "promotion" if label == "CATEGORY_PROMOTIONS" else label.lower()
+    assert [(each.external_id, each.reason, each.counterpart) for each in page.skipped] == [
+        (arrived, reason, "kim@example.com")
+    ]
+
+
+def test_a_thread_that_is_deleted_is_left_out(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    (first, second) = (sandbox.google.add_message()["id"] for _ in range(2))
+    sandbox.google.add_message(thread_id=second, labels=["SENT"])
+    _, _, cursor = read(INQUIRIES, client)
+    for message_id in (first, second):
+        sandbox.google.delete_message(message_id)
+    (page,) = pages_of(client, cursor)
+    assert [(each.external_id, each.reason) for each in page.skipped] == [(first, "deleted")]
+    assert page.records == []  # of the second an answer is left
+
+
+@pytest.mark.parametrize("lets_through", [1, 2, 7, 49])
+def test_any_quota_that_lets_a_thread_through_ends_in_a_mailbox_read_whole(sandbox: Sandbox, lets_through: int) -> None:
+    for number in range(1, 200):
+        sandbox.add_fault(kind="status", status=429, after=number * lets_through)
+    client = client_for(sandbox, mint("bulk-60"))
+    found, cursor, limited = [], None, 0
+    while True:
+        try:
+            page = INQUIRIES.fetch_page(client, cursor)
+        except RateLimited:
+            limited += 1
+            continue
+        found += [record.external_id for record in page.records]
+        cursor = msgspec.json.encode(page.cursor).decode()
+        assert len(cursor) < 2_000
+        if page.last:
+            break
+    assert len(found) == len(set(found)) == 60
+    needed = 1 + 2 + 60  # the profile, two lists, the threads
+    assert client.api_calls == needed + (needed - 1) // lets_through
+    assert limited < needed
 
 
 def test_mail_that_comes_while_all_threads_are_listed_is_not_missed(sandbox: Sandbox) -> None:

@@ -2,10 +2,10 @@
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from dev.sandbox.clock import Clock, machine_time, milliseconds
 from dev.sandbox.google import events, mail
@@ -30,6 +30,8 @@ class Account:
     history: Journal[Json]
     thread_of: dict[str, str]
     """Of messages that do not begin their thread, whose id is their own."""
+    deleted: set[str]
+    """Messages that are gone for good; a thread without any is gone as well."""
 
     def version(self) -> tuple[int, int, int, int]:
         """Differs whenever anything that can be read has changed."""
@@ -44,8 +46,7 @@ class Account:
 
     def message(self, message_id: str) -> Json:
         """Raises ValueError when there is none."""
-        thread = self.threads.get(self.thread_of.get(message_id, message_id)) or {"messages": []}
-        for message in thread["messages"]:
+        for message in self._thread_of(message_id)["messages"]:
             if message["id"] == message_id:
                 found: Json = message
                 return found
@@ -72,10 +73,40 @@ class Account:
             self.threads.put(mail.grown(self.threads.get(thread_id), message))
             if thread_id:
                 self.thread_of[message["id"]] = thread_id
-            return mail.arrival(message, position)
+            return mail.change(message, position, "messagesAdded")
 
         arrived = self.history.append(put)["messages"][0]
         return self.message(arrived["id"])
+
+    def label_message(self, message_id: str, add: Sequence[str], remove: Sequence[str]) -> Json:
+        """Moves a message to other places; Gmail tells of labels that came and of those that went apart."""
+        labels = self.message(message_id)["labelIds"]
+        kept = [label for label in labels if label not in remove]
+        added, removed = [label for label in add if label not in kept], [label for label in labels if label in remove]
+
+        def put(position: int, member: str, changed: list[str]) -> Json:
+            message = {**self.message(message_id), "labelIds": [*kept, *added], "historyId": str(position)}
+            self.threads.put(mail.replaced(self._thread_of(message_id), message))
+            return mail.change(message, position, member, changed)
+
+        for member, changed in (("labelsAdded", added), ("labelsRemoved", removed)):
+            if changed:
+                self.history.append(partial(put, member=member, changed=changed))
+        return self.message(message_id)
+
+    def delete_message(self, message_id: str) -> None:
+        """For good, as Gmail does with what lay in the trash for 30 days."""
+        message = self.message(message_id)
+
+        def put(position: int) -> Json:
+            self.threads.put(mail.without(self._thread_of(message_id), message, position))
+            self.deleted.add(message_id)
+            return mail.change(message, position, "messagesDeleted")
+
+        self.history.append(put)
+
+    def _thread_of(self, message_id: str) -> Json:
+        return self.threads.get(self.thread_of.get(message_id, message_id)) or {"messages": []}
 
 
 def open_account(name: str, today: date, clock: Clock = machine_time) -> Account | None:
@@ -129,4 +160,5 @@ def _account(
         threads=Store(threads),
         history=Journal(start, clock),
         thread_of=thread_of,
+        deleted=set(),
     )

@@ -17,7 +17,7 @@ HOST = "gmail.googleapis.com"
 
 LABELS = (
     *("INBOX", "SENT", "UNREAD", "IMPORTANT", "STARRED", "DRAFT", "SPAM", "TRASH"),
-    *("CATEGORY_PERSONAL", "CATEGORY_PROMOTIONS", "CATEGORY_UPDATES"),
+    *("CHAT", "CATEGORY_PERSONAL", "CATEGORY_PROMOTIONS", "CATEGORY_UPDATES", "CATEGORY_SOCIAL", "CATEGORY_FORUMS"),
 )
 HIDDEN = frozenset({"SPAM", "TRASH"})
 HISTORY_MEMBERS = {
@@ -36,10 +36,13 @@ CONTENT_SCOPES = frozenset(MAILBOX_SCOPES) - {METADATA}
 def get_profile(call: Call) -> Response:
     _check_user(call)
     account = call.account
+    gone = sum(
+        not (account.threads.get(message_id) or {"messages": True})["messages"] for message_id in account.deleted
+    )
     profile = {
         "emailAddress": account.owner.email,
-        "messagesTotal": len(account.threads) + len(account.thread_of),
-        "threadsTotal": len(account.threads),
+        "messagesTotal": len(account.threads) + len(account.thread_of) - len(account.deleted),
+        "threadsTotal": len(account.threads) - gone,
         "historyId": str(account.history.position),
     }
     return as_json(profile)
@@ -66,11 +69,9 @@ def list_threads(call: Call) -> Response:
     hidden = set() if params.flag("includeSpamTrash") else HIDDEN - wanted
 
     def admits(thread: Json) -> bool:
-        labels = _labels(thread)
-        found = all(word in _text(thread) for word in words) and any(
-            after <= int(message["internalDate"]) // 1000 < before for message in thread["messages"]
-        )
-        return wanted <= labels and not hidden & labels and found
+        messages = [message for message in thread["messages"] if not hidden & set(message["labelIds"])]
+        found = any(after <= int(message["internalDate"]) // 1000 < before for message in messages)
+        return found and wanted <= _labels(thread) and all(word in _text(thread) for word in words)
 
     threads = call.account.threads
     first = params.page().get("position", len(threads) - 1)
@@ -85,7 +86,7 @@ def get_thread(call: Call) -> Response:
     _check_user(call)
     cut = _format(call, ("full", "metadata", "minimal"))
     thread = call.account.threads.get(call.path["id"])
-    if thread is None:
+    if thread is None or not thread["messages"]:
         raise refusal(404, "notFound", "Requested entity was not found.")
     messages = [_shown(message, cut, call.params.texts("metadataHeaders")) for message in thread["messages"]]
     return as_json({"id": thread["id"], "historyId": thread["historyId"], "messages": messages})

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 
 from dev.sandbox.clock import milliseconds
 from dev.sandbox.store import Generated
@@ -67,33 +68,61 @@ def grown(thread: Json | None, added: Json) -> Json:
     return {"id": added["threadId"], "historyId": added["historyId"], "messages": messages}
 
 
-def arrival(message: Json, position: int) -> Json:
-    """The history record of a message that was added; the list names messages by their ids only."""
+def replaced(thread: Json, changed: Json) -> Json:
+    """The thread with a message as it is now."""
+    messages = [changed if message["id"] == changed["id"] else message for message in thread["messages"]]
+    return {**thread, "historyId": changed["historyId"], "messages": messages}
+
+
+def without(thread: Json, gone: Json, position: int) -> Json:
+    messages = [message for message in thread["messages"] if message["id"] != gone["id"]]
+    return {**thread, "historyId": str(position), "messages": messages}
+
+
+def change(message: Json, position: int, member: str, labels: Sequence[str] = ()) -> Json:
+    """A history record; the list names messages by their ids only."""
     names = {"id": message["id"], "threadId": message["threadId"]}
-    added = [{"message": {**names, "labelIds": message["labelIds"]}}]
-    return {"id": str(position), "messages": [names], "messagesAdded": added}
+    entry: Json = {"message": {**names, "labelIds": message["labelIds"]}}
+    if labels:
+        entry["labelIds"] = list(labels)
+    return {"id": str(position), "messages": [names], member: [entry]}
+
+
+def other_party(thread: Json | None, owner: Person) -> Person | None:
+    """Whom the thread is with: where an answer to its first message goes."""
+    if thread is None:
+        return None
+    headers = {header["name"]: header["value"] for header in thread["messages"][0]["payload"]["headers"]}
+    parties = (Person(*parseaddr(headers.get(name, ""))) for name in ("Reply-To", "From", "To"))
+    return next((party for party in parties if party.email not in ("", owner.email)), None)
+
+
+def answering(message_id: str) -> tuple[str, str]:
+    return "In-Reply-To", f"<{message_id}@mail.example>"
 
 
 def _thread(letters: Sequence[Letter]) -> Json:
-    thread_id = _id(letters[0])
-    messages = [
-        message(letter, message_id=_id(letter), thread_id=thread_id, position=milliseconds(letter.sent_at))
-        for letter in letters
-    ]
+    thread_id, before, messages = _id(letters[0]), "", []
+    for letter in letters:
+        answers = letter.subject.startswith("Re: ") and before
+        written = replace(letter, headers=(*letter.headers, answering(before))) if answers else letter
+        before = _id(letter)
+        position = milliseconds(letter.sent_at)
+        messages.append(message(written, message_id=before, thread_id=thread_id, position=position))
     return {"id": thread_id, "historyId": messages[-1]["historyId"], "messages": messages}
 
 
 def _headers(letter: Letter, message_id: str) -> list[tuple[str, str]]:
-    return [
-        ("From", _address(letter.sender)),
-        ("To", _address(letter.to)),
-        ("Subject", letter.subject),
-        ("Date", format_datetime(letter.sent_at.astimezone(ZONE))),
-        ("Message-ID", f"<{message_id}@mail.example>"),
-        ("MIME-Version", "1.0"),
-        ("Content-Type", "text/plain; charset=UTF-8"),
-        *letter.headers,
-    ]
+    usual = {
+        "From": _address(letter.sender),
+        "To": _address(letter.to),
+        "Subject": letter.subject,
+        "Date": format_datetime(letter.sent_at.astimezone(ZONE)),
+        "Message-ID": f"<{message_id}@mail.example>",
+        "MIME-Version": "1.0",
+        "Content-Type": "text/plain; charset=UTF-8",
+    }
+    return list({**usual, **dict(letter.headers)}.items())
 
 
 def _address(person: Person) -> str:

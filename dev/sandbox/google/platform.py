@@ -18,6 +18,7 @@ from dev.sandbox.studio import Letter, Person
 from dev.sandbox.wire import Json, Pairs, Request, Response
 
 CACHED_RESPONSES = 128
+ROBIN = Person("Robin Beck", "robin.beck@example.com")
 
 
 class Google:
@@ -58,6 +59,8 @@ class Google:
             Lever("PATCH", "/events", self.update_event),
             Lever("DELETE", "/events", self.delete_event),
             Lever("POST", "/messages", self.add_message),
+            Lever("PATCH", "/messages", self.label_message),
+            Lever("DELETE", "/messages", self.delete_message),
         )
 
     def revoke(self, account: str = "studio") -> None:
@@ -105,27 +108,42 @@ class Google:
         self,
         *,
         thread_id: str = "",
-        sender: str = "Robin Beck <robin.beck@example.com>",
+        sender: str = "",
         subject: str = "Wedding inquiry",
         text: str = "Hello, are you free on the first Saturday in September?",
         labels: Sequence[str] = ("INBOX", "UNREAD"),
         headers: Mapping[str, str] | None = None,
         account: str = "studio",
     ) -> Json:
-        """A message that arrives now, in a new thread unless one is named. The studio's own has the label SENT."""
+        """A message that arrives now, in a new thread unless one is named. The studio's own has the label SENT.
+
+        `sender` is the other party: by default the one of the thread, and of a new one Robin Beck.
+        """
         owner = self.account(account)
+        thread = owner.threads.get(thread_id)
+        other = Person(*parseaddr(sender)) if sender else mail.other_party(thread, owner.owner) or ROBIN
+        answers = dict([mail.answering(thread["messages"][-1]["id"])]) if thread else {}
         letter = Letter(
-            sender=owner.owner if "SENT" in labels else Person(*parseaddr(sender)),
-            to=owner.owner if "SENT" not in labels else Person(*parseaddr(sender)),
+            sender=owner.owner if "SENT" in labels else other,
+            to=owner.owner if "SENT" not in labels else other,
             sent_at=self._clock(),
             subject=subject,
             text=text,
             labels=tuple(labels),
-            headers=tuple((headers or {}).items()),
+            headers=tuple({**answers, **(headers or {})}.items()),
         )
         message_id = secrets.token_hex(8)
         names = {"message_id": message_id, "thread_id": thread_id or message_id}
         return owner.put_message(thread_id, lambda at: mail.message(letter, **names, position=at))
+
+    def label_message(
+        self, message_id: str, add: Sequence[str] = (), remove: Sequence[str] = (), account: str = "studio"
+    ) -> Json:
+        """Moves a message: `add` TRASH and `remove` INBOX is the waste-basket, `remove` SPAM a rescue."""
+        return self.account(account).label_message(message_id, add, remove)
+
+    def delete_message(self, message_id: str, account: str = "studio") -> None:
+        self.account(account).delete_message(message_id)
 
     def account(self, name: str) -> Account:
         """Raises ValueError for a name that no account can have."""

@@ -1,10 +1,11 @@
 """The studio's correspondence: inquiries and what became of them, and everything else that fills an inbox."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from dev.sandbox.studio.letter import Letter
 from dev.sandbox.studio.people import CLIENTS, STUDIO, ZONE, Person
+from dev.sandbox.studio.robots import of_forms, of_machines
 
 INQUIRIES = 42
 SPAN_DAYS = 350
@@ -61,23 +62,10 @@ OTHERS = (
 NEWSLETTER = Person("The Weekly Frame", "editor@weeklyframe.example")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Letter:
-    """One message; `labels` are the places it lies in, as Gmail names them."""
-
-    sender: Person
-    to: Person
-    sent_at: datetime
-    subject: str
-    text: str
-    labels: tuple[str, ...] = ("INBOX",)
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 def conversations(monday: date) -> list[list[Letter]]:
     """Conversations of the year before this Monday, those begun last at the end; each has its oldest letter first."""
     end = datetime.combine(monday, time(), ZONE)
-    found = [*_inquiries(end), *_own(end), *_others(end), *_newsletters(end)]
+    found = [*_inquiries(end), *_own(end), *_others(end), *_newsletters(end), *of_machines(end), *of_forms(end)]
     return sorted(found, key=lambda letters: letters[0].sent_at)
 
 

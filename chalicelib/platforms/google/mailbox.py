@@ -1,0 +1,128 @@
+"""What Gmail lists of a mailbox: its threads, and what changed. Each thread takes a request of its own."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from chalicelib.errors import AnswerTooLarge, RateLimited, TransientFault
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.google.threads import THREADS, MailContext
+from chalicelib.platforms.items import Batch, SetAside, Skipped
+from chalicelib.platforms.mail import HEADERS
+from chalicelib.platforms.urls import url_of
+
+BASE_URL = "https://gmail.googleapis.com/gmail/v1/users/me"
+PAGE_SIZE = 50
+"""Threads of a list, or changes, of one page."""
+PAGE_SECONDS = 25
+"""How long threads are read for one page: less than the engine leaves for a page before an invocation ends."""
+LONGEST_THREAD_ID = 64
+"""Gmail's have 16 characters. With the most threads that may wait it bounds a cursor."""
+THREAD_PARAMS = (("format", "metadata"), *(("metadataHeaders", name) for name in ("Date", "Message-ID", *HEADERS)))
+
+CHANGES = {
+    "messageAdded": "messagesAdded",
+    "messageDeleted": "messagesDeleted",
+    "labelAdded": "labelsAdded",
+    "labelRemoved": "labelsRemoved",
+}
+"""The kinds of change that are asked for, and the members that tell of them."""
+_JUDGED = frozenset(
+    {"SPAM", "TRASH", "CHAT", *(f"CATEGORY_{name}" for name in ("PROMOTIONS", "SOCIAL", "UPDATES", "FORUMS"))}
+)
+"""Labels that decide whether a thread is an inquiry. To read or archive a mail changes others, all day long."""
+
+FAULTS = (RateLimited, TransientFault)
+"""What ends a page early, with what was read of it: the next one meets it first, and waits."""
+
+
+class Named(msgspec.Struct):
+    """Threads that a list names, each once, and those of its entries that name none."""
+
+    thread_ids: Sequence[str]
+    odd: Sequence[Any] = ()
+
+
+class Reading(msgspec.Struct):
+    """Threads as they were answered, what became of the others, and those that are still to be read."""
+
+    raws: list[Raw]
+    batch: Batch
+    waiting: tuple[str, ...] = ()
+
+
+def list_threads(threads: Sequence[Any]) -> Named:
+    """Those of an answer of threads.list."""
+    return _named((entry.get("id") if isinstance(entry, dict) else None, entry) for entry in threads)
+
+
+def list_changed(history: Sequence[Any]) -> Named:
+    """Those of an answer of history.list in which something changed that counts."""
+    return _named(pair for change in history for pair in _changes(change))
+
+
+def read_threads(client: Client, named: Named, *, began: bool) -> Reading:
+    """As many as time and quota let through. Raises what stops the first one, unless this page `began` with something
+    worth keeping, such as the list itself."""
+    reading = Reading([], Batch())
+    for entry in named.odd:
+        reading.batch.add(THREADS.read_one(Raw(msgspec.json.encode(entry)), MailContext()))
+    end = client.now() + timedelta(seconds=PAGE_SECONDS)
+    for done, thread_id in enumerate(named.thread_ids):
+        try:
+            if done < PAGE_SIZE and (done == 0 or client.now() < end):
+                _read_thread(client, thread_id, reading)
+                continue
+        except FAULTS:
+            if not (done or began):
+                raise
+        reading.waiting = tuple(named.thread_ids[done:])
+        break
+    return reading
+
+
+def _read_thread(client: Client, thread_id: str, reading: Reading) -> None:
+    try:
+        raw = client.find(url_of(BASE_URL + "/threads/{thread}", thread=thread_id), THREAD_PARAMS, into=Raw)
+    except AnswerTooLarge:
+        content = msgspec.json.encode({"item": {"id": thread_id}, "context": MailContext()})
+        set_aside = SetAside(external_id=thread_id, field="", reason="is too large to be read", content=content)
+        reading.batch.add(set_aside)
+        return
+    if raw is None:
+        reading.batch.add(Skipped(external_id=thread_id, reason="deleted"))
+    else:
+        reading.raws.append(raw)
+
+
+def _changes(change: Any) -> Iterator[tuple[Any, Any]]:
+    """Thread ids, each with the entry that names it."""
+    members = (change.get(member) or [] for member in CHANGES.values()) if isinstance(change, dict) else [[change]]
+    for member in members:
+        for entry in member if isinstance(member, list) else [member]:
+            message = entry.get("message") if isinstance(entry, dict) else None
+            if not isinstance(message, dict):
+                yield None, entry
+            elif _counts(entry.get("labelIds"), message.get("labelIds")):
+                yield message.get("threadId"), entry
+
+
+def _counts(changed: Any, labels: Any) -> bool:
+    """Not drafts, which change with every pause in writing, and not a change of labels that decide nothing."""
+    if isinstance(labels, list) and "DRAFT" in labels:
+        return False
+    return not isinstance(changed, list) or any(label in _JUDGED for label in changed)
+
+
+def _named(entries: Iterable[tuple[Any, Any]]) -> Named:
+    thread_ids: dict[str, None] = {}
+    odd = []
+    for thread_id, entry in entries:
+        if isinstance(thread_id, str) and 0 < len(thread_id) <= LONGEST_THREAD_ID and thread_id.isprintable():
+            thread_ids[thread_id] = None
+        else:
+            odd.append(entry)
+    return Named(list(thread_ids), odd)

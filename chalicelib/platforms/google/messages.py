@@ -1,0 +1,146 @@
+"""Gmail messages, read as far as they can be: of an odd field only what depends on it is missing."""
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+
+from chalicelib.platforms.addresses import is_same
+from chalicelib.platforms.mail import Head
+from chalicelib.platforms.mailboxes import parse_mailbox, parse_mailboxes
+from chalicelib.platforms.senders import OWN, Sender, is_automatic, who_wrote
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+LATEST_MS = (LATEST - EARLIEST) // timedelta(milliseconds=1)
+
+
+class Message:
+    """One message, and what it is in its thread. `own` is the studio's address, empty when it is not known."""
+
+    def __init__(self, message_id: str, sent_at: datetime, snippet: str | None, head: Head, own: str) -> None:
+        self.id = message_id
+        self.sent_at = sent_at
+        self.snippet = snippet
+        self.head = head
+        self._is_sent = "SENT" in head.labels
+        # The studio may send by other names than the mailbox has.
+        by_name = parse_mailbox(head.get("from")).address if self._is_sent else None
+        self._own = tuple(filter(None, (own, by_name)))
+
+    @cached_property
+    def sender(self) -> Sender:
+        return who_wrote(self.head, self._own)
+
+    @cached_property
+    def addressees(self) -> list[str]:
+        return self._addresses("to", "cc")
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Sent by the studio. What its website sends through its Gmail has the label SENT too, and arrives:
+        https://github.com/n8n-io/n8n/issues/19302. Once archived that has lost INBOX, and still goes to the studio."""
+        if not self._is_sent:
+            return self.sender.reason == OWN
+        to_itself = self.sender.is_person and any(is_same(to, own) for to in self.addressees for own in self._own)
+        arrived = "INBOX" in self.head.labels or to_itself
+        return not arrived or self.sender.reason == OWN
+
+    @cached_property
+    def is_answer(self) -> bool:
+        """The studio's own words: not those of its machines, such as an out-of-office."""
+        return self.is_own and not is_automatic(self.head)
+
+    @property
+    def is_person(self) -> bool:
+        """Somebody else's words."""
+        return not self.is_own and self.sender.is_person
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.is_person and self.sender.is_relayed and not self.is_spam
+
+    @property
+    def is_draft(self) -> bool:
+        return "DRAFT" in self.head.labels
+
+    @property
+    def is_spam(self) -> bool:
+        return "SPAM" in self.head.labels
+
+    @property
+    def is_left_out(self) -> bool:
+        return not self.head.labels.isdisjoint(("SPAM", "TRASH"))
+
+    @property
+    def writers(self) -> list[str]:
+        """All addresses that an answer to it may go to."""
+        return self._addresses("from", "reply-to", "x-original-from")
+
+    @property
+    def answered_id(self) -> str | None:
+        found = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
+        return found[0] if found else None
+
+    def answers(self, other: "Message") -> bool:
+        return self.answered_id is not None and self.answered_id == (other.head.get("message-id") or "").strip()
+
+    def is_to(self, people: Collection[str]) -> bool:
+        """Also when it does not say to whom it is."""
+        if not (people and self.addressees):
+            return True
+        return any(is_same(address, person) for address in self.addressees for person in people)
+
+    def _addresses(self, *names: str) -> list[str]:
+        named = (mailbox.address for name in names for mailbox in parse_mailboxes(self.head.get(name)))
+        return [address for address in named if address]
+
+
+def read_message(plain: Any, own: str) -> Message | None:
+    """None for one that does not tell when it was sent."""
+    if not isinstance(plain, dict):
+        return None
+    head = Head(_fields(plain.get("payload")), frozenset(_texts(plain.get("labelIds"))))
+    sent_at = _moment(plain.get("internalDate")) or _date(head.get("date"))
+    if sent_at is None:
+        return None
+    return Message(_text(plain.get("id")) or "", sent_at, _text(plain.get("snippet")), head, own)
+
+
+def _fields(payload: Any) -> tuple[tuple[str, str], ...]:
+    headers = payload.get("headers") if isinstance(payload, dict) else None
+    pairs = ((_text(each.get("name")), _text(each.get("value"))) for each in _list(headers) if isinstance(each, dict))
+    return tuple((name.strip().lower(), value) for name, value in pairs if name is not None and value is not None)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in _list(value) if isinstance(each, str)]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    """64-bit integers are strings on the wire."""
+    if isinstance(milliseconds, str) and re.fullmatch("[0-9]{1,15}", milliseconds):
+        milliseconds = int(milliseconds)
+    if type(milliseconds) is not int or not 0 <= milliseconds < LATEST_MS:
+        return None
+    return EARLIEST + timedelta(milliseconds=milliseconds)
+
+
+def _date(header: str | None) -> datetime | None:
+    """What the sender says: less reliable than when Google got it, and better than nothing."""
+    try:
+        moment = parsedate_to_datetime((header or "")[:100])
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return moment if EARLIEST <= moment < LATEST else None

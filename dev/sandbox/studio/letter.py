@@ -1,0 +1,19 @@
+"""One message of the studio's correspondence."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dev.sandbox.studio.people import Person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """One message; `labels` are the places it lies in, as Gmail names them."""
+
+    sender: Person
+    to: Person
+    sent_at: datetime
+    subject: str
+    text: str
+    labels: tuple[str, ...] = ("INBOX",)
+    headers: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,54 @@
+"""Gmail threads in short, for tests."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from chalicelib.platforms.google.threads import MailContext, Thread, add_threads, parse_thread
+from chalicelib.platforms.items import Batch, Skipped
+from chalicelib.platforms.records import InquiryRecord
+
+OWN = "hello@studio.example"
+ANA, BEN = "Ana Ruiz <ana@example.org>", "Ben Novak <ben@example.net>"
+
+
+def message(at: int, *labels: str, **headers: str) -> dict[str, Any]:
+    """Its id is `m` and its time; `from_` is From, and what the studio sends goes to Ana."""
+    sent = "SENT" in labels
+    named = {"from": OWN if sent else ANA, "to": ANA if sent else OWN, "message-id": f"<m{at}@mail.example>"}
+    named |= {name.strip("_").replace("_", "-"): value for name, value in headers.items()}
+    fields = [{"name": name, "value": value} for name, value in named.items()]
+    return {"id": f"m{at}", "internalDate": str(at), "labelIds": list(labels), "payload": {"headers": fields}}
+
+
+def form(at: int, person: str, *labels: str, **headers: str) -> dict[str, Any]:
+    """What somebody wrote into the form of the studio's site, which sends through the studio's own Gmail."""
+    return message(at, *(labels or ("SENT", "INBOX")), from_=OWN, to=OWN, reply_to=person, **headers)
+
+
+def thread(*messages: Any, thread_id: str = "") -> dict[str, Any]:
+    """Gmail's threads have the id of their first message."""
+    first = messages[0] if messages else None
+    return {"id": thread_id or (first.get("id") if isinstance(first, dict) else "") or "t", "messages": list(messages)}
+
+
+def judged(*messages: Any, own: str = OWN) -> InquiryRecord | Skipped:
+    return parse_thread(msgspec.convert(thread(*messages), Thread), MailContext(own))
+
+
+def inquiry(*messages: Any) -> InquiryRecord:
+    found = judged(*messages)
+    assert isinstance(found, InquiryRecord), found
+    return found
+
+
+def reason(*messages: Any) -> str:
+    found = judged(*messages)
+    return found.reason if isinstance(found, Skipped) else "an inquiry"
+
+
+def read(*threads: Any) -> Batch:
+    batch = Batch()
+    add_threads(batch, [Raw(msgspec.json.encode(each)) for each in threads], OWN)
+    return batch

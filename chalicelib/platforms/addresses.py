@@ -48,9 +48,11 @@ def is_role(address: str) -> bool:
     return _ROLE.fullmatch(_local(address)) is not None
 
 
-def is_same(one: str, other: str) -> bool:
-    """Whether mail to both comes to the same mailbox: https://support.google.com/mail/answer/7436150 for the dots."""
-    return bool(one and other) and _mailbox(one) == _mailbox(other)
+def mailbox_of(address: str) -> str:
+    """The same for all addresses whose mail comes to the same mailbox, whatever follows a plus sign; for Gmail's dots:
+    https://support.google.com/mail/answer/7436150"""
+    local, domain = _local(address).partition("+")[0], domain_of(address)
+    return f"{local.replace('.', '')}@gmail.com" if domain in _GOOGLE else f"{local}@{domain}"
 
 
 def is_same_organisation(one: str, other: str) -> bool:
@@ -60,11 +62,6 @@ def is_same_organisation(one: str, other: str) -> bool:
 
 def _local(address: str) -> str:
     return address.rpartition("@")[0].casefold()
-
-
-def _mailbox(address: str) -> tuple[str, str]:
-    local, domain = _local(address).partition("+")[0], domain_of(address)
-    return (local.replace(".", ""), "gmail.com") if domain in _GOOGLE else (local, domain)
 
 
 def _organisation(domain: str) -> str:

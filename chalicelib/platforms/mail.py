@@ -1,12 +1,12 @@
 """What a mail's header says of who wrote it, wherever the mail was found."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 import msgspec
 
-from chalicelib.platforms.addresses import domain_of, is_form, is_robot, is_role, is_same, is_same_organisation
+from chalicelib.platforms.addresses import domain_of, is_form, is_robot, is_role, is_same_organisation, mailbox_of
 from chalicelib.platforms.mailboxes import Mailbox, parse_mailbox, parse_mailboxes
 
 HEADERS = (
@@ -25,20 +25,20 @@ _CATEGORIES = frozenset({"CATEGORY_PROMOTIONS", "CATEGORY_SOCIAL", "CATEGORY_FOR
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A mail's header fields, with their names in lower case, and the labels its mailbox gave it."""
+    """A mail's header fields, by their names in lower case, and the labels its mailbox gave it."""
 
-    fields: tuple[tuple[str, str], ...] = ()
+    fields: Mapping[str, str] = {}
     labels: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
-        return next((value for field, value in self.fields if field == name), None)
+        return self.fields.get(name)
 
 
 class Mail:
     """What the rules ask of a mail. `own` are the studio's addresses, as far as they are known."""
 
     def __init__(self, head: Head, own: Collection[str]) -> None:
-        self.own = own
+        self.own = [address for address in own if address]
         self.labels = head.labels
         self.get = head.get
         self.sender = parse_mailbox(head.get("from"))
@@ -63,7 +63,7 @@ class Mail:
 
     @cached_property
     def is_own(self) -> bool:
-        return any(is_same(self.address, own) for own in self.own)
+        return bool(self.address) and mailbox_of(self.address) in map(mailbox_of, self.own)
 
     @cached_property
     def list_domain(self) -> str:
@@ -118,7 +118,7 @@ class Mail:
     def _is_person(self, address: str) -> bool:
         if is_robot(address) or is_form(address) or self._is_of_studio(address):
             return False
-        if any(is_same(address, other) for other in (self.address, *self.own, *self.addressees)):
+        if mailbox_of(address) in {mailbox_of(other) for other in (self.address, *self.own, *self.addressees)}:
             return False  # nobody new: the sender, the studio by another name, or the list
         domain = domain_of(address)
         if _PORTAL_DOMAINS.fullmatch(domain) or is_same_organisation(address, f"@{self.list_domain}"):

@@ -7,13 +7,14 @@ import re
 from binascii import Error, a2b_base64
 from codecs import lookup
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from chalicelib.platforms.text import clean
 
 LONGEST_HEADER = 4_000
 """Characters of a header that are looked at for mailboxes."""
+MOST_MAILBOXES = 50
 LONGEST_ADDRESS = 254
 """RFC 5321 4.5.3.1.3, without the angle brackets."""
 
@@ -72,38 +73,44 @@ def from_header(value: str | None) -> str | None:
 
 def parse_mailbox(value: str | None) -> Mailbox:
     """The first mailbox of a header such as From."""
-    first = next(iter(parse_mailboxes(value)), NOBODY)
+    first = next(_mailboxes(value), NOBODY)
     if first.address is None and first.name and value and "=?" in value and "@" in first.name:
         # The whole of `Ana <ana@example.org>` as one encoded word, which RFC 2047 forbids and some senders write.
-        return next(iter(parse_mailboxes(first.name)), NOBODY)
+        return next(_mailboxes(first.name), NOBODY)
     return first
 
 
 def parse_mailboxes(value: str | None) -> list[Mailbox]:
-    """Those of a header such as To, in their order."""
-    header = _unfolded((value or "")[:LONGEST_HEADER]).strip()
+    """Those of a header such as To, in their order; at most 50."""
+    return list(islice(_mailboxes(value), MOST_MAILBOXES))
+
+
+def _mailboxes(value: str | None) -> Iterator[Mailbox]:
+    if not value:
+        return iter(())
+    header = _unfolded(value[:LONGEST_HEADER]).strip()
     group = _GROUP.fullmatch(header)
     mailboxes = (_mailbox(tokens) for tokens in _split(group[1] if group else header))
-    return [mailbox for mailbox in mailboxes if mailbox != NOBODY]
+    return (mailbox for mailbox in mailboxes if mailbox != NOBODY)
 
 
 def _unfolded(value: str) -> str:
     return re.sub(r"[ \t]*[\r\n]\s*", " ", value)
 
 
-def _split(header: str) -> list[list[Token]]:
+def _split(header: str) -> Iterator[list[Token]]:
     """At commas and semicolons. One without an address before it belongs to a name that should have been quoted, such
     as `Ruiz, Ana <ana@example.org>`."""
-    parts: list[list[Token]] = [[]]
+    part: list[Token] = []
     addressed = False
     for kind, text in _tokens(header):
         if kind == "separator" and addressed:
-            parts.append([])
-            addressed = False
+            yield part
+            part, addressed = [], False
         else:
-            parts[-1].append((kind, text))
+            part.append((kind, text))
             addressed = addressed or (kind in ("angle", "text") and "@" in text)
-    return parts
+    yield part
 
 
 def _tokens(header: str) -> Iterator[Token]:

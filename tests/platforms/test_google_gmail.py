@@ -314,6 +314,15 @@ def test_an_odd_change_hides_no_other(fake: Fake, client_of: ClientOf, odd: Any)
     assert stored(INQUIRIES.fetch(client, changes("98"))) == ["b"]
 
 
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_labels_hide_no_change(fake: Fake, client_of: ClientOf, odd: Any) -> None:
+    named = {"threadId": "a", "labelIds": [odd]}
+    entries = [{"message": named, "labelIds": odd}, {"message": named, "labelIds": [odd, "SPAM"]}]
+    fake.on(f"{BASE}/history", Reply({"history": [{"labelsAdded": entries}], "historyId": "99"}))
+    serve(fake, "a")
+    assert stored(INQUIRIES.fetch(client_of(GOOGLE), changes("98"))) == ["a"]
+
+
 def test_a_thread_that_cannot_be_read_hides_no_other(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/threads", listed("a", "odd", "large", "b"))
     serve(fake, "a", "b")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.addresses import is_robot, is_same, is_same_organisation
+from chalicelib.platforms.addresses import is_robot, is_same_organisation, mailbox_of
 from chalicelib.platforms.mail import HEADERS, Head
 from chalicelib.platforms.mailboxes import Mailbox
 from chalicelib.platforms.senders import PERSON, RULES, Sender, is_automatic, who_wrote
@@ -18,7 +18,7 @@ CATEGORIES = ("CATEGORY_PROMOTIONS", "CATEGORY_SOCIAL", "CATEGORY_UPDATES", "CAT
 
 def head(*labels: str, **headers: str) -> Head:
     fields = {"from": "Ana Ruiz <ana@example.org>", "to": OWN, **headers}
-    return Head(tuple((name.replace("_", "-"), value) for name, value in fields.items()), frozenset(labels))
+    return Head({name.replace("_", "-"): value for name, value in fields.items()}, frozenset(labels))
 
 
 def judged(*labels: str, **headers: str) -> Sender:
@@ -187,10 +187,9 @@ def test_mailboxes_for_everybody_are_no_organisation() -> None:
 @pytest.mark.parametrize(("one", "other", "same"), [
     ("Linden.Light+x@gmail.com", "lindenlight@googlemail.com", True),
     ("a.na@example.org", "ana@example.org", False),
-    ("", "", False),
 ])  # fmt: skip
 def test_addresses_of_one_mailbox_are_the_same(one: str, other: str, same: bool) -> None:
-    assert is_same(one, other) is same
+    assert (mailbox_of(one) == mailbox_of(other)) is same
 
 
 @pytest.mark.parametrize(("one", "other", "same"), [
@@ -222,5 +221,5 @@ def test_what_is_sent_in_somebodys_name_is_not_that_persons_answer() -> None:
     st.sets(st.sampled_from(CATEGORIES)),
 )
 def test_any_header_is_judged(headers: dict[str, str], labels: set[str]) -> None:
-    sender = who_wrote(Head(tuple(headers.items()), frozenset(labels)), [OWN, ""])
+    sender = who_wrote(Head(headers, frozenset(labels)), [OWN, ""])
     assert sender.reason in {rule.reason for rule in RULES}

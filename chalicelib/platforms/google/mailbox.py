@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from chalicelib.errors import AnswerTooLarge, RateLimited, TransientFault
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.google.messages import is_id
 from chalicelib.platforms.google.threads import THREADS, MailContext
 from chalicelib.platforms.items import Batch, SetAside, Skipped
 from chalicelib.platforms.mail import HEADERS
@@ -19,8 +20,6 @@ PAGE_SIZE = 50
 """Threads of a list, or changes, of one page."""
 PAGE_SECONDS = 25
 """How long threads are read for one page: less than the engine leaves for a page before an invocation ends."""
-LONGEST_THREAD_ID = 64
-"""Gmail's have 16 characters. With the most threads that may wait it bounds a cursor."""
 THREAD_PARAMS = (("format", "metadata"), *(("metadataHeaders", name) for name in ("Date", "Message-ID", *HEADERS)))
 
 CHANGES = {
@@ -72,15 +71,17 @@ def read_threads(client: Client, named: Named, *, began: bool) -> Reading:
         reading.batch.add(THREADS.read_one(Raw(msgspec.json.encode(entry)), MailContext()))
     end = client.now() + timedelta(seconds=PAGE_SECONDS)
     for done, thread_id in enumerate(named.thread_ids):
+        if done >= PAGE_SIZE or (done and client.now() > end):
+            break
         try:
-            if done < PAGE_SIZE and (done == 0 or client.now() < end):
-                _read_thread(client, thread_id, reading)
-                continue
+            _read_thread(client, thread_id, reading)
         except FAULTS:
             if not (done or began):
                 raise
-        reading.waiting = tuple(named.thread_ids[done:])
-        break
+            break
+    else:
+        return reading
+    reading.waiting = tuple(named.thread_ids[done:])
     return reading
 
 
@@ -114,14 +115,14 @@ def _counts(changed: Any, labels: Any) -> bool:
     """Not drafts, which change with every pause in writing, and not a change of labels that decide nothing."""
     if isinstance(labels, list) and "DRAFT" in labels:
         return False
-    return not isinstance(changed, list) or any(label in _JUDGED for label in changed)
+    return not isinstance(changed, list) or any(isinstance(label, str) and label in _JUDGED for label in changed)
 
 
 def _named(entries: Iterable[tuple[Any, Any]]) -> Named:
     thread_ids: dict[str, None] = {}
     odd = []
     for thread_id, entry in entries:
-        if isinstance(thread_id, str) and 0 < len(thread_id) <= LONGEST_THREAD_ID and thread_id.isprintable():
+        if is_id(thread_id):
             thread_ids[thread_id] = None
         else:
             odd.append(entry)

@@ -5,15 +5,17 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
-from chalicelib.platforms.addresses import is_same
+from chalicelib.platforms.addresses import mailbox_of
 from chalicelib.platforms.mail import Head
 from chalicelib.platforms.mailboxes import parse_mailbox, parse_mailboxes
 from chalicelib.platforms.senders import OWN, Sender, is_automatic, who_wrote
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+LONGEST_ID = 64
+"""Gmail's ids, of messages and of threads, have 16 characters."""
 LATEST_MS = (LATEST - EARLIEST) // timedelta(milliseconds=1)
 
 
@@ -35,8 +37,14 @@ class Message:
         return who_wrote(self.head, self._own)
 
     @cached_property
-    def addressees(self) -> list[str]:
-        return self._addresses("to", "cc")
+    def addressees(self) -> frozenset[str]:
+        """The mailboxes it is to."""
+        return frozenset(map(mailbox_of, self.addresses("to", "cc")))
+
+    @cached_property
+    def writers(self) -> frozenset[str]:
+        """The mailboxes that an answer to it may go to."""
+        return frozenset(map(mailbox_of, self.addresses("from", "reply-to", "x-original-from")))
 
     @cached_property
     def is_own(self) -> bool:
@@ -44,7 +52,7 @@ class Message:
         https://github.com/n8n-io/n8n/issues/19302. Once archived that has lost INBOX, and still goes to the studio."""
         if not self._is_sent:
             return self.sender.reason == OWN
-        to_itself = self.sender.is_person and any(is_same(to, own) for to in self.addressees for own in self._own)
+        to_itself = self.sender.is_person and not self.addressees.isdisjoint(map(mailbox_of, self._own))
         arrived = "INBOX" in self.head.labels or to_itself
         return not arrived or self.sender.reason == OWN
 
@@ -75,27 +83,27 @@ class Message:
         return not self.head.labels.isdisjoint(("SPAM", "TRASH"))
 
     @property
-    def writers(self) -> list[str]:
-        """All addresses that an answer to it may go to."""
-        return self._addresses("from", "reply-to", "x-original-from")
+    def answered_id(self) -> str:
+        """The Message-ID of what it answers; empty for none."""
+        found = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
+        return found[0] if found else ""
 
     @property
-    def answered_id(self) -> str | None:
-        found = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
-        return found[0] if found else None
-
-    def answers(self, other: "Message") -> bool:
-        return self.answered_id is not None and self.answered_id == (other.head.get("message-id") or "").strip()
+    def message_id(self) -> str:
+        return (self.head.get("message-id") or "").strip()
 
     def is_to(self, people: Collection[str]) -> bool:
         """Also when it does not say to whom it is."""
-        if not (people and self.addressees):
-            return True
-        return any(is_same(address, person) for address in self.addressees for person in people)
+        return not (people and self.addressees) or not self.addressees.isdisjoint(people)
 
-    def _addresses(self, *names: str) -> list[str]:
+    def addresses(self, *names: str) -> list[str]:
+        """As they are written in these header fields."""
         named = (mailbox.address for name in names for mailbox in parse_mailboxes(self.head.get(name)))
         return [address for address in named if address]
+
+
+def is_id(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
 
 
 def read_message(plain: Any, own: str) -> Message | None:
@@ -106,13 +114,16 @@ def read_message(plain: Any, own: str) -> Message | None:
     sent_at = _moment(plain.get("internalDate")) or _date(head.get("date"))
     if sent_at is None:
         return None
-    return Message(_text(plain.get("id")) or "", sent_at, _text(plain.get("snippet")), head, own)
+    message_id = plain.get("id")
+    return Message(message_id if is_id(message_id) else "", sent_at, _text(plain.get("snippet")), head, own)
 
 
-def _fields(payload: Any) -> tuple[tuple[str, str], ...]:
+def _fields(payload: Any) -> dict[str, str]:
+    """Of fields with one name the first."""
     headers = payload.get("headers") if isinstance(payload, dict) else None
     pairs = ((_text(each.get("name")), _text(each.get("value"))) for each in _list(headers) if isinstance(each, dict))
-    return tuple((name.strip().lower(), value) for name, value in pairs if name is not None and value is not None)
+    named = [(name.strip().lower(), value) for name, value in pairs if name is not None and value is not None]
+    return dict(reversed(named))
 
 
 def _list(value: Any) -> list[Any]:

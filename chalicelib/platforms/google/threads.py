@@ -1,7 +1,7 @@
 """Gmail threads as inquiries: which messages belong together, who began, and when the studio answered."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Raw
 
 from chalicelib import logs
+from chalicelib.platforms.addresses import mailbox_of
 from chalicelib.platforms.decoding import decode_leniently
-from chalicelib.platforms.google.messages import Message, read_message
-from chalicelib.platforms.items import Batch, Items, Skipped, UnreadableRecord
+from chalicelib.platforms.google.messages import LONGEST_ID, Message, is_id, read_message
+from chalicelib.platforms.items import Batch, Items, Outcome, Skipped, UnreadableRecord
 from chalicelib.platforms.mailboxes import from_header
 from chalicelib.platforms.records import InquiryRecord
 from chalicelib.platforms.text import clean, from_entities
@@ -28,42 +29,50 @@ class Thread(msgspec.Struct, frozen=True):
 
 
 class MailContext(msgspec.Struct, frozen=True):
-    """`own` is the studio's address, empty when it is not known. `part` is the id of the message that begins the
-    conversation which is meant; empty for the one that is known by the thread's id."""
+    """`own` is the studio's address, empty when it is not known."""
 
     own: str = ""
-    part: str = ""
 
 
 class Conversation(msgspec.Struct):
-    """Messages with one person, oldest first. `part` is as in MailContext, `person` the address, if it is known."""
+    """Messages with one person, oldest first. `part` is the id of the one that began it amid a thread, else empty."""
 
     part: str
     messages: list[Message]
-    person: str = ""
 
 
 def add_threads(batch: Batch, raws: Sequence[Raw], own: str) -> None:
-    """Adds what each thread turns out to be, conversation by conversation."""
+    """Adds what each thread turns out to be: several inquiries, where the posts of a form are in one thread."""
     for raw in raws:
-        for part in _parts(raw, own):
-            outcome = THREADS.read_one(raw, MailContext(own, part))
+        try:
+            outcomes: Sequence[Outcome] = parse_conversations(decode_leniently(raw, Thread), own)
+        except (UnreadableRecord, ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
+            outcomes = [THREADS.read_one(raw, MailContext(own))]  # which sets it aside
+        for outcome in outcomes:
             if not (isinstance(outcome, Skipped) and outcome.reason == NOTHING_LEFT):
                 batch.add(outcome)
+
+
+def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skipped:
+    """Its first conversation; mostly there is no other."""
+    return parse_conversations(thread, context.own)[0]
+
+
+def parse_conversations(thread: Thread, own: str) -> list[InquiryRecord | Skipped]:
+    if not is_id(thread.id):
+        raise UnreadableRecord("id", f"must have 1 to {LONGEST_ID} characters that can be printed")
+    messages = read_messages(thread, own)
+    if unreadable := len(thread.messages) - len(messages):
+        logs.event("inquiry.messages_unreadable", level=logging.WARNING, messages=unreadable, of=len(thread.messages))
+    if not messages:
+        raise UnreadableRecord("messages", "has no message with a time")
+    return [_parse(thread.id, conversation) for conversation in _conversations(thread.id, messages)]
 
 
 def read_messages(thread: Thread, own: str) -> list[Message]:
     """Those that can be read, oldest first."""
     read = (read_message(plain, own) for plain in thread.messages)
     return sorted((message for message in read if message), key=lambda message: message.sent_at)
-
-
-def _parts(raw: Raw, own: str) -> list[str]:
-    try:
-        thread = decode_leniently(raw, Thread)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return [""]
-    return [conversation.part for conversation in _conversations(thread.id, read_messages(thread, own))]
 
 
 def _conversations(thread_id: str, messages: Sequence[Message]) -> list[Conversation]:
@@ -77,45 +86,43 @@ def _conversations(thread_id: str, messages: Sequence[Message]) -> list[Conversa
     relayed: dict[str, Conversation] = {}
     for message in said:
         if message.is_relayed:
-            person = (message.sender.contact.address or "").casefold()
             part = "" if message.id == thread_id else message.id
-            relayed.setdefault(person or f"#{message.id}", Conversation(part, [], person)).messages.append(message)
+            relayed.setdefault(_person(message), Conversation(part, [])).messages.append(message)
     if len(relayed) < 2:
         first = next((message for message in said if message.is_person), None)
         begun = first is not None and first.is_relayed and first.id != thread_id
         return [Conversation(first.id if first and begun else "", said)]
-    rest = Conversation("", [])
-    for message in said:
-        for conversation in [] if message.is_relayed else _of(message, list(relayed.values())) or [rest]:
+    rest = _distribute([message for message in said if not message.is_relayed], relayed)
+    others = [Conversation("", rest)] if any(message.is_person for message in rest) else []
+    return list({each.part: each for each in (*others, *relayed.values())}.values())
+
+
+def _person(message: Message) -> str:
+    """Who wrote by another's hand. If that is not known, it is somebody else each time."""
+    address = message.sender.contact.address
+    return mailbox_of(address) if address else f"#{message.id}"
+
+
+def _distribute(messages: Sequence[Message], conversations: Mapping[str, Conversation]) -> list[Message]:
+    """Adds each to the conversation that it answers, else to those of its writer or addressees. Returns the others."""
+    rest, by_id = [], {each.message_id: each for one in conversations.values() for each in one.messages}
+    for message in messages:
+        answered = by_id.get(message.answered_id) if message.answered_id else None
+        people = {_person(answered)} if answered else message.addressees if message.is_own else message.writers
+        found = [conversations[person] for person in people if person in conversations]
+        for conversation in found:
             conversation.messages.append(message)
-    found = [rest] if any(message.is_person for message in rest.messages) else []
-    found += relayed.values()
-    for conversation in found:
-        conversation.messages.sort(key=lambda message: message.sent_at)
-    return list({conversation.part: conversation for conversation in found}.values())
+            conversation.messages.sort(key=lambda each: each.sent_at)
+        if not found:
+            rest.append(message)
+    return rest
 
 
-def _of(message: Message, conversations: list[Conversation]) -> list[Conversation]:
-    """Those that a message belongs to: an answer to the one it answers, else by its writer or its addressees."""
-    answered = [each for each in conversations if any(message.answers(other) for other in each.messages)]
-    if answered or (message.is_own and not message.addressees):
-        return answered
-    people = message.addressees if message.is_own else message.writers
-    return [each for each in conversations if each.person in {address.casefold() for address in people}]
-
-
-def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skipped:
-    messages = read_messages(thread, context.own)
-    if unreadable := len(thread.messages) - len(messages):
-        logs.event("inquiry.messages_unreadable", level=logging.WARNING, messages=unreadable, of=len(thread.messages))
-    if not messages:
-        raise UnreadableRecord("messages", "has no message with a time")
-    conversations = _conversations(thread.id, messages)
-    chosen = next((each for each in conversations if each.part == context.part), conversations[0])
-    external_id = f"{thread.id}/{chosen.part}" if chosen.part else thread.id
-    reason, first = _judge(chosen.messages)
+def _parse(thread_id: str, conversation: Conversation) -> InquiryRecord | Skipped:
+    external_id = f"{thread_id}/{conversation.part}" if conversation.part else thread_id
+    reason, first = _judge(conversation.messages)
     if first is None:
-        return _skipped(external_id, reason, chosen.messages)
+        return _skipped(external_id, reason, conversation.messages)
     name, address = first.sender.contact
     return InquiryRecord(
         external_id=external_id,
@@ -125,8 +132,8 @@ def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skippe
         contact_email=address,
         subject=from_header(first.head.get("subject")),
         message=from_entities(first.snippet),
-        url=clean(f"https://mail.google.com/mail/u/0/#all/{quote(thread.id, safe='')}"),
-        replied_at=_replied_at(chosen.messages, first),
+        url=clean(f"https://mail.google.com/mail/u/0/#all/{quote(thread_id, safe='')}"),
+        replied_at=_replied_at(conversation.messages, first),
     )
 
 
@@ -138,7 +145,7 @@ def _judge(messages: Sequence[Message]) -> tuple[str, Message | None]:
     if messages and all(message.is_left_out for message in messages):
         return "spam" if messages[0].is_spam else "trash", None
     heard = [message for message in messages if not message.is_spam]
-    if not heard or (heard[0].is_own and heard[0].answered_id):
+    if not heard or (heard[0].is_own and heard[0].answered_id != ""):
         first = next((message for message in heard if message.is_person), None)
         return ("", first) if first else (NOTHING_LEFT, None)
     for message in heard:
@@ -157,8 +164,9 @@ def _is_beginning(message: Message, heard: Sequence[Message]) -> bool:
 
 def _replied_at(messages: Sequence[Message], first: Message) -> datetime | None:
     """Of the first answer to whoever wrote: what is sent on to a colleague is none."""
-    known = first.sender.contact.address is not None
-    people = [address for message in messages if known and not message.is_own for address in message.writers]
+    people: set[str] = set()
+    if first.sender.contact.address is not None:
+        people = people.union(*(message.writers for message in messages if not message.is_own))
     answers = (message for message in messages if message.is_answer and message.sent_at >= first.sent_at)
     return next((message.sent_at for message in answers if message.is_to(people)), None)
 
@@ -166,12 +174,12 @@ def _replied_at(messages: Sequence[Message], first: Message) -> datetime | None:
 def _skipped(external_id: str, reason: str, messages: Sequence[Message]) -> Skipped:
     came = [message for message in messages if not message.is_own]
     went = [message for message in messages if message.is_own]
-    others = [address for message in came for address in (message.sender.contact.address, *message.writers) if address]
-    others += [address for message in went for address in message.addressees]
+    others = [message.sender.contact.address for message in came]
+    others += [address for message in went for address in message.addresses("to", "cc")]
     return Skipped(
         external_id=external_id,
         reason=reason,
-        counterpart=next(iter(others), None),
+        counterpart=next(filter(None, others), None),
         last_in_at=max((message.sent_at for message in came), default=None),
         last_out_at=max((message.sent_at for message in went), default=None),
     )

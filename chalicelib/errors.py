@@ -245,6 +245,10 @@ class BlockedByAdministrator(PlatformError):
     title = "An administrator of the connected account's organization blocks access"
 
 
+class ScopeMissing(PermissionMissing):
+    """The grant was not given the scope for this request. Other requests of the same stream may still be allowed."""
+
+
 class Misconfigured(PlatformError):
     """An operator's matter: our client id, secret or project is refused. The studio's connection stays."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import msgspec
 
 from chalicelib.errors import CursorExpired
+from chalicelib.platforms.accounts import AccountKind
 from chalicelib.platforms.items import Batch, Items, SetAside, Skipped
 from chalicelib.platforms.records import Record
 
@@ -91,6 +92,8 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """
     complete: bool = False
     """Whether a full read names every living record, so that what it leaves out is gone."""
+    accounts: AccountKind | None = None
+    """What of the grant it reads, where that is an account of its own: `client.account` is the one to read"""
     fetch_window: Callable[["Client", Window, CursorT | None], Page[CursorT]] | None = None
     """As `fetch`, for the records of some days only; `last` ends the window. None: the past cannot be read again."""
     slice_days: int = 31

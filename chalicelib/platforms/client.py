@@ -10,6 +10,7 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import PlatformError, TokenExpired
+from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault, kind_of
@@ -28,7 +29,7 @@ class Client:
     An answer that the access token has expired is met once with `renew`, which returns a new one, and one more attempt.
     `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `pulse`
     is called before each request: it may raise to stop. `account_id` is the account's external id, for platforms that
-    are asked with a key of ours.
+    are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts of a grant.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Client:
         now: Callable[[], datetime] = clock.now,
         transport: Transport | None = None,
     ) -> None:
+        self.account = ConnectedAccount()
         self.account_id = account_id
         self.api_calls = 0
         self.usage: dict[str, Usage] = {}

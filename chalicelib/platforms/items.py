@@ -30,6 +30,8 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str
     reason: str
     """A stable code such as `no_match`"""
+    called_off: bool = False
+    """Whether it is off altogether: if it was stored before, it is gone, as one that the platform deletes"""
     counterpart: str | None = None
     """The e-mail address of whom it was with; only a keyed hash of it is stored."""
     last_in_at: datetime | None = None
@@ -78,6 +80,8 @@ class Batch(msgspec.Struct):
             self.gone.append(outcome.external_id)
         elif isinstance(outcome, Skipped):
             self.skipped.append(outcome)
+            if outcome.called_off:
+                self.gone.append(outcome.external_id)
         else:
             self.set_aside.append(outcome)
 

@@ -11,21 +11,32 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str
 
 
+class Guest(msgspec.Struct, frozen=True):
+    """Whoever is invited to an event."""
+
+    name: str | None
+    email: str | None
+    response: str | None
+    """In the platform's words, such as `accepted`"""
+
+
 class BookingRecord(Record, frozen=True, kw_only=True):
     title: str | None
     event_type: str
-    """wedding | engagement | portrait | family | newborn | event | other"""
+    """wedding | engagement | portrait | family | newborn | event | other | consultation"""
     event_date: date
-    """The local date the event starts on."""
+    """The local date the event starts on, where it takes place."""
     starts_at: datetime
     ends_at: datetime
     all_day: bool
     status: str
     """tentative | confirmed | cancelled"""
     booked_at: datetime
-    """When it entered the calendar."""
+    """When it entered the calendar; a series did so once."""
+    calendar_id: str | None = None
     client_name: str | None = None
     client_email: str | None = None
+    guests: list[Guest] = []
     location: str | None = None
     notes: str | None = None
     url: str | None = None

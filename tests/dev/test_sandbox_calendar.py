@@ -211,3 +211,26 @@ def test_events_can_be_changed_over_http(google: SandboxClient) -> None:
     assert (changed["summary"], changed["location"]) == ("NUL \x00 and a lone \ud800", "Loft")
     assert google.control("DELETE", "/events", event_id=event["id"]).json["status"] == "cancelled"
     assert google.control("DELETE", "/events", event_id="nothing").status == 400
+
+
+def test_invitations_are_answered_by_the_calendars_owner(google: SandboxClient) -> None:
+    invited = [event for event in listed(google, singleEvents="true") if not event["organizer"].get("self")]
+    answers = {guest["responseStatus"] for event in invited for guest in event["attendees"] if guest.get("self")}
+    assert answers == {"declined", "needsAction", "tentative"}
+    token, event = sync_token(google), invited[0]
+    google.control("POST", "/respond", event_id=event["id"], response="accepted")
+    (changed,) = google.get(EVENTS, {"syncToken": token}).json["items"]
+    assert changed["attendees"] == [
+        event["attendees"][0],
+        {"email": "hello@lindenandlight.example", "self": True, "responseStatus": "accepted"},
+    ]
+
+
+def test_a_renamed_calendar_is_found_under_its_new_id_and_keeps_its_events(google: SandboxClient) -> None:
+    before = listed(google)
+    google.control("POST", "/rename-calendar", address="studio@lindenandlight.example")
+    base = "/www.googleapis.com/calendar/v3"
+    assert google.get(f"{base}/users/me/calendarList/primary").json["id"] == "studio@lindenandlight.example"
+    assert google.get(f"{base}/calendars/hello%40lindenandlight.example/events").status == 404
+    assert google.get(f"{base}/calendars/studio%40lindenandlight.example/events").status == 200
+    assert [event["id"] for event in listed(google)] == [event["id"] for event in before]

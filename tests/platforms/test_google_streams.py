@@ -19,10 +19,11 @@ from chalicelib.errors import (
     TransientFault,
 )
 from chalicelib.platforms import oauth2
+from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google import GOOGLE, identify
-from chalicelib.platforms.google.calendar import BOOKINGS
+from chalicelib.platforms.google.calendar import BOOKINGS, find_calendar
 from chalicelib.platforms.google.gmail import INQUIRIES
 from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
@@ -85,32 +86,80 @@ def test_the_account_is_identified_with_its_scopes(sandbox: Sandbox) -> None:
 def test_a_calendar_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
-    assert {"wedding", "engagement", "portrait"} <= {record.event_type for record in records}
+    assert {"wedding", "engagement", "portrait", "consultation"} <= {record.event_type for record in records}
     assert len({record.external_id for record in records}) == len(records) > 20
-    assert all(isinstance(record, BookingRecord) and "@" in record.external_id for record in records)
+    assert all(isinstance(record, BookingRecord) for record in records)
 
     assert read(BOOKINGS, client, cursor)[:2] == ([], [])
-    first = records[0].external_id.rpartition("/")[2]
-    second = records[1].external_id.rpartition("/")[2]
+    first, second = records[0].external_id, records[1].external_id
     sandbox.google.update_event(first, {"summary": "Family Keller"})
     sandbox.google.delete_event(second)
     changed, deleted, _ = read(BOOKINGS, client, cursor)
-    assert [(record.external_id, record.title) for record in changed] == [(records[0].external_id, "Family Keller")]
-    assert deleted == [records[1].external_id]
+    assert [(record.external_id, record.title) for record in changed] == [(first, "Family Keller")]
+    assert deleted == [second]
 
 
-def test_an_event_that_no_longer_blocks_time_is_gone(sandbox: Sandbox) -> None:
+def test_what_is_no_booking_is_left_out_with_the_reason(sandbox: Sandbox) -> None:
+    page = BOOKINGS.fetch_page(client_for(sandbox), None)
+    assert page.last
+    reasons = Counter(skipped.reason for skipped in page.skipped)
+    assert reasons == {"no_match": 2, "free": 1, "declined": 1, "called_off": 1}
+    titles = {record.title for record in page.records if isinstance(record, BookingRecord)}
+    assert {"HOLD Hochzeit Vogel", "Standesamtliche Trauung Berger", "Babybauchshooting Sommer"} <= titles
+    assert not titles & {"Zahnarzt", "Wedding fair Arena Berlin"}
+    statuses = {record.title: record.status for record in page.records if isinstance(record, BookingRecord)}
+    tentative = ("HOLD Hochzeit Vogel", "Styled shoot, Villa Seeblick", "Wedding Iris & Omar")
+    assert {statuses[title] for title in tentative} == {"tentative"}
+
+
+def test_under_the_rule_all_everything_is_a_booking_but_what_is_free_declined_or_called_off(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    client.account = ConnectedAccount(rule="all")
+    page = BOOKINGS.fetch_page(client, None)
+    assert Counter(skipped.reason for skipped in page.skipped) == {"free": 1, "declined": 1, "called_off": 1}
+
+
+def test_an_answer_that_changes_later_changes_the_booking(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
-    sandbox.google.update_event(records[0].external_id.rpartition("/")[2], {"transparency": "transparent"})
-    assert read(BOOKINGS, client, cursor)[:2] == ([], [records[0].external_id])
+    invited = next(record for record in records if record.title == "Styled shoot, Villa Seeblick")
+    assert (invited.status, invited.client_name) == ("tentative", "Ada Planner")
+    sandbox.google.respond(invited.external_id, "accepted")
+    (accepted,), deleted, cursor = read(BOOKINGS, client, cursor)
+    assert (accepted.external_id, accepted.status, deleted) == (invited.external_id, "confirmed", [])
+    sandbox.google.respond(invited.external_id, "declined")
+    assert read(BOOKINGS, client, cursor)[:2] == ([], [invited.external_id])
+
+
+def test_an_event_that_no_longer_blocks_time_is_left_out(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    records, _, cursor = read(BOOKINGS, client)
+    event_id = records[0].external_id
+    sandbox.google.update_event(event_id, {"transparency": "transparent"})
+    page = BOOKINGS.fetch_page(client, cursor)
+    assert (page.records, page.deleted) == ([], [])
+    assert [(skipped.external_id, skipped.reason) for skipped in page.skipped] == [(event_id, "free")]
 
 
 def test_a_calendar_of_several_pages_is_read_whole(sandbox: Sandbox) -> None:
     client = client_for(sandbox, mint("bulk-2500"))
     records, _, _ = read(BOOKINGS, client)
     assert len({record.external_id for record in records}) == 2500
-    assert client.api_calls == 4
+    assert client.api_calls == 3
+
+
+def test_the_primary_calendar_is_found_with_its_id_also_after_that_has_changed(sandbox: Sandbox) -> None:
+    client = client_for(sandbox)
+    found = find_calendar(client)
+    assert (found.external_id, found.time_zone) == ("hello@lindenandlight.example", "Europe/Berlin")
+    client.account = ConnectedAccount(external_id=found.external_id)
+    records, _, cursor = read(BOOKINGS, client)
+    sandbox.google.rename_calendar("studio@lindenandlight.example")
+    with pytest.raises(CursorExpired):
+        read(BOOKINGS, client, cursor)
+    client.account = ConnectedAccount(external_id=find_calendar(client).external_id)
+    again = read(BOOKINGS, client)[0]
+    assert [record.external_id for record in again] == [record.external_id for record in records]
 
 
 def test_a_forgotten_sync_token_means_reading_from_the_start(sandbox: Sandbox) -> None:
@@ -267,7 +316,7 @@ def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
 
 def test_a_changed_shape_is_named(sandbox: Sandbox) -> None:
     sandbox.add_fault(kind="shape", path=".*/events", body={"items": {"now": "an object"}})
-    with pytest.raises(ContractChanged, match=r"\$\.items"):
+    with pytest.raises(ContractChanged, match="at `items`"):
         BOOKINGS.fetch_page(client_for(sandbox), None)
 
 
@@ -280,8 +329,11 @@ def test_a_missing_scope_stops_one_stream_and_not_the_other(sandbox: Sandbox) ->
 
 def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
     client = client_for(sandbox, mint(scopes=["https://www.googleapis.com/auth/calendar.events.readonly"]))
-    records, _, _ = read(BOOKINGS, client)
-    assert records[0].external_id.startswith("primary/")
+    everything = client_for(sandbox)
+    assert find_calendar(client) == FoundAccount(time_zone="Europe/Berlin")
+    assert [record.external_id for record in read(BOOKINGS, client)[0]] == [
+        record.external_id for record in read(BOOKINGS, everything)[0]
+    ]
     assert identify(client).scopes == ("https://www.googleapis.com/auth/calendar.events.readonly",)
 
 

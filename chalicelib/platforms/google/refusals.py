@@ -15,6 +15,7 @@ from chalicelib.errors import (
     Misconfigured,
     PermissionMissing,
     RateLimited,
+    ScopeMissing,
     ServiceNotEnabled,
     TokenExpired,
     TokenRevoked,
@@ -114,7 +115,8 @@ RULES = (
             }
         ),
     ),
-    Rule(PermissionMissing, frozenset({"403", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
+    Rule(ScopeMissing, frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
+    Rule(PermissionMissing, frozenset({"403"})),
     Rule(CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
     Rule(TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
 )

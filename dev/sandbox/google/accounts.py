@@ -33,9 +33,10 @@ class Account:
     deleted: set[str]
     """Messages that are gone for good; a thread without any is gone as well."""
 
-    def version(self) -> tuple[int, int, int, int]:
+    def version(self) -> tuple[int | str, ...]:
         """Differs whenever anything that can be read has changed."""
-        return self.changes.position, self.changes.oldest, self.history.position, self.history.oldest
+        journals = (self.changes.position, self.changes.oldest, self.history.position, self.history.oldest)
+        return (*journals, self.owner.email)
 
     def event(self, event_id: str) -> Json:
         """Raises ValueError when there is none."""

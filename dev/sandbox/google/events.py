@@ -62,6 +62,13 @@ def changed_event(event: Json, fields: Json, position: int) -> Json:
     return {**event, "updated": updated, "etag": _etag(updated + event["id"]), "sequence": sequence, **fields}
 
 
+def answered_event(event: Json, response: str, owner: Person, position: int) -> Json:
+    """As it is after the owner of the calendar has answered the invitation."""
+    others = [guest for guest in event.get("attendees", ()) if not guest.get("self")]
+    own = {"email": owner.email, "self": True, "responseStatus": response}
+    return changed_event(event, {"attendees": [*others, own]}, position)
+
+
 def deleted_event(event: Json) -> Json:
     """What is left of a deleted event: only the id is promised, and for an instance the place it had in its series."""
     return {name: value for name, value in {**event, "status": "cancelled"}.items() if name in SPARSE}
@@ -91,6 +98,14 @@ def _details(appointment: Appointment) -> Json:
     details: Json = {"location": appointment.location, "description": appointment.notes}
     if appointment.client:
         details["attendees"] = _attendees(appointment.client, appointment.status)
+    if appointment.host:
+        host = {"email": appointment.host.email, "displayName": appointment.host.name}
+        invited = {"email": STUDIO.email, "self": True, "responseStatus": appointment.response}
+        details |= {
+            "creator": host,
+            "organizer": host,
+            "attendees": [{**host, "organizer": True, "responseStatus": "accepted"}, invited],
+        }
     if not appointment.blocks_time:
         details["transparency"] = "transparent"
     if appointment.repeats:

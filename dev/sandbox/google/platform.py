@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from email.utils import parseaddr
 from functools import lru_cache, partial
 from pathlib import Path
@@ -58,6 +58,8 @@ class Google:
             Lever("POST", "/events", self.add_event),
             Lever("PATCH", "/events", self.update_event),
             Lever("DELETE", "/events", self.delete_event),
+            Lever("POST", "/respond", self.respond),
+            Lever("POST", "/rename-calendar", self.rename_calendar),
             Lever("POST", "/messages", self.add_message),
             Lever("PATCH", "/messages", self.label_message),
             Lever("DELETE", "/messages", self.delete_message),
@@ -103,6 +105,18 @@ class Google:
         owner = self.account(account)
         gone = events.deleted_event(owner.event(event_id))
         return owner.put_event(lambda at: gone)
+
+    def respond(self, event_id: str, response: str, account: str = "studio") -> Json:
+        """The owner of the calendar answers an invitation: `accepted`, `declined`, `tentative` or `needsAction`."""
+        owner = self.account(account)
+        before = owner.event(event_id)
+        return owner.put_event(lambda at: events.answered_event(before, response, owner.owner, at))
+
+    def rename_calendar(self, address: str, account: str = "studio") -> None:
+        """The account has another primary address now, which is the id of its calendar."""
+        renamed = self.account(account)
+        with self._lock:
+            self._accounts[account] = replace(renamed, owner=Person(renamed.owner.name, address))
 
     def add_message(
         self,
@@ -167,7 +181,13 @@ class Google:
         return self._answer(method, account.name, account.version(), claims.scopes, values, request.query)
 
     def _answer_afresh(
-        self, method: Method, account: str, version: tuple[int, ...], scopes: tuple[str, ...], path: Pairs, query: Pairs
+        self,
+        method: Method,
+        account: str,
+        version: tuple[int | str, ...],
+        scopes: tuple[str, ...],
+        path: Pairs,
+        query: Pairs,
     ) -> Response:
         """Nothing but these arguments makes the answer, so it is kept: `version` moves with every change."""
         return method.call(self.account(account), scopes, dict(path), query)

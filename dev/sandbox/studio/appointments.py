@@ -62,6 +62,7 @@ SESSIONS = (
 
 Status = Literal["confirmed", "tentative", "cancelled"]
 Kind = Literal["default", "birthday", "focusTime"]
+Response = Literal["needsAction", "declined", "tentative", "accepted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,10 @@ class Appointment:
     booked_at: datetime
     status: Status = "confirmed"
     client: Person | None = None
+    host: Person | None = None
+    """Who invites the studio to it, unless it is the studio's own."""
+    response: Response = "accepted"
+    """What the studio answered."""
     location: str = ""
     notes: str = ""
     kind: Kind = "default"
@@ -87,7 +92,14 @@ class Appointment:
 
 def appointments(monday: date) -> list[Appointment]:
     """Everything from a year before to a year after the week of this Monday, in no particular order."""
-    return [*_weddings(monday), *_sessions(monday), *_around(monday), *_open_studio(monday)]
+    return [
+        *_weddings(monday),
+        *_sessions(monday),
+        *_around(monday),
+        *_invitations(monday),
+        *_in_other_words(monday),
+        *_open_studio(monday),
+    ]
 
 
 def _weddings(monday: date) -> list[Appointment]:
@@ -177,6 +189,62 @@ def _around(monday: date) -> list[Appointment]:
             ends=_at(gallery, 16, 30),
             booked_at=booked_at,
             blocks_time=False,
+        ),
+    ]
+
+
+def _invitations(monday: date) -> list[Appointment]:
+    """What others ask the studio to."""
+    invited: tuple[tuple[str, str, Person, Response, int], ...] = (
+        ("open-day", "Open day for photographers", Person("Gutshof Lindenau", "events@gutshof.example"), "declined", 2),
+        (
+            "styled-shoot",
+            "Styled shoot, Villa Seeblick",
+            Person("Ada Planner", "ada@planner.example"),
+            "needsAction",
+            7,
+        ),
+        ("second-shooter", "Wedding Iris & Omar", Person("Kim Lund", "kim@lundphoto.example"), "tentative", 10),
+    )
+    return [
+        Appointment(
+            key=key,
+            title=title,
+            starts=_at(monday + timedelta(weeks=week, days=SATURDAY), 14),
+            ends=_at(monday + timedelta(weeks=week, days=SATURDAY), 18),
+            booked_at=_at(monday - timedelta(weeks=2), 10),
+            host=host,
+            response=response,
+        )
+        for key, title, host, response, week in invited
+    ]
+
+
+def _in_other_words(monday: date) -> list[Appointment]:
+    """German titles, a date that is held and one that was called off, a talk, and what is nobody's business."""
+    booked_at, client = _at(monday - timedelta(weeks=3), 11), CLIENTS[-len(WEDDING_WEEKS) - 1]
+    saturday = monday + timedelta(days=SATURDAY)
+    timed = (
+        ("bump", "Babybauchshooting Sommer", 3, 15, None),
+        ("talk", "Vorgespräch Hochzeit", 4, 18, client),
+        ("dentist", "Zahnarzt", 2, 8, None),
+        ("called-off", "Abgesagt: Familienshooting Park", 1, 16, None),
+    )
+    return [
+        _days("held", "HOLD Hochzeit Vogel", saturday + timedelta(weeks=21), 1, booked_at, blocks_time=False),
+        _days(
+            "civil", "Standesamtliche Trauung Berger", saturday + timedelta(weeks=5), 1, booked_at, blocks_time=False
+        ),
+        *(
+            Appointment(
+                key=key,
+                title=title,
+                starts=_at(monday + timedelta(days=day), hour),
+                ends=_at(monday + timedelta(days=day), hour + 1),
+                booked_at=booked_at,
+                client=guest,
+            )
+            for key, title, day, hour, guest in timed
         ),
     ]
 

@@ -1,0 +1,265 @@
+"""Calendar events as bookings: which of them are, what each field comes from, and why the others are left out."""
+
+from datetime import UTC, date, datetime, time, tzinfo
+from functools import lru_cache
+
+import msgspec
+
+from chalicelib.platforms.accounts import Rule
+from chalicelib.platforms.items import Gone, Items, Skipped, UnreadableRecord
+from chalicelib.platforms.mail_domains import own_domain
+from chalicelib.platforms.records import BookingRecord, Guest
+from chalicelib.platforms.text import clean, from_html
+from chalicelib.platforms.titles import SAYS_NOTHING, Title, fold, read_title
+from chalicelib.platforms.zones import find_zone
+
+NOT_PEOPLE = ".calendar.google.com"
+"""The end of the addresses of shared calendars, rooms and imports."""
+MAX_GUESTS = 200
+
+
+class Moment(msgspec.Struct, frozen=True, rename="camel"):
+    """A day, or a moment: with an offset, or in the zone named. Google shows moments with the calendar's offset, and
+    beside it the zone that the event was entered in."""
+
+    day: date | None = msgspec.field(name="date", default=None)
+    date_time: datetime | None = None
+    time_zone: str | None = None
+
+
+class Person(msgspec.Struct, frozen=True, rename="camel"):
+    """An organizer or a guest; `is_self` is the one whose calendar it is."""
+
+    email: str | None = None
+    display_name: str | None = None
+    is_self: bool = msgspec.field(name="self", default=False)
+    resource: bool = False
+    optional: bool = False
+    response_status: str | None = None
+    """needsAction | declined | tentative | accepted"""
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel"):
+    """A cancelled one has nothing but its id for sure. Imported ones may be `created` in the year 0000."""
+
+    id: str
+    status: str = "confirmed"
+    summary: str | None = None
+    description: str | None = None
+    location: str | None = None
+    html_link: str | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+    created: str | None = None
+    updated: str | None = None
+    organizer: Person | None = None
+    attendees: list[Person] = []
+    recurring_event_id: str | None = None
+    transparency: str = "opaque"
+    event_type: str = "default"
+
+
+class CalendarContext(msgspec.Struct, frozen=True):
+    """What an event of a calendar is read with."""
+
+    calendar_id: str | None
+    """A primary calendar's is its owner's address; None while the grant may not tell it"""
+    time_zone: str
+    rule: Rule = "matching"
+    words: tuple[str, ...] = ()
+
+
+def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone | Skipped:
+    if event.status == "cancelled":
+        return Gone(event.id)
+    calendar = _prepared(context)
+    people = _people(event, calendar) if event.attendees or event.organizer else NOBODY
+    name = clean(event.summary)
+    folded = fold(name) if name else ""
+    title = read_title(name, folded) if name else SAYS_NOTHING
+    if people.own_response == "declined":
+        return _skipped(event, "declined", people)
+    if title.certainty == "called_off":
+        return _skipped(event, "called_off", people)
+    if event.event_type != "default":
+        return _skipped(event, "other_type", people)
+    if event.transparency == "transparent" and (event.start is None or event.start.day is None):
+        return _skipped(event, "free", people)
+    if context.rule == "matching" and not (
+        title.names_job or people.are_from_outside or any(word in folded for word in calendar.words)
+    ):
+        return _skipped(event, "no_match", people)
+    return _booking(event, calendar, name, title, people)
+
+
+EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event)
+
+CALLED_OFF = ("declined", "called_off")
+"""Reasons for which an event that was a booking is so no longer, as if it had been deleted."""
+
+
+def _skipped(event: Event, reason: str, people: "_People") -> Skipped:
+    """An invitation by others came in, one by the studio went out; without anybody from outside no time is kept."""
+    client, touched_at = people.client, _stamp(event.updated) or _stamp(event.created)
+    return Skipped(
+        external_id=event.id,
+        reason=reason,
+        called_off=reason in CALLED_OFF,
+        counterpart=client.email if client else None,
+        last_in_at=touched_at if client and people.invited_by_client else None,
+        last_out_at=touched_at if client and not people.invited_by_client else None,
+    )
+
+
+def _booking(event: Event, calendar: "_Calendar", name: str | None, title: Title, people: "_People") -> BookingRecord:
+    zone = calendar.zone
+    if event.start is None:
+        raise UnreadableRecord("start", "is missing")
+    starts_at = _utc(event.start, zone)
+    if starts_at is None:
+        raise UnreadableRecord("start", "names neither a day nor a moment")
+    created_at, updated_at = _stamp(event.created), _stamp(event.updated)
+    is_tentative = "tentative" in (event.status, title.certainty) or people.own_response in UNDECIDED
+    return BookingRecord(
+        external_id=event.id,
+        calendar_id=calendar.id,
+        title=name,
+        event_type=title.kind,
+        event_date=event.start.day or _local_day(event.start, starts_at, zone),
+        starts_at=starts_at,
+        ends_at=max(starts_at, (event.end and _utc(event.end, zone)) or starts_at),
+        all_day=event.start.day is not None,
+        status="tentative" if is_tentative else "confirmed",
+        booked_at=created_at or updated_at or starts_at,
+        client_name=people.client.name if people.client else None,
+        client_email=people.client.email if people.client else None,
+        guests=people.guests,
+        location=clean(event.location),
+        notes=from_html(event.description),
+        url=clean(event.html_link),
+        series_id=clean(event.recurring_event_id),
+        source_updated_at=updated_at,
+    )
+
+
+class _Calendar(msgspec.Struct, frozen=True):
+    """What a context comes to for all events of a page."""
+
+    id: str | None
+    zone: tzinfo
+    address: str
+    domains: frozenset[str]
+    """The studio's own, as far as its calendar's id tells"""
+    words: tuple[str, ...]
+    """As a folded title holds them"""
+
+
+@lru_cache(maxsize=64)
+def _prepared(context: CalendarContext) -> _Calendar:
+    address = (context.calendar_id or "").casefold()
+    domain = own_domain(address)
+    words = tuple(fold(word).rstrip() for word in context.words)
+    zone, domains = zone_of(context.time_zone), frozenset({domain} if domain else ())
+    return _Calendar(context.calendar_id, zone, address, domains, words)
+
+
+UNDECIDED = ("needsAction", "tentative")
+
+
+class _People(msgspec.Struct, frozen=True):
+    """Who takes part in an event."""
+
+    own_response: str | None = None
+    client: Guest | None = None
+    invited_by_client: bool = False
+    are_from_outside: bool = False
+    """Whether anybody is not of the studio"""
+    guests: list[Guest] = []
+
+
+NOBODY = _People()
+
+
+def _people(event: Event, calendar: _Calendar) -> _People:
+    """The client is whoever invites the studio, else the first guest from outside who may come and is no extra."""
+    organizer = event.organizer
+    domains = calendar.domains or _own_domains(event)
+    own_response, client, are_from_outside, guests = None, None, False, []
+    for person in event.attendees:
+        if person.is_self:
+            own_response = person.response_status
+        elif not person.resource:
+            guest = _guest(person)
+            guests.append(guest)
+            if _is_outside(person, calendar, domains):
+                are_from_outside = True
+                if client is None and not person.optional and person.response_status != "declined":
+                    client = guest
+    if organizer is None or organizer.is_self or not _is_outside(organizer, calendar, domains):
+        return _People(own_response, client, False, are_from_outside, guests[:MAX_GUESTS])
+    inviting = _guest(organizer)
+    named = next((guest for guest in guests if guest.email == inviting.email), inviting)
+    return _People(own_response, named, True, True, guests[:MAX_GUESTS])
+
+
+def _is_outside(person: Person, calendar: _Calendar, domains: frozenset[str]) -> bool:
+    address = (person.email or "").casefold()
+    is_own = address == calendar.address or address.rpartition("@")[2] in domains
+    return not is_own and not address.endswith(NOT_PEOPLE)
+
+
+def _own_domains(event: Event) -> frozenset[str]:
+    """Where it is not known whose calendar it is, the event itself may say so."""
+    people = (*event.attendees, event.organizer)
+    found = (own_domain(person.email or "") for person in people if person is not None and person.is_self)
+    return frozenset(domain for domain in found if domain)
+
+
+def _guest(person: Person) -> Guest:
+    return Guest(clean(person.display_name), clean(person.email), clean(person.response_status))
+
+
+def _utc(moment: Moment, zone: tzinfo) -> datetime | None:
+    """A day starts at its midnight in the zone of the calendar."""
+    if moment.day is not None:
+        return _moved(datetime.combine(moment.day, time.min, zone), UTC)
+    if moment.date_time is None:
+        return None
+    return _moved(_aware(moment.date_time, moment, zone), UTC)
+
+
+def _aware(value: datetime, moment: Moment, zone: tzinfo) -> datetime:
+    if value.tzinfo is not None:
+        return value
+    return value.replace(tzinfo=zone_of(moment.time_zone) if moment.time_zone else zone)
+
+
+def _local_day(moment: Moment, starts_at: datetime, zone: tzinfo) -> date:
+    """The day where the event takes place: in the zone it was entered in, else by its offset. An offset of zero is how
+    every moment may be written and says nothing of a place; then it is the day in the calendar's zone."""
+    if moment.time_zone:
+        return _moved(starts_at, zone_of(moment.time_zone)).date()
+    if moment.date_time is not None and moment.date_time.utcoffset():
+        return moment.date_time.date()
+    return _moved(starts_at, zone).date()
+
+
+def _stamp(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment and _moved(moment if moment.tzinfo else moment.replace(tzinfo=UTC), UTC)
+
+
+def _moved(moment: datetime, zone: tzinfo) -> datetime:
+    """The first and the last day of the calendar cannot be moved everywhere; the hour does not matter there."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.replace(tzinfo=zone)
+
+
+@lru_cache(maxsize=256)
+def zone_of(name: str) -> tzinfo:
+    return find_zone(name, unknown="booking.zone_unknown")

@@ -1,0 +1,114 @@
+"""Words of the trade in its six largest languages: English, German, French, Spanish, Italian, Portuguese.
+
+In lower case and without accents, as `titles.fold` makes them. A hyphen shows where a word may go on: `wedding-` begins
+one, `-hochzeit-` may stand anywhere in one, as in a compound, and `boda` is a word by itself.
+"""
+
+KINDS: dict[str, str] = {
+    "engagement": """
+        engagement-, engaged, couple shoot-, couples shoot-, couple session-, couples session-, e session, esession-,
+        proposal shoot-, surprise proposal, pre wedding-, prewedding-,
+        verlobung-, verlobt, paarshoot-, paarfoto-, parchenshoot-, paerchenshoot-, heiratsantrag-, kennenlernshoot-,
+        fiancailles, seance couple, shooting couple, demande en mariage,
+        preboda-, pre boda-, pedida de mano, prematrimonial-, pre matrimonial-,
+        fidanzament-, promessa di matrimonio, pre casamento, precasamento, noivado-, pedido de casamento
+    """,
+    "wedding": """
+        wedding-, elope-, bridal-, bride-, nuptial-, vow renewal-,
+        -hochzeit-, -trauung-, standesamt-, braut-, heirat-, eheschliessung-, polterabend-,
+        mariage-, ceremonie laique,
+        boda, bodas, casamiento-, matrimoni-,
+        nozze, sposi, sposa, sposalizio, unione civile,
+        casamento-, noiva, noivas, noivos
+    """,
+    "newborn": """
+        newborn-, maternity-, baby bump-, babybump-, fresh 48, fresh48, cake smash-, cakesmash-,
+        neugeboren-, babybauch-, babyshoot-, babyfoto-, babygalerie-,
+        nouveau ne, nouveaux nes, recien nacid-, premama, premaman, neonat-, recem nascid-, gestante-
+    """,
+    "family": "mini session-, minisession-, mini shoot-, minishoot-, familienshoot-, familienfoto-, familienbild-",
+    "portrait": """
+        -portrait-, -portrat-, -portraet-, headshot-, boudoir-, personal branding, sedcard-, senior session-,
+        bewerbungsfoto-, bewerbungsbild-, businessfoto-, retrato-, ritratt-
+    """,
+    "event": """
+        christening-, baptism-, bar mitzva-, bat mitzva-, quinceanera-,
+        -taufe, taufen, taufgottesdienst-, kommunion-, erstkommunion-, konfirmation-, jugendweihe-, abiball-,
+        bapteme-, premiere communion, bautizo-, primera comunion,
+        battesim-, prima comunione, cresima-, batizado-, batismo-
+    """,
+}
+"""Each of these makes an appointment a job. The first kind with a word in the title is the kind of the job."""
+
+PERHAPS: dict[str, str] = {
+    "engagement": "proposal-, couple, couples, pareja, coppia, casal, compromiso",
+    "wedding": "novios, getting ready",
+    "newborn": """
+        baby, babys, babies, pregnan-, schwanger-, grossesse, naissance, maternite, bebe, bebes, embaraz-, maternidad-,
+        gravidanza, maternita, bimbo, bimba, gravid-
+    """,
+    "family": """
+        family, families, family reunion-, kids, children,
+        familie-, kinder-, geschwister-, kindergarten-, kita-,
+        famille-, enfants, familia-, ninos, infantil, famigli-, bambini, criancas
+    """,
+    "portrait": "business-, team, branding-, mitarbeiter-, equipe, actor-, senior",
+    "event": """
+        event, events, birthday-, party, parties, corporate-, gala, anniversar-, wedding anniversar-, graduation-, prom,
+        sweet 16, communion, confirmation, class reunion-, school reunion-, concert-, conference-, festival-,
+        baby shower-, ceremony,
+        -geburtstag-, -feier, -feiern, hochzeitstag-, jubilaum-, jubilaeum-, einschulung-, abschlussball-, sommerfest-,
+        anniversaire-, anniversaire de mariage, soiree-, evenement-, comunion,
+        cumpleanos, quince anos, 15 anos, fiesta-, evento-, graduacion-, aniversari-, aniversario de boda-,
+        compleanno, festa, feste, laurea, anniversario di matrimonio, comunione,
+        festas, formatura-, aniversario de casamento
+    """,
+    "other": """
+        product-, produkt-, food, real estate, immobilien-, interior-, dog, dogs, pet, pets, hunde-, pferde-, schul-
+    """,
+}
+"""Words of private life as well ("family dinner"): they make a job only together with a word of photography."""
+
+SHOOT = """
+    shoot, shoots, -shooting-, photoshoot-, fotoshoot-, photo session-, reshoot-,
+    seance photo-, sesion de foto-, sesion foto-, servizio fotografic-, sessao de foto-, sessao fotografic-,
+    ensaio fotografic-, reportage-, reportaje-, reportagem-, fotoreportage-
+"""
+"""A job of no particular kind."""
+
+PHOTOGRAPHY = "-photo-, -foto-, session-, sitting, seance-, sesion-, servizio-, sessao, ensaio-, -bilder, pictures"
+
+CONSULTATION = """
+    consult, consults, consultation-, meeting, meetings, meet with, call with, call re, call about, phone call-,
+    video call-, zoom call-, discovery call-, intro call-, planning call-, consultation call-,
+    -gesprach-, -gespraech-, -beratung-, -besprechung-, telefonat-, kennenlernen, videocall-,
+    entretien-, appel decouverte, appel avec, rendez vous client-, rdv client-,
+    consulta, consultas, reunion, reuniones, llamada-, cita con,
+    consulenza-, colloquio-, chiamata con, incontro con,
+    reuniao-, reunioes, chamada com, ligacao com, conversa com
+"""
+"""Talks about a job, which are no job themselves."""
+
+MISLEADING = """
+    troubleshoot-, shooting range-, shooting club-, shooting star-, family name, photo id, photo book-, fotobuch-,
+    passfoto-, passbild-, passport photo-,
+    wedding fair-, wedding expo-, wedding show-, bridal fair-, bridal expo-, bridal show-,
+    hochzeitsmesse-, brautmesse-, salon du mariage, feria de boda-, feria de novi-, fiera degli sposi, fiera sposi,
+    fiera del matrimonio, feira de casamento-, feira de noiva-
+"""
+"""They hold words of the trade and are no job: fairs, errands."""
+
+TENTATIVE = """
+    hold, on hold, tentative, tentatively, provisional, unconfirmed, tbc, to be confirmed, pencil, penciled, pencilled,
+    pencilled in, penciled in, option, optional,
+    reserviert, vorgemerkt, unbestatigt, unbestaetigt, vorlaufig, vorlaeufig, unter vorbehalt,
+    a confirmer, provisoire, en attente,
+    opcion, opcional, por confirmar, prereserva, pre reserva, pendiente,
+    opzione, da confermare, provvisorio, opcao, a confirmar, provisorio
+"""
+CALLED_OFF = """
+    cancelled, canceled, called off, abgesagt, storniert, entfallt, entfaellt, fallt aus, faellt aus, ausgefallen,
+    annule, annulee, cancelado, cancelada, anulado, anulada, annullato, annullata, cancellato, cancellata, disdetto,
+    disdetta, desmarcado, desmarcada
+"""
+"""What people write before or after a title, or in brackets, instead of changing the appointment itself."""

@@ -4,7 +4,7 @@ import gc
 
 from chalice.app import Chalice
 
-from chalicelib.api import connections, health, metrics, notices, oauth, openapi, sync, webhooks
+from chalicelib.api import accounts, connections, health, metrics, notices, oauth, openapi, sync, webhooks
 from chalicelib.runtime.routes import mount
 from chalicelib.workers.admin import blueprint as admin_worker
 from chalicelib.workers.maintenance import blueprint as maintenance_worker
@@ -12,7 +12,7 @@ from chalicelib.workers.sync import blueprint as sync_worker
 from chalicelib.workers.tick import blueprint as tick_worker
 
 API = [
-    *(connections.routes, oauth.routes, webhooks.routes, sync.routes, metrics.routes),
+    *(connections.routes, accounts.routes, oauth.routes, webhooks.routes, sync.routes, metrics.routes),
     *(notices.routes, health.routes),
 ]
 

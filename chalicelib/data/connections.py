@@ -211,8 +211,23 @@ DRAFT_CONNECTION: Query[Draft] = Query(
     Draft,
 )
 
+
+def left_accounts(connections: str) -> str:
+    """CTEs that leave the accounts under connections, of `studio_id` and `id`, until they are found again. One without
+    an id could be anybody's."""
+    of_connection = "a.studio_id = x.studio_id AND a.connection_id = x.id"
+    return f"""
+    deselected AS (
+        UPDATE connected_account AS a SET selected = false
+        FROM {connections} AS x WHERE {of_connection} AND a.external_id IS NOT NULL
+    ), nameless AS (
+        DELETE FROM connected_account AS a
+        USING {connections} AS x WHERE {of_connection} AND a.external_id IS NULL
+    )"""
+
+
 IDENTIFY_CONNECTION: Query[None] = Query(
-    """
+    f"""
     WITH before AS (
         SELECT c.studio_id, c.id, c.external_account_id <> :account_id AS is_another
         FROM platform_connection AS c WHERE c.id = :id
@@ -228,7 +243,7 @@ IDENTIFY_CONNECTION: Query[None] = Query(
         RETURNING r.id
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
-    )
+    ), {left_accounts("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}
     UPDATE platform_connection SET
         external_account_id = :account_id, external_account_name = :account_name,
         scopes = coalesce(:scopes, scopes), account_unverified = false, updated_at = now()

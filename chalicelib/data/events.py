@@ -6,7 +6,9 @@ from uuid import UUID
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 
-EventKind = Literal["connected", "reconnected", "broke", "healed", "misconfigured", "warned", "disconnected"]
+EventKind = Literal[
+    "connected", "reconnected", "broke", "healed", "misconfigured", "warned", "disconnected", "rule_changed"
+]
 
 
 class Event(Row):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chalicelib.data.connections import DEAD, WORKING
+from chalicelib.data.connections import DEAD, WORKING, left_accounts
 from chalicelib.data.events import Change, changed, noted
 from chalicelib.data.gates import unblocked
 from chalicelib.data.query import Query, returned, typed
@@ -233,7 +233,7 @@ DISCONNECT: Query[Change | None] = Query(
     ), unscheduled AS (
         DELETE FROM sync_schedule AS s USING gone
         WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
-    ), {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
+    ), {left_accounts("gone")}, {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
     {changed("gone")}
     """,
         revocation="text",

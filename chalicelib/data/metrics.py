@@ -45,7 +45,8 @@ class InquiryTally(Row):
 
 
 class BookingTally(Row):
-    """Bookings made in a bucket and not cancelled, by the currency of their value; None for those without one."""
+    """Bookings made in a bucket and not cancelled, by the currency of their value; None for those without one. A series
+    counts once, when it was made, and the values of its dates add up."""
 
     bucket: int
     currency: str | None
@@ -65,6 +66,8 @@ TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
 GAINED = ", ".join(f"m.{name} - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
 SUMMED = ", ".join(f"sum({name})::bigint AS {name}" for name in TOTALS)
 OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
+BOOKED = "b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation'"
+"""What counts as a booking: a talk about one does not."""
 
 
 def _bucket(moment: str, edges: str = ":edges::timestamptz[]") -> str:
@@ -135,12 +138,17 @@ TALLIED = f"""
         FROM {{inquiry}} AS i
         WHERE {_within("i.received_at")} AND i.skip_reason IS NULL AND {OF_PLATFORM.format("i")}
         GROUP BY bucket, i.status
+    ), first_of_series AS (
+        SELECT DISTINCT ON (b.platform, b.series_id) b.id
+        FROM {{booking}} AS b
+        WHERE b.series_id IS NOT NULL AND {BOOKED} AND {OF_PLATFORM.format("b")}
+        ORDER BY b.platform, b.series_id, b.booked_at, b.id
     ), bookings AS (
-        SELECT {_bucket("b.booked_at")}, b.currency, count(*) AS count,
+        SELECT {_bucket("b.booked_at")}, b.currency,
+               count(*) FILTER (WHERE b.series_id IS NULL OR b.id IN (SELECT id FROM first_of_series)) AS count,
                coalesce(sum(b.value_minor), 0)::bigint AS "valueMinor"
         FROM {{booking}} AS b
-        WHERE {_within("b.booked_at")} AND b.status <> 'cancelled' AND b.skip_reason IS NULL
-              AND {OF_PLATFORM.format("b")}
+        WHERE {_within("b.booked_at")} AND {BOOKED} AND {OF_PLATFORM.format("b")}
         GROUP BY bucket, b.currency
     )
     SELECT json_build_object(

@@ -79,6 +79,16 @@ class Position(Row):
     schedule_cursor: str | None
 
 
+class AccountToRead(Row):
+    """An account under the run's connection that its stream may be about."""
+
+    kind: str
+    external_id: str | None
+    time_zone: str | None
+    rule: Literal["all", "matching"]
+    words: list[str]
+
+
 class LeasedRun(Position):
     """A run this worker holds, with all it takes to go on."""
 
@@ -96,6 +106,8 @@ class LeasedRun(Position):
     """Whether any record of the stream is skipped or set aside"""
     address_key: bytes | None
     connection: StoredConnection
+    accounts: list[AccountToRead]
+    """Those that are selected"""
     gates: list[GateState]
 
 
@@ -214,6 +226,11 @@ ADDRESS_KEY = (
     "(SELECT translate(encode(s.address_key, 'base64'), E'\\n', '') FROM studio AS s WHERE s.id = leased.studio_id)"
 )
 
+ACCOUNTS = many(
+    f"SELECT {columns(AccountToRead, 'a')} FROM connected_account AS a WHERE a.studio_id = leased.studio_id"
+    " AND a.connection_id = leased.connection_id AND a.selected"
+)
+
 LEASE_RUN: Query[LeasedRun | None] = Query(
     f"""
     WITH leased AS (
@@ -243,6 +260,7 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
             " WHERE c.studio_id = leased.studio_id AND c.id = leased.connection_id) AS c)",
             has_left_out=HAS_LEFT_OUT,
             address_key=ADDRESS_KEY,
+            accounts=f"({ACCOUNTS})",
             gates=gates_of("leased"),
         )
     }

@@ -69,6 +69,7 @@ def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
         fetch=partial(_fetch, stream, window),
         frequency=stream.frequency,
         scopes=stream.scopes,
+        accounts=stream.accounts,
         api=stream.api,
     )
 

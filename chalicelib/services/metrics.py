@@ -64,7 +64,7 @@ class Inquiries(Row):
 
 
 class Bookings(Row):
-    """Bookings made in the period and not cancelled."""
+    """Bookings made in the period and not cancelled; a series counts once, and a consultation is no booking."""
 
     count: int = 0
     value: list[Money] = []

@@ -34,7 +34,7 @@ from chalicelib.errors import (
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services import backfills, grants
+from chalicelib.services import accounts, backfills, grants
 from chalicelib.services.gates import Gate
 from chalicelib.services.left_out import LeftOut, PageLeftOut
 from chalicelib.services.renewals import Session
@@ -145,6 +145,8 @@ class _Attempt:
             self._run.connection, patience_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000
         )
         self._client = self._session.client(pulse=self._pulse)
+        if stream.accounts is not None:
+            self._client.account = accounts.known_account(self._run, stream.accounts)
         try:
             cursor = self._position()
         except OutOfTime:
@@ -152,7 +154,7 @@ class _Attempt:
         while True:
             fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
-                asked, page = cursor, stream.fetch_page(self._client, cursor)
+                asked, page = cursor, self._fetch(stream, self._client, cursor)
             except OutOfTime:
                 return self._hand_over()
             except CursorExpired:
@@ -170,6 +172,15 @@ class _Attempt:
             self._gate.succeeded(self._client)
             if self._remaining_ms() < HAND_OVER_MS:
                 return self._hand_over()
+
+    def _fetch(self, stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
+        kind = stream.accounts
+        if kind is not None and accounts.has_to_be_found(self._run, kind, client.account, cursor):
+            found = accounts.find_account(self._run, kind, client, self._held)
+            if found is None:
+                raise LeaseLost()
+            client.account = found
+        return stream.fetch_page(client, cursor)
 
     def _position(self) -> str | None:
         """Where to go on. A cursor is worth nothing before it is known that the account is still the same."""

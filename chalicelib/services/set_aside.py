@@ -110,6 +110,8 @@ def _settle(
         else:
             skipped = _json([{"external_id": outcome.external_id, "reason": outcome.reason}])
             tx.run(skipped_rows.store_skipped_query(table), studio_id=studio_id, rows=skipped, **named)
+            if outcome.called_off:
+                record_rows.remove(tx, table, platform, [outcome.external_id])
     if done:
         tx.run(rows.CLEAR_SET_ASIDE, external_ids=_json(done), **named)
     if odd:

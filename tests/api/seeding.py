@@ -56,6 +56,16 @@ def seed_runs(superuser: pg8000.native.Connection, studio_id: UUID, count: int) 
     )
 
 
+def seed_account(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
+    """The calendar of the studio's Google connection."""
+    superuser.run(
+        "INSERT INTO connected_account (studio_id, connection_id, kind, external_id)"
+        " SELECT c.studio_id, c.id, 'calendar', 'lena@example.com' FROM platform_connection AS c"
+        " WHERE c.studio_id = :studio_id AND c.platform = 'google'",
+        studio_id=studio_id,
+    )
+
+
 def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
     """`count` rows of each kind that the metrics add up, all within the last days before the tests' fixed one."""
     day = NOON - timedelta(days=1)
@@ -135,11 +145,11 @@ class Rows:
         )
 
     def booking(self, day: float | str, minor: int | None = None, status: str = "confirmed", **more: str) -> None:
-        given = {"platform": "google", "currency": None if minor is None else "EUR", **more}
+        currency = None if minor is None else "EUR"
+        given = {"platform": "google", "event_type": "wedding", "currency": currency, **more}
         self._insert(
             "booking",
             external_id=self._new_id(),
-            event_type="wedding",
             event_date=date(2027, 6, 1),
             booked_at=moment(day),
             value_minor=minor,

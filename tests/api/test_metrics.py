@@ -137,6 +137,29 @@ def test_bookings_are_counted_without_cancelled_ones_and_their_value_added_up(ap
     }
 
 
+def test_a_series_counts_once_when_its_first_date_was_made_and_the_values_of_its_dates_add_up(
+    api: Api, rows: Rows
+) -> None:
+    rows.booking("2026-02-27T12:00:00Z", 100, series_id="early")
+    rows.booking(2, 200, series_id="early")
+    for currency in ("EUR", "EUR", "USD"):
+        rows.booking(3, 1000, series_id="late", currency=currency)
+    rows.booking(2, 5, series_id="late", status="cancelled")
+    rows.booking(4, 10, series_id="late", platform="meta")
+    both = overview(api)
+    assert both["previous"]["bookings"] == {"count": 1, "value": [{"amountMinor": 100, "currency": "EUR"}]}
+    assert both["current"]["bookings"] == {
+        "count": 2,
+        "value": [{"amountMinor": 2210, "currency": "EUR"}, {"amountMinor": 1000, "currency": "USD"}],
+    }
+
+
+def test_what_is_left_out_and_a_talk_about_a_booking_are_no_bookings(api: Api, rows: Rows) -> None:
+    rows.booking(1, 100, skip_reason="no_match")
+    rows.booking(1, 100, event_type="consultation")
+    assert overview(api)["current"]["bookings"] == {"count": 0, "value": []}
+
+
 def test_the_previous_period_is_as_long_and_ends_the_day_before(api: Api, rows: Rows) -> None:
     for day in ("2026-02-18T23:59:59Z", "2026-02-19T00:00:00Z", "2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z"):
         rows.review(day, 5)

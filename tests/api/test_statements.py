@@ -14,7 +14,7 @@ from app import API
 from chalicelib.api.openapi import describe
 from chalicelib.data.driver import measured
 from chalicelib.services.api_keys import forget_callers
-from tests.api.seeding import connect_google, seed_figures, seed_runs
+from tests.api.seeding import connect_google, seed_account, seed_figures, seed_runs
 from tests.browser import ask, code_of, decide, walk
 from tests.conftest import Api, Studios
 
@@ -29,6 +29,7 @@ OTHERS = (
 BOOKINGS = (("syncType", "bookings"),)
 MAY = (*BOOKINGS, ("from", "2026-05-01"), ("to", "2026-05-31"))
 DAILY = (*BOOKINGS, ("frequency", "daily"))
+ALL = (("rule", "all"),)
 
 
 class Cost(NamedTuple):
@@ -65,6 +66,8 @@ COSTS = {
     Call("GET", "/api/health"): Cost(3, 1),
     Call("GET", "/api/openapi.json"): Cost(0, 0),
     Call("GET", "/api/connections/google/events"): Cost(9, 3),
+    Call("GET", "/api/connections/google/accounts"): Cost(6, 2),
+    Call("PUT", "/api/connections/google/accounts/{account_id}", ALL): Cost(6, 2),
     Call("POST", "/api/connections/google/test"): Cost(9, 4),
     Call("POST", "/api/sync/google"): Cost(10, 5),
     Call("PUT", "/api/sync/google/schedule", DAILY): Cost(9, 3),
@@ -95,6 +98,8 @@ def newest_runs(api: Api) -> dict[str, str]:
 
 
 def told(api: Api, call: Call) -> dict[str, str]:
+    if "{account_id}" in call.path:
+        return {"account_id": api.get("/api/connections/google/accounts").json["items"][0]["id"]}
     if "{webhook_id}" in call.path:
         return {"webhook_id": api.get("/api/webhooks").json["items"][0]["id"]}
     return {"consent": decide(ask(api)).partition("?")[2]} if "{consent}" in call.path else newest_runs(api)
@@ -119,6 +124,7 @@ def test_a_request_costs_the_same_with_few_rows_and_with_many(
     connect_google(api)
     for body in OTHERS if rows > 1 else ():
         assert api.post("/api/connections", body).status == 201
+    seed_account(superuser, api.studio_id)
     seed_runs(superuser, api.studio_id, rows)
     seed_figures(superuser, api.studio_id, rows)
     assert {call: measure(api, call) for call in COSTS} == COSTS
@@ -136,7 +142,7 @@ def test_every_route_is_measured() -> None:
         if route.path.startswith("/api/notices"):
             continue  # signed by platforms: measured in test_notices.py
         pattern = re.sub(r"{platform}", "(google|meta)", route.path)
-        pattern = re.sub(r"{(run|webhook)_id}", r"\\{\\w+\\}", pattern)
+        pattern = re.sub(r"{(run|webhook|account)_id}", r"\\{\\w+\\}", pattern)
         assert any(
             call.method == route.method and re.fullmatch(pattern, call.path.partition("?")[0]) for call in COSTS
         ), f"{route.method} {route.path}"

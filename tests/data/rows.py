@@ -37,6 +37,8 @@ CHOSEN: Mapping[str, Any] = {
     "api_key.revoked_at": None,
     "booking.skip_reason": None,
     "booking.status": "confirmed",
+    "connected_account.rule": "matching",
+    "connected_account.words": ["atelier"],
     "connection_event.kind": "broke",
     "content.kind": "reel",
     "content.status": "published",

@@ -218,7 +218,7 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         " has_function_privilege('public', p.oid, 'EXECUTE'),"
         " (SELECT array_agg(DISTINCT grantee::regrole::text) FROM aclexplode(proacl))"
         " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
-        " WHERE nspname NOT IN ('pg_catalog', 'information_schema')"
+        " WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND prorettype <> 'trigger'::regtype"
     )
     for name, owner, settings, definer, public, grantees in found or ():
         assert (owner, settings, definer) == ("ansel_door", ["search_path=pg_catalog, pg_temp"], True), name
@@ -227,6 +227,16 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         assert set(grantees) == {caller, "ansel_door"}, name
     documented = re.findall(r"`(door\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text())
     assert sorted(name for name, *_ in found or ()) == sorted(documented)
+
+
+def test_a_trigger_acts_with_the_rights_of_whoever_writes(superuser: pg8000.native.Connection) -> None:
+    found = superuser.run(
+        "SELECT p.proname, proowner::regrole::text, proconfig, prosecdef,"
+        " has_function_privilege('public', p.oid, 'EXECUTE')"
+        " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
+        " WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND prorettype = 'trigger'::regtype"
+    )
+    assert found == [["shorten_booking_key", "ansel_owner", ["search_path=pg_catalog, pg_temp"], False, False]]
 
 
 @pytest.mark.parametrize(

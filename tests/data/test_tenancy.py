@@ -105,6 +105,12 @@ AIMS: dict[str, Aim] = {
     "IDENTIFY_CONNECTION": Aim("platform_connection", values={"account_id": "x", "account_name": "y"}),
     "BREAK_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
     "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
+    "LIST_ACCOUNTS": Aim(),
+    "SAVE_ACCOUNT": Aim("sync_log", values={"kind": "calendar", "external_id": "one"}),
+    "CHANGE_ACCOUNT": Aim(
+        "connected_account", values={"rule": "all", "words": '["intruder"]', "streams": '{"calendar": ["bookings"]}'}
+    ),
+    "MOVE_BOOKINGS": Aim(values={"external_id": "intruder", "was": "victim calendar_id"}),
     "RESERVE_KEY": Aim(),
     "FIND_KEPT_ANSWER": Aim(),
     "KEEP_ANSWER": Aim(values={"status": 299}),

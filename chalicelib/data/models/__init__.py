@@ -3,6 +3,7 @@
 from chalicelib.data.models.base import Base
 from chalicelib.data.models.clients import Attribution, Booking, Inquiry
 from chalicelib.data.models.connections import (
+    ConnectedAccount,
     ConnectionEvent,
     DataDeletion,
     OauthState,
@@ -34,6 +35,7 @@ __all__ = [
     "Attribution",
     "Base",
     "Booking",
+    "ConnectedAccount",
     "ConnectionEvent",
     "Content",
     "ContentMetric",

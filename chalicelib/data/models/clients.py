@@ -4,6 +4,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.data.models.base import Base, CreatedAt, Minor, StudioId, UpdatedAt, UuidKey, one_of, same_studio
@@ -56,12 +57,15 @@ class Booking(Base):
         CheckConstraint("(value_minor IS NULL) = (currency IS NULL)", name="value_currency"),
         Index("booking_booked_idx", "studio_id", "booked_at"),
         Index("booking_inquiry_idx", "studio_id", "inquiry_id"),
+        Index("booking_series_idx", "studio_id", "series_id", postgresql_where=text("series_id IS NOT NULL")),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
     external_id: Mapped[str]
+    calendar_id: Mapped[str | None]
+    """None while the connection's scopes do not allow to read it"""
     series_id: Mapped[str | None]
     title: Mapped[str | None]
     event_type: Mapped[str]
@@ -74,6 +78,8 @@ class Booking(Base):
     currency: Mapped[str | None]
     client_name: Mapped[str | None]
     client_email: Mapped[str | None]
+    guests: Mapped[list[dict[str, str | None]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """Everybody who is invited: name, email, response"""
     location: Mapped[str | None]
     notes: Mapped[str | None]
     url: Mapped[str | None]

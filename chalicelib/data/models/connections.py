@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, one_of, same_studio
@@ -11,6 +12,9 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, one_
 CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error", "disabled")
 WORKING_STATUSES = ("active", "misconfigured", "error")
 """Those in which a connection is used, or at least tried."""
+
+
+ACCOUNT_RULES = ("all", "matching")
 
 
 class PlatformConnection(Base):
@@ -60,6 +64,33 @@ class PlatformConnection(Base):
     disconnected_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
+
+
+class ConnectedAccount(Base):
+    """What a stream reads under a connection, a calendar say, and by which rule its records count."""
+
+    __tablename__ = "connected_account"
+    __table_args__ = (
+        # While its id is not known there is one of a kind: it is named in place.
+        UniqueConstraint("studio_id", "connection_id", "kind", "external_id", postgresql_nulls_not_distinct=True),
+        same_studio("connection_id", "platform_connection"),
+        one_of("rule", ACCOUNT_RULES),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    kind: Mapped[str]
+    external_id: Mapped[str | None]
+    name: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    selected: Mapped[bool] = mapped_column(server_default=text("true"))
+    rule: Mapped[str] = mapped_column(server_default="matching")
+    words: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """The studio's own words for what is its business"""
+    seen_at: Mapped[CreatedAt]
+    """When the platform last named it"""
+    created_at: Mapped[CreatedAt]
 
 
 class OauthState(Base):

@@ -1,0 +1,50 @@
+"""/api/connections/{platform}/accounts: what is read under a connection, and what of it counts."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chalicelib.api.connections import READ, WRITE
+from chalicelib.api.paging import Listing
+from chalicelib.api.params import ConnectedAccountId, PlatformName
+from chalicelib.data.accounts import Account, Rule
+from chalicelib.errors import FieldProblem, InvalidInput, NotFound
+from chalicelib.runtime.routes import Routes
+from chalicelib.services import accounts
+
+routes = Routes()
+
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=60, examples=["mini", "atelier"])]
+Words = Annotated[list[Word], msgspec.Meta(max_length=100)]
+
+
+class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What is left out stays. `rule`: `all`, or `matching` for what looks like the studio's business. `words`: the
+    studio's own words for that, compared with the beginnings of words, whatever their case and accents."""
+
+    rule: Rule | None = None
+    words: Words | None = None
+
+
+@routes.get("/api/connections/{platform}/accounts", scope=READ)
+def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
+    """List what syncs have found under a connection, such as its calendar"""
+    return Listing(items=accounts.list_accounts(studio_id, platform))
+
+
+@routes.put("/api/connections/{platform}/accounts/{account_id}", scope=WRITE)
+def change_account(
+    studio_id: UUID, platform: PlatformName, account_id: ConnectedAccountId, body: AccountChange
+) -> Account:
+    """Change what of an account counts; it is then read again from the start"""
+    if body == AccountChange():
+        raise InvalidInput("There is nothing to change", fields=[FieldProblem("rule", "is missing")])
+    return accounts.change_account(studio_id, platform, _uuid(account_id), rule=body.rule, words=body.words)
+
+
+def _uuid(account_id: str) -> UUID:
+    try:
+        return UUID(account_id)
+    except ValueError as error:
+        raise NotFound("Not found", code="account_not_found") from error

@@ -1,0 +1,393 @@
+"""Accounts under a connection: the calendar that is read, how it is found and renamed, and the rule for what counts."""
+
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.client import Client
+from chalicelib.services import runs
+from dev.sandbox import DEFAULT_SCOPES, Sandbox, mint
+from tests.conftest import Answer, Api, Queue, Studios
+from tests.services.conftest import PLENTY_MS, Studio, connect
+from tests.services.test_runs import CALENDAR, EVENTS, scalar
+
+PATH = "/api/connections/google/accounts"
+CALENDAR_LIST = "/calendar/v3/users/me/calendarList"
+EVENTS_ONLY = [scope for scope in DEFAULT_SCOPES if "calendarlist" not in scope]
+
+
+def accounts(studio: Studio) -> list[dict[str, Any]]:
+    answer = studio.api.get(PATH)
+    assert answer.status == 200, answer.text
+    return answer.json["items"]  # type: ignore[no-any-return]
+
+
+def change(studio: Studio, **body: Any) -> Answer:
+    (account,) = accounts(studio)
+    return studio.api.put(f"{PATH}/{account['id']}", body)
+
+
+def bookings(superuser: pg8000.native.Connection) -> dict[str, tuple[str, str | None]]:
+    """The status of each booking, and why it is left out, by its title."""
+    rows = superuser.run("SELECT title, status, skip_reason FROM booking") or []
+    return {title: (status, reason) for title, status, reason in rows}
+
+
+def calendar_ids(superuser: pg8000.native.Connection) -> list[Any]:
+    return [row[0] for row in superuser.run("SELECT DISTINCT calendar_id FROM booking") or ()]
+
+
+def identify(studio: Studio) -> None:
+    """From now on it is known whose connection it is, as it is from the start after a consent."""
+    assert studio.api.post("/api/connections/google/test").json["valid"]
+
+
+def reconnect(studio: Studio, account: str = "studio", scopes: Any = DEFAULT_SCOPES) -> None:
+    grant = mint(account, scopes=scopes)
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "scopes": list(grant.scopes)}
+    assert studio.api.put("/api/connections/google", tokens).status == 200
+
+
+def test_the_primary_calendar_is_listed_once_it_has_been_read(studio: Studio, platforms: Sandbox) -> None:
+    assert accounts(studio) == []
+    run = studio.sync("bookings")
+    assert run["apiCalls"] == 2
+    (account,) = accounts(studio)
+    assert account.pop("id")
+    assert account.pop("seenAt")
+    assert account == {
+        "kind": "calendar",
+        "externalId": "hello@lindenandlight.example",
+        "name": "Linden & Light Photography",
+        "timeZone": "Europe/Berlin",
+        "selected": True,
+        "rule": "matching",
+        "words": [],
+    }
+    assert studio.sync("bookings")["apiCalls"] == 1
+
+
+def test_the_calendar_is_looked_up_again_where_a_read_begins(studio: Studio, platforms: Sandbox) -> None:
+    studio.sync("bookings")
+    platforms.google.expire_sync_tokens()
+    run = studio.sync("bookings")
+    assert (run["fullRead"], run["apiCalls"], len(accounts(studio))) == (True, 3, 1)
+
+
+def test_a_renamed_calendar_keeps_its_bookings_its_rule_and_its_id(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    studio.sync("bookings")
+    assert change(studio, words=["zahnarzt"]).status == 200
+    studio.work()
+    (before,), count = accounts(studio), scalar(superuser, "SELECT count(*) FROM booking")
+    platforms.google.rename_calendar("studio@lindenandlight.example")
+    run = studio.sync("bookings")
+    assert (run["status"], run["fullRead"]) == ("succeeded", True)
+    assert run["records"]["unchanged"] == count
+    (after,) = accounts(studio)
+    assert after["externalId"] == "studio@lindenandlight.example"
+    assert [after[name] for name in ("id", "words")] == [before["id"], ["zahnarzt"]]
+    assert calendar_ids(superuser) == ["studio@lindenandlight.example"]
+
+
+def test_while_the_scope_for_its_id_is_missing_a_calendar_is_read_without_and_named_in_place_later(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    studio = connect(api, queue, scopes=EVENTS_ONLY)
+    first = studio.sync("bookings")
+    assert first["status"] == "succeeded"
+    (nameless,) = accounts(studio)
+    assert (nameless["externalId"], nameless["timeZone"]) == (None, "Europe/Berlin")
+    assert calendar_ids(superuser) == [None]
+    assert studio.sync("bookings")["apiCalls"] == 1
+    reconnect(studio)
+    run = studio.sync("bookings")
+    assert (run["fullRead"], run["records"]["seen"]) == (False, 0)
+    (named,) = accounts(studio)
+    assert (named["id"], named["externalId"]) == (nameless["id"], "hello@lindenandlight.example")
+    assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
+    platforms.google.expire_sync_tokens()
+    again = studio.sync("bookings")
+    assert (again["records"]["created"], again["records"]["deleted"]) == (0, 0)
+    assert again["records"]["unchanged"] == first["records"]["created"]
+
+
+@pytest.mark.parametrize("granted_at_first", [True, False])
+def test_a_scope_that_comes_and_goes_doubles_no_booking(
+    api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, granted_at_first: bool
+) -> None:
+    scopes = [DEFAULT_SCOPES, EVENTS_ONLY] if granted_at_first else [EVENTS_ONLY, DEFAULT_SCOPES]
+    studio = connect(api, queue, scopes=scopes[0])
+    count = studio.sync("bookings")["records"]["created"]
+    for turn in range(1, 4):
+        reconnect(studio, scopes=scopes[turn % 2])
+        platforms.google.expire_sync_tokens()
+        run = studio.sync("bookings")
+        assert (run["fullRead"], run["records"]["unchanged"], run["deletionsRefused"]) == (True, count, 0)
+    assert scalar(superuser, "SELECT count(*) FROM booking WHERE status <> 'cancelled'") == count
+    assert len(accounts(studio)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ({"status": 404}, "failed", "platform_contract_changed"),
+        ({"status": 403, "body": {"error": {"errors": [{"reason": "forbidden"}]}}}, "failed", "permission_missing"),
+        ({"status": 503}, "deferred", "platform_unavailable"),
+    ],
+)
+def test_a_calendar_that_cannot_be_looked_up_is_an_error_and_changes_nothing(
+    studio: Studio,
+    platforms: Sandbox,
+    superuser: pg8000.native.Connection,
+    fault: dict[str, Any],
+    status: str,
+    code: str,
+) -> None:
+    studio.sync("bookings")
+    before = superuser.run("SELECT external_id, status, calendar_id FROM booking ORDER BY external_id")
+    platforms.google.expire_sync_tokens()
+    platforms.add_fault(kind="status", host=CALENDAR, path=CALENDAR_LIST, **fault)
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"]) == (status, code)
+    assert superuser.run("SELECT external_id, status, calendar_id FROM booking ORDER BY external_id") == before
+
+
+def test_a_backfill_reads_the_calendar_that_is_known(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    days = {"syncType": "bookings", "from": "2026-01-01", "to": "2026-12-31"}
+    assert studio.api.post("/api/sync/google/backfill", days).status == 202
+    assert studio.work() == ["succeeded"]
+    assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
+    assert len(accounts(studio)) == 1
+
+
+def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Studio, platforms: Sandbox) -> None:
+    identify(studio)
+    studio.sync("bookings")
+    assert change(studio, rule="all").status == 200
+    studio.work()
+    reconnect(studio, "bulk-5")
+    studio.sync("bookings")
+    by_id = {account["externalId"]: account for account in accounts(studio)}
+    assert by_id["hello@lindenandlight.example"]["selected"] is False
+    other = by_id["bulk-5@studio.example"]
+    assert (other["selected"], other["rule"]) == (True, "matching")
+    reconnect(studio)
+    studio.sync("bookings")
+    by_id = {account["externalId"]: account for account in accounts(studio)}
+    again = by_id["hello@lindenandlight.example"]
+    assert (again["selected"], again["rule"]) == (True, "all")
+    assert by_id["bulk-5@studio.example"]["selected"] is False
+
+
+def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
+    studio: Studio, platforms: Sandbox
+) -> None:
+    identify(studio)
+    studio.sync("bookings")
+    change(studio, rule="all")
+    studio.work()
+    reconnect(studio, "bulk-5")
+    studio.sync("bookings")
+    reconnect(studio, scopes=EVENTS_ONLY)
+    studio.sync("bookings")
+    assert [account["externalId"] for account in accounts(studio) if account["selected"]] == [None]
+    reconnect(studio)
+    studio.sync("bookings")
+    selected = [(account["externalId"], account["rule"]) for account in accounts(studio) if account["selected"]]
+    assert selected == [("hello@lindenandlight.example", "all")]
+    assert None not in [account["externalId"] for account in accounts(studio)]
+
+
+def test_a_calendar_is_found_again_after_a_disconnect(studio: Studio, platforms: Sandbox) -> None:
+    studio.sync("bookings")
+    change(studio, words=["mini"])
+    studio.work()
+    (before,) = accounts(studio)
+    assert studio.api.delete("/api/connections/google").status == 204
+    assert studio.api.get(PATH).json["code"] == "connection_not_found"
+    again = connect(studio.api, studio.queue)
+    assert [account["selected"] for account in accounts(again)] == [False]
+    again.sync("bookings")
+    (after,) = accounts(again)
+    assert [after[name] for name in ("id", "selected", "words")] == [before["id"], True, ["mini"]]
+
+
+def test_a_change_of_the_rule_reads_the_calendar_again(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.google.add_event({"summary": "Smith at the lake"})
+    studio.sync("bookings")
+    assert "Smith at the lake" not in bookings(superuser)
+    answer = change(studio, words=["SMITH"])
+    assert (answer.status, answer.json["words"], answer.json["rule"]) == (200, ["SMITH"], "matching")
+    assert studio.work() == ["succeeded"]
+    assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
+    assert change(studio, words=[]).status == 200
+    assert studio.work() == ["succeeded"]
+    assert bookings(superuser)["Smith at the lake"] == ("confirmed", "no_match")
+    assert change(studio, rule="all").status == 200
+    assert studio.work() == ["succeeded"]
+    assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
+    run = studio.api.get("/api/sync/log?limit=1").json["items"][0]
+    assert (run["trigger"], run["fullRead"], run["skipped"]) == (
+        "manual",
+        True,
+        {"free": 1, "declined": 1, "called_off": 1},
+    )
+
+
+def test_a_change_to_what_is_there_already_reads_nothing(studio: Studio) -> None:
+    studio.sync("bookings")
+    assert change(studio, rule="matching", words=[]).json["rule"] == "matching"
+    assert studio.work() == []
+    assert studio.sync("bookings")["fullRead"] is False
+
+
+def test_a_change_of_the_rule_is_an_event_of_the_connection(studio: Studio) -> None:
+    studio.sync("bookings")
+    change(studio, rule="all")
+    change(studio, rule="all")
+    events = studio.api.get("/api/connections/google/events").json["items"]
+    assert [(event["kind"], event["code"]) for event in events] == [("rule_changed", "all"), ("connected", None)]
+
+
+def test_a_run_that_reads_by_the_old_rule_stores_nothing_more_and_begins_again(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """The rule changes while the page lies fetched."""
+    platforms.google.add_event({"summary": "Smith at the lake"})
+    studio.sync("bookings")
+    started = studio.start("bookings")
+    fetch_page = Stream.fetch_page
+
+    def overtaken(stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
+        page = fetch_page(stream, client, cursor)
+        assert change(studio, rule="all").status == 200
+        return page
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stream, "fetch_page", overtaken)
+        assert runs.execute_run(studio.id, UUID(started["id"]), lambda: PLENTY_MS) == "lease_lost"
+    assert "succeeded" in studio.work()
+    run = studio.run(started["id"])
+    assert (run["status"], run["fullRead"]) == ("succeeded", True)
+    assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
+
+
+def test_a_backfill_in_progress_goes_on_by_the_new_rule(
+    bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    bulk.sync("bookings")
+    days = {"syncType": "bookings", "from": "2020-01-01", "to": "2029-12-31"}
+    run = bulk.api.post("/api/sync/google/backfill", days).json["runs"][0]
+    platforms.add_fault(kind="status", status=500, host=CALENDAR, path=EVENTS, after=3, times=1)
+    assert bulk.work() == ["deferred"]
+    progress = bulk.run(run["id"])["backfill"]["progress"]
+    assert change(bulk, rule="all").status == 200
+    assert bulk.run(run["id"])["backfill"]["progress"] == progress > 0
+    bulk.work()
+    superuser.run("UPDATE sync_log SET resume_at = now(); UPDATE platform_circuit SET open_until = now()")
+    assert runs.execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS) == "succeeded"
+
+
+def test_a_rule_may_be_changed_while_the_connection_is_broken_and_counts_once_it_works(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.google.add_event({"summary": "Smith at the lake"})
+    studio.sync("bookings")
+    superuser.run("UPDATE platform_connection SET status = 'revoked'")
+    assert change(studio, rule="all").status == 200
+    assert studio.work() == []
+    superuser.run("UPDATE platform_connection SET status = 'active'")
+    assert studio.sync("bookings")["fullRead"] is True
+    assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
+
+
+def test_what_the_rule_leaves_out_is_kept_without_its_content(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    platforms.google.add_event({"summary": "Dr. Secret", "location": "Praxis Secret"})
+    studio.sync("bookings")
+    kept = scalar(superuser, "SELECT string_agg(s::text, ' ') FROM skipped_record AS s")
+    assert "no_match" in kept
+    assert "Secret" not in kept
+    status = next(item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == "bookings")
+    assert status["skipped"] == {"no_match": 3, "free": 1, "declined": 1, "called_off": 1}
+
+
+# Requests
+
+
+def put(studio: Studio, body: Any) -> Answer:
+    (account,) = accounts(studio) or (studio.sync("bookings"), *accounts(studio))[1:]
+    return studio.api.put(f"{PATH}/{account['id']}", body)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "rule"),
+        ({"rule": None}, "rule"),
+        ({"rule": "some"}, "rule"),
+        ({"rule": 1}, "rule"),
+        ({"words": "mini"}, "words"),
+        ({"words": [""]}, "words[0]"),
+        ({"words": ["x" * 61]}, "words[0]"),
+        ({"words": [None]}, "words[0]"),
+        ({"words": ["fine", "a\0b"]}, "words[1]"),
+        ({"words": ["a\nb"]}, "words[0]"),
+        ({"words": [" ", "-", "..."]}, "words[0]"),
+        ({"words": ["w"] * 101}, "words"),
+        ({"selected": False}, "selected"),
+    ],
+)
+def test_a_wrong_field_is_named(studio: Studio, body: Any, field: str) -> None:
+    answer = put(studio, body)
+    assert answer.status == 422
+    assert field in [problem["field"] for problem in answer.json["errors"]]
+    assert studio.work() == []
+
+
+def test_words_are_kept_as_they_were_written_and_each_once(studio: Studio) -> None:
+    words = ["null", "NULL", " Señora ", "senora", "{a,b}", '"quoted"', "💍", "婚礼"]
+    answer = put(studio, {"words": words})
+    assert answer.json["words"] == ["null", "Señora", "{a,b}", '"quoted"', "💍", "婚礼"]
+    assert accounts(studio)[0]["words"] == answer.json["words"]
+    assert studio.work() == ["succeeded"]
+
+
+@pytest.mark.parametrize("account_id", [str(UUID(int=1)), "primary", "null", "%00"])
+def test_an_unknown_account_is_not_found(studio: Studio, account_id: str) -> None:
+    answer = studio.api.put(f"{PATH}/{account_id}", {"rule": "all"})
+    assert (answer.status, answer.json["code"]) == (404, "account_not_found")
+
+
+def test_an_account_belongs_to_its_platform_and_its_studio(studio: Studio, studios: Studios) -> None:
+    studio.sync("bookings")
+    (account,) = accounts(studio)
+    other = studios.new()
+    for api, platform in ((other, "google"), (studio.api, "meta")):
+        answer = api.put(f"/api/connections/{platform}/accounts/{account['id']}", {"rule": "all"})
+        assert (answer.status, answer.json["code"]) == (404, "account_not_found")
+    assert other.get(PATH).json["code"] == "connection_not_found"
+    assert other.get("/api/connections/myspace/accounts").json["code"] == "unknown_platform"
+
+
+def test_a_platform_without_accounts_has_none(studio: Studio) -> None:
+    assert studio.api.post("/api/connections", {"platform": "website"}).status == 201
+    assert studio.api.get("/api/connections/website/accounts").json["items"] == []
+
+
+def test_reading_takes_one_scope_and_changing_another(studio: Studio, studios: Studios) -> None:
+    studio.sync("bookings")
+    (account,) = accounts(studio)
+    reader = studios.with_key(studio.id, "connections:read")
+    assert reader.get(PATH).status == 200
+    assert reader.put(f"{PATH}/{account['id']}", {"rule": "all"}).status == 403

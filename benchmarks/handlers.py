@@ -21,7 +21,8 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
 from chalicelib.data.driver import measured
 from chalicelib.logs import JsonFormatter
-from chalicelib.services.api_keys import authenticate, create_api_key, forget_callers
+from chalicelib.services.api_keys import create_api_key
+from chalicelib.services.authentication import authenticate, forget_callers
 from dev.invocation import Context, request_event
 
 CONNECTIONS = "/api/connections"

@@ -39,6 +39,11 @@ class AppError(Exception):
         self.headers = dict(headers or {})
         super().__init__(internal or self.message)
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether a request that ends with it counts as an error of ours."""
+        return self.status >= 500
+
 
 class BadRequest(AppError):
     status = 400
@@ -97,6 +102,26 @@ class InvalidInput(AppError):
     status = 422
     code = "invalid_input"
     title = "The request has wrong values"
+
+
+class TooManyRequests(AppError):
+    """A limit of ours is reached; the same request may be sent again after `retry_after_seconds`."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        internal: str = "",
+        code: str = "",
+        retry_after_seconds: int = 1,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        waiting = {"Retry-After": str(retry_after_seconds)}
+        super().__init__(message, internal=internal, code=code, headers={**(headers or {}), **waiting})
 
 
 class ConsentRefused(AppError):
@@ -174,6 +199,7 @@ class RateLimited(PlatformError):
     `scope` is whose limit it is: this application's, for all studios, or the connected account's.
     """
 
+    status = 503
     code = "platform_rate_limited"
     title = "The platform's rate limit is reached"
 
@@ -188,6 +214,11 @@ class RateLimited(PlatformError):
     ) -> None:
         super().__init__(message, internal=internal, code=code, resume_at=resume_at)
         self.scope = scope
+
+    @property
+    def is_fault(self) -> bool:
+        """A platform that asks us to wait is no failure, neither its own nor ours."""
+        return False
 
 
 class QuotaSpent(RateLimited):

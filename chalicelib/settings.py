@@ -17,6 +17,7 @@ PLAIN_STAGES = ("local", "test")
 """Stages in which the product may speak to stand-ins for AWS and the platforms, and over plain HTTP."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
+MAX_LIMIT = 100_000
 OAUTH_PLATFORMS = ("google", "meta", "pinterest")
 """Those that this product is registered at as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
 KEYED_PLATFORMS = ("yelp",)
@@ -96,6 +97,25 @@ class DatabaseLogin(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What keys and studios may ask for. A variable's name is the field's in upper case."""
+
+    key_requests_per_second: int = 20
+    """In the long run"""
+    key_request_burst: int = 100
+    """At once, after a pause"""
+    studio_requests_per_second: int = 60
+    """Of all its keys together, as is the next one"""
+    studio_request_burst: int = 300
+    studio_platform_calls_per_minute: int = 6
+    """Requests that wait for a platform: tests, look-ups, consents, revocations"""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Limits":
+        fields = msgspec.structs.fields(cls)
+        return cls(**{each.name: _number(environ, each.name.upper(), each.default, 1, MAX_LIMIT) for each in fields})
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. A variable's name is the field's in upper case, but for `stage`: ANSEL_STAGE."""
 
@@ -123,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a secret that holds variables of OAuth clients and platform keys in place of the environment"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
     """Ended runs are deleted so many days later, but for the newest of each stream"""
+    limits: Limits = Limits()
     log_level: str = "INFO"
 
     @classmethod
@@ -148,7 +169,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             oauth_clients=clients,
             platform_api_keys=platform_api_keys(environ),
             platform_secrets_arn=_secret_arn(environ, "PLATFORM_SECRETS_ARN"),
-            sync_log_retention_days=_retention_days(environ),
+            sync_log_retention_days=_number(environ, "SYNC_LOG_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, 30, 3650),
+            limits=Limits.from_environ(environ),
             log_level=_log_level(environ),
         )
 
@@ -251,10 +273,10 @@ def _plain_url(name: str, url: str, stage: str) -> str:
     return url
 
 
-def _retention_days(environ: Mapping[str, str]) -> int:
-    value = _optional(environ, "SYNC_LOG_RETENTION_DAYS") or str(DEFAULT_RETENTION_DAYS)
-    if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not 30 <= int(value) <= 3650:
-        raise SettingsError("SYNC_LOG_RETENTION_DAYS must be a number from 30 to 3650")
+def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    value = _optional(environ, name) or str(default)
+    if not re.fullmatch(r"\d{1,6}", value, re.ASCII) or not least <= int(value) <= most:
+        raise SettingsError(f"{name} must be a number from {least} to {most}")
     return int(value)
 
 

@@ -42,6 +42,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "KmsErrors": Metric("Count", "1 for a use of a KMS key that failed, 0 for the others"),
     "TokenRefreshes": Metric("Count", "Renewals of grants that a platform was asked for", ("Platform", "Outcome")),
     "ConnectionsBroken": Metric("Count", "Connections that stopped working", ("Platform",)),
+    "RequestsRefused": Metric("Count", "Requests that a key or its studio may not send for now", ("Limit",)),
+    "PlatformWaits": Metric("Count", "Requests answered with 503 because a platform may not be asked for now"),
     "QueueErrors": Metric("Count", "Messages that could not be sent; a tick sends them again"),
 }
 

@@ -10,6 +10,7 @@ from chalicelib.errors import (
     Forbidden,
     NotFound,
     PayloadTooLarge,
+    TooManyRequests,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -18,14 +19,6 @@ from chalicelib.runtime.security_headers import SECURITY_HEADERS
 
 REQUEST_ID = "$context.requestId"
 """What the gateway puts the request's id in place of"""
-
-
-class TooManyRequests(AppError):
-    """The gateway's own: the API itself never counts requests."""
-
-    status = 429
-    code = "too_many_requests"
-    title = "Too many requests"
 
 
 class Answer(NamedTuple):

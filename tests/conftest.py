@@ -32,6 +32,10 @@ TODAY = date(2026, 11, 18)
 """Of every sandbox in the tests, whatever day it is: a Wednesday in an ordinary month."""
 NOON = datetime.combine(TODAY, time(12), UTC)
 """The sandboxes' time when they start, for clients and clocks that have to agree with them."""
+UNLIMITED = dict.fromkeys(
+    ("KEY_REQUESTS_PER_SECOND", "KEY_REQUEST_BURST", "STUDIO_REQUESTS_PER_SECOND", "STUDIO_REQUEST_BURST"), "100000"
+) | {"STUDIO_PLATFORM_CALLS_PER_MINUTE": "100000"}
+"""A test sends in a second what a studio sends in an hour; tests of the limits set their own."""
 CONSENT = {"PUBLIC_URL": PUBLIC_URL, "RETURN_URLS": "https://app.studio.example/settings"}
 
 # Nowhere else, so that a test runs alike whatever is collected beside it. How fast a machine is decides no test.
@@ -130,6 +134,7 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
         DATABASE_URL=database.url("ansel_app"),
         MIGRATION_DATABASE_URL=database.url("ansel_owner"),
         ENCRYPTION_KEY=ENCRYPTION_KEY,
+        **UNLIMITED,
     )
     from chalicelib.data.database import close_pool
 
@@ -147,7 +152,7 @@ def superuser(database: Database) -> Iterator[pg8000.native.Connection]:
 @pytest.fixture
 def clean_database(database: Database, superuser: pg8000.native.Connection) -> Database:
     """An empty database. All but what the studios share hangs on a studio."""
-    from chalicelib.services.api_keys import forget_callers
+    from chalicelib.services.authentication import forget_callers
     from chalicelib.settings import get_settings
 
     get_settings.cache_clear()

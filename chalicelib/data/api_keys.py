@@ -17,6 +17,22 @@ class StoredApiKey(Row):
     revoked_at: datetime | None
 
 
+class Charged(Row):
+    """A token bucket after it was charged."""
+
+    admitted: bool
+    """Whether there was room for the request at hand"""
+    left: float
+    """Requests it has room for now; below zero, those that have to be waited for"""
+
+
+class ChargedApiKey(StoredApiKey):
+    """A key and what its buckets hold; a secret that is wrong, or a key that has ended, charges none."""
+
+    key: Charged | None
+    studio: Charged | None
+
+
 class ApiKey(Row):
     """An API key as its owner sees it: everything but the secret."""
 
@@ -35,6 +51,11 @@ class LockedApiKey(ApiKey):
 
 
 FIND_API_KEY: Query[StoredApiKey | None] = Query("SELECT door.find_api_key(:id)", StoredApiKey | None)
+CHARGE_API_KEY: Query[ChargedApiKey | None] = Query(
+    "SELECT door.charge_api_key(:id, :secret_hash, :calls, :key_rate, :key_burst, :studio_rate, :studio_burst)",
+    ChargedApiKey | None,
+)
+"""Finds a key and charges one request, if there is room for it, and `calls` that were admitted before."""
 LIST_API_KEYS: Query[list[ApiKey]] = Query(many(f"SELECT {columns(ApiKey)} FROM api_key ORDER BY id"), list[ApiKey])
 INSERT_API_KEY: Query[None] = Query(
     """

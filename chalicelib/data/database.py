@@ -88,6 +88,12 @@ def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
         return _ask(loan, query, params, _was_not_carried_out, begin=f"BEGIN; {_tenant(studio_id)}", end="COMMIT")
 
 
+def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
+    """As `write`, for a statement that may be carried out twice: it is sent again whenever a read would be."""
+    with _lent(to_write=True) as loan:
+        return _ask(loan, query, params, _was_undone, begin=f"BEGIN; {_tenant(studio_id)}", end="COMMIT")
+
+
 def close_pool() -> None:
     """Closes every kept connection: before a fork, and between tests."""
     _pool().close()
@@ -117,7 +123,7 @@ def _is_dead(connection: PgConnection, error: Exception) -> bool:
 
 
 def _was_undone(connection: PgConnection, error: Exception) -> bool:
-    """Of a statement whose COMMIT was not sent with it."""
+    """Of a statement whose COMMIT was not sent with it, or that does no harm twice."""
     return _is_dead(connection, error) or sqlstate(error) == READ_ONLY
 
 

@@ -1,13 +1,18 @@
 """Errors as RFC 9457 problem documents: a stable code, the request's id, and for bad input each field."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import NamedTuple
 
 import msgspec
 
-from chalicelib.errors import AppError, FieldProblem
+from chalicelib import clock
+from chalicelib.errors import AppError, FieldProblem, RateLimited
 
 CONTENT_TYPE = "application/problem+json"
+UNTOLD_WAIT_SECONDS = 30
+"""What a caller is asked to wait when a platform names no time."""
+LONGEST_WAIT_SECONDS = 86_400
 
 
 class Problem(msgspec.Struct, kw_only=True, rename="camel"):
@@ -33,6 +38,14 @@ def problem_of(error: AppError, request_id: str) -> Problem:
         request_id=request_id,
         errors=list(error.fields),
     )
+
+
+def headers_of_error(error: AppError) -> dict[str, str]:
+    """Those of the error itself, and when to come back if a platform wants to be left alone until then."""
+    if not isinstance(error, RateLimited):
+        return error.headers
+    wait = (error.resume_at - clock.now()).total_seconds() if error.resume_at else UNTOLD_WAIT_SECONDS
+    return {**error.headers, "Retry-After": str(min(max(1, ceil(wait)), LONGEST_WAIT_SECONDS))}
 
 
 class Refusal(NamedTuple):

@@ -15,15 +15,16 @@ from uuid import uuid4
 import msgspec
 from chalice.app import Chalice, Request, Response
 
-from chalicelib import logs
+from chalicelib import logs, telemetry
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
 from chalicelib.runtime.edge import Invocation, edge, in_time
-from chalicelib.runtime.problems import PROBLEM, Refusal
+from chalicelib.runtime.problems import PROBLEM, Refusal, headers_of_error
 from chalicelib.runtime.security_headers import add_security_headers
 from chalicelib.services import idempotency
-from chalicelib.services.api_keys import Caller, authenticate
+from chalicelib.services.authentication import Caller, authenticate, reauthenticate
 from chalicelib.services.idempotency import Answer
+from chalicelib.services.request_limits import headers_of
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
@@ -200,36 +201,40 @@ def _respond(
     params: Mapping[str, str],
     invocation: Invocation,
 ) -> Response:
-    refusal = PROBLEM
+    refusal, limits = PROBLEM, dict[str, str]()
     try:
         get_settings()  # what is missing is told before anything begins
         route = by_method.get(request.method)
         if route is None:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
         refusal = route.refusal
-        return _response(_answer(route, request, params))
+        return _response(_answer(route, request, params, limits), limits)
     except AppError as error:
-        if error.status >= 500:
+        if error.is_fault:
             invocation.fail(error)
+        elif error.status >= 500:
+            telemetry.count("PlatformWaits")
         invocation.fields["code"] = error.code
-        return _refused(refusal, error, request_id)
+        return _refused(refusal, error, request_id, limits)
     except Exception as error:  # noqa: BLE001  the edge: whatever is unforeseen is logged here and told to nobody
         invocation.fail(error)
-        return _refused(refusal, AppError("Something went wrong on our side"), request_id)
+        return _refused(refusal, AppError("Something went wrong on our side"), request_id, limits)
 
 
-def _answer(route: Route, request: Request, params: Mapping[str, str]) -> Answer:
+def _answer(route: Route, request: Request, params: Mapping[str, str], limits: dict[str, str]) -> Answer:
+    """`limits` takes the headers that say what the caller may still send, whatever becomes of the request."""
     if route.scope == PUBLIC:
         return _call(route, request, dict(params))
     authorization = request.headers.get("authorization")
     caller = authenticate(authorization)
     logs.bind(studio_id=caller.studio_id)
+    limits |= headers_of(caller.balances)
     caller.require(route.scope)
     try:
         return _answer_to(caller, route, request, params)
     except Exception as error:
         if not isinstance(error, AppError) or error.status == AppError.status:
-            authenticate(authorization, anew=True)  # a studio may have been erased since its key was seen
+            reauthenticate(authorization)  # a studio may have been erased since its key was seen
         raise
 
 
@@ -282,8 +287,8 @@ def _query_params(request: Request) -> dict[str, list[str]]:
     return {} if params is None else {name: params.getlist(name) for name in params}
 
 
-def _response(answer: Answer) -> Response:
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
+def _response(answer: Answer, limits: Mapping[str, str]) -> Response:
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **limits}
     if answer.location is not None:
         headers["Location"] = answer.location
     if answer.replayed:
@@ -291,7 +296,8 @@ def _response(answer: Answer) -> Response:
     return Response(body=answer.body, status_code=answer.status, headers=headers)
 
 
-def _refused(refusal: Refusal, error: AppError, request_id: str) -> Response:
+def _refused(refusal: Refusal, error: AppError, request_id: str, limits: Mapping[str, str]) -> Response:
     body = msgspec.json.encode(refusal.make(error, request_id)).decode()
-    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **error.headers}
+    own = {**limits, **headers_of_error(error)}
+    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **own}
     return Response(body=body, status_code=error.status, headers=headers)

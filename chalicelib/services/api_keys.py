@@ -1,42 +1,18 @@
-"""API keys: who is asking, and what the key allows."""
+"""API keys: made, listed, replaced and revoked."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from threading import Lock
 from uuid import UUID
-
-import msgspec
 
 from chalicelib import clock
 from chalicelib.data import api_keys as rows
 from chalicelib.data.api_keys import ApiKey, LockedApiKey
 from chalicelib.data.database import Transaction, read, transaction, write
 from chalicelib.data.studios import NEW_ID
-from chalicelib.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound, Unauthorized
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
 from chalicelib.security import api_keys
 from chalicelib.security.api_keys import NewApiKey
-
-CACHE_SECONDS = 5.0
-"""How long a key that was just seen is trusted unseen; a revocation takes effect within it."""
-CACHE_SIZE = 1000
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """The studio a request acts for, and the scopes of its key."""
-
-    studio_id: UUID
-    key_id: UUID
-    scopes: frozenset[str]
-
-    def require(self, scope: str) -> None:
-        """Raises Forbidden naming the scope."""
-        if not api_keys.allows(self.scopes, scope):
-            raise Forbidden(f"This needs the scope {scope}, which the API key does not have")
-
-
-_seen: dict[bytes, tuple[float, Caller]] = {}
-_lock = Lock()
 
 
 def create_api_key(studio_id: UUID, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> Secret:
@@ -109,53 +85,3 @@ def _check_replaceable(key: LockedApiKey, expires_at: datetime | None) -> None:
 def revoke_api_key(studio_id: UUID, key_id: UUID) -> None:
     if write(studio_id, rows.REVOKE_API_KEY, id=key_id) is None:
         raise NotFound("There is no such API key")
-
-
-def authenticate(authorization: str | None, *, anew: bool = False) -> Caller:
-    """Who the `Authorization: Bearer ...` header speaks for; `anew` looks the key up whatever was just seen.
-
-    Raises Unauthorized without telling why it does not.
-    """
-    parsed = _parse(authorization)
-    if not anew and (caller := _recall(parsed.secret_hash)) is not None:
-        return caller
-    stored = read(None, rows.FIND_API_KEY, id=parsed.id)
-    if not api_keys.matches(parsed, stored.secret_hash if stored else api_keys.UNKNOWN_HASH) or stored is None:
-        raise Unauthorized("The API key is not valid")
-    if stored.revoked_at is not None or (stored.expires_at is not None and stored.expires_at <= clock.now()):
-        raise Unauthorized("The API key is not valid any more")
-    caller = Caller(stored.studio_id, stored.id, frozenset(stored.scopes))
-    _remember(parsed.secret_hash, caller, stored.expires_at)
-    return caller
-
-
-def forget_callers() -> None:
-    """Empties the cache: every key is looked up anew."""
-    with _lock:
-        _seen.clear()
-
-
-def _parse(authorization: str | None) -> api_keys.ParsedKey:
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthorized("An API key is needed: Authorization: Bearer ansel_...")
-    parsed = api_keys.parse(token.strip())
-    if parsed is None:
-        raise Unauthorized("The API key is not valid")
-    return parsed
-
-
-def _recall(secret_hash: bytes) -> Caller | None:
-    # Found by the hash of the whole key, so a hit is a match.
-    known = _seen.get(secret_hash)
-    return known[1] if known and known[0] > clock.monotonic() else None
-
-
-def _remember(secret_hash: bytes, caller: Caller, expires_at: datetime | None) -> None:
-    seconds = CACHE_SECONDS
-    if expires_at is not None:
-        seconds = min(seconds, (expires_at - clock.now()).total_seconds())
-    with _lock:
-        if len(_seen) >= CACHE_SIZE:
-            _seen.clear()
-        _seen[secret_hash] = (clock.monotonic() + seconds, caller)

@@ -39,7 +39,7 @@ def admin(event: Any, context: Any) -> Any:
         except Exception as error:  # noqa: BLE001  Lambda logs what is raised on, and nobody has looked for secrets there
             failure = AppError(internal=type(error).__name__)
             failure.__cause__ = error
-        if failure.status >= AppError.status:
+        if failure.is_fault:
             running.fail(failure)
         else:
             running.fields["code"] = failure.code

@@ -111,7 +111,7 @@ def test_an_internal_error_is_told_without_internals_and_logged_with_its_request
 
 
 def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native.Connection) -> None:
-    with renamed(superuser, "FUNCTION", "door.find_api_key", "gone"):
+    with renamed(superuser, "FUNCTION", "door.charge_api_key", "gone"):
         for route in SCOPED:
             path = route.path.format(platform="google", run_id=UUID(int=1), webhook_id=UUID(int=2))
             assert_problem(api.send(route.method, path), 500, "internal_error")

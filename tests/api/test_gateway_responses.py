@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from chalicelib.errors import AppError
+from chalicelib.errors import AppError, TooManyRequests
 from chalicelib.runtime.problems import CONTENT_TYPE, Problem
 from chalicelib.runtime.security_headers import SECURITY_HEADERS
-from deploy.gateway_responses import TooManyRequests, gateway_responses
+from deploy.gateway_responses import gateway_responses
 
 RESPONSES = gateway_responses()
 OF_THE_PRODUCT = {error.code: error for error in AppError.__subclasses__()} | {AppError.code: AppError}

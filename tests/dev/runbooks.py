@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.services.api_keys import forget_callers
+from chalicelib.services.authentication import forget_callers
 from chalicelib.workers.admin import admin
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick

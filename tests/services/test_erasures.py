@@ -19,7 +19,7 @@ from chalicelib.errors import NotFound, SealBroken
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.transport import Transport
 from chalicelib.services import erasures, renewals, runs, webhooks
-from chalicelib.services.api_keys import forget_callers
+from chalicelib.services.authentication import forget_callers
 from chalicelib.services.erasures import EndedGrant, Erasure, erase_studio, list_erasures
 from chalicelib.services.tokens import open_tokens, vault
 from dev.sandbox import Sandbox

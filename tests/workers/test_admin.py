@@ -13,7 +13,7 @@ from chalicelib.data.database import close_pool, read
 from chalicelib.data.health import SCHEMA_HEAD
 from chalicelib.data.studios import FIND_STUDIOS
 from chalicelib.logs import JsonFormatter
-from chalicelib.services.api_keys import authenticate, forget_callers
+from chalicelib.services.authentication import authenticate, forget_callers
 from chalicelib.services.commands import COMMANDS
 from chalicelib.settings import get_settings
 from chalicelib.workers.admin import CommandFailed, admin

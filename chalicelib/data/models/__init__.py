@@ -13,6 +13,7 @@ from chalicelib.data.models.connections import (
     WebhookDelivery,
 )
 from chalicelib.data.models.left_out import SetAside, SkippedRecord
+from chalicelib.data.models.limits import RateLimit
 from chalicelib.data.models.marketing import (
     AdCampaign,
     AdMetric,
@@ -48,6 +49,7 @@ __all__ = [
     "PlatformCircuit",
     "PlatformConnection",
     "Quarantine",
+    "RateLimit",
     "Review",
     "ReviewRestatement",
     "SetAside",

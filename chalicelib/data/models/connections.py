@@ -13,6 +13,8 @@ CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error",
 WORKING_STATUSES = ("active", "misconfigured", "error")
 """Those in which a connection is used, or at least tried."""
 
+OPEN_TEST = text("event_id IS NULL AND due_at IS NOT NULL")
+
 
 ACCOUNT_RULES = ("all", "matching")
 
@@ -188,7 +190,7 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one webhook, until it is delivered or given up."""
+    """One event on its way to one webhook, until it is delivered or given up. Without an event it is a test."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
@@ -197,12 +199,14 @@ class WebhookDelivery(Base):
         same_studio("event_id", "connection_event"),
         Index("webhook_delivery_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("webhook_delivery_event_idx", "studio_id", "event_id"),
+        Index("webhook_delivery_newest_idx", "studio_id", "webhook_id", "id"),
+        Index("webhook_delivery_one_test_idx", "studio_id", "webhook_id", unique=True, postgresql_where=OPEN_TEST),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
     webhook_id: Mapped[UUID]
-    event_id: Mapped[UUID]
+    event_id: Mapped[UUID | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))
     """None once it is delivered or given up."""

@@ -166,6 +166,8 @@ class AppQuota(Base):
     api: Mapped[str] = mapped_column(primary_key=True)
     used: Mapped[float] = mapped_column(server_default=text("0"))
     """A share as the platform last told it; 1.0 is all."""
+    used_until: Mapped[datetime | None]
+    """When `used` stops to say anything: the platform's quota begins anew, or what it said is too old."""
     calls: Mapped[Count]
     """Ours, by all studios, since `window_at`."""
     studios: Mapped[int] = mapped_column(server_default=text("0"))

@@ -3,7 +3,7 @@
 `platform_circuit` and `app_quota` are shared by all studios, `account_quota` is a studio's own.
 """
 
-from chalicelib.data.query import Query, all_returned, returned
+from chalicelib.data.query import Query, all_returned, returned, typed
 from chalicelib.data.rows import Row
 
 
@@ -14,6 +14,17 @@ class GateState(Row):
     failures_in_row: int = 0
     open_seconds: float | None = None
     quota_seconds: float | None = None
+
+
+class CallState(GateState):
+    """Whether a request of a studio may call a platform now."""
+
+    reserve_seconds: float | None = None
+    """Until then, what is left of the application's quota is kept for syncs"""
+    share_seconds: float | None = None
+    """Until then, what is left of it is for studios that had less of it"""
+    bucket_seconds: float | None = None
+    """Until then, the studio has made all the calls that its requests may make"""
 
 
 class Wait(Row):
@@ -29,6 +40,10 @@ FULL = 0.95
 BUSY = 0.75
 """With more than this share of the application's quota used, only studios go on that had less than an equal part of it,
 where one part is kept for a studio that has not asked yet. Meta throttles at 1.0 and advises to slow down from here."""
+RESERVE = 0.75
+"""With more than this share of the application's quota used, no request gets any of it: syncs go on."""
+SHARED = 0.25
+"""With more than this share used, only requests of studios go on that had less than an equal part, as with BUSY."""
 CALLS_WINDOW = "interval '1 hour'"
 """How long calls are counted together, to tell which studio had how many."""
 
@@ -74,11 +89,12 @@ SPEND_QUOTA: Query[Wait] = Query(
     WITH mine AS (
         SELECT window_at FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
     ), app AS (
-        INSERT INTO app_quota AS q (platform, api, used, calls, studios, blocked_until)
-        VALUES (:platform, :api, coalesce(:app_used::float8, 0), :calls, 1,
+        INSERT INTO app_quota AS q (platform, api, used, used_until, calls, studios, blocked_until)
+        VALUES (:platform, :api, coalesce(:app_used::float8, 0), {APP_RESET}, :calls, 1,
                 CASE WHEN :app_used::float8 > {FULL} THEN {APP_RESET} END)
         ON CONFLICT (platform, api) DO UPDATE SET
             used = coalesce(:app_used, q.used),
+            used_until = CASE WHEN :app_used IS NULL THEN q.used_until ELSE excluded.used_until END,
             calls = excluded.calls + CASE WHEN q.window_at > now() - {CALLS_WINDOW} THEN q.calls ELSE 0 END,
             studios = CASE
                 WHEN q.window_at <= now() - {CALLS_WINDOW} THEN 1
@@ -112,6 +128,56 @@ SPEND_QUOTA: Query[Wait] = Query(
     Wait,
 )
 """Counts calls, notes what their answers said of the quotas, and tells how long this studio's runs are to wait."""
+
+CHECK_CALL: Query[CallState] = Query(
+    typed(
+        f"""
+    WITH circuit AS (
+        SELECT failures_in_row, open_until FROM platform_circuit WHERE platform = :platform AND api = :api
+    ), app AS (
+        SELECT q.*, q.used_until > now() AS is_known, q.window_at > now() - {CALLS_WINDOW} AS is_counted
+        FROM app_quota AS q WHERE platform = :platform AND api = :api
+    ), account AS (
+        SELECT * FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
+    ), waits AS (
+        SELECT
+            (SELECT open_until FROM circuit WHERE open_until > now()) AS circuit,
+            (SELECT max(until) FROM (
+                SELECT blocked_until FROM app UNION ALL SELECT blocked_until FROM account
+            ) AS blocks (until) WHERE until > now()) AS quota,
+            (SELECT used_until FROM app WHERE is_known AND used > {RESERVE}) AS reserve,
+            (SELECT least(app.used_until, app.window_at + {CALLS_WINDOW}) FROM app JOIN account USING (window_at)
+             WHERE is_known AND is_counted AND app.used > {SHARED} AND account.calls * (app.studios + 1) > app.calls
+            ) AS share
+    ), bucket AS (
+        INSERT INTO rate_limit AS b (studio_id, name, full_at)
+        SELECT :studio_id, 'platform_calls', charged_bucket(NULL, 0, 1, :per_minute / 60, :per_minute)
+        FROM waits WHERE :charged AND coalesce(circuit, quota, reserve, share) IS NULL
+        ON CONFLICT (studio_id, name) DO UPDATE SET
+            full_at = charged_bucket(b.full_at, 0, 1, :per_minute / 60, :per_minute)
+        RETURNING
+            new.full_at + make_interval(secs => 60 / :per_minute - 60) AS room_at,
+            new.full_at > charged_bucket(old.full_at, 0, 0, :per_minute / 60, :per_minute) AS admitted
+    )
+    SELECT json_build_object(
+        'api', :api, 'failuresInRow', coalesce((SELECT failures_in_row FROM circuit), 0),
+        'openSeconds', extract(epoch FROM circuit - now()),
+        'quotaSeconds', extract(epoch FROM quota - now()),
+        'reserveSeconds', extract(epoch FROM reserve - now()),
+        'shareSeconds', extract(epoch FROM share - now()),
+        'bucketSeconds', (SELECT extract(epoch FROM room_at - now()) FROM bucket WHERE NOT admitted)
+    )
+    FROM waits
+    """,
+        studio_id="uuid",
+        platform="text",
+        api="text",
+        charged="boolean",
+        per_minute="float8",
+    ),
+    CallState,
+)
+"""Whether a request may call the platform; if it may, and `charged`, the call counts as one of the studio's."""
 
 BLOCK_APP: Query[None] = Query(
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import AppError, FieldProblem, RateLimited
+from chalicelib.errors import AppError, FieldProblem, PlatformError, RateLimited
 
 CONTENT_TYPE = "application/problem+json"
 UNTOLD_WAIT_SECONDS = 30
@@ -42,9 +42,10 @@ def problem_of(error: AppError, request_id: str) -> Problem:
 
 def headers_of_error(error: AppError) -> dict[str, str]:
     """Those of the error itself, and when to come back if a platform wants to be left alone until then."""
-    if not isinstance(error, RateLimited):
+    resume_at = error.resume_at if isinstance(error, PlatformError) else None
+    if resume_at is None and not isinstance(error, RateLimited):
         return error.headers
-    wait = (error.resume_at - clock.now()).total_seconds() if error.resume_at else UNTOLD_WAIT_SECONDS
+    wait = (resume_at - clock.now()).total_seconds() if resume_at else UNTOLD_WAIT_SECONDS
     return {**error.headers, "Retry-After": str(min(max(1, ceil(wait)), LONGEST_WAIT_SECONDS))}
 
 

@@ -13,12 +13,21 @@ from chalicelib.data.database import read, transaction, write
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
 from chalicelib.data.grants import DISCONNECT
 from chalicelib.data.rows import Moment, Row
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput, PlatformError, ReconnectRequired, SealBroken
+from chalicelib.errors import (
+    Conflict,
+    FieldProblem,
+    InvalidInput,
+    PlatformError,
+    RateLimited,
+    ReconnectRequired,
+    SealBroken,
+)
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services import grants
+from chalicelib.services.platform_calls import requested_call
 from chalicelib.services.platform_credentials import platform_key
 from chalicelib.services.renewals import Session
 from chalicelib.services.revocations import revoke
@@ -94,10 +103,11 @@ def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Co
 def connect_account(studio_id: UUID, platform_name: str, account_id: str | None) -> Connection:
     """Connects a platform that gives no grants: one is asked about an account with a key of ours, another not at all.
 
-    Raises InvalidInput for an account that the platform does not know, Conflict when it is connected already.
+    Raises InvalidInput for an account that the platform does not know, Conflict when it is connected already, and as
+    `requested_call` does.
     """
     platform = get_platform(platform_name)
-    account = _look_up(platform, account_id) if account_id is not None else None
+    account = _look_up(studio_id, platform, account_id) if account_id is not None else None
     return _create(studio_id, platform, None, account)
 
 
@@ -142,7 +152,7 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
 
 def disconnect(studio_id: UUID, platform: str) -> None:
     """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
-    schedules, keeps logs and data."""
+    schedules, keeps logs and data. Raises TooManyRequests when the studio has made all its calls for now."""
     stored = _stored(studio_id, platform)
     revocation = revoke(stored)
     gone = write(studio_id, DISCONNECT, id=stored.id, revocation=revocation)
@@ -155,6 +165,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead.
 
     A connection that broke is not valid, though the platform may still answer who it is: its syncs were refused.
+    Raises as `requested_call` does: whoever may not be asked says nothing of the connection.
     """
     platform = get_platform(platform_name)
     stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
@@ -163,6 +174,8 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     session = Session(stored)
     try:
         account = _identify(platform, session)
+    except RateLimited:
+        raise
     except (PlatformError, SealBroken) as error:
         if isinstance(error, ReconnectRequired | SealBroken):
             grants.break_connection(session.stored, error)
@@ -192,13 +205,14 @@ def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
         raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
 
-def _look_up(platform: Platform, account_id: str) -> Account | None:
+def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Account | None:
     if platform.identify is None:
         return None
     sandbox_url = get_settings().platform_sandbox_url
     client = Client(platform, platform_key(platform), account_id=account_id, sandbox_url=sandbox_url)
     try:
-        return platform.identify(client)
+        with requested_call(studio_id, platform) as call:
+            return platform.identify(call.uses(client))
     except ReconnectRequired as error:
         problem = FieldProblem("accountId", f"is not known to {platform.title}")
         raise InvalidInput(fields=[problem], internal=str(error)) from error
@@ -207,7 +221,8 @@ def _look_up(platform: Platform, account_id: str) -> Account | None:
 def _identify(platform: Platform, session: Session) -> Account:
     if platform.identify is None:
         raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
-    return platform.identify(session.client())
+    with requested_call(session.stored.studio_id, platform) as call:
+        return platform.identify(call.uses(session.client()))
 
 
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:

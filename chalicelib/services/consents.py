@@ -33,6 +33,7 @@ from chalicelib.security.oauth_states import new_state, new_verifier, parse_stat
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import Place
 from chalicelib.services.pending_grants import HeldGrant, consent_unknown, hold_grant
+from chalicelib.services.platform_calls import charge_call, requested_call
 from chalicelib.services.platform_credentials import find_oauth_client
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import OAuthClient, get_settings
@@ -53,12 +54,15 @@ def ask_consent(
     studio_id: UUID, platform_name: str, *, streams: Sequence[str] | None, return_to: str | None
 ) -> AskedConsent:
     """Raises InvalidInput for an unknown stream or a place that no browser is sent to, Conflict where there is no
-    consent."""
+    consent, TooManyRequests when the studio has as many open as it may, or has made all its platform calls for now: the
+    browser brings back a code that is good once, so the call it leads to is charged here.
+    """
     platform, oauth = _with_consent(platform_name)
     client = _registration(platform)
     named = _named(platform, streams) if streams is not None else None
     if return_to is not None and not is_allowed(return_to, get_settings().return_urls):
         raise InvalidInput(fields=[FieldProblem("returnTo", "is not among the URLs that a browser may be sent to")])
+    charge_call(studio_id, platform)
     new, verifier = new_state(), new_verifier() if oauth.pkce else None
     draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name)
     wanted = named if named is not None else _default(platform, draft.streams)
@@ -141,11 +145,12 @@ def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
 
 
 def _exchanged(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> HeldGrant:
-    grant = _exchange(platform, taken, code, data_keys)
-    client = Client(platform, grant.access_token, sandbox_url=get_settings().platform_sandbox_url)
-    account = platform.identify(client) if platform.identify else None
-    _require_use(platform, platform.streams_named(taken.streams), grant, account)
-    caveats = platform.after_consent(client, grant) if platform.after_consent else ()
+    with requested_call(taken.studio_id, platform, prepaid=True) as call:
+        grant = _exchange(platform, taken, code, data_keys)
+        client = call.uses(Client(platform, grant.access_token, sandbox_url=get_settings().platform_sandbox_url))
+        account = platform.identify(client) if platform.identify else None
+        _require_use(platform, platform.streams_named(taken.streams), grant, account)
+        caveats = platform.after_consent(client, grant) if platform.after_consent else ()
     return hold_grant(taken, platform, grant, account, warnings=caveats, data_keys=data_keys)
 
 

@@ -135,7 +135,7 @@ def _revoke(pending: StoredGrant) -> EndedGrant:
 
 def _give_back(stored: StoredConnection) -> EndedGrant:
     try:
-        revocation = revoke(stored)
+        revocation = revoke(stored, requested=False)
     except SettingsError as error:  # a KMS key that is lost must not keep the studio from being erased
         logs.event("connection.revocation_failed", platform=stored.platform, code=error.code, reason=str(error))
         revocation = "failed"

@@ -7,6 +7,7 @@ learned from the answers' headers where there are any, and from refusals; how th
 import random
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from chalicelib import clock, logs
 from chalicelib.data import gates as rows
@@ -27,38 +28,48 @@ PROBE_SECONDS = 120.0
 """Longer than a page may take; a probe whose worker died leaves the circuit to the next one after it."""
 
 
-class Gate:
-    """The gate of one run, as it stood when the run was leased."""
+def gate_of(run: LeasedRun, api: str) -> "Gate":
+    """As it stood when the run was leased."""
+    state = next((state for state in run.gates if state.api == api), GateState(api=api))
+    return Gate(run.connection.studio_id, run.platform, state)
 
-    def __init__(self, run: LeasedRun, api: str) -> None:
-        self._studio_id = run.connection.studio_id
-        self._api: dict[str, Any] = {"platform": run.platform, "api": api}
-        self._state = next((state for state in run.gates if state.api == api), GateState(api=api))
-        self._failing = self._state.failures_in_row > 0
+
+class Gate:
+    """The gate of one run, or of one request that calls a platform."""
+
+    def __init__(self, studio_id: UUID, platform: str, state: GateState) -> None:
+        self._studio_id = studio_id
+        self._api: dict[str, Any] = {"platform": platform, "api": state.api}
+        self._state = state
+        self._failing = state.failures_in_row > 0
         self._counted_calls = 0
 
     def enter(self) -> None:
         """Raises CircuitOpen or QuotaSpent, with the time to come back."""
         if self._state.failures_in_row >= FAILURES_TO_OPEN:
             if self._state.open_seconds is not None or not self._probe():
-                raise CircuitOpen(resume_at=_later(self._state.open_seconds or OPEN_SECONDS))
+                raise CircuitOpen(resume_at=later(self._state.open_seconds or OPEN_SECONDS))
             logs.event("circuit.probed", **self._api)
         if self._state.quota_seconds is not None:
-            raise QuotaSpent(resume_at=_later(self._state.quota_seconds))
+            raise QuotaSpent(resume_at=later(self._state.quota_seconds))
 
     def succeeded(self, client: Client) -> None:
         """After each page that was stored. Raises QuotaSpent when the next one has to wait."""
         seconds = self.note(client)
         if seconds is not None:
-            raise QuotaSpent(resume_at=_later(seconds))
+            raise QuotaSpent(resume_at=later(seconds))
 
     def note(self, client: Client) -> float | None:
         """Tells all workers that the platform answers, and what it said of its quotas; returns how long to wait."""
+        self.answered()
+        return self.spend(client)
+
+    def answered(self) -> None:
+        """Closes the circuit, if anything counted against the platform."""
         if self._failing:
             self._failing = False
             self._run(rows.CLOSE_CIRCUIT)
             logs.event("circuit.closed", **self._api)
-        return self._spend(client) if client.usage else None
 
     def failed(self, error: AppError, delay: timedelta | None) -> None:
         """What stopped the run may be news for all: a platform that is down, or a limit that was reached."""
@@ -77,7 +88,10 @@ class Gate:
     def _probe(self) -> bool:
         return self._run(rows.PROBE_CIRCUIT, threshold=FAILURES_TO_OPEN, seconds=PROBE_SECONDS) is not None
 
-    def _spend(self, client: Client) -> float | None:
+    def spend(self, client: Client) -> float | None:
+        """Notes what answers said of the quotas, if anything; returns how long to wait."""
+        if not client.usage:
+            return None
         calls, self._counted_calls = client.api_calls - self._counted_calls, client.api_calls
         readings: dict[str, float | None] = {}
         for scope in ("app", "account"):
@@ -99,6 +113,6 @@ class Gate:
         return write(self._studio_id, query, **self._api, **params)
 
 
-def _later(seconds: float) -> datetime:
+def later(seconds: float) -> datetime:
     """Somewhat after the moment, so that all who wait do not come back together."""
     return clock.now() + timedelta(seconds=seconds + random.uniform(0, 10 + seconds / 10))  # noqa: S311

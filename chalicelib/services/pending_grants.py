@@ -77,7 +77,8 @@ def hold_grant(
         raise  # nor can it be asked who shares the grant
     except AppError:
         account_id = account.external_id if account else None
-        outcome = revoke_unused(platform, grant.refresh_token or grant.access_token, account_id, taken.id)
+        token = grant.refresh_token or grant.access_token
+        outcome = revoke_unused(taken.studio_id, platform, token, account_id, taken.id)
         logs.event("consent.not_stored", outcome=outcome)
         raise
     logs.event("consent.pending")

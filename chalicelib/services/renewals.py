@@ -40,6 +40,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.bells import ring_due
 from chalicelib.services.grants import break_connection, heal, replace_tokens
+from chalicelib.services.platform_calls import background_call
 from chalicelib.services.platform_credentials import find_oauth_client, platform_key
 from chalicelib.services.retries import backoff_after
 from chalicelib.services.tokens import Tokens, open_access_token, open_tokens
@@ -83,8 +84,10 @@ def renew_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[], 
 
 
 def _renew_idle(session: "Session") -> str:
+    platform = get_platform(session.stored.platform)
     try:
-        session.renew()
+        with background_call(session.stored.studio_id, platform):
+            session.renew()
     except (ReconnectRequired, SealBroken) as error:
         break_connection(session.stored, error)
         return "broke"

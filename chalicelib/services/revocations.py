@@ -1,5 +1,6 @@
 """Revocations: giving a grant back to its platform, unless somebody else lives by it."""
 
+from contextlib import nullcontext
 from uuid import UUID
 
 from chalicelib import logs
@@ -12,27 +13,31 @@ from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
+from chalicelib.services.platform_calls import background_call, requested_call
 from chalicelib.services.renewals import Session
 from chalicelib.services.tokens import open_grant, open_tokens
 from chalicelib.settings import get_settings
 
 
-def revoke(stored: StoredConnection) -> str:
+def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
     """Gives the grant back, best effort: `revoked`, `failed`, `shared` where another connection lives by the same
     account's grant, or `unsupported` where the platform has no way to.
 
-    Platforms revoke what an account gave this application as a whole, whichever of its tokens is handed in.
+    Platforms revoke what an account gave this application as a whole, whichever of its tokens is handed in. What a
+    studio requested is charged to it, and raises TooManyRequests; an operator's erasure has this one chance, and tries.
     """
     platform = get_platform(stored.platform)
     if not can_revoke(platform):
         return "unsupported"
     try:
-        session = Session(stored)
-        account_id = _whose(platform, session)
-        if account_id and _is_shared(platform, account_id, stored.id):
+        if _is_shared(platform, _known_account(stored), stored.id):
             return "shared"
-        tokens = open_tokens(session.stored)  # asking whose they are may have renewed them
-        return _give_back(platform, tokens.refresh or tokens.access)
+        with requested_call(stored.studio_id, platform) if requested else nullcontext():
+            session = Session(stored)
+            if _is_shared(platform, _asked_account(platform, session), stored.id):
+                return "shared"
+            tokens = open_tokens(session.stored)  # asking whose they are may have renewed them
+            return _give_back(platform, tokens.refresh or tokens.access)
     except (PlatformError, SealBroken) as error:
         return _failed(platform, error)
 
@@ -46,10 +51,11 @@ def revoke_pending(stored: StoredGrant) -> str:
         tokens = open_grant(stored)
     except (SealBroken, SettingsError) as error:
         return _failed(platform, error)
-    return revoke_unused(platform, tokens.refresh or tokens.access, stored.account_id, stored.id)
+    token = tokens.refresh or tokens.access
+    return revoke_unused(stored.studio_id, platform, token, stored.account_id, stored.id)
 
 
-def revoke_unused(platform: Platform, token: Secret, account_id: str | None, grant_id: UUID) -> str:
+def revoke_unused(studio_id: UUID, platform: Platform, token: Secret, account_id: str | None, grant_id: UUID) -> str:
     """As `revoke`, with the token at hand. A grant of an account that is not known may be any connection's, and counts
     as shared."""
     if not can_revoke(platform):
@@ -57,7 +63,8 @@ def revoke_unused(platform: Platform, token: Secret, account_id: str | None, gra
     if not account_id or _is_shared(platform, account_id, grant_id):
         return "shared"
     try:
-        return _give_back(platform, token)
+        with background_call(studio_id, platform):
+            return _give_back(platform, token)
     except PlatformError as error:
         return _failed(platform, error)
 
@@ -77,13 +84,19 @@ def _failed(platform: Platform, error: AppError) -> str:
     return "failed"
 
 
-def _whose(platform: Platform, session: Session) -> str:
-    stored = session.stored
-    if stored.account_id is not None and not stored.account_unverified:
-        return stored.account_id
-    return platform.identify(session.client()).external_id if platform.identify else ""
+def _known_account(stored: StoredConnection) -> str:
+    return "" if stored.account_unverified else stored.account_id or ""
+
+
+def _asked_account(platform: Platform, session: Session) -> str:
+    """Of an account that is not known for sure."""
+    if _known_account(session.stored) or platform.identify is None:
+        return ""
+    return platform.identify(session.client()).external_id
 
 
 def _is_shared(platform: Platform, account_id: str, grant_id: UUID) -> bool:
     """Whether a connection, or a grant that may still be completed, lives by the account's; but for this one."""
-    return read(None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id)
+    return bool(account_id) and read(
+        None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id
+    )

@@ -35,7 +35,7 @@ from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services import accounts, backfills, grants
-from chalicelib.services.gates import Gate
+from chalicelib.services.gates import Gate, gate_of
 from chalicelib.services.left_out import LeftOut, PageLeftOut
 from chalicelib.services.renewals import Session
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after, is_idle
@@ -139,7 +139,7 @@ class _Attempt:
         return backfills.over(stream, Window(self._run.backfill_from, self._run.backfill_to))
 
     def _read_stream(self, stream: Stream[Any]) -> str:
-        self._gate = Gate(self._run, stream.api)
+        self._gate = gate_of(self._run, stream.api)
         self._gate.enter()
         self._session = Session(
             self._run.connection, patience_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000

@@ -13,7 +13,7 @@ from pg8000.exceptions import DatabaseError
 
 from chalicelib.data import connecting, driver, pool
 from chalicelib.data.connecting import SESSION
-from chalicelib.data.database import Transaction, close_pool, read, transaction, write
+from chalicelib.data.database import Transaction, close_pool, read, transaction, write, write_repeatable
 from chalicelib.data.driver import LIVENESS, PgConnection
 from chalicelib.data.query import Query
 from chalicelib.data.studios import GET_STUDIO
@@ -79,6 +79,10 @@ def extend_at_once(studio_id: UUID) -> None:
     write(studio_id, EXTEND, text="b")
 
 
+def extend_repeatably(studio_id: UUID) -> None:
+    write_repeatable(studio_id, EXTEND, text="b")
+
+
 def peek(studio_id: UUID) -> None:
     read(studio_id, GET_STUDIO)
 
@@ -137,6 +141,15 @@ def test_a_write_whose_answer_was_lost_is_not_sent_again(
     assert eventually(lambda: name_of(superuser, studio), "ab")
 
 
+@FAILURES
+def test_a_write_that_may_be_carried_out_twice_is_sent_again_whenever_a_read_would_be(
+    relay: Relay, studio: UUID, fail: Failure, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_noticed(fail, monkeypatch)(relay)
+    write_repeatable(studio, EXTEND, text="b")
+    assert eventually(lambda: name_of(superuser, studio), "abb" if fail is Relay.cut_before_answer else "ab")
+
+
 def test_a_write_that_could_not_be_handed_over_is_sent_again(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +167,7 @@ def test_a_commit_whose_answer_was_lost_is_unavailable(
     assert eventually(lambda: name_of(superuser, studio), "ab")
 
 
-@pytest.mark.parametrize("ask", [peek, extend, extend_at_once])
+@pytest.mark.parametrize("ask", [peek, extend, extend_at_once, extend_repeatably])
 def test_a_peer_that_vanished_while_a_container_was_frozen_is_replaced_within_the_request(
     relay: Relay, studio: UUID, ask: Callable[[UUID], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +215,7 @@ def demoted(relay: Relay, studio: UUID, superuser: pg8000.native.Connection) -> 
     fail_over()
 
 
-@pytest.mark.parametrize("ask", [extend, extend_at_once])
+@pytest.mark.parametrize("ask", [extend, extend_at_once, extend_repeatably])
 def test_a_write_that_meets_a_standby_goes_to_the_new_primary_within_the_request(
     demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], superuser: pg8000.native.Connection
 ) -> None:
@@ -211,7 +224,7 @@ def test_a_write_that_meets_a_standby_goes_to_the_new_primary_within_the_request
     assert name_of(superuser, studio) == "ab"
 
 
-@pytest.mark.parametrize("ask", [extend, extend_at_once])
+@pytest.mark.parametrize("ask", [extend, extend_at_once, extend_repeatably])
 def test_while_there_is_no_primary_writes_are_unavailable_and_keep_no_connection(
     demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], relay: Relay
 ) -> None:

@@ -39,14 +39,8 @@ TENANTLESS = {
 }
 """They touch no tenant table."""
 DOORS = {
-    *(
-        "FIND_API_KEY",
-        "CHARGE_API_KEY",
-        "TAKE_OAUTH_STATE",
-        "CLAIM_DUE_SCHEDULES",
-        "START_SCHEDULED_RUNS",
-        "RING_LOST_RUNS",
-    ),
+    *("FIND_API_KEY", "CHARGE_API_KEY", "TAKE_OAUTH_STATE"),
+    *("CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"),
     *("CLAIM_DUE_RENEWALS", "GRANT_IS_SHARED"),
     *("CLAIM_EXPIRED_GRANTS", "END_ACCOUNT_GRANTS", "FORGET_PENDING_GRANTS"),
     *("CLAIM_DUE_DELIVERIES", "FIND_ACCOUNT_CONNECTIONS"),
@@ -155,6 +149,7 @@ AIMS: dict[str, Aim] = {
     "SPEND_QUOTA": Aim(values={"app_used": 0.1, "app_seconds": 60, "account_used": 0.99, "account_seconds": 60}),
     "BLOCK_ACCOUNT": Aim(),
     "CLEAR_ACCOUNT_THROTTLES": Aim(prepare="UPDATE account_quota SET used = 0.9"),
+    "CHECK_CALL": Aim(values={"charged": True, "per_minute": 6.0}),
     "DRAFT_OAUTH_STATE": Aim(),
     "INSERT_OAUTH_STATE": Aim(values={"state_hash": b"new", "verifier": None, "return_to": None}),
     "HOLD_GRANT": Aim("oauth_state", values={"code_hash": b"new", "warnings": "[]"}),

@@ -343,6 +343,7 @@ def test_a_token_that_still_lives_is_used_while_it_cannot_be_renewed(
 
 def due(superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE platform_connection SET renew_at = now()")
+    superuser.run("UPDATE platform_circuit SET open_until = now() WHERE open_until IS NOT NULL")
 
 
 def test_a_grant_that_nobody_uses_is_renewed_when_it_is_due(

@@ -1,6 +1,6 @@
 """Writes that a client may repeat: the first one is done, its repeats are answered."""
 
-from chalicelib.data.query import Query, one, returned
+from chalicelib.data.query import Query, one
 from chalicelib.data.rows import Row
 
 
@@ -13,25 +13,41 @@ class KeptAnswer(Row):
     body: str | None
 
 
-class Reserved(Row):
-    key: str
+class Reservation(Row):
+    reserved: bool
+    room_seconds: float | None
+    """Where the studio has as many keys as it may: until the oldest is forgotten"""
 
 
-RESERVE_KEY: Query[Reserved | None] = Query(
-    returned(
-        """
+RESERVE_KEY: Query[Reservation] = Query(
+    """
+    WITH kept AS (
+        SELECT
+            min(recent.started_at) AS oldest,
+            count(*) >= :most AND NOT EXISTS (SELECT FROM idempotency_key AS k WHERE k.key = :key) AS is_full
+        FROM (
+            SELECT k.started_at FROM idempotency_key AS k WHERE k.started_at > now() - interval '1 day' LIMIT :most
+        ) AS recent
+    ), reserved AS (
         INSERT INTO idempotency_key AS k (studio_id, key, request_hash)
-        VALUES (:studio_id, :key, :request_hash)
+        SELECT :studio_id, :key, :request_hash FROM kept WHERE NOT kept.is_full
         ON CONFLICT (studio_id, key) DO UPDATE SET
             request_hash = excluded.request_hash, started_at = now(), status = NULL, location = NULL, body = NULL
         WHERE k.started_at < now() - interval '1 day'
            OR (k.status IS NULL AND k.started_at < now() - interval '1 minute')
-        RETURNING k.key
-        """
-    ),
-    Reserved | None,
+        RETURNING 1
+    )
+    SELECT json_build_object(
+        'reserved', EXISTS (SELECT FROM reserved),
+        'roomSeconds', CASE WHEN kept.is_full THEN extract(epoch FROM kept.oldest + interval '1 day' - now()) END
+    )
+    FROM kept
+    """,
+    Reservation,
 )
-"""Takes a key that is new, forgotten after a day, or left behind by a request that never ended."""
+"""Takes a key that is new, forgotten after a day, or left behind by a request that never ended; a new one only if the
+studio has fewer than so many of the last day.
+"""
 
 FIND_KEPT_ANSWER: Query[KeptAnswer | None] = Query(
     one(

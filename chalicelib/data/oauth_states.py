@@ -18,7 +18,10 @@ class StateDraft(Row):
 
 
 class NewState(Row):
-    expires_at: Moment
+    expires_at: Moment | None
+    """None where the studio has as many open as it may"""
+    room_seconds: float | None
+    """Then, until the first of them ends"""
 
 
 class TakenState(Row):
@@ -46,19 +49,27 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
     WITH forgotten AS (
         DELETE FROM oauth_state
         WHERE expires_at <= now() AND (used_at IS NULL OR used_at <= now() - interval '10 minutes')
+    ), open AS (
+        SELECT count(*) AS count, min(expires_at) AS first_ends_at FROM oauth_state
+        WHERE used_at IS NULL AND expires_at > now()
     ), made AS (
         INSERT INTO oauth_state (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at)
-        VALUES (
-            :id, :studio_id, :platform, :state_hash, :verifier, :streams, :return_to,
-            now() + make_interval(secs => :seconds)
-        )
+        SELECT :id, :studio_id, :platform, :state_hash, :verifier, :streams, :return_to,
+               now() + make_interval(secs => :seconds)
+        FROM open WHERE open.count < :most
         RETURNING expires_at
     )
-    SELECT json_build_object('expiresAt', expires_at) FROM made
+    SELECT json_build_object(
+        'expiresAt', (SELECT expires_at FROM made),
+        'roomSeconds', extract(epoch FROM open.first_ends_at - now())
+    )
+    FROM open
     """,
     NewState,
 )
-"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way."""
+"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way. Requests
+at the same moment may each find room for one more.
+"""
 TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
     "SELECT door.take_oauth_state(:state_hash, :platform)", TakenState | None
 )

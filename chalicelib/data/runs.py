@@ -146,6 +146,23 @@ STARTED = columns(StartedRun, "r", sync_type="r.stream")
 ACTIVE = "r.status IN ('queued', 'running', 'deferred')"
 LIVE = "r.trigger <> 'backfill'"
 FIRST_RING = "now() + interval '2 minutes'"
+BY_HAND = """
+    SELECT r.id FROM sync_log AS r
+    WHERE r.platform = s.platform AND r.stream = s.stream AND r.trigger <> 'schedule'
+      AND r.id > uuidv7(interval '-1 day')
+"""
+"""SQL for the runs of the schedule `s` that somebody started within a day. Ids are UUIDv7, so the index has them."""
+HAS_ROOM = f"(SELECT count(*) FROM ({BY_HAND} LIMIT :most) AS started) < :most"
+"""Requests at the same moment may each find room for one more."""
+
+
+class SpentStream(Row):
+    """A stream of which nobody may start a run by hand for now."""
+
+    sync_type: str
+    room_seconds: float
+    """Until the first of its runs is a day old"""
+
 
 INSERT_RUNS: Query[list[NewId]] = Query(
     all_returned(
@@ -153,14 +170,14 @@ INSERT_RUNS: Query[list[NewId]] = Query(
         INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, ring_at)
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_RING}
         FROM sync_schedule AS s
-        WHERE s.platform = :platform AND s.stream = ANY(:streams)
+        WHERE s.platform = :platform AND s.stream = ANY(:streams) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING r.id
         """
     ),
     list[NewId],
 )
-"""Queues a run for each stream that has none under way."""
+"""Queues a run for each stream that has none under way, and not too many of the last day."""
 
 INSERT_BACKFILL: Query[StartedRun | None] = Query(
     returned(
@@ -169,7 +186,7 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
             studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, ring_at
         )
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor, {FIRST_RING}
-        FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream
+        FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING {STARTED}
         """
@@ -177,6 +194,19 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
     StartedRun | None,
 )
 """Queues a backfill, unless the stream has one under way. `page_cursor` is where an earlier one ended, if any."""
+
+LIST_SPENT_STREAMS: Query[list[SpentStream]] = Query(
+    many(
+        f"""
+        SELECT s.stream AS "syncType",
+               coalesce(extract(epoch FROM uuid_extract_timestamp(({BY_HAND} ORDER BY r.id LIMIT 1))
+                                           + interval '1 day' - now()), 0) AS "roomSeconds"
+        FROM sync_schedule AS s
+        WHERE s.platform = :platform AND s.stream = ANY(:streams) AND NOT {HAS_ROOM}
+        """
+    ),
+    list[SpentStream],
+)
 
 FIND_ACTIVE_BACKFILL: Query[Run | None] = Query(
     one(

@@ -20,7 +20,7 @@ from chalicelib.errors import Conflict, CursorExpired, FieldProblem, InvalidInpu
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.services.connections import usable_connection
-from chalicelib.services.streams import not_connected, syncable_stream
+from chalicelib.services.streams import MAX_RUNS_BY_HAND, not_connected, require_room, syncable_stream
 
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2100, 1, 1)
@@ -40,6 +40,8 @@ class BackfillCursor(msgspec.Struct, frozen=True):
 
 def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, last: date) -> StartedRun:
     """Queues a backfill of the days from `first` to `last`, both included; the same one under way is answered.
+
+    Raises TooManyRequests when too many runs of the stream were started by hand.
 
     Raises InvalidInput naming the field, Conflict while another backfill of the stream is under way.
     """
@@ -123,14 +125,15 @@ def _check(first: date, last: date) -> None:
 
 def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_cursor: str | None) -> StartedRun:
     named = {"platform": platform, "stream": stream}
-    queued = write(
-        studio_id, rows.INSERT_BACKFILL, first=window.first, last=window.last, page_cursor=page_cursor, **named
-    )
+    days = {"first": window.first, "last": window.last, "page_cursor": page_cursor}
+    queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
     if queued is not None:
         doorbell.ring([doorbell.Message(run_id=queued.id, studio_id=studio_id)])
         return queued
     active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
     if active is None or active.backfill is None:
+        wanted = {"platform": platform, "streams": [stream], "most": MAX_RUNS_BY_HAND}
+        require_room(read(studio_id, rows.LIST_SPENT_STREAMS, **wanted))
         raise not_connected(platform)
     if Window(active.backfill.first, active.backfill.last) != window:
         raise Conflict(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from chalicelib.errors import (
     RateLimited,
     SealBroken,
     TokenRevoked,
+    TooManyRequests,
     TransientFault,
 )
 from chalicelib.platforms import oauth2
@@ -39,6 +41,8 @@ from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import OAuthClient, get_settings
 
 STATE_SECONDS = 600
+MAX_OPEN = 20
+"""Consents of a studio that were begun, and neither finished nor too old."""
 DENIED = "access_denied"
 """The one error that says the user did not want to: RFC 6749, 4.1.2.1."""
 
@@ -90,6 +94,7 @@ def _remember(
     streams: Sequence[Stream[Any]],
     return_to: str | None,
 ) -> datetime:
+    """Returns when it ends. Raises TooManyRequests when too many are open."""
     made = write(
         studio_id,
         rows.INSERT_OAUTH_STATE,
@@ -101,7 +106,14 @@ def _remember(
         streams=[stream.name for stream in streams],
         return_to=return_to,
         seconds=STATE_SECONDS,
+        most=MAX_OPEN,
     )
+    if made.expires_at is None:
+        raise TooManyRequests(
+            f"The studio has begun {MAX_OPEN} consents and finished none of them",
+            code="too_many_consents",
+            retry_after_seconds=max(1, ceil(made.room_seconds or 0)),
+        )
     return made.expires_at
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from math import ceil
 from uuid import UUID
 
 import msgspec
@@ -9,9 +10,11 @@ import msgspec
 from chalicelib.data import idempotency as rows
 from chalicelib.data.database import read, write
 from chalicelib.data.idempotency import KeptAnswer
-from chalicelib.errors import Conflict, InvalidInput
+from chalicelib.errors import Conflict, InvalidInput, TooManyRequests
 
 MAX_KEY_LENGTH = 255
+MAX_KEPT = 10_000
+"""Keys of a studio that are kept at a time, for a day each."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -27,13 +30,21 @@ def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) 
     """Does `work` unless this key has been used: then its answer is given again.
 
     An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a
-    malformed key or one used for another request, Conflict while the first request is under way.
+    malformed key or one used for another request, Conflict while the first request is under way, TooManyRequests when
+    the studio has used too many keys within a day.
     """
     if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")
     fingerprint = sha256(request).digest()
-    reserved = write(studio_id, rows.RESERVE_KEY, studio_id=studio_id, key=key, request_hash=fingerprint)
-    if reserved is None:
+    about = {"studio_id": studio_id, "key": key, "request_hash": fingerprint}
+    reservation = write(studio_id, rows.RESERVE_KEY, **about, most=MAX_KEPT)
+    if reservation.room_seconds is not None:
+        raise TooManyRequests(
+            f"The studio has used {MAX_KEPT:,} Idempotency-Keys within a day",
+            code="too_many_idempotency_keys",
+            retry_after_seconds=max(1, ceil(reservation.room_seconds)),
+        )
+    if not reservation.reserved:
         return _repeat(read(studio_id, rows.FIND_KEPT_ANSWER, key=key), fingerprint)
     try:
         answer = work()

@@ -1,8 +1,11 @@
 """Streams by the names a caller uses, and the tables their records belong in."""
 
+from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from chalicelib.data.runs import SpentStream
+from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound, TooManyRequests
 from chalicelib.platforms.base import Platform, Stream
 from chalicelib.platforms.records import (
     AdCampaignRecord,
@@ -21,6 +24,8 @@ TABLES: dict[type[Record], str] = {
     InquiryRecord: "inquiry",
     ReviewRecord: "review",
 }
+MAX_RUNS_BY_HAND = 200
+"""Of a stream within a day: syncs, retries and backfills that somebody asked for."""
 
 
 def syncable_platform(name: str) -> Platform:
@@ -40,6 +45,17 @@ def syncable_stream(platform_name: str, sync_type: str) -> Stream[Any]:
         known = ", ".join(stream.name for stream in platform.streams)
         raise InvalidInput(fields=[FieldProblem("syncType", f"must be one of {known}")])
     return stream
+
+
+def require_room(spent: Sequence[SpentStream]) -> None:
+    """Raises TooManyRequests if there are streams of which too many runs were started by hand."""
+    if spent:
+        names = ", ".join(stream.sync_type for stream in spent)
+        raise TooManyRequests(
+            f"{MAX_RUNS_BY_HAND} runs of {names} were started by hand within a day",
+            code="too_many_runs",
+            retry_after_seconds=max(1, ceil(min(stream.room_seconds for stream in spent))),
+        )
 
 
 def not_connected(platform: str) -> NotFound:

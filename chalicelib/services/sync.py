@@ -1,5 +1,6 @@
 """Sync: what a studio asks of it. Starting runs by hand, what is going on, and what has been."""
 
+from typing import Any
 from uuid import UUID
 
 from chalicelib import doorbell, logs
@@ -13,7 +14,13 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.services.backfills import retry_backfill
 from chalicelib.services.connections import usable_connection
 from chalicelib.services.schedules import first_schedules
-from chalicelib.services.streams import not_connected, syncable_platform, syncable_stream
+from chalicelib.services.streams import (
+    MAX_RUNS_BY_HAND,
+    not_connected,
+    require_room,
+    syncable_platform,
+    syncable_stream,
+)
 
 
 def start_sync(
@@ -25,7 +32,8 @@ def start_sync(
     confirm_deletions: bool = False,
 ) -> list[StartedRun]:
     """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; it reads
-    once more at its end, unless it has not begun yet.
+    once more at its end, unless it has not begun yet. A stream of which too many were started is left out, and
+    TooManyRequests is raised if that leaves none.
 
     With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
     """
@@ -36,17 +44,18 @@ def start_sync(
     else:
         covered = [stream for stream in platform.streams if stream.is_covered_by(connection.scopes)]
         streams = covered or list(platform.streams)  # with none covered, each run says what is missing
-    wanted = {"platform": platform.name, "streams": [stream.name for stream in streams]}
+    wanted: dict[str, Any] = {"platform": platform.name, "streams": [stream.name for stream in streams]}
+    how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_RUNS_BY_HAND}
     with transaction(studio_id) as tx:
-        queued = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
+        queued = tx.run(rows.INSERT_RUNS, **how, **wanted)
         started = tx.run(rows.READ_AGAIN, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
             tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(streams))
-            more = tx.run(rows.INSERT_RUNS, trigger=trigger, deletions_confirmed=confirm_deletions, **wanted)
-            queued = [*queued, *more]
+            queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
             started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:
+            require_room(tx.run(rows.LIST_SPENT_STREAMS, most=MAX_RUNS_BY_HAND, **wanted))
             raise not_connected(platform.name)  # since a moment ago
         if confirm_deletions and len(queued) < len(started):
             raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.errors import ConsentRefused
 from chalicelib.secret import Secret
-from chalicelib.services.consents import finish_consent
+from chalicelib.services.consents import MAX_OPEN, STATE_SECONDS, finish_consent
 from chalicelib.services.pending_grants import HeldGrant
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
@@ -134,6 +134,21 @@ def test_states_that_ended_are_forgotten_when_the_studio_asks_again(
     superuser.run("UPDATE oauth_state SET expires_at = now()")
     ask(api)
     assert superuser.run("SELECT count(*) FROM oauth_state") == [[1]]
+
+
+def test_a_studio_has_so_many_consents_open_at_a_time(
+    api: Api, studios: Studios, superuser: pg8000.native.Connection
+) -> None:
+    urls = [ask(api) for _ in range(MAX_OPEN)]
+    refused = api.post("/api/oauth/google/authorize", {})
+    assert (refused.status, refused.json["code"]) == (429, "too_many_consents")
+    assert 0 < int(refused.headers["Retry-After"]) <= STATE_SECONDS
+    ask(studios.new())
+    assert come_back(api, decide(urls[0], auto="deny")).json["code"] == "consent_denied"
+    ask(api)
+    assert api.post("/api/oauth/google/authorize", {}).status == 429
+    superuser.run("UPDATE oauth_state SET expires_at = now()")
+    ask(api)
 
 
 def test_a_callback_that_comes_twice_brings_one_grant(api: Api, superuser: pg8000.native.Connection) -> None:

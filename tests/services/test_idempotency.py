@@ -8,7 +8,8 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.errors import AppError, Conflict, InvalidInput, TransientFault
+from chalicelib.errors import AppError, Conflict, InvalidInput, TooManyRequests, TransientFault
+from chalicelib.services import idempotency
 from chalicelib.services.idempotency import MAX_KEY_LENGTH, Answer, once
 from tests.api.seeding import connect_google
 from tests.conftest import Api, Studios
@@ -143,6 +144,24 @@ def test_any_printable_key_is_taken(api: Api, key: str) -> None:
     work = Work()
     assert repeat(api.studio_id, work, key=key) == DONE
     assert repeat(api.studio_id, work, key=key).replayed
+
+
+def test_a_studio_has_so_many_keys_at_a_time_and_their_repeats_are_still_answered(
+    studios: Studios, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT", 3)
+    studio_id, work = studios.new().studio_id, Work()
+    for number in range(3):
+        repeat(studio_id, work, key=str(number))
+    age(superuser, "1 hour")
+    with pytest.raises(TooManyRequests) as caught:
+        repeat(studio_id, work, key="one more")
+    assert (caught.value.code, work.times) == ("too_many_idempotency_keys", 3)
+    assert 22 * 3600 < int(caught.value.headers["Retry-After"]) <= 23 * 3600
+    assert repeat(studio_id, work, key="1").replayed
+    repeat(studios.new().studio_id, work)
+    age(superuser, "23 hours")
+    assert repeat(studio_id, work, key="one more") == DONE
 
 
 def test_the_query_is_part_of_the_request(api: Api, platforms: Any) -> None:

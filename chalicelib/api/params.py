@@ -10,4 +10,5 @@ PlatformName = Annotated[str, msgspec.Meta(examples=["google"], extra_json_schem
 RunId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 WebhookId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 ConnectedAccountId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+DeliveryId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 ConfirmationCode = Annotated[str, msgspec.Meta(examples=["6f1ed002ab5595859014ebf0951522d9"])]

@@ -7,13 +7,12 @@ import msgspec
 
 from chalicelib.api.connections import READ, WRITE
 from chalicelib.api.paging import Listing
-from chalicelib.api.params import WebhookId
-from chalicelib.data.webhooks import Webhook
+from chalicelib.api.params import DeliveryId, WebhookId
+from chalicelib.data.webhooks import Delivery, Webhook
 from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Routes
+from chalicelib.runtime.routes import Located, Routes
 from chalicelib.security.outbound import MAX_URL_LENGTH
 from chalicelib.services import webhooks
-from chalicelib.services.webhooks import WebhookTest
 
 routes = Routes()
 
@@ -48,17 +47,25 @@ def create_webhook(studio_id: UUID, body: NewWebhook) -> CreatedWebhook:
 @routes.delete("/api/webhooks/{webhook_id}", scope=WRITE)
 def delete_webhook(studio_id: UUID, webhook_id: WebhookId) -> None:
     """Delete a webhook and what was on its way to it"""
-    webhooks.delete_webhook(studio_id, _uuid(webhook_id))
+    webhooks.delete_webhook(studio_id, _uuid(webhook_id, "webhook"))
 
 
-@routes.post("/api/webhooks/{webhook_id}/test", scope=WRITE)
-def test_webhook(studio_id: UUID, webhook_id: WebhookId) -> WebhookTest:
-    """Send a `test` event now and see what comes of it"""
-    return webhooks.test_webhook(studio_id, _uuid(webhook_id))
+@routes.post("/api/webhooks/{webhook_id}/test", scope=WRITE, status=202)
+def test_webhook(studio_id: UUID, webhook_id: WebhookId) -> Located[Delivery]:
+    """Send a `test` event, also to a webhook that is disabled; the location says what came of it"""
+    id = _uuid(webhook_id, "webhook")
+    test = webhooks.test_webhook(studio_id, id)
+    return Located(test, location=f"/api/webhooks/{id}/deliveries/{test.id}")
 
 
-def _uuid(webhook_id: str) -> UUID:
+@routes.get("/api/webhooks/{webhook_id}/deliveries/{delivery_id}", scope=READ)
+def get_delivery(studio_id: UUID, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
+    """One delivery of a webhook"""
+    return webhooks.get_delivery(studio_id, _uuid(webhook_id, "webhook"), _uuid(delivery_id, "delivery"))
+
+
+def _uuid(text: str, what: str) -> UUID:
     try:
-        return UUID(webhook_id)
+        return UUID(text)
     except ValueError as error:
-        raise NotFound("There is no such webhook", code="webhook_not_found") from error
+        raise NotFound(f"There is no such {what}", code=f"{what}_not_found") from error

@@ -14,12 +14,14 @@ SHOWN_DELIVERIES = 5
 
 
 class Delivery(Row):
-    """One event on its way to one webhook."""
+    """One event, or a test, on its way to one webhook."""
 
+    id: UUID
     event_id: UUID
-    """What the receiver sees as `webhook-id`"""
+    """What the receiver sees as `webhook-id`; of a test, the delivery's own id"""
     type: str
-    platform: str
+    platform: str | None
+    """None for a test"""
     occurred_at: Moment
     state: Literal["waiting", "delivered", "given_up"]
     attempts: int
@@ -60,9 +62,18 @@ class ClaimedDelivery(Row):
 
     attempts: int
     enabled: bool
+    occurred_at: Moment
     webhook: StoredWebhook
-    event: Event
-    connection: Connection
+    event: Event | None
+    """None for a test, as is the connection"""
+    connection: Connection | None
+
+
+class StartedTest(Row):
+    """A test that is on its way now."""
+
+    delivery: Delivery
+    is_new: bool
 
 
 class DeliveryBell(Row):
@@ -74,23 +85,29 @@ STATE = "CASE WHEN w.disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END"
 DELIVERY_STATE = """
     CASE WHEN d.delivered_at IS NOT NULL THEN 'delivered' WHEN d.due_at IS NULL THEN 'given_up' ELSE 'waiting' END
 """
+OCCURRED_AT = "coalesce(e.at, uuid_extract_timestamp(d.id))"
+"""Of a test, when it was asked for."""
+WITH_EVENT = """
+    LEFT JOIN connection_event AS e ON e.studio_id = d.studio_id AND e.id = d.event_id
+    LEFT JOIN platform_connection AS c ON c.studio_id = e.studio_id AND c.id = e.connection_id
+"""
+"""Of a delivery `d`; a test has none."""
 DELIVERY = columns(
     Delivery,
     "d",
-    type="'connection.' || e.kind",
+    event_id="coalesce(d.event_id, d.id)",
+    type="coalesce('connection.' || e.kind, 'test')",
     platform="c.platform",
-    occurred_at="e.at",
+    occurred_at=OCCURRED_AT,
     state=DELIVERY_STATE,
     next_attempt_at="d.due_at",
     problem="d.last_problem",
 )
 DELIVERIES = f"""(
     SELECT coalesce(json_agg(r), '[]') FROM (
-        SELECT {DELIVERY} FROM webhook_delivery AS d
-        JOIN connection_event AS e ON e.studio_id = d.studio_id AND e.id = d.event_id
-        JOIN platform_connection AS c ON c.studio_id = e.studio_id AND c.id = e.connection_id
+        SELECT {DELIVERY} FROM webhook_delivery AS d {WITH_EVENT}
         WHERE d.studio_id = w.studio_id AND d.webhook_id = w.id
-        ORDER BY d.event_id DESC LIMIT {SHOWN_DELIVERIES}
+        ORDER BY d.id DESC LIMIT {SHOWN_DELIVERIES}
     ) AS r
 )"""
 STORED = columns(StoredWebhook, "w", data_keys=DATA_KEYS_OF_STUDIO)
@@ -111,9 +128,6 @@ INSERT_WEBHOOK: Query[Webhook] = Query(
     ),
     Webhook,
 )
-FIND_STORED_WEBHOOK: Query[StoredWebhook | None] = Query(
-    one(f"SELECT {STORED} FROM webhook AS w WHERE w.id = :id"), StoredWebhook | None
-)
 DELETE_WEBHOOK: Query[NewId | None] = Query(
     returned("DELETE FROM webhook AS w WHERE w.id = :id RETURNING w.id"), NewId | None
 )
@@ -129,6 +143,30 @@ DISABLE_WEBHOOK: Query[None] = Query(
     """
 )
 
+START_TEST: Query[StartedTest | None] = Query(
+    f"""
+    WITH d AS (
+        INSERT INTO webhook_delivery AS open (studio_id, webhook_id)
+        SELECT w.studio_id, w.id FROM webhook AS w WHERE w.id = :id
+        ON CONFLICT (studio_id, webhook_id) WHERE event_id IS NULL AND due_at IS NOT NULL
+            DO UPDATE SET due_at = open.due_at
+        RETURNING new.*, old.id IS NULL AS is_new
+    )
+    SELECT json_build_object('delivery', (SELECT row_to_json(r) FROM (SELECT {DELIVERY}) AS r), 'isNew', d.is_new)
+    FROM d {WITH_EVENT}
+    """,
+    StartedTest | None,
+)
+"""Makes a test of a webhook, or finds the one that is on its way."""
+FIND_DELIVERY: Query[Delivery | None] = Query(
+    one(
+        f"""
+        SELECT {DELIVERY} FROM webhook_delivery AS d {WITH_EVENT} WHERE d.webhook_id = :webhook_id AND d.id = :id
+        """
+    ),
+    Delivery | None,
+)
+
 CLAIM_DUE_DELIVERIES: Query[list[DeliveryBell]] = Query("SELECT door.claim_due_deliveries(:batch)", list[DeliveryBell])
 CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
     f"""
@@ -136,23 +174,25 @@ CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
         UPDATE webhook_delivery AS d SET
             attempts = d.attempts + 1,
             due_at = now() + make_interval(
-                secs => (CAST(:delays AS integer[]))[least(d.attempts + 1, cardinality(CAST(:delays AS integer[])))]
-                    * (1 + random() / 10)
+                secs => (CAST(:delays AS integer[]))[least(
+                    CASE WHEN d.event_id IS NULL THEN 1 ELSE d.attempts + 1 END,
+                    cardinality(CAST(:delays AS integer[]))
+                )] * (1 + random() / 10)
             )
         WHERE d.id = :id AND d.due_at <= now() + interval '2 minutes'
-        RETURNING d.studio_id, d.webhook_id, d.event_id, d.attempts
+        RETURNING d.*
     )
     SELECT json_build_object(
-        'attempts', claimed.attempts,
+        'attempts', d.attempts,
         'enabled', w.disabled_at IS NULL,
+        'occurredAt', {OCCURRED_AT},
         'webhook', (SELECT row_to_json(r) FROM (SELECT {STORED}) AS r),
-        'event', (SELECT row_to_json(r) FROM (SELECT {columns(Event, "e")}) AS r),
-        'connection', (SELECT row_to_json(r) FROM (SELECT {SHOWN}) AS r)
+        'event', (SELECT row_to_json(r) FROM (SELECT {columns(Event, "e")}) AS r WHERE e.id IS NOT NULL),
+        'connection', (SELECT row_to_json(r) FROM (SELECT {SHOWN}) AS r WHERE c.id IS NOT NULL)
     )
-    FROM claimed
-    JOIN webhook AS w ON w.studio_id = claimed.studio_id AND w.id = claimed.webhook_id
-    JOIN connection_event AS e ON e.studio_id = claimed.studio_id AND e.id = claimed.event_id
-    JOIN platform_connection AS c ON c.studio_id = e.studio_id AND c.id = e.connection_id
+    FROM claimed AS d
+    JOIN webhook AS w ON w.studio_id = d.studio_id AND w.id = d.webhook_id
+    {WITH_EVENT}
     """,
     ClaimedDelivery | None,
 )

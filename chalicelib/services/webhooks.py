@@ -1,7 +1,7 @@
 """Webhooks: URLs of a studio that are told, signed, when a connection breaks or heals (Standard Webhooks).
 
 At least once, in no promised order: a delivery is a row, due until it is delivered or given up, and everything about
-it but the attempt itself happens in the database.
+it but the attempt itself happens in the database. A test of a webhook is a delivery as well, without an event.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,12 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib import clock, logs
+from chalicelib import clock, doorbell, logs
 from chalicelib.data import webhooks as rows
 from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.studios import NEW_ID
-from chalicelib.data.webhooks import ClaimedDelivery, StoredWebhook, Webhook
+from chalicelib.data.webhooks import ClaimedDelivery, Delivery, StoredWebhook, Webhook
 from chalicelib.doorbell import Message
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
@@ -38,16 +37,6 @@ GONE = 410
 DISABLED_BY_RECEIVER = "the receiver answered 410 Gone"
 
 Outcomes = Literal["delivered", "failed", "given_up", "disabled", "dropped"]
-
-
-class WebhookTest(Row):
-    """What came of one test event."""
-
-    delivered: bool
-    status: int | None
-    """What the receiver answered"""
-    problem: str | None
-    tested_at: Moment
 
 
 class _Happened(Row):
@@ -94,17 +83,23 @@ def delete_webhook(studio_id: UUID, webhook_id: UUID) -> None:
     logs.event("webhook.deleted", webhook_id=webhook_id)
 
 
-def test_webhook(studio_id: UUID, webhook_id: UUID) -> WebhookTest:
-    """Sends one `test` event, at once and once only, also to a webhook that is disabled."""
-    webhook = read(studio_id, rows.FIND_STORED_WEBHOOK, id=webhook_id)
-    if webhook is None:
+def test_webhook(studio_id: UUID, webhook_id: UUID) -> Delivery:
+    """Has a worker send one `test` event, also to a webhook that is disabled. Whatever is answered ends the test. One
+    that is on its way is returned instead of a second one.
+    """
+    started = write(studio_id, rows.START_TEST, id=webhook_id)
+    if started is None:
         raise _unknown()
-    now = clock.now()
-    payload = _Payload(type="test", timestamp=now, data={"webhookId": str(webhook.id)})
-    outcome = _send(studio_id, webhook, read(None, NEW_ID).id, payload)
-    delivered = _delivered(outcome)
-    problem = None if delivered else _problem(outcome)
-    return WebhookTest(delivered=delivered, status=outcome.status, problem=problem, tested_at=now)
+    if started.is_new:
+        doorbell.ring([Message(delivery_id=started.delivery.id, studio_id=studio_id)])
+    return started.delivery
+
+
+def get_delivery(studio_id: UUID, webhook_id: UUID, delivery_id: UUID) -> Delivery:
+    delivery = read(studio_id, rows.FIND_DELIVERY, webhook_id=webhook_id, id=delivery_id)
+    if delivery is None:
+        raise NotFound(code="delivery_not_found")
+    return delivery
 
 
 def ring_due_deliveries() -> int:
@@ -121,14 +116,18 @@ def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int])
     claimed = write(studio_id, rows.CLAIM_DELIVERY, id=delivery_id, delays=DELAYS)
     if claimed is None:
         return "dropped"
-    if not claimed.enabled or claimed.attempts > ATTEMPTS:
-        return _fail(studio_id, delivery_id, claimed, "the webhook is disabled" if not claimed.enabled else "no answer")
-    outcome = _send(studio_id, claimed.webhook, claimed.event.id, _payload(claimed))
+    is_test = claimed.event is None
+    if not (claimed.enabled or is_test):
+        return _fail(studio_id, delivery_id, claimed, "the webhook is disabled")
+    if claimed.attempts > ATTEMPTS:
+        return _fail(studio_id, delivery_id, claimed, "no answer")
+    message_id = claimed.event.id if claimed.event else delivery_id
+    outcome = _send(studio_id, claimed.webhook, message_id, _payload(claimed))
     if _delivered(outcome):
         write(studio_id, rows.SETTLE_DELIVERY, id=delivery_id)
         _log("webhook.delivered", delivery_id, claimed)
         return "delivered"
-    if outcome.status == GONE:
+    if outcome.status == GONE and not is_test:
         write(studio_id, rows.DISABLE_WEBHOOK, id=claimed.webhook.id, problem=DISABLED_BY_RECEIVER)
         _log("webhook.disabled", delivery_id, claimed)
         return "disabled"
@@ -136,7 +135,7 @@ def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int])
 
 
 def _fail(studio_id: UUID, delivery_id: UUID, claimed: ClaimedDelivery, problem: str) -> Outcomes:
-    last = claimed.attempts >= ATTEMPTS or not claimed.enabled
+    last = claimed.attempts >= ATTEMPTS or not claimed.enabled or claimed.event is None
     write(studio_id, rows.FAIL_DELIVERY, id=delivery_id, attempts=claimed.attempts, problem=problem, last=last)
     _log("webhook.failed", delivery_id, claimed, problem=problem, given_up=last)
     return "given_up" if last else "failed"
@@ -152,6 +151,8 @@ def _send(studio_id: UUID, webhook: StoredWebhook, message_id: UUID, payload: _P
 
 def _payload(claimed: ClaimedDelivery) -> _Payload:
     event = claimed.event
+    if event is None or claimed.connection is None:
+        return _Payload(type="test", timestamp=claimed.occurred_at, data={"webhookId": str(claimed.webhook.id)})
     shown = _EventShown(id=event.id, code=event.code, message=event.message, at=event.at)
     happened = _Happened(connection=claimed.connection, event=shown)
     return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=happened)

@@ -53,9 +53,9 @@ every_scoped_route = pytest.mark.parametrize(
 def call(api: Api, route: Route, run_id: str = NO_RUN, webhook_id: str = NO_RUN, **headers: str) -> Answer:
     """A request that is right but for who makes it."""
     which = (route.method, route.path)
-    path = route.path.format(platform="google", run_id=run_id, webhook_id=webhook_id, code="0" * 32) + QUERIES.get(
-        which, ""
-    )
+    path = route.path.format(
+        platform="google", run_id=run_id, webhook_id=webhook_id, delivery_id=NO_RUN, code="0" * 32
+    ) + QUERIES.get(which, "")
     return api.send(route.method, path, BODIES.get(which), headers)
 
 

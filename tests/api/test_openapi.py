@@ -118,6 +118,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
         ("GET", "/api/oauth/{platform}/callback", "303"),
         ("POST", "/api/sync/{platform}/backfill", "202"),
         ("POST", "/api/sync/log/{run_id}/retry", "202"),
+        ("POST", "/api/webhooks/{webhook_id}/test", "202"),
     }
 
 

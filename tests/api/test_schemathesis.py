@@ -26,6 +26,7 @@ from chalicelib.services.studios import create_studio
 from chalicelib.services.sync import cancel_run, start_sync
 from chalicelib.services.tokens import Tokens
 from chalicelib.services.webhooks import create_webhook, list_webhooks
+from chalicelib.services.webhooks import test_webhook as send_test
 from dev.sandbox import CLIENT_ID, mint
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import signed_request
@@ -114,6 +115,8 @@ class Tenant:
         if "webhook_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
             (webhook, *_) = list_webhooks(self.studio_id) or create_webhook(self.studio_id, "http://127.0.0.1:9/")[:1]
             case.path_parameters["webhook_id"] = str(webhook.id)
+            if "delivery_id" in case.path_parameters:
+                case.path_parameters["delivery_id"] = str(send_test(self.studio_id, webhook.id).id)
         if case.path.startswith("/api/notices") and not self.has_succeeded and _is_valid(case):
             sign(case)
         if case.path.endswith("/callback") and not self.has_succeeded and _is_valid(case):

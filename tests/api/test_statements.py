@@ -41,7 +41,8 @@ class Call(NamedTuple):
     """A request that succeeds when those before it in the table were made.
 
     `path` may name the newest run of any status, `{run_id}`, or the newest of one, as in `{queued}`; the first
-    `{webhook_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is what a consent ended with.
+    `{webhook_id}` and its `{delivery_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is
+    what a consent ended with.
     """
 
     method: str
@@ -87,7 +88,8 @@ COSTS = {
     Call("DELETE", "/api/connections/google"): Cost(15, 5),
     Call("POST", "/api/webhooks", HOOK): Cost(11, 6),
     Call("GET", "/api/webhooks"): Cost(6, 2),
-    Call("POST", "/api/webhooks/{webhook_id}/test"): Cost(9, 3),
+    Call("POST", "/api/webhooks/{webhook_id}/test"): Cost(6, 2),
+    Call("GET", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}"): Cost(6, 2),
     Call("DELETE", "/api/webhooks/{webhook_id}"): Cost(6, 2),
 }
 
@@ -101,7 +103,9 @@ def told(api: Api, call: Call) -> dict[str, str]:
     if "{account_id}" in call.path:
         return {"account_id": api.get("/api/connections/google/accounts").json["items"][0]["id"]}
     if "{webhook_id}" in call.path:
-        return {"webhook_id": api.get("/api/webhooks").json["items"][0]["id"]}
+        (webhook, *_) = api.get("/api/webhooks").json["items"]
+        (delivery, *_) = webhook["deliveries"] or [{"id": "none yet"}]
+        return {"webhook_id": webhook["id"], "delivery_id": delivery["id"]}
     return {"consent": decide(ask(api)).partition("?")[2]} if "{consent}" in call.path else newest_runs(api)
 
 
@@ -142,7 +146,7 @@ def test_every_route_is_measured() -> None:
         if route.path.startswith("/api/notices"):
             continue  # signed by platforms: measured in test_notices.py
         pattern = re.sub(r"{platform}", "(google|meta)", route.path)
-        pattern = re.sub(r"{(run|webhook|account)_id}", r"\\{\\w+\\}", pattern)
+        pattern = re.sub(r"{(run|webhook|delivery|account)_id}", r"\\{\\w+\\}", pattern)
         assert any(
             call.method == route.method and re.fullmatch(pattern, call.path.partition("?")[0]) for call in COSTS
         ), f"{route.method} {route.path}"

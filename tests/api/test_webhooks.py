@@ -1,25 +1,17 @@
 """/api/webhooks: made with a secret that is shown once, listed, tried out and deleted."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from standardwebhooks import Webhook as Verifier
 
 from chalicelib.errors import Conflict
+from chalicelib.services import webhooks
 from chalicelib.services.webhooks import MAX_WEBHOOKS, create_webhook
-from tests.conftest import Api, Studios
-from tests.http_fake import Fake, Reply, http_fake
+from tests.conftest import Api, Queue, Studios
 
 URL = "https://studio.example/hooks/ansel"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Fake]:
-    with http_fake() as fake:
-        yield fake
 
 
 def make(api: Api, url: str = URL) -> Any:
@@ -105,32 +97,42 @@ def test_webhooks_made_at_once_do_not_both_take_the_last_place(api: Api) -> None
     assert sum(made) == MAX_WEBHOOKS
 
 
-def test_a_test_event_is_sent_at_once_signed_and_tells_what_came_of_it(api: Api, receiver: Fake) -> None:
-    receiver.on("/hook", Reply(status=204), Reply(status=500))
-    made = make(api, f"{receiver.url}/hook")
-    first, second = (api.post(f"/api/webhooks/{made['id']}/test").json for _ in range(2))
-    assert (first["delivered"], first["status"], first["problem"]) == (True, 204, None)
-    assert (second["delivered"], second["status"]) == (False, 500)
-    assert second["problem"] == "the receiver answered 500"
-    request, other = receiver.requests
-    sent = Verifier(made["secret"]).verify(request.body, request.headers)
-    assert (sent["type"], sent["data"]) == ("test", {"webhookId": made["id"]})
-    assert request.headers["webhook-id"] != other.headers["webhook-id"]
-    assert api.get("/api/webhooks").json["items"][0]["deliveries"] == []
+def test_a_test_is_taken_at_once_and_found_where_the_answer_says(api: Api, queue: Queue) -> None:
+    made = make(api)
+    answer = api.post(f"/api/webhooks/{made['id']}/test")
+    assert answer.status == 202
+    location = f"/api/webhooks/{made['id']}/deliveries/{answer.json['id']}"
+    assert answer.headers["Location"] == location
+    assert api.get(location).json == answer.json
+    assert api.get("/api/webhooks").json["items"][0]["deliveries"] == [answer.json]
+    shown = answer.json
+    assert (shown["type"], shown["platform"], shown["eventId"]) == ("test", None, shown["id"])
+    assert (shown["state"], shown["attempts"], shown["problem"], shown["deliveredAt"]) == ("waiting", 0, None, None)
+    assert queue.receive() == [{"deliveryId": shown["id"], "studioId": str(api.studio_id)}]
 
 
-def test_a_receiver_that_cannot_be_reached_is_told_of_in_words(api: Api, receiver: Fake) -> None:
-    receiver.on("/hook", Reply(breaks=True))
-    made = make(api, f"{receiver.url}/hook")
-    tested = api.post(f"/api/webhooks/{made['id']}/test").json
-    assert (tested["delivered"], tested["status"]) == (False, None)
-    assert tested["problem"].startswith("the connection failed")
+def test_a_webhook_has_one_test_at_a_time(api: Api, queue: Queue) -> None:
+    first, second = make(api), make(api, f"{URL}/2")
+    asked = [api.post(f"/api/webhooks/{made['id']}/test").json["id"] for made in (first, first, second)]
+    assert asked[0] == asked[1] != asked[2]
+    assert {message["deliveryId"] for message in queue.receive()} == set(asked)
+
+
+def test_tests_that_are_asked_for_at_once_are_one(api: Api) -> None:
+    made = make(api)
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda _: webhooks.test_webhook(api.studio_id, UUID(made["id"])).id, range(8)))
+    assert len(set(asked)) == 1
 
 
 def test_another_studios_webhook_and_one_that_never_was_are_not_found(api: Api, studios: Studios) -> None:
     made, other = make(api), studios.new()
+    delivery_id = api.post(f"/api/webhooks/{made['id']}/test").json["id"]
     for webhook_id in (made["id"], str(uuid4()), "nonsense"):
         for answer in (other.delete(f"/api/webhooks/{webhook_id}"), other.post(f"/api/webhooks/{webhook_id}/test")):
             assert (answer.status, answer.json["code"]) == (404, "webhook_not_found")
+        answer = other.get(f"/api/webhooks/{webhook_id}/deliveries/{delivery_id}")
+        assert (answer.status, answer.json["code"]) in ((404, "webhook_not_found"), (404, "delivery_not_found"))
+    assert api.get(f"/api/webhooks/{made['id']}/deliveries/nonsense").json["code"] == "delivery_not_found"
     assert other.get("/api/webhooks").json["items"] == []
     assert len(api.get("/api/webhooks").json["items"]) == 1

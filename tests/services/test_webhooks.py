@@ -12,7 +12,8 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read
+from chalicelib.data.database import read, write
+from chalicelib.data.webhooks import CLAIM_DELIVERY
 from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.services import bells
 from chalicelib.services.grants import break_connection
@@ -73,6 +74,11 @@ class Studio:
     def deliveries(self) -> list[dict[str, Any]]:
         (shown,) = self.api.get("/api/webhooks").json["items"]
         return shown["deliveries"]  # type: ignore[no-any-return]
+
+    def ask_for_test(self) -> str:
+        answer = self.api.post(f"/api/webhooks/{self.webhook_id}/test")
+        assert answer.status == 202, answer.text
+        return str(answer.json["id"])
 
     def received(self) -> list[Any]:
         """What the receiver was sent, by the vendor's own verifier."""
@@ -291,6 +297,77 @@ def test_a_secret_moved_to_another_webhook_signs_nothing(studio: Studio) -> None
         except SealBroken:
             outcomes.append("sealed")
     assert sorted(outcomes) == ["delivered", "sealed"]
+
+
+def test_a_test_is_sent_signed_once_and_what_came_of_it_is_seen(studio: Studio) -> None:
+    studio.receiver.on("/hook", Reply(status=204), Reply(status=500))
+    first = studio.ask_for_test()
+    assert studio.work() == ["delivered"]
+    assert studio.ask_for_test() != first
+    assert studio.work() == ["given_up"]
+    request, other = studio.receiver.requests
+    sent, _ = studio.received()
+    assert (sent["type"], sent["data"]) == ("test", {"webhookId": studio.webhook_id})
+    assert request.headers["webhook-id"] == first != other.headers["webhook-id"]
+    refused, delivered = studio.deliveries()
+    assert delivered["occurredAt"] == sent["timestamp"]
+    assert [(each["type"], each["state"], each["problem"]) for each in (delivered, refused)] == [
+        ("test", "delivered", None),
+        ("test", "given_up", "the receiver answered 500"),
+    ]
+    studio.pass_time()
+    assert studio.rung() == []
+
+
+def test_a_test_tells_in_words_why_a_receiver_cannot_be_reached(studio: Studio) -> None:
+    studio.receiver.on("/hook", Reply(breaks=True))
+    studio.ask_for_test()
+    assert studio.work() == ["given_up"]
+    assert studio.deliveries()[0]["problem"].startswith("the connection failed")
+
+
+def test_a_disabled_webhook_can_be_tested_and_a_test_changes_nothing_of_a_webhook(studio: Studio) -> None:
+    studio.receiver.on("/hook", Reply(status=410), Reply(status=200))
+    studio.ask_for_test()
+    assert studio.work() == ["given_up"]
+    (shown,) = studio.api.get("/api/webhooks").json["items"]
+    assert (shown["state"], shown["deliveries"][0]["problem"]) == ("enabled", "the receiver answered 410")
+    studio.superuser.run("UPDATE webhook SET disabled_at = now()")
+    studio.ask_for_test()
+    assert studio.work() == ["delivered"]
+    assert studio.api.get("/api/webhooks").json["items"][0]["state"] == "disabled"
+
+
+def test_the_tick_rings_for_a_test_whose_message_was_lost(studio: Studio) -> None:
+    test = studio.ask_for_test()
+    studio.queue.receive()
+    assert ring_due_deliveries() == 1
+    assert studio.rung() == [UUID(test)]
+    assert studio.deliver(UUID(test)) == "delivered"
+
+
+def test_a_test_whose_worker_died_is_sent_again_a_few_minutes_later(studio: Studio) -> None:
+    test = studio.ask_for_test()
+    studio.queue.receive()
+    for _ in range(ATTEMPTS):
+        studio.superuser.run("UPDATE webhook_delivery SET due_at = now()")
+        assert write(studio.api.studio_id, CLAIM_DELIVERY, id=UUID(test), delays=DELAYS) is not None
+        (shown,) = studio.deliveries()
+        wait = datetime.fromisoformat(shown["nextAttemptAt"]) - datetime.now(UTC)
+        assert GRACE < wait <= timedelta(seconds=1.11 * DELAYS[0])
+    studio.pass_time()
+    assert studio.work() == ["given_up"]
+    assert studio.receiver.requests == []
+    assert studio.deliveries()[0]["problem"] == "no answer"
+
+
+def test_tests_and_events_are_listed_newest_first(studio: Studio) -> None:
+    studio.ask_for_test()
+    studio.work()
+    studio.break_it()
+    studio.work()
+    studio.ask_for_test()
+    assert [each["type"] for each in studio.deliveries()] == ["test", "connection.broke", "test"]
 
 
 def test_the_secret_is_stored_sealed(studio: Studio) -> None:

@@ -30,7 +30,9 @@ class Metric(NamedTuple):
 METRICS: Final[Mapping[str, Metric]] = {
     "Invocations": Metric("Count", "Invocations of all functions that came to their end"),
     "ColdStarts": Metric("Count", "1 for the first invocation of a container, 0 for the others"),
-    "Errors": Metric("Count", "1 for a job that raised and a request answered with 5xx, 0 for the others"),
+    "Errors": Metric(
+        "Count", "1 for a job that raised and a request answered with 5xx, 0 for the others and for `PlatformWaits`"
+    ),
     "Duration": Metric("Milliseconds", "What an invocation took inside the function, without a container's start"),
     "Statements": Metric("Count", "Statements an invocation sent to the database, BEGIN and COMMIT counted too"),
     "RoundTrips": Metric("Count", "Round trips those statements took"),

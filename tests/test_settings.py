@@ -7,7 +7,15 @@ import pytest
 from chalicelib.errors import SettingsError
 from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.secret import Secret
-from chalicelib.settings import KEYED_PLATFORMS, OAUTH_PLATFORMS, DatabaseLogin, OAuthClient, Settings, get_settings
+from chalicelib.settings import (
+    KEYED_PLATFORMS,
+    OAUTH_PLATFORMS,
+    DatabaseLogin,
+    Limits,
+    OAuthClient,
+    Settings,
+    get_settings,
+)
 
 ENCRYPTION_KEY = "0123456789abcdef" * 4
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
@@ -173,6 +181,11 @@ def test_platforms_may_be_redirected_in_local_and_test(base: dict[str, str]) -> 
         ("ENCRYPTION_KEY", "0" * 64 + "\n"),
         ("ENCRYPTION_KEY", ""),
         ("LOG_LEVEL", "LOUD"),
+        ("KEY_REQUESTS_PER_SECOND", "0"),
+        ("KEY_REQUEST_BURST", "-1"),
+        ("STUDIO_REQUESTS_PER_SECOND", "1.5"),
+        ("STUDIO_REQUEST_BURST", "100001"),
+        ("STUDIO_PLATFORM_CALLS_PER_MINUTE", "six"),
         ("SYNC_LOG_RETENTION_DAYS", "29"),
         ("SYNC_LOG_RETENTION_DAYS", "3651"),
         ("SYNC_LOG_RETENTION_DAYS", "-400"),
@@ -186,6 +199,18 @@ def test_platforms_may_be_redirected_in_local_and_test(base: dict[str, str]) -> 
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environ({**LOCAL, variable: value})
+
+
+def test_limits_are_what_the_variables_say_or_their_defaults() -> None:
+    assert Settings.from_environ(LOCAL).limits == Limits(
+        key_requests_per_second=20,
+        key_request_burst=100,
+        studio_requests_per_second=60,
+        studio_request_burst=300,
+        studio_platform_calls_per_minute=6,
+    )
+    environ = {**LOCAL, "KEY_REQUEST_BURST": "7", "STUDIO_PLATFORM_CALLS_PER_MINUTE": "1"}
+    assert Settings.from_environ(environ).limits == Limits(key_request_burst=7, studio_platform_calls_per_minute=1)
 
 
 def test_the_platforms_that_settings_name_are_those_of_that_credential() -> None:

@@ -13,9 +13,23 @@ from chalicelib.runtime.routes import PUBLIC, Route, Routes
 REF = "#/components/schemas/{name}"
 SECURITY = "apiKey"
 ALWAYS = (500, 503)
-OF_SCOPE = (401, 403)
+OF_SCOPE = (401, 403, 429)
 OF_BODY = (400, 413, 415, 422)
 OF_IDEMPOTENCY = (409, 422)
+OF_WAITING = (429, 503)
+LIMITS = {
+    "RateLimit": {
+        "description": "What the key and its studio may still send, and for how many seconds to make do with it.",
+        "schema": {"type": "string", "examples": ['"key";r=99;t=5, "studio";r=299;t=5']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limits: requests at once, and seconds in which as many are free again.",
+        "schema": {"type": "string", "examples": ['"key";q=100;w=5, "studio";q=300;w=5']},
+    },
+}
+RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds until the request may be sent again.", "schema": {"type": "integer"}}
+}
 LOCATION = {"schema": {"type": "string"}, "required": True}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -67,6 +81,7 @@ def openapi(routes: list[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "headers": {**LIMITS, **RETRY_AFTER},
             "securitySchemes": {
                 SECURITY: {"type": "http", "scheme": "bearer", "description": "An API key: ansel_<id>_<secret>"}
             },
@@ -127,7 +142,17 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}
     if route.redirects:
         responses["303"] = {"description": HTTPStatus.SEE_OTHER.phrase, "headers": {"Location": LOCATION}}
-    return responses
+    return {status: _with_limits(route, int(status), response) for status, response in responses.items()}
+
+
+def _with_limits(route: Route, status: int, response: dict[str, Any]) -> dict[str, Any]:
+    """Every answer to a valid key says what is left; one that asks to wait says how long."""
+    told = LIMITS.keys() if route.scope != PUBLIC and status != 401 else ()
+    names = [*told, *(RETRY_AFTER if status in OF_WAITING else ())]
+    if not names:
+        return response
+    references = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return {**response, "headers": {**response.get("headers", {}), **references}}
 
 
 def _failures(route: Route) -> set[int]:

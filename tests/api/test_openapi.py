@@ -64,7 +64,8 @@ def test_operation_ids_are_unique_and_every_operation_has_a_summary(document: An
 
 def test_every_reference_resolves_and_every_component_is_used(document: Any) -> None:
     references = {node["$ref"] for node in nodes(document) if "$ref" in node}
-    assert references == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    components = document["components"]
+    assert references == {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in components[kind]}
 
 
 def test_times_and_days_have_their_format(document: Any) -> None:
@@ -104,6 +105,15 @@ def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
     for name in ("Connection", "ConnectionTest", "Run", "StreamStatus"):
         fields = document["components"]["schemas"][name]["properties"]
         assert {field for field in fields if "token" in field.lower()} <= {"hasRefreshToken", "tokenExpiresAt"}
+
+
+def test_every_answer_to_a_key_says_what_is_left_and_one_that_asks_to_wait_how_long(document: Any) -> None:
+    for route in ROUTES:
+        for status, response in operation(document, route)["responses"].items():
+            told = set(response.get("headers", {})) - {"Location"}
+            limits = {"RateLimit", "RateLimit-Policy"} if route.scope != PUBLIC and status != "401" else set()
+            assert told == limits | ({"Retry-After"} if status in ("429", "503") else set()), (route.path, status)
+        assert ("429" in operation(document, route)["responses"]) is (route.scope != PUBLIC)
 
 
 def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> None:

@@ -30,7 +30,7 @@ def metrics_of(part: Any) -> Iterator[tuple[str, str, list[Any]]]:
 def test_alarms_look_at_metrics_that_are_really_emitted() -> None:
     metrics = [metric for alarm in alarms().values() for metric in metrics_of(alarm)]
     ours = {name: dimensions for namespace, name, dimensions in metrics if namespace == NAMESPACE}
-    watched = ["ScheduleLag", "Runs", "RunFailures", "ConnectionsBroken", "KmsErrors", "QueueErrors"]
+    watched = ["ScheduleLag", "PlatformWaits", "Runs", "RunFailures", "ConnectionsBroken", "KmsErrors", "QueueErrors"]
     assert ours == {name: ["Stage"] for name in watched}
     assert ours.keys() <= METRICS.keys()
 
@@ -38,6 +38,15 @@ def test_alarms_look_at_metrics_that_are_really_emitted() -> None:
 def test_every_alarm_is_sent_to_the_topic() -> None:
     for alarm in alarms().values():
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+
+
+def test_a_platform_that_may_not_be_asked_for_now_is_no_failure_of_the_api() -> None:
+    metrics = {metric["Id"]: metric for metric in alarms()["ApiErrorsAlarm"]["Properties"]["Metrics"]}
+    names = {
+        id: metric["MetricStat"]["Metric"]["MetricName"] for id, metric in metrics.items() if "MetricStat" in metric
+    }
+    assert names == {"requests": "Count", "failed": "5XXError", "waits": "PlatformWaits"}
+    assert "(FILL(failed, 0) - FILL(waits, 0)) / requests" in metrics["rate"]["Expression"]
 
 
 def test_a_silent_tick_alarms_by_its_silence() -> None:

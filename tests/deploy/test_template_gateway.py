@@ -15,6 +15,14 @@ def test_no_stage_stands_beside_the_one_that_is_limited_and_guarded() -> None:
     assert "StageName" not in deployment, "it would make a second stage, past throttling and firewall"
 
 
+def test_every_route_is_throttled_whoever_asks() -> None:
+    (settings,) = finished("prod")["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    account = Account(finished("prod"))
+    assert account.resolve(settings["ThrottlingRateLimit"]) > 0
+    assert account.resolve(settings["ThrottlingBurstLimit"]) > 0
+
+
 def test_the_api_has_the_name_by_which_its_metrics_are_looked_up() -> None:
     account = Account(transformed("prod"))
     api = account.value("Resources", "RestAPI", "Properties")

@@ -16,6 +16,7 @@ from benchmarks import (
     handlers,
     imports,
     keys,
+    limits,
     memory,
     records,
     round_trips,
@@ -32,6 +33,7 @@ WITHOUT_DATABASE: dict[str, Subject] = {"imports": imports.measure, "tokens": to
 ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "records": records.measure,
     "handlers": handlers.measure,
+    "limits": limits.measure,
     "round_trips": round_trips.measure,
     "engine": engine.measure,
     "small_runs": small_runs.measure,

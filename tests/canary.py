@@ -21,6 +21,7 @@ from chalicelib.services.pending_grants import revoke_expired_grant
 from chalicelib.services.renewals import renew_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
+from chalicelib.services.webhooks import deliver
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, mint
 from tests.conftest import ENCRYPTION_KEY, Answer, Api, Queue, Studios
@@ -176,6 +177,8 @@ class Drive:
                     outcome = renew_idle(UUID(message["studioId"]), UUID(message["renewalOf"]))
                 elif "grantId" in message:
                     outcome = revoke_expired_grant(UUID(message["studioId"]), UUID(message["grantId"]))
+                elif "deliveryId" in message:
+                    outcome = deliver(UUID(message["studioId"]), UUID(message["deliveryId"]), lambda: 60_000)
                 else:
                     outcome = execute_run(UUID(message["studioId"]), UUID(message["runId"]), lambda: 60_000)
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes
@@ -186,6 +189,10 @@ class Drive:
     def end_waiting(self) -> None:
         """Deferred runs are cancelled, so that new ones can be started."""
         self.superuser.run("UPDATE sync_log SET status = 'cancelled' WHERE status IN ('queued', 'running', 'deferred')")
+
+    def end_pauses(self) -> None:
+        """The platform may be asked again at once, whatever it said."""
+        self.superuser.run("DELETE FROM platform_circuit; DELETE FROM app_quota; DELETE FROM account_quota")
 
     def sync(self) -> None:
         self.call("POST", "/api/sync/google", {})

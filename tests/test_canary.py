@@ -48,14 +48,21 @@ def connect(drive: Drive) -> None:
 
 
 def read_everything(drive: Drive) -> None:
-    run_id = str(drive.api.get("/api/sync/log").json["items"][0]["id"])
+    webhook_id = drive.api.post("/api/webhooks", {"url": "https://studio.example/hook"}).json["id"]
+    ids = {
+        "run_id": drive.api.get("/api/sync/log").json["items"][0]["id"],
+        "webhook_id": webhook_id,
+        "delivery_id": drive.api.post(f"/api/webhooks/{webhook_id}/test").json["id"],
+        "code": "0" * 32,
+    }
     for group in [*API, describe(API)]:
         for route in group.declared:
             if route.method == "GET":
-                answer = drive.call("GET", route.path.format(platform="google", run_id=run_id, code="0" * 32))
+                answer = drive.call("GET", route.path.format(platform="google", **ids))
                 assert answer.status == 200 or (route.scope == PUBLIC and "{" in route.path)
     drive.call("PUT", "/api/sync/google/schedule", {"syncType": "bookings", "frequency": "hourly"})
     drive.call("DELETE", "/api/sync/google/schedule?syncType=bookings")
+    drive.call("DELETE", f"/api/webhooks/{webhook_id}")
 
 
 def put_tokens_where_they_do_not_belong(drive: Drive) -> None:
@@ -86,11 +93,14 @@ def use_the_platform_while_it_fails(drive: Drive) -> None:
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
     for status in (400, 403, 404, 429, 500, 503):
         drive.echo(status)
-        assert drive.call("POST", "/api/connections/google/test").json["valid"] is False
+        answer = drive.call("POST", "/api/connections/google/test")
+        assert answer.status == 503 if status == 429 else answer.json["valid"] is False
+        drive.end_pauses()
     for kind in ("reset", "truncate"):
         drive.platforms.add_fault(kind=kind, times=None)
         drive.call("POST", "/api/connections/google/test")
         drive.platforms.clear_faults()
+        drive.end_pauses()
     drive.sync()
     for status in (400, 403, 500):
         drive.echo(status, times=2)
@@ -216,6 +226,7 @@ def tell_webhooks(drive: Drive, receiver: Fake) -> None:
     drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/hook"})
     drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/other"}, Idempotency_Key="webhook")
     drive.call("POST", f"/api/webhooks/{made['id']}/test")
+    drive.work()
     drive.platforms.google.revoke("studio")
     drive.sync()
     for message in drive.queue.receive():

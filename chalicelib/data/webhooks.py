@@ -11,6 +11,8 @@ from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 SHOWN_DELIVERIES = 5
+KEPT_TESTS = 10
+"""Of each webhook, beside the one that is on its way"""
 
 
 class Delivery(Row):
@@ -145,7 +147,13 @@ DISABLE_WEBHOOK: Query[None] = Query(
 
 START_TEST: Query[StartedTest | None] = Query(
     f"""
-    WITH d AS (
+    WITH forgotten AS (
+        DELETE FROM webhook_delivery AS t
+        WHERE t.webhook_id = :id AND t.event_id IS NULL AND t.due_at IS NULL AND t.id <= (
+            SELECT k.id FROM webhook_delivery AS k
+            WHERE k.webhook_id = :id AND k.event_id IS NULL ORDER BY k.id DESC OFFSET {KEPT_TESTS} LIMIT 1
+        )
+    ), d AS (
         INSERT INTO webhook_delivery AS open (studio_id, webhook_id)
         SELECT w.studio_id, w.id FROM webhook AS w WHERE w.id = :id
         ON CONFLICT (studio_id, webhook_id) WHERE event_id IS NULL AND due_at IS NOT NULL
@@ -157,7 +165,7 @@ START_TEST: Query[StartedTest | None] = Query(
     """,
     StartedTest | None,
 )
-"""Makes a test of a webhook, or finds the one that is on its way."""
+"""Makes a test of a webhook, or finds the one that is on its way. Forgets all but its last tests."""
 FIND_DELIVERY: Query[Delivery | None] = Query(
     one(
         f"""

@@ -33,6 +33,9 @@ STEPS = ("leased", "answered", "stored")
 MINTS: dict[str, Callable[..., Any]] = {"google": mint, "pinterest": pinterest.mint, "meta": meta.mint}
 TOKEN_HOSTS = ("oauth2.googleapis.com", "api.pinterest.com", "graph.facebook.com")
 LET_TIME_GO_BY = """
+    WITH circuits AS (
+        UPDATE platform_circuit SET open_until = open_until - make_interval(secs => :seconds)
+    )
     UPDATE platform_connection SET
         renew_at = renew_at - make_interval(secs => :seconds),
         token_expires_at = token_expires_at - make_interval(secs => :seconds),

@@ -92,7 +92,14 @@ def _new_state(studio_id: UUID) -> UUID:
     draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
     place = Place(studio_id, "oauth_state", "verifier", draft.id, 1)
     sealed = seal_at(place, Secret("verifier"), draft.data_keys)
-    state = {"platform": "meta", "state_hash": draft.id.bytes, "streams": None, "return_to": None, "seconds": 600}
+    state = {
+        "platform": "meta",
+        "state_hash": draft.id.bytes,
+        "streams": None,
+        "return_to": None,
+        "seconds": 600,
+        "most": 20,
+    }
     write(studio_id, INSERT_OAUTH_STATE, id=draft.id, studio_id=studio_id, verifier=sealed, **state)
     return draft.id
 

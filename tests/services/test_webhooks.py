@@ -13,7 +13,7 @@ from standardwebhooks import Webhook as Verifier
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read, write
-from chalicelib.data.webhooks import CLAIM_DELIVERY
+from chalicelib.data.webhooks import CLAIM_DELIVERY, KEPT_TESTS
 from chalicelib.errors import SealBroken, TokenRevoked
 from chalicelib.services import bells
 from chalicelib.services.grants import break_connection
@@ -359,6 +359,18 @@ def test_a_test_whose_worker_died_is_sent_again_a_few_minutes_later(studio: Stud
     assert studio.work() == ["given_up"]
     assert studio.receiver.requests == []
     assert studio.deliveries()[0]["problem"] == "no answer"
+
+
+def test_so_many_tests_of_a_webhook_are_kept(studio: Studio) -> None:
+    studio.break_it()
+    studio.work()
+    for _ in range(KEPT_TESTS + 3):
+        last = studio.ask_for_test()
+        studio.work()
+    kept = studio.superuser.run("SELECT id::text FROM webhook_delivery WHERE event_id IS NULL ORDER BY id")
+    assert len(kept) == KEPT_TESTS + 1
+    assert kept[-1] == [last]
+    assert studio.superuser.run("SELECT count(*) FROM webhook_delivery WHERE event_id IS NOT NULL") == [[1]]
 
 
 def test_tests_and_events_are_listed_newest_first(studio: Studio) -> None:

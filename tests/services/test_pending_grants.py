@@ -10,8 +10,10 @@ import pytest
 from chalicelib.data.connecting import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
+from chalicelib.errors import ConsentRefused
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, parse_state
+from chalicelib.services.pending_grants import complete_authorization
 from chalicelib.services.tokens import open_tokens, vault
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
@@ -115,11 +117,18 @@ def test_any_key_of_the_studio_may_complete(studios: Studios) -> None:
 
 def test_of_two_who_complete_at_once_one_wins(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
+
+    def finish(_: int) -> str:
+        try:
+            complete_authorization(api.studio_id, "google", Secret(code))
+        except ConsentRefused as refused:
+            return refused.code
+        return "connected"
+
     with ThreadPoolExecutor(4) as threads:
-        statuses = sorted(answer.status for answer in threads.map(lambda _: complete(api, code), range(4)))
-    assert statuses == [200, 400, 400, 400]
-    events = superuser.run("SELECT kind FROM connection_event")
-    assert events == [["connected"]]
+        outcomes = sorted(threads.map(finish, range(4)))
+    assert outcomes == [*["completion_code_invalid"] * 3, "connected"]
+    assert superuser.run("SELECT kind FROM connection_event") == [["connected"]]
 
 
 def test_a_completion_that_fails_halfway_leaves_neither_a_connection_nor_a_used_code(

@@ -16,9 +16,10 @@ from benchmarks.stopwatch import Stopwatch, Watched
 from benchmarks.table import Row, Table
 from chalicelib.data import records
 from chalicelib.data.driver import PgConnection
-from chalicelib.platforms import client, transport
+from chalicelib.platforms import client, items, transport
+from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.client import Client
-from chalicelib.platforms.google import GOOGLE, calendar
+from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.calendar import BASE_URL, LIST_PARAMS, CalendarCursor, fetch_bookings
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.secret import Secret
@@ -66,7 +67,8 @@ class Race:
 
     def __init__(self, server: Server, running: Source, account: str, superuser: Any) -> None:
         token = mint(account, lifetime=studios.LIFETIME).access_token
-        path = f"/calendars/{quote(f'{account}@studio.example', safe='')}/events?{urlencode(LIST_PARAMS)}"
+        self._calendar = ConnectedAccount(external_id=f"{account}@studio.example")
+        path = f"/calendars/{quote(self._calendar.external_id or '', safe='')}/events?{urlencode(LIST_PARAMS)}"
         url = f"{running.url}/{BASE_URL.removeprefix('https://')}{path}"
         self.material = Material(account, url, token)
         self.taken: dict[str, dict[str, list[float]]] = {load: {} for load in LOADS}
@@ -116,6 +118,7 @@ class Race:
     def _read(self, cursor: CalendarCursor | None) -> tuple[list[Sequence[BookingRecord]], CalendarCursor | None]:
         """As the worker will: from here on the source has these pages in memory."""
         asking = Client(GOOGLE, Secret(self.material.token), sandbox_url=self._source.url)
+        asking.account = self._calendar
         pages: list[Sequence[BookingRecord]] = []
         while True:
             page = fetch_bookings(asking, cursor)
@@ -142,8 +145,8 @@ def _statement(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) ->
 
 WATCHED = (
     Watched(transport.Transport, "send", "HTTP: request, answer read"),
-    Watched(client, "decode", "decode: JSON to events"),
-    Watched(calendar, "parse_events", "map: events to bookings"),
+    Watched(client, "decode", "decode: JSON to a page"),
+    Watched(items.Items, "read", "decode and map: events to bookings"),
     Watched(records, "upsert", "encode: bookings to JSON"),
     Watched(PgConnection, "flight", _statement),
     Watched(PgConnection, "execute_simple", "PostgreSQL: commit"),

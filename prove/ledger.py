@@ -18,7 +18,8 @@ LEFTOVERS = {
 }
 # As JSON, because the driver takes its time with each value.
 BOOKINGS = """
-    SELECT json_build_array(studio_id, external_id, title, starts_at, ends_at, status, client_email, location,
+    SELECT json_build_array(studio_id, external_id, title, starts_at, ends_at,
+                            CASE WHEN skip_reason IS NULL THEN status ELSE 'left out' END, client_email, location,
                             series_id) AS row
     FROM booking
 """

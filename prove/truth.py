@@ -4,6 +4,7 @@ It shares no code with the product's parsers, so that one mistake cannot hide in
 """
 
 import html
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +16,17 @@ from zoneinfo import ZoneInfo
 from dev.sandbox.google.accounts import Account
 
 ZONE = ZoneInfo("Europe/Berlin")
+JOB = re.compile(
+    r"^(HOLD )?(wedding (?!fair)|hochzeit|standesamtliche trauung|engagement|family shoot|newborn|maternity|portrait"
+    r"|business headshots|mini portrait|elopement|styled shoot|babybauchshooting)",
+    re.IGNORECASE,
+)
+"""How the sandbox's own jobs are called, and no appointment of private life."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Row = tuple[Any, ...]
 
 StoredBooking = tuple[UUID, str, str | None, datetime | None, datetime | None, str, str | None, str | None, str | None]
-"""Studio, external id, title, start, end, status, client's address, place, series."""
+"""Studio, external id, title, start, end, status or `left out`, client's address, place, series."""
 StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, str]
 """Studio, external id, subject, arrival, sender's address, text, time of the answer, whether it is answered."""
 
@@ -71,22 +78,44 @@ def expected_bookings(account: Account) -> tuple[dict[str, Row], set[str]]:
     living: dict[str, Row] = {}
     gone: set[str] = set()
     for event in (account.events[index] for index in range(len(account.events))):
-        external_id = f"{account.owner.email}/{event['id']}"
-        if event["status"] == "cancelled" or event.get("transparency") == "transparent":
-            gone.add(external_id)
+        if event["status"] == "cancelled" or not _is_booking(event, account.owner.email):
+            gone.add(event["id"])
         elif event.get("eventType", "default") == "default" and "recurrence" not in event:
-            nobody: Mapping[str, str] = {}
-            guest = next((each for each in event.get("attendees", ()) if not each.get("organizer")), nobody)
-            living[external_id] = (
+            living[event["id"]] = (
                 event.get("summary"),
                 _moment(event["start"]),
                 _moment(event["end"]),
-                event["status"],
-                guest.get("email"),
+                _status(event),
+                next((person["email"] for person in _strangers(event, account.owner.email)), None),
                 event.get("location"),
                 event.get("recurringEventId"),
             )
     return living, gone
+
+
+def _is_booking(event: Mapping[str, Any], owner: str) -> bool:
+    title = event.get("summary", "")
+    if _own_answer(event) == "declined" or title.startswith("Abgesagt"):
+        return False
+    if event.get("transparency") == "transparent" and "dateTime" in event["start"]:
+        return False
+    return bool(JOB.match(title) or _strangers(event, owner))
+
+
+def _status(event: Mapping[str, Any]) -> str:
+    is_held = event.get("summary", "").startswith("HOLD ") or _own_answer(event) in ("tentative", "needsAction")
+    return "tentative" if is_held else str(event["status"])
+
+
+def _own_answer(event: Mapping[str, Any]) -> str | None:
+    return next((each["responseStatus"] for each in event.get("attendees", ()) if each.get("self")), None)
+
+
+def _strangers(event: Mapping[str, Any], owner: str) -> list[Mapping[str, str]]:
+    """Whoever invites or is invited and is not of the studio; the sandbox's clients do not decline what goes on."""
+    domain = owner.partition("@")[2]
+    people = [event["organizer"], *event.get("attendees", ())] if "organizer" in event else event.get("attendees", [])
+    return [person for person in people if not person["email"].endswith(f"@{domain}")]
 
 
 def expected_inquiries(account: Account) -> dict[str, Row]:
@@ -139,7 +168,7 @@ def _address(mailbox: str) -> str:
 def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Row]) -> Difference:
     difference = Difference()
     found = {external_id: tuple(rest) for external_id, *rest in rows}
-    # A record kept under two names (a calendar's alias and its id) is there twice as well.
+    # A record kept under two names is there twice as well.
     bare = Counter(str(external_id).rpartition("/")[2] for external_id, *_ in rows)
     difference.duplicated = len(rows) - len(found) + sum(count - 1 for count in bare.values())
     missing = living.keys() - found.keys()
@@ -148,7 +177,7 @@ def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Ro
     for external_id, row in found.items():
         if external_id in living and row != living[external_id]:
             difference.note(f"{noun} {external_id} is {row}, not {living[external_id]}")
-        elif external_id not in living and not (external_id in gone and "cancelled" in row):
+        elif external_id not in living and not (external_id in gone and ("cancelled" in row or "left out" in row)):
             difference.note(f"{noun} {external_id} should not be there")
     return difference
 

@@ -71,7 +71,7 @@ def test_a_missing_row_is_lost(account: Account, found: Database) -> None:
 
 def test_a_record_under_two_names_is_duplicated(account: Account, found: Database) -> None:
     event_id = found.bookings[0][0].rpartition("/")[2]
-    twice = [*found.bookings, (f"primary/{event_id}", *found.bookings[0][1:])]
+    twice = [*found.bookings, (f"twin/{event_id}", *found.bookings[0][1:])]
     difference = compare(account, Database(twice, []), ("bookings",))
     assert difference.duplicated == 1
 

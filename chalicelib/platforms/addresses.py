@@ -1,6 +1,7 @@
 """What a mail address says of itself: whose it is, and whether a person reads it."""
 
 import re
+from functools import lru_cache
 
 SHARED_HOSTS = re.compile(
     r"(?:gmail|googlemail|icloud|me|mac|aol|proton|protonmail|pm|zoho|mail|gmx|web|t-online|freenet|posteo|mailbox"
@@ -56,8 +57,18 @@ def mailbox_of(address: str) -> str:
 
 
 def is_same_organisation(one: str, other: str) -> bool:
-    ours = _organisation(domain_of(one))
-    return bool(ours) and ours == _organisation(domain_of(other)) and not SHARED_HOSTS.fullmatch(domain_of(one))
+    ours = organisation_of(one)
+    return bool(ours) and ours == _organisation(domain_of(other))
+
+
+def organisation_of(address: str) -> str:
+    """The domain that is the owner's of the address, empty at a host of mailboxes for everybody."""
+    return _owned(domain_of(address))
+
+
+@lru_cache(maxsize=1024)
+def _owned(domain: str) -> str:
+    return "" if SHARED_HOSTS.fullmatch(domain) else _organisation(domain)
 
 
 def _local(address: str) -> str:

@@ -14,7 +14,8 @@ Certainty = Literal["certain", "tentative", "called_off"]
 Sense = Literal["job", "perhaps", "photography", "consultation", "misleading", "tentative", "called_off"]
 
 
-KIND_ORDER = tuple(trade_words.KINDS)
+KIND_ORDER = (*trade_words.KINDS, "other")
+"""The first of them that a title names is its kind."""
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -31,17 +32,15 @@ SAYS_NOTHING = Title()
 def read_title(title: str, folded: str) -> Title:
     """`folded` is `fold(title)`."""
     words = compiled_words()
-    senses, kinds = set(), set()
+    senses, rank = set(), len(KIND_ORDER) - 1
     for found in words.pattern.finditer(folded):
-        sense, kind = words.meanings[found[0]]
+        sense, kind_rank = words.meanings[found[0]]
         senses.add(sense)
-        kinds.add(kind)
+        rank = min(rank, kind_rank)
     if not senses:
         return SAYS_NOTHING
     return Title(
-        kind="consultation"
-        if "consultation" in senses
-        else next((kind for kind in KIND_ORDER if kind in kinds), "other"),
+        kind="consultation" if "consultation" in senses else KIND_ORDER[rank],
         names_job="job" in senses or ("perhaps" in senses and "photography" in senses),
         certainty=_certainty(title, folded) if "tentative" in senses or "called_off" in senses else "certain",
     )
@@ -103,16 +102,16 @@ _PIECES = _Pieces()
 
 
 def _entries() -> Iterator[tuple[str, Sense, str]]:
-    """Each word of the tables with its sense and the kind of job it names, if any."""
+    """Each word of the tables with its sense and the kind of job it names."""
     by_kind: tuple[tuple[Sense, dict[str, str]], ...] = (("job", trade_words.KINDS), ("perhaps", trade_words.PERHAPS))
     tables: list[tuple[Sense, str, str]] = [
         *((sense, kind, words) for sense, table in by_kind for kind, words in table.items()),
-        ("job", "", trade_words.SHOOT),
-        ("photography", "", trade_words.PHOTOGRAPHY),
-        ("consultation", "", trade_words.CONSULTATION),
-        ("misleading", "", trade_words.MISLEADING),
-        ("tentative", "", trade_words.TENTATIVE),
-        ("called_off", "", trade_words.CALLED_OFF),
+        ("job", "other", trade_words.SHOOT),
+        ("photography", "other", trade_words.PHOTOGRAPHY),
+        ("consultation", "other", trade_words.CONSULTATION),
+        ("misleading", "other", trade_words.MISLEADING),
+        ("tentative", "other", trade_words.TENTATIVE),
+        ("called_off", "other", trade_words.CALLED_OFF),
     ]
     for sense, kind, words in tables:
         for entry in words.split(","):
@@ -144,8 +143,8 @@ class Words(msgspec.Struct, frozen=True):
     """The tables, compiled."""
 
     pattern: re.Pattern[str]
-    meanings: dict[str, tuple[Sense, str]]
-    """By what the pattern has found"""
+    meanings: dict[str, tuple[Sense, int]]
+    """By what the pattern has found: its sense, and the place in KIND_ORDER of the kind it names"""
 
 
 @cache
@@ -153,5 +152,5 @@ def compiled_words() -> Words:
     """Takes some milliseconds, so it waits until a calendar is read."""
     entries = list(_entries())
     texts = (_as_found(entry) + ("" if entry.endswith("-") else "$") for entry, _, _ in entries)
-    meanings = {_as_found(entry): (sense, kind) for entry, sense, kind in entries}
+    meanings = {_as_found(entry): (sense, KIND_ORDER.index(kind)) for entry, sense, kind in entries}
     return Words(re.compile(_any_of(texts)), meanings)

@@ -9,15 +9,15 @@ from prove.rig import Rig
 SABOTAGES = {
     "lost": """
         DELETE FROM booking WHERE id = (
-            SELECT id FROM booking WHERE external_id NOT LIKE 'primary/%' ORDER BY random() LIMIT 1
+            SELECT id FROM booking WHERE external_id NOT LIKE 'twin/%' ORDER BY random() LIMIT 1
         )
     """,
     "duplicated": """
         INSERT INTO booking
         SELECT (jsonb_populate_record(CAST(NULL AS booking), to_jsonb(b) || jsonb_build_object(
-            'id', uuidv7(), 'external_id', 'primary/' || split_part(external_id, '/', 2)
+            'id', uuidv7(), 'platform', 'twin', 'external_id', 'twin/' || external_id
         ))).*
-        FROM (SELECT * FROM booking WHERE external_id NOT LIKE 'primary/%' ORDER BY external_id DESC LIMIT 1) AS b
+        FROM (SELECT * FROM booking WHERE external_id NOT LIKE 'twin/%' ORDER BY external_id DESC LIMIT 1) AS b
         ON CONFLICT DO NOTHING
     """,
     "wrong": """

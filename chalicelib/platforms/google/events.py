@@ -6,8 +6,8 @@ from functools import lru_cache
 import msgspec
 
 from chalicelib.platforms.accounts import Rule
+from chalicelib.platforms.addresses import is_same, organisation_of
 from chalicelib.platforms.items import Gone, Items, Skipped, UnreadableRecord
-from chalicelib.platforms.mail_domains import own_domain
 from chalicelib.platforms.records import BookingRecord, Guest
 from chalicelib.platforms.text import clean, from_html
 from chalicelib.platforms.titles import SAYS_NOTHING, Title, fold, read_title
@@ -148,19 +148,17 @@ class _Calendar(msgspec.Struct, frozen=True):
     id: str | None
     zone: tzinfo
     address: str
-    domains: frozenset[str]
-    """The studio's own, as far as its calendar's id tells"""
+    organisation: str
+    """The studio's own domain, if it has one"""
     words: tuple[str, ...]
     """As a folded title holds them"""
 
 
 @lru_cache(maxsize=64)
 def _prepared(context: CalendarContext) -> _Calendar:
-    address = (context.calendar_id or "").casefold()
-    domain = own_domain(address)
+    address = context.calendar_id or ""
     words = tuple(fold(word).rstrip() for word in context.words)
-    zone, domains = zone_of(context.time_zone), frozenset({domain} if domain else ())
-    return _Calendar(context.calendar_id, zone, address, domains, words)
+    return _Calendar(context.calendar_id, zone_of(context.time_zone), address, organisation_of(address), words)
 
 
 UNDECIDED = ("needsAction", "tentative")
@@ -183,7 +181,8 @@ NOBODY = _People()
 def _people(event: Event, calendar: _Calendar) -> _People:
     """The client is whoever invites the studio, else the first guest from outside who may come and is no extra."""
     organizer = event.organizer
-    domains = calendar.domains or _own_domains(event)
+    own_address = calendar.address or _own_address(event)
+    organisation = calendar.organisation or organisation_of(own_address)
     own_response, client, are_from_outside, guests = None, None, False, []
     for person in event.attendees:
         if person.is_self:
@@ -191,28 +190,29 @@ def _people(event: Event, calendar: _Calendar) -> _People:
         elif not person.resource:
             guest = _guest(person)
             guests.append(guest)
-            if _is_outside(person, calendar, domains):
+            if _is_outside(person, own_address, organisation):
                 are_from_outside = True
                 if client is None and not person.optional and person.response_status != "declined":
                     client = guest
-    if organizer is None or organizer.is_self or not _is_outside(organizer, calendar, domains):
+    if organizer is None or organizer.is_self or not _is_outside(organizer, own_address, organisation):
         return _People(own_response, client, False, are_from_outside, guests[:MAX_GUESTS])
     inviting = _guest(organizer)
     named = next((guest for guest in guests if guest.email == inviting.email), inviting)
     return _People(own_response, named, True, True, guests[:MAX_GUESTS])
 
 
-def _is_outside(person: Person, calendar: _Calendar, domains: frozenset[str]) -> bool:
-    address = (person.email or "").casefold()
-    is_own = address == calendar.address or address.rpartition("@")[2] in domains
-    return not is_own and not address.endswith(NOT_PEOPLE)
-
-
-def _own_domains(event: Event) -> frozenset[str]:
+def _own_address(event: Event) -> str:
     """Where it is not known whose calendar it is, the event itself may say so."""
     people = (*event.attendees, event.organizer)
-    found = (own_domain(person.email or "") for person in people if person is not None and person.is_self)
-    return frozenset(domain for domain in found if domain)
+    return next((person.email or "" for person in people if person is not None and person.is_self), "")
+
+
+def _is_outside(person: Person, own_address: str, organisation: str) -> bool:
+    address = person.email or ""
+    if address.endswith(NOT_PEOPLE):
+        return False
+    theirs = organisation_of(address)
+    return theirs != organisation if theirs else not is_same(address, own_address)
 
 
 def _guest(person: Person) -> Guest:

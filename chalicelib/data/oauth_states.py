@@ -67,8 +67,9 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
     """,
     NewState,
 )
-"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way. Requests
-at the same moment may each find room for one more.
+"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way.
+
+Requests at the same moment may each find room for one more.
 """
 TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
     "SELECT door.take_oauth_state(:state_hash, :platform)", TakenState | None

@@ -97,6 +97,4 @@ def _asked_account(platform: Platform, session: Session) -> str:
 
 def _is_shared(platform: Platform, account_id: str, grant_id: UUID) -> bool:
     """Whether a connection, or a grant that may still be completed, lives by the account's; but for this one."""
-    return bool(account_id) and read(
-        None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id
-    )
+    return bool(account_id) and read(None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id)

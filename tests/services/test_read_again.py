@@ -35,7 +35,7 @@ def test_what_changed_before_the_second_wish_is_there_when_the_run_ends(
     answers: list[dict[str, Any]] = []
 
     def change_and_ask() -> None:
-        platforms.google.add_event({"summary": "Added meanwhile"})
+        platforms.google.add_event({"summary": "Wedding added meanwhile"})
         answers.append(studio.start("bookings"))
 
     while_reading(monkeypatch, change_and_ask)
@@ -43,7 +43,7 @@ def test_what_changed_before_the_second_wish_is_there_when_the_run_ends(
     assert run["readsAgain"] is False
     assert execute(studio, run["id"]) == "succeeded"
     assert [(answer["id"], answer["readsAgain"]) for answer in answers] == [(run["id"], True)]
-    assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Added meanwhile'") == 1
+    assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding added meanwhile'") == 1
     done = studio.run(run["id"])
     assert (done["status"], done["pages"], done["records"]["deleted"]) == ("succeeded", 2, 0)
     assert studio.sync("bookings")["records"]["seen"] == 0
@@ -77,7 +77,7 @@ def test_a_stream_without_changes_to_ask_for_is_read_in_full_once_more(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the second read does not meet is gone, as after any full read."""
-    event = platforms.google.add_event({"summary": "Deleted meanwhile"})
+    event = platforms.google.add_event({"summary": "Wedding deleted meanwhile"})
 
     def change_and_ask() -> None:
         platforms.google.delete_event(event["id"])
@@ -88,7 +88,7 @@ def test_a_stream_without_changes_to_ask_for_is_read_in_full_once_more(
         platforms.add_fault(kind="shape", path=EVENTS, body={"nextSyncToken": None})
     run = studio.sync("bookings")
     assert (run["status"], run["pages"], run["fullRead"]) == ("succeeded", 2, True)
-    assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Deleted meanwhile'") == "cancelled"
+    assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding deleted meanwhile'") == "cancelled"
 
 
 def test_a_retry_asks_once_more_as_well(studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
         "deleted": 1,
         "setAside": 0,
     }
-    status = scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding that was called off'")
+    status = scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding Davis'")
     assert status == "cancelled"
     assert scalar(superuser, "SELECT count(*) FROM sync_seen") == 0
     assert studio.sync("bookings")["records"]["seen"] == 0

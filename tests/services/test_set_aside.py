@@ -125,11 +125,11 @@ def test_a_retry_stores_what_can_be_read_by_now(studio: Studio, superuser: pg800
 
 def test_a_retry_never_puts_older_content_over_newer(studio: Studio, superuser: pg8000.native.Connection) -> None:
     studio.sync("bookings")
-    for title, age in (("New", "0 days"), ("Old", "1 day")):
+    for title, age in (("New wedding", "0 days"), ("Old wedding", "1 day")):
         keep(studio, {"id": "e1", "summary": title, "start": {"date": "2026-12-01"}})
         superuser.run(f"UPDATE set_aside SET last_seen_at = now() - interval '{age}'")
         assert retried(studio) == {"retried": 1, "stored": 1, "setAside": 0}
-    assert superuser.run("SELECT title FROM booking WHERE title IN ('New', 'Old')") == [["New"]]
+    assert superuser.run("SELECT title FROM booking WHERE title LIKE '% wedding'") == [["New wedding"]]
 
 
 def test_what_cannot_be_decrypted_any_more_says_so(studio: Studio, superuser: pg8000.native.Connection) -> None:
@@ -174,7 +174,7 @@ def test_two_pages_running_of_nothing_but_odd_records_are_a_changed_contract(
         )
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_contract_changed")
-    assert [item["externalId"].rpartition("/")[-1] for item in listed(studio)] == ["second"]
+    assert [item["externalId"] for item in listed(studio)] == ["second"]
 
 
 def test_the_list_goes_on_page_by_page_and_is_the_studios_own(studio: Studio, studios: Studios) -> None:

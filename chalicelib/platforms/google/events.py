@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from chalicelib.platforms.accounts import Rule
-from chalicelib.platforms.addresses import is_same, organisation_of
+from chalicelib.platforms.addresses import mailbox_of, organisation_of
 from chalicelib.platforms.items import Gone, Items, Skipped, UnreadableRecord
 from chalicelib.platforms.records import BookingRecord, Guest
 from chalicelib.platforms.text import clean, from_html
@@ -73,6 +73,7 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone 
     if event.status == "cancelled":
         return Gone(event.id)
     calendar = _prepared(context)
+    when = _when(event, calendar.zone)
     people = _people(event, calendar) if event.attendees or event.organizer else NOBODY
     name = clean(event.summary)
     folded = fold(name) if name else ""
@@ -83,13 +84,13 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone 
         return _skipped(event, "called_off", people)
     if event.event_type != "default":
         return _skipped(event, "other_type", people)
-    if event.transparency == "transparent" and (event.start is None or event.start.day is None):
+    if event.transparency == "transparent" and not when.all_day:
         return _skipped(event, "free", people)
     if context.rule == "matching" and not (
         title.names_job or people.are_from_outside or any(word in folded for word in calendar.words)
     ):
         return _skipped(event, "no_match", people)
-    return _booking(event, calendar, name, title, people)
+    return _booking(event, when, calendar, name, title, people)
 
 
 EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event)
@@ -111,13 +112,9 @@ def _skipped(event: Event, reason: str, people: "_People") -> Skipped:
     )
 
 
-def _booking(event: Event, calendar: "_Calendar", name: str | None, title: Title, people: "_People") -> BookingRecord:
-    zone = calendar.zone
-    if event.start is None:
-        raise UnreadableRecord("start", "is missing")
-    starts_at = _utc(event.start, zone)
-    if starts_at is None:
-        raise UnreadableRecord("start", "names neither a day nor a moment")
+def _booking(
+    event: Event, when: "_When", calendar: "_Calendar", name: str | None, title: Title, people: "_People"
+) -> BookingRecord:
     created_at, updated_at = _stamp(event.created), _stamp(event.updated)
     is_tentative = "tentative" in (event.status, title.certainty) or people.own_response in UNDECIDED
     return BookingRecord(
@@ -125,12 +122,12 @@ def _booking(event: Event, calendar: "_Calendar", name: str | None, title: Title
         calendar_id=calendar.id,
         title=name,
         event_type=title.kind,
-        event_date=event.start.day or _local_day(event.start, starts_at, zone),
-        starts_at=starts_at,
-        ends_at=max(starts_at, (event.end and _utc(event.end, zone)) or starts_at),
-        all_day=event.start.day is not None,
+        event_date=when.local_day,
+        starts_at=when.starts_at,
+        ends_at=when.ends_at,
+        all_day=when.all_day,
         status="tentative" if is_tentative else "confirmed",
-        booked_at=created_at or updated_at or starts_at,
+        booked_at=created_at or updated_at or when.starts_at,
         client_name=people.client.name if people.client else None,
         client_email=people.client.email if people.client else None,
         guests=people.guests,
@@ -212,11 +209,28 @@ def _is_outside(person: Person, own_address: str, organisation: str) -> bool:
     if address.endswith(NOT_PEOPLE):
         return False
     theirs = organisation_of(address)
-    return theirs != organisation if theirs else not is_same(address, own_address)
+    return theirs != organisation if theirs else mailbox_of(address) != mailbox_of(own_address)
 
 
 def _guest(person: Person) -> Guest:
     return Guest(clean(person.display_name), clean(person.email), clean(person.response_status))
+
+
+class _When(msgspec.Struct, frozen=True):
+    starts_at: datetime
+    ends_at: datetime
+    local_day: date
+    all_day: bool
+
+
+def _when(event: Event, zone: tzinfo) -> _When:
+    start = event.start or Moment()
+    starts_at = _utc(start, zone)
+    if starts_at is None:
+        raise UnreadableRecord("start", "names neither a day nor a moment")
+    ends_at = _utc(event.end, zone) if event.end else None
+    local_day = start.day or _local_day(start, starts_at, zone)
+    return _When(starts_at, max(starts_at, ends_at or starts_at), local_day, start.day is not None)
 
 
 def _utc(moment: Moment, zone: tzinfo) -> datetime | None:

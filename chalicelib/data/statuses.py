@@ -131,7 +131,7 @@ REASON = f"""
         WHEN 'deferred' THEN {_reason("run.error_code", "run.error_message", "'wait'")}
         WHEN 'needs_confirmation' THEN {UNCONFIRMED}
         WHEN 'paused' THEN {BY_HAND}
-        WHEN 'failing' THEN {FAILED}
+        WHEN 'failing' THEN CASE WHEN last.error IS NOT NULL THEN {FAILED} END
     END
 """
 UNTIL = f"""

@@ -8,6 +8,7 @@ from chalicelib.data.actions import Action, action_of, codes_of_the_studio
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import NewId
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]
@@ -226,11 +227,12 @@ def left_accounts(connections: str) -> str:
     )"""
 
 
-IDENTIFY_CONNECTION: Query[None] = Query(
+IDENTIFY_CONNECTION: Query[NewId | None] = Query(
     f"""
     WITH before AS (
         SELECT c.studio_id, c.id, c.external_account_id <> :account_id AS is_another
-        FROM platform_connection AS c WHERE c.id = :id
+        FROM platform_connection AS c
+        WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
     ), reset AS (
         UPDATE sync_schedule AS s SET cursor = NULL
         FROM before WHERE before.is_another AND s.studio_id = before.studio_id AND s.connection_id = before.id
@@ -243,11 +245,17 @@ IDENTIFY_CONNECTION: Query[None] = Query(
         RETURNING r.id
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
-    ), {left_accounts("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}
-    UPDATE platform_connection SET
-        external_account_id = :account_id, external_account_name = :account_name,
-        scopes = coalesce(:scopes, scopes), account_unverified = false, updated_at = now()
-    WHERE id = :id AND disconnected_at IS NULL
-    """
+    ), {left_accounts("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}, identified AS (
+        UPDATE platform_connection AS c SET
+            external_account_id = :account_id, external_account_name = :account_name,
+            scopes = coalesce(:scopes, c.scopes), account_unverified = false, updated_at = now()
+        FROM before
+        WHERE c.id = before.id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
+        RETURNING c.id
+    )
+    SELECT json_build_object('id', identified.id) FROM identified
+    """,
+    NewId | None,
 )
-"""Remembers who is connected. Where one account's sync ended, or got to, means nothing in another's."""
+"""Remembers whose the tokens of this generation are. Where one account's sync ended, or got to, means nothing in
+another's. Nothing comes back when the tokens were replaced meanwhile: the new ones may be another account's."""

@@ -15,13 +15,14 @@ OWN = "own_mail"
 AUTOMATIC = frozenset({"bounce", "read_receipt", "auto_reply", "auto_generated", "calendar"})
 """What is sent in somebody's name and is not that person's answer."""
 
-# Of these nothing but the posts of forms comes.
+# From these come the posts of forms and nothing else.
 _FORM_SENDERS = re.compile(
     r"form-submission@squarespace\.info|.+@wix-forms\.com|no-reply-forms@webflow\.com|formresponses@netlify\.com"
 )
 # A portal's address for one couple, to which an answer goes. `.reminder` in it is the portal's own.
 _COUPLES = re.compile(r".+@member\.theknot\.com")
-# Portals that write in everybody's name from one address, or from a new one with every mail.
+# Portals that write in everybody's name from one address, or from a new one with every mail. None of them documents its
+# addresses: these are what their mail to venues and studios shows.
 _PORTALS = re.compile(
     r"messages@weddingwire\.com|pros@weddingpro\.com|weddingvendors@zola\.com|reply\+.+@messaging\.yelp\.com"
 )
@@ -76,7 +77,7 @@ RULES = (
     Rule(
         "bounce",
         lambda mail: mail.is_report or mail.address.partition("@")[0] in ("mailer-daemon", "postmaster"),
-        "RFC 6522, RFC 3464; daemons without an address of their own: RFC 5321, 4.5.1",
+        "RFC 6522, RFC 3464; postmaster: RFC 5321, 4.5.1",
     ),
     Rule(
         "auto_reply",
@@ -134,7 +135,7 @@ RULES = (
         lambda mail: mail.is_own_list and not is_robot(mail.address),
         "RFC 2919: mail to a group of the studio's own",
     ),
-    Rule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076, 3.9"),
+    Rule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076"),
     Rule("list", lambda mail: mail.precedence == "list" or mail.get("list-id") is not None, "RFC 2919"),
     Rule("newsletter", lambda mail: mail.get("list-unsubscribe") is not None, "RFC 2369, 3.2"),
     Rule("promotion", _labelled("CATEGORY_PROMOTIONS"), "Gmail's categories"),

@@ -181,7 +181,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
             grants.break_connection(session.stored, error)
         return _invalid(error.code, error.message)
     with transaction(studio_id) as tx:
-        grants.identify(tx, session.stored.id, account)
+        grants.identify(tx, session.stored.id, session.stored.token_generation, account)
     if session.stored.status in DEAD:
         reason = get_connection(studio_id, platform.name).status_reason
         return _invalid(reason.code or "connection_not_active", reason.message or "The connection must be renewed")

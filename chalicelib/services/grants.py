@@ -154,7 +154,7 @@ def _reconnect(
             return None
         in_transaction(tx)
         if account is not None:
-            identify(tx, stored.id, account)
+            identify(tx, stored.id, stored.token_generation + 1, account)
         tx.run(SAVE_SCHEDULES, connection_id=stored.id, schedules=first_schedules(tuple(streams)))
         connection = _shown(tx, stored.platform)
     ring(stored.studio_id, replaced)
@@ -180,15 +180,20 @@ def replace_tokens(
     return True
 
 
-def identify(tx: Transaction, connection_id: UUID, account: Account) -> None:
-    """Remembers whose connection it is; if it is another's than before, its streams are read anew."""
-    tx.run(
+def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Account) -> bool:
+    """Remembers whose the tokens of this generation are; if another's than before, the streams are read anew.
+
+    False when the tokens were replaced meanwhile: whose the new ones are has to be asked anew.
+    """
+    identified = tx.run(
         IDENTIFY_CONNECTION,
         id=connection_id,
+        token_generation=token_generation,
         account_id=account.external_id,
         account_name=account.name,
         scopes=list(account.scopes) if account.scopes is not None else None,
     )
+    return identified is not None
 
 
 def break_connection(stored: StoredConnection, error: AppError) -> None:

@@ -37,7 +37,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.services import accounts, backfills, grants
 from chalicelib.services.gates import Gate, gate_of
 from chalicelib.services.left_out import LeftOut, PageLeftOut
-from chalicelib.services.renewals import Session
+from chalicelib.services.renewals import COME_BACK_AFTER, Session
 from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after, is_idle
 from chalicelib.services.set_aside import retry_rested
 from chalicelib.services.streams import TABLES, syncable_stream
@@ -197,11 +197,13 @@ class _Attempt:
 
     def _identify(self) -> None:
         platform = get_platform(self._run.platform)
-        if platform.identify is None or self._client is None:
+        if platform.identify is None or self._client is None or self._session is None:
             return
-        account = platform.identify(self._client)
+        account, stored = platform.identify(self._client), self._session.stored
         with transaction(self._studio_id) as tx:
-            grants.identify(tx, self._run.connection.id, account)
+            identified = grants.identify(tx, stored.id, stored.token_generation, account)
+        if not identified:
+            raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
 
     def _require_progress(self, page: Page[Any], asked: str | None, cursor: str | None) -> None:
         """A platform whose pages lead back to where it has been would be asked without end."""

@@ -257,6 +257,7 @@ def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
         ("meta", "unauthorized_client", "platform_misconfigured", "contact support"),
         ("pinterest", "invalid_scope", "platform_misconfigured", "contact support"),
         ("google", "server_error", "platform_unavailable", "in a few minutes"),
+        ("google", "rate_limit_exceeded", "platform_rate_limited", "in a few minutes"),
         ("meta", "temporarily_unavailable", "platform_unavailable", "in a few minutes"),
         ("meta", "admin_policy_enforced", "consent_failed", "start anew"),
         ("google", "invalid_request", "consent_failed", "start anew"),

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read
+from chalicelib.data.database import read, transaction
 from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
 from chalicelib.platforms.base import Account
 from chalicelib.platforms.oauth2 import TokenGrant
@@ -45,6 +45,27 @@ def events(api: Api) -> list[tuple[str, str | None]]:
 @pytest.fixture
 def webhook(api: Api, superuser: pg8000.native.Connection) -> UUID:
     return insert(superuser, "webhook", studio_id=api.studio_id, url="https://studio.example/hook", secret=b"sealed")
+
+
+def test_whose_old_tokens_were_says_nothing_of_new_ones(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """A connection test that was under way when somebody put other tokens in."""
+    grants.connect(api.studio_id, "google", consented(), ACCOUNT)
+    tested = stored(api)
+    given = mint("bulk-40")
+    tokens = {"accessToken": given.access_token, "refreshToken": given.refresh_token, "expiresIn": 3600}
+    assert api.put("/api/connections/google", tokens).status == 200
+    superuser.run("UPDATE sync_schedule SET cursor = 'kept'")
+    with transaction(api.studio_id) as tx:
+        assert not grants.identify(tx, tested.id, tested.token_generation, Account("account-2", "Jo"))
+    assert superuser.run("SELECT external_account_id, account_unverified FROM platform_connection") == [
+        ["account-1", True]
+    ]
+    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [["kept"]]
+    with transaction(api.studio_id) as tx:
+        assert grants.identify(tx, tested.id, tested.token_generation + 1, Account("account-2", "Jo"))
+    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [[None]]
 
 
 def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:

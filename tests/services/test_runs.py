@@ -323,6 +323,27 @@ def test_a_token_that_is_refused_after_a_good_renewal_too_expires_the_connection
     assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
 
 
+def test_a_run_that_asked_whose_tokens_it_has_while_they_were_renewed_asks_again(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """The token is refreshed beside it: which account the answer was about cannot be told any more."""
+    superuser.run(
+        """
+        UPDATE platform_connection SET account_unverified = true;
+        CREATE FUNCTION renewed_meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RETURN NULL;  -- as if another generation were there by now: the identity finds no row to write to
+        END $$;
+        CREATE TRIGGER renewed_meanwhile BEFORE UPDATE ON platform_connection FOR EACH ROW
+        WHEN (OLD.account_unverified AND NOT NEW.account_unverified) EXECUTE FUNCTION renewed_meanwhile()
+        """
+    )
+    run = studio.sync("bookings")
+    superuser.run("DROP FUNCTION renewed_meanwhile() CASCADE")
+    assert (run["status"], run["error"]["code"], run["pages"]) == ("deferred", "token_being_renewed", 0)
+    make_due(superuser, run["id"])
+    assert execute(studio, run["id"]) == "succeeded"
+
+
 def test_what_a_dead_connection_is_tested_for_is_what_its_state_says(studio: Studio, platforms: Sandbox) -> None:
     """Google goes on telling whose token it is."""
     platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)

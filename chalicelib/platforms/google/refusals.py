@@ -84,7 +84,9 @@ RULES = (
     # googleapis/google-api-nodejs-client, issue 1256; openpubkey/opkssh, issue 617
     Rule(Misconfigured, frozenset({"deleted_client", "disabled_client", "restricted_client", "org_internal"})),
     *TOKEN_RULES,
-    Rule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT}), scope="app"),
+    # The last is of the consent page, where too many users are new to an application that Google has not verified:
+    # support.google.com/cloud/answer/9028764
+    Rule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT, "rate_limit_exceeded"}), scope="app"),
     Rule(
         RateLimited,
         frozenset(

@@ -27,7 +27,7 @@ class Charged(Row):
 
 
 class ChargedApiKey(StoredApiKey):
-    """A key and what its buckets hold; a secret that is wrong, or a key that has ended, charges none."""
+    """A key and what its buckets hold. For a wrong secret or a revoked key they are not charged, and None."""
 
     key: Charged | None
     studio: Charged | None

@@ -105,7 +105,7 @@ class KeyCache:
         try:
             found = _check(parsed, stored)
             if found.key is None or found.studio is None:
-                raise _invalid()  # it has ended by the database's clock
+                raise _invalid()  # nothing was charged
         except Unauthorized:
             with self._lock:
                 self._known.pop(parsed.secret_hash, None)

@@ -48,8 +48,7 @@ DOORS = {
         ), of_key AS (
             INSERT INTO public.rate_limit AS b (studio_id, name, full_at)
             SELECT f.studio_id, f.id::text, public.charged_bucket(NULL, calls, 1, key_rate, key_burst)
-            FROM found AS f
-            WHERE f.secret_hash = hash AND f.revoked_at IS NULL AND (f.expires_at IS NULL OR f.expires_at > now())
+            FROM found AS f WHERE f.secret_hash = hash AND f.revoked_at IS NULL
             ON CONFLICT ON CONSTRAINT rate_limit_pkey DO UPDATE SET
                 full_at = public.charged_bucket(b.full_at, calls, 1, key_rate, key_burst)
             RETURNING

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -42,11 +41,10 @@ def limited(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Limite
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Stops the containers' clocks; they go on by hand. The database's goes on by itself."""
-    now, monotonic = clock.now(), clock.monotonic()
+    started = clock.monotonic()
 
     def go_on(seconds: float) -> None:
-        monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=seconds))
-        monkeypatch.setattr(clock, "monotonic", lambda: monotonic + seconds)
+        monkeypatch.setattr(clock, "monotonic", lambda: started + seconds)
 
     go_on(0)
     return go_on
@@ -246,11 +244,10 @@ def test_somebody_who_knows_a_keys_id_only_uses_nothing_of_what_it_may_send(
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
-@pytest.mark.parametrize("end", ["revoked_at = now()", "expires_at = now()"])
-def test_a_key_that_has_ended_is_charged_nothing(limited: Limited, superuser: Superuser, end: str) -> None:
+def test_a_key_that_was_revoked_is_charged_nothing(limited: Limited, superuser: Superuser) -> None:
     limited()
     key = new_key()
-    superuser.run(f"UPDATE api_key SET {end}")
+    superuser.run("UPDATE api_key SET revoked_at = now()")
     with pytest.raises(Unauthorized):
         KeyCache().authenticate(key)
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]

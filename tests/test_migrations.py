@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from pg8000.exceptions import DatabaseError
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ProgrammingError
 
@@ -205,6 +206,48 @@ def test_retries_stay_in_the_log_when_their_migration_is_taken_back(fresh: Datab
     kept = connection.run("SELECT trigger FROM sync_log ORDER BY trigger")
     connection.close()
     assert kept == [["manual"], ["schedule"]]
+
+
+BROKEN_LISTS = {
+    "platform_connection": ("scopes", "studio_id, platform, status", "uuidv7(), 'google', 'disabled'"),
+    "oauth_state": ("streams", "studio_id, platform, state_hash, expires_at", "uuidv7(), 'google', '', now()"),
+    "pending_grant": (
+        "scopes",
+        "studio_id, platform, code_hash, access_token, expires_at, due_at",
+        "uuidv7(), 'google', 'hash', '', now(), now()",
+    ),
+    "api_key": ("scopes", "studio_id, name, secret_hash", "uuidv7(), '', ''"),
+    "data_key": ("wrapped_under", "studio_id, wrapped, provider", "uuidv7(), '', ''"),
+}
+"""The lists of texts: table, column, and what else a row needs."""
+
+
+def test_lists_that_hold_a_null_are_mended_before_that_is_refused(fresh: Database) -> None:
+    command.upgrade(CONFIG, REVISIONS[REVISIONS.index("0022") - 1])
+    before = catalog(fresh)
+    connection = fresh.connect()
+    connection.run("SET session_replication_role = replica")  # rows of nobody's: no foreign key is checked
+    for table, (column, names, values) in BROKEN_LISTS.items():
+        connection.run(f"INSERT INTO {table} ({column}, {names}) VALUES (ARRAY['a', NULL, 'b', NULL], {values})")
+    command.upgrade(CONFIG, "0022")
+    for table, (column, _, _) in BROKEN_LISTS.items():
+        assert connection.run(f"SELECT {column} FROM {table}") == [[["a", "null", "b", "null"]]]
+        with pytest.raises(DatabaseError, match=f"{table}_{column}_check"):
+            connection.run(f"UPDATE {table} SET {column} = ARRAY['a', NULL]")
+        connection.run(f"UPDATE {table} SET {column} = '{{}}'")
+    connection.close()
+    assert catalog(fresh)["column grants"] == before["column grants"]
+
+
+def test_a_check_of_lists_that_was_interrupted_starts_anew(fresh: Database) -> None:
+    command.upgrade(CONFIG, "0022")
+    done = catalog(fresh)
+    command.downgrade(CONFIG, "-1")
+    connection = fresh.connect()
+    connection.run("ALTER TABLE api_key ADD CONSTRAINT api_key_scopes_check CHECK (scopes <> '{}') NOT VALID")
+    connection.close()
+    command.upgrade(CONFIG, "0022")
+    assert catalog(fresh) == done
 
 
 def test_indexes_of_maintenance_that_an_interruption_left_unfinished_are_made_anew(fresh: Database) -> None:

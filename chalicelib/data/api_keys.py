@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.query import Query, array_of, columns, many, one, returned
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
 
@@ -58,9 +58,9 @@ CHARGE_API_KEY: Query[ChargedApiKey | None] = Query(
 """Finds a key and charges one request, if there is room for it, and `calls` that were admitted before."""
 LIST_API_KEYS: Query[list[ApiKey]] = Query(many(f"SELECT {columns(ApiKey)} FROM api_key ORDER BY id"), list[ApiKey])
 INSERT_API_KEY: Query[None] = Query(
-    """
+    f"""
     INSERT INTO api_key (id, studio_id, name, secret_hash, scopes, expires_at)
-    VALUES (:id, :studio_id, :name, :secret_hash, :scopes, :expires_at)
+    VALUES (:id, :studio_id, :name, :secret_hash, {array_of("scopes")}, :expires_at)
     """
 )
 REVOKE_API_KEY: Query[NewId | None] = Query(

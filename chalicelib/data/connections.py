@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chalicelib.data.actions import Action, action_of, codes_of_the_studio
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
-from chalicelib.data.query import Query, columns, many, one
+from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -248,7 +248,7 @@ IDENTIFY_CONNECTION: Query[NewId | None] = Query(
     ), {left_accounts("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}, identified AS (
         UPDATE platform_connection AS c SET
             external_account_id = :account_id, external_account_name = :account_name,
-            scopes = coalesce(:scopes, c.scopes), account_unverified = false, updated_at = now()
+            scopes = coalesce({array_of("scopes")}, c.scopes), account_unverified = false, updated_at = now()
         FROM before
         WHERE c.id = before.id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
         RETURNING c.id

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.query import Query, array_of, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -51,21 +51,23 @@ class KeyCounts(Row):
 
 INSERT_DATA_KEY: Query[None] = Query(
     "INSERT INTO data_key (studio_id, wrapped, provider, wrapped_under)"
-    " VALUES (:studio_id, :wrapped, :provider, :wrapped_under)"
+    f" VALUES (:studio_id, :wrapped, :provider, {array_of('wrapped_under')})"
 )
 DATA_KEYS = f"SELECT {columns(StoredDataKey)} FROM data_key ORDER BY (retired_at IS NULL) DESC, id DESC"
 """The studio's data keys, the current one first."""
 
+WANTED = array_of("wanted")
+
 LIST_DATA_KEYS: Query[list[StoredDataKey]] = Query(many(DATA_KEYS), list[StoredDataKey])
 FIND_STALE_KEY: Query[StoredDataKey | None] = Query(
-    one(f"SELECT {columns(StoredDataKey)} FROM data_key WHERE id = :id AND wrapped_under IS DISTINCT FROM :wanted"),
+    one(f"SELECT {columns(StoredDataKey)} FROM data_key WHERE id = :id AND wrapped_under IS DISTINCT FROM {WANTED}"),
     StoredDataKey | None,
 )
 """None as soon as somebody else has wrapped it as wanted."""
 REWRAP_DATA_KEY: Query[NewId | None] = Query(
-    """
+    f"""
     WITH rewrapped AS (
-        UPDATE data_key AS k SET wrapped = :wrapped, wrapped_under = :wrapped_under, provider = :provider
+        UPDATE data_key AS k SET wrapped = :wrapped, wrapped_under = {array_of("wrapped_under")}, provider = :provider
         WHERE k.id = :id AND k.wrapped = :replaced
         RETURNING k.studio_id, k.id
     ), released AS (
@@ -83,7 +85,7 @@ RETIRE_DATA_KEY: Query[NewId | None] = Query(
     NewId | None,
 )
 
-FIND_KEYS_TO_REWRAP: Query[StaleKeys] = Query("SELECT door.find_keys_to_rewrap(:wanted, :after, :batch)", StaleKeys)
+FIND_KEYS_TO_REWRAP: Query[StaleKeys] = Query(f"SELECT door.find_keys_to_rewrap({WANTED}, :after, :batch)", StaleKeys)
 FIND_STUDIOS_TO_REKEY: Query[DueStudios] = Query(
     "SELECT door.find_studios_to_rekey(:made_before, :after, :batch)", DueStudios
 )

@@ -35,6 +35,8 @@ from pg8000.legacy import Connection as Pg8000Connection
 from chalicelib import telemetry
 
 JSON_OIDS = (114, 3802)
+NO_PARAMETERS = (list, tuple, dict, object)
+"""pg8000 writes arrays and rows without quoting all that needs it, and what it does not know as Python shows it."""
 NULL_BYTE = b"\x00"
 LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 """A peer that vanished without a word is noticed after some ten seconds, not after the kernel's two hours: by probes
@@ -94,6 +96,8 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
             raise
         for oid in JSON_OIDS:
             self.register_in_adapter(oid, str)
+        for kind in NO_PARAMETERS:
+            self.register_out_adapter(kind, _refuse)
 
     @property
     def is_broken(self) -> bool:
@@ -226,6 +230,10 @@ def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return sock
+
+
+def _refuse(value: Any) -> str:
+    raise TypeError(f"a {type(value).__name__} cannot be a parameter: encode it as JSON, as `Query` does with lists")
 
 
 def _discreet(error: Exception) -> Exception:

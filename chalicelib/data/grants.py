@@ -5,7 +5,7 @@ from uuid import UUID
 from chalicelib.data.connections import DEAD, WORKING, left_accounts
 from chalicelib.data.events import Change, changed, noted
 from chalicelib.data.gates import unblocked
-from chalicelib.data.query import Query, returned, typed
+from chalicelib.data.query import Query, array_of, returned, typed
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
 
@@ -30,7 +30,7 @@ INSERT_CONNECTION: Query[Change | None] = Query(
             external_account_id, external_account_name, status_code, status_message
         )
         VALUES (
-            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation, :scopes,
+            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation, {array_of("scopes")},
             coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
             now() + make_interval(secs => :refresh_expires_in), now() + make_interval(secs => :renew_in),
             :account_id, :account_name, :status_code, :status_message
@@ -71,7 +71,7 @@ REPLACE_TOKENS: Query[Change | None] = Query(
                 WHEN :same_refresh_token THEN c.refresh_token_expires_at
                 ELSE now() + make_interval(secs => :refresh_expires_in)
             END,
-            renewals_failed = 0, scopes = :scopes,
+            renewals_failed = 0, scopes = {array_of("scopes")},
             account_unverified = c.account_unverified OR :by_hand,
             last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
             refresh_owner = NULL, refresh_lease_expires_at = NULL, updated_at = now()

@@ -1,8 +1,10 @@
 """Figures from the tables, tallied by time bucket in one statement."""
 
 from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
 
-from chalicelib.data.query import Query
+from chalicelib.data.query import Query, array_of
 from chalicelib.data.rows import Row
 from chalicelib.data.upserts import RESTATED
 
@@ -70,13 +72,23 @@ BOOKED = "b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 
 """What counts as a booking: a talk about one does not."""
 
 
-def _bucket(moment: str, edges: str = ":edges::timestamptz[]") -> str:
-    return f"width_bucket({moment}, {edges}) AS bucket"
+def periods(edges: Sequence[datetime], days: Sequence[date]) -> dict[str, Any]:
+    """The parameters of a tally: bucket n runs from edge n to edge n + 1, and `days` are the dates of the edges.
+
+    The first and the last are handed over by themselves as well: the planner can tell from those how much it will read.
+    """
+    return {
+        **{"edges": list(edges), "start": edges[0], "end": edges[-1]},
+        **{"days": list(days), "first_day": days[0], "end_day": days[-1]},
+    }
 
 
-def _within(moment: str, kind: str = "timestamptz", edges: str = ":edges") -> str:
-    array = f"{edges}::{kind}[]"
-    return f"{moment} >= ({array})[1] AND {moment} < ({array})[cardinality({array})]"
+def _bucket(moment: str) -> str:
+    return f"width_bucket({moment}, {array_of('edges', 'timestamptz')}) AS bucket"
+
+
+def _within(moment: str) -> str:
+    return f"{moment} >= :start::timestamptz AND {moment} < :end::timestamptz"
 
 
 def _before(table: str, moment: str) -> str:
@@ -114,19 +126,19 @@ TALLIED = f"""
         LEFT JOIN LATERAL (
             SELECT * FROM {{content_metric}} AS e
             WHERE e.studio_id = m.studio_id AND e.content_id = m.content_id
-              AND e.measured_at < (:edges::timestamptz[])[1]
+              AND e.measured_at < :start::timestamptz
             ORDER BY e.measured_at DESC LIMIT 1
         ) AS before ON true
         WINDOW w AS (PARTITION BY m.content_id ORDER BY m.bucket)
     ), growth AS (
         SELECT bucket, {SUMMED} FROM gained GROUP BY bucket
     ), ads AS (
-        SELECT {_bucket("m.day", ":days::date[]")}, m.currency, sum(m.spend_minor)::bigint AS "spendMinor",
+        SELECT width_bucket(m.day, {array_of("days", "date")}) AS bucket, m.currency, sum(m.spend_minor)::bigint AS "spendMinor",
                sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks,
                sum(m.conversions) AS conversions
         FROM {{ad_metric}} AS m
         JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
-        WHERE {_within("m.day", "date", ":days")} AND {OF_PLATFORM.format("c")}
+        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_PLATFORM.format("c")}
         GROUP BY bucket, m.currency
     ), reviews AS (
         SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"
@@ -162,7 +174,7 @@ TALLIED = f"""
 
 TABLES = ("content_metric", "ad_metric", "review", "inquiry", "booking")
 TALLY: Query[Tallies] = Query(TALLIED.format_map({table: table for table in TABLES}), Tallies)
-"""Buckets are numbered from 1; bucket n runs from edge n to edge n + 1. `days` are the dates of the `edges`."""
+"""With the parameters of `periods`. Buckets are numbered from 1."""
 
 TALLY_AS_OF: Query[Tallies] = Query(
     TALLIED.format(

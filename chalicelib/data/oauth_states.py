@@ -4,7 +4,7 @@ from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.query import Query, one
+from chalicelib.data.query import Query, array_of, one
 from chalicelib.data.rows import Moment, Row
 
 
@@ -45,7 +45,7 @@ DRAFT_OAUTH_STATE: Query[StateDraft] = Query(
     StateDraft,
 )
 INSERT_OAUTH_STATE: Query[NewState] = Query(
-    """
+    f"""
     WITH forgotten AS (
         DELETE FROM oauth_state
         WHERE expires_at <= now() AND (used_at IS NULL OR used_at <= now() - interval '10 minutes')
@@ -54,7 +54,7 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
         WHERE used_at IS NULL AND expires_at > now()
     ), made AS (
         INSERT INTO oauth_state (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at)
-        SELECT :id, :studio_id, :platform, :state_hash, :verifier, :streams, :return_to,
+        SELECT :id, :studio_id, :platform, :state_hash, :verifier, {array_of("streams")}, :return_to,
                now() + make_interval(secs => :seconds)
         FROM open WHERE open.count < :most
         RETURNING expires_at

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, WORKING
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.query import Query, array_of, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -68,7 +68,7 @@ STORED = columns(
     data_keys=DATA_KEYS_OF_STUDIO,
 )
 HOLD_GRANT: Query[HeldUntil | None] = Query(
-    """
+    f"""
     WITH state AS (
         DELETE FROM oauth_state AS s WHERE s.id = :id RETURNING s.id, s.studio_id, s.platform, s.streams
     ), held AS (
@@ -78,8 +78,8 @@ HOLD_GRANT: Query[HeldUntil | None] = Query(
         )
         SELECT
             state.id, state.studio_id, state.platform, state.streams, :code_hash, :access_token, :refresh_token,
-            now() + make_interval(secs => :expires_in), now() + make_interval(secs => :refresh_expires_in), :scopes,
-            :account_id, :account_name, :warnings,
+            now() + make_interval(secs => :expires_in), now() + make_interval(secs => :refresh_expires_in),
+            {array_of("scopes")}, :account_id, :account_name, :warnings,
             now() + make_interval(secs => :seconds), now() + make_interval(secs => :seconds)
         FROM state
         RETURNING expires_at

@@ -10,12 +10,14 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data.database import Transaction
-from chalicelib.data.query import Query
+from chalicelib.data.query import Query, array_of
 from chalicelib.data.rows import Row
 from chalicelib.data.upserts import CHANGED_AT, identity, upsert_sql
 
 BATCH = 1000
 """Records a statement; 500 to 2,000 measured best."""
+
+EXTERNAL_IDS = array_of("external_ids")
 
 GONE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
 """What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
@@ -103,13 +105,13 @@ def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[st
 
 @cache
 def _remove_query(table: str) -> Query[Removed]:
-    return _counting(table, "t.external_id = ANY(:external_ids)")
+    return _counting(table, f"t.external_id = ANY({EXTERNAL_IDS})")
 
 
 REMEMBER_SEEN: Query[None] = Query(
-    """
+    f"""
     INSERT INTO sync_seen (run_id, studio_id, external_id)
-    SELECT :run_id::uuid, :studio_id::uuid, json_array_elements_text(:external_ids::json)
+    SELECT :run_id::uuid, :studio_id::uuid, unnest({EXTERNAL_IDS})
     ON CONFLICT DO NOTHING
     """
 )
@@ -118,8 +120,7 @@ REMEMBER_SEEN: Query[None] = Query(
 def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: Sequence[str]) -> None:
     """Notes what a complete read has met, for `sweep` at its end."""
     if external_ids:
-        ids = msgspec.json.encode(external_ids).decode()
-        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=ids)
+        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
 
 
 BEFORE_THE_READ = "t.updated_at <= (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)"
@@ -163,7 +164,7 @@ def missing_query(table: str) -> Query[Missing]:
 
 @cache
 def _sweep_query(table: str) -> Query[Removed]:
-    return _counting(table, f"t.external_id = ANY(:external_ids) AND {BEFORE_THE_READ}")
+    return _counting(table, f"t.external_id = ANY({EXTERNAL_IDS}) AND {BEFORE_THE_READ}")
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:

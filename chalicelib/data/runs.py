@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.data.connections import STORED, Problem, StoredConnection
 from chalicelib.data.gates import GateState, gates_of, unblocked
-from chalicelib.data.query import Query, all_returned, columns, many, one, returned, typed
+from chalicelib.data.query import Query, all_returned, array_of, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -170,7 +170,7 @@ INSERT_RUNS: Query[list[NewId]] = Query(
         INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, ring_at)
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_RING}
         FROM sync_schedule AS s
-        WHERE s.platform = :platform AND s.stream = ANY(:streams) AND {HAS_ROOM}
+        WHERE s.platform = :platform AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING r.id
         """
@@ -237,7 +237,7 @@ READ_AGAIN: Query[list[StartedRun]] = Query(
     f"""
     WITH r AS (
         UPDATE sync_log AS r SET reads_again = r.started_at IS NOT NULL
-        WHERE r.platform = :platform AND r.stream = ANY(:streams) AND {LIVE} AND {ACTIVE}
+        WHERE r.platform = :platform AND r.stream = ANY({array_of("streams")}) AND {LIVE} AND {ACTIVE}
         RETURNING {STARTED}
     )
     SELECT coalesce(json_agg(r ORDER BY r."syncType"), '[]') FROM r

@@ -6,7 +6,7 @@ from uuid import UUID
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, Connection
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.events import Event
-from chalicelib.data.query import Query, columns, many, one, returned
+from chalicelib.data.query import Query, array_of, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -83,6 +83,7 @@ class DeliveryBell(Row):
     studio_id: UUID
 
 
+DELAYS = array_of("delays", "integer")
 STATE = "CASE WHEN w.disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END"
 DELIVERY_STATE = """
     CASE WHEN d.delivered_at IS NOT NULL THEN 'delivered' WHEN d.due_at IS NULL THEN 'given_up' ELSE 'waiting' END
@@ -182,9 +183,8 @@ CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
         UPDATE webhook_delivery AS d SET
             attempts = d.attempts + 1,
             due_at = now() + make_interval(
-                secs => (CAST(:delays AS integer[]))[least(
-                    CASE WHEN d.event_id IS NULL THEN 1 ELSE d.attempts + 1 END,
-                    cardinality(CAST(:delays AS integer[]))
+                secs => ({DELAYS})[least(
+                    CASE WHEN d.event_id IS NULL THEN 1 ELSE d.attempts + 1 END, cardinality({DELAYS})
                 )] * (1 + random() / 10)
             )
         WHERE d.id = :id AND d.due_at <= now() + interval '2 minutes'

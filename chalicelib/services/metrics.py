@@ -11,7 +11,7 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.data.database import read
-from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies
+from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies, periods
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
@@ -184,11 +184,7 @@ def _figures(
     studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: str | None, as_of: date | None
 ) -> list[Figures]:
     """One Figures for each bucket between two edges."""
-    given = {
-        "edges": [_start(day, zone).isoformat() for day in edges],
-        "days": [day.isoformat() for day in edges],
-        "platform": platform,
-    }
+    given = {**periods([_start(day, zone) for day in edges], edges), "platform": platform}
     if as_of is None:
         tallies = read(studio_id, TALLY, **given)
     else:

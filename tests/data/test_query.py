@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from chalicelib.data.database import read
-from chalicelib.data.query import Query, columns, many, one
+from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.rows import Row
 from tests.conftest import Database
 
@@ -24,9 +24,9 @@ class Sample(Row):
     rate: float
 
 
-VALUES = """
+VALUES = f"""
     (SELECT :row_key::uuid AS row_key, :sealed::bytea AS sealed, NULL::bytea AS missing,
-            :happened_at::timestamptz AS happened_at, :words::text[] AS words, 0.1::double precision AS rate) AS s
+            :happened_at::timestamptz AS happened_at, {array_of("words")} AS words, 0.1::double precision AS rate) AS s
 """
 SAMPLE = Sample(row_key=KEY, sealed=bytes(range(256)) * 4, missing=None, happened_at=MOMENT, words=["ü", '"'], rate=0.1)
 
@@ -74,3 +74,29 @@ def test_a_parameter_named_twice_is_asked_for_once() -> None:
     query: Query[None] = Query("SELECT :a::int + :b::int + :a::int")
     assert query.sql == "SELECT $1::int + $2::int + $1::int"
     assert list(query.values({"a": 1, "b": 2})) == [1, 2]
+
+
+SPELLINGS = ["null", "NULL", "Null", '"null"', "'null'", "{null}", "{}", "\\N", "\\", "", " ", "a,b", '"', "ünïcode 日本"]
+
+
+def test_a_list_of_texts_comes_back_as_it_went_in(database: Database) -> None:
+    query: Query[list[str] | None] = Query(f"SELECT to_json({array_of('words')})", list[str] | None)
+    assert read(None, query, words=SPELLINGS) == SPELLINGS
+    for word in SPELLINGS:
+        assert read(None, query, words=[word]) == [word]
+    assert read(None, query, words=[]) == []
+    assert read(None, query, words=None) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"), [("integer", [3, -1]), ("uuid", [KEY]), ("timestamptz", [MOMENT]), ("date", [MOMENT.date()])]
+)
+def test_a_list_of_other_values_comes_back_as_it_went_in(database: Database, kind: str, values: list[object]) -> None:
+    query: Query[list[object]] = Query(f"SELECT to_json({array_of('values', kind)})", list[type(values[0])])  # type: ignore[misc]
+    assert read(None, query, values=values) == values
+
+
+def test_a_list_holds_no_none(database: Database) -> None:
+    query: Query[list[str]] = Query(f"SELECT to_json({array_of('words')})", list[str])
+    with pytest.raises(TypeError):
+        read(None, query, words=["a", None])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.data import records
 from chalicelib.data.database import read, transaction
-from chalicelib.data.metrics import TALLY_AS_OF, Tallies
+from chalicelib.data.metrics import TALLY_AS_OF, Tallies, periods
 from chalicelib.data.records import Outcome
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.data.upserts import RESTATED
@@ -94,10 +94,8 @@ def noon(day: int) -> datetime:
 
 def tally(studio: UUID, as_of: datetime) -> Tallies:
     """Three days from DAY, and three from NOON on."""
-    days = [(DAY + timedelta(days=n)).isoformat() for n in range(4)]
-    return read(
-        studio, TALLY_AS_OF, edges=[noon(n).isoformat() for n in range(4)], days=days, platform=None, as_of=as_of
-    )
+    which = periods([noon(n) for n in range(4)], [DAY + timedelta(days=n) for n in range(4)])
+    return read(studio, TALLY_AS_OF, **which, platform=None, as_of=as_of)
 
 
 def test_transactions_that_overtake_each_other_leave_their_history_in_the_order_they_wrote_it(

@@ -53,6 +53,11 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def no_null_in(column: str) -> CheckConstraint:
+    """A list of texts can be read as one."""
+    return CheckConstraint(f"array_position({column}, NULL) IS NULL", name=column)
+
+
 def same_studio(column: str, table: str, *, on_delete: str = "CASCADE") -> ForeignKeyConstraint:
     """A reference that cannot leave the studio: foreign keys are checked past row-level security."""
     return ForeignKeyConstraint(["studio_id", column], [f"{table}.studio_id", f"{table}.id"], ondelete=on_delete)

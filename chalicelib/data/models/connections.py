@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, one_of, same_studio
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in, one_of, same_studio
 
 CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error", "disabled")
 WORKING_STATUSES = ("active", "misconfigured", "error")
@@ -28,6 +28,7 @@ class PlatformConnection(Base):
         UniqueConstraint("studio_id", "id"),
         one_of("status", CONNECTION_STATUSES),
         CheckConstraint("status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL", name="token_present"),
+        no_null_in("scopes"),
         Index("platform_connection_renew_idx", "renew_at", postgresql_where=text(f"status IN {WORKING_STATUSES}")),
         Index("platform_connection_account_idx", "platform", "external_account_id"),
     )
@@ -101,6 +102,7 @@ class OauthState(Base):
     __tablename__ = "oauth_state"
     __table_args__ = (
         UniqueConstraint("state_hash"),
+        no_null_in("streams"),
         Index("oauth_state_studio_idx", "studio_id"),
         Index("oauth_state_expires_idx", "expires_at"),
     )
@@ -127,6 +129,8 @@ class PendingGrant(Base):
     __table_args__ = (
         UniqueConstraint("code_hash"),
         Index("pending_grant_studio_idx", "studio_id"),
+        no_null_in("scopes"),
+        no_null_in("streams"),
         Index("pending_grant_due_idx", "due_at"),
         Index("pending_grant_account_idx", "platform", "external_account_id"),
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in
 
 
 class Studio(Base):
@@ -24,7 +24,7 @@ class Studio(Base):
 
 class ApiKey(Base):
     __tablename__ = "api_key"
-    __table_args__ = (Index(None, "studio_id"),)
+    __table_args__ = (Index(None, "studio_id"), no_null_in("scopes"))
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
@@ -42,6 +42,7 @@ class DataKey(Base):
     __tablename__ = "data_key"
     __table_args__ = (
         UniqueConstraint("studio_id", "id"),
+        no_null_in("wrapped_under"),
         Index("data_key_one_current_idx", "studio_id", unique=True, postgresql_where=text("retired_at IS NULL")),
     )
 

@@ -151,6 +151,13 @@ class SettingsError(AppError):
         super().__init__(internal=problem)
 
 
+class Unreadable(AppError):
+    """What is stored is not what it should be. Whoever can do without it goes on."""
+
+    code = "unreadable"
+    title = "What was stored cannot be read"
+
+
 class SealBroken(AppError):
     """A sealed token does not open: wrong key, moved to another place, or damaged."""
 

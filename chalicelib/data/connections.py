@@ -76,6 +76,14 @@ class ScheduledConnection(StoredConnection):
     """Those that have a schedule"""
 
 
+class LiveGrant(Row):
+    """A connection, or a grant that none was made of yet, and no more of it than any row has."""
+
+    id: UUID
+    platform: str
+    pending: bool = False
+
+
 class Draft(Row):
     """What is needed to seal tokens for a platform: the row's id (old or new), its state, and the data keys."""
 
@@ -143,8 +151,10 @@ STATUS_REASON = f"""
     END
 """
 PROBLEM = """
-    CASE WHEN c.last_error_code IS NOT NULL THEN
-        json_build_object('code', c.last_error_code, 'message', c.last_error_message, 'at', c.last_error_at)
+    CASE WHEN c.last_error_code IS NOT NULL THEN json_build_object(
+        'code', c.last_error_code, 'message', coalesce(c.last_error_message, c.last_error_code),
+        'at', coalesce(c.last_error_at, c.updated_at)
+    )
     END
 """
 SHOWN = columns(
@@ -200,6 +210,14 @@ FIND_CONNECTION_TO_RENEW: Query[StoredConnection | None] = Query(
     StoredConnection | None,
 )
 """For a worker whom the tick sent: the claim put the renewal off by that much. Nothing comes back once it is done."""
+
+LIST_GRANTS: Query[list[LiveGrant]] = Query(
+    many(f"SELECT c.id, c.platform FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[LiveGrant]
+)
+"""What is there to be ended, whatever else its rows hold."""
+FIND_STORED_BY_ID: Query[StoredConnection | None] = Query(
+    one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.id = :id AND {LIVE}"), StoredConnection | None
+)
 
 DRAFT_CONNECTION: Query[Draft] = Query(
     one(

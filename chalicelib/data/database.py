@@ -15,13 +15,15 @@ from chalicelib.data.connecting import SESSION, connect
 from chalicelib.data.driver import PgConnection, Unsent, sqlstate
 from chalicelib.data.pool import Exhausted, Loan, Pool
 from chalicelib.data.query import Query
-from chalicelib.errors import Unavailable
+from chalicelib.errors import Unavailable, Unreadable
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
 
 POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
 POOL_WAIT_SECONDS = 10.0
+DATA_EXCEPTION = "22"
+"""A value of a stored row, or of a parameter, with which something cannot be computed."""
 READ_ONLY = "25006"
 """What a standby says to a write, such as the server that was the primary before a fail-over."""
 UNAVAILABLE_STATES = (
@@ -77,9 +79,17 @@ def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
 
 
 def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
-    """One statement in a read-only transaction of its own, in one round trip."""
+    """One statement in a read-only transaction of its own, in one round trip.
+
+    Raises Unreadable for rows that the statement cannot be made of.
+    """
     with _lent() as loan:
-        return _ask(loan, query, params, _is_dead, begin=f"BEGIN READ ONLY; {_tenant(studio_id)}", end="COMMIT")
+        try:
+            return _ask(loan, query, params, _is_dead, begin=f"BEGIN READ ONLY; {_tenant(studio_id)}", end="COMMIT")
+        except DatabaseError as error:
+            if not sqlstate(error).startswith(DATA_EXCEPTION):
+                raise
+            raise Unreadable(internal=f"A row is not what it should be: SQLSTATE {sqlstate(error)}") from error
 
 
 def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:

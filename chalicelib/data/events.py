@@ -1,6 +1,6 @@
 """Events: what happened to a connection, and the deliveries that tell a studio's webhooks of it."""
 
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from chalicelib.data.query import Query, columns, many, one
@@ -62,6 +62,9 @@ def changed(change: str) -> str:
     """
 
 
+KNOWN = f"e.kind IN {get_args(EventKind)}"
+"""The kinds that this release knows: a later one, taken back since, may have noted others."""
+
 FIND_CONNECTION_ID: Query[Found | None] = Query(
     one("SELECT c.id FROM platform_connection AS c WHERE c.platform = :platform"), Found | None
 )
@@ -71,7 +74,7 @@ LIST_EVENTS: Query[list[Event]] = Query(
     many(
         f"""
         SELECT {columns(Event, "e")} FROM connection_event AS e
-        WHERE e.connection_id = :connection_id AND (:before::uuid IS NULL OR e.id < :before)
+        WHERE e.connection_id = :connection_id AND {KNOWN} AND (:before::uuid IS NULL OR e.id < :before)
         ORDER BY e.id DESC LIMIT :limit
         """
     ),

@@ -30,8 +30,8 @@ INSERT_CONNECTION: Query[Change | None] = Query(
             external_account_id, external_account_name, status_code, status_message
         )
         VALUES (
-            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation, {array_of("scopes")},
-            coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
+            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation,
+            {array_of("scopes")}, coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
             now() + make_interval(secs => :refresh_expires_in), now() + make_interval(secs => :renew_in),
             :account_id, :account_name, :status_code, :status_message
         )
@@ -215,7 +215,7 @@ DISCONNECT: Query[Change | None] = Query(
         UPDATE platform_connection AS c SET
             status = 'disabled', status_code = NULL, status_message = NULL, status_since = now(),
             access_token = NULL, refresh_token = NULL, token_expires_at = NULL, refresh_token_expires_at = NULL,
-            renew_at = NULL, token_generation = c.token_generation + 1,
+            renew_at = NULL, token_generation = least(c.token_generation, {2**31 - 2}) + 1,
             refresh_owner = NULL, refresh_lease_expires_at = NULL,
             revocation = :revocation, disconnected_at = now(), updated_at = now()
         WHERE c.id = :id AND c.disconnected_at IS NULL

@@ -64,9 +64,16 @@ class Tallies(Row):
     bookings: list[BookingTally]
 
 
+def _sum(column: str) -> str:
+    """As large as a bigint gets: what is larger is no figure of any studio's."""
+    return f"least(greatest(coalesce(sum({column}), 0), {-(2**63)}), {2**63 - 1})::bigint"
+
+
 TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
-GAINED = ", ".join(f"m.{name} - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
-SUMMED = ", ".join(f"sum({name})::bigint AS {name}" for name in TOTALS)
+GAINED = ", ".join(f"m.{name}::numeric - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
+SUMMED = ", ".join(f"{_sum(name)} AS {name}" for name in TOTALS)
+CONVERSIONS = "coalesce(sum(least(greatest(m.conversions, -1e15), 1e15)), 0)"
+"""Neither infinite nor not a number, which JSON does not have."""
 OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
 BOOKED = "b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation'"
 """What counts as a booking: a talk about one does not."""
@@ -78,8 +85,12 @@ def periods(edges: Sequence[datetime], days: Sequence[date]) -> dict[str, Any]:
     The first and the last are handed over by themselves as well: the planner can tell from those how much it will read.
     """
     return {
-        **{"edges": list(edges), "start": edges[0], "end": edges[-1]},
-        **{"days": list(days), "first_day": days[0], "end_day": days[-1]},
+        "edges": list(edges),
+        "start": edges[0],
+        "end": edges[-1],
+        "days": list(days),
+        "first_day": days[0],
+        "end_day": days[-1],
     }
 
 
@@ -133,9 +144,9 @@ TALLIED = f"""
     ), growth AS (
         SELECT bucket, {SUMMED} FROM gained GROUP BY bucket
     ), ads AS (
-        SELECT width_bucket(m.day, {array_of("days", "date")}) AS bucket, m.currency, sum(m.spend_minor)::bigint AS "spendMinor",
-               sum(m.impressions)::bigint AS impressions, sum(m.clicks)::bigint AS clicks,
-               sum(m.conversions) AS conversions
+        SELECT width_bucket(m.day, {array_of("days", "date")}) AS bucket, m.currency,
+               {_sum("m.spend_minor")} AS "spendMinor",
+               {_sum("m.impressions")} AS impressions, {_sum("m.clicks")} AS clicks, {CONVERSIONS} AS conversions
         FROM {{ad_metric}} AS m
         JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
         WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_PLATFORM.format("c")}
@@ -158,7 +169,7 @@ TALLIED = f"""
     ), bookings AS (
         SELECT {_bucket("b.booked_at")}, b.currency,
                count(*) FILTER (WHERE b.series_id IS NULL OR b.id IN (SELECT id FROM first_of_series)) AS count,
-               coalesce(sum(b.value_minor), 0)::bigint AS "valueMinor"
+               {_sum("b.value_minor")} AS "valueMinor"
         FROM {{booking}} AS b
         WHERE {_within("b.booked_at")} AND {BOOKED} AND {OF_PLATFORM.format("b")}
         GROUP BY bucket, b.currency

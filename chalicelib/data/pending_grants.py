@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, WORKING
+from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, WORKING, LiveGrant
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.query import Query, array_of, columns, many, one, returned
 from chalicelib.data.rows import Moment, Row
@@ -111,8 +111,11 @@ FIND_EXPIRED_GRANT: Query[StoredGrant | None] = Query(
     one(f"SELECT {STORED} FROM pending_grant AS p WHERE p.id = :id AND p.code_hash IS NULL"), StoredGrant | None
 )
 """For a worker whom the tick sent; nothing comes back once it is done."""
-LIST_PENDING_GRANTS: Query[list[StoredGrant]] = Query(
-    many(f"SELECT {STORED} FROM pending_grant AS p ORDER BY p.id"), list[StoredGrant]
+LIST_PENDING_GRANTS: Query[list[LiveGrant]] = Query(
+    many("SELECT p.id, p.platform, true AS pending FROM pending_grant AS p ORDER BY p.id"), list[LiveGrant]
+)
+FIND_PENDING_GRANT: Query[StoredGrant | None] = Query(
+    one(f"SELECT {STORED} FROM pending_grant AS p WHERE p.id = :id"), StoredGrant | None
 )
 DELETE_PENDING_GRANT: Query[NewId | None] = Query(
     returned("DELETE FROM pending_grant AS p WHERE p.id = :id RETURNING p.id"), NewId | None

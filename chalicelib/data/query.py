@@ -8,7 +8,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pg8000.legacy import to_statement
 
+from chalicelib.data.odd_values import decode_odd
+
 T = TypeVar("T", covariant=True)
+
+ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Query(Generic[T]):
@@ -28,12 +32,16 @@ class Query(Generic[T]):
         return self._statement[0]
 
     def values(self, params: Mapping[str, Any]) -> Sequence[Any]:
-        return [_as_json(value) if isinstance(value, list) else value for value in self._statement[1](params)]
+        return [_as_parameter(value) for value in self._statement[1](params)]
 
     def decode(self, rows: list[list[Any]]) -> T:
         if self._result is None:
             return None  # type: ignore[return-value]
-        return self._decoder.decode(rows[0][0] if rows and rows[0][0] is not None else "null")
+        text = rows[0][0] if rows and rows[0][0] is not None else "null"
+        try:
+            return self._decoder.decode(text)
+        except msgspec.MsgspecError:
+            return decode_odd(text, self._result)  # type: ignore[no-any-return]
 
     @cached_property
     def _statement(self) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
@@ -71,10 +79,20 @@ def array_of(name: str, kind: str = "text") -> str:
     return f"CASE WHEN :{name}::json IS NOT NULL THEN {elements} END"
 
 
-def _as_json(values: list[Any]) -> str:
-    if None in values:
+def to_json(value: Any) -> str:
+    """JSON for a parameter. What a platform tells may hold NUL, which the server has no text for."""
+    text = msgspec.json.encode(value).decode()
+    return ESCAPED_NUL.sub(r"\1\\ufffd", text) if r"\u0000" in text else text
+
+
+def _as_parameter(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if not isinstance(value, list):
+        return value
+    if None in value:
         raise TypeError("a list parameter has no element that is None")
-    return msgspec.json.encode(values).decode()
+    return to_json(value)
 
 
 def typed(sql: str, **types: str) -> str:

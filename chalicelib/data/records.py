@@ -7,10 +7,8 @@ from operator import attrgetter
 from typing import ClassVar, Protocol
 from uuid import UUID
 
-import msgspec
-
 from chalicelib.data.database import Transaction
-from chalicelib.data.query import Query, array_of
+from chalicelib.data.query import Query, array_of, to_json
 from chalicelib.data.rows import Row
 from chalicelib.data.upserts import CHANGED_AT, identity, upsert_sql
 
@@ -77,7 +75,7 @@ def upsert(
     when = {} if fetched_at is None else {"fetched_at": fetched_at}
     created = updated = 0
     for start in range(0, len(distinct), BATCH):
-        rows = msgspec.json.encode(distinct[start : start + BATCH]).decode()
+        rows = to_json(distinct[start : start + BATCH])
         query = _upsert_query(table, distinct[start].__struct_fields__, bool(when))
         outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows, **when)
         created, updated = created + outcome.created, updated + outcome.updated

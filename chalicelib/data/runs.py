@@ -123,7 +123,7 @@ class RunState(Row):
 
 ERROR = """
     CASE WHEN r.error_code IS NOT NULL THEN
-        json_build_object('code', r.error_code, 'message', r.error_message,
+        json_build_object('code', r.error_code, 'message', coalesce(r.error_message, r.error_code),
                           'at', coalesce(r.error_at, r.finished_at, r.queued_at))
     END
 """
@@ -132,13 +132,21 @@ RECORDS = """
                       'unchanged', r.records_unchanged, 'deleted', r.records_deleted,
                       'setAside', r.records_set_aside)
 """
-BACKFILL = """
+CURSOR_DAY = """
+    CASE WHEN r.page_cursor IS JSON OBJECT AND pg_input_is_valid(r.page_cursor::json ->> 'last', 'date')
+    THEN (r.page_cursor::json ->> 'last')::date END
+"""
+"""The newest day that a backfill has still to read; nothing where its cursor is no cursor."""
+BACKFILL = f"""
     CASE WHEN r.trigger = 'backfill' THEN json_build_object(
         'from', r.backfill_from, 'to', r.backfill_to,
-        'progress', CASE WHEN r.status = 'succeeded' THEN 1 ELSE round(
-            coalesce(r.backfill_to - (r.page_cursor::json ->> 'last')::date, 0)
-            / (r.backfill_to - r.backfill_from + 1)::numeric, 4
-        ) END
+        'progress', CASE
+            WHEN r.status = 'succeeded' THEN 1
+            WHEN isfinite(r.backfill_from) AND isfinite(r.backfill_to) AND isfinite({CURSOR_DAY}) THEN round(
+                (r.backfill_to - {CURSOR_DAY}) / greatest(r.backfill_to - r.backfill_from + 1, 1)::numeric, 4
+            )
+            ELSE 0
+        END
     ) END
 """
 SHOWN = columns(Run, "r", sync_type="r.stream", records=RECORDS, backfill=BACKFILL, error=ERROR)

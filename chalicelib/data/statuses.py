@@ -101,6 +101,9 @@ DEAD = _reason(
     "coalesce(c.status_message, c.last_error_message, 'The connection must be renewed before it can sync')",
     f"CASE WHEN c.status IN {ENDED} THEN 'reconnect' ELSE 'contact_support' END",
 )
+WAITING = _reason(
+    "coalesce(run.error_code, 'deferred')", "coalesce(run.error_message, run.error_code, 'deferred')", "'wait'"
+)
 NOBODY = _reason(
     "'no_worker'",
     """CASE run.status
@@ -127,8 +130,8 @@ REASON = f"""
     CASE state.name
         WHEN 'broken' THEN CASE WHEN c.status = 'active' THEN {EXPIRED} ELSE {DEAD} END
         WHEN 'stuck' THEN {NOBODY}
-        WHEN 'throttled' THEN {_reason("run.error_code", "run.error_message", "'wait'")}
-        WHEN 'deferred' THEN {_reason("run.error_code", "run.error_message", "'wait'")}
+        WHEN 'throttled' THEN {WAITING}
+        WHEN 'deferred' THEN {WAITING}
         WHEN 'needs_confirmation' THEN {UNCONFIRMED}
         WHEN 'paused' THEN {BY_HAND}
         WHEN 'failing' THEN CASE WHEN last.error IS NOT NULL THEN {FAILED} END

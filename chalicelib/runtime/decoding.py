@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs
 
@@ -17,6 +17,8 @@ MAX_FORM_FIELDS = 20
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 JSON_TYPE = re.compile(r"application/json\s*(;.*)?", re.IGNORECASE)
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""What JSON can name and PostgreSQL cannot store: NUL, and half of a surrogate pair."""
 PATH = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 
 
@@ -109,11 +111,32 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def is_storable(text: str) -> bool:
+    return UNSTORABLE.search(text) is None
+
+
 def _convert(values: dict[str, Any], into: type[T], *, strict: bool) -> T:
+    if problems := list(_unstorable("", values)):
+        raise InvalidInput(fields=problems)
     try:
         return msgspec.convert(values, into, strict=strict)
     except msgspec.ValidationError as error:
         raise InvalidInput(fields=_problems(values, into, strict), internal=str(error)) from error
+
+
+def _unstorable(path: str, value: Any) -> Iterator[FieldProblem]:
+    """A problem for each text, or name of a field, that no database would take."""
+    if isinstance(value, str) and not is_storable(value):
+        yield FieldProblem(path, "must not contain NUL characters or lone surrogates")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if is_storable(name):
+                yield from _unstorable(f"{path}.{name}" if path else name, item)
+            else:
+                yield FieldProblem(path, "has a field whose name contains NUL characters or lone surrogates")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _unstorable(f"{path}[{index}]", item)
 
 
 def _problems(values: dict[str, Any], into: type[msgspec.Struct], strict: bool) -> list[FieldProblem]:

@@ -16,8 +16,8 @@ import msgspec
 from chalice.app import Chalice, Request, Response
 
 from chalicelib import logs, telemetry
-from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
-from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text
+from chalicelib.errors import AppError, BadRequest, MethodNotAllowed, NotFound
+from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text, is_storable
 from chalicelib.runtime.edge import Invocation, edge, in_time
 from chalicelib.runtime.problems import PROBLEM, Refusal, headers_of_error
 from chalicelib.runtime.security_headers import add_security_headers
@@ -207,6 +207,8 @@ def _respond(
         route = by_method.get(request.method)
         if route is None:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
+        if not all(map(is_storable, params.values())):
+            raise NotFound
         refusal = route.refusal
         return _response(_answer(route, request, params, limits), limits)
     except AppError as error:

@@ -21,6 +21,7 @@ from chalicelib.errors import (
     RateLimited,
     ReconnectRequired,
     SealBroken,
+    Unreadable,
 )
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
@@ -152,13 +153,23 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
 
 def disconnect(studio_id: UUID, platform: str) -> None:
     """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
-    schedules, keeps logs and data. Raises TooManyRequests when the studio has made all its calls for now."""
-    stored = _stored(studio_id, platform)
-    revocation = revoke(stored)
-    gone = write(studio_id, DISCONNECT, id=stored.id, revocation=revocation)
+    schedules, keeps logs and data. A connection that cannot be read is disconnected all the same.
+
+    Raises TooManyRequests when the studio has made all its calls for now.
+    """
+    try:
+        stored = _stored(studio_id, platform)
+        connection_id, revocation = stored.id, revoke(stored)
+    except Unreadable as error:
+        found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+        if found is None:
+            raise not_connected(platform) from error
+        connection_id, revocation = found.id, "failed"
+        logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
+    gone = write(studio_id, DISCONNECT, id=connection_id, revocation=revocation)
     if gone is not None:
         grants.ring(studio_id, gone)
-    logs.event("connection.disconnected", platform=platform, connection_id=stored.id, revocation=revocation)
+    logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)
 
 
 def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from chalicelib.errors import FieldProblem, InvalidInput
+from chalicelib.services.time_zones import zone_of
 
 if TYPE_CHECKING:
     from cronsim import CronSim
@@ -37,14 +38,14 @@ class Cron(msgspec.Struct, frozen=True):
 
     def next_after(self, moment: datetime, *, phase: float, time_zone: str) -> datetime:
         """The first window later than `moment`; the studio named the minute, so there is no phase."""
-        zone = ZoneInfo(time_zone)
+        zone = zone_of(time_zone)
         today = moment.astimezone(zone).date()
         days = (today + n * DAY for n in count())
         return next(due for day in days for due in self._windows(day, zone) if due > moment)
 
     def windows_between(self, first: datetime, now: datetime, *, phase: float, time_zone: str) -> int:
         """How many windows after `first` have passed by `now`, those of the last 366 days."""
-        zone = ZoneInfo(time_zone)
+        zone = zone_of(time_zone)
         first = max(first, now - COUNTED)
         start, end = first.astimezone(zone).date(), now.astimezone(zone).date()
         whole, passed = 0, set[datetime]()

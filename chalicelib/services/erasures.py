@@ -4,22 +4,23 @@ Each step commits and may be repeated, so an erasure that was killed or ran out 
 call. From the moment its data keys are gone, nothing that was sealed for the studio opens in this database.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID
 
 from msgspec import structs
 
 from chalicelib import logs
 from chalicelib.data import erasures as rows
-from chalicelib.data.connections import FIND_STORED_CONNECTION, LIST_CONNECTIONS, StoredConnection
+from chalicelib.data.connections import FIND_STORED_BY_ID, LIST_GRANTS, LiveGrant, StoredConnection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.erasures import Erased
 from chalicelib.data.grants import DISCONNECT, GRANT_IS_SHARED
-from chalicelib.data.pending_grants import DELETE_PENDING_GRANT, LIST_PENDING_GRANTS, StoredGrant
+from chalicelib.data.pending_grants import DELETE_PENDING_GRANT, FIND_PENDING_GRANT, LIST_PENDING_GRANTS, StoredGrant
+from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
 from chalicelib.data.studio_health import COUNT_ROWS
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.errors import NotFound, SettingsError, Unavailable
+from chalicelib.errors import NotFound, SettingsError, Unavailable, Unreadable
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.revocations import can_revoke, revoke, revoke_pending
 
@@ -70,7 +71,10 @@ def erase_studio(studio_id: UUID, *, dry_run: bool, remaining_ms: Callable[[], i
         return Erasure(
             studio_id=studio_id,
             dry_run=True,
-            grants=[EndedGrant(platform=each.platform, revocation=_prospect(each)) for each in _grants(studio_id)],
+            grants=[
+                EndedGrant(platform=grant.platform, revocation=_prospect(studio_id, grant))
+                for grant in _list_grants(studio_id)
+            ],
             rows=read(studio_id, COUNT_ROWS),
             complete=True,
         )
@@ -103,10 +107,10 @@ def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) ->
     """False when the time is up. The grants come before the keys: without them they could not be given back."""
     stopped = write(studio_id, rows.STOP_STUDIO)
     report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
-    for stored in _grants(studio_id):
+    for grant in _list_grants(studio_id):
         if remaining_ms() < GIVE_BACK_MS:
             return False
-        report.grants.append(_revoke(stored) if isinstance(stored, StoredGrant) else _give_back(stored))
+        report.grants.append(_give_back(studio_id, grant))
     report.data_keys_destroyed = write(studio_id, rows.SHRED_KEYS).count
     for table in rows.TABLES:
         if not _empty(studio_id, table, report, remaining_ms):
@@ -117,36 +121,47 @@ def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) ->
     return True
 
 
-def _grants(studio_id: UUID) -> Iterator[StoredConnection | StoredGrant]:
-    """Those of its connections, then those that nobody has completed yet, each read when its turn has come."""
-    for connection in read(studio_id, LIST_CONNECTIONS):
-        stored = read(studio_id, FIND_STORED_CONNECTION, platform=connection.platform)
-        if stored is not None:
-            yield stored
-    yield from read(studio_id, LIST_PENDING_GRANTS)
+def _list_grants(studio_id: UUID) -> list[LiveGrant]:
+    """Those of its connections, then those that nobody has completed yet."""
+    return [*read(studio_id, LIST_GRANTS), *read(studio_id, LIST_PENDING_GRANTS)]
 
 
-def _revoke(pending: StoredGrant) -> EndedGrant:
-    revocation = revoke_pending(pending)
-    write(pending.studio_id, DELETE_PENDING_GRANT, id=pending.id)
-    logs.event("consent.expired", platform=pending.platform, grant_id=pending.id, outcome=revocation, erased=True)
-    return EndedGrant(platform=pending.platform, revocation=revocation)
+def _find_stored(studio_id: UUID, grant: LiveGrant) -> StoredConnection | StoredGrant | None:
+    query: Query[StoredConnection | StoredGrant | None] = FIND_PENDING_GRANT if grant.pending else FIND_STORED_BY_ID
+    return read(studio_id, query, id=grant.id)
 
 
-def _give_back(stored: StoredConnection) -> EndedGrant:
+def _give_back(studio_id: UUID, grant: LiveGrant) -> EndedGrant:
+    """Neither a KMS key that is lost, nor a row that cannot be read, keeps the studio from being erased."""
+    revocation = "revoked"
     try:
-        revocation = revoke(stored, requested=False)
-    except SettingsError as error:  # a KMS key that is lost must not keep the studio from being erased
-        logs.event("connection.revocation_failed", platform=stored.platform, code=error.code, reason=str(error))
+        stored = _find_stored(studio_id, grant)
+        if isinstance(stored, StoredGrant):
+            revocation = revoke_pending(stored)
+        elif stored is not None:
+            revocation = revoke(stored, requested=False)
+    except (NotFound, SettingsError, Unreadable) as error:
+        logs.event("connection.revocation_failed", platform=grant.platform, code=error.code, reason=str(error))
         revocation = "failed"
-    write(stored.studio_id, DISCONNECT, id=stored.id, revocation=revocation)
-    logs.event("connection.disconnected", platform=stored.platform, connection_id=stored.id, revocation=revocation)
-    return EndedGrant(platform=stored.platform, revocation=revocation)
+    _end(studio_id, grant, revocation)
+    return EndedGrant(platform=grant.platform, revocation=revocation)
 
 
-def _prospect(stored: StoredConnection | StoredGrant) -> str:
-    platform = get_platform(stored.platform)
-    if not can_revoke(platform):
+def _end(studio_id: UUID, grant: LiveGrant, revocation: str) -> None:
+    if grant.pending:
+        write(studio_id, DELETE_PENDING_GRANT, id=grant.id)
+        logs.event("consent.expired", platform=grant.platform, grant_id=grant.id, outcome=revocation, erased=True)
+    else:
+        write(studio_id, DISCONNECT, id=grant.id, revocation=revocation)
+        logs.event("connection.disconnected", platform=grant.platform, connection_id=grant.id, revocation=revocation)
+
+
+def _prospect(studio_id: UUID, grant: LiveGrant) -> str:
+    try:
+        platform, stored = get_platform(grant.platform), _find_stored(studio_id, grant)
+    except (NotFound, Unreadable):
+        return "failed"
+    if stored is None or not can_revoke(platform):
         return "unsupported"
     unverified = isinstance(stored, StoredConnection) and stored.account_unverified
     known = stored.account_id is not None and not unverified

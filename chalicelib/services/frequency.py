@@ -9,6 +9,7 @@ import msgspec
 
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.services.cron import Cron, parse_cron
+from chalicelib.services.time_zones import zone_of
 
 KNOWN = "hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168) or five fields of cron"
 PATTERN = re.compile(r"(hourly|daily|weekly)|every (\d{1,4}) (minutes|hours)", re.ASCII)
@@ -32,7 +33,7 @@ class Frequency(msgspec.Struct, frozen=True):
         """The first window later than `moment`."""
         if self.interval is not None:
             return _next_interval(moment, int(self.interval.total_seconds()), phase)
-        return _next_day(moment, self.days, phase, ZoneInfo(time_zone))
+        return _next_day(moment, self.days, phase, zone_of(time_zone))
 
     def windows_between(self, first: datetime, now: datetime, *, phase: float, time_zone: str) -> int:
         """How many windows after `first` have passed by `now`."""

@@ -16,6 +16,7 @@ from chalicelib.data.rows import Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.platforms.registry import get_platform
+from chalicelib.services.time_zones import zone_of
 
 Interval = Literal["day", "week", "month"]
 DEFAULT_DAYS = 30
@@ -140,7 +141,7 @@ def _zone(studio_id: UUID) -> ZoneInfo:
     studio = read(studio_id, GET_STUDIO)
     if studio is None:
         raise NotFound("There is no such studio")
-    return ZoneInfo(studio.time_zone)
+    return zone_of(studio.time_zone)
 
 
 def _period(first: date | None, last: date | None, zone: ZoneInfo, as_of: date | None) -> tuple[date, date]:

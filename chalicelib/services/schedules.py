@@ -1,7 +1,7 @@
 """Schedules: what a studio wants synced when, and the tick that starts what is due."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,15 @@ from chalicelib.data import schedules as rows
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.schedules import Bell, Claim, DueSchedule, Schedule
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.errors import NotFound
+from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.platforms.base import Stream
-from chalicelib.services.frequency import parse_frequency, phase_of
+from chalicelib.services.cron import Cron
+from chalicelib.services.frequency import Frequency, parse_frequency, phase_of
 from chalicelib.services.streams import not_connected, syncable_stream
 
 BATCH = 1000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No window was before: a schedule whose time is nonsense missed those since."""
 
 
 class NewSchedule(msgspec.Struct, frozen=True):
@@ -128,14 +131,23 @@ def _start_batch() -> _Batch:
 
 def _claim(due: DueSchedule) -> Claim:
     """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
-    frequency = parse_frequency(due.frequency)
+    frequency = _frequency_of(due)
     phase = _phase(due.studio_id, due.platform, due.stream)
     return Claim(
         schedule_id=due.schedule_id,
         window_at=due.next_run_at,
-        missed=frequency.windows_between(due.next_run_at, due.now, phase=phase, time_zone=due.time_zone),
+        missed=frequency.windows_between(max(due.next_run_at, EARLIEST), due.now, phase=phase, time_zone=due.time_zone),
         next_run_at=frequency.next_after(due.now, phase=phase, time_zone=due.time_zone),
     )
+
+
+def _frequency_of(due: DueSchedule) -> Frequency | Cron:
+    """As stored, or daily where that is no frequency any more: one schedule may not stop everybody's."""
+    try:
+        return parse_frequency(due.frequency)
+    except InvalidInput:
+        logs.event("schedule.frequency_unknown", schedule_id=due.schedule_id, studio_id=due.studio_id)
+        return Frequency(days=1)
 
 
 def _not_scheduled(platform: str, stream: Stream[Any]) -> NotFound:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from chalicelib.data import studios
 from chalicelib.data.database import Transaction, read, transaction
@@ -12,6 +11,7 @@ from chalicelib.data.studios import Studio
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.security.api_keys import ADMIN, NewApiKey
 from chalicelib.services.api_keys import add_api_key, new_api_key
+from chalicelib.services.time_zones import is_time_zone
 from chalicelib.services.tokens import new_data_key, store_data_key
 
 FIRST_KEY_NAME = "first"
@@ -62,8 +62,5 @@ def _new_studio(name: str, time_zone: str) -> Iterator[tuple[Transaction, UUID]]
 
 
 def _check_time_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        problem = FieldProblem("timeZone", "is not an IANA time zone such as Europe/Berlin")
-        raise InvalidInput(fields=[problem]) from error
+    if not is_time_zone(name):
+        raise InvalidInput(fields=[FieldProblem("timeZone", "is not an IANA time zone such as Europe/Berlin")])

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-import msgspec
 import pytest
 
 from chalicelib.data.database import read
-from chalicelib.data.query import Query, array_of, columns, many, one
+from chalicelib.data.query import Query, array_of, columns, many, one, to_json
 from chalicelib.data.rows import Row
+from chalicelib.errors import Unreadable
 from tests.conftest import Database
 
 MOMENT = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_no_row_is_none_or_an_empty_list(database: Database) -> None:
 
 def test_a_row_of_another_shape_is_refused_by_the_fields_name(database: Database) -> None:
     query: Query[Sample] = Query(one("SELECT 'not a key' AS \"rowKey\""), Sample)
-    with pytest.raises(msgspec.ValidationError, match="rowKey"):
+    with pytest.raises(Unreadable, match="rowKey"):
         read(None, query)
 
 
@@ -76,7 +76,22 @@ def test_a_parameter_named_twice_is_asked_for_once() -> None:
     assert list(query.values({"a": 1, "b": 2})) == [1, 2]
 
 
-SPELLINGS = ["null", "NULL", "Null", '"null"', "'null'", "{null}", "{}", "\\N", "\\", "", " ", "a,b", '"', "ünïcode 日本"]
+SPELLINGS = [
+    "null",
+    "NULL",
+    "Null",
+    '"null"',
+    "'null'",
+    "{null}",
+    "{}",
+    "\\N",
+    "\\",
+    "",
+    " ",
+    "a,b",
+    '"',
+    "ünïcode 日本",
+]
 
 
 def test_a_list_of_texts_comes_back_as_it_went_in(database: Database) -> None:
@@ -86,6 +101,20 @@ def test_a_list_of_texts_comes_back_as_it_went_in(database: Database) -> None:
         assert read(None, query, words=[word]) == [word]
     assert read(None, query, words=[]) == []
     assert read(None, query, words=None) is None
+
+
+NULS = ["\0", "a\0b", r"\u0000", "\\\0", r"\\u0000", "\\\\\0\0", '"\0"']
+
+
+@pytest.mark.parametrize("text", NULS, ids=range(len(NULS)))
+def test_a_nul_which_no_text_of_the_server_can_hold_is_replaced(database: Database, text: str) -> None:
+    words: Query[list[str]] = Query(f"SELECT to_json({array_of('words')})", list[str])
+    word: Query[str] = Query("SELECT to_json(:word::text)", str)
+    rows: Query[list[str]] = Query("SELECT json_agg(r) FROM json_array_elements_text(:rows::json) AS r", list[str])
+    expected = text.replace("\0", "\ufffd")
+    assert read(None, words, words=[text, "b"]) == [expected, "b"]
+    assert read(None, word, word=text) == expected
+    assert read(None, rows, rows=to_json([text])) == [expected]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin test check format bench prove clean setup wheels package deploy rollback certificates lock audit
+.PHONY: help run admin test check format bench prove fuzz clean setup wheels package deploy rollback certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -34,6 +34,10 @@ bench: setup ## measure what the README's figures come from
 
 prove: setup ## disturb the sync engine in every way and compare what it stored, row for row
 	@$(BIN)/python -m prove
+
+fuzz: setup ## send requests that nobody would send: make fuzz EXAMPLES=500 SEED=1 (some 30 requests an example)
+	@ANSEL_FUZZ_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q -rP --show-capture=stdout -p no:logging \
+		--hypothesis-seed=$(or $(SEED),1) tests/api/test_fuzz.py tests/api/test_schemathesis.py | grep -v '^{"at"'
 
 package: setup ## build what is deployed: make package STAGE=prod ARCHITECTURE=arm64 (or x86_64) PYTHON=python3.13
 	@$(BIN)/python -m deploy.package --stage "$(STAGE)" --architecture "$(or $(ARCHITECTURE),arm64)"

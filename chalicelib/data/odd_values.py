@@ -32,7 +32,7 @@ def decode_odd(text: str, kind: Any) -> Any:
 def _mended(value: Any, kind: Any) -> Any:
     if isinstance(value, str):
         return _mended_text(value, kind)
-    for part in _parts(kind):
+    for part in parts_of(kind):
         if isinstance(value, list) and get_origin(part) is list:
             (element,) = get_args(part)
             return [_mended(item, element) for item in value]
@@ -43,7 +43,7 @@ def _mended(value: Any, kind: Any) -> Any:
 
 
 def _mended_text(value: str, kind: Any) -> Any:
-    parts = _parts(kind)
+    parts = parts_of(kind)
     if str in parts:
         return value
     if datetime in parts:
@@ -62,8 +62,10 @@ def _nearest(value: str, first: date, last: date) -> date | str:
     return value
 
 
-def _parts(kind: Any) -> tuple[Any, ...]:
-    """The types that a field may have."""
-    if get_origin(kind) in (Annotated, Union, UnionType):
-        return tuple(found for part in get_args(kind) for found in _parts(part))
+def parts_of(kind: Any) -> tuple[Any, ...]:
+    """The types that a field may have, without what is annotated."""
+    if get_origin(kind) is Annotated:
+        return parts_of(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(found for part in get_args(kind) for found in parts_of(part))
     return (kind,)

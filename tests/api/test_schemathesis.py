@@ -1,5 +1,6 @@
 """Requests generated from the API's own description, sent over real HTTP: it must keep what it promises."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,7 +52,9 @@ CONFIG = schemathesis.Config.from_dict(
 KEPT = ("GET /api/sync/log/{run_id}", "GET /api/connections/{platform}/events")
 """A DELETE cancels a run and keeps it, and what happened to a connection can be read when it is gone."""
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
-BOUNDED = settings(derandomize=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("ANSEL_FUZZ_EXAMPLES", "0"))
+"""More than the tests try: `make fuzz`"""
+BOUNDED = settings(derandomize=not EXAMPLES, suppress_health_check=list(HealthCheck))
 schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 schema = schemathesis.openapi.from_dict(openapi(ROUTES), config=CONFIG)
 
@@ -64,6 +67,7 @@ class Tenant:
     session: requests.Session
     studio_id: UUID = field(init=False)
     statuses: set[int] = field(default_factory=set)
+    requests: int = 0
 
     def __post_init__(self) -> None:
         self.move()
@@ -125,8 +129,11 @@ class Tenant:
         if case.path.endswith("/complete") and not self.has_succeeded and _is_valid(case):
             case.path_parameters["platform"] = "google"
             case.body = {"code": self.code()}
-        response = case.call_and_validate(**self.call_options)
+        self.note(case.call_and_validate(**self.call_options))
+
+    def note(self, response: schemathesis.Response) -> None:
         self.statuses.add(response.status_code)
+        self.requests += 1
 
 
 def sign(case: schemathesis.Case[Any]) -> None:
@@ -148,6 +155,7 @@ def tenant(http_server: str, clean_database: object) -> Iterator[Tenant]:
     with requests.Session() as session:
         tenant = Tenant(http_server, session)
         yield tenant
+    print(f"{tenant.requests} requests answered")
     assert tenant.has_succeeded, "no request has succeeded, so little was tried"
 
 
@@ -155,7 +163,7 @@ def of_operation(operation_id: str) -> Any:
     """The test of one operation, to be collected under a name of its own: a parallel run executes a name once."""
 
     @schema.include(operation_id=operation_id).parametrize()
-    @settings(BOUNDED, max_examples=15)
+    @settings(BOUNDED, max_examples=EXAMPLES or 15)
     def keeps_its_description(case: schemathesis.Case[Any], tenant: Tenant) -> None:
         tenant.try_out(case)
 
@@ -180,7 +188,7 @@ def test_operations_called_one_after_the_other_keep_their_description(tenant: Te
 
         def after_call(self, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
             super().after_call(response, case)
-            tenant.statuses.add(response.status_code)
+            tenant.note(response)
 
         def validate_response(
             self, response: schemathesis.Response, case: schemathesis.Case[Any], *args: Any, **kwargs: Any
@@ -188,4 +196,4 @@ def test_operations_called_one_after_the_other_keep_their_description(tenant: Te
             excluded = [use_after_free] if case.operation.label in KEPT else []
             case.validate_response(response, excluded_checks=excluded, transport_kwargs=kwargs, recorder=self.recorder)
 
-    Calls.run(settings=settings(BOUNDED, max_examples=12, stateful_step_count=16))
+    Calls.run(settings=settings(BOUNDED, max_examples=EXAMPLES or 12, stateful_step_count=16))

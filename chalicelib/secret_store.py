@@ -1,20 +1,23 @@
 """Secrets Manager: what it keeps, read when it is first needed and kept for a bounded time."""
 
 from datetime import datetime, timedelta
-from functools import cache
 from threading import Lock
 from typing import Any
 
 import msgspec
 
-from chalicelib import clock
+from chalicelib import aws_requests, clock, logs
+from chalicelib.aws_requests import AwsError
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
 
 # By the calendar, as a container may stand still for hours: a rotation is noticed so soon after it.
 KEPT = timedelta(minutes=5)
+ASKED_AGAIN = timedelta(seconds=30)
+"""After a failure, during which nobody waits for another one."""
 REFUSALS = (
     "AccessDeniedException",
+    "NoCredentials",
     "DecryptionFailure",
     "InvalidParameterException",
     "InvalidRequestException",
@@ -31,7 +34,8 @@ _reading = Lock()
 def get_secret(arn: str, *, anew: bool = False) -> dict[str, Secret]:
     """The fields of a secret that is a JSON object; `anew` asks for it whatever is kept.
 
-    Raises SettingsError where asking again will not help, Unavailable where it may.
+    While it cannot be read, what was read before goes on being used. Raises SettingsError where asking again will not
+    help, Unavailable where it may.
     """
     asked_at = clock.now()
     if not anew and (fields := _find_kept(arn, asked_at)) is not None:
@@ -40,14 +44,34 @@ def get_secret(arn: str, *, anew: bool = False) -> dict[str, Secret]:
         # While this one waited, another may have read it.
         fields = _find_kept(arn, asked_at, since=asked_at if anew else None)
         if fields is None:
-            fields = _parse(arn, _read(arn))
-            _kept[arn] = (clock.now(), fields)
+            fields = _read_or_kept(arn, anew=anew)
         return fields
 
 
 def forget_secrets() -> None:
     """Drops what is kept: between tests."""
     _kept.clear()
+
+
+def forget_secret(arn: str, *, older_than: timedelta) -> None:
+    """Has it read when it is needed next, unless it was read just now."""
+    read_at, _ = _kept.get(arn, (None, {}))
+    if read_at is not None and clock.now() - read_at > older_than:
+        _kept.pop(arn, None)
+
+
+def _read_or_kept(arn: str, *, anew: bool) -> dict[str, Secret]:
+    try:
+        fields = _parse(arn, _read(arn))
+    except Unavailable as error:
+        _, fields = _kept.get(arn, (None, {}))
+        if anew or not fields:
+            raise
+        logs.event("secret.kept_longer", arn=arn, reason=str(error))
+        _kept[arn] = (clock.now() - KEPT + ASKED_AGAIN, fields)
+        return fields
+    _kept[arn] = (clock.now(), fields)
+    return fields
 
 
 def _find_kept(arn: str, now: datetime, *, since: datetime | None = None) -> dict[str, Secret] | None:
@@ -58,17 +82,14 @@ def _find_kept(arn: str, now: datetime, *, since: datetime | None = None) -> dic
 
 
 def _read(arn: str) -> str:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
-        answer = _secrets_manager(arn.split(":")[3]).get_secret_value(SecretId=arn)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in REFUSALS:
-            raise SettingsError(f"The secret {arn} cannot be read: {code}") from error
-        raise Unavailable(internal=f"The secret {arn} cannot be read just now: {code}") from error
-    except BotoCoreError as error:
-        raise Unavailable(internal=f"The secret {arn} cannot be read just now: {type(error).__name__}") from error
+        answer = aws_requests.call(
+            "secretsmanager", arn.split(":")[3], "secretsmanager.GetSecretValue", {"SecretId": arn}
+        )
+    except AwsError as error:
+        if error.may_pass or error.code not in REFUSALS:
+            raise Unavailable(internal=f"The secret {arn} cannot be read just now: {error.code}") from error
+        raise SettingsError(f"The secret {arn} cannot be read: {error.code}") from error
     return str(answer.get("SecretString", ""))
 
 
@@ -79,12 +100,3 @@ def _parse(arn: str, text: str) -> dict[str, Secret]:
     except (msgspec.MsgspecError, UnicodeEncodeError):
         raise SettingsError(f"The secret {arn} is not a JSON object") from None  # the cause may quote from it
     return {name: Secret(str(value)) for name, value in found.items() if isinstance(value, str | int)}
-
-
-@cache
-def _secrets_manager(region: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3})
-    return boto3.client("secretsmanager", region_name=region, config=config)

@@ -292,6 +292,17 @@ def get_trace_header() -> str:
     return os.environ.get("_X_AMZN_TRACE_ID", "")
 
 
+def get_aws_identity() -> AwsIdentity | None:
+    """As the environment says just now. None where the credentials are in a profile or at an address."""
+    return AwsIdentity.from_environ(os.environ)
+
+
+def get_aws_endpoint(service_id: str) -> str:
+    """A stand-in for a service of AWS, as boto3 takes it from the environment; empty for AWS's own."""
+    name = f"AWS_ENDPOINT_URL_{service_id}"
+    return _optional(os.environ, name) or _optional(os.environ, "AWS_ENDPOINT_URL")
+
+
 @cache
 def get_settings() -> Settings:
     """The process's settings, read once. Tests clear it with `get_settings.cache_clear()`."""

@@ -10,11 +10,11 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from chalicelib import clock, secret_store
+from chalicelib import clock, logs, secret_store
 from chalicelib.errors import AppError, SettingsError, Unavailable
 from chalicelib.secret import Secret
-from chalicelib.secret_store import KEPT, forget_secrets, get_secret
-from tests.conftest import NOON
+from chalicelib.secret_store import ASKED_AGAIN, KEPT, forget_secrets, get_secret
+from tests.conftest import NOON, LogLines
 
 MISSING = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:nobody-made-it-AbCdEf"
 
@@ -98,11 +98,27 @@ def test_one_that_is_no_object_is_named_and_not_shown(manager: Any, text: str) -
 
 def test_a_manager_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    secret_store._secrets_manager.cache_clear()
-    try:
-        with pytest.raises(Unavailable, match="EndpointConnectionError") as caught:
-            get_secret(MISSING)
-    finally:
-        secret_store._secrets_manager.cache_clear()
+    with pytest.raises(Unavailable, match="ConnectionRefusedError") as caught:
+        get_secret(MISSING)
     assert isinstance(caught.value, AppError)
     assert "arn" not in caught.value.message
+
+
+def test_a_secret_that_was_read_is_used_on_while_the_manager_cannot_be_reached(
+    manager: Any, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    logs.configure("INFO")
+    arn, now = made(manager, '{"a": "canary"}'), clock.now()
+    get_secret(arn)
+    with monkeypatch.context() as cut_off:
+        cut_off.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        for passed in (KEPT, KEPT + ASKED_AGAIN - timedelta(seconds=1), KEPT + ASKED_AGAIN, 10 * KEPT):
+            monkeypatch.setattr(clock, "now", lambda passed=passed: now + passed + timedelta(seconds=1))
+            assert get_secret(arn)["a"].reveal() == "canary"
+        with pytest.raises(Unavailable):
+            get_secret(arn, anew=True)
+    assert len(log_lines.named("secret.kept_longer")) == 3
+    changed(manager, arn, a="second")
+    monkeypatch.setattr(clock, "now", lambda: now + 11 * KEPT)
+    assert get_secret(arn)["a"].reveal() == "second"
+    assert "canary" not in log_lines.text

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qs, unquote
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import clock
+from chalicelib.aws_requests import find_identity
 from chalicelib.data.driver import PgConnection, sqlstate
 from chalicelib.data.iam_tokens import make_token
 from chalicelib.errors import SettingsError
@@ -122,18 +123,10 @@ def _kept_account(arn: str, *, anew: bool) -> Account:
 
 
 def _find_identity() -> AwsIdentity:
-    """For a machine whose credentials are not in the environment: botocore knows all the places there are."""
-    from botocore.session import get_session
-
-    session = get_session()
-    found, region = session.get_credentials(), session.get_config_variable("region")
-    if found is None or not region:
+    found = find_identity()
+    if found is None or not found.region:
         raise SettingsError("DATABASE_AUTH=iam needs AWS credentials and AWS_REGION")
-    keys = found.get_frozen_credentials()
-    token = Secret(keys.token) if keys.token else None
-    return AwsIdentity(
-        region=region, access_key_id=keys.access_key, secret_access_key=Secret(keys.secret_key), session_token=token
-    )
+    return found
 
 
 def _open(target: Target, account: Account, login: DatabaseLogin, silence: float | None) -> PgConnection:

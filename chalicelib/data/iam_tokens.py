@@ -1,19 +1,16 @@
 """Tokens that RDS takes for a password: a URL signed with Signature Version 4, good for fifteen minutes.
 
-Signed here, over the standard library: botocore does the same, and importing it costs a cold start more than all the
-rest of connecting (docs/decisions/0006). The signature's rules:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+Signed here, as botocore does it: importing that costs a cold start more than all the rest of connecting.
 """
 
-import hmac
 from datetime import datetime
 from hashlib import sha256
 from urllib.parse import quote
 
+from chalicelib.aws_requests import ALGORITHM, hmac_sha256, signing_key
 from chalicelib.secret import Secret
 from chalicelib.settings import AwsIdentity
 
-ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "rds-db"
 LIFETIME_SECONDS = 900
 """A token is asked for at the login only: the connection lives on when it has ended."""
@@ -38,16 +35,5 @@ def make_token(identity: AwsIdentity, *, host: str, port: int, user: str, at: da
     query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in params.items())
     request = "\n".join(("GET", "/", query, f"host:{host}:{port}", "", "host", EMPTY_BODY))
     to_sign = "\n".join((ALGORITHM, moment, scope, sha256(request.encode()).hexdigest()))
-    signature = _hmac(_signing_key(identity.secret_access_key, scope), to_sign).hex()
+    signature = hmac_sha256(signing_key(identity.secret_access_key, scope), to_sign).hex()
     return Secret(f"{host}:{port}/?{query}&X-Amz-Signature={signature}")
-
-
-def _signing_key(secret_access_key: Secret, scope: str) -> bytes:
-    key = f"AWS4{secret_access_key.reveal()}".encode()
-    for part in scope.split("/"):
-        key = _hmac(key, part)
-    return key
-
-
-def _hmac(key: bytes, message: str) -> bytes:
-    return hmac.digest(key, message.encode(), "sha256")

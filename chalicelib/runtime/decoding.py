@@ -116,7 +116,7 @@ def is_storable(text: str) -> bool:
 
 
 def _convert(values: dict[str, Any], into: type[T], *, strict: bool) -> T:
-    if problems := list(_unstorable("", values)):
+    if problems := list(_unstorable(values)):
         raise InvalidInput(fields=problems)
     try:
         return msgspec.convert(values, into, strict=strict)
@@ -124,19 +124,27 @@ def _convert(values: dict[str, Any], into: type[T], *, strict: bool) -> T:
         raise InvalidInput(fields=_problems(values, into, strict), internal=str(error)) from error
 
 
-def _unstorable(path: str, value: Any) -> Iterator[FieldProblem]:
-    """A problem for each text, or name of a field, that no database would take."""
-    if isinstance(value, str) and not is_storable(value):
-        yield FieldProblem(path, "must not contain NUL characters or lone surrogates")
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if is_storable(name):
-                yield from _unstorable(f"{path}.{name}" if path else name, item)
-            else:
-                yield FieldProblem(path, "has a field whose name contains NUL characters or lone surrogates")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _unstorable(f"{path}[{index}]", item)
+def _unstorable(values: dict[str, Any]) -> Iterator[FieldProblem]:
+    """A problem for each field with a text, or a name, that no database would take."""
+    for name, value in values.items():
+        if not is_storable(name):
+            yield FieldProblem("", "has a field whose name contains NUL characters or lone surrogates")
+            continue
+        items = enumerate(value) if isinstance(value, list) else [("", value)]
+        for index, item in items:
+            if not _is_all_storable(item):
+                place = f"{name}[{index}]" if isinstance(value, list) and name.isidentifier() else name
+                yield FieldProblem(_shortened(place), "must not contain NUL characters or lone surrogates")
+
+
+def _is_all_storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_storable(value)
+    if isinstance(value, list | tuple):
+        return all(map(_is_all_storable, value))
+    if isinstance(value, dict):
+        return all(map(is_storable, value)) and all(map(_is_all_storable, value.values()))
+    return True
 
 
 def _problems(values: dict[str, Any], into: type[msgspec.Struct], strict: bool) -> list[FieldProblem]:

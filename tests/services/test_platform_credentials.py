@@ -82,13 +82,9 @@ def test_a_request_that_asks_no_platform_does_not_wait_for_the_secret(
     connect(api, queue)
     forget_secrets()
     monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
-    secret_store._secrets_manager.cache_clear()
-    try:
-        assert len(api.get("/api/connections").json["items"]) == 1
-        assert api.get("/api/connections/google").status == 200
-        assert secret_store._kept == {}
-    finally:
-        secret_store._secrets_manager.cache_clear()
+    assert len(api.get("/api/connections").json["items"]) == 1
+    assert api.get("/api/connections/google").status == 200
+    assert secret_store._kept == {}
 
 
 def test_while_the_secret_cannot_be_read_a_living_token_is_used(
@@ -97,11 +93,7 @@ def test_while_the_secret_cannot_be_read_a_living_token_is_used(
     studio = connect(api, queue, lifetime=200)
     forget_secrets()
     monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
-    secret_store._secrets_manager.cache_clear()
-    try:
-        Session(stored(studio)).client()
-    finally:
-        secret_store._secrets_manager.cache_clear()
+    Session(stored(studio)).client()
     assert (stored(studio).token_generation, stored(studio).status) == (1, "active")
 
 

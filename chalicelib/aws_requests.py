@@ -1,0 +1,142 @@
+"""Requests to AWS's JSON services, signed with Signature Version 4 over the standard library.
+
+boto3 does the same, and importing it costs a cold start more than all the rest (docs/decisions/0006). The rules:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import hmac
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib import clock
+from chalicelib.secret import Secret
+from chalicelib.settings import AwsIdentity, get_aws_endpoint, get_aws_identity
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+MEDIA_TYPE = "application/x-amz-json-1.1"
+SERVICE_IDS = {"secretsmanager": "SECRETS_MANAGER"}
+"""The services that are called, under the names that environment variables have for them."""
+TIMEOUT_SECONDS = 5
+ATTEMPTS = 3
+
+
+class AwsError(Exception):
+    """The service refused, by the name it gives the reason, or could not be reached."""
+
+    def __init__(self, code: str, *, may_pass: bool) -> None:
+        self.code = code
+        self.may_pass = may_pass
+        """Whether the same request may well succeed later"""
+        super().__init__(code)
+
+
+def call(service: str, region: str, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """One operation of a service; what may pass is tried again at once. Raises AwsError."""
+    identity = get_aws_identity() or find_identity()
+    if identity is None:
+        raise AwsError("NoCredentials", may_pass=False)
+    body = json.dumps(payload).encode()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _send(identity, service, region, operation, body)
+        except AwsError as error:
+            if not error.may_pass or attempt == ATTEMPTS:
+                raise
+    raise AssertionError
+
+
+def signed_headers(
+    identity: AwsIdentity, *, service: str, region: str, host: str, operation: str, body: bytes, at: datetime
+) -> dict[str, str]:
+    """The headers of a POST to /, signed. `at` is aware, in UTC."""
+    moment = at.strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
+    session = {"x-amz-security-token": identity.session_token.reveal()} if identity.session_token else {}
+    headers = {"content-type": MEDIA_TYPE, "host": host, "x-amz-date": moment, **session, "x-amz-target": operation}
+    names = ";".join(headers)
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    request = "\n".join(("POST", "/", "", lines, names, sha256(body).hexdigest()))
+    to_sign = "\n".join((ALGORITHM, moment, scope, sha256(request.encode()).hexdigest()))
+    signature = hmac_sha256(signing_key(identity.secret_access_key, scope), to_sign).hex()
+    credential = f"Credential={identity.access_key_id}/{scope}"
+    return {**headers, "authorization": f"{ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"}
+
+
+def signing_key(secret_access_key: Secret, scope: str) -> bytes:
+    key = f"AWS4{secret_access_key.reveal()}".encode()
+    for part in scope.split("/"):
+        key = hmac_sha256(key, part)
+    return key
+
+
+def hmac_sha256(key: bytes, message: str) -> bytes:
+    return hmac.digest(key, message.encode(), "sha256")
+
+
+def _send(identity: AwsIdentity, service: str, region: str, operation: str, body: bytes) -> dict[str, Any]:
+    connection, host = _connection(service, region)
+    signed = signed_headers(
+        identity, service=service, region=region, host=host, operation=operation, body=body, at=clock.now()
+    )
+    try:
+        connection.request("POST", "/", body, signed)
+        response = connection.getresponse()
+        status, answer = response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise AwsError(type(error).__name__, may_pass=True) from error
+    finally:
+        connection.close()
+    return _decoded(status, answer)
+
+
+def _connection(service: str, region: str) -> tuple[http.client.HTTPConnection, str]:
+    endpoint = get_aws_endpoint(SERVICE_IDS[service])
+    if endpoint:
+        parts = urlsplit(endpoint)
+        made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return made(parts.netloc, timeout=TIMEOUT_SECONDS), parts.netloc
+    host = f"{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    return http.client.HTTPSConnection(host, timeout=TIMEOUT_SECONDS, context=_tls()), host
+
+
+def _decoded(status: int, answer: bytes) -> dict[str, Any]:
+    try:
+        decoded = json.loads(answer or b"{}")
+    except ValueError as error:
+        raise AwsError(f"HTTP {status}", may_pass=True) from error
+    if not isinstance(decoded, dict):
+        raise AwsError(f"HTTP {status}", may_pass=True)
+    if status == http.client.OK:
+        return decoded
+    code = str(decoded.get("__type", f"HTTP {status}")).rpartition("#")[2]
+    raise AwsError(code, may_pass=status >= http.client.INTERNAL_SERVER_ERROR or "Throttling" in code)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the system's authorities takes its time."""
+    return ssl.create_default_context()
+
+
+def find_identity() -> AwsIdentity | None:
+    """For a machine whose credentials are not in the environment: botocore knows all the places there are."""
+    from botocore.session import get_session
+
+    session = get_session()
+    found = session.get_credentials()
+    if found is None:
+        return None
+    keys = found.get_frozen_credentials()
+    return AwsIdentity(
+        region=session.get_config_variable("region") or "",
+        access_key_id=keys.access_key,
+        secret_access_key=Secret(keys.secret_key),
+        session_token=Secret(keys.token) if keys.token else None,
+    )

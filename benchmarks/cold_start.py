@@ -29,7 +29,7 @@ from dev.lambda_runtime import Container, Function, Usage, functions, lay_out_ru
 from dev.runtime_api import Outcome
 
 HELLO, LIST = "hello world", "GET /api/connections (of 4)"
-SETTINGS = ("ANSEL_STAGE", "DATABASE_URL", "ENCRYPTION_KEY", *cloud(0))
+SETTINGS = ("ANSEL_STAGE", "DATABASE_URL", "ENCRYPTION_KEY", "TENANT_PROOF_KEYS", *cloud(0))
 AIM = 5
 NOTE = (
     "From the start of the process to its first answer, in turn. CPU and the greatest resident size are the process's "

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 import pg8000.native
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from benchmarks import timing
@@ -23,6 +23,7 @@ from chalicelib.data.database import transaction
 from chalicelib.data.models import Booking
 from chalicelib.data.records import upsert
 from chalicelib.platforms.records import BookingRecord
+from dev.tenants import act_as
 
 PAGE = 1000
 """Rows a commit, for everyone."""
@@ -151,7 +152,8 @@ def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
 
     def store(pages: Pages) -> None:
         for page in pages:
-            connection.run(f"BEGIN; SELECT set_config('app.studio_id', '{studio_id}', true)")
+            connection.run("BEGIN")
+            act_as(connection, studio_id, in_transaction=True)
             connection.run(f"COPY arriving ({names}) FROM STDIN WITH (FORMAT csv)", stream=[_as_csv(page)])
             connection.run(merge)
             connection.run("COMMIT")
@@ -173,7 +175,7 @@ def _sqlalchemy(server: Server, studio_id: UUID, form: Form) -> Iterator[Store]:
     def store(pages: Pages) -> None:
         for page in pages:
             with engine.begin() as connection:
-                connection.execute(text("SELECT set_config('app.studio_id', :id, true)"), {"id": str(studio_id)})
+                act_as(connection.connection.dbapi_connection, studio_id, in_transaction=True)
                 form(connection, [_as_dict(record, studio_id) for record in page])
 
     yield store

@@ -15,6 +15,7 @@ from benchmarks.table import Row, Table
 from chalicelib.data.database import read, transaction
 from chalicelib.data.query import Query
 from dev.ports import HOST
+from dev.tenants import act_as
 
 DELAY_SECONDS = 0.001
 SQL = "SELECT json_build_object('studios', count(*)) FROM studio WHERE name = :name"
@@ -60,7 +61,7 @@ def _clients(server: Server, url: str, studio_id: UUID) -> Iterator[Works]:
 
 def _plain(connection: pg8000.native.Connection, studio_id: UUID) -> object:
     connection.run("BEGIN")
-    connection.run("SELECT set_config('app.studio_id', :id, true)", id=str(studio_id))
+    act_as(connection, studio_id, in_transaction=True)
     rows = connection.run(SQL, name=NAME)
     connection.run("COMMIT")
     return rows[0][0] if rows else None

@@ -64,7 +64,7 @@ def running() -> Iterator[Server]:
     try:
         with Postgres(folder / "data", durable=False) as postgres:
             urls = bootstrap(postgres)
-            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32, **UNLIMITED)
+            os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32, TENANT_PROOF_KEYS="7e" * 32, **UNLIMITED)
             migrate(urls)
             lead_product_to(urls.app)
             yield Server(urls, postgres)

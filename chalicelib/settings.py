@@ -29,6 +29,7 @@ DATABASE_AUTHS = ("password", "iam", "secret")
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", re.ASCII)
 _PLAIN_URL = re.compile(r"[a-z]+://[a-z0-9.:\[\]-]+(/[\w.~-]+)*/?", re.ASCII)
 _SECRET_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@!-]+", re.ASCII)
+_PROOF_KEY = re.compile(r"[A-Za-z0-9_+/=-]{32,128}", re.ASCII)
 _ENCRYPTION_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -116,6 +117,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{each.name: _number(environ, each.name.upper(), each.default, 1, MAX_LIMIT) for each in fields})
 
 
+class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves to the database which studio a transaction is for. Its lack is told when the first studio is to be
+    proved: what migrates a stage to a release that needs it begins without."""
+
+    keys: tuple[Secret, ...] = ()
+    """In `local` and `test`; the one in use first"""
+    secret_arn: str = ""
+    """Of the secret that holds TENANT_PROOF_KEYS, elsewhere"""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], stage: str) -> "TenantProof":
+        """Raises SettingsError naming the variable."""
+        arn, keys = _secret_arn(environ, "TENANT_PROOF_SECRET_ARN"), _optional(environ, "TENANT_PROOF_KEYS")
+        may_be_plain = stage in ("local", "test")
+        if keys and not may_be_plain:
+            raise SettingsError("TENANT_PROOF_KEYS is for the local and test stages only")
+        if keys and arn:
+            raise SettingsError("TENANT_PROOF_KEYS and TENANT_PROOF_SECRET_ARN exclude each other")
+        return cls(keys=parse_proof_keys(keys) if keys else (), secret_arn=arn)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. A variable's name is the field's in upper case, but for `stage`: ANSEL_STAGE."""
 
@@ -141,6 +163,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """By platform, as the OAuth clients"""
     platform_secrets_arn: str = ""
     """Of a secret that holds variables of OAuth clients and platform keys in place of the environment"""
+    tenant_proof: TenantProof = TenantProof()
+    """TENANT_PROOF_KEYS or TENANT_PROOF_SECRET_ARN"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
     """Ended runs are deleted so many days later, but for the newest of each stream"""
     limits: Limits = Limits()
@@ -169,6 +193,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             oauth_clients=clients,
             platform_api_keys=platform_api_keys(environ),
             platform_secrets_arn=_secret_arn(environ, "PLATFORM_SECRETS_ARN"),
+            tenant_proof=TenantProof.from_environ(environ, stage),
             sync_log_retention_days=_number(environ, "SYNC_LOG_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, 30, 3650),
             limits=Limits.from_environ(environ),
             log_level=_log_level(environ),
@@ -222,6 +247,14 @@ def _encryption_key(environ: Mapping[str, str], stage: str, *, has_kms: bool) ->
     if value and not _ENCRYPTION_KEY.fullmatch(value):
         raise SettingsError("ENCRYPTION_KEY must be 64 hexadecimal characters")
     return Secret(value) if value else None
+
+
+def parse_proof_keys(text: str) -> tuple[Secret, ...]:
+    """Raises SettingsError for none, or for one that is too short to be a key."""
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys or not all(_PROOF_KEY.fullmatch(key) for key in keys):
+        raise SettingsError("TENANT_PROOF_KEYS must be keys of 32 to 128 letters, digits, _+/=-, comma-separated")
+    return tuple(Secret(key) for key in keys)
 
 
 def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
@@ -290,6 +323,16 @@ def _log_level(environ: Mapping[str, str]) -> str:
 def get_trace_header() -> str:
     """X-Ray's header of the invocation under way, which Lambda's runtime client sets anew for each."""
     return os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
+def get_owner_login() -> DatabaseLogin:
+    """As the owner of the schema, for administration: MIGRATION_DATABASE_URL, _AUTH and _SECRET_ARN."""
+    return DatabaseLogin.from_environ(os.environ, os.environ.get("ANSEL_STAGE", "prod"), prefix="MIGRATION_")
+
+
+def get_tenant_proof() -> TenantProof:
+    """For whoever migrates, who needs none of the other settings."""
+    return TenantProof.from_environ(os.environ, os.environ.get("ANSEL_STAGE", "prod"))
 
 
 def get_aws_identity() -> AwsIdentity | None:

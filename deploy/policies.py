@@ -30,6 +30,7 @@ _SUBSTITUTED = {
     "QueueArn": "${SyncQueue.Arn}",
     "DeadLetterArn": "${DeadLetterQueue.Arn}",
     "PlatformSecretArn": "${PlatformSecret}",
+    "TenantProofSecretArn": "${TenantProofSecret}",
 }
 _OF_THE_ACCOUNT = {"Partition", "Region", "Account", "Stage"}
 _PROXY_ID = {"Fn::Select": [6, {"Fn::Split": [":", {"Fn::GetAtt": ["DatabaseProxyServer", "DBProxyArn"]}]}]}
@@ -160,6 +161,7 @@ def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[
         "LoginSecretArn": _secret_arn(environ, "DATABASE_SECRET_ARN"),
         "OwnerSecretArn": _secret_arn(environ, "MIGRATION_DATABASE_SECRET_ARN"),
         "PlatformSecretArn": _secret_arn(environ, "PLATFORM_SECRETS_ARN"),
+        "TenantProofSecretArn": _matched(_SECRET_ARN, environ, "TENANT_PROOF_SECRET_ARN")[0],
     }
 
 

@@ -16,7 +16,7 @@ FRONTENDS = ("http://localhost:3000", "http://127.0.0.1:3000")
 OURS = (
     *("DATABASE_URL", "DATABASE_AUTH", "DATABASE_SECRET_ARN"),
     *("MIGRATION_DATABASE_URL", "MIGRATION_DATABASE_AUTH", "MIGRATION_DATABASE_SECRET_ARN"),
-    *("ENCRYPTION_KEY", "KMS_KEY_IDS", "PLATFORM_SECRETS_ARN"),
+    *("ENCRYPTION_KEY", "KMS_KEY_IDS", "PLATFORM_SECRETS_ARN", "TENANT_PROOF_KEYS", "TENANT_PROOF_SECRET_ARN"),
     *("SYNC_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"),
 )
 
@@ -34,6 +34,7 @@ def product(
     queue_port: int,
     sandbox_url: str,
     encryption_key: str,
+    proof_key: str,
     public_url: str = "",
 ) -> dict[str, str]:
     """The variables of chalicelib/settings.py, for the `local` stage."""
@@ -46,6 +47,7 @@ def product(
         "ANSEL_STAGE": "local",
         "DATABASE_URL": urls.app,
         "ENCRYPTION_KEY": encryption_key,
+        "TENANT_PROOF_KEYS": proof_key,
         "PLATFORM_SANDBOX_URL": sandbox_url,
     }
 
@@ -73,8 +75,8 @@ def cloud(port: int) -> dict[str, str]:
     }
 
 
-def get_encryption_key(path: Path) -> str:
-    """The key that wraps the local data keys; made once, for what it sealed opens with nothing else."""
+def get_key(path: Path) -> str:
+    """A key of this stack's; made once, for what it seals opens, and what it proves is believed, by nothing else."""
     if not path.exists():
         write_private(path, secrets.token_hex(32))
     return path.read_text().strip()

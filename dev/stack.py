@@ -86,7 +86,8 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
         queue_port=queue_port,
         public_url=options.url,
         sandbox_url=options.sandbox_url or f"http://{HOST}:{sandbox_port}",
-        encryption_key=environment.get_encryption_key(options.local_dir / "secrets" / "encryption_key"),
+        encryption_key=environment.get_key(options.local_dir / "secrets" / "encryption_key"),
+        proof_key=environment.get_key(options.local_dir / "secrets" / "tenant_proof_key"),
     )
     env = product(os.environ)
     own = {name: env[name] for name in product({})}  # nothing else of the caller's is written down

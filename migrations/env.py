@@ -11,6 +11,7 @@ from chalicelib.data.connecting import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
 from chalicelib.errors import Conflict
+from chalicelib.services.tenant_keys import apply_keys
 from chalicelib.settings import DatabaseLogin
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
@@ -41,6 +42,13 @@ def take_turn(connection: Connection) -> None:
     connection.commit()
 
 
+def make_keys_known(connection: Connection) -> None:
+    """Whoever migrates has the keys that studios are proved with: a database that was restored may know only others."""
+    if connection.execute(text("SELECT to_regclass('public.tenant_key')")).scalar():
+        apply_keys(connection.connection.dbapi_connection, only_these=False)  # type: ignore[arg-type]
+        connection.commit()
+
+
 def run() -> None:
     engine = create_engine("postgresql+pg8000://", creator=connect_as_owner, poolclass=NullPool)
     event.listen(engine, "set_connection_execution_options", end_transaction)
@@ -53,6 +61,8 @@ def run() -> None:
             take_turn(connection)
         with context.begin_transaction():
             context.run_migrations()
+        if not context.get_context().opts.get("dont_mutate"):
+            make_keys_known(connection)
 
 
 run()

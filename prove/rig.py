@@ -222,7 +222,12 @@ def running(log_dir: Path) -> Iterator[Rig]:
         sandbox = stack.enter_context(Sandbox())
         queue = stack.enter_context(Queue())
         env = environment.product(
-            os.environ, urls=urls, queue_port=queue.port, sandbox_url=sandbox.url, encryption_key="5e" * 32
+            os.environ,
+            urls=urls,
+            queue_port=queue.port,
+            sandbox_url=sandbox.url,
+            encryption_key="5e" * 32,
+            proof_key="7e" * 32,
         )
         migration = {**env, "MIGRATION_DATABASE_URL": urls.owner}
         process.run("migration", ["-m", "alembic", "upgrade", "head"], log_dir / "migration.log", migration)

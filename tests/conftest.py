@@ -25,8 +25,11 @@ from dev.postgres import HOST, Postgres, bootstrap
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
 SHARED_TABLES = ("platform_circuit", "app_quota", "studio_erasure")
+"""Those that no test needs anything in"""
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
+PROOF_KEY = "7e57" * 16
+"""Proves studios to the database in the tests; the canary search knows it too."""
 PUBLIC_URL = "https://api.studio.example/v1"
 TODAY = date(2026, 11, 18)
 """Of every sandbox in the tests, whatever day it is: a Wednesday in an ordinary month."""
@@ -79,7 +82,7 @@ _server = _Server()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    os.environ["ANSEL_STAGE"] = "local"
+    os.environ.update(ANSEL_STAGE="local", TENANT_PROOF_KEYS=PROOF_KEY)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

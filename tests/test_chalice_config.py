@@ -25,6 +25,8 @@ ALLOWED = {
 DATABASE_ROLES = dict.fromkeys(FUNCTIONS, "ansel_app") | {"admin": "ansel_admin"}
 PLATFORM_CREDENTIALS = {"api", "sync", "admin"}
 """Those that talk to platforms."""
+TENANTS = {"api", "sync", "admin"}
+"""Those that read or write studios' rows: the tick and the maintenance call cross-tenant functions only."""
 
 
 def config() -> Any:
@@ -101,6 +103,11 @@ def test_each_function_logs_in_as_its_own_role_only(name: str) -> None:
 def test_only_functions_that_talk_to_platforms_read_their_credentials() -> None:
     readers = {name for name in FUNCTIONS if "${PlatformSecretArn}" in json.dumps(statements(name))}
     assert readers == PLATFORM_CREDENTIALS
+
+
+def test_only_functions_that_act_for_a_studio_read_the_key_that_proves_one() -> None:
+    readers = {name for name in FUNCTIONS if "${TenantProofSecretArn}" in json.dumps(statements(name))}
+    assert readers == TENANTS
 
 
 def test_only_administration_has_the_owners_password_makes_data_keys_and_reads_dead_letters() -> None:

@@ -2,6 +2,7 @@
 once more when a connection turns out to be dead (docs/database.md says why just that).
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,10 +13,11 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import logs
 from chalicelib.data.connecting import SESSION, connect
-from chalicelib.data.driver import PgConnection, Unsent, sqlstate
+from chalicelib.data.driver import PgConnection, Unproved, Unsent, sqlstate
 from chalicelib.data.pool import Exhausted, Loan, Pool
 from chalicelib.data.query import Query
-from chalicelib.errors import Unavailable, Unreadable
+from chalicelib.data.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
+from chalicelib.errors import SettingsError, Unavailable, Unreadable
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
@@ -34,7 +36,14 @@ UNAVAILABLE_STATES = (
     "40001",
     "40P01",  # serialization failure, deadlock
 )
-SETTINGS_OF_A_TRANSACTION = "".join(f", set_config('{name}', '{value}', true)" for name, value in SESSION.items())
+SETTINGS_OF_A_TRANSACTION = "; SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in SESSION.items()
+)
+
+UNPROVED = (
+    "The database does not accept the proof of a studio: make TENANT_PROOF_KEYS known to it by `tenant-keys apply`, or "
+    "look for a statement that names another studio than its transaction"
+)
 
 Judge = Callable[[PgConnection, Exception], bool]
 """Whether what failed on this connection may be sent once more, on another one"""
@@ -43,16 +52,16 @@ Judge = Callable[[PgConnection, Exception], bool]
 class Transaction:
     """An open transaction. Its BEGIN travels with the first statement, so an unused one costs nothing."""
 
-    def __init__(self, loan: Loan, studio_id: UUID | None) -> None:
+    def __init__(self, loan: Loan, studio: tuple[str, str]) -> None:
         self._loan = loan
-        self._tenant = _tenant(studio_id)
+        self._studio = studio
         self._answered = False
 
     def run(self, query: Query[T], /, **params: Any) -> T:
         """The first statement is sent once more if its connection was dead: the server undoes what is not committed."""
-        begin = "" if self._loan.connection.in_transaction else f"BEGIN; {self._tenant}"
+        begin = "" if self._loan.connection.in_transaction else "BEGIN"
         may_repeat = _was_undone if begin and not self._answered else _never
-        found = _ask(self._loan, query, params, may_repeat, begin=begin)
+        found = _ask(self._loan, query, params, self._studio, may_repeat, begin=begin)
         self._answered = True
         return found
 
@@ -68,8 +77,9 @@ def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
 
     Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
     """
+    studio = studio_settings(studio_id)
     with _lent(to_write=True) as loan:
-        current = Transaction(loan, studio_id)
+        current = Transaction(loan, studio)
         try:
             yield current
             current.commit()
@@ -83,9 +93,10 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
 
     Raises Unreadable for rows that the statement cannot be made of.
     """
+    studio = studio_settings(studio_id)
     with _lent() as loan:
         try:
-            return _ask(loan, query, params, _is_dead, begin=f"BEGIN READ ONLY; {_tenant(studio_id)}", end="COMMIT")
+            return _ask(loan, query, params, studio, _is_dead, begin="BEGIN READ ONLY", end="COMMIT")
         except DatabaseError as error:
             if not sqlstate(error).startswith(DATA_EXCEPTION):
                 raise
@@ -94,8 +105,9 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
 
 def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """One statement in a transaction of its own, in one round trip."""
+    studio = studio_settings(studio_id)
     with _lent(to_write=True) as loan:
-        return _ask(loan, query, params, _was_not_carried_out, begin=f"BEGIN; {_tenant(studio_id)}", end="COMMIT")
+        return _ask(loan, query, params, studio, _was_not_carried_out, begin="BEGIN", end="COMMIT")
 
 
 def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
@@ -110,10 +122,20 @@ def close_pool() -> None:
     _pool.cache_clear()
 
 
-def _ask(loan: Loan, query: Query[T], params: dict[str, Any], may_repeat: Judge, *, begin: str, end: str = "") -> T:
+def _ask(
+    loan: Loan,
+    query: Query[T],
+    params: dict[str, Any],
+    studio: tuple[str, str],
+    may_repeat: Judge,
+    *,
+    begin: str,
+    end: str = "",
+) -> T:
     def fly() -> list[list[Any]]:
         settings = SETTINGS_OF_A_TRANSACTION if begin and not loan.connection.has_session_settings else ""
-        return loan.connection.flight(query.sql, values, before=begin + settings, after=end)
+        first = (SET_STUDIO, studio) if begin else None
+        return loan.connection.flight(query.sql, values, before=begin + settings, first=first, after=end)
 
     values = query.values(params)
     try:
@@ -179,6 +201,10 @@ def _lent(*, to_write: bool = False) -> Iterator[Loan]:
                     loan.connection.abandon()  # the next one asks for the host's address anew
                     raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
                 raise
+    except Unproved as error:
+        doubt_proof_keys()
+        logs.event("tenant.unproved", level=logging.ERROR)
+        raise SettingsError(UNPROVED) from error
     except Exhausted as error:
         raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
     except (InterfaceError, OSError) as error:
@@ -192,11 +218,6 @@ def _lent(*, to_write: bool = False) -> Iterator[Loan]:
 def _reason(error: Exception) -> str:
     cause = f": {error.__cause__}" if error.__cause__ else ""
     return sqlstate(error) or f"{error}{cause}"
-
-
-def _tenant(studio_id: UUID | None) -> str:
-    tenant = f"'{UUID(str(studio_id))}'" if studio_id else "''"
-    return f"SELECT set_config('app.studio_id', {tenant}, true)"
 
 
 def _roll_back(connection: PgConnection) -> None:

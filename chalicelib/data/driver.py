@@ -38,6 +38,8 @@ JSON_OIDS = (114, 3802)
 NO_PARAMETERS = (list, tuple, dict, object)
 """pg8000 writes arrays and rows without quoting all that needs it, and what it does not know as Python shows it."""
 NULL_BYTE = b"\x00"
+UNPROVED = "TP001"
+"""The SQLSTATE by which `door.current_studio()` warns that a studio is named and not proved."""
 LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 """A peer that vanished without a word is noticed after some ten seconds, not after the kernel's two hours: by probes
 when nothing is under way, by what it leaves unacknowledged otherwise. Where the system knows them; the last in ms."""
@@ -61,6 +63,10 @@ class Traffic(msgspec.Struct):
 
 class Unsent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
     """The connection broke before all of a flight was handed over: its end, a COMMIT say, has not been carried out."""
+
+
+class Unproved(DatabaseError):  # type: ignore[misc]  # pg8000 is untyped
+    """A statement met row-level security with a studio that is not proved: it saw and changed nothing."""
 
 
 _traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
@@ -135,15 +141,24 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         return True
 
     def flight(
-        self, statement: str, values: Sequence[Any] = (), *, before: str = "", after: str = ""
+        self,
+        statement: str,
+        values: Sequence[Any] = (),
+        *,
+        before: str = "",
+        first: tuple[str, Sequence[str]] | None = None,
+        after: str = "",
     ) -> list[list[Any]]:
         """Sends `before` (simple SQL), the statement, and `after` in one round trip; returns the statement's rows.
 
+        `first` is another statement with its values, which answers no rows and goes ahead as a part of the statement.
         When one part fails the server skips or rolls back the rest, and the first error is raised. A connection that
         breaks or is interrupted midway is closed, never reused out of step.
         """
         result = Context(statement)
         message = _extended(statement, make_params(self.py_types, values), self._client_encoding)
+        if first is not None:
+            message = _executed(*first, self._client_encoding) + message
         self._fly(
             [
                 *([(_simple(before, self._client_encoding), Context(before))] if before else []),
@@ -192,8 +207,14 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         except BaseException:
             self.abandon()
             raise
+        if any(getattr(context, "is_unproved", False) for _, context in parts):
+            raise Unproved({"C": UNPROVED, "M": "the studio is not proved"}) from failure
         if failure is not None:
             raise failure
+
+    def handle_NOTICE_RESPONSE(self, data: bytes, context: Context) -> None:
+        if b"C" + UNPROVED.encode() in bytes(data).split(NULL_BYTE):
+            context.is_unproved = True
 
     def _send(self, flight: bytes) -> None:
         try:
@@ -262,6 +283,16 @@ def _simple(sql: str, encoding: str) -> bytes:
 
 def _extended(statement: str, params: Sequence[str | None], encoding: str, oids: Sequence[int] = ()) -> bytes:
     """Parse, Bind, Describe, Execute and Sync of the unnamed statement."""
+    opened = _bound(statement, params, encoding, oids)
+    return b"".join((opened, _create_message(DESCRIBE, PORTAL + NULL_BYTE), EXECUTE_MSG, SYNC_MSG))
+
+
+def _executed(statement: str, params: Sequence[str | None], encoding: str) -> bytes:
+    """The same for one that answers no rows, without the Sync: if it fails, so does what follows."""
+    return b"".join((_bound(statement, params, encoding), EXECUTE_MSG))
+
+
+def _bound(statement: str, params: Sequence[str | None], encoding: str, oids: Sequence[int] = ()) -> bytes:
     parse = bytearray(NULL_BYTE + statement.encode(encoding) + NULL_BYTE + H_pack(len(oids)))
     for oid in oids:
         parse.extend(i_pack(0 if oid == -1 else oid))
@@ -273,12 +304,4 @@ def _extended(statement: str, params: Sequence[str | None], encoding: str, oids:
             value = param.encode(encoding)
             bind.extend(i_pack(len(value)) + value)
     bind.extend(H_pack(0))
-    return b"".join(
-        (
-            _create_message(PARSE, bytes(parse)),
-            _create_message(BIND, bytes(bind)),
-            _create_message(DESCRIBE, PORTAL + NULL_BYTE),
-            EXECUTE_MSG,
-            SYNC_MSG,
-        )
-    )
+    return b"".join((_create_message(PARSE, bytes(parse)), _create_message(BIND, bytes(bind))))

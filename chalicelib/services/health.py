@@ -1,16 +1,23 @@
 """Health: whether this process can serve, in words that tell an outsider nothing."""
 
+import logging
 from typing import Literal
+from uuid import UUID
 
+from chalicelib import logs
 from chalicelib.data.database import read
 from chalicelib.data.health import GET_SCHEMA, SCHEMA_HEAD, SCHEMA_NEEDED
 from chalicelib.data.rows import Row
-from chalicelib.errors import Unavailable
+from chalicelib.errors import SettingsError, Unavailable
+
+NOBODYS_STUDIO = UUID(int=0)
+"""Its proof is as good as any: the database has to accept it."""
 
 
 class Health(Row):
     status: Literal["ok", "degraded"]
-    database: Literal["ok", "unreachable"]
+    database: Literal["ok", "unreachable", "misconfigured"]
+    """misconfigured: it cannot be used in the way this process is set up, such as with a key that proves no studio"""
     migrations: Literal["current", "behind", "ahead", "unknown"]
     """The database's schema beside the one this code was written for"""
     migrations_head: str | None
@@ -19,13 +26,20 @@ class Health(Row):
 
 def check_health() -> Health:
     try:
-        version = read(None, GET_SCHEMA).version
+        version = read(NOBODYS_STUDIO, GET_SCHEMA).version
     except Unavailable:
-        return Health(status="degraded", database="unreachable", migrations="unknown", migrations_head=None)
+        return _degraded("unreachable")
+    except SettingsError as error:
+        logs.event("health.misconfigured", level=logging.ERROR, reason=str(error))
+        return _degraded("misconfigured")
     migrations = _compare(version)
     # Migrations expand before they contract, so a newer schema serves older code.
     status: Literal["ok", "degraded"] = "ok" if version is not None and version >= SCHEMA_NEEDED else "degraded"
     return Health(status=status, database="ok", migrations=migrations, migrations_head=version)
+
+
+def _degraded(database: Literal["unreachable", "misconfigured"]) -> Health:
+    return Health(status="degraded", database=database, migrations="unknown", migrations_head=None)
 
 
 def _compare(version: str | None) -> Literal["current", "behind", "ahead"]:

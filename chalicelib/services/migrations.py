@@ -84,12 +84,13 @@ def get_schema_status() -> SchemaStatus:
 
 
 def migrate_up(to: str | None, timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrated:
-    """Applies what is missing up to `to`, by default the revision that this release needs, each in its own session.
+    """Applies what is missing up to `to`, each revision in its own session. By default that is what this release needs,
+    and all there is for an empty database, which no release before uses.
 
     Raises Conflict when a lock is not to be had in time or a statement takes too long: that revision is taken back.
     """
     scripts, before = _scripts(), _read_revision()
-    target = _target(scripts, to or SCHEMA_NEEDED)
+    target = _target(scripts, to or ("head" if before is None else SCHEMA_NEEDED))
     _check_known(scripts, before)
     applied: list[str] = []
     for pending in _between(scripts, before, target):

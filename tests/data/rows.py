@@ -28,7 +28,7 @@ from chalicelib.data.database import transaction
 from chalicelib.data.models import Base
 from chalicelib.data.studios import INSERT_STUDIO
 
-SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure"}
+SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure", "tenant_key"}
 """Tables that hold nothing of any studio."""
 TENANT_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in SHARED]
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)

@@ -19,7 +19,7 @@ from tests.conftest import Database
 from tests.data.proxy import Proxy
 
 STUDIO = UUID("0198f3a0-0000-7000-8000-000000000001")
-OPENING = "BEGIN; SELECT set_config('app.studio_id', '', true)"
+OPENING = "BEGIN; SELECT set_config('TimeZone', 'UTC', true)"
 
 
 def sqlstate(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import ForeignKeyConstraint
 
 from chalicelib.data.models import Base
+from dev.tenants import act_as
 from tests.conftest import ROOT, Database
 from tests.data.attack import INTRUDER, VICTIM, refused
 from tests.data.rows import SHARED, TENANT_TABLES, Rows, key_of, snapshot
@@ -26,6 +27,8 @@ OF_THE_ADMINISTRATOR = {
     "door.resume_deferred_runs(text,integer)",
 }
 """Doors that the application itself does not open."""
+PROVING = "door.current_studio()"
+"""Called by the policies, which hold the owner of the tables as well."""
 
 
 @pytest.fixture
@@ -34,10 +37,6 @@ def app(clean_database: Database) -> Iterator[pg8000.native.Connection]:
     connection = clean_database.connect("ansel_app")
     yield connection
     connection.close()
-
-
-def act_as(app: pg8000.native.Connection, studio_id: UUID | None) -> None:
-    app.run("SELECT set_config('app.studio_id', :id, false)", id=str(studio_id or ""))
 
 
 def tables(superuser: pg8000.native.Connection) -> dict[str, tuple[bool, bool]]:
@@ -69,7 +68,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
         "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
         " WHERE schemaname = 'public'"
     )
-    current = "( SELECT (NULLIF(current_setting('app.studio_id'::text, true), ''::text))::uuid AS \"nullif\")"
+    current = "( SELECT door.current_studio() AS current_studio)"
     doors, tenants = set(), set()
     for table, name, permissive, roles, command, reads, writes in found or ():
         if roles == "{ansel_door}":
@@ -184,6 +183,14 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "TRUNCATE sync_seen",
         "DELETE FROM data_deletion",
         "SELECT * FROM studio_erasure",
+        "SELECT * FROM tenant_key",
+        "SELECT count(*) FROM tenant_key",
+        "INSERT INTO tenant_key (fingerprint, inner_pad, outer_pad) VALUES ('a', '', '')",
+        "UPDATE tenant_key SET inner_pad = ''",
+        "DELETE FROM tenant_key",
+        "COPY tenant_key TO STDOUT",
+        "CREATE OR REPLACE FUNCTION door.current_studio() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        "ALTER FUNCTION door.current_studio() RESET ALL",
         "SELECT door.find_studios('00000000-0000-0000-0000-000000000000', 1)",
         "UPDATE data_deletion SET code_hash = ''",
         "UPDATE alembic_version SET version_num = '0000'",
@@ -224,10 +231,11 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
     )
     doors = [door for door in found or () if door[0].partition("(")[0] not in PLAIN_FUNCTIONS]
     for name, owner, settings, definer, public, grantees in doors:
-        assert (owner, settings, definer) == ("ansel_door", ["search_path=pg_catalog, pg_temp"], True), name
+        path = None if name == PROVING else ["search_path=pg_catalog, pg_temp"]
+        assert (owner, settings, definer) == ("ansel_door", path, True), name
         assert public is False, name
-        caller = "ansel_admin" if name in OF_THE_ADMINISTRATOR else "ansel_app"
-        assert set(grantees) == {caller, "ansel_door"}, name
+        callers = {"ansel_admin"} if name in OF_THE_ADMINISTRATOR else {"ansel_app"}
+        assert set(grantees) == {*callers, "ansel_door", *(["ansel_owner"] if name == PROVING else [])}, name
     documented = re.findall(r"`(door\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text())
     assert sorted(name for name, *_ in doors) == sorted(documented)
 
@@ -268,6 +276,8 @@ def test_a_trigger_acts_with_the_rights_of_whoever_writes(superuser: pg8000.nati
         "SELECT wrapped FROM data_key",
         "DELETE FROM quarantine",
         "DELETE FROM data_key",
+        "DELETE FROM tenant_key",
+        "UPDATE tenant_key SET inner_pad = ''",
         "SELECT * FROM booking",
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE sync_schedule SET cursor = NULL",

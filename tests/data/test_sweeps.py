@@ -11,6 +11,7 @@ from chalicelib.data.database import transaction
 from chalicelib.data.maintenance import FORGET_SEEN_OF_ENDED_RUNS
 from chalicelib.data.records import Removed
 from chalicelib.platforms.records import AdCampaignRecord
+from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.pages import booking, column, store, wait_until_blocked
 from tests.data.rows import insert, new_studio
@@ -154,7 +155,7 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     with transaction(studio) as tx:
         records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
     application = clean_database.connect("ansel_app")
-    application.run("SELECT set_config('app.studio_id', :studio, false)", studio=str(studio))
+    act_as(application, studio)
     plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.missing_query('booking').sql}")
     application.close()
     assert "Nested Loop" not in str(plan)

@@ -16,6 +16,7 @@ from chalicelib.data.records import Outcome
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.data.upserts import upsert_sql
 from chalicelib.platforms.records import AdCampaignRecord, AdMetricRecord
+from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.attack import refused
 from tests.data.pages import DAY, LONG_AGO, ad, age, booking, column, now, review, store, wait_until_blocked
@@ -178,7 +179,7 @@ def test_a_page_of_ad_numbers_is_one_statement_however_many_campaigns_it_names(s
 
 def test_ad_numbers_are_not_compared_with_every_campaign(studio: UUID, clean_database: Database) -> None:
     application = clean_database.connect("ansel_app")
-    application.run("SELECT set_config('app.studio_id', :studio, false)", studio=str(studio))
+    act_as(application, studio)
     statement: Query[None] = Query(upsert_sql("ad_metric", AdMetricRecord.__struct_fields__))
     plan = application.run(f"EXPLAIN (GENERIC_PLAN) {statement.sql}")
     application.close()

@@ -1,5 +1,6 @@
 """Types that moto serves by their own API but not through CloudFormation: made by calling that API."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -90,8 +91,15 @@ class Secret(_Called, CloudFormationModel):
         return "AWS::SecretsManager::Secret"
 
     def put(self, properties: dict[str, Any]) -> None:
-        if not self.id.startswith("arn:"):
-            self.id = _client("secretsmanager").create_secret(Name=self.id, **properties)["ARN"]
+        if self.id.startswith("arn:"):
+            return
+        made = properties.pop("GenerateSecretString", None)
+        if made is not None:
+            asked = {name: made[name] for name in ("PasswordLength", "ExcludePunctuation") if name in made}
+            password = _client("secretsmanager").get_random_password(**asked)["RandomPassword"]
+            text = {**json.loads(made["SecretStringTemplate"]), made["GenerateStringKey"]: password}
+            properties["SecretString"] = json.dumps(text)
+        self.id = _client("secretsmanager").create_secret(Name=self.id, **properties)["ARN"]
 
     def delete(self, account_id: str, region_name: str) -> None:
         _client("secretsmanager").delete_secret(SecretId=self.id)

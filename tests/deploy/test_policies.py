@@ -17,6 +17,7 @@ ENVIRON = {
     "SYNC_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/ansel-prod-sync",
     "KMS_KEY_IDS": "arn:aws:kms:eu-central-1:123456789012:key/one, arn:aws:kms:eu-west-1:123456789012:key/two",
     "PLATFORM_SECRETS_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:platforms-AbCdEf",
+    "TENANT_PROOF_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:proof-AbCdEf",
 }
 ADMIN = {
     "DEAD_LETTER_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/ansel-prod-sync-dead",
@@ -78,7 +79,7 @@ def test_what_a_stage_does_not_use_nobody_gets_a_right_to(tmp_path: Path) -> Non
     write("prod", "", chalice)
     text = json.dumps(written(chalice))
     assert "rds-db" not in text
-    assert "secretsmanager" not in text
+    assert "secret:platforms" not in text
     assert "sqs:SendMessage" in text
 
 
@@ -101,6 +102,7 @@ def test_a_password_from_secrets_manager_is_its_own_functions_alone(tmp_path: Pa
         ({"KMS_KEY_IDS": "*"}, "db-ABC123", "KMS_KEY_IDS"),
         ({"KMS_KEY_IDS": "arn:aws:kms:eu-central-1:123456789012:key/*"}, "db-ABC123", "KMS_KEY_IDS"),
         ({"PLATFORM_SECRETS_ARN": "*"}, "db-ABC123", "PLATFORM_SECRETS_ARN"),
+        ({"TENANT_PROOF_SECRET_ARN": ""}, "db-ABC123", "TENANT_PROOF_SECRET_ARN"),
         ({}, "", "--database-id"),
         ({}, "*", "--database-id"),
     ],

@@ -18,7 +18,7 @@ from dev.invocation import queue_event, schedule_event
 from dev.lambda_runtime import Container, Function, lay_out_runtime
 from dev.sandbox import CREDENTIALS, Sandbox, mint
 from tests.canary import Evidence
-from tests.conftest import CONSENT, Database, Queue
+from tests.conftest import CONSENT, PROOF_KEY, Database, Queue
 from tests.deploy.conftest import Package
 from tests.deploy.containers import Cloud, Reply, endings, lines
 
@@ -44,11 +44,13 @@ def deployed(
         "ANSEL_STAGE": "test",
         "DATABASE_URL": database.url("ansel_app"),
         "KMS_KEY_IDS": kms_key,
+        "TENANT_PROOF_KEYS": PROOF_KEY,
         "PLATFORM_SANDBOX_URL": platforms.url,
     }
     started = Cloud(package, tmp_path, environ)
     passwords = {user: password for user, password in database.passwords.items() if password}
     started.secrets = {f"password of {user}": password for user, password in passwords.items()}
+    started.secrets["key of tenant proofs"] = PROOF_KEY
     started.secrets |= {name: value for name, value in CREDENTIALS.items() if not name.endswith("_ID")}
     yield started
     started.stop()

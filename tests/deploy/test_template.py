@@ -2,13 +2,15 @@
 
 import json
 import re
+import string
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from chalicelib.settings import Settings
+from chalicelib.data.tenants import FIELD
+from chalicelib.settings import Settings, parse_proof_keys
 from deploy import template
 from tests.conftest import ROOT
 from tests.deploy import templates
@@ -231,6 +233,7 @@ def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
     for name, policy in {
         "DataKey": "Retain",
         "PlatformSecret": "Retain",
+        "TenantProofSecret": "Retain",
         "Database": "Snapshot",
         "DatabaseCluster": "Snapshot",
     }.items():
@@ -238,6 +241,15 @@ def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
     assert resources["PlatformSecret"]["Properties"]["SecretString"] == "{}", (
         "another text would overwrite what is there"
     )
+
+
+def test_the_key_that_proves_a_studio_is_made_with_the_stack_and_fits_its_setting() -> None:
+    resources = finished("prod")["Resources"]
+    made = resources["TenantProofSecret"]["Properties"]["GenerateSecretString"]
+    assert (made["SecretStringTemplate"], made["GenerateStringKey"]) == ("{}", FIELD)
+    assert made["ExcludePunctuation"] is True
+    key = (string.ascii_letters + string.digits)[: made["PasswordLength"]].ljust(made["PasswordLength"], "0")
+    assert [known.reveal() for known in parse_proof_keys(key)] == [key]
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_a_worker_may_take() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+from chalicelib.settings import parse_proof_keys
 from deploy import stack
 from deploy.contents import CERTIFICATES
 from tests.deploy import templates
@@ -81,6 +82,7 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
         assert variables["SYNC_QUEUE_URL"] == queue
         assert variables["KMS_KEY_IDS"] == outputs()["DataKeyArn"]
         assert variables["PLATFORM_SECRETS_ARN"] == outputs()["PlatformSecretArn"]
+        assert variables["TENANT_PROOF_SECRET_ARN"] == outputs()["TenantProofSecretArn"]
         role = "ansel_admin" if name == "ansel-prod-admin" else "ansel_app"
         assert variables["DATABASE_URL"].startswith(f"postgresql://{role}@{outputs()['DatabaseEndpoint']}:5432/ansel?")
         assert "sslmode=verify-full" in variables["DATABASE_URL"]
@@ -179,9 +181,12 @@ def test_every_route_reaches_the_api_function() -> None:
 
 
 def test_an_update_changes_functions_in_place_and_nothing_that_holds_data(deployed: Path) -> None:
-    stays = {name: resource(name) for name in ("Database", "DataKey", "PlatformSecret", "RestAPI", "SyncQueue")}
+    names = ("Database", "DataKey", "PlatformSecret", "TenantProofSecret", "RestAPI", "SyncQueue")
+    stays = {name: resource(name) for name in names}
     secrets = boto3.client("secretsmanager")
     secrets.put_secret_value(SecretId=stays["PlatformSecret"], SecretString='{"YELP_API_KEY": "y"}')
+    proof = secrets.get_secret_value(SecretId=stays["TenantProofSecret"])["SecretString"]
+    assert parse_proof_keys(json.loads(proof)["TENANT_PROOF_KEYS"])
     template = copy.deepcopy(templates.finished("prod"))
     template["Resources"]["Sync"]["Properties"]["MemorySize"] = 2048
     assert deploy(deployed, template, 2) == 0
@@ -190,16 +195,18 @@ def test_an_update_changes_functions_in_place_and_nothing_that_holds_data(deploy
     assert {configuration(name)["CodeSha256"] for name in FUNCTIONS} == {code}
     assert {name: resource(name) for name in stays} == stays
     assert secrets.get_secret_value(SecretId=stays["PlatformSecret"])["SecretString"] == '{"YELP_API_KEY": "y"}'
+    assert secrets.get_secret_value(SecretId=stays["TenantProofSecret"])["SecretString"] == proof
 
 
 def test_deleting_leaves_the_key_and_the_platforms_credentials(
     deployed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key, secret = resource("DataKey"), resource("PlatformSecret")
+    key, secret, proof = resource("DataKey"), resource("PlatformSecret"), resource("TenantProofSecret")
     assert stack.main(["delete", "--stage", "prod", "--yes"]) == 0
     stays = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     assert f"  AWS::KMS::Key {key} (Retain)" in stays
     assert f"  AWS::SecretsManager::Secret {secret} (Retain)" in stays
+    assert f"  AWS::SecretsManager::Secret {proof} (Retain)" in stays
     assert boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     assert boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     assert boto3.client("lambda").list_functions()["Functions"] == []

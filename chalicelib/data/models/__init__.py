@@ -23,7 +23,7 @@ from chalicelib.data.models.marketing import (
     Review,
     ReviewRestatement,
 )
-from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Quarantine, Studio, StudioErasure
+from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Quarantine, Studio, StudioErasure, TenantKey
 from chalicelib.data.models.sync import AccountQuota, AppQuota, PlatformCircuit, SyncLog, SyncSchedule, SyncSeen
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "SyncLog",
     "SyncSchedule",
     "SyncSeen",
+    "TenantKey",
     "Webhook",
     "WebhookDelivery",
 ]

@@ -82,6 +82,18 @@ class StudioErasure(Base):
     finished_at: Mapped[datetime | None]
 
 
+class TenantKey(Base):
+    """A key that studios are proved with, prepared for HMAC. Only the door role and the owner can read it."""
+
+    __tablename__ = "tenant_key"
+
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    inner_pad: Mapped[bytes]
+    outer_pad: Mapped[bytes]
+    created_at: Mapped[CreatedAt]
+    in_use_since: Mapped[datetime | None]
+
+
 class IdempotencyKey(Base):
     """A write that a client may repeat: its answer, kept for a day."""
 

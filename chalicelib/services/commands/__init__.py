@@ -15,6 +15,7 @@ from chalicelib.services.commands.data_keys import KeysStatus, ListQuarantined, 
 from chalicelib.services.commands.dead_letters import RequeueDeadLetters, ShowDeadLetters
 from chalicelib.services.commands.schema import MigrateDown, MigrateStatus, MigrateUp
 from chalicelib.services.commands.studios import CreateStudio, EraseStudio, ListErasures, ListStudios, ShowStudio
+from chalicelib.services.commands.tenant_keys import ApplyTenantKeys, TenantKeysStatus
 from chalicelib.services.commands.throttles import ClearThrottles, ListThrottles
 
 
@@ -29,7 +30,7 @@ KINDS: tuple[type[Command], ...] = (
     *(Help, MigrateStatus, MigrateUp, MigrateDown),
     *(CreateStudio, ListStudios, ShowStudio, EraseStudio, ListErasures),
     *(CreateApiKey, ListApiKeys, RotateApiKey, RevokeApiKey),
-    *(KeysStatus, RewrapKeys, RotateKeys, ListQuarantined),
+    *(KeysStatus, RewrapKeys, RotateKeys, ListQuarantined, TenantKeysStatus, ApplyTenantKeys),
     *(ShowDeadLetters, RequeueDeadLetters),
     *(ListThrottles, ClearThrottles),
 )

@@ -1,0 +1,118 @@
+"""The keys that studios are proved with: made known to the database, replaced, and compared with what it has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from chalicelib import clock, logs
+from chalicelib.data.connecting import connect
+from chalicelib.data.driver import PgConnection, sqlstate
+from chalicelib.data.query import Query, to_json
+from chalicelib.data.rows import Row
+from chalicelib.data.tenant_keys import APPLY_TENANT_KEYS, LIST_TENANT_KEYS, AppliedKeys, KeyPads, TenantKey
+from chalicelib.data.tenants import fingerprint_of, pads_of, proof_keys
+from chalicelib.errors import Conflict, Unavailable
+from chalicelib.secret import Secret
+from chalicelib.settings import get_owner_login, get_tenant_proof
+
+T = TypeVar("T")
+
+IN_USE_ELSEWHERE = timedelta(minutes=20)
+"""A container goes on with a key for five minutes after another is first in the secret, an invocation for fifteen."""
+UNDEFINED_TABLE = "42P01"
+
+
+class TenantKeysStatus(Row):
+    """The keys that the configuration lists, the one in use first, and those that the database accepts."""
+
+    listed: list[str]
+    accepted: list[TenantKey]
+    fits: bool
+    """Whether the database accepts the key in use"""
+
+
+class AppliedTenantKeys(TenantKeysStatus):
+    added: int
+    removed: int
+
+
+def get_tenant_keys_status() -> TenantKeysStatus:
+    with _as_owner() as owner:
+        return _status(_list_accepted(owner))
+
+
+def apply_tenant_keys(*, force: bool = False) -> AppliedTenantKeys:
+    """Has the database accept the listed keys and no others.
+
+    Raises Conflict where a key would go that containers may still use, unless that is to be forced.
+    """
+    with _as_owner() as owner:
+        if not force:
+            _check_unused(_list_accepted(owner))
+        applied = apply_keys(owner, only_these=True)
+        status = _status(_list_accepted(owner))
+    logs.event("tenant_keys.applied", added=applied.added, removed=applied.removed)
+    return AppliedTenantKeys(
+        listed=status.listed,
+        accepted=status.accepted,
+        fits=status.fits,
+        added=applied.added,
+        removed=applied.removed,
+    )
+
+
+def apply_keys(owner: PgConnection, *, only_these: bool) -> AppliedKeys:
+    keys = [_prepared(key) for key in proof_keys(get_tenant_proof(), anew=True)]
+    return _run(owner, APPLY_TENANT_KEYS, keys=to_json(keys), only_these=only_these)
+
+
+def _prepared(key: Secret) -> KeyPads:
+    inner, outer = pads_of(key)
+    return KeyPads(fingerprint=fingerprint_of(key), inner_pad=inner.hex(), outer_pad=outer.hex())
+
+
+def _check_unused(accepted: list[TenantKey]) -> None:
+    listed = [fingerprint_of(key) for key in proof_keys(get_tenant_proof(), anew=True)]
+    if all(key.fingerprint in listed for key in accepted):
+        return
+    since = next((key.in_use_since for key in accepted if key.fingerprint == listed[0]), None)
+    if since is None or clock.now() - since < IN_USE_ELSEWHERE:
+        minutes = IN_USE_ELSEWHERE // timedelta(minutes=1)
+        raise Conflict(
+            f"The other key may still be in use: list it second, apply, and leave it out {minutes} minutes later",
+            code="tenant_key_in_use",
+        )
+
+
+def _status(accepted: list[TenantKey]) -> TenantKeysStatus:
+    listed = [fingerprint_of(key) for key in proof_keys(get_tenant_proof(), anew=True)]
+    fits = any(key.fingerprint == listed[0] for key in accepted)
+    return TenantKeysStatus(listed=listed, accepted=accepted, fits=fits)
+
+
+def _list_accepted(owner: PgConnection) -> list[TenantKey]:
+    try:
+        return _run(owner, LIST_TENANT_KEYS)
+    except DatabaseError as error:
+        if sqlstate(error) != UNDEFINED_TABLE:
+            raise
+        raise Conflict("The database asks for no proof yet: apply migration 0030", code="schema_behind") from error
+
+
+def _run(owner: PgConnection, query: Query[T], **params: Any) -> T:
+    return query.decode(owner.flight(query.sql, query.values(params)))
+
+
+@contextmanager
+def _as_owner() -> Iterator[PgConnection]:
+    try:
+        owner = connect(get_owner_login())
+        try:
+            yield owner
+        finally:
+            owner.close()
+    except (InterfaceError, OSError) as error:
+        raise Unavailable("The database cannot be reached", internal=str(error)) from error

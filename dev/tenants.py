@@ -1,0 +1,15 @@
+"""Sessions of the application's role beside the product: which studio they act for, proved as the product proves it."""
+
+from uuid import UUID
+
+import pg8000.native
+
+from chalicelib.data.tenants import studio_settings
+
+SET_STUDIO = "SELECT set_config('app.studio_id', :studio, {local}), set_config('app.studio_proof', :proof, {local})"
+
+
+def act_as(connection: pg8000.native.Connection, studio_id: UUID | None, *, in_transaction: bool = False) -> None:
+    """From here on, or until the transaction that is open ends."""
+    studio, proof = studio_settings(studio_id)
+    connection.run(SET_STUDIO.format(local=str(in_transaction).lower()), studio=studio, proof=proof)

@@ -88,8 +88,8 @@ FLEETS = (
     Fleet(1_000, "db.r7g.large", 2),
     Fleet(100_000, "db.r7g.4xlarge", 2),
 )
-SECRETS = 2
-"""The platforms' credentials, the master's password"""
+SECRETS = 3
+"""The platforms' credentials, the keys that prove a studio, the owner's password"""
 ALARM_METRICS = 20
 """An alarm is paid for by the metrics it looks at"""
 QUEUE_POLLS = 5 * 60 / 20 * 60 * prices.HOURS

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from alembic import op
 
 NAMED_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
-"""Of policies before 0030."""
+"""Of policies before 0021."""
 PROVED_STUDIO = "(SELECT door.current_studio())"
 """Of those since. As a subquery it is evaluated once a table and statement, and not once a row."""
 
@@ -25,7 +25,7 @@ def tenant_policies() -> list[tuple[str, str]]:
 
 
 def proves_studios() -> bool:
-    """Whether the function is there that 0030 makes; after a downgrade from a later revision it is not."""
+    """Whether the function is there that 0021 makes; after a downgrade from a later revision it is not."""
     return bool(op.get_bind().exec_driver_sql("SELECT to_regprocedure('door.current_studio()') IS NOT NULL").scalar())
 
 

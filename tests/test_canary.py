@@ -11,7 +11,7 @@ from chalicelib.api.openapi import describe
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import close_pool, read
-from chalicelib.data.pending_grants import LIST_PENDING_GRANTS
+from chalicelib.data.pending_grants import FIND_PENDING_GRANT, LIST_PENDING_GRANTS
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.security.vault import Place
 from chalicelib.services.pending_grants import ring_expired_grants
@@ -318,7 +318,9 @@ def complete(drive: Drive, platform: str, code: str) -> None:
 
 def revoke_what_expired(drive: Drive, platform: str) -> None:
     """While the platform quotes the token that it was sent, and then while it works."""
-    (stored,) = read(drive.api.studio_id, LIST_PENDING_GRANTS)
+    (pending,) = read(drive.api.studio_id, LIST_PENDING_GRANTS)
+    stored = read(drive.api.studio_id, FIND_PENDING_GRANT, id=pending.id)
+    assert stored is not None
     tokens = open_grant(stored)
     drive.secrets[f"pending access token of {platform}"] = tokens.access.reveal()
     sent = (tokens.refresh or tokens.access).reveal()

@@ -112,8 +112,9 @@ def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
 
 def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """As `write`, for a statement that may be carried out twice: it is sent again whenever a read would be."""
+    studio = studio_settings(studio_id)
     with _lent(to_write=True) as loan:
-        return _ask(loan, query, params, _was_undone, begin=f"BEGIN; {_tenant(studio_id)}", end="COMMIT")
+        return _ask(loan, query, params, studio, _was_undone, begin="BEGIN", end="COMMIT")
 
 
 def close_pool() -> None:

@@ -12,12 +12,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from dev.sandbox import Sandbox
+from dev.tenants import act_as
 from tests.conftest import ROOT, Api, Database, Queue
 from tests.services.conftest import Studio, connect
 from tests.services.test_runs import scalar
 
 CONFIG = Config(ROOT / "alembic.ini")
-REVISION = "0021"
+REVISION = "0019"
 BEFORE = str(ScriptDirectory.from_config(CONFIG).get_revision(REVISION).down_revision)
 CALENDAR = "bulk-30@studio.example"
 OLD_CURSOR = f'{{"calendar_id": "{CALENDAR}", "time_zone": "UTC", "page_token": null, "sync_token": "CAES"}}'
@@ -171,7 +172,7 @@ def test_the_release_before_goes_on_beside_the_new_schema_without_doubling_anyth
         " ON CONFLICT (studio_id, platform, external_id) DO UPDATE SET title = excluded.title"
     )
     with closing(clean_database.connect("ansel_app")) as old_release:
-        old_release.run("SELECT set_config('app.studio_id', :id, false)", id=str(thirty.id))
+        act_as(old_release, thirty.id)
         for key in (f"{CALENDAR}/{event}", f"primary/{event}", f"a/b@studio.example/{event}new"):
             old_release.run(insert, studio=thirty.id, key=key)
     assert len(keys(superuser)) == 31

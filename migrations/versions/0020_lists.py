@@ -5,8 +5,8 @@ Expands only. Each statement on a table in use commits by itself, and may be the
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -8,7 +8,7 @@ from alembic import op
 
 from migrations.steps import close_doors, isolate, open_doors
 
-revision = "0019"
+revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None

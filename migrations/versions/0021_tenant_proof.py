@@ -12,8 +12,8 @@ from chalicelib.data.driver import PgConnection
 from chalicelib.services.tenant_keys import apply_keys
 from migrations.steps import NAMED_STUDIO, PROVED_STUDIO, proves_studios, tenant_policies
 
-revision = "0030"
-down_revision = "0022"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ A limit of the whole application defers the runs of every studio, so ending it h
 
 from migrations.steps import close_doors, open_doors
 
-revision = "0020"
-down_revision = "0019"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

@@ -17,8 +17,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.steps import isolate
 
-revision = "0021"
-down_revision = "0020"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

@@ -53,6 +53,7 @@ def read_everything(drive: Drive) -> None:
         "run_id": drive.api.get("/api/sync/log").json["items"][0]["id"],
         "webhook_id": webhook_id,
         "delivery_id": drive.api.post(f"/api/webhooks/{webhook_id}/test").json["id"],
+        "account_id": drive.api.get("/api/connections/google/accounts").json["items"][0]["id"],
         "code": "0" * 32,
     }
     for group in [*API, describe(API)]:

@@ -213,8 +213,8 @@ BROKEN_LISTS = {
     "oauth_state": ("streams", "studio_id, platform, state_hash, expires_at", "uuidv7(), 'google', '', now()"),
     "pending_grant": (
         "scopes",
-        "studio_id, platform, code_hash, access_token, expires_at, due_at",
-        "uuidv7(), 'google', 'hash', '', now(), now()",
+        "studio_id, platform, code_hash, access_token, warnings, expires_at, due_at",
+        "uuidv7(), 'google', 'hash', '', '[]', now(), now()",
     ),
     "api_key": ("scopes", "studio_id, name, secret_hash", "uuidv7(), '', ''"),
     "data_key": ("wrapped_under", "studio_id, wrapped, provider", "uuidv7(), '', ''"),

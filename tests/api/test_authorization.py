@@ -15,6 +15,7 @@ from chalicelib.runtime.routes import METHODS, PUBLIC, Route, Routes, mount
 from chalicelib.security.api_keys import ADMIN, SCOPES, new_api_key
 from chalicelib.services import api_keys
 from chalicelib.services.authentication import CACHE_SECONDS
+from tests.api.paths import path_of
 from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
 from tests.conftest import NOON, Answer, Api, Studios
 
@@ -24,6 +25,7 @@ SCOPED = [route for route in ROUTES if route.scope != PUBLIC]
 BODIES = {
     ("POST", "/api/connections"): {"platform": "pinterest", "accessToken": "token"},
     ("PUT", "/api/connections/{platform}"): {"accessToken": "token"},
+    ("PUT", "/api/connections/{platform}/accounts/{account_id}"): {"rule": "all"},
     ("POST", "/api/oauth/{platform}/authorize"): {"streams": ["bookings"]},
     ("POST", "/api/oauth/{platform}/complete"): {"code": "invented"},
     ("POST", "/api/webhooks"): {"url": "https://studio.example/hook"},
@@ -32,7 +34,7 @@ BODIES = {
     ("POST", "/api/sync/{platform}/schedule/pause"): {"syncType": "bookings"},
     ("POST", "/api/sync/{platform}/schedule/resume"): {"syncType": "bookings"},
 }
-LISTS = ("/api/connections", "/api/webhooks", "/api/sync/status", "/api/sync/log")
+LISTS = ("/api/connections", "/api/webhooks", "/api/sync/status", "/api/sync/set-aside", "/api/sync/log")
 OPEN = {"/api/health", "/api/openapi.json"}
 PROVED = {
     "/api/oauth/{platform}/callback": 400,
@@ -53,9 +55,7 @@ every_scoped_route = pytest.mark.parametrize(
 def call(api: Api, route: Route, run_id: str = NO_RUN, webhook_id: str = NO_RUN, **headers: str) -> Answer:
     """A request that is right but for who makes it."""
     which = (route.method, route.path)
-    path = route.path.format(
-        platform="google", run_id=run_id, webhook_id=webhook_id, delivery_id=NO_RUN, code="0" * 32
-    ) + QUERIES.get(which, "")
+    path = path_of(route, run_id=run_id, webhook_id=webhook_id) + QUERIES.get(which, "")
     return api.send(route.method, path, BODIES.get(which), headers)
 
 

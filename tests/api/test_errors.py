@@ -14,12 +14,12 @@ from app import API
 from chalicelib.runtime.routes import PUBLIC
 from chalicelib.settings import get_settings
 from dev.ports import find_free_port
+from tests.api.paths import path_of
 from tests.api.seeding import connect_google, renamed
 from tests.conftest import Answer, Api, LogLines
 
 SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
 INTERNALS = ("sync_log", "relation", "42P01", "Traceback", "pg8000", "SELECT")
-IDS = {name: UUID(int=1) for name in ("run_id", "webhook_id", "delivery_id")}
 PINTEREST = {"platform": "pinterest", "accessToken": "token"}
 
 
@@ -114,10 +114,7 @@ def test_an_internal_error_is_told_without_internals_and_logged_with_its_request
 def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native.Connection) -> None:
     with renamed(superuser, "FUNCTION", "door.charge_api_key", "gone"):
         for route in SCOPED:
-            path = route.path.format(
-                platform="google", run_id=UUID(int=1), webhook_id=UUID(int=2), delivery_id=UUID(int=3)
-            )
-            assert_problem(api.send(route.method, path), 500, "internal_error")
+            assert_problem(api.send(route.method, path_of(route)), 500, "internal_error")
 
 
 @pytest.fixture
@@ -134,7 +131,7 @@ def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]
 
 def test_without_a_database_every_scoped_route_is_unavailable_for_now(without_database: Api) -> None:
     for route in SCOPED:
-        path = route.path.format(platform="google", **IDS)
+        path = path_of(route)
         answer = without_database.send(route.method, path)
         assert_problem(answer, 503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0

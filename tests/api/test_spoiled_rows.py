@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app import API
 from chalicelib.runtime.routes import PUBLIC, Route
 from chalicelib.services.commands import COMMANDS
+from tests.api.paths import path_of
 from tests.conftest import Api, Studios
 from tests.data.attack import sqlstate
 from tests.data.rows import TENANT_TABLES, fill, key_of, snapshot
@@ -112,8 +113,8 @@ def reading_routes() -> list[Route]:
 
 
 def paths(route: Route, rows: dict[str, dict[str, Any]]) -> list[str]:
-    params = {"platform": "google", "run_id": rows["sync_log"]["id"], "webhook_id": rows["webhook"]["id"]}
-    path = route.path.format_map(params)
+    ids = {"run_id": "sync_log", "webhook_id": "webhook", "delivery_id": "webhook_delivery"}
+    path = path_of(route, **{name: rows[table]["id"] for name, table in ids.items()})
     if "metrics" not in path:
         return [path]
     return [f"{path}?from=2026-04-20&to=2026-05-20", f"{path}?from=2026-04-20&to=2026-05-20&asOf=2026-05-20"]

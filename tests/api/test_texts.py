@@ -19,6 +19,7 @@ from chalicelib.runtime.decoding import FORM, decode_values
 from chalicelib.runtime.routes import Route
 from chalicelib.services.commands import COMMANDS
 from chalicelib.services.commands.base import Command
+from tests.api.paths import path_of
 from tests.conftest import Answer, Api
 from tests.services.administration import as_administrator
 
@@ -46,6 +47,8 @@ PATH = {
     "platform": "google",
     "run_id": "01a22ce8-8f1d-7946-a109-04b93da8779a",
     "webhook_id": "01a22ce8-8f1d-7946-a109-04b93da8779b",
+    "delivery_id": "01a22ce8-8f1d-7946-a109-04b93da8779c",
+    "account_id": "01a22ce8-8f1d-7946-a109-04b93da8779d",
     "code": "1",
 }
 GOOGLE = {"platform": "google", "accessToken": "ya29.x", "refreshToken": "1//x", "expiresIn": 3600}
@@ -71,7 +74,7 @@ def spoiled(kind: type[msgspec.Struct], base: dict[str, Any]) -> Iterator[tuple[
 
 def requests_of(route: Route) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """Path with query, body, and which field holds what."""
-    path = route.path.format_map(PATH)
+    path = path_of(route, **PATH)
     if isinstance(route.body, type) and issubclass(route.body, msgspec.Struct):
         for base in base_of(route.body):
             for name, value in spoiled(route.body, base):

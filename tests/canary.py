@@ -15,6 +15,7 @@ import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
+from chalicelib.data.tenants import studio_settings
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
 from chalicelib.services.pending_grants import revoke_expired_grant
@@ -24,7 +25,7 @@ from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.services.webhooks import deliver
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, mint
-from tests.conftest import ENCRYPTION_KEY, Answer, Api, Queue, Studios
+from tests.conftest import ENCRYPTION_KEY, PROOF_KEY, Answer, Api, Queue, Studios
 
 # These look like nothing that the logs would know to mask.
 ACCESS = "QXcanary7f1accessWq83Zt0pLm4Rv9Kd2Ys6"
@@ -124,6 +125,8 @@ class Drive:
             "API key": api.key.rsplit("_", 1)[1],
             **{name: value for name, value in CREDENTIALS.items() if not name.endswith("_ID")},
             "encryption key": ENCRYPTION_KEY,
+            "key of tenant proofs": PROOF_KEY,
+            "proof of the studio": studio_settings(self.api.studio_id)[1],
             "encryption key as bytes": bytes.fromhex(ENCRYPTION_KEY),
             "database password": DATABASE_PASSWORD,
         }

@@ -30,8 +30,8 @@ def admin_ahead(cloud: Cloud, stage: str, release: Release) -> Iterator[None]:
     CloudFormation changes code and resources at once, so what has to run before the new code serves runs here.
     """
     before = _deployed_admin(cloud, stage, release.bucket)
-    _put_code(cloud, admin_name(stage), release.code(ADMIN))
     try:
+        _put_code(cloud, admin_name(stage), release.code(ADMIN))
         yield
     except Exception:
         _put_back(cloud, admin_name(stage), before)

@@ -201,12 +201,14 @@ def test_code_that_is_exchanged_while_it_is_deployed_is_found_before_it_migrates
 ) -> None:
     """The local AWS knows no versions of code: there, the admin function gets what is stored last."""
     operator.deploy(1)
+    before = operator.codes()
     operator.template["Resources"]["Sync"]["Properties"]["MemorySize"] = 1024
     api_calls.before("UpdateFunctionCode", lambda params: attacker.write(params["S3Key"], FOREIGN))
     code, said = operator.deploy(2)
     assert code == 1
     assert f"ansel-{operator.stage}-admin was given other code than " in said
     assert '"version": 2' not in said
+    assert operator.codes() == before
 
 
 def test_code_that_is_exchanged_before_the_stack_changes_is_found_afterwards(

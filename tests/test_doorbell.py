@@ -28,6 +28,12 @@ def test_each_message_arrives_once(count: int, clean_database: object, queue: Qu
     assert sorted(body["runId"] for body in queue.receive()) == [str(UUID(int=number)) for number in range(count)]
 
 
+def test_a_message_may_come_later() -> None:
+    message = doorbell.Message(run_id=UUID(int=1), studio_id=UUID(int=2))
+    assert [entry["DelaySeconds"] for entry in doorbell.entries([message], 3)] == [3]
+    assert [entry["DelaySeconds"] for entry in doorbell.entries([message])] == [0]
+
+
 @pytest.fixture
 def meeting_point(clean_database: object, local_aws: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """An SQS that answers three requests together or not at all; yields the sizes of the batches it took."""

@@ -143,6 +143,7 @@ def test_a_run_does_not_wait_for_another_workers_renewal_but_is_deferred_and_com
     expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     monkeypatch.setattr(time, "sleep", never_sleep)
+    monkeypatch.setattr(renewals, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
     connection = renew_elsewhere(expired)
     run = expired.start("bookings")
     for attempt in range(1, MAX_IDLE_ATTEMPTS + 3):
@@ -158,6 +159,7 @@ def test_a_run_does_not_wait_for_another_workers_renewal_but_is_deferred_and_com
         assert wait <= renewals.COME_BACK_AFTER
     assert superuser.run("SELECT idle_attempts FROM sync_log") == [[0]]
     assert superuser.run("SELECT count(*) FROM platform_circuit") == [[0]]
+    assert {message["runId"] for message in expired.queue.receive()} == {run["id"]}
     grant = mint("studio")
     renewed = Tokens(Secret(grant.access_token), Secret(grant.refresh_token), None, None, expires_in=3600)
     assert grants.replace_tokens(connection, renewed)

@@ -108,6 +108,7 @@ def test_a_secret_that_was_read_is_used_on_while_the_manager_cannot_be_reached(
     manager: Any, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
     logs.configure("INFO")
+    # today: the local AWS dates its versions by the present
     arn, now = made(manager, '{"a": "canary"}'), clock.now()
     get_secret(arn)
     with monkeypatch.context() as cut_off:

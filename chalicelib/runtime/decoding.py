@@ -128,7 +128,7 @@ def _unstorable(values: dict[str, Any]) -> Iterator[FieldProblem]:
     """A problem for each field with a text, or a name, that no database would take."""
     for name, value in values.items():
         if not is_storable(name):
-            yield FieldProblem("", "has a field whose name contains NUL characters or lone surrogates")
+            yield FieldProblem(_shortened(name), "is a name that contains NUL characters or lone surrogates")
             continue
         items = enumerate(value) if isinstance(value, list) else [("", value)]
         for index, item in items:

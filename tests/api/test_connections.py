@@ -120,7 +120,7 @@ def test_connecting_again_after_a_disconnect_keeps_the_id(api: Api) -> None:
         ({"accessToken": ""}, "accessToken", "length"),
         ({"accessToken": 5}, "accessToken", "expected `str"),
         ({"accessToken": "has space"}, "accessToken", "matching"),
-        ({"accessToken": "nul\0"}, "accessToken", "matching"),
+        ({"accessToken": "nul\0"}, "accessToken", "NUL"),
         ({"accessToken": "line\n"}, "accessToken", "line break"),
         ({"accessToken": "x" * 9000}, "accessToken", "length"),
         ({"refreshToken": "ä"}, "refreshToken", "matching"),

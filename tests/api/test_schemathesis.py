@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from app import API
 from chalicelib.api.openapi import describe, openapi
 from chalicelib.errors import Conflict
 from chalicelib.secret import Secret
+from chalicelib.services.accounts import list_accounts
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.connections import create_connection
 from chalicelib.services.consents import ask_consent, finish_consent
@@ -31,8 +32,9 @@ from chalicelib.services.webhooks import test_webhook as send_test
 from dev.sandbox import CLIENT_ID, mint
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import signed_request
+from tests.api.seeding import seed_account
 from tests.browser import decide, query_of
-from tests.conftest import database_time
+from tests.conftest import Database, database_time
 
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -65,6 +67,7 @@ class Tenant:
 
     url: str
     session: requests.Session
+    database: Database
     studio_id: UUID = field(init=False)
     statuses: set[int] = field(default_factory=set)
     requests: int = 0
@@ -109,6 +112,13 @@ class Tenant:
     def start_run(self) -> UUID:
         return start_sync(self.studio_id, "google", "bookings")[0].id
 
+    def account(self) -> UUID:
+        """The calendar that a sync would have found."""
+        if not list_accounts(self.studio_id, "google"):
+            with closing(self.database.connect()) as superuser:
+                seed_account(superuser, self.studio_id)
+        return list_accounts(self.studio_id, "google")[0].id
+
     def try_out(self, case: schemathesis.Case[Any]) -> None:
         self.connect()
         if "run_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
@@ -116,6 +126,8 @@ class Tenant:
             if case.path.endswith("/retry"):
                 cancel_run(self.studio_id, run_id)
             case.path_parameters["run_id"] = str(run_id)
+        if "account_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
+            case.path_parameters.update(platform="google", account_id=str(self.account()))
         if "webhook_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
             (webhook, *_) = list_webhooks(self.studio_id) or create_webhook(self.studio_id, "http://127.0.0.1:9/")[:1]
             case.path_parameters["webhook_id"] = str(webhook.id)
@@ -151,9 +163,9 @@ def _is_valid(case: schemathesis.Case[Any]) -> bool:
 
 
 @pytest.fixture
-def tenant(http_server: str, clean_database: object) -> Iterator[Tenant]:
+def tenant(http_server: str, clean_database: Database) -> Iterator[Tenant]:
     with requests.Session() as session:
-        tenant = Tenant(http_server, session)
+        tenant = Tenant(http_server, session, clean_database)
         yield tenant
     print(f"{tenant.requests} requests answered")
     assert tenant.has_succeeded, "no request has succeeded, so little was tried"

@@ -15,7 +15,7 @@ from chalicelib.settings import get_settings
 from dev.invocation import Context, request_event
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google, renamed
-from tests.browser import RETURN_TO, consent
+from tests.browser import RETURN_TO, walk
 from tests.conftest import ROOT, Answer, Api, Queue, Studios
 
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
@@ -95,7 +95,7 @@ def test_a_repeated_answer_has_them(api: Api, stage: str) -> None:
 
 
 def test_a_redirect_has_them(api: Api, stage: str) -> None:
-    answer = consent(api, wanted={"returnTo": RETURN_TO})
+    answer = walk(api, wanted={"returnTo": RETURN_TO})
     assert answer.status == 303
     assert_safe(answer, stage)
 

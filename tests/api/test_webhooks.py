@@ -65,6 +65,8 @@ def test_loopback_is_for_developers_only(api: Api, stage: str, monkeypatch: pyte
     make(api, "http://localhost:8080/hook")
     monkeypatch.setenv("ANSEL_STAGE", stage)
     monkeypatch.delenv("ENCRYPTION_KEY")
+    for name in ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)  # the local AWS, and what a machine may have
     monkeypatch.setenv("KMS_KEY_IDS", "arn:aws:kms:eu-central-1:123456789012:key/one")
     get_settings.cache_clear()
     assert problem_of_url("http://localhost:8080/hook", loopback=_loopback())

@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "DATABASE_AUTH": "iam",
     "KMS_KEY_IDS": KEY_ARN,
     "SYNC_QUEUE_URL": f"{QUEUES}/ansel-dev-sync",
+    "TENANT_PROOF_SECRET_ARN": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:proof-AbCdEf",
 }
 ADMIN_ENVIRONMENT = {
     "DATABASE_URL": "postgresql://ansel_admin@db.example:5432/ansel?sslmode=verify-full",

@@ -85,7 +85,7 @@ def test_what_was_under_way_goes_on_and_what_came_since_is_read_again(
     studio.sync("bookings")
     waiting = studio.start("inquiries")
     back_up()
-    platforms.google.add_event({"summary": "Booked since"})
+    platforms.google.add_event({"summary": "Wedding Booked & Since"})
     assert studio.sync("bookings")["records"]["created"] == 1
     assert studio.run(waiting["id"])["status"] == "succeeded"
     unknown = studio.start("bookings")

@@ -41,7 +41,7 @@ QUERY_LANGUAGE = {
     *("filter", "sort", "limit", "display", "stats", "by", "desc", "asc", "in", "like", "and"),
     *("count", "sum", "avg", "max", "latest", "pct"),
 }
-EVENT = re.compile(r"""(?:logs\.event|_log)\(\s*"([a-z_]+\.[a-z_]+)\"""")
+EVENT = re.compile(r"""(?:(?:logs\.event|_log)\(\s*|\bunknown=)"([a-z_]+\.[a-z_]+)\"""")
 
 
 def section(title: str) -> str:

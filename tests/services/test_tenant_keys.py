@@ -56,7 +56,7 @@ def is_seen(studio: UUID) -> bool:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, time: timedelta) -> None:
-    now = clock.now()
+    now = clock.now()  # today: what the clock tells moves on from where it is
     monkeypatch.setattr(clock, "now", lambda: now + time)
 
 

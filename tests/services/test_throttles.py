@@ -79,7 +79,7 @@ def test_a_passing_fault_that_names_a_moment_is_tried_then_but_not_sooner_than_b
 
 def waits(run: dict[str, Any]) -> timedelta:
     assert run["status"] == "deferred"
-    return datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)
+    return datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)  # today: the database reckons from the present
 
 
 def limit(platforms: Sandbox, *, times: int | None = 1, **fault: Any) -> None:

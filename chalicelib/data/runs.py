@@ -210,7 +210,8 @@ LIST_SPENT_STREAMS: Query[list[SpentStream]] = Query(
                coalesce(extract(epoch FROM uuid_extract_timestamp(({BY_HAND} ORDER BY r.id LIMIT 1))
                                            + interval '1 day' - now()), 0) AS "roomSeconds"
         FROM sync_schedule AS s
-        WHERE s.platform = :platform AND s.stream IN (SELECT json_array_elements_text(:streams::json)) AND NOT {HAS_ROOM}
+        WHERE s.platform = :platform AND s.stream IN (SELECT json_array_elements_text(:streams::json))
+          AND NOT {HAS_ROOM}
         """
     ),
     list[SpentStream],

@@ -76,11 +76,13 @@ COUNT_SKIPPED: Query[None] = Query(
 KEEP_ADDRESS_KEY: Query[AddressKey | None] = Query(
     """
     WITH kept AS (
-        UPDATE studio AS s SET address_key = coalesce(s.address_key, :address_key) WHERE s.id = :studio_id
+        UPDATE studio AS s SET address_key =
+            CASE WHEN s.address_key IS NULL OR s.address_key = :lost THEN :address_key ELSE s.address_key END
+        WHERE s.id = :studio_id
         RETURNING s.address_key
     )
     SELECT json_build_object('addressKey', translate(encode(kept.address_key, 'base64'), E'\\n', '')) FROM kept
     """,
     AddressKey | None,
 )
-"""The one that is there already stays: two workers may each bring the first."""
+"""The one that is there already stays, unless it is `lost`: two workers may each bring another."""

@@ -5,6 +5,7 @@ Everything is sealed and hashed before a page's transaction begins: that may ask
 
 import base64
 import hmac
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from chalicelib.data import skipped as skipped_rows
 from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.runs import LeasedRun
 from chalicelib.data.studios import NEW_IDS
-from chalicelib.errors import ContractChanged
+from chalicelib.errors import ContractChanged, SealBroken
 from chalicelib.platforms.base import Page
 from chalicelib.platforms.items import SetAside, Skipped
 from chalicelib.secret import Secret
@@ -154,18 +155,31 @@ class LeftOut:
         return base64.b64encode(digest).decode()
 
     def _key(self) -> bytes:
-        """The studio's own, so that nobody can look an address up in the hashes without it. Raises SealBroken."""
+        """The studio's own, so that nobody can look an address up in the hashes without it."""
         if self._address_key is None:
-            place = Place(self._studio_id, "studio", "address_key", self._studio_id, 1)
-            data_keys = self._run.connection.data_keys
             sealed = self._run.address_key
-            if sealed is None:
-                fresh = seal_at(place, Secret(secrets.token_hex(32)), data_keys)
-                which = {"studio_id": self._studio_id, "address_key": fresh}
-                kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
-                sealed = kept.address_key if kept else fresh
-            self._address_key = bytes.fromhex(open_at(place, sealed, data_keys).reveal())
+            try:
+                opened = self._open_key(self._keep_fresh_key(lost=None) if sealed is None else sealed)
+            except SealBroken:
+                # A KMS key is lost for good: the run's tokens, which opened, are newer. Older hashes match nothing now.
+                logs.event("address_key.replaced", level=logging.WARNING)
+                opened = self._open_key(self._keep_fresh_key(lost=sealed))
+            self._address_key = bytes.fromhex(opened.reveal())
         return self._address_key
+
+    def _open_key(self, sealed: bytes) -> Secret:
+        return open_at(_key_place(self._studio_id), sealed, self._run.connection.data_keys)
+
+    def _keep_fresh_key(self, *, lost: bytes | None) -> bytes:
+        place, secret = _key_place(self._studio_id), Secret(secrets.token_hex(32))
+        fresh = seal_at(place, secret, self._run.connection.data_keys)
+        which = {"studio_id": self._studio_id, "address_key": fresh, "lost": lost}
+        kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
+        return kept.address_key if kept else fresh
+
+
+def _key_place(studio_id: UUID) -> Place:
+    return Place(studio_id, "studio", "address_key", studio_id, 1)
 
 
 def content_place(studio_id: UUID, row_id: UUID) -> Place:

@@ -198,7 +198,7 @@ AIMS: dict[str, Aim] = {
     "CLEAR_UNSEEN_SKIPPED": Aim("sync_log", prepare=READ_LATER),
     "COUNT_SKIPPED": Aim(),
     "KEEP_ADDRESS_KEY": Aim(
-        "studio", values={"address_key": b"intruder"}, prepare="UPDATE studio SET address_key = NULL"
+        "studio", values={"address_key": b"intruder", "lost": None}, prepare="UPDATE studio SET address_key = NULL"
     ),
     "FIND_WORKING_CONNECTION": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
     "FORGET_ACCOUNT": Aim("platform_connection", values={"account_id": "victim external_account_id"}),

@@ -115,7 +115,7 @@ def _hold_grant(studio_id: UUID, state_id: UUID) -> None:
 def _keep_address_key(studio_id: UUID) -> None:
     place = Place(studio_id, "studio", "address_key", studio_id, 1)
     key = seal_at(place, Secret("address key"), keys(studio_id))
-    write(studio_id, KEEP_ADDRESS_KEY, studio_id=studio_id, address_key=key)
+    write(studio_id, KEEP_ADDRESS_KEY, studio_id=studio_id, address_key=key, lost=None)
 
 
 def _set_aside(studio_id: UUID) -> None:

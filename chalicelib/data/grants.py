@@ -132,7 +132,7 @@ FAIL_RENEWAL: Query[Change | None] = Query(
     WITH failed AS (
         UPDATE platform_connection AS c SET
             refresh_owner = NULL, refresh_lease_expires_at = NULL,
-            renewals_failed = c.renewals_failed + 1,
+            renewals_failed = least(c.renewals_failed, {2**31 - 2}) + 1,
             renew_at = CASE
                 WHEN c.renew_at <= now() + interval '1 hour' THEN now() + make_interval(secs => :delay_seconds)
                 ELSE c.renew_at

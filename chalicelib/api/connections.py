@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib import clock
-from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
+from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, page_of
 from chalicelib.api.params import PlatformName
 from chalicelib.data.connections import Connection
 from chalicelib.data.events import Event
@@ -121,9 +121,7 @@ def list_events(studio_id: UUID, platform: PlatformName, query: EventsQuery) -> 
     """List what happened to a connection, newest first"""
     before = decode_cursor(query.cursor) if query.cursor else None
     events = connections.list_events(studio_id, platform, before=before, limit=query.limit + 1)
-    more = len(events) > query.limit
-    items = events[: query.limit]
-    return Listing(items=items, next_cursor=encode_cursor(items[-1].id) if more else None)
+    return page_of(events, query.limit)
 
 
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])

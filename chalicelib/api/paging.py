@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,14 @@ import msgspec
 from chalicelib.errors import FieldProblem, InvalidInput
 
 T = TypeVar("T")
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+Identified = TypeVar("Identified", bound=_Identified)
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
 Cursor = Annotated[str, msgspec.Meta(min_length=22, max_length=22, pattern="^[A-Za-z0-9_-]{22}$")]
@@ -20,6 +28,12 @@ class Listing(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+def page_of(found: list[Identified], limit: int) -> Listing[Identified]:
+    """The first `limit` things found; one more than those says that there is another page."""
+    items = found[:limit]
+    return Listing(items=items, next_cursor=encode_cursor(items[-1].id) if len(found) > limit else None)
 
 
 def encode_cursor(last_id: UUID) -> str:

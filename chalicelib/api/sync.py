@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, encode_cursor
+from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, page_of
 from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
@@ -134,8 +134,7 @@ def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRec
         before=decode_cursor(query.cursor) if query.cursor else None,
         limit=query.limit + 1,
     )
-    page = found[: query.limit]
-    return Listing(items=page, next_cursor=encode_cursor(page[-1].id) if len(found) > query.limit else None)
+    return page_of(found, query.limit)
 
 
 @routes.post("/api/sync/{platform}/set-aside/retry", scope=WRITE, errors=[409])
@@ -161,9 +160,7 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
         before=decode_cursor(query.cursor) if query.cursor else None,
         limit=query.limit + 1,
     )
-    more = len(runs) > query.limit
-    page = runs[: query.limit]
-    return Listing(items=page, next_cursor=encode_cursor(page[-1].id) if more else None)
+    return page_of(runs, query.limit)
 
 
 @routes.get("/api/sync/log/{run_id}", scope=READ)

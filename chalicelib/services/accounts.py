@@ -1,14 +1,12 @@
 """Accounts under a connection: which one a stream reads, who it is, and by which rule its records count."""
 
-from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from chalicelib import doorbell, logs
 from chalicelib.data import accounts as rows
 from chalicelib.data.accounts import Account, Rule
 from chalicelib.data.database import read, transaction, write
+from chalicelib.data.query import to_json
 from chalicelib.data.runs import AccountToRead, LeasedRun
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.platforms.accounts import AccountKind, ConnectedAccount
@@ -44,8 +42,8 @@ def change_account(
         id=account_id,
         platform=platform.name,
         rule=rule,
-        words=None if words is None else _json(_distinct(words)),
-        streams=_json(streams),
+        words=None if words is None else _distinct(words),
+        streams=to_json(streams),
         message=RULE_CHANGED,
     )
     if changed is None:
@@ -110,7 +108,3 @@ def _problem(word: str) -> str:
     if not word.isprintable():
         return "must not contain a line break or another control character"
     return "" if fold(word).strip() else "must contain a letter, a digit or a symbol"
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

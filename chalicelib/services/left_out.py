@@ -8,7 +8,7 @@ import hmac
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from chalicelib import logs
 from chalicelib.data import set_aside as set_aside_rows
 from chalicelib.data import skipped as skipped_rows
 from chalicelib.data.database import Transaction, read, write
+from chalicelib.data.query import Query
 from chalicelib.data.runs import LeasedRun
 from chalicelib.data.studios import NEW_IDS
 from chalicelib.errors import ContractChanged, SealBroken
@@ -38,11 +39,11 @@ LOGGED = 20
 
 
 class PageLeftOut(msgspec.Struct, frozen=True):
-    """What a page leaves out, ready to be stored: rows as JSON, empty when there are none."""
+    """What a page leaves out, as rows ready to be stored."""
 
-    skipped: str
-    set_aside: str
-    known: Sequence[str]
+    skipped: list[dict[str, Any]]
+    set_aside: list[dict[str, Any]]
+    known: list[str]
     """External ids of what was read: what was left out under them before is so no longer"""
 
 
@@ -62,8 +63,8 @@ class LeftOut:
         """Raises ContractChanged when too much of the page could not be read."""
         self._judge(page)
         return PageLeftOut(
-            skipped=_rows(self._skipped_row(skipped) for skipped in page.skipped),
-            set_aside=_rows(self._set_aside_rows(page.set_aside)),
+            skipped=[self._skipped_row(skipped) for skipped in page.skipped],
+            set_aside=self._set_aside_rows(page.set_aside),
             known=[*(record.external_id for record in page.records), *page.deleted],
         )
 
@@ -78,12 +79,11 @@ class LeftOut:
             query = skipped_rows.store_skipped_query(table)
             tx.run(query, studio_id=self._studio_id, rows=prepared.skipped, **self._stream)
         if odd:
-            connection_id, rows = self._run.connection.id, prepared.set_aside
             tx.run(
                 set_aside_rows.STORE_SET_ASIDE,
                 studio_id=self._studio_id,
-                connection_id=connection_id,
-                rows=rows,
+                connection_id=self._run.connection.id,
+                rows=prepared.set_aside,
                 **self._stream,
             )
         self.counts.update(each.reason for each in page.skipped)
@@ -119,13 +119,13 @@ class LeftOut:
                 reason=each.reason,
             )
 
-    def _clear(self, tx: Transaction, query: Any, external_ids: Sequence[str]) -> None:
+    def _clear(self, tx: Transaction, query: Query[None], external_ids: list[str]) -> None:
         if external_ids:
-            tx.run(query, external_ids=msgspec.json.encode(external_ids).decode(), **self._stream)
+            tx.run(query, external_ids=external_ids, **self._stream)
 
-    def _set_aside_rows(self, set_aside: Sequence[SetAside]) -> Iterator[dict[str, Any]]:
+    def _set_aside_rows(self, set_aside: Sequence[SetAside]) -> list[dict[str, Any]]:
         ids = read(None, NEW_IDS, count=len(set_aside)) if set_aside else []
-        return map(self._set_aside_row, ids, set_aside)
+        return [*map(self._set_aside_row, ids, set_aside)]
 
     def _set_aside_row(self, row_id: UUID, odd: SetAside) -> dict[str, Any]:
         content = None
@@ -184,7 +184,3 @@ def _key_place(studio_id: UUID) -> Place:
 
 def content_place(studio_id: UUID, row_id: UUID) -> Place:
     return Place(studio_id, "set_aside", "content", row_id, 1)
-
-
-def _rows(rows: Iterable[dict[str, Any]]) -> str:
-    return msgspec.json.encode(list(rows)).decode()

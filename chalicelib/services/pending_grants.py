@@ -175,7 +175,7 @@ def _store(
         scopes=list(scopes) if scopes is not None else None,
         account_id=account.external_id if account else None,
         account_name=account.name if account else None,
-        warnings=msgspec.json.encode(warnings).decode(),
+        warnings=list(warnings),
         seconds=CODE_SECONDS,
     )
     if held is None:

@@ -18,7 +18,7 @@ from chalicelib import clock, doorbell, logs, telemetry
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction, write
-from chalicelib.data.query import Query
+from chalicelib.data.query import Query, to_json
 from chalicelib.data.runs import LeasedRun, Position
 from chalicelib.errors import (
     AppError,
@@ -235,7 +235,7 @@ class _Attempt:
                 unchanged=outcome.unchanged,
                 deleted=deleted,
                 set_aside=len(page.set_aside),
-                skipped=msgspec.json.encode(self._left_out.counts).decode(),
+                skipped=to_json(self._left_out.counts),
                 refused=refused,
                 api_calls=self._uncounted_calls(),
                 cursor=cursor,

@@ -108,16 +108,12 @@ def _settle(
         elif isinstance(outcome, Gone):
             record_rows.remove(tx, table, platform, [outcome.external_id])
         else:
-            skipped = _json([{"external_id": outcome.external_id, "reason": outcome.reason}])
+            skipped = [{"external_id": outcome.external_id, "reason": outcome.reason}]
             tx.run(skipped_rows.store_skipped_query(table), studio_id=studio_id, rows=skipped, **named)
             if outcome.called_off:
                 record_rows.remove(tx, table, platform, [outcome.external_id])
     if done:
-        tx.run(rows.CLEAR_SET_ASIDE, external_ids=_json(done), **named)
+        tx.run(rows.CLEAR_SET_ASIDE, external_ids=done, **named)
     if odd:
-        tx.run(rows.NOTE_RETRIED, rows=_json(odd))
+        tx.run(rows.NOTE_RETRIED, rows=odd)
     return len(odd)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

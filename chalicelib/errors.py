@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Literal
 
 import msgspec
@@ -105,7 +106,7 @@ class InvalidInput(AppError):
 
 
 class TooManyRequests(AppError):
-    """A limit of ours is reached; the same request may be sent again after `retry_after_seconds`."""
+    """A limit of ours is reached; the same request may be sent again after `retry_after_seconds`, rounded up."""
 
     status = 429
     code = "too_many_requests"
@@ -117,10 +118,10 @@ class TooManyRequests(AppError):
         *,
         internal: str = "",
         code: str = "",
-        retry_after_seconds: int = 1,
+        retry_after_seconds: float = 1,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        waiting = {"Retry-After": str(retry_after_seconds)}
+        waiting = {"Retry-After": str(max(1, ceil(retry_after_seconds)))}
         super().__init__(message, internal=internal, code=code, headers={**(headers or {}), **waiting})
 
 

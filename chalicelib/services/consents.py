@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +111,7 @@ def _remember(
         raise TooManyRequests(
             f"The studio has begun {MAX_OPEN} consents and finished none of them",
             code="too_many_consents",
-            retry_after_seconds=max(1, ceil(made.room_seconds or 0)),
+            retry_after_seconds=made.room_seconds or 0,
         )
     return made.expires_at
 

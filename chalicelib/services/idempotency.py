@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from hashlib import sha256
-from math import ceil
 from uuid import UUID
 
 import msgspec
@@ -42,7 +41,7 @@ def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) 
         raise TooManyRequests(
             f"The studio has used {MAX_KEPT:,} Idempotency-Keys within a day",
             code="too_many_idempotency_keys",
-            retry_after_seconds=max(1, ceil(reservation.room_seconds)),
+            retry_after_seconds=reservation.room_seconds,
         )
     if not reservation.reserved:
         return _repeat(read(studio_id, rows.FIND_KEPT_ANSWER, key=key), fingerprint)

@@ -6,7 +6,6 @@ charged to its studio, and leave the end of the application's quota to syncs.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from uuid import UUID
 
 from chalicelib import telemetry
@@ -108,7 +107,7 @@ def _require_share(platform: Platform, state: CallState) -> None:
 
 def _refused(message: str, seconds: float) -> TooManyRequests:
     telemetry.count("RequestsRefused", limit="platform_calls")
-    return TooManyRequests(message, code="platform_calls_exceeded", retry_after_seconds=max(1, ceil(seconds)))
+    return TooManyRequests(message, code="platform_calls_exceeded", retry_after_seconds=seconds)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Streams by the names a caller uses, and the tables their records belong in."""
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 from chalicelib.data.runs import SpentStream
@@ -54,7 +53,7 @@ def require_room(spent: Sequence[SpentStream]) -> None:
         raise TooManyRequests(
             f"{MAX_RUNS_BY_HAND} runs of {names} were started by hand within a day",
             code="too_many_runs",
-            retry_after_seconds=max(1, ceil(min(stream.room_seconds for stream in spent))),
+            retry_after_seconds=min(stream.room_seconds for stream in spent),
         )
 
 

@@ -1,6 +1,6 @@
 """The keys that studios are proved with: made known to the database, replaced, and compared with what it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from chalicelib import clock, logs
 from chalicelib.data.connecting import connect
 from chalicelib.data.driver import PgConnection, sqlstate
-from chalicelib.data.query import Query, to_json
+from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
 from chalicelib.data.tenant_keys import APPLY_TENANT_KEYS, LIST_TENANT_KEYS, AppliedKeys, KeyPads, TenantKey
 from chalicelib.data.tenants import fingerprint_of, pads_of, proof_keys
@@ -41,7 +41,7 @@ class AppliedTenantKeys(TenantKeysStatus):
 
 def get_tenant_keys_status() -> TenantKeysStatus:
     with _as_owner() as owner:
-        return _status(_list_accepted(owner))
+        return _status(_listed(), _list_accepted(owner))
 
 
 def apply_tenant_keys(*, force: bool = False) -> AppliedTenantKeys:
@@ -50,10 +50,11 @@ def apply_tenant_keys(*, force: bool = False) -> AppliedTenantKeys:
     Raises Conflict where a key would go that containers may still use, unless that is to be forced.
     """
     with _as_owner() as owner:
+        listed = _listed()
         if not force:
-            _check_unused(_list_accepted(owner))
-        applied = apply_keys(owner, only_these=True)
-        status = _status(_list_accepted(owner))
+            _check_unused(listed, _list_accepted(owner))
+        applied = _apply(owner, listed, only_these=True)
+        status = _status(listed, _list_accepted(owner))
     logs.event("tenant_keys.applied", added=applied.added, removed=applied.removed)
     return AppliedTenantKeys(
         listed=status.listed,
@@ -65,8 +66,16 @@ def apply_tenant_keys(*, force: bool = False) -> AppliedTenantKeys:
 
 
 def apply_keys(owner: PgConnection, *, only_these: bool) -> AppliedKeys:
-    keys = [_prepared(key) for key in proof_keys(get_tenant_proof(), anew=True)]
-    return _run(owner, APPLY_TENANT_KEYS, keys=to_json(keys), only_these=only_these)
+    return _apply(owner, _listed(), only_these=only_these)
+
+
+def _apply(owner: PgConnection, listed: Sequence[Secret], *, only_these: bool) -> AppliedKeys:
+    return _run(owner, APPLY_TENANT_KEYS, keys=[_prepared(key) for key in listed], only_these=only_these)
+
+
+def _listed() -> Sequence[Secret]:
+    """As the secret has them now, the one in use first."""
+    return proof_keys(get_tenant_proof(), anew=True)
 
 
 def _prepared(key: Secret) -> KeyPads:
@@ -74,11 +83,11 @@ def _prepared(key: Secret) -> KeyPads:
     return KeyPads(fingerprint=fingerprint_of(key), inner_pad=inner.hex(), outer_pad=outer.hex())
 
 
-def _check_unused(accepted: list[TenantKey]) -> None:
-    listed = [fingerprint_of(key) for key in proof_keys(get_tenant_proof(), anew=True)]
-    if all(key.fingerprint in listed for key in accepted):
+def _check_unused(listed: Sequence[Secret], accepted: list[TenantKey]) -> None:
+    fingerprints = [fingerprint_of(key) for key in listed]
+    if all(key.fingerprint in fingerprints for key in accepted):
         return
-    since = next((key.in_use_since for key in accepted if key.fingerprint == listed[0]), None)
+    since = next((key.in_use_since for key in accepted if key.fingerprint == fingerprints[0]), None)
     if since is None or clock.now() - since < IN_USE_ELSEWHERE:
         minutes = IN_USE_ELSEWHERE // timedelta(minutes=1)
         raise Conflict(
@@ -87,10 +96,10 @@ def _check_unused(accepted: list[TenantKey]) -> None:
         )
 
 
-def _status(accepted: list[TenantKey]) -> TenantKeysStatus:
-    listed = [fingerprint_of(key) for key in proof_keys(get_tenant_proof(), anew=True)]
-    fits = any(key.fingerprint == listed[0] for key in accepted)
-    return TenantKeysStatus(listed=listed, accepted=accepted, fits=fits)
+def _status(listed: Sequence[Secret], accepted: list[TenantKey]) -> TenantKeysStatus:
+    fingerprints = [fingerprint_of(key) for key in listed]
+    fits = any(key.fingerprint == fingerprints[0] for key in accepted)
+    return TenantKeysStatus(listed=fingerprints, accepted=accepted, fits=fits)
 
 
 def _list_accepted(owner: PgConnection) -> list[TenantKey]:

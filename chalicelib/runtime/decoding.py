@@ -17,8 +17,11 @@ MAX_FORM_FIELDS = 20
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 JSON_TYPE = re.compile(r"application/json\s*(;.*)?", re.IGNORECASE)
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""What JSON can name and PostgreSQL cannot store: NUL, and half of a surrogate pair."""
+HALF = re.compile("[\ud800-\udfff]")
+"""Half a character, a lone surrogate, is no text. JSON's escapes can write one all the same; msgspec's decoder refuses
+it, but not everybody's does."""
+UNSTORABLE = re.compile(f"\0|{HALF.pattern}")
+"""What JSON can name and PostgreSQL cannot store"""
 PATH = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 
 
@@ -59,7 +62,6 @@ def decode_text(body: bytes, content_type: str | None, media_type: str) -> str:
 
 def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     """Query parameters, which are all text and come once each. Raises InvalidInput naming each of them."""
-    _check_text(params)
     twice = [
         FieldProblem(_shortened(name), "is given more than once") for name, values in params.items() if len(values) > 1
     ]
@@ -81,24 +83,7 @@ def decode_values(values: dict[str, Any], into: type[T], *, strict: bool = True)
 
     Raises InvalidInput naming each field.
     """
-    _check_text(values)
     return _convert(values, into, strict=strict)
-
-
-def _check_text(values: Mapping[str, Any]) -> None:
-    """Half a character, a lone surrogate, is no text and cannot be stored. JSON's escapes can write one all the same;
-    msgspec's decoder refuses it, but not everybody's does."""
-    problems = [FieldProblem(_shortened(name), "is not text") for name in values if not _is_text([name, values[name]])]
-    if problems:
-        raise InvalidInput(fields=problems)
-
-
-def _is_text(value: Any) -> bool:
-    try:
-        msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -127,24 +112,26 @@ def _convert(values: dict[str, Any], into: type[T], *, strict: bool) -> T:
 def _unstorable(values: dict[str, Any]) -> Iterator[FieldProblem]:
     """A problem for each field with a text, or a name, that no database would take."""
     for name, value in values.items():
+        if _holds(HALF, [name, value]):
+            yield FieldProblem(_shortened(name), "is not text")
+            continue
         if not is_storable(name):
-            yield FieldProblem(_shortened(name), "is a name that contains NUL characters or lone surrogates")
+            yield FieldProblem(_shortened(name), "is a name that contains NUL characters")
             continue
         items = enumerate(value) if isinstance(value, list) else [("", value)]
         for index, item in items:
-            if not _is_all_storable(item):
+            if _holds(UNSTORABLE, item):
                 place = f"{name}[{index}]" if isinstance(value, list) and name.isidentifier() else name
-                yield FieldProblem(_shortened(place), "must not contain NUL characters or lone surrogates")
+                yield FieldProblem(_shortened(place), "must not contain NUL characters")
 
 
-def _is_all_storable(value: Any) -> bool:
+def _holds(pattern: re.Pattern[str], value: Any) -> bool:
+    """Whether a text anywhere in the value matches, names of members included."""
     if isinstance(value, str):
-        return is_storable(value)
-    if isinstance(value, list | tuple):
-        return all(map(_is_all_storable, value))
+        return pattern.search(value) is not None
     if isinstance(value, dict):
-        return all(map(is_storable, value)) and all(map(_is_all_storable, value.values()))
-    return True
+        value = [*value, *value.values()]
+    return isinstance(value, list | tuple) and any(_holds(pattern, item) for item in value)
 
 
 def _problems(values: dict[str, Any], into: type[msgspec.Struct], strict: bool) -> list[FieldProblem]:

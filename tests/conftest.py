@@ -24,7 +24,7 @@ from dev.postgres import HOST, Postgres, bootstrap
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
-SHARED_TABLES = ("platform_circuit", "app_quota", "studio_erasure")
+SHARED_TABLES = ("platform_circuit", "app_quota", "data_deletion", "studio_erasure")
 """Those that no test needs anything in"""
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""

@@ -427,4 +427,3 @@ def test_a_data_deletion_is_kept_until_it_was_done_long_ago(clean_database: Data
     )
     assert maintain(plenty) == Report(deletions_forgotten=1, complete=True)
     assert superuser.run("SELECT encode(code_hash, 'escape') FROM data_deletion ORDER BY 1") == [["open"], ["young"]]
-    superuser.run("DELETE FROM data_deletion")

@@ -1,6 +1,5 @@
 """`make admin CMD="studio list"`: the admin function's commands, against the stack that `make run` runs."""
 
-import fcntl
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ from chalicelib.services.commands.base import Command
 from chalicelib.workers.admin import CommandFailed, admin
 from dev.errors import StackError
 from dev.invocation import Context
-from dev.stack import Options
+from dev.options import Options, ensure_running
 
 TIMEOUT_SECONDS = 900
 
@@ -71,22 +70,8 @@ def _overview() -> str:
 
 
 def _environment(options: Options) -> dict[str, str]:
-    if not _is_running(options):
-        raise StackError(f"no stack is running in {options.local_dir}; start one with `make run`, in another terminal")
+    ensure_running(options)
     return json.loads(options.admin_file.read_text())  # type: ignore[no-any-return]
-
-
-def _is_running(options: Options) -> bool:
-    """Whether somebody holds the folder's lock, and has come far enough to be talked to."""
-    lock = options.local_dir / "lock"
-    if not lock.exists() or not options.admin_file.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def main() -> int:

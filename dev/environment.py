@@ -4,6 +4,9 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from chalicelib.errors import SettingsError
+from chalicelib.settings import Settings
+from dev.errors import StackError
 from dev.invocation import ACCOUNT, QUEUE, REGION
 from dev.ports import HOST
 from dev.postgres import Urls
@@ -50,6 +53,23 @@ def product(
         "TENANT_PROOF_KEYS": proof_key,
         "PLATFORM_SANDBOX_URL": sandbox_url,
     }
+
+
+def ensure_accepted(environ: Mapping[str, str], sandbox_url: str) -> None:
+    """Raises StackError for a variable of the caller's that the product would refuse, before anything is started."""
+    nowhere = f"postgresql://nobody:nothing@{HOST}:1/none"
+    made = product(
+        environ,
+        urls=Urls(owner=nowhere, app=nowhere, admin=nowhere, superuser=nowhere),
+        queue_port=1,
+        sandbox_url=sandbox_url or f"http://{HOST}:1",
+        encryption_key="0" * 64,
+        proof_key="0" * 64,
+    )
+    try:
+        Settings.from_environ(made)
+    except SettingsError as error:
+        raise StackError(str(error)) from error
 
 
 def administration(product: Mapping[str, str], urls: Urls) -> dict[str, str]:

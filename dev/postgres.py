@@ -56,7 +56,7 @@ class Postgres:
         self.data_dir = data_dir.absolute()
         self.durable = durable
         self.log = log or self._beside(".log")
-        self.passwords = Passwords(self._beside(".passwords"))
+        self.passwords = Passwords(passwords_file(self.data_dir))
         self.port = port or 0
         self._wanted_port = port
         self._child: subprocess.Popen[bytes] | None = None
@@ -154,6 +154,10 @@ class Postgres:
                 continue
         # Left behind, it would keep the server from starting if an unrelated process has its number by now.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+
+def passwords_file(data_dir: Path) -> Path:
+    return data_dir.with_name(f"{data_dir.name}.passwords")
 
 
 @dataclass(frozen=True)

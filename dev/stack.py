@@ -1,23 +1,22 @@
 """`make run`: the whole product on this machine, one process a part, everything it keeps under LOCAL_DIR."""
 
-import fcntl
 import json
 import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Self
 
 from dev import environment, process
 from dev.api import Api
 from dev.demo import connect_google
 from dev.errors import StackError
+from dev.options import Options, locked
+from dev.parts import write_parts
 from dev.ports import HOST, ensure_free, find_free_port
 from dev.postgres import Postgres, Urls, bootstrap
 from dev.private import write_private
@@ -27,54 +26,30 @@ WORKERS = 2
 WATCH_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Options:
-    port: int
-    local_dir: Path
-    sandbox_url: str
-    """Where the platforms are; empty to start our own sandbox."""
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        port = environ.get("PORT") or "8000"
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise StackError(f"PORT must be a number from 1 to 65535, not {port!r}")
-        local_dir = Path(environ.get("LOCAL_DIR") or ".local").absolute()
-        return cls(int(port), local_dir, environ.get("PLATFORM_SANDBOX_URL", "").rstrip("/"))
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def key_file(self) -> Path:
-        return self.local_dir / "secrets" / "api_key"
-
-    @property
-    def admin_file(self) -> Path:
-        """The environment of the admin function, for `make admin` in another terminal"""
-        return self.local_dir / "secrets" / "admin.json"
-
-    def log(self, name: str) -> Path:
-        return self.local_dir / "logs" / f"{name}.log"
-
-
 def run(options: Options) -> None:
     """Starts everything and watches over it until it is interrupted."""
     ensure_free(options.port)
-    with locked(options.local_dir):
+    environment.ensure_accepted(os.environ, options.sandbox_url)
+    with locked(options):
+        options.parts_file.unlink(missing_ok=True)
         say("Starting PostgreSQL 18")
-        postgres = Postgres(options.local_dir / "postgres", log=options.log("postgres"))
+        postgres = Postgres(options.postgres_dir, log=options.log("postgres"))
         with postgres, Supervisor() as parts:
             env = start_parts(options, bootstrap(postgres), parts)
+            write_down(options, postgres, parts)
             api = Api(options.port, ensure_studio(options, env))
             if not options.sandbox_url:
                 connect_google(api)
             announce(options)
             while postgres.process.poll() is None:
-                parts.revive()
+                if parts.revive():
+                    write_down(options, postgres, parts)
                 time.sleep(WATCH_SECONDS)
             raise StackError(f"PostgreSQL ended: {process.last_line(options.log('postgres'))}")
+
+
+def write_down(options: Options, postgres: Postgres, parts: Supervisor) -> None:
+    write_parts(options.parts_file, options.url, {"postgres": postgres.process.pid, **parts.pids()})
 
 
 def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, str]:
@@ -132,35 +107,29 @@ def ensure_studio(options: Options, env: Mapping[str, str]) -> str:
 def announce(options: Options) -> None:
     key = options.key_file.read_text()
     write_private(options.local_dir / "env", f"ANSEL_URL={options.url}\nANSEL_API_KEY={key}\n")
-    call = f"curl -H 'Authorization: Bearer {key}'"
-    send = f"{call} -H 'Content-Type: application/json' -d"
+    json_body = "-H 'Content-Type: application/json' -d"
+    call = 'curl -H "Authorization: Bearer $ANSEL_API_KEY"'
     say(
         f"\nAnselAI is running; Ctrl-C stops it.\n\n"
         f"  URL      {options.url}\n"
         f"  API key  {key}\n\n"
-        f"Try:\n"
-        f"  {call} {options.url}/api/connections\n"
-        f"  {call} '{options.url}/api/sync/log?limit=5'\n"
-        f"  {call} {options.url}/api/metrics/overview\n\n"
-        f"To walk through a consent, open in a browser the authorizeUrl that this answers:\n"
-        f"  {call} -X POST {options.url}/api/oauth/meta/authorize\n"
+        f"Try, in another terminal:\n"
+        f"  . {as_typed(options.local_dir / 'env')}\n"
+        f"  {call} $ANSEL_URL/api/connections\n"
+        f'  {call} "$ANSEL_URL/api/sync/log?limit=5"\n'
+        f"  {call} $ANSEL_URL/api/metrics/overview\n\n"
+        f"To walk through a consent, open the authorizeUrl that this answers in a browser:\n"
+        f"  {call} -X POST $ANSEL_URL/api/oauth/meta/authorize\n"
         f"It ends with a code, which this takes:\n"
-        f'  {send} \'{{"code": "..."}}\' {options.url}/api/oauth/meta/complete\n\n'
-        f"URL and key are also in {options.local_dir / 'env'}, the logs in {options.local_dir / 'logs'}."
+        f'  {call} {json_body} \'{{"code": "..."}}\' $ANSEL_URL/api/oauth/meta/complete\n\n'
+        f"make status, make logs and make psql look inside; the logs are in {as_typed(options.local_dir / 'logs')}."
     )
 
 
-@contextmanager
-def locked(local_dir: Path) -> Iterator[None]:
-    local_dir.mkdir(parents=True, exist_ok=True)
-    with (local_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StackError(
-                f"another stack is running in {local_dir}; choose another folder with LOCAL_DIR"
-            ) from error
-        yield
+def as_typed(path: Path) -> str:
+    """As one would type it in the folder of the repository."""
+    shown = path.relative_to(process.ROOT) if path.is_relative_to(process.ROOT) else path
+    return shlex.quote(str(shown))
 
 
 def say(text: str) -> None:

@@ -90,8 +90,12 @@ class Supervisor:
         for part in self._parts:
             part.wait_ready()
 
-    def revive(self) -> None:
-        """Starts again what has ended, and says so. Raises StackError for a part that keeps ending."""
+    def pids(self) -> dict[str, int]:
+        return {part.name: part.child.pid for part in self._parts if part.child is not None}
+
+    def revive(self) -> bool:
+        """Starts what has ended again, and says so; whether it had to. Raises StackError for what keeps ending."""
+        revived = False
         for part in self._parts:
             code = part.ended()
             if code is None:
@@ -102,6 +106,8 @@ class Supervisor:
             print(f"{how}; starting it again (see {part.log})", flush=True)
             part.stop()
             part.start()
+            revived = True
+        return revived
 
 
 def _describe(code: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from chalicelib.workers.maintenance import maintenance
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
+from dev.options import Options
 
 log = logging.getLogger("dev.ticker")
 
@@ -33,9 +34,10 @@ class Rule:
 
 
 def rules(environ: Mapping[str, str]) -> list[Rule]:
+    options = Options.from_environ(environ)
     return [
-        Rule("ansel-local-tick", tick, float(environ.get("TICK_SECONDS", "60")), 60),
-        Rule("ansel-local-maintenance", maintenance, float(environ.get("MAINTENANCE_SECONDS", "3600")), 300),
+        Rule("ansel-local-tick", tick, options.tick_seconds, 60),
+        Rule("ansel-local-maintenance", maintenance, options.maintenance_seconds, 300),
     ]
 
 

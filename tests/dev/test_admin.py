@@ -12,7 +12,7 @@ from chalicelib.errors import InvalidInput
 from chalicelib.services.commands import COMMANDS
 from dev import admin
 from dev.admin import parse
-from dev.stack import Options
+from dev.options import Options, is_locked
 
 
 def test_words_and_options_spell_a_command() -> None:
@@ -99,4 +99,4 @@ def test_what_a_stack_that_has_ended_left_behind_is_not_taken_for_one(
     assert "no stack is running" in capsys.readouterr().err
     with (main / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert admin._is_running(options)
+        assert is_locked(options)

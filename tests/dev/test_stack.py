@@ -1,119 +1,18 @@
 """`python -m dev.stack` from the outside: what a newcomer sees, and what is left when it stops."""
 
-import http.client
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
 
-from dev.errors import StackError
 from dev.ports import HOST, find_free_port
 from dev.process import setpriv
-from dev.stack import Options
-
-ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
-"""For a loaded machine; a start takes a few seconds."""
-
-
-class Stack:
-    """A running stack and what it prints."""
-
-    def __init__(self, local_dir: Path, port: int, **environ: str) -> None:
-        self.local_dir = local_dir
-        self.port = port
-        env = {
-            **os.environ,
-            "PORT": str(port),
-            "LOCAL_DIR": str(local_dir),
-            "TICK_SECONDS": "1",
-            "PLATFORM_SANDBOX_URL": "",
-            **environ,
-        }
-        command = [sys.executable, "-m", "dev.stack"]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        self.output = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    @property
-    def key(self) -> str:
-        found = re.search(r"API key +(\S+)", self.output)
-        assert found, self.output
-        return found[1]
-
-    def await_output(self, text: str) -> None:
-        wait_until(lambda: text in self.output or self.process.poll() is not None)
-        assert text in self.output, self.output
-
-    def children(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
-
-    def ask(self, method: str, path: str, *, key: str | None = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
-        try:
-            connection.request(method, path, headers={"Authorization": f"Bearer {key or self.key}"})
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.finish()
-
-    def finish(self) -> int:
-        code = self.process.wait(PATIENCE)
-        self._reader.join()
-        return code
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        with self.process.stdout as stream:
-            for line in stream:
-                self.output += line.decode()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-@contextmanager
-def running(local_dir: Path, port: int, **environ: str) -> Iterator[Stack]:
-    stack = Stack(local_dir, port, **environ)
-    try:
-        yield stack
-    finally:
-        if stack.process.poll() is None:
-            stack.stop(signal.SIGTERM)
-
-
-def one_line(local_dir: Path, port: int) -> str:
-    """What a stack that cannot start says."""
-    env = {**os.environ, "PORT": str(port), "LOCAL_DIR": str(local_dir)}
-    command = [sys.executable, "-m", "dev.stack"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 1
-    lines = (done.stdout + done.stderr).splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
+from tests.dev.stacks import PATIENCE, ROOT, Stack, one_line, run_module, running, wait_until
 
 
 def test_a_stack_from_its_first_start_over_a_restart_to_a_start_after_a_kill(tmp_path: Path) -> None:
@@ -133,6 +32,10 @@ def test_a_stack_from_its_first_start_over_a_restart_to_a_start_after_a_kill(tmp
         runs = assert_has_a_synced_demo_connection(stack)
         assert_is_maintained(stack)
         assert_takes_an_operators_command(stack)
+        assert_says_how_it_is(stack)
+        assert_shows_its_logs(stack)
+        assert_opens_its_database(stack)
+        assert_is_not_deleted(stack)
         assert_starts_a_killed_worker_again(stack)
         assert_leaves_nothing_behind_when_killed(stack)
 
@@ -150,7 +53,11 @@ def assert_has_a_studio_but_no_demo_connection(stack: Stack) -> None:
 
 def assert_tells_how_to_use_it(stack: Stack) -> None:
     env_file = stack.local_dir / "env"
+    lines = stack.output.splitlines()
+    assert lines[lines.index("Try, in another terminal:") + 1] == f"  . {env_file}"
     assert stack.output.count("  curl ") == 5
+    assert stack.output.count(stack.key) == 1
+    assert max(map(len, lines)) < 160
     assert env_file.stat().st_mode & 0o777 == 0o600
     assert env_file.read_text() == f"ANSEL_URL=http://127.0.0.1:{stack.port}\nANSEL_API_KEY={stack.key}\n"
 
@@ -172,11 +79,54 @@ def assert_is_maintained(stack: Stack) -> None:
 
 
 def assert_takes_an_operators_command(stack: Stack) -> None:
-    env = {**os.environ, "LOCAL_DIR": str(stack.local_dir)}
-    command = [sys.executable, "-m", "dev.admin", "studio", "list"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    done = run_module("dev.admin", "studio", "list", LOCAL_DIR=str(stack.local_dir))
     assert [studio["name"] for studio in json.loads(done.stdout)["items"]] == ["Demo Studio"]
     assert (stack.local_dir / "secrets" / "admin.json").stat().st_mode & 0o777 == 0o600
+
+
+def assert_says_how_it_is(stack: Stack) -> None:
+    done = run_module("dev.status", LOCAL_DIR=str(stack.local_dir))
+    assert done.returncode == 0, done.stderr
+    words = [line.split() for line in done.stdout.splitlines()]
+    assert f"http://127.0.0.1:{stack.port}" in done.stdout
+    parts = {line[0] for line in words if len(line) > 1 and line[1].isdigit()}
+    assert parts == {"postgres", "queue", "sandbox", "api", "worker-1", "worker-2", "ticker"}
+    assert {tuple(line[:2]) for line in words if "succeeded," in line} == {
+        ("google", "bookings"),
+        ("google", "inquiries"),
+    }
+    assert stack.key not in done.stdout
+
+
+def assert_shows_its_logs(stack: Stack) -> None:
+    command = [sys.executable, "-m", "dev.show_logs", "--lines", "1", "api", "queue"]
+    env = {**os.environ, "LOCAL_DIR": str(stack.local_dir)}
+    shown = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+    assert shown.stdout
+    with shown, shown.stdout as lines:
+        first = [next(lines), next(lines)]
+        stack.ask("GET", "/api/followed")
+        followed = next(line for line in lines if "/api/followed" in line or '"status": 404' in line)
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(PATIENCE) == 0
+    assert [line.split()[0] for line in (*first, followed)] == ["api", "queue", "api"]
+
+
+def assert_opens_its_database(stack: Stack) -> None:
+    def ask(role: str, sql: str) -> str:
+        done = run_module("dev.psql", "--role", role, "-tA", LOCAL_DIR=str(stack.local_dir), SQL=sql)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert ask("postgres", "SELECT current_user, count(*) > 0 FROM booking") == "postgres|t"
+    assert ask("app", "SELECT current_user, count(*) > 0 FROM booking") == "ansel_app|t"
+    assert ask("owner", "SELECT 'it''s \"here\"'") == 'it\'s "here"'
+
+
+def assert_is_not_deleted(stack: Stack) -> None:
+    done = run_module("dev.reset", "--yes", LOCAL_DIR=str(stack.local_dir))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"make reset: a stack is running in {stack.local_dir}; stop it with Ctrl-C first\n"
 
 
 def assert_starts_a_killed_worker_again(stack: Stack) -> None:
@@ -207,12 +157,16 @@ def test_a_taken_port_is_one_line_and_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "local").exists()
 
 
-@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(StackError, match="PORT must be a number"):
-        Options.from_environ({"PORT": port})
+def test_a_wrong_variable_is_one_line_that_names_it_and_nothing_is_started(tmp_path: Path) -> None:
+    local_dir = tmp_path / "local"
+    assert one_line(local_dir, find_free_port(), TICK_SECONDS="foo").startswith(
+        "make run: TICK_SECONDS must be a number"
+    )
+    assert one_line(local_dir, find_free_port(), LOG_LEVEL="loud").startswith("make run: LOG_LEVEL must be one of")
+    assert not local_dir.exists()
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "Not a directory" in one_line(tmp_path / "file" / "local", find_free_port())
+    line = one_line(tmp_path / "file", find_free_port())
+    assert line == f"make run: LOCAL_DIR {tmp_path / 'file'} is a file, not a folder"

@@ -1,30 +1,46 @@
 # What `make` alone prints is made from the ## comments below.
-PYTHON =
+PYTHON ?=
 VENV = .venv
 BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4
+COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run admin test check format bench prove fuzz clean setup wheels package deploy rollback certificates lock audit
+.PHONY: help run status logs psql reset admin test check format bench prove fuzz clean setup setup-run wheels package deploy rollback \
+	certificates lock audit
 
 help: ## print this help
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 	@echo "  PORT (8000), LOCAL_DIR (.local), PLATFORM_SANDBOX_URL and PYTHON can be set: PORT=8001 make run"
 
-run: setup ## start the whole product on this machine, with a demo studio; Ctrl-C stops it
+run: setup-run ## start the whole product on this machine, with a demo studio; Ctrl-C stops it
 	@$(BIN)/python -m dev.stack
 
-admin: setup ## an operator's command against the running stack: make admin CMD="studio list"
+status: setup-run ## which parts of the running stack are up, since when, and each stream's last sync
+	@$(BIN)/python -m dev.status
+
+logs: setup-run ## follow the logs of the stack's parts: make logs PARTS="api worker-1" TAIL=50
+	@$(BIN)/python -m dev.show_logs --lines "$(or $(TAIL),10)" $(PARTS)
+
+psql: setup-run ## PostgreSQL's own prompt in the running stack: make psql ROLE=app (the demo studio's rows only) SQL="SELECT 1"
+	@$(BIN)/python -m dev.psql --role "$(or $(ROLE),postgres)"
+
+reset: setup-run ## delete the stack's local data; asks first, unless YES=1
+	@$(BIN)/python -m dev.reset $(if $(YES),--yes)
+
+admin: setup-run ## an operator's command against the running stack: make admin CMD="studio list"
 	@$(BIN)/python -m dev.admin $(CMD)
 
 test: setup wheels ## run every test
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+	@$(PYTEST)
 
 check: setup wheels ## what CI runs: formatting, lint, types, import rules, tests
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
 	@$(BIN)/mypy --no-error-summary && echo "types: ok"
 	@report=$$($(BIN)/lint-imports --no-cache) || { echo "$$report"; exit 1; } && echo "imports: ok"
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+	@$(PYTEST)
 
 format: setup ## format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -53,10 +69,10 @@ rollback: setup ## deploy a release once more: make rollback STAGE=prod BUCKET=.
 certificates: setup ## fetch the authorities of Amazon RDS, which the package needs: make certificates REGION=...
 	@$(BIN)/python -m deploy.certificates $(if $(REGION),--region "$(REGION)")
 
-lock: setup ## write requirements-dev.txt, with hashes, and docs/licences.md; UPGRADE=--upgrade takes newer versions
-	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
-		--custom-compile-command "make lock" requirements-dev.in --output-file requirements-dev.txt
-	@sh dev/venv.sh "$(VENV)" "$(PYTHON)" && $(BIN)/python -m deploy.licences
+lock: setup ## write requirements-dev.txt and requirements-run.txt, with hashes, and docs/licences.md; UPGRADE=--upgrade takes newer versions
+	@$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+	@$(COMPILE) --constraints requirements-dev.txt requirements-run.in --output-file requirements-run.txt
+	@sh dev/venv.sh "$(VENV)" dev "$(PYTHON)" && $(BIN)/python -m deploy.licences
 
 audit: setup ## look for known vulnerabilities: at a service, or offline in ADVISORIES=<folder or zip of OSV records>
 	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
@@ -69,4 +85,7 @@ wheels: setup
 	@$(BIN)/python -m deploy.wheels
 
 setup:
-	@sh dev/venv.sh "$(VENV)" "$(PYTHON)"
+	@sh dev/venv.sh "$(VENV)" dev "$(PYTHON)"
+
+setup-run:
+	@sh dev/venv.sh "$(VENV)" run "$(PYTHON)"

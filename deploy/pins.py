@@ -1,4 +1,4 @@
-"""The pinned packages: `requirements.txt` (what runs in the cloud) and the lock of all, `requirements-dev.txt`."""
+"""The pinned packages: `requirements.txt` (what runs in the cloud), and the locks of what runs here and of all."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 RUNTIME = ROOT / "requirements.txt"
 LOCK = ROOT / "requirements-dev.txt"
+RUN_LOCK = ROOT / "requirements-run.txt"
+"""What `make run` needs, at the versions of the other."""
 
 LEFT_TO_THE_RUNTIME = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
 """Lambda's Python has them, and nothing else of ours needs them. What they share with ours is

@@ -1,20 +1,28 @@
 #!/bin/sh
-# Makes the virtual environment $1 with the first suitable Python (or $2) and the pinned packages.
-# Does nothing when that is done already; whatever goes wrong is one line.
+# Makes the virtual environment $1 with the packages of requirements-$2.txt ("run" or "dev"), with the first suitable
+# Python or $3. Does nothing when that is done already; whatever goes wrong is one line.
 set -u
 venv=$1
-wanted=${2-}
+kind=$2
+wanted=${3-}
+here=$(dirname "$0")
 log=.venv-setup.log
 lock=.venv-setup.lock
-recipe="$wanted $(cksum <requirements-dev.txt)"
+recipe="$wanted $(cat requirements-run.txt requirements-dev.txt | cksum)"
 
 fail() {
     echo "make: $1" >&2
     exit 1
 }
 
+installed() {
+    tail -n 1 "$venv/ready" 2>/dev/null
+}
+
+# What developing needs includes what running needs.
 is_ready() {
-    [ "$(cat "$venv/ready" 2>/dev/null)" = "$recipe" ] && "$venv/bin/python" -c "" 2>/dev/null
+    [ "$(head -n 1 "$venv/ready" 2>/dev/null)" = "$recipe" ] && { [ "$(installed)" = "$kind" ] || [ "$(installed)" = dev ]; } &&
+        "$venv/bin/python" -c "" 2>/dev/null
 }
 
 # Executed, not just looked for: a version manager's shim may exist and yet refuse.
@@ -43,12 +51,17 @@ take_lock() {
     echo $$ >"$lock/pid"
 }
 
+logged() {
+    grep -q -i -E "$1" "$log" 2>/dev/null
+}
+
 why_no_venv() {
-    grep -o "No space left on device" "$log" 2>/dev/null || echo "on Debian and Ubuntu it needs the package python3-venv"
+    logged "No space left on device" && echo "the disk is full" && return
+    echo "on Debian and Ubuntu it needs the package python3-venv"
 }
 
 make_venv() {
-    if [ "${wanted:-}" = "$(cut -d ' ' -f 1 "$venv/ready" 2>/dev/null)" ] || [ -z "$wanted" ]; then
+    if [ "${wanted:-}" = "$(head -n 1 "$venv/ready" 2>/dev/null | cut -d ' ' -f 1)" ] || [ -z "$wanted" ]; then
         "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
     fi
     python=$(find_python) || fail "no suitable Python: ${wanted:-Python} is missing or older than 3.11 (set PYTHON=/path/to/python3)"
@@ -58,31 +71,40 @@ make_venv() {
         fail "$python cannot make a virtual environment ($(why_no_venv); see $log)"
 }
 
-show_progress() {
-    total=$(grep -c "==" requirements-dev.txt)
-    count=0
-    while IFS= read -r line; do
-        case $line in
-        Collecting* | Processing* | "Requirement already satisfied"*)
-            count=$((count + 1))
-            [ $((count % 20)) -eq 0 ] && [ "$count" -le "$total" ] && echo "  $count of $total packages"
-            ;;
-        "Installing collected packages"*) echo "  unpacking" ;;
-        esac
-    done
+why_no_packages() {
+    if logged "No space left on device"; then
+        echo "the disk is full"
+    elif logged "DO NOT MATCH THE HASHES|Hash mismatch"; then
+        echo "one is not the file that was locked (hash mismatch)"
+    elif logged "CERTIFICATE_VERIFY_FAILED|UnknownIssuer|invalid peer certificate"; then
+        echo "the package index's certificate is not trusted; name your network's authorities in SSL_CERT_FILE and PIP_CERT"
+    elif logged "NewConnectionError|ConnectTimeout|name resolution|Name or service|dns error|Connection refused|unreachable|timed out|error sending request|client error \(Connect\)"; then
+        echo "the package index cannot be reached; is this machine online, and are pip's index and proxy right?"
+    else
+        grep -i -A 2 "^error:" "$log" | tail -n 3 | tr -s '\n ' ' ' | cut -c 1-300
+    fi
 }
 
+# pip brings uv alone, whose hashes are in the lock as well; uv installs a hundred packages in the time pip takes for five.
+bring_uv() {
+    locked=$(awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements-run.txt)
+    case "$("$venv/bin/uv" --version 2>/dev/null) " in "uv $(echo "$locked" | sed -n 's/^uv==\([^ ]*\).*/\1/p') "*) return ;; esac
+    echo "$locked" >"$log.uv"
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes --no-deps --force-reinstall -r "$log.uv" >"$log" 2>&1
+    status=$?
+    rm -f "$log.uv"
+    return $status
+}
+
+# A folder that has the tools for developing keeps them.
 install() {
+    [ "$(installed)" = dev ] && kind=dev
     rm -f "$venv/ready"
-    echo "Installing the pinned packages (a minute or two; details in $log)"
-    { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
-        --require-hashes --no-deps -r requirements-dev.txt 2>&1 ||
-        echo "pip gave up"; } | tee "$log" | show_progress
-    if ! [ -s "$log" ] || tail -n 1 "$log" | grep -q "^pip gave up"; then
-        why=$(grep "^ERROR:" "$log" 2>/dev/null | tail -n 1)
-        fail "the packages could not be installed: ${why:-pip failed} (see $log)"
-    fi
-    echo "$recipe" >"$venv/ready" 2>/dev/null || fail "$venv cannot be written to (is the disk full?)"
+    echo "Installing the $(grep -c "==" "requirements-$kind.txt") packages of requirements-$kind.txt (details in $log)"
+    { bring_uv &&
+        "$venv/bin/python" -P "$here/uv.py" pip sync --python "$venv/bin/python" --require-hashes "requirements-$kind.txt" >"$log" 2>&1; } ||
+        fail "the packages could not be installed: $(why_no_packages) (see $log)"
+    printf '%s\n%s\n' "$recipe" "$kind" >"$venv/ready" 2>/dev/null || fail "$venv cannot be written to (is the disk full?)"
 }
 
 is_ready && exit 0

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,10 +24,12 @@ from packaging.markers import Marker
 from deploy import audit, certificates, licences
 from deploy.advisories import find, read_records
 from deploy.certificates import OWNER, NotRdsError
-from deploy.pins import LOCK, ROOT, RUNTIME, Pin, read_pins
+from deploy.pins import LOCK, ROOT, RUN_LOCK, RUNTIME, Pin, read_pins
 from tests.deploy.conftest import Package
 
 DIRECT = ROOT / "requirements-dev.in"
+RUN_DIRECT = ROOT / "requirements-run.in"
+LOCKS = pytest.mark.parametrize("lock", [LOCK, RUN_LOCK], ids=["dev", "run"])
 PLATFORMS = [
     {
         "sys_platform": platform,
@@ -46,30 +47,30 @@ def applies(pin: Pin, platform: dict[str, str]) -> bool:
     return not pin.marker or Marker(pin.marker).evaluate({**platform, "platform_python_implementation": "CPython"})
 
 
-def test_a_python_that_is_not_there_leaves_the_environment_that_is(tmp_path: Path) -> None:
-    (tmp_path / "requirements-dev.txt").touch()
-    (tmp_path / "venv").mkdir()
-    setup = ["sh", str(ROOT / "dev" / "venv.sh"), "venv", "/no/such/python"]
-    done = subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True)
-
-    assert done.returncode == 1
-    assert done.stderr.startswith("make: no suitable Python: /no/such/python is missing or older than 3.11")
-    assert (tmp_path / "venv").exists()
-
-
 class TestPins:
-    def test_every_pin_of_the_lock_has_hashes(self) -> None:
-        assert [pin.name for pin in read_pins(LOCK) if not pin.hashes] == []
+    @LOCKS
+    def test_every_pin_of_a_lock_has_hashes(self, lock: Path) -> None:
+        assert [pin.name for pin in read_pins(lock) if not pin.hashes] == []
 
-    def test_the_lock_holds_what_runs_in_the_cloud_at_the_same_versions(self) -> None:
-        locked = {(pin.name, pin.version) for pin in read_pins(LOCK) if not pin.marker}
+    @LOCKS
+    def test_a_lock_holds_what_runs_in_the_cloud_at_the_same_versions(self, lock: Path) -> None:
+        locked = {(pin.name, pin.version) for pin in read_pins(lock) if not pin.marker}
 
         assert {(pin.name, pin.version) for pin in read_pins(RUNTIME)} <= locked
 
-    def test_the_lock_holds_every_package_asked_for_directly(self) -> None:
-        locked = {(pin.name, pin.version) for pin in read_pins(LOCK)}
+    @pytest.mark.parametrize(("lock", "direct"), [(LOCK, DIRECT), (LOCK, RUN_DIRECT), (RUN_LOCK, RUN_DIRECT)])
+    def test_a_lock_holds_every_package_asked_for_directly(self, lock: Path, direct: Path) -> None:
+        locked = {(pin.name, pin.version) for pin in read_pins(lock)}
 
-        assert {(pin.name, pin.version) for pin in read_pins(DIRECT)} <= locked
+        assert {(pin.name, pin.version) for pin in read_pins(direct)} <= locked
+
+    def test_what_runs_here_is_a_part_of_what_developing_needs_with_the_same_files(self) -> None:
+        """So that the tests run what `make run` runs, and one environment serves both."""
+        developing = {(pin.name, pin.version): pin.hashes for pin in read_pins(LOCK)}
+        running = {(pin.name, pin.version): pin.hashes for pin in read_pins(RUN_LOCK)}
+
+        assert running.items() <= developing.items()
+        assert {"mypy", "pytest", "ruff"}.isdisjoint(name for name, _ in running)
 
     @pytest.mark.parametrize(
         "platform", PLATFORMS, ids=lambda it: f"{it['sys_platform']}-{it['platform_machine']}-{it['python_version']}"
@@ -88,7 +89,16 @@ class TestPins:
 
     def test_no_file_says_where_packages_come_from(self) -> None:
         """That is for the configuration of whoever installs them."""
-        for path in (RUNTIME, LOCK, DIRECT, ROOT / "dev" / "venv.sh", ROOT / "Makefile"):
+        for path in (
+            RUNTIME,
+            LOCK,
+            RUN_LOCK,
+            DIRECT,
+            RUN_DIRECT,
+            ROOT / "dev" / "venv.sh",
+            ROOT / "dev" / "uv.py",
+            ROOT / "Makefile",
+        ):
             text = path.read_text(encoding="utf-8")
             assert "--index-url" not in text, path
             assert "--find-links" not in text, path

@@ -7,8 +7,8 @@ COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal
 	--custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status logs psql reset admin test check format bench prove fuzz clean setup setup-run wheels package deploy rollback \
-	certificates lock audit
+.PHONY: help run status logs psql reset admin test test-quick check format bench prove fuzz clean setup setup-run wheels package deploy \
+	rollback certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -33,14 +33,17 @@ admin: setup-run ## an operator's command against the running stack: make admin 
 	@$(BIN)/python -m dev.admin $(CMD)
 
 test: setup wheels ## run every test
-	@$(PYTEST)
+	@$(PYTEST) $(COVERAGE)
 
-check: setup wheels ## what CI runs: formatting, lint, types, import rules, tests
+test-quick: setup ## run only the tests that start nothing: no PostgreSQL, no server, no package
+	@$(PYTEST) --quick
+
+check: setup wheels ## what CI runs: formatting, lint, types, import rules, tests, and how much of the product they execute
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
 	@$(BIN)/mypy --no-error-summary && echo "types: ok"
 	@report=$$($(BIN)/lint-imports --no-cache) || { echo "$$report"; exit 1; } && echo "imports: ok"
-	@$(PYTEST)
+	@$(MAKE) --no-print-directory test COVERAGE="--cov --cov-report=term --cov-fail-under=95"
 
 format: setup ## format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -21,6 +21,7 @@ from alembic.config import Config
 from hypothesis import settings
 
 from dev.postgres import HOST, Postgres, bootstrap
+from tests.quick import is_quick
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
@@ -85,16 +86,25 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(ANSEL_STAGE="local", TENANT_PROOF_KEYS=PROOF_KEY)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run only the tests that start nothing (tests/quick.py)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A parallel run executes a name once, so a test that shares its name with another would silently not run."""
     names = Counter(item.nodeid for item in items)
     if shared := [name for name, times in names.items() if times > 1]:
         raise pytest.UsageError(f"tests share a name: {', '.join(shared)}")
+    if config.getoption("--quick"):
+        left_out = [item for item in items if not is_quick(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if is_quick(item)]
 
 
 def pytest_configure_node(node: Any) -> None:
     """Runs in the controller, for each xdist worker: they share its server."""
-    node.workerinput["server"] = json.dumps(_server.start())
+    if not node.config.getoption("--quick"):
+        node.workerinput["server"] = json.dumps(_server.start())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,0 +1,50 @@
+"""The workflow for CI: it does what `.ci/run` does, on each supported Python, with pinned actions and no secrets."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+FILE = ROOT / ".github" / "workflows" / "check.yml"
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict[Any, Any]:
+    loaded: dict[Any, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_it_runs_what_ci_runs(workflow: dict[Any, Any]) -> None:
+    steps = workflow["jobs"]["check"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["bash .ci/run"]
+    assert "make check" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_it_runs_on_each_python_that_the_readme_names_with_that_python(workflow: dict[Any, Any]) -> None:
+    job = workflow["jobs"]["check"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert job["steps"][-1]["env"] == {"PYTHON": "python${{ matrix.python }}"}
+
+
+def test_every_action_is_pinned_to_a_commit_and_says_its_version() -> None:
+    lines = [line for line in FILE.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+    assert lines
+    assert [line for line in lines if not re.search(r"uses: [\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line)] == []
+
+
+def test_it_may_only_read_and_has_no_secrets(workflow: dict[Any, Any]) -> None:
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "secrets." not in FILE.read_text(encoding="utf-8")
+
+
+def test_a_python_named_in_the_environment_is_the_one_that_is_used() -> None:
+    """Of several Pythons on a machine, the one that the matrix chose."""
+    command = ["make", "--dry-run", "--no-print-directory", "setup"]
+    shown = subprocess.run(
+        command, cwd=ROOT, env={"PATH": "/usr/bin:/bin", "PYTHON": "python3.12"}, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == 'sh dev/venv.sh ".venv" dev "python3.12"'

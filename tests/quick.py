@@ -13,7 +13,8 @@ STARTING_FIXTURES = frozenset({"server", "local_aws", "package"})
 STARTERS = (
     *("subprocess", "multiprocessing", "psutil", "http.server", "socketserver", "moto", "schemathesis"),
     *("dev.postgres", "dev.process", "dev.sandbox", "dev.supervisor", "tests.dev.stacks", "tests.oauth_server"),
-    *("cfnlint", "samtranslator", "tests.deploy.local_cloud", "tests.deploy.templates", "tests.deploy.containers"),
+    *("cfnlint", "samtranslator", "tests.deploy.containers"),
+    *("tests.deploy.local_cloud", "tests.deploy.projects", "tests.deploy.templates"),
 )
 """What starts a process or a server, or takes its time: a file that imports it is not quick."""
 

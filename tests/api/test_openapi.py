@@ -12,7 +12,7 @@ from app import API
 from chalicelib.api.openapi import describe, openapi
 from chalicelib.platforms.registry import NAMES
 from chalicelib.runtime.routes import PUBLIC, Located, Reply, Route, Routes, mount
-from tests.conftest import Api
+from tests.conftest import ROOT, Api, Database
 
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
 
@@ -132,7 +132,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
     }
 
 
-def test_a_route_that_answers_with_a_location_declares_it() -> None:
+def test_a_route_that_answers_with_a_location_declares_it(database: Database) -> None:
     routes = Routes()
 
     @routes.post("/api/things", scope=PUBLIC, status=202)
@@ -148,7 +148,7 @@ def test_a_route_that_answers_with_a_location_declares_it() -> None:
     assert "headers" not in described["/api/others"]["post"]["responses"]["201"]
     app = Chalice("sample", env={})
     mount(app, [routes])
-    with Client(app) as client:
+    with Client(app, stage_name="local", project_dir=str(ROOT)) as client:
         assert client.http.post("/api/things").headers["Location"] == "/api/things/1"
         assert "Location" not in client.http.post("/api/others").headers
 

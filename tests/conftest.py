@@ -129,6 +129,15 @@ class Database:
         )
 
 
+@pytest.fixture(autouse=True)
+def own_log_context() -> Iterator[None]:
+    """What a test has bound to log lines outside of an invocation is not on the lines of the next test."""
+    from chalicelib import logs
+
+    with logs.bound():
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Port and passwords of the run's PostgreSQL."""

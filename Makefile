@@ -7,7 +7,7 @@ COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal
 	--custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status logs psql reset admin test test-quick check format bench prove fuzz clean setup setup-run wheels package deploy \
+.PHONY: help run status logs psql reset admin test test-quick check format bench chaos fuzz clean setup setup-run wheels package deploy \
 	rollback certificates lock audit
 
 help: ## print this help
@@ -51,8 +51,8 @@ format: setup ## format the code and fix what lint can fix
 bench: setup ## measure what the README's figures come from
 	@$(BIN)/python -m benchmarks
 
-prove: setup ## disturb the sync engine in every way and compare what it stored, row for row
-	@$(BIN)/python -m prove
+chaos: setup ## disturb the sync engine in every way and compare what it stored, row for row
+	@$(BIN)/python -m chaos
 
 fuzz: setup ## send requests that nobody would send: make fuzz EXAMPLES=500 SEED=1 (some 30 requests an example)
 	@ANSEL_FUZZ_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q -rP --show-capture=stdout -p no:logging \

@@ -4,7 +4,7 @@ import gc
 
 from chalice.app import Chalice
 
-from chalicelib.api import accounts, connections, health, metrics, notices, oauth, openapi, sync, webhooks
+from chalicelib.api import accounts, connections, health, metrics, oauth, openapi, sync, webhook_endpoints, webhooks
 from chalicelib.runtime.routes import mount
 from chalicelib.workers.admin import blueprint as admin_worker
 from chalicelib.workers.maintenance import blueprint as maintenance_worker
@@ -12,8 +12,8 @@ from chalicelib.workers.sync import blueprint as sync_worker
 from chalicelib.workers.tick import blueprint as tick_worker
 
 API = [
-    *(connections.routes, accounts.routes, oauth.routes, webhooks.routes, sync.routes, metrics.routes),
-    *(notices.routes, health.routes),
+    *(connections.routes, accounts.routes, oauth.routes, webhook_endpoints.routes, sync.routes, metrics.routes),
+    *(webhooks.routes, health.routes),
 ]
 
 # `env` keeps Chalice from appending to AWS_EXECUTION_ENV; log lines are made in chalicelib.logs alone.

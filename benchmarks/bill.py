@@ -12,7 +12,7 @@ import msgspec
 
 from benchmarks import prices
 from benchmarks.table import Row, Table
-from chalicelib.doorbell import SENDERS, SQS_BATCH
+from chalicelib.work_queue import SENDERS, SQS_BATCH
 
 USAGE = Path(__file__).with_name("usage.json")
 DAYS = prices.HOURS / 24

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from benchmarks import studios
-from benchmarks.contenders import Contender, Material, Worker, all_there_are
+from benchmarks.competitors import Competitor, Material, Worker, all_there_are
+from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server
 from benchmarks.source import Source
-from benchmarks.stopwatch import Stopwatch, Watched
 from benchmarks.table import Row, Table
 from chalicelib.data import records
 from chalicelib.data.driver import PgConnection
@@ -23,7 +23,7 @@ from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.calendar import BASE_URL, LIST_PARAMS, CalendarCursor, fetch_bookings
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.secret import Secret
-from dev.sandbox import mint
+from dev.sandbox import issue_token
 
 LOADS = ("first load", "second load")
 AIMS = {"COPY + merge": 0.5, "dlt": 3.0, "target-postgres": 7.0}
@@ -55,18 +55,18 @@ def measure(quick: bool, server: Server) -> list[Table]:
         stack.callback(superuser.close)
         superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
         race = Race(server, running, f"bulk-{count}", superuser)
-        contenders = stack.enter_context(all_there_are(server, race.material, quick=quick))
+        competitors = stack.enter_context(all_there_are(server, race.material, quick=quick))
         for turn in range(rounds):
-            race.run(turn, {name: each for name, each in contenders.items() if turn == 0 or name not in SLOW})
+            race.run(turn, {name: each for name, each in competitors.items() if turn == 0 or name not in SLOW})
         profiles = race.profile()
-    return [_rates(contenders, race.taken, count, rounds), _profile(profiles, count)]
+    return [_rates(competitors, race.taken, count, rounds), _profile(profiles, count)]
 
 
 class Race:
     """Rounds of a first and a second load. Each edition of the source is loaded by everyone."""
 
     def __init__(self, server: Server, running: Source, account: str, superuser: Any) -> None:
-        token = mint(account, lifetime=studios.LIFETIME).access_token
+        token = issue_token(account, lifetime=studios.LIFETIME).access_token
         self._calendar = ConnectedAccount(external_id=f"{account}@studio.example")
         path = f"/calendars/{quote(self._calendar.external_id or '', safe='')}/events?{urlencode(LIST_PARAMS)}"
         url = f"{running.url}/{BASE_URL.removeprefix('https://')}{path}"
@@ -77,9 +77,9 @@ class Race:
         self._edition = 0
         self._read_all()
 
-    def run(self, turn: int, contenders: Mapping[str, Contender | None]) -> None:
+    def run(self, turn: int, competitors: Mapping[str, Competitor | None]) -> None:
         self._superuser.run("TRUNCATE studio CASCADE")
-        there = {name: each for name, each in contenders.items() if each is not None}
+        there = {name: each for name, each in competitors.items() if each is not None}
         names = [*there][turn % len(there) :] + [*there][: turn % len(there)]
         for name in names:
             there[name].begin()
@@ -91,7 +91,7 @@ class Race:
                 self.taken[load].setdefault(name, []).append(there[name].load())
                 self._check(there[name])
 
-    def profile(self) -> dict[str, tuple[Stopwatch, float]]:
+    def profile(self) -> dict[str, tuple[Profiler, float]]:
         """The worker once more, watched: seconds of its stages, and of all."""
         self._superuser.run("TRUNCATE studio CASCADE")
         worker = Worker(self._server, self.material)
@@ -100,7 +100,7 @@ class Race:
         for load in LOADS:
             if load == LOADS[1]:
                 self._change_all()
-            watch = Stopwatch()
+            watch = Profiler()
             with watch.watching(WATCHED):
                 found[load] = (watch, worker.load())
         return found
@@ -127,16 +127,16 @@ class Race:
             if page.last:
                 return pages, cursor
 
-    def _check(self, contender: Contender) -> None:
+    def _check(self, competitor: Competitor) -> None:
         """Whoever is fast must also have stored everything."""
         expected = [sum(map(len, self.material.pages)), self.material.pages[0][0].location]
-        database, _, table = contender.table.partition(".")
+        database, _, table = competitor.table.partition(".")
         connection = self._server.connect(self._server.urls.superuser.rpartition("/")[0] + f"/{database}")
         try:
             found = connection.run(f"SELECT count(*), location FROM {table} GROUP BY location")
         finally:
             connection.close()
-        assert found == [expected], (contender.table, found)
+        assert found == [expected], (competitor.table, found)
 
 
 def _statement(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
@@ -148,16 +148,16 @@ WATCHED = (
     Watched(client, "decode", "decode: JSON to a page"),
     Watched(items.Items, "read", "decode and map: events to bookings"),
     Watched(records, "upsert", "encode: bookings to JSON"),
-    Watched(PgConnection, "flight", _statement),
+    Watched(PgConnection, "pipeline", _statement),
     Watched(PgConnection, "execute_simple", "PostgreSQL: commit"),
 )
 
 
 def _rates(
-    contenders: Mapping[str, object], taken: Mapping[str, Mapping[str, list[float]]], count: int, rounds: int
+    competitors: Mapping[str, object], taken: Mapping[str, Mapping[str, list[float]]], count: int, rounds: int
 ) -> Table:
     rows: list[Row] = []
-    for name in contenders:
+    for name in competitors:
         aim = next((aim for start, aim in AIMS.items() if name.startswith(start)), None)
         if name not in taken[LOADS[0]]:
             rows.append((f"{name}: not installed", *([None] * 2 * len(LOADS)), "", aim))
@@ -177,7 +177,7 @@ def _ratios(theirs: Sequence[float], workers: Sequence[float]) -> list[float]:
     return [seconds / worker for seconds, worker in zip(theirs, workers, strict=False)]
 
 
-def _profile(profiles: Mapping[str, tuple[Stopwatch, float]], count: int) -> Table:
+def _profile(profiles: Mapping[str, tuple[Profiler, float]], count: int) -> Table:
     stages = dict.fromkeys(name for watch, _ in profiles.values() for name in watch.stages)
     rows: list[Row] = []
     for name in stages:

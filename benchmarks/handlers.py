@@ -19,7 +19,7 @@ from benchmarks import timing
 from benchmarks.server import Server
 from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.logs import JsonFormatter
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.authentication import authenticate, forget_callers
@@ -114,17 +114,17 @@ def _writes(server: Server, superuser: pg8000.native.Connection) -> Iterator[Cas
 def _check(case: Case) -> tuple[int, int]:
     """Statements and round trips of one request, which must have succeeded."""
     case.prepare()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         answer = case.call()
     assert answer["statusCode"] == case.status, answer
-    statements = [sql for sql in traffic.statements if not sql.startswith(("BEGIN", "COMMIT"))]
-    return len(statements), traffic.round_trips
+    statements = [sql for sql in statistics.statements if not sql.startswith(("BEGIN", "COMMIT"))]
+    return len(statements), statistics.round_trips
 
 
-def _table(taken: dict[str, list[float]], traffic: dict[str, tuple[int, int]], samples: int) -> Table:
+def _table(taken: dict[str, list[float]], statistics: dict[str, tuple[int, int]], samples: int) -> Table:
     base = median(next(iter(taken.values())))
     rows: list[Row] = [
-        (name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / base, *traffic[name])
+        (name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / base, *statistics[name])
         for name, times in taken.items()
     ]
     title = f"Requests in one process, from the API Gateway event to the answer ({samples:,} each)"

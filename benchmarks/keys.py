@@ -14,7 +14,7 @@ from chalicelib.services.connections import create_connection
 from chalicelib.services.erasures import erase_studio
 from chalicelib.services.rotations import rewrap_data_keys, rotate_data_keys
 from chalicelib.services.tokens import Tokens
-from chalicelib.services.webhooks import create_webhook
+from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 
 PLATFORMS = ("google", "meta")
 SEALED = 5
@@ -53,7 +53,7 @@ def _studio(server: Server) -> UUID:
     access, refresh = Secret(str(TOKENS["accessToken"])), Secret(str(TOKENS["refreshToken"]))
     for platform in PLATFORMS:
         create_connection(studio_id, platform, Tokens(access, refresh, None, None, expires_in=3600))
-    create_webhook(studio_id, "http://127.0.0.1:9/told")
+    create_webhook_endpoint(studio_id, "http://127.0.0.1:9/told")
     return studio_id
 
 

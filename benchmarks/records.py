@@ -38,7 +38,7 @@ OURS, COPY, MANY, VALUES = "upsert", "COPY + merge", "insertmanyvalues", "values
 SLOW_PAGES = 1
 """Pages of `values()`, whose rate does not depend on their number."""
 NOTE = (
-    "insertmanyvalues and values() are SQLAlchemy's; values() stores the first {slow:,} rows only. Every contender "
+    "insertmanyvalues and values() are SQLAlchemy's; values() stores the first {slow:,} rows only. Every competitor "
     "commits each {page:,} rows and logs in as the application's role under forced row-level security. The others "
     "write every row they are given; the product compares, and counts what it created and changed."
 )
@@ -56,31 +56,31 @@ def measure(quick: bool, server: Server) -> list[Table]:
         stack.callback(superuser.close)
         superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
         studio_id = server.new_studio()
-        contenders: dict[str, Store] = {
+        competitors: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
             COPY: stack.enter_context(copying(server, studio_id)),
             MANY: stack.enter_context(_sqlalchemy(server, studio_id, _many_executions)),
             VALUES: stack.enter_context(_sqlalchemy(server, studio_id, _many_values)),
         }
-        taken = _race(contenders, first, second, rounds, superuser)
+        taken = _race(competitors, first, second, rounds, superuser)
     return [_table(taken, count, rounds)]
 
 
 def _race(
-    contenders: Mapping[str, Store], first: Pages, second: Pages, rounds: int, superuser: pg8000.native.Connection
+    competitors: Mapping[str, Store], first: Pages, second: Pages, rounds: int, superuser: pg8000.native.Connection
 ) -> dict[str, dict[str, list[float]]]:
     """Each in turn finds the table empty, fills it, changes every row, and stores the same again. Seconds a row."""
-    taken: dict[str, dict[str, list[float]]] = {case: {name: [] for name in contenders} for case in CASES}
+    taken: dict[str, dict[str, list[float]]] = {case: {name: [] for name in competitors} for case in CASES}
 
     def run(name: str) -> None:
         superuser.run("TRUNCATE booking CASCADE")
         until = SLOW_PAGES if name == VALUES else len(first)
         for case, pages in zip(CASES, (first[:until], second[:until], second[:until]), strict=True):
             rows = sum(map(len, pages))
-            taken[case][name].append(timing.seconds(partial(contenders[name], pages)) / rows)
+            taken[case][name].append(timing.seconds(partial(competitors[name], pages)) / rows)
         _check(superuser, second[:until])
 
-    timing.interleaved({name: partial(run, name) for name in contenders}, rounds=rounds)
+    timing.interleaved({name: partial(run, name) for name in competitors}, rounds=rounds)
     return taken
 
 
@@ -97,8 +97,8 @@ def _table(taken: dict[str, dict[str, list[float]]], count: int, rounds: int) ->
         rates = {name: 1 / median(times) for name, times in of.items()}
         ratios = (rates[OURS] / rate for name, rate in rates.items() if name != OURS)
         rows.append((case, *map(round, rates.values()), *ratios))
-    contenders = tuple(taken[CASES[0]])
-    columns = ("case", *contenders, *(f"times {name}" for name in contenders if name != OURS))
+    competitors = tuple(taken[CASES[0]])
+    columns = ("case", *competitors, *(f"times {name}" for name in competitors if name != OURS))
     title = f"Bulk upsert of {count:,} bookings, rows a second (medians of {rounds})"
     return Table(title, columns, rows, [NOTE.format(page=PAGE, slow=SLOW_PAGES * PAGE)])
 

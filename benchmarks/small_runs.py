@@ -13,7 +13,7 @@ from benchmarks.source import Source
 from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
 from chalicelib.data.database import read
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.data.runs import FIND_RUN
 from chalicelib.workers.sync import sync
 from dev.invocation import Context, message_event
@@ -77,7 +77,7 @@ def _work(studio_id: UUID, stream: str, sample: Sample, changes: int | None = No
     run_id = studios.queue_run(studio_id, stream)
     event = message_event({"runId": str(run_id), "studioId": str(studio_id)})
     context = Context("ansel-local-sync", 900.0)
-    with measured() as traffic:
+    with query_statistics() as statistics:
         started, cpu_started = perf_counter(), thread_time()
         sync(event, context)
         sample.seconds.append(perf_counter() - started)
@@ -86,10 +86,10 @@ def _work(studio_id: UUID, stream: str, sample: Sample, changes: int | None = No
     assert run is not None
     assert run.status == "succeeded", run
     assert changes in (None, run.records.seen), run
-    commits = [sql for sql in traffic.statements if sql.startswith("COMMIT")]
-    opened = [sql for sql in traffic.statements if sql.startswith("BEGIN")]
-    sample.statements = len(traffic.statements) - len(commits) - len(opened)
-    sample.commits, sample.round_trips, sample.api_calls = len(commits), traffic.round_trips, run.api_calls
+    commits = [sql for sql in statistics.statements if sql.startswith("COMMIT")]
+    opened = [sql for sql in statistics.statements if sql.startswith("BEGIN")]
+    sample.statements = len(statistics.statements) - len(commits) - len(opened)
+    sample.commits, sample.round_trips, sample.api_calls = len(commits), statistics.round_trips, run.api_calls
 
 
 def _table(samples: dict[tuple[str, int], Sample], rounds: int) -> Table:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
-from benchmarks import postbox, source
+from benchmarks import null_queue, source
 from benchmarks.handlers import quiet
 from benchmarks.server import Server, configure
 from benchmarks.source import Source
@@ -14,7 +14,7 @@ from chalicelib.secret import Secret
 from chalicelib.services.connections import create_connection
 from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import Tokens
-from dev.sandbox import mint
+from dev.sandbox import issue_token
 
 LIFETIME = 6 * 3600
 PLATFORM = "google"
@@ -23,14 +23,14 @@ PLATFORM = "google"
 @contextmanager
 def at_work() -> Iterator[Source]:
     """The product finds a source and a queue, and its log lines are read by nobody."""
-    with quiet(), postbox.in_use(), source.running() as running:
+    with quiet(), null_queue.in_use(), source.running() as running:
         configure(**running.environ)
         yield running
 
 
 def connect(server: Server, account: str) -> UUID:
     """A new studio with this account of the source."""
-    grant = mint(account, lifetime=LIFETIME)
+    grant = issue_token(account, lifetime=LIFETIME)
     tokens = Tokens(
         Secret(grant.access_token),
         Secret(grant.refresh_token),

@@ -8,12 +8,12 @@ from typing import Any
 
 import pg8000.native
 
-from benchmarks import postbox, timing
+from benchmarks import null_queue, timing
 from benchmarks.handlers import quiet
+from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure
-from benchmarks.stopwatch import Stopwatch, Watched
 from benchmarks.table import Row, Table
-from chalicelib import doorbell
+from chalicelib import work_queue
 from chalicelib.data.driver import PgConnection
 from chalicelib.services.schedules import start_due_runs
 
@@ -22,7 +22,7 @@ STREAMS = 5
 """Schedules a studio."""
 CLAIM, START, LOOK, SEND, OTHERS = "claim", "start runs", "look for more", "send", "others"
 STATEMENTS = (CLAIM, START, LOOK, OTHERS)
-DOORS = {"claim_due_schedules": CLAIM, "start_scheduled_runs": START, "ring_lost_runs": LOOK}
+DOORS = {"claim_due_schedules": CLAIM, "start_scheduled_runs": START, "enqueue_lost_runs": LOOK}
 FILL = (
     "INSERT INTO studio (id, name, time_zone) SELECT uuidv7(), 'Benchmark', 'Europe/Berlin'"
     " FROM generate_series(1, :studios)",
@@ -54,7 +54,7 @@ class Fleet:
     size: int
     url: str = field(repr=False)
     superuser: pg8000.native.Connection = field(repr=False)
-    watches: list[Stopwatch] = field(default_factory=list)
+    watches: list[Profiler] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -62,7 +62,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     sizes, samples = ((2_000, 4_000), 1) if quick else ((10_000, 100_000, 1_000_000), 7)
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        stack.enter_context(postbox.in_use())
+        stack.enter_context(null_queue.in_use())
         stack.callback(configure, DATABASE_URL=server.urls.app)
         fleets = [stack.enter_context(_fleet(server, size)) for size in sizes]
         for turn in range(samples + 1):
@@ -104,7 +104,7 @@ def _tick(fleet: Fleet) -> None:
     for due in (WARM_UP, DUE):
         fleet.superuser.run("DELETE FROM sync_log")
         fleet.superuser.run(MAKE_DUE, due=due)
-        watch = Stopwatch()
+        watch = Profiler()
         with watch.watching(WATCHED):
             seconds = timing.seconds(start_due_runs)
         ((started,),) = fleet.superuser.run("SELECT count(*) FROM sync_log")
@@ -118,9 +118,9 @@ def _door(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
 
 
 WATCHED = (
-    Watched(PgConnection, "flight", _door),
+    Watched(PgConnection, "pipeline", _door),
     Watched(PgConnection, "execute_simple", OTHERS),
-    Watched(doorbell, "ring", SEND),
+    Watched(work_queue, "enqueue", SEND),
 )
 
 
@@ -141,5 +141,5 @@ def _table(fleets: Sequence[Fleet], samples: int) -> Table:
     return Table(title, (*columns, *more), rows, [NOTE.format(samples=samples, due=DUE)])
 
 
-def _unwatched(seconds: float, watch: Stopwatch) -> float:
+def _unwatched(seconds: float, watch: Profiler) -> float:
     return seconds - sum(stage.wall for stage in watch.stages.values())

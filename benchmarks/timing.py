@@ -1,4 +1,4 @@
-"""Times contenders in turn, so that what else the machine does meets all of them alike."""
+"""Times competitors in turn, so that what else the machine does meets all of them alike."""
 
 import gc
 import time
@@ -15,26 +15,26 @@ def seconds(work: Work) -> float:
 
 
 def interleaved(
-    contenders: Mapping[str, Work],
+    competitors: Mapping[str, Work],
     *,
     rounds: int,
     samples: int = 1,
     prepare: Mapping[str, Work] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of every call: each round calls each contender `samples` times, and each round another one goes first.
+    """Seconds of every call: each round calls each competitor `samples` times, and each round another one goes first.
 
-    What `prepare` has for a contender runs untimed before each of its calls.
+    What `prepare` has for a competitor runs untimed before each of its calls.
     """
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    names = list(contenders)
+    taken: dict[str, list[float]] = {name: [] for name in competitors}
+    names = list(competitors)
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            gc.collect()  # what one contender left behind is not swept up at another's expense
+            gc.collect()  # what one competitor left behind is not swept up at another's expense
             for _ in range(samples):
                 if prepare:
                     prepare[name]()
-                taken[name].append(seconds(contenders[name]))
+                taken[name].append(seconds(competitors[name]))
     return taken
 
 

@@ -12,11 +12,11 @@ from benchmarks.table import Row, Table
 from chalicelib.secret import Secret
 from chalicelib.security.encryption_sdk import raw_key
 from chalicelib.security.key_providers import RawKeyProvider
-from chalicelib.security.vault import Place, Vault, WrappedKey
+from chalicelib.security.vault import AssociatedData, Vault, WrappedKey
 
 KEY = "5e" * 32
 TOKEN = "ya29." + "a" * 120
-PLACE = Place(UUID(int=1), "platform_connection", "access_token", UUID(int=2), 1)
+PLACE = AssociatedData(UUID(int=1), "platform_connection", "access_token", UUID(int=2), 1)
 CONTEXT = {"studio": str(PLACE.studio_id), "column": PLACE.column, "row": str(PLACE.row_id)}
 SUITES = {
     "SDK message": AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY,

@@ -19,11 +19,11 @@ from uuid import UUID, uuid4
 import boto3
 
 from app import app
-from benchmarks import handlers, postbox, server, source, studios
+from benchmarks import handlers, null_queue, server, source, studios
 from benchmarks.bill import Invocation, Usage
 from benchmarks.handlers import quiet
+from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure
-from benchmarks.stopwatch import Stopwatch, Watched
 from chalicelib import telemetry
 from chalicelib.data.database import read
 from chalicelib.data.driver import PgConnection
@@ -41,7 +41,7 @@ SAMPLES = 50
 DUE = 100
 DATABASE, PLATFORM = "database", "platform"
 WATCHED = (
-    Watched(PgConnection, "flight", DATABASE),
+    Watched(PgConnection, "pipeline", DATABASE),
     Watched(PgConnection, "execute_simple", DATABASE),
     Watched(Transport, "send", PLATFORM),
 )
@@ -114,7 +114,7 @@ def _ticks(running: Server, samples: int) -> tuple[Invocation, Invocation]:
         superuser.run(MAKE_DUE, due=due)
         return partial(tick, schedule_event("ansel-tick"), Context("ansel-tick", 55))
 
-    with postbox.in_use():
+    with null_queue.in_use():
         idle, busy = (_used(prepared(due=due) for _ in range(samples // 5 + 2)) for due in (False, True))
     superuser.run("UPDATE sync_schedule SET enabled = false")
     superuser.run(END_RUNS)
@@ -152,7 +152,7 @@ def _used(works: Iterable[Work]) -> Invocation:
     """Medians over the works, the first of which is for warming up. Bytes and calls are of the last."""
     seconds, in_database = [], []
     for work in works:
-        watch, lines = Stopwatch(), io.StringIO()
+        watch, lines = Profiler(), io.StringIO()
         with quiet(lines), redirect_stdout(lines), watch.watching(WATCHED):
             started = time.perf_counter()
             answer = work()

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 
-__all__ = ["at", "at_most", "ending", "monotonic", "now", "perf_counter"]
+__all__ = ["at", "deadline", "monotonic", "now", "perf_counter", "remaining"]
 
 _fixed: datetime | None = None
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
@@ -32,7 +32,7 @@ def at(moment: datetime) -> Iterator[None]:
 
 
 @contextmanager
-def ending(in_seconds: float) -> Iterator[None]:
+def deadline(in_seconds: float) -> Iterator[None]:
     """Whoever is asked inside is waited for no longer than so many seconds from now."""
     token = _ends_at.set(monotonic() + in_seconds)
     try:
@@ -41,7 +41,7 @@ def ending(in_seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def at_most(seconds: float) -> float:
+def remaining(seconds: float) -> float:
     """So many seconds, or what is left of an `ending` block: zero or less when its time is over."""
     ends_at = _ends_at.get()
     return seconds if ends_at is None else min(seconds, ends_at - monotonic())

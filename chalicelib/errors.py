@@ -125,12 +125,12 @@ class TooManyRequests(AppError):
         super().__init__(message, internal=internal, code=code, headers={**(headers or {}), **waiting})
 
 
-class ConsentRefused(AppError):
+class AuthorizationFailed(AppError):
     """A consent in the browser led to no connection; the code says why."""
 
     status = 400
-    code = "consent_invalid"
-    title = "The consent led to no connection"
+    code = "authorization_invalid"
+    title = "The authorization did not complete"
 
 
 class Unavailable(AppError):
@@ -159,10 +159,10 @@ class Unreadable(AppError):
     title = "What was stored cannot be read"
 
 
-class SealBroken(AppError):
+class DecryptionFailed(AppError):
     """A sealed token does not open: wrong key, moved to another place, or damaged."""
 
-    code = "seal_broken"
+    code = "decryption_failed"
     title = "What was stored sealed does not open"
 
 
@@ -193,7 +193,7 @@ class TransientFault(PlatformError):
 class RefreshInProgress(TransientFault):
     """Another worker is refreshing the access token at this moment; try again when it is done."""
 
-    code = "token_being_renewed"
+    code = "token_being_refreshed"
     title = "The access token is being refreshed by another worker"
 
 
@@ -250,7 +250,7 @@ class ReconnectRequired(PlatformError):
     """
 
     code = "reconnect_required"
-    title = "The connection must be renewed by the studio"
+    title = "Reconnect this account to continue"
 
 
 class TokenExpired(ReconnectRequired):

@@ -15,7 +15,7 @@ from chalicelib.secret import Secret
 KEPT = timedelta(minutes=5)
 ASKED_AGAIN = timedelta(seconds=30)
 """After a failure, during which nobody waits for another one."""
-REFUSALS = (
+ERROR_RULES = (
     "AccessDeniedException",
     "NoCredentials",
     "DecryptionFailure",
@@ -31,20 +31,20 @@ _kept: dict[str, tuple[datetime, dict[str, Secret]]] = {}
 _reading = Lock()
 
 
-def get_secret(arn: str, *, anew: bool = False) -> dict[str, Secret]:
+def get_secret(arn: str, *, bypass_cache: bool = False) -> dict[str, Secret]:
     """The fields of a secret that is a JSON object; `anew` asks for it whatever is kept.
 
     While it cannot be read, what was read before goes on being used. Raises SettingsError where asking again will not
     help, Unavailable where it may.
     """
     asked_at = clock.now()
-    if not anew and (fields := _find_kept(arn, asked_at)) is not None:
+    if not bypass_cache and (fields := _find_kept(arn, asked_at)) is not None:
         return fields
     with _reading:
         # While this one waited, another may have read it.
-        fields = _find_kept(arn, asked_at, since=asked_at if anew else None)
+        fields = _find_kept(arn, asked_at, since=asked_at if bypass_cache else None)
         if fields is None:
-            fields = _read_or_kept(arn, anew=anew)
+            fields = _read_or_kept(arn, bypass_cache=bypass_cache)
         return fields
 
 
@@ -60,12 +60,12 @@ def forget_secret(arn: str, *, older_than: timedelta) -> None:
         _kept.pop(arn, None)
 
 
-def _read_or_kept(arn: str, *, anew: bool) -> dict[str, Secret]:
+def _read_or_kept(arn: str, *, bypass_cache: bool) -> dict[str, Secret]:
     try:
         fields = _parse(arn, _read(arn))
     except Unavailable as error:
         _, fields = _kept.get(arn, (None, {}))
-        if anew or not fields:
+        if bypass_cache or not fields:
             raise
         logs.event("secret.kept_longer", arn=arn, reason=str(error))
         _kept[arn] = (clock.now() - KEPT + ASKED_AGAIN, fields)
@@ -87,7 +87,7 @@ def _read(arn: str) -> str:
             "secretsmanager", arn.split(":")[3], "secretsmanager.GetSecretValue", {"SecretId": arn}
         )
     except AwsError as error:
-        if error.may_pass or error.code not in REFUSALS:
+        if error.may_pass or error.code not in ERROR_RULES:
             raise Unavailable(internal=f"The secret {arn} cannot be read just now: {error.code}") from error
         raise SettingsError(f"The secret {arn} cannot be read: {error.code}") from error
     return str(answer.get("SecretString", ""))

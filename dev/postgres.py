@@ -144,12 +144,12 @@ class Postgres:
         if pid is None:
             return
         orphan = _server_process(pid, self.data_dir)
-        for number, patience in (*STOP, (signal.SIGKILL, 5.0)):
+        for number, timeout in (*STOP, (signal.SIGKILL, 5.0)):
             if orphan is None or not orphan.is_running():
                 break
             orphan.send_signal(number)
             try:
-                orphan.wait(patience)
+                orphan.wait(timeout)
             except psutil.TimeoutExpired:
                 continue
         # Left behind, it would keep the server from starting if an unrelated process has its number by now.

@@ -1,4 +1,4 @@
-"""Child processes: started with a log file and tied to their parent's life, stopped with patience."""
+"""Child processes: started with a log file and tied to their parent's life, stopped with timeout."""
 
 import errno
 import os
@@ -46,12 +46,12 @@ def run(name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]) 
 
 def stop(child: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) -> None:
     """Sends the child each signal in turn, waiting so many seconds for it; in the end kills its whole group."""
-    for number, patience in steps:
+    for number, timeout in steps:
         if child.poll() is not None:
             break
         child.send_signal(number)
         try:
-            child.wait(patience)
+            child.wait(timeout)
         except subprocess.TimeoutExpired:
             continue
     try:

@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
-from chalicelib.data.connecting import connect
+from chalicelib.data.connect import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
 from chalicelib.errors import Conflict

@@ -19,12 +19,12 @@ from chalicelib.data.tenants import studio_settings
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
 from chalicelib.services.pending_grants import revoke_expired_grant
-from chalicelib.services.renewals import renew_idle
+from chalicelib.services.refresh import refresh_idle
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import Tokens, open_tokens
-from chalicelib.services.webhooks import deliver
+from chalicelib.services.webhook_endpoints import deliver
 from chalicelib.settings import get_settings
-from dev.sandbox import CREDENTIALS, Sandbox, mint
+from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from tests.conftest import ENCRYPTION_KEY, PROOF_KEY, Answer, Api, Queue, Studios
 
 # These look like nothing that the logs would know to mask.
@@ -139,13 +139,13 @@ class Drive:
 
     def grant(self, **options: Any) -> dict[str, Any]:
         """Tokens that the sandbox takes; they are canaries from now on."""
-        grant = mint("studio", **options)
+        grant = issue_token("studio", **options)
         self.secrets[f"Google access token {len(self.secrets)}"] = grant.access_token
         self.secrets[f"Google refresh token {len(self.secrets)}"] = grant.refresh_token
         return {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
 
     def remember_stored_tokens(self) -> None:
-        """Tokens that a renewal brought and the data key in the clear are canaries too."""
+        """Tokens that a refresh brought and the data key in the clear are canaries too."""
         self.secrets[f"stored token {len(self.secrets)}"] = self.stored_tokens().access.reveal()
         provider = provider_from_settings(get_settings())
         self.secrets["data key"] = provider.unwrap(self._stored().data_keys[0].wrapped, self.api.studio_id)
@@ -176,8 +176,8 @@ class Drive:
         for message in self.queue.receive():
             self.evidence.add("queue", repr(message))
             try:
-                if "renewalOf" in message:
-                    outcome = renew_idle(UUID(message["studioId"]), UUID(message["renewalOf"]))
+                if "refreshOf" in message:
+                    outcome = refresh_idle(UUID(message["studioId"]), UUID(message["refreshOf"]))
                 elif "grantId" in message:
                     outcome = revoke_expired_grant(UUID(message["studioId"]), UUID(message["grantId"]))
                 elif "deliveryId" in message:

@@ -8,11 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from benchmarks import postbox, timing
+from benchmarks import null_queue, timing
 from benchmarks.__main__ import main
-from benchmarks.contenders import singer_schema
+from benchmarks.competitors import singer_schema
 from benchmarks.imports import _weigh
-from benchmarks.stopwatch import Stopwatch, Watched
+from benchmarks.profiler import Profiler, Watched
 from benchmarks.table import Table
 from chalicelib.platforms.records import BookingRecord
 
@@ -40,9 +40,9 @@ def test_an_unknown_subject_is_refused_and_the_known_ones_are_named(capsys: pyte
 
 def test_contenders_take_turns_and_each_goes_first_in_its_round() -> None:
     calls: list[str] = []
-    contenders = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
+    competitors = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
     prepare = {name: lambda name=name: calls.append(f"{name} gets ready") for name in ("a", "b")}
-    taken = timing.interleaved(contenders, rounds=2, prepare=prepare)
+    taken = timing.interleaved(competitors, rounds=2, prepare=prepare)
     assert calls[1::2] == ["a", "b", "b", "a"]
     assert calls[0::2] == [f"{name} gets ready" for name in calls[1::2]]
     assert {name: len(times) for name, times in taken.items()} == {"a": 2, "b": 2}
@@ -83,7 +83,7 @@ class Kitchen:
 
 
 def test_a_stage_is_timed_without_the_stages_it_calls_and_waiting_is_no_work() -> None:
-    watch = Stopwatch()
+    watch = Profiler()
     functions = [Watched(Kitchen, "cook", lambda kitchen, dish: f"cook {dish}"), Watched(Kitchen, "wash", "wash")]
     started = time.perf_counter()
     with watch.watching(functions):
@@ -97,14 +97,14 @@ def test_a_stage_is_timed_without_the_stages_it_calls_and_waiting_is_no_work() -
 
 
 def test_a_function_that_raises_is_timed_as_well() -> None:
-    watch = Stopwatch()
+    watch = Profiler()
     with watch.watching([Watched(Kitchen, "wash", "wash")]), pytest.raises(TypeError):
         Kitchen.wash()  # type: ignore[call-arg]
     assert watch.stages["wash"].calls == 1
 
 
 def test_the_postbox_takes_messages_as_sqs_does() -> None:
-    with postbox.running() as url:
+    with null_queue.running() as url:
         sqs = boto3.client(
             "sqs", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
         )

@@ -13,12 +13,12 @@ from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import close_pool, read
 from chalicelib.data.pending_grants import FIND_PENDING_GRANT, LIST_PENDING_GRANTS
 from chalicelib.runtime.routes import PUBLIC
-from chalicelib.security.vault import Place
-from chalicelib.services.pending_grants import ring_expired_grants
-from chalicelib.services.renewals import ring_due_renewals
+from chalicelib.security.vault import AssociatedData
+from chalicelib.services.pending_grants import enqueue_expired_grants
+from chalicelib.services.refresh import enqueue_due_refreshes
 from chalicelib.services.schedules import start_due_runs
 from chalicelib.services.tokens import open_at, open_grant, open_tokens
-from chalicelib.services.webhooks import ring_due_deliveries
+from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
 from chalicelib.settings import get_settings
 from dev.sandbox import CLIENT_SECRET
 from tests import canary
@@ -48,11 +48,11 @@ def connect(drive: Drive) -> None:
 
 
 def read_everything(drive: Drive) -> None:
-    webhook_id = drive.api.post("/api/webhooks", {"url": "https://studio.example/hook"}).json["id"]
+    endpoint_id = drive.api.post("/api/webhook-endpoints", {"url": "https://studio.example/hook"}).json["id"]
     ids = {
         "run_id": drive.api.get("/api/sync/log").json["items"][0]["id"],
-        "webhook_id": webhook_id,
-        "delivery_id": drive.api.post(f"/api/webhooks/{webhook_id}/test").json["id"],
+        "endpoint_id": endpoint_id,
+        "delivery_id": drive.api.post(f"/api/webhook-endpoints/{endpoint_id}/test").json["id"],
         "account_id": drive.api.get("/api/connections/google/accounts").json["items"][0]["id"],
         "code": "0" * 32,
     }
@@ -63,7 +63,7 @@ def read_everything(drive: Drive) -> None:
                 assert answer.status == 200 or (route.scope == PUBLIC and "{" in route.path)
     drive.call("PUT", "/api/sync/google/schedule", {"syncType": "bookings", "frequency": "hourly"})
     drive.call("DELETE", "/api/sync/google/schedule?syncType=bookings")
-    drive.call("DELETE", f"/api/webhooks/{webhook_id}")
+    drive.call("DELETE", f"/api/webhook-endpoints/{endpoint_id}")
 
 
 def put_tokens_where_they_do_not_belong(drive: Drive) -> None:
@@ -109,7 +109,7 @@ def use_the_platform_while_it_fails(drive: Drive) -> None:
         drive.platforms.clear_faults()
 
 
-def renew_tokens(drive: Drive) -> None:
+def refresh_tokens(drive: Drive) -> None:
     drive.superuser.run("UPDATE platform_connection SET token_expires_at = now() WHERE platform = 'google'")
     drive.echo_of_oauth(500, "/token", CLIENT_SECRET)
     drive.call("POST", "/api/connections/google/test")
@@ -120,11 +120,11 @@ def renew_tokens(drive: Drive) -> None:
     drive.remember_stored_tokens()
     drive.echo_of_oauth(500, "/token", CLIENT_SECRET)
     for _ in range(2):
-        drive.superuser.run("UPDATE platform_connection SET renew_at = now() WHERE platform = 'google'")
-        ring_due_renewals()
+        drive.superuser.run("UPDATE platform_connection SET refresh_at = now() WHERE platform = 'google'")
+        enqueue_due_refreshes()
         drive.work()
     drive.remember_stored_tokens()
-    assert drive.outcomes >= {"renewed", "failed"}
+    assert drive.outcomes >= {"refreshed", "failed"}
 
 
 def break_the_grant_and_mend_it(drive: Drive) -> None:
@@ -188,7 +188,7 @@ def test_no_secret_is_found_anywhere_after_everything_was_driven(
     use_the_platform_while_it_fails(drive)
     read_everything(drive)
     put_tokens_where_they_do_not_belong(drive)
-    renew_tokens(drive)
+    refresh_tokens(drive)
     break_the_grant_and_mend_it(drive)
     break_the_product(drive)
     lose_the_database(drive, database, monkeypatch)
@@ -209,7 +209,7 @@ def assert_everything_was_driven(drive: Drive) -> None:
     told = b"\n".join(drive.evidence.places["event"])
     for event in (
         *(b"request.done", b"request.failed", b"run.stopped", b"run.crashed", b"tick.done"),
-        *(b"token.renewed", b"connection.created", b"connection.broken", b"connection.revocation_failed"),
+        *(b"token.refreshed", b"connection.created", b"connection.failed", b"connection.revocation_failed"),
     ):
         assert event in told, event
     stored = b"\n".join(drive.evidence.places["database"])
@@ -221,22 +221,22 @@ def assert_everything_was_driven(drive: Drive) -> None:
 def tell_webhooks(drive: Drive, receiver: Fake) -> None:
     """The answer that makes a webhook shows its secret: that one is no evidence, everything after it is."""
     receiver.on("/hook", Reply(status=500), Reply(status=200))
-    made = drive.api.post("/api/webhooks", {"url": f"{receiver.url}/hook"}).json
+    made = drive.api.post("/api/webhook-endpoints", {"url": f"{receiver.url}/hook"}).json
     key = base64.b64decode(made["secret"].removeprefix("whsec_"))
     drive.secrets |= {"webhook secret": made["secret"].removeprefix("whsec_"), "webhook key": key}
-    drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/hook"})
-    drive.call("POST", "/api/webhooks", {"url": f"{receiver.url}/other"}, Idempotency_Key="webhook")
-    drive.call("POST", f"/api/webhooks/{made['id']}/test")
+    drive.call("POST", "/api/webhook-endpoints", {"url": f"{receiver.url}/hook"})
+    drive.call("POST", "/api/webhook-endpoints", {"url": f"{receiver.url}/other"}, Idempotency_Key="webhook_endpoint")
+    drive.call("POST", f"/api/webhook-endpoints/{made['id']}/test")
     drive.work()
     drive.platforms.google.revoke("studio")
     drive.sync()
     for message in drive.queue.receive():
         drive.evidence.add("queue", repr(message))
-    ring_due_deliveries()
+    enqueue_due_deliveries()
     for request in receiver.requests:
-        drive.evidence.add("webhook", f"{request.headers} {request.body}")
-    drive.call("GET", "/api/webhooks")
-    drive.call("DELETE", f"/api/webhooks/{made['id']}")
+        drive.evidence.add("webhook_endpoint", f"{request.headers} {request.body}")
+    drive.call("GET", "/api/webhook-endpoints")
+    drive.call("DELETE", f"/api/webhook-endpoints/{made['id']}")
 
 
 def take_notices(drive: Drive) -> None:
@@ -247,17 +247,17 @@ def take_notices(drive: Drive) -> None:
     assert account
     drive.secrets |= {"signed request": signed, "security event": event.rpartition(".")[2]}
     form = {"Content_Type": "application/x-www-form-urlencoded"}
-    code = drive.api.send("POST", "/api/notices/meta/data-deletion", f"signed_request={signed}".encode(), form).json
+    code = drive.api.send("POST", "/api/webhooks/meta/data-deletion", f"signed_request={signed}".encode(), form).json
     drive.secrets["confirmation code"] = code["confirmation_code"]
     for callback in ("deauthorize", "data-deletion"):
         for sent in (
             f"signed_request={signed[:-4]}",
             f"signed_request={signed}&signed_request={signed}",
         ):
-            drive.call("POST", f"/api/notices/meta/{callback}", sent.encode(), **form)
-    drive.call("GET", f"/api/notices/meta/data-deletion/{code['confirmation_code']}")
+            drive.call("POST", f"/api/webhooks/meta/{callback}", sent.encode(), **form)
+    drive.call("GET", f"/api/webhooks/meta/data-deletion/{code['confirmation_code']}")
     for sent in (event, event[:-4], f"{event}."):
-        drive.call("POST", "/api/notices/google", sent.encode(), Content_Type="application/secevent+jwt")
+        drive.call("POST", "/api/webhooks/google", sent.encode(), Content_Type="application/secevent+jwt")
 
 
 def test_neither_webhooks_nor_notices_give_a_secret_away(drive: Drive) -> None:
@@ -272,7 +272,7 @@ def test_neither_webhooks_nor_notices_give_a_secret_away(drive: Drive) -> None:
         drive.evidence.add("database", row)
     assert drive.evidence.leaks(drive.secrets) == set()
     told = b"\n".join(drive.evidence.places["event"])
-    for event in (b"webhook.created", b"webhook.deleted", b"notice.taken"):
+    for event in (b"webhook_endpoint.created", b"webhook_endpoint.deleted", b"webhook.handled"):
         assert event in told, event
 
 
@@ -284,7 +284,7 @@ def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, 
     told = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
     ((id, sealed),) = drive.superuser.run("SELECT id, verifier FROM oauth_state ORDER BY id DESC LIMIT 1") or []
     if sealed is not None:
-        place = Place(drive.api.studio_id, "oauth_state", "verifier", id, 1)
+        place = AssociatedData(drive.api.studio_id, "oauth_state", "verifier", id, 1)
         told["verifier"] = open_at(place, sealed, read(drive.api.studio_id, LIST_DATA_KEYS)).reveal()
     drive.secrets |= {f"{name} {len(drive.secrets)} of {platform}": value for name, value in told.items()}
     for status in (400, 500) if "auto" not in choices else ():
@@ -331,7 +331,7 @@ def revoke_what_expired(drive: Drive, platform: str) -> None:
         drive.platforms.add_fault(kind="status", status=500, body=echo, path=path)
     for _ in range(2):
         drive.superuser.run("UPDATE pending_grant SET due_at = now(), external_account_id = 'nobody else'")
-        ring_expired_grants()
+        enqueue_expired_grants()
         drive.work()
     drive.platforms.clear_faults()
     assert drive.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
@@ -377,7 +377,12 @@ def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
     assert len(drive.secrets) > 55
     assert drive.outcomes >= {"revoked", "failed", "unsupported"}
     told = b"\n".join(drive.evidence.places["event"])
-    for event in (b"consent.failed", b"consent.pending", b"consent.completed", b"consent.expired"):
+    for event in (
+        b"authorization.failed",
+        b"authorization.pending",
+        b"authorization.completed",
+        b"authorization.expired",
+    ):
         assert event in told, event
 
 

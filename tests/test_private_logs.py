@@ -53,7 +53,7 @@ def in_the_logs(drive: Drive, private: dict[str, str | bytes] = PRIVATE) -> set[
 
 
 def connect_everything(drive: Drive) -> None:
-    tokens = {"meta": meta.mint().access_token, "pinterest": pinterest.mint().access_token}
+    tokens = {"meta": meta.issue_token().access_token, "pinterest": pinterest.issue_token().access_token}
     for platform, token in tokens.items():
         body = {"platform": platform, "accessToken": token, "expiresIn": 3600}
         assert drive.call("POST", "/api/connections", body).status == 201

@@ -59,7 +59,7 @@ def test_whoever_knows_that_it_changed_reads_it_anew_for_everybody(manager: Any)
     arn = made(manager, '{"a": "first"}')
     get_secret(arn)
     changed(manager, arn, a="second")
-    assert get_secret(arn, anew=True)["a"].reveal() == "second"
+    assert get_secret(arn, bypass_cache=True)["a"].reveal() == "second"
     assert get_secret(arn)["a"].reveal() == "second"
 
 
@@ -117,7 +117,7 @@ def test_a_secret_that_was_read_is_used_on_while_the_manager_cannot_be_reached(
             monkeypatch.setattr(clock, "now", lambda passed=passed: now + passed + timedelta(seconds=1))
             assert get_secret(arn)["a"].reveal() == "canary"
         with pytest.raises(Unavailable):
-            get_secret(arn, anew=True)
+            get_secret(arn, bypass_cache=True)
     assert len(log_lines.named("secret.kept_longer")) == 3
     changed(manager, arn, a="second")
     monkeypatch.setattr(clock, "now", lambda: now + 11 * KEPT)

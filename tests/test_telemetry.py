@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from chalicelib import clock, doorbell, telemetry
+from chalicelib import clock, telemetry, work_queue
 from chalicelib.errors import Unavailable
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import KmsKeyProvider
-from chalicelib.services import renewals
+from chalicelib.services import refresh
 from chalicelib.services.schedules import start_due_runs
 from chalicelib.settings import get_settings
 from chalicelib.telemetry import METRICS, Tally
@@ -124,7 +124,7 @@ def test_one_invocation_is_one_line_unless_its_dimensions_differ() -> None:
     with telemetry.collected() as tally:
         telemetry.count("Records", 20, platform="google")
         telemetry.count("Records", 20, platform="meta")
-        telemetry.count("TokenRefreshes", platform="meta", outcome="renewed")
+        telemetry.count("TokenRefreshes", platform="meta", outcome="refreshed")
     assert len(written(tally).splitlines()) == 2
 
 
@@ -211,7 +211,7 @@ def test_a_run_tells_what_became_of_it_and_what_it_read(studio: Studio) -> None:
     assert statements > round_trips > 0
 
 
-def test_a_revoked_grant_is_a_failed_run_a_refused_renewal_and_a_broken_connection(
+def test_a_revoked_grant_is_a_failed_run_a_refused_refresh_and_a_broken_connection(
     studio: Studio, platforms: Sandbox
 ) -> None:
     platforms.google.revoke("studio")
@@ -219,7 +219,7 @@ def test_a_revoked_grant_is_a_failed_run_a_refused_renewal_and_a_broken_connecti
     assert metrics.total("Runs", Platform="google", Status="failed") == 1
     assert metrics.total("RunFailures", Kind="token_revoked") == 1
     assert metrics.total("TokenRefreshes", Platform="google", Outcome="revoked") == 1
-    assert metrics.total("ConnectionsBroken", Platform="google") == 1
+    assert metrics.total("ConnectionsFailed", Platform="google") == 1
 
 
 def test_a_run_that_raises_has_crashed(studio: Studio, superuser: Any) -> None:
@@ -237,12 +237,12 @@ def test_a_run_that_raises_has_crashed(studio: Studio, superuser: Any) -> None:
     assert metrics.total("Records") is None
 
 
-def test_a_renewal_is_counted_once(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
+def test_a_refresh_is_counted_once(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
     studio = connect(api, queue)
-    (connection_id,) = superuser.run("UPDATE platform_connection SET renew_at = now() RETURNING id")[0]
-    metrics = told(lambda: renewals.renew_idle(studio.id, UUID(str(connection_id))))
-    assert metrics.total("TokenRefreshes", Platform="google", Outcome="renewed") == 1
-    assert metrics.total("ConnectionsBroken") is None
+    (connection_id,) = superuser.run("UPDATE platform_connection SET refresh_at = now() RETURNING id")[0]
+    metrics = told(lambda: refresh.refresh_idle(studio.id, UUID(str(connection_id))))
+    assert metrics.total("TokenRefreshes", Platform="google", Outcome="refreshed") == 1
+    assert metrics.total("ConnectionsFailed") is None
 
 
 def test_the_tick_tells_how_late_it_is_and_zero_when_nothing_is_due(
@@ -263,22 +263,22 @@ def failing_queue(clean_database: Any, local_aws: Any, monkeypatch: pytest.Monke
     with http_fake() as fake:
         monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
         monkeypatch.setenv("SYNC_QUEUE_URL", f"{fake.url}/queue")
-        doorbell.sqs.cache_clear()
+        work_queue.sqs.cache_clear()
         get_settings.cache_clear()
         yield fake
-    doorbell.sqs.cache_clear()
+    work_queue.sqs.cache_clear()
     get_settings.cache_clear()
 
 
-def ring(count: int) -> None:
-    doorbell.ring(doorbell.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
+def enqueue(count: int) -> None:
+    work_queue.enqueue(work_queue.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
 
 
 def test_each_message_that_could_not_be_sent_is_counted(failing_queue: Fake) -> None:
     refused = {"Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}], "Successful": []}
     failing_queue.on("/", Reply(refused), Reply({"__type": "AccessDenied"}, status=403))
-    assert told(lambda: ring(10)).total("QueueErrors") == 1
-    assert told(lambda: ring(13)).total("QueueErrors") == 13
+    assert told(lambda: enqueue(10)).total("QueueErrors") == 1
+    assert told(lambda: enqueue(13)).total("QueueErrors") == 13
 
 
 def test_the_trace_of_an_invocation_goes_on_with_its_messages(
@@ -288,7 +288,7 @@ def test_the_trace_of_an_invocation_goes_on_with_its_messages(
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ansel-prod-tick")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
     failing_queue.on("/", Reply({"Successful": []}))
-    ring(1)
+    enqueue(1)
     assert [request.headers["x-amzn-trace-id"] for request in failing_queue.requests] == [trace]
 
 

@@ -7,7 +7,7 @@ from chalicelib.services.health import Health
 routes = Routes()
 
 
-@routes.get("/api/health", scope=PUBLIC, also=[503])
+@routes.get("/api/health", scope=PUBLIC, extra_statuses=[503])
 def get_health() -> Reply[Health]:
     """Process, database and schema; 503 when degraded"""
     found = health.check_health()

@@ -9,9 +9,9 @@ from chalicelib.api.params import PlatformName
 from chalicelib.data.rows import Moment
 from chalicelib.runtime.routes import PUBLIC, Redirect, Reply, Routes
 from chalicelib.secret import Secret
-from chalicelib.services import consents, pending_grants
-from chalicelib.services.consents import AskedConsent
-from chalicelib.services.pending_grants import Consented, HeldGrant
+from chalicelib.services import authorization, pending_grants
+from chalicelib.services.authorization import StartedAuthorization
+from chalicelib.services.pending_grants import CompletedAuthorization, HeldGrant
 
 routes = Routes()
 
@@ -26,7 +26,7 @@ INSTRUCTIONS = (
 )
 
 
-class ConsentRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class AuthorizationRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What to ask for. Without `streams`, all whose scopes the platform does not restrict, and those that are synced
     already; without `returnTo` the callback answers itself."""
 
@@ -43,7 +43,7 @@ class Callback(msgspec.Struct, kw_only=True):
     error: str = ""
 
 
-class PendingConsent(msgspec.Struct, kw_only=True, rename="camel"):
+class PendingAuthorization(msgspec.Struct, kw_only=True, rename="camel"):
     """A consent that was given and is not a connection yet."""
 
     status: Literal["pending"] = "pending"
@@ -63,26 +63,26 @@ class Completion(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fi
 
 
 @routes.post("/api/oauth/{platform}/authorize", scope="connections:write", status=201, errors=[409], secret=True)
-def ask_consent(studio_id: UUID, platform: PlatformName, body: ConsentRequest) -> AskedConsent:
+def start_authorization(studio_id: UUID, platform: PlatformName, body: AuthorizationRequest) -> StartedAuthorization:
     """Begin to connect a platform: where to send the browser for consent, within ten minutes"""
-    return consents.ask_consent(studio_id, platform, streams=body.streams, return_to=body.return_to)
+    return authorization.start_authorization(studio_id, platform, streams=body.streams, return_to=body.return_to)
 
 
 @routes.get("/api/oauth/{platform}/callback", scope=PUBLIC, errors=[400, 409, 502], redirects=True)
-def finish_consent(platform: PlatformName, query: Callback) -> Reply[PendingConsent]:
+def handle_callback(platform: PlatformName, query: Callback) -> Reply[PendingAuthorization]:
     """Where the platform sends the browser back to; sends it on to `returnTo`, if there is one, with a one-time code"""
-    finished = consents.finish_consent(platform, state=query.state, code=Secret(query.code), error=query.error)
+    finished = authorization.handle_callback(platform, state=query.state, code=Secret(query.code), error=query.error)
     return Redirect(location=finished) if isinstance(finished, str) else Reply(_shown(finished))
 
 
 @routes.post("/api/oauth/{platform}/complete", scope="connections:write", errors=[400, 409])
-def complete_authorization(studio_id: UUID, platform: PlatformName, body: Completion) -> Consented:
+def complete_authorization(studio_id: UUID, platform: PlatformName, body: Completion) -> CompletedAuthorization:
     """Connect the account that consented: takes the one-time code, starts the first syncs"""
     return pending_grants.complete_authorization(studio_id, platform, Secret(body.code))
 
 
-def _shown(held: HeldGrant) -> PendingConsent:
-    return PendingConsent(
+def _shown(held: HeldGrant) -> PendingAuthorization:
+    return PendingAuthorization(
         platform=held.platform,
         account_name=held.account_name,
         completion_code=held.code.reveal(),

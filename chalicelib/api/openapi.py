@@ -64,7 +64,7 @@ def openapi(routes: list[Route]) -> dict[str, Any]:
     answers = [route.returns for route in routes if route.returns]
     fields = [field.type for route in routes if route.query for field in msgspec.structs.fields(route.query)]
     params = [kind for route in routes for kind in route.params.values()]
-    refusals = [route.refusal.shape for route in routes]
+    refusals = [route.error_format.shape for route in routes]
     types = [*bodies, *answers, *fields, *params, *refusals]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
@@ -129,7 +129,7 @@ def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    problem = {"content": {route.refusal.content_type: {"schema": schema_of[_key(route.refusal.shape)]}}}
+    problem = {"content": {route.error_format.content_type: {"schema": schema_of[_key(route.error_format.shape)]}}}
     responses: dict[str, Any] = {
         str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(_failures(route))
     }
@@ -138,7 +138,7 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         done["content"] = {"application/json": {"schema": schema_of[_key(route.returns)]}}
     if route.located:
         done["headers"] = {"Location": LOCATION}
-    for status in (route.status, *route.also):
+    for status in (route.status, *route.extra_statuses):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}
     if route.redirects:
         responses["303"] = {"description": HTTPStatus.SEE_OTHER.phrase, "headers": {"Location": LOCATION}}

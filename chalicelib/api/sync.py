@@ -11,7 +11,7 @@ from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
 from chalicelib.data.set_aside import SetAsideRecord
-from chalicelib.data.statuses import StreamStatus
+from chalicelib.data.stream_status import StreamStatus
 from chalicelib.errors import NotFound
 from chalicelib.runtime.routes import Located, Routes
 from chalicelib.services import backfills, schedules, set_aside, sync
@@ -114,7 +114,7 @@ def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduledStr
 
 @routes.post("/api/sync/{platform}/schedule/pause", scope=WRITE, errors=[409])
 def pause_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
-    """Pause a stream's schedule until it is resumed, also over a renewal of the connection"""
+    """Pause a stream's schedule until it is resumed, also while the connection is reconnected"""
     return schedules.pause_schedule(studio_id, platform, body.sync_type)
 
 

@@ -1,71 +1,74 @@
-"""/api/webhooks: where a studio wants to be told when a connection breaks or heals."""
-
-from typing import Annotated
-from uuid import UUID
+"""/api/webhooks: what platforms tell of their users. Public: a signature proves who speaks."""
 
 import msgspec
 
-from chalicelib.api.connections import READ, WRITE
-from chalicelib.api.paging import Listing
-from chalicelib.api.params import DeliveryId, WebhookId
-from chalicelib.data.webhooks import Delivery, Webhook
-from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Located, Routes
-from chalicelib.security.outbound import MAX_URL_LENGTH
+from chalicelib.api.params import ConfirmationCode
+from chalicelib.errors import AppError
+from chalicelib.runtime.decoding import FORM, JSON
+from chalicelib.runtime.problems import ErrorFormat
+from chalicelib.runtime.routes import PUBLIC, Routes
 from chalicelib.services import webhooks
+from chalicelib.services.webhooks import DeletionStatus
+from chalicelib.settings import get_settings
 
 routes = Routes()
 
-
-class NewWebhook(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """An https URL on the public internet."""
-
-    url: Annotated[
-        str, msgspec.Meta(min_length=9, max_length=MAX_URL_LENGTH, examples=["https://studio.example/hooks/ansel"])
-    ]
+SECURITY_EVENT = "application/secevent+jwt"
+EVENT_ERRORS = ("invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed")
 
 
-class CreatedWebhook(Webhook):
-    """The one answer that holds the secret."""
+class SignedRequest(msgspec.Struct):
+    """Whatever else the form holds is passed over."""
 
-    secret: str
-
-
-@routes.get("/api/webhooks", scope=READ)
-def list_webhooks(studio_id: UUID) -> Listing[Webhook]:
-    """List webhooks with their last deliveries"""
-    return Listing(items=webhooks.list_webhooks(studio_id))
+    signed_request: str
 
 
-@routes.post("/api/webhooks", scope=WRITE, status=201, errors=[409], secret=True)
-def create_webhook(studio_id: UUID, body: NewWebhook) -> CreatedWebhook:
-    """Have a URL told when a connection breaks or heals; answers with the signing secret, this once"""
-    webhook, secret = webhooks.create_webhook(studio_id, body.url)
-    return CreatedWebhook(**msgspec.structs.asdict(webhook), secret=secret.reveal())
+class DeletionReceipt(msgspec.Struct):
+    """Where the user may see what became of the request: the shape that Meta asks for."""
+
+    url: str
+    confirmation_code: str
 
 
-@routes.delete("/api/webhooks/{webhook_id}", scope=WRITE)
-def delete_webhook(studio_id: UUID, webhook_id: WebhookId) -> None:
-    """Delete a webhook and what was on its way to it"""
-    webhooks.delete_webhook(studio_id, _uuid(webhook_id, "webhook"))
+class EventRefused(msgspec.Struct):
+    """Why a security event token was not taken (RFC 8935, 2.3)."""
+
+    err: str
+    description: str
 
 
-@routes.post("/api/webhooks/{webhook_id}/test", scope=WRITE, status=202)
-def test_webhook(studio_id: UUID, webhook_id: WebhookId) -> Located[Delivery]:
-    """Send a `test` event, also to a webhook that is disabled; the location says what came of it"""
-    id = _uuid(webhook_id, "webhook")
-    test = webhooks.test_webhook(studio_id, id)
-    return Located(test, location=f"/api/webhooks/{id}/deliveries/{test.id}")
+def _event_refused(error: AppError, request_id: str) -> EventRefused:
+    return EventRefused(err=error.code if error.code in EVENT_ERRORS else EVENT_ERRORS[0], description=error.message)
 
 
-@routes.get("/api/webhooks/{webhook_id}/deliveries/{delivery_id}", scope=READ)
-def get_delivery(studio_id: UUID, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
-    """One delivery of a webhook"""
-    return webhooks.get_delivery(studio_id, _uuid(webhook_id, "webhook"), _uuid(delivery_id, "delivery"))
+@routes.post(
+    "/api/webhooks/google",
+    scope=PUBLIC,
+    status=202,
+    accepts=SECURITY_EVENT,
+    error_format=ErrorFormat(_event_refused, EventRefused, JSON),
+)
+def handle_google_event(body: str) -> None:
+    """Receive a security event token of Google's Cross-Account Protection"""
+    webhooks.handle_google_event(body.strip())
 
 
-def _uuid(text: str, what: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NotFound(f"There is no such {what}", code=f"{what}_not_found") from error
+@routes.post("/api/webhooks/meta/deauthorize", scope=PUBLIC, status=204, accepts=FORM)
+def deauthorize_meta(body: SignedRequest) -> None:
+    """Meta's deauthorize callback: a user has removed the application"""
+    webhooks.deauthorize_meta(body.signed_request)
+
+
+@routes.post("/api/webhooks/meta/data-deletion", scope=PUBLIC, accepts=FORM)
+def delete_meta_data(body: SignedRequest) -> DeletionReceipt:
+    """Meta's data deletion callback: erases tokens and account, and says where to follow that up"""
+    code = webhooks.delete_meta_data(body.signed_request)
+    return DeletionReceipt(
+        url=f"{get_settings().public_url}/api/webhooks/meta/data-deletion/{code}", confirmation_code=code
+    )
+
+
+@routes.get("/api/webhooks/meta/data-deletion/{code}", scope=PUBLIC)
+def get_meta_data_deletion(code: ConfirmationCode) -> DeletionStatus:
+    """What became of a data deletion"""
+    return webhooks.get_deletion_status("meta", code)

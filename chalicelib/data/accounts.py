@@ -8,7 +8,7 @@ from chalicelib.data.connections import WORKING
 from chalicelib.data.events import noted
 from chalicelib.data.query import Query, columns, many, typed
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.runs import ACTIVE, FIRST_RING, HELD, LIVE, AccountToRead
+from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, HELD, LIVE, AccountToRead
 
 Rule = Literal["all", "matching"]
 
@@ -147,15 +147,15 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
                 full_read = {LIVE}, read_started_at = now(), skipped = '{{}}',
                 lease_owner = NULL,
                 lease_expires_at = CASE WHEN r.status = 'running' THEN now() END,
-                ring_at = CASE WHEN r.status = 'running' THEN now() ELSE r.ring_at END
+                enqueue_at = CASE WHEN r.status = 'running' THEN now() ELSE r.enqueue_at END
             FROM changed AS a
             WHERE {OF_ACCOUNT.format("r")} AND r.stream IN {STREAMS} AND {ACTIVE} AND r.started_at IS NOT NULL
             RETURNING r.id, r.status
         ), unseen AS (
             DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
         ), queued AS (
-            INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, ring_at)
-            SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'manual', {FIRST_RING}
+            INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, enqueue_at)
+            SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'manual', {FIRST_ENQUEUE}
             FROM changed AS a
             JOIN sync_schedule AS s ON {OF_ACCOUNT.format("s")} AND s.stream IN {STREAMS}
             JOIN platform_connection AS c ON c.studio_id = a.studio_id AND c.id = a.connection_id

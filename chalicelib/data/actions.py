@@ -29,7 +29,7 @@ CODES: Mapping[Action, frozenset[str]] = {
     ),
     "ask_administrator": frozenset({"blocked_by_administrator"}),
     "wait": frozenset(
-        {"platform_unavailable", "platform_rate_limited", "platform_down", "quota_spent", "token_being_renewed"}
+        {"platform_unavailable", "platform_rate_limited", "platform_down", "quota_spent", "token_being_refreshed"}
     ),
 }
 """For every other code: contact_support."""

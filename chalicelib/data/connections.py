@@ -67,7 +67,7 @@ class StoredConnection(Row):
     scopes: list[str] | None
     account_id: str | None
     account_unverified: bool
-    renewals_failed: int
+    refresh_failures: int
     data_keys: list[StoredDataKey]
 
 
@@ -112,7 +112,7 @@ HEALTH = f"""
         ELSE 'healthy'
     END
 """
-RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token to renew it with"
+RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token to refresh it with"
 FAILING_STREAM = f"""
     (SELECT json_build_object(
         'code', r.error_code, 'message', r.error_message, 'since', r.finished_at, 'action', {action_of("r.error_code")}
@@ -135,8 +135,8 @@ STATUS_REASON = f"""
             'code', 'token_expired', 'message', '{RUN_OUT_MESSAGE}',
             'since', c.token_expires_at, 'action', 'reconnect'
         )
-        WHEN c.status = 'active' AND c.renewals_failed > 0 THEN json_build_object(
-            'code', 'renewal_failing', 'message', 'The token could not be renewed yet; it is tried again',
+        WHEN c.status = 'active' AND c.refresh_failures > 0 THEN json_build_object(
+            'code', 'refresh_failing', 'message', 'The token could not be refreshed yet; it is tried again',
             'since', c.status_since, 'action', 'wait'
         )
         ELSE coalesce(CASE WHEN c.status = 'active' THEN {FAILING_STREAM} END, json_build_object(
@@ -200,16 +200,16 @@ FIND_SCHEDULED_CONNECTION: Query[ScheduledConnection | None] = Query(
     ),
     ScheduledConnection | None,
 )
-FIND_CONNECTION_TO_RENEW: Query[StoredConnection | None] = Query(
+FIND_CONNECTION_TO_REFRESH: Query[StoredConnection | None] = Query(
     one(
         f"""
         SELECT {STORED} FROM platform_connection AS c
-        WHERE c.id = :id AND {WORKING} AND c.renew_at <= now() + interval '15 minutes'
+        WHERE c.id = :id AND {WORKING} AND c.refresh_at <= now() + interval '15 minutes'
         """
     ),
     StoredConnection | None,
 )
-"""For a worker whom the tick sent: the claim put the renewal off by that much. Nothing comes back once it is done."""
+"""For a worker whom the tick sent: the claim put the refresh off by that much. Nothing comes back once it is done."""
 
 LIST_GRANTS: Query[list[LiveGrant]] = Query(
     many(f"SELECT c.id, c.platform FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[LiveGrant]

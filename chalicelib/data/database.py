@@ -12,9 +12,9 @@ from uuid import UUID
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import logs
-from chalicelib.data.connecting import SESSION, connect
-from chalicelib.data.driver import PgConnection, Unproved, Unsent, sqlstate
-from chalicelib.data.pool import Exhausted, Loan, Pool
+from chalicelib.data.connect import SESSION, connect
+from chalicelib.data.driver import NotSent, PgConnection, Unproved, sqlstate
+from chalicelib.data.pool import Checkout, Pool, PoolTimeout
 from chalicelib.data.query import Query
 from chalicelib.data.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
 from chalicelib.errors import SettingsError, Unavailable, Unreadable
@@ -52,23 +52,23 @@ Judge = Callable[[PgConnection, Exception], bool]
 class Transaction:
     """An open transaction. Its BEGIN travels with the first statement, so an unused one costs nothing."""
 
-    def __init__(self, loan: Loan, studio: tuple[str, str]) -> None:
-        self._loan = loan
+    def __init__(self, checkout: Checkout, studio: tuple[str, str]) -> None:
+        self._checkout = checkout
         self._studio = studio
         self._answered = False
 
     def run(self, query: Query[T], /, **params: Any) -> T:
         """The first statement is sent once more if its connection was dead: the server undoes what is not committed."""
-        begin = "" if self._loan.connection.in_transaction else "BEGIN"
+        begin = "" if self._checkout.connection.in_transaction else "BEGIN"
         may_repeat = _was_undone if begin and not self._answered else _never
-        found = _ask(self._loan, query, params, self._studio, may_repeat, begin=begin)
+        found = _ask(self._checkout, query, params, self._studio, may_repeat, begin=begin)
         self._answered = True
         return found
 
     def commit(self) -> None:
         """Raises when a statement had failed: the server would roll back and call that done."""
-        if self._loan.connection.in_transaction:
-            self._loan.connection.execute_simple("COMMIT")
+        if self._checkout.connection.in_transaction:
+            self._checkout.connection.execute_simple("COMMIT")
 
 
 @contextmanager
@@ -78,13 +78,13 @@ def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
     Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
     """
     studio = studio_settings(studio_id)
-    with _lent(to_write=True) as loan:
-        current = Transaction(loan, studio)
+    with _checked_out(to_write=True) as checkout:
+        current = Transaction(checkout, studio)
         try:
             yield current
             current.commit()
         except BaseException:
-            _roll_back(loan.connection)
+            _roll_back(checkout.connection)
             raise
 
 
@@ -94,9 +94,9 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     Raises Unreadable for rows that the statement cannot be made of.
     """
     studio = studio_settings(studio_id)
-    with _lent() as loan:
+    with _checked_out() as checkout:
         try:
-            return _ask(loan, query, params, studio, _is_dead, begin="BEGIN READ ONLY", end="COMMIT")
+            return _ask(checkout, query, params, studio, _is_dead, begin="BEGIN READ ONLY", end="COMMIT")
         except DatabaseError as error:
             if not sqlstate(error).startswith(DATA_EXCEPTION):
                 raise
@@ -106,15 +106,15 @@ def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
 def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """One statement in a transaction of its own, in one round trip."""
     studio = studio_settings(studio_id)
-    with _lent(to_write=True) as loan:
-        return _ask(loan, query, params, studio, _was_not_carried_out, begin="BEGIN", end="COMMIT")
+    with _checked_out(to_write=True) as checkout:
+        return _ask(checkout, query, params, studio, _was_not_carried_out, begin="BEGIN", end="COMMIT")
 
 
 def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """As `write`, for a statement that may be carried out twice: it is sent again whenever a read would be."""
     studio = studio_settings(studio_id)
-    with _lent(to_write=True) as loan:
-        return _ask(loan, query, params, studio, _was_undone, begin="BEGIN", end="COMMIT")
+    with _checked_out(to_write=True) as checkout:
+        return _ask(checkout, query, params, studio, _was_undone, begin="BEGIN", end="COMMIT")
 
 
 def close_pool() -> None:
@@ -124,7 +124,7 @@ def close_pool() -> None:
 
 
 def _ask(
-    loan: Loan,
+    checkout: Checkout,
     query: Query[T],
     params: dict[str, Any],
     studio: tuple[str, str],
@@ -133,20 +133,20 @@ def _ask(
     begin: str,
     end: str = "",
 ) -> T:
-    def fly() -> list[list[Any]]:
-        settings = SETTINGS_OF_A_TRANSACTION if begin and not loan.connection.has_session_settings else ""
+    def send() -> list[list[Any]]:
+        settings = SETTINGS_OF_A_TRANSACTION if begin and not checkout.connection.has_session_settings else ""
         first = (SET_STUDIO, studio) if begin else None
-        return loan.connection.flight(query.sql, values, before=begin + settings, first=first, after=end)
+        return checkout.connection.pipeline(query.sql, values, before=begin + settings, first=first, after=end)
 
     values = query.values(params)
     try:
-        rows = fly()
+        rows = send()
     except (InterfaceError, DatabaseError) as error:
-        if not may_repeat(loan.connection, error):
+        if not may_repeat(checkout.connection, error):
             raise
         logs.event("database.reconnected", reason=_reason(error))
-        loan.replace()
-        rows = fly()
+        checkout.replace()
+        rows = send()
     return query.decode(rows)
 
 
@@ -162,7 +162,7 @@ def _was_undone(connection: PgConnection, error: Exception) -> bool:
 
 def _was_not_carried_out(connection: PgConnection, error: Exception) -> bool:
     """Of a statement and its COMMIT. If the answer is what got lost, the server may have done both."""
-    return (isinstance(error, Unsent) and _is_dead(connection, error)) or sqlstate(error) == READ_ONLY
+    return (isinstance(error, NotSent) and _is_dead(connection, error)) or sqlstate(error) == READ_ONLY
 
 
 def _never(connection: PgConnection, error: Exception) -> bool:
@@ -191,22 +191,22 @@ def _connect() -> PgConnection:
 
 
 @contextmanager
-def _lent(*, to_write: bool = False) -> Iterator[Loan]:
+def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
     """A connection of the pool; what goes wrong with it is told as Unavailable where trying again may help."""
     try:
-        with _pool().lend() as loan:
+        with _pool().checkout() as checkout:
             try:
-                yield loan
+                yield checkout
             except DatabaseError as error:
                 if to_write and sqlstate(error) == READ_ONLY:
-                    loan.connection.abandon()  # the next one asks for the host's address anew
+                    checkout.connection.abandon()  # the next one asks for the host's address anew
                     raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
                 raise
     except Unproved as error:
         doubt_proof_keys()
         logs.event("tenant.unproved", level=logging.ERROR)
         raise SettingsError(UNPROVED) from error
-    except Exhausted as error:
+    except PoolTimeout as error:
         raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
     except (InterfaceError, OSError) as error:
         raise Unavailable("The database cannot be reached", internal=_reason(error)) from error

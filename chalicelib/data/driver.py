@@ -54,37 +54,37 @@ read: postgresql.org/docs/18/errcodes-appendix.html"""
 WITHHELD = "withheld, since it may quote a value"
 
 
-class Traffic(msgspec.Struct):
-    """What went over the wire inside `measured()`."""
+class QueryStatistics(msgspec.Struct):
+    """What went over the wire inside `query_statistics()`."""
 
     round_trips: int = 0
     statements: list[str] = []
 
 
-class Unsent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
-    """The connection broke before all of a flight was handed over: its end, a COMMIT say, has not been carried out."""
+class NotSent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
+    """The connection broke before all of a pipeline was handed over: its end, a COMMIT say, has not been carried out."""
 
 
 class Unproved(DatabaseError):  # type: ignore[misc]  # pg8000 is untyped
     """A statement met row-level security with a studio that is not proved: it saw and changed nothing."""
 
 
-_traffic: ContextVar[Traffic | None] = ContextVar("traffic", default=None)
+_statistics: ContextVar[QueryStatistics | None] = ContextVar("statistics", default=None)
 
 
 @contextmanager
-def measured() -> Iterator[Traffic]:
+def query_statistics() -> Iterator[QueryStatistics]:
     """Counts the statements and round trips of this context, whichever connection they use."""
-    traffic = Traffic()
-    token = _traffic.set(traffic)
+    statistics = QueryStatistics()
+    token = _statistics.set(statistics)
     try:
-        yield traffic
+        yield statistics
     finally:
-        _traffic.reset(token)
+        _statistics.reset(token)
 
 
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
-    """A connection that hands JSON over as text and makes every statement one flight."""
+    """A connection that hands JSON over as text and makes every statement one pipeline."""
 
     has_session_settings = True
     """False behind a pooler: then each transaction brings its own"""
@@ -115,7 +115,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         return bool(self._in_transaction)
 
     @property
-    def was_ended(self) -> bool:
+    def closed_by_server(self) -> bool:
         """Whether the server has sent something that nobody asked for: that it shuts down, or just the end. No round
         trip, so a fail-over that says nothing is not seen."""
         if self.is_broken:
@@ -124,23 +124,23 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         news.register(self._usock, select.POLLIN)
         return bool(news.poll(0))
 
-    def set_patience(self, seconds: float | None) -> None:
+    def set_socket_timeout(self, seconds: float | None) -> None:
         """How long the socket may be silent; forever if None."""
         self._usock.settimeout(seconds)
 
-    def answers(self, within_seconds: float) -> bool:
+    def ping(self, within_seconds: float) -> bool:
         """Asks for a sign of life; a connection that gives none in time is abandoned."""
-        patience = self._usock.gettimeout()
+        timeout = self._usock.gettimeout()
         try:
-            self.set_patience(within_seconds)
+            self.set_socket_timeout(within_seconds)
             self.execute_simple("")
-            self.set_patience(patience)
+            self.set_socket_timeout(timeout)
         except (InterfaceError, DatabaseError, OSError):
             self.abandon()
             return False
         return True
 
-    def flight(
+    def pipeline(
         self,
         statement: str,
         values: Sequence[Any] = (),
@@ -188,9 +188,9 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
             raise InterfaceError("connection is closed")
         telemetry.count("Statements", len(parts))
         telemetry.count("RoundTrips")
-        if traffic := _traffic.get():
-            traffic.round_trips += 1
-            traffic.statements.extend(context.statement for _, context in parts)
+        if statistics := _statistics.get():
+            statistics.round_trips += 1
+            statistics.statements.extend(context.statement for _, context in parts)
         failure: Exception | None = None
         try:
             self._send(b"".join(message for message, _ in parts))
@@ -216,12 +216,12 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         if b"C" + UNPROVED.encode() in bytes(data).split(NULL_BYTE):
             context.is_unproved = True
 
-    def _send(self, flight: bytes) -> None:
+    def _send(self, pipeline: bytes) -> None:
         try:
-            _write(self._sock, flight)
+            _write(self._sock, pipeline)
             _flush(self._sock)
         except (InterfaceError, OSError) as error:
-            raise Unsent("network error") from error
+            raise NotSent("network error") from error
 
     def close(self) -> None:
         """Says farewell, if there is still somebody to hear it."""
@@ -233,7 +233,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
         if self.is_broken:
             return
-        with suppress(OSError):  # or closing would send what is left of a flight that could not be handed over
+        with suppress(OSError):  # or closing would send what is left of a pipeline that could not be handed over
             self._usock.shutdown(socket.SHUT_RDWR)
         for closable in (self._sock, self._usock):
             with suppress(OSError):

@@ -8,7 +8,7 @@ from chalicelib.data.studios import NewId
 
 TABLES = (
     *("sync_seen", "set_aside", "skipped_record", "pending_grant"),
-    *("webhook_delivery", "connection_event", "webhook", "oauth_state", "sync_log", "sync_schedule"),
+    *("webhook_delivery", "connection_event", "webhook_endpoint", "oauth_state", "sync_log", "sync_schedule"),
     *("attribution", "booking", "inquiry"),
     *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
     *("connected_account", "platform_connection", "account_quota", "rate_limit"),
@@ -47,7 +47,7 @@ STOP_STUDIO: Query[Stopped] = Query(
         WHERE status IN ('queued', 'running', 'deferred')
         RETURNING 1
     ), webhooks AS (
-        UPDATE webhook SET disabled_at = now(), disabled_reason = 'the studio is being erased'
+        UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = 'the studio is being erased'
         WHERE disabled_at IS NULL
     ), deliveries AS (
         UPDATE webhook_delivery SET due_at = NULL WHERE due_at IS NOT NULL

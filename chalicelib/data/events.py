@@ -7,7 +7,7 @@ from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 
 EventKind = Literal[
-    "connected", "reconnected", "broke", "healed", "misconfigured", "warned", "disconnected", "rule_changed"
+    "connected", "reconnected", "failed", "recovered", "misconfigured", "warning", "disconnected", "rule_changed"
 ]
 
 
@@ -43,11 +43,11 @@ def noted(change: str, *, kind: str, code: str, message: str, told: str = "false
         SELECT x.studio_id, x.id, {kind}, {code}, {message} FROM {change} AS x WHERE {kind} IS NOT NULL
         RETURNING e.studio_id, e.id, e.connection_id
     ), delivery AS (
-        INSERT INTO webhook_delivery AS d (studio_id, webhook_id, event_id)
+        INSERT INTO webhook_delivery AS d (studio_id, endpoint_id, event_id)
         SELECT event.studio_id, w.id, event.id
         FROM event
         JOIN {change} AS x ON x.id = event.connection_id
-        JOIN webhook AS w ON w.studio_id = event.studio_id
+        JOIN webhook_endpoint AS w ON w.studio_id = event.studio_id
         WHERE w.disabled_at IS NULL AND {told}
         RETURNING d.id
     )

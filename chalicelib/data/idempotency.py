@@ -4,7 +4,7 @@ from chalicelib.data.query import Query, one
 from chalicelib.data.rows import Row
 
 
-class KeptAnswer(Row):
+class StoredResponse(Row):
     """What is known of a key: its request and, once that is done, the answer."""
 
     request_hash: bytes
@@ -49,16 +49,16 @@ RESERVE_KEY: Query[Reservation] = Query(
 studio has fewer than so many of the last day.
 """
 
-FIND_KEPT_ANSWER: Query[KeptAnswer | None] = Query(
+FIND_STORED_RESPONSE: Query[StoredResponse | None] = Query(
     one(
         """
         SELECT translate(encode(k.request_hash, 'base64'), E'\\n', '') AS "requestHash", k.status, k.location, k.body
         FROM idempotency_key AS k WHERE k.key = :key
         """
     ),
-    KeptAnswer | None,
+    StoredResponse | None,
 )
-KEEP_ANSWER: Query[None] = Query(
+STORE_RESPONSE: Query[None] = Query(
     "UPDATE idempotency_key SET status = :status, location = :location, body = :body WHERE key = :key"
 )
 RELEASE_KEY: Query[None] = Query("DELETE FROM idempotency_key WHERE key = :key AND status IS NULL")

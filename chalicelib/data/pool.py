@@ -17,11 +17,11 @@ CHECK_SECONDS = 2.0
 """A server that is there answers in milliseconds; one that is not keeps the request from asking the next."""
 
 
-class Exhausted(Exception):
+class PoolTimeout(Exception):
     """Every connection is in use, and none came back in time."""
 
 
-class Loan:
+class Checkout:
     """A connection that somebody uses for a while."""
 
     def __init__(self, pool: "Pool", connection: PgConnection) -> None:
@@ -48,16 +48,16 @@ class Pool:
         self._kept: list[tuple[PgConnection, datetime]] = []
 
     @contextmanager
-    def lend(self) -> Iterator[Loan]:
-        """Lends a living connection. Raises Exhausted, or whatever connecting raises."""
+    def checkout(self) -> Iterator[Checkout]:
+        """Lends a living connection. Raises PoolTimeout, or whatever connecting raises."""
         if not self._free.acquire(timeout=self._wait_seconds):
-            raise Exhausted
+            raise PoolTimeout
         try:
-            loan = Loan(self, self._take() or self.connect())
+            checkout = Checkout(self, self._take() or self.connect())
             try:
-                yield loan
+                yield checkout
             finally:
-                self._keep(loan.connection)
+                self._keep(checkout.connection)
         finally:
             self._free.release()
 
@@ -69,9 +69,9 @@ class Pool:
     def _take(self) -> PgConnection | None:
         while kept := self._pop():
             connection, used_at = kept
-            if connection.was_ended:
+            if connection.closed_by_server:
                 connection.abandon()
-            elif clock.now() - used_at < IDLE_BEFORE_CHECK or connection.answers(CHECK_SECONDS):
+            elif clock.now() - used_at < IDLE_BEFORE_CHECK or connection.ping(CHECK_SECONDS):
                 return connection
         return None
 

@@ -10,18 +10,18 @@ from uuid import UUID
 from chalicelib.data.database import Transaction
 from chalicelib.data.query import Query, array_of, to_json
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import CHANGED_AT, identity, upsert_sql
+from chalicelib.data.upserts import CHANGED_AT, natural_key, upsert_sql
 
 BATCH = 1000
 """Records a statement; 500 to 2,000 measured best."""
 
 EXTERNAL_IDS = array_of("external_ids")
 
-GONE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
+ON_DELETE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
 """What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
 
-BELIEVED_ROWS = 20
-BELIEVED_SHARE = 0.25
+UNCONFIRMED_DELETION_ROWS = 20
+UNCONFIRMED_DELETION_SHARE = 0.25
 """A complete read that misses more rows than that, and more than that share of the living ones, is not believed:
 neither a platform that answers half a list nor a switched account may wipe a studio's bookings."""
 
@@ -84,7 +84,7 @@ def upsert(
 
 def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
     """In the order of their keys, so that two who store the same rows cannot wait for each other."""
-    key = attrgetter(*identity(table))
+    key = attrgetter(*natural_key(table))
     distinct = {key(record): record for record in records}
     return [distinct[found] for found in sorted(distinct)]
 
@@ -96,7 +96,7 @@ def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[O
 
 def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str]) -> int:
     """Marks rows that the platform says are gone; returns how many there were."""
-    if table not in GONE or not external_ids:
+    if table not in ON_DELETE or not external_ids:
         return 0
     return tx.run(_remove_query(table), platform=platform, external_ids=list(external_ids)).count
 
@@ -127,11 +127,11 @@ BEFORE_THE_READ = "t.updated_at <= (SELECT run.read_started_at FROM sync_log AS 
 
 def sweep(tx: Transaction, table: str, platform: str, run_id: UUID, *, confirmed: bool = False) -> Removed:
     """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
-    if table not in GONE:
+    if table not in ON_DELETE:
         return Removed()
     missing = tx.run(missing_query(table), platform=platform, run_id=run_id)
     number = len(missing.external_ids)
-    if not confirmed and number > BELIEVED_ROWS and number > missing.living * BELIEVED_SHARE:
+    if not confirmed and number > UNCONFIRMED_DELETION_ROWS and number > missing.living * UNCONFIRMED_DELETION_SHARE:
         return Removed(refused=number)
     if not number:
         return Removed()
@@ -145,7 +145,7 @@ def missing_query(table: str) -> Query[Missing]:
     return Query(
         f"""
         WITH living AS (
-            SELECT t.external_id, t.updated_at FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{GONE[table]})
+            SELECT t.external_id, t.updated_at FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]})
         ), missing AS (
             SELECT t.external_id FROM living AS t WHERE {BEFORE_THE_READ}
             EXCEPT
@@ -166,7 +166,7 @@ def _sweep_query(table: str) -> Query[Removed]:
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:
-    gone = GONE[table]
+    gone = ON_DELETE[table]
     return Query(
         f"""
         WITH removed AS (

@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data.connections import STORED, Problem, StoredConnection
-from chalicelib.data.gates import GateState, gates_of, unblocked
 from chalicelib.data.query import Query, all_returned, array_of, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
+from chalicelib.data.throttle import ThrottleState, throttle_states_of, unblocked
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
 Trigger = Literal["manual", "schedule", "retry", "backfill"]
@@ -101,14 +101,14 @@ class LeasedRun(Position):
     deletions_confirmed: bool
     skipped: dict[str, int]
     attempts: int
-    idle_attempts: int
+    attempts_without_progress: int
     has_left_out: bool
     """Whether any record of the stream is skipped or set aside"""
     address_key: bytes | None
     connection: StoredConnection
     accounts: list[AccountToRead]
     """Those that are selected"""
-    gates: list[GateState]
+    throttles: list[ThrottleState]
 
 
 class PageCursor(Row):
@@ -153,7 +153,7 @@ SHOWN = columns(Run, "r", sync_type="r.stream", records=RECORDS, backfill=BACKFI
 STARTED = columns(StartedRun, "r", sync_type="r.stream")
 ACTIVE = "r.status IN ('queued', 'running', 'deferred')"
 LIVE = "r.trigger <> 'backfill'"
-FIRST_RING = "now() + interval '2 minutes'"
+FIRST_ENQUEUE = "now() + interval '2 minutes'"
 BY_HAND = """
     SELECT r.id FROM sync_log AS r
     WHERE r.platform = s.platform AND r.stream = s.stream AND r.trigger <> 'schedule'
@@ -175,8 +175,8 @@ class SpentStream(Row):
 INSERT_RUNS: Query[list[NewId]] = Query(
     all_returned(
         f"""
-        INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, ring_at)
-        SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_RING}
+        INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, enqueue_at)
+        SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_ENQUEUE}
         FROM sync_schedule AS s
         WHERE s.platform = :platform AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
@@ -191,9 +191,9 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
     returned(
         f"""
         INSERT INTO sync_log AS r (
-            studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, ring_at
+            studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, enqueue_at
         )
-        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor, {FIRST_RING}
+        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor, {FIRST_ENQUEUE}
         FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING {STARTED}
@@ -276,10 +276,10 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
         UPDATE sync_log AS r SET
             status = 'running', lease_owner = :owner,
             lease_expires_at = now() + make_interval(secs => :lease_seconds),
-            ring_at = now() + make_interval(secs => :lease_seconds),
+            enqueue_at = now() + make_interval(secs => :lease_seconds),
             resume_at = NULL, started_at = coalesce(r.started_at, now()),
             read_started_at = coalesce(r.read_started_at, now()),
-            attempts = r.attempts + 1, idle_attempts = r.idle_attempts + 1,
+            attempts = r.attempts + 1, attempts_without_progress = r.attempts_without_progress + 1,
             cursor_before = CASE WHEN r.started_at IS NULL AND {LIVE} THEN s.cursor ELSE r.cursor_before END,
             full_read = CASE WHEN r.started_at IS NULL THEN {LIVE} AND (s.cursor IS NULL OR r.deletions_confirmed)
                              ELSE r.full_read END
@@ -300,7 +300,7 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
             has_left_out=HAS_LEFT_OUT,
             address_key=ADDRESS_KEY,
             accounts=f"({ACCOUNTS})",
-            gates=gates_of("leased"),
+            throttles=throttle_states_of("leased"),
         )
     }
         FROM leased
@@ -339,7 +339,7 @@ RECORD_PAGE: Query[RecordedPage | None] = Query(
         f"""
     WITH run AS (
         UPDATE sync_log AS r SET
-            pages = r.pages + 1, idle_attempts = 0,
+            pages = r.pages + 1, attempts_without_progress = 0,
             records_seen = r.records_seen + :seen, records_created = r.records_created + :created,
             records_updated = r.records_updated + :updated, records_unchanged = r.records_unchanged + :unchanged,
             records_deleted = r.records_deleted + :deleted, records_set_aside = r.records_set_aside + :set_aside,
@@ -355,7 +355,7 @@ RECORD_PAGE: Query[RecordedPage | None] = Query(
             duration_ms = CASE WHEN {ENDS} THEN extract(epoch FROM now() - r.started_at) * 1000 END,
             lease_owner = CASE WHEN NOT ({ENDS}) THEN r.lease_owner END,
             lease_expires_at = CASE WHEN NOT ({ENDS}) THEN now() + make_interval(secs => :lease_seconds) END,
-            ring_at = now() + make_interval(secs => :lease_seconds),
+            enqueue_at = now() + make_interval(secs => :lease_seconds),
             error_code = NULL, error_message = NULL, error_at = NULL
         WHERE {HELD}
         RETURNING r.*, old.full_read AS read_all
@@ -410,7 +410,7 @@ KEEP_LEASE: HeldWrite = Query(
         f"""
         UPDATE sync_log AS r SET
             lease_expires_at = now() + make_interval(secs => :lease_seconds),
-            ring_at = now() + make_interval(secs => :lease_seconds)
+            enqueue_at = now() + make_interval(secs => :lease_seconds)
         WHERE {HELD} RETURNING r.id
         """
     ),
@@ -418,10 +418,10 @@ KEEP_LEASE: HeldWrite = Query(
 )
 """The heartbeat of a page that takes long."""
 
-HAND_OVER_RUN: HeldWrite = Query(
+YIELD_RUN: HeldWrite = Query(
     returned(
         f"""
-        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), ring_at = {FIRST_RING}
+        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), enqueue_at = {FIRST_ENQUEUE}
         WHERE {HELD} RETURNING r.id
         """
     ),
@@ -434,8 +434,8 @@ DEFER_RUN: HeldWrite = Query(
         f"""
         UPDATE sync_log AS r SET
             status = 'deferred', resume_at = now() + make_interval(secs => :delay_seconds),
-            ring_at = now() + make_interval(secs => :delay_seconds),
-            idle_attempts = r.idle_attempts - CASE WHEN :idle THEN 0 ELSE 1 END,
+            enqueue_at = now() + make_interval(secs => :delay_seconds),
+            attempts_without_progress = r.attempts_without_progress - CASE WHEN :idle THEN 0 ELSE 1 END,
             lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
             error_code = :code, error_message = :message, error_at = now()
         WHERE {HELD} RETURNING r.id

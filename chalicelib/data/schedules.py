@@ -19,7 +19,7 @@ class Schedule(Row):
     """None while it is paused"""
     paused: bool
     paused_by: Pauser | None
-    """The studio, until it resumes the schedule; or the connection, until that is renewed"""
+    """The studio, until it resumes the schedule; or the connection, until that is reconnected"""
 
 
 class LockedSchedule(Row):
@@ -53,7 +53,7 @@ class Claim(Row):
     next_run_at: datetime
 
 
-class Bell(Row):
+class Dispatch(Row):
     """A run whose message is to be sent."""
 
     run_id: UUID
@@ -136,7 +136,7 @@ LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
     ),
     LockedSchedule | None,
 )
-"""The connection first, as whoever breaks or renews it does."""
+"""The connection first, as whoever fails or reconnects it does."""
 
 RESUME_SCHEDULE: Query[Schedule | None] = Query(
     returned(
@@ -157,5 +157,5 @@ RESUME_SCHEDULE: Query[Schedule | None] = Query(
 """After LOCK_SCHEDULE. While the connection is broken the pause becomes the connection's; what is not paused stays."""
 
 CLAIM_DUE_SCHEDULES: Query[list[DueSchedule]] = Query("SELECT door.claim_due_schedules(:batch)", list[DueSchedule])
-START_SCHEDULED_RUNS: Query[list[Bell]] = Query("SELECT door.start_scheduled_runs(:claims)", list[Bell])
-RING_LOST_RUNS: Query[list[Bell]] = Query("SELECT door.ring_lost_runs(:batch)", list[Bell])
+START_SCHEDULED_RUNS: Query[list[Dispatch]] = Query("SELECT door.start_scheduled_runs(:claims)", list[Dispatch])
+ENQUEUE_LOST_RUNS: Query[list[Dispatch]] = Query("SELECT door.enqueue_lost_runs(:batch)", list[Dispatch])

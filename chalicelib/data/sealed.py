@@ -29,7 +29,7 @@ SEALED = (
     SealedColumn("platform_connection", "refresh_token", "t.token_generation"),
     SealedColumn("set_aside", "content"),
     SealedColumn("studio", "address_key"),
-    SealedColumn("webhook", "secret"),
+    SealedColumn("webhook_endpoint", "secret"),
 )
 
 
@@ -43,25 +43,25 @@ class SealedValue(Row):
     sealed: bytes
 
 
-class SurveyedKey(StoredDataKey):
+class ListedKey(StoredDataKey):
     """A data key and its age."""
 
     created_at: datetime
     retired: bool
-    rested: bool
+    cooled_down: bool
     """Retired for so long that nobody seals with it any more"""
 
 
-class Survey(Row):
+class SealedValues(Row):
     """A studio's data keys, the current one first, and a page of what other keys have sealed."""
 
-    data_keys: list[SurveyedKey]
+    data_keys: list[ListedKey]
     values: list[SealedValue]
     quarantined: bool
     """Whether anything of the studio's is in quarantine"""
 
 
-class Cleaned(Row):
+class DeletedKeys(Row):
     keys: int
     released: int
 
@@ -76,12 +76,12 @@ CURRENT = "(SELECT uuid_send(k.id) FROM data_key AS k WHERE k.retired_at IS NULL
 OUTDATED = f"SELECT v.* FROM ({VALUES}) AS v WHERE v.key_id IS DISTINCT FROM {CURRENT}"
 """What is not sealed under the current key, also what names no key at all."""
 
-RESTED = f"coalesce(retired_at < now() - {REST}, false)"
+COOLED_DOWN = f"coalesce(retired_at < now() - {REST}, false)"
 KEYS = f"""
-    SELECT {columns(SurveyedKey, retired="retired_at IS NOT NULL", rested=RESTED)}
+    SELECT {columns(ListedKey, retired="retired_at IS NOT NULL", cooled_down=COOLED_DOWN)}
     FROM data_key ORDER BY (retired_at IS NULL) DESC, id DESC
 """
-SURVEY: Query[Survey] = Query(
+LIST_SEALED_VALUES: Query[SealedValues] = Query(
     typed(
         f"""
     SELECT json_build_object(
@@ -104,7 +104,7 @@ SURVEY: Query[Survey] = Query(
         column_name="text",
         row_id="uuid",
     ),
-    Survey,
+    SealedValues,
 )
 """With `everything`, the values are also those that the current key has sealed."""
 RESEAL: Query[NewId | None] = Query(
@@ -132,11 +132,11 @@ RESEAL: Query[NewId | None] = Query(
 )
 """Compare-and-swap on the value that was opened: whoever has replaced it meanwhile wins. Its generation stays."""
 
-CLEAN: Query[Cleaned] = Query(
+DELETE_UNUSED_KEYS: Query[DeletedKeys] = Query(
     f"""
     WITH outdated AS MATERIALIZED ({OUTDATED}), unused AS (
         DELETE FROM data_key AS k
-        WHERE {RESTED} AND NOT EXISTS (SELECT FROM outdated AS o WHERE o.key_id = uuid_send(k.id))
+        WHERE {COOLED_DOWN} AND NOT EXISTS (SELECT FROM outdated AS o WHERE o.key_id = uuid_send(k.id))
         RETURNING k.id
     ), released AS (
         DELETE FROM quarantine AS q
@@ -152,6 +152,6 @@ CLEAN: Query[Cleaned] = Query(
     )
     SELECT json_build_object('keys', (SELECT count(*) FROM unused), 'released', (SELECT count(*) FROM released))
     """,
-    Cleaned,
+    DeletedKeys,
 )
 """Deletes retired keys that seal nothing, and takes out of quarantine what opened or was replaced since."""

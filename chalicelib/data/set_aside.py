@@ -90,7 +90,7 @@ LIST_KEPT_RECORDS: Query[KeptRecords] = Query(
                 f'''
                 SELECT {columns(KeptRecord, "s")} FROM set_aside AS s
                 WHERE s.platform = :platform AND (:stream IS NULL OR s.stream = :stream) AND s.content IS NOT NULL
-                  AND s.retried_at <= now() - make_interval(secs => :rested_seconds)
+                  AND s.retried_at <= now() - make_interval(secs => :cooled_down_seconds)
                 ORDER BY s.retried_at, s.id LIMIT :limit
                 '''
             )

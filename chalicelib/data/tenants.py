@@ -35,13 +35,13 @@ def proof_of(studio_id: UUID, key: Secret) -> str:
     return hmac.digest(_key_bytes(key), studio_id.bytes, "sha256").hex()
 
 
-def proof_keys(source: TenantProof, *, anew: bool = False) -> tuple[Secret, ...]:
+def proof_keys(source: TenantProof, *, bypass_cache: bool = False) -> tuple[Secret, ...]:
     """The keys that the database is to accept; proofs are made with the first. Raises SettingsError or Unavailable."""
     if source.keys:
         return source.keys
     if not source.secret_arn:
         raise SettingsError(f"Neither {FIELD} nor TENANT_PROOF_SECRET_ARN is set")
-    kept = get_secret(source.secret_arn, anew=anew)
+    kept = get_secret(source.secret_arn, bypass_cache=bypass_cache)
     if FIELD not in kept:
         raise SettingsError(f"The secret {source.secret_arn} has no {FIELD}")
     return parse_proof_keys(kept[FIELD].reveal())

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-OURS = ("studio_id", "platform")
-KEY = (*OURS, "external_id")
+TENANT_COLUMNS = ("studio_id", "platform")
+KEY = (*TENANT_COLUMNS, "external_id")
 KEYS = {"ad_metric": ("studio_id", "campaign_id", "day")}
 """The natural keys that are not KEY."""
 
@@ -27,7 +27,7 @@ PARENTS = {
 }
 
 REPLIED = "excluded.replied_at IS NOT NULL"
-DERIVED: dict[str, dict[str, tuple[str, str]]] = {
+COMPUTED: dict[str, dict[str, tuple[str, str]]] = {
     "inquiry": {
         "status": (
             "CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
@@ -49,10 +49,10 @@ CHANGED_AT = "greatest(now(), t.updated_at)"
 time of a row never goes back, or its history would hold the two in the wrong order."""
 
 
-def identity(table: str) -> list[str]:
+def natural_key(table: str) -> list[str]:
     """The fields of a record that make its row's key, apart from studio and platform."""
     parent = PARENTS.get(table)
-    names = [name for name in KEYS.get(table, KEY) if name not in OURS]
+    names = [name for name in KEYS.get(table, KEY) if name not in TENANT_COLUMNS]
     return [parent.external_id if parent and name == parent.column else name for name in names]
 
 
@@ -63,7 +63,7 @@ def upsert_sql(table: str, fields: Sequence[str], *, guarded: bool = False) -> s
     """
     types = _column_types(table, fields)
     typed = ", ".join(f"{name} {types.get(name, 'text')}" for name in fields)
-    key, derived = KEYS.get(table, KEY), DERIVED.get(table, {})
+    key, derived = KEYS.get(table, KEY), COMPUTED.get(table, {})
     values = [name for name in fields if name in types and name not in key]
     new = _new_row(table, [name for name in fields if name in types])
     changes = [f"{name} = excluded.{name}" for name in values]
@@ -90,7 +90,7 @@ def _new_row(table: str, columns: Sequence[str]) -> dict[str, str]:
     """SQL for each column of a new row."""
     parent = PARENTS.get(table)
     owner = {parent.column: "parent.id"} if parent else {"platform": ":platform"}
-    derived = {name: insert for name, (insert, _) in DERIVED.get(table, {}).items()}
+    derived = {name: insert for name, (insert, _) in COMPUTED.get(table, {}).items()}
     return {"studio_id": ":studio_id::uuid", **owner, **{name: f"r.{name}" for name in columns}, **derived}
 
 
@@ -98,7 +98,7 @@ def _source(table: str) -> str:
     parent = PARENTS.get(table)
     if parent is None:
         return "r"
-    order = ", ".join(f"r.{name}" for name in identity(table))
+    order = ", ".join(f"r.{name}" for name in natural_key(table))
     return f"r JOIN parent ON parent.external_id = r.{parent.external_id} ORDER BY {order}"
 
 

@@ -30,7 +30,7 @@ class Account(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...] | None = None
 
 
-class Caveat(msgspec.Struct, frozen=True):
+class GrantWarning(msgspec.Struct, frozen=True):
     """What a studio should know of a grant that works all the same; the code is stable, the message for people."""
 
     code: str
@@ -140,8 +140,8 @@ class Platform(msgspec.Struct, frozen=True):
     credential: Credential = "oauth"
     """What a connection asks with: its own grant, one key of this product for all studios, or nothing at all."""
     oauth: "OAuth2 | None" = None
-    after_consent: Callable[["Client", "TokenGrant"], "Sequence[Caveat]"] | None = None
-    """Looks at a fresh grant that covers a stream; raises ConsentRefused for one that is of no use all the same."""
+    check_grant: Callable[["Client", "TokenGrant"], "Sequence[GrantWarning]"] | None = None
+    """Looks at a fresh grant that covers a stream; raises AuthorizationFailed for one that is of no use all the same."""
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)

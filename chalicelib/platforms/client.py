@@ -26,8 +26,8 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 class Client:
     """Asks one platform in the name of one connection.
 
-    An answer that the access token has expired is met once with `renew`, which returns a new one, and one more attempt.
-    `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `pulse`
+    An answer that the access token has expired is met once with `refresh`, which returns a new one, and one more attempt.
+    `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `heartbeat`
     is called before each request: it may raise to stop. `account_id` is the account's external id, for platforms that
     are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts of a grant.
     """
@@ -39,8 +39,8 @@ class Client:
         *,
         account_id: str = "",
         sandbox_url: str = "",
-        renew: Callable[[], Secret] | None = None,
-        pulse: Callable[[], None] = lambda: None,
+        refresh: Callable[[], Secret] | None = None,
+        heartbeat: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = clock.now,
         transport: Transport | None = None,
     ) -> None:
@@ -50,8 +50,8 @@ class Client:
         self.usage: dict[str, Usage] = {}
         self._platform = platform
         self._token = access_token
-        self._renew = renew
-        self._pulse = pulse
+        self._refresh = refresh
+        self._heartbeat = heartbeat
         self._now = now
         self._transport = transport or Transport.to(platform, sandbox_url)
 
@@ -84,9 +84,9 @@ class Client:
         try:
             return self._attempt(method, url, form, token_field, accept_404)
         except TokenExpired:
-            if self._renew is None:
+            if self._refresh is None:
                 raise
-        self._token = self._renew()
+        self._token = self._refresh()
         return self._attempt(method, url, form, token_field, accept_404)
 
     def _attempt(self, method: str, url: Url, form: Fields | None, token_field: str, accept_404: bool) -> Response:
@@ -99,7 +99,7 @@ class Client:
         if form is not None:
             body = urlencode([*_pairs(form), (token_field, token)] if token_field else _pairs(form))
             headers |= FORM
-        self._pulse()
+        self._heartbeat()
         self.api_calls += 1
         response = self._transport.send(method, url, headers=headers, form=body)
         self._note_usage(response)

@@ -53,7 +53,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     kind: type[PlatformError]
     reason: str = ""
-    """For logs: our own words, or codes of the platform's that `refusals.loggable` lets through. Never its text."""
+    """For logs: our own words, or codes of the platform's that `errors.loggable` lets through. Never its text."""
     resume_at: datetime | None = None
     scope: Literal["app", "account"] = "account"
     """Whose limit was reached: this application's everywhere, or only the connected account's."""

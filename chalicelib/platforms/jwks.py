@@ -112,7 +112,7 @@ class KeySet:
 
     def _fetch(self, known: _Known, transport: Transport) -> None:
         try:
-            with clock.ending(clock.at_most(FETCH_SECONDS)):
+            with clock.deadline(clock.remaining(FETCH_SECONDS)):
                 response = transport.send("GET", self._url, headers={})
             keys = self._read(response, transport)
         except PlatformError as error:

@@ -11,9 +11,9 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, ReconnectRequired, TokenExpired
+from chalicelib.platforms.error_rules import Rule, Rules, judge
 from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.refusals import Rule, Rules, judge
-from chalicelib.platforms.token_answers import TOKEN_RULES, TokenGrant, classify_refusal, error_of, read_grant
+from chalicelib.platforms.token_answers import TOKEN_RULES, TokenGrant, classify_error, error_of, read_grant
 from chalicelib.platforms.transport import FORM, Response, Transport
 from chalicelib.platforms.urls import Url, url_of
 from chalicelib.secret import MASK, Secret
@@ -21,7 +21,7 @@ from chalicelib.secret import MASK, Secret
 if TYPE_CHECKING:
     from chalicelib.platforms.base import Platform
 
-__all__ = ["OAuth2", "OAuthClient", "TokenGrant", "authorize_url", "exchange_code", "renew", "revoke"]
+__all__ = ["OAuth2", "OAuthClient", "TokenGrant", "authorize_url", "exchange_code", "refresh", "revoke"]
 
 
 class OAuthClient(Protocol):
@@ -59,12 +59,12 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 7636, by SHA-256."""
     lasting: Literal["refresh_token", "exchange"] = "refresh_token"
     """How a grant is kept alive: by a refresh token, or by exchanging the access token while it still works (Meta)."""
-    renew_early: timedelta = timedelta(minutes=5)
-    """A token this close to its end is renewed before it is used."""
-    renew_before: timedelta | None = None
-    """A token this close to its end is renewed even if nobody uses it; None: not for its end."""
-    renew_every: timedelta | None = None
-    """A token of this age is renewed even if nobody uses it, for grants that die of idling; None: not for its age."""
+    refresh_early: timedelta = timedelta(minutes=5)
+    """A token this close to its end is refreshed before it is used."""
+    refresh_before: timedelta | None = None
+    """A token this close to its end is refreshed even if nobody uses it; None: not for its end."""
+    refresh_every: timedelta | None = None
+    """A token of this age is refreshed even if nobody uses it, for grants that die of idling; None: not for its age."""
     rules: Rules = TOKEN_RULES
     """What the words mean in which the token endpoint and the consent page refuse."""
     classify: Callable[[Response], Fault] | None = None
@@ -72,8 +72,8 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     find_lifetime: Callable[[Transport, str, Secret, Secret], int | None] | None = None
     """Asks for a token's remaining seconds when its grant does not tell: (transport, client id, secret, token)."""
 
-    def judge_refusal(self, response: Response) -> Fault:
-        return self.classify(response) if self.classify else classify_refusal(response, self.rules)
+    def judge_error(self, response: Response) -> Fault:
+        return self.classify(response) if self.classify else classify_error(response, self.rules)
 
     def judge_redirect(self, error: str) -> Rule:
         """What it means that the consent page sends the browser back with this error (RFC 6749, 4.1.2.1)."""
@@ -126,7 +126,7 @@ def exchange_code(
 ) -> TokenGrant:
     """The grant of a finished consent; where tokens are exchanged, the long-lived one.
 
-    Raises TokenRevoked for a code that is wrong, used or too old, and otherwise as `renew` does.
+    Raises TokenRevoked for a code that is wrong, used or too old, and otherwise as `refresh` does.
     """
     oauth = _oauth(platform)
     endpoint = _TokenEndpoint(oauth, client, transport or Transport.to(platform, sandbox_url))
@@ -142,7 +142,7 @@ def exchange_code(
     return endpoint.exchange(grant.access_token) if oauth.lasting == "exchange" else grant
 
 
-def renew(
+def refresh(
     platform: "Platform",
     *,
     client: OAuthClient,
@@ -153,7 +153,7 @@ def renew(
 ) -> TokenGrant:
     """Asks for a new access token, with each of the client's secrets until one is accepted.
 
-    Raises TokenRevoked for a dead grant, which the caller has to judge against a renewal that ran beside it;
+    Raises TokenRevoked for a dead grant, which the caller has to judge against a refresh that ran beside it;
     Misconfigured, TransientFault, RateLimited or ContractChanged for everything else.
     """
     oauth = _oauth(platform)
@@ -180,7 +180,7 @@ def revoke(platform: "Platform", *, token: Secret, sandbox_url: str = "", transp
     response = transport.send(oauth.revoke_method, url, headers=headers, form=form)
     if response.ok:
         return True
-    fault = oauth.judge_refusal(response)
+    fault = oauth.judge_error(response)
     unknown = response.status == 400 and error_of(response) == "invalid_token"
     if unknown or issubclass(fault.kind, ReconnectRequired):
         return False
@@ -200,7 +200,7 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
         return self.ask({"grant_type": "fb_exchange_token", "fb_exchange_token": token.reveal()}, (token,))
 
     def ask(self, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
-        """Raises as `renew` does; `secrets` are what no error may quote."""
+        """Raises as `refresh` does; `secrets` are what no error may quote."""
         refused: PlatformError = Misconfigured(internal="the OAuth client has no secret")
         for secret in self.client.secrets:
             try:
@@ -211,13 +211,13 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
 
     def _ask_with(self, secret: Secret, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
         oauth, response = self.oauth, self._send(secret, fields)
-        outcome = read_grant(response) if response.ok else _masked(oauth.judge_refusal(response), secrets)
+        outcome = read_grant(response) if response.ok else _masked(oauth.judge_error(response), secrets)
         if isinstance(outcome, Fault):
             raise self.transport.error(outcome, oauth.token_method, self._url, response)
         return self._with_lifetime(outcome, secret)
 
     def _with_lifetime(self, grant: TokenGrant, secret: Secret) -> TokenGrant:
-        """A token that is thought to live for ever would never be renewed; to Meta, 0 seconds may mean for ever."""
+        """A token that is thought to live for ever would never be refreshed; to Meta, 0 seconds may mean for ever."""
         if grant.expires_in or self.oauth.find_lifetime is None:
             return grant
         seconds = self.oauth.find_lifetime(self.transport, self.client.id, secret, grant.access_token)

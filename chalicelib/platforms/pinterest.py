@@ -23,10 +23,10 @@ from chalicelib.errors import (
 )
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.error_rules import Json, Rule, judge, loggable, number, read_object, text, words_of
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.oauth2 import OAuth2
 from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.refusals import Json, Rule, judge, loggable, number, read_object, text, words_of
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.token_answers import TOKEN_RULES, named_errors, statuses
 from chalicelib.platforms.transport import Response
@@ -79,7 +79,7 @@ def classify(response: Response) -> Fault:
     return _judged(refusal, response, _words(refusal, response.status))
 
 
-def classify_token_refusal(response: Response) -> Fault:
+def classify_token_error(response: Response) -> Fault:
     refusal = read_object(response.body)
     words = _words(refusal, response.status)
     own = {f"token {word}" for word in words} | {*statuses(response.status), *named_errors(refusal)}
@@ -144,9 +144,9 @@ OAUTH = OAuth2(
     # The description does not name PKCE, and the revocation it names is for system users alone.
     pkce=False,
     # An access token works for 30 days. The refresh token is another one after each use, and dies 60 days after it.
-    renew_before=timedelta(days=5),
-    renew_every=timedelta(days=20),
-    classify=classify_token_refusal,
+    refresh_before=timedelta(days=5),
+    refresh_every=timedelta(days=20),
+    classify=classify_token_error,
 )
 
 PINTEREST = Platform(

@@ -7,8 +7,8 @@ import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, RateLimited, TokenRevoked, TransientFault
 from chalicelib.platforms.decoding import decode
+from chalicelib.platforms.error_rules import Json, Rule, Rules, judge, loggable, read_object, text, words_of
 from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.refusals import Json, Rule, Rules, judge, loggable, read_object, text, words_of
 from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 
@@ -89,7 +89,7 @@ def error_of(response: Response) -> str:
     return text(read_object(response.body), "error")
 
 
-def classify_refusal(response: Response, rules: Rules = TOKEN_RULES) -> Fault:
+def classify_error(response: Response, rules: Rules = TOKEN_RULES) -> Fault:
     """What a refusal in RFC 6749's words means."""
     said = named_errors(read_object(response.body))
     rule = judge(rules, {*said, *statuses(response.status)}, otherwise=ContractChanged)

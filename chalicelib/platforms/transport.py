@@ -24,7 +24,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ansel (gzip)"}
 _CHUNK_BYTES = 64 * 1024
 LEAST_SECONDS = 2.0
-"""With less time than this nobody is asked: a renewal that is sent and not waited for may cost the grant."""
+"""With less time than this nobody is asked: a refresh that is sent and not waited for may cost the grant."""
 # A container thawed after a pause holds connections whose other end is long gone.
 _IDLE = timedelta(seconds=50)
 
@@ -59,7 +59,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
     total_seconds: float = 60.0
-    """Less where whoever asks has less time: `clock.ending`"""
+    """Less where whoever asks has less time: `clock.deadline`"""
     max_bytes: int = 32 * 1024 * 1024
 
     @classmethod
@@ -104,7 +104,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        seconds = clock.at_most(self.total_seconds)
+        seconds = clock.remaining(self.total_seconds)
         if seconds < LEAST_SECONDS:
             return Fault(TransientFault, "there is no time left to ask")
         deadline = clock.monotonic() + seconds

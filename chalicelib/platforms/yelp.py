@@ -18,9 +18,9 @@ from chalicelib.errors import (
 )
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.error_rules import Rule, judge, loggable, member, read_object, text, words_of
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.refusals import Rule, judge, loggable, member, read_object, text, words_of
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.transport import Response
 from chalicelib.platforms.urls import url_of

@@ -5,15 +5,15 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, TypeVar
 
-from chalicelib.runtime.edge import Invocation, edge
+from chalicelib.runtime.invocation import Invocation, invocation_of
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
 
 
-def invocation(name: str, context: Any) -> AbstractContextManager[Invocation]:
+def job_invocation(name: str, context: Any) -> AbstractContextManager[Invocation]:
     """The outermost block of a job's function. `context` is Lambda's."""
-    return edge("job", context, job=name)
+    return invocation_of("job", context, job=name)
 
 
 def job(work: Callable[[Any], T]) -> Callable[[Any], T]:
@@ -21,7 +21,7 @@ def job(work: Callable[[Any], T]) -> Callable[[Any], T]:
 
     @wraps(work)
     def run(event: Any) -> T:
-        with invocation(work.__name__, event.context):
+        with job_invocation(work.__name__, event.context):
             get_settings()  # what is missing is told before anything begins
             return work(event)
 

@@ -49,7 +49,7 @@ def headers_of_error(error: AppError) -> dict[str, str]:
     return {**error.headers, "Retry-After": str(min(max(1, ceil(wait)), LONGEST_WAIT_SECONDS))}
 
 
-class Refusal(NamedTuple):
+class ErrorFormat(NamedTuple):
     """How a route tells of an error: in the shape that its callers expect."""
 
     make: Callable[[AppError, str], msgspec.Struct]
@@ -57,4 +57,4 @@ class Refusal(NamedTuple):
     content_type: str
 
 
-PROBLEM = Refusal(problem_of, Problem, CONTENT_TYPE)
+PROBLEM = ErrorFormat(problem_of, Problem, CONTENT_TYPE)

@@ -18,8 +18,8 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import logs, telemetry
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed, NotFound
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text, is_storable
-from chalicelib.runtime.edge import Invocation, edge, in_time
-from chalicelib.runtime.problems import PROBLEM, Refusal, headers_of_error
+from chalicelib.runtime.invocation import Invocation, deadline_of, invocation_of
+from chalicelib.runtime.problems import PROBLEM, ErrorFormat, headers_of_error
 from chalicelib.runtime.security_headers import add_security_headers
 from chalicelib.services import idempotency
 from chalicelib.services.authentication import Caller, authenticate, reauthenticate
@@ -66,13 +66,13 @@ class Route(msgspec.Struct, frozen=True):
     status: int
     errors: tuple[int, ...]
     """Statuses of failures beyond those that follow from scope, input and path"""
-    also: tuple[int, ...]
+    extra_statuses: tuple[int, ...]
     """Statuses beside `status` that its answer may have"""
     body: type[Any] | None
     """A struct, or `str` where the body is text of a media type of its own"""
     accepts: str
     """The media type of the body"""
-    refusal: Refusal
+    error_format: ErrorFormat
     query: type[msgspec.Struct] | None
     returns: Any
     """The type of the answer; None when there is none"""
@@ -98,10 +98,10 @@ class Routes:
         *,
         scope: str,
         errors: Iterable[int] = (),
-        also: Iterable[int] = (),
+        extra_statuses: Iterable[int] = (),
         redirects: bool = False,
     ) -> Callable[[Handler], Handler]:
-        return self._declare("GET", path, scope, 200, errors, also=also, redirects=redirects)
+        return self._declare("GET", path, scope, 200, errors, extra_statuses=extra_statuses, redirects=redirects)
 
     def post(
         self,
@@ -112,9 +112,11 @@ class Routes:
         errors: Iterable[int] = (),
         secret: bool = False,
         accepts: str = JSON,
-        refusal: Refusal = PROBLEM,
+        error_format: ErrorFormat = PROBLEM,
     ) -> Callable[[Handler], Handler]:
-        return self._declare("POST", path, scope, status, errors, secret=secret, accepts=accepts, refusal=refusal)
+        return self._declare(
+            "POST", path, scope, status, errors, secret=secret, accepts=accepts, error_format=error_format
+        )
 
     def put(self, path: str, *, scope: str, errors: Iterable[int] = ()) -> Callable[[Handler], Handler]:
         return self._declare("PUT", path, scope, 200, errors)
@@ -132,11 +134,11 @@ class Routes:
         status: int,
         errors: Iterable[int],
         *,
-        also: Iterable[int] = (),
+        extra_statuses: Iterable[int] = (),
         redirects: bool = False,
         secret: bool = False,
         accepts: str = JSON,
-        refusal: Refusal = PROBLEM,
+        error_format: ErrorFormat = PROBLEM,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
             hints = typing.get_type_hints(handler, include_extras=True)
@@ -151,10 +153,10 @@ class Routes:
                 handler=handler,
                 status=status,
                 errors=tuple(errors),
-                also=tuple(also),
+                extra_statuses=tuple(extra_statuses),
                 body=hints.get("body"),
                 accepts=accepts,
-                refusal=refusal,
+                error_format=error_format,
                 query=hints.get("query"),
                 returns=None if returns is type(None) else returns,
                 located=reply is Located,
@@ -184,8 +186,8 @@ def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[.
         request = typing.cast(Request, app.current_request)
         request_id = str(request.context.get("requestId") or uuid4())
         named = {"method": request.method, "route": path}
-        with edge("request", request.lambda_context, request_id=request_id, **named) as invocation:
-            with in_time(request.lambda_context):
+        with invocation_of("request", request.lambda_context, request_id=request_id, **named) as invocation:
+            with deadline_of(request.lambda_context):
                 response = _respond(request, request_id, by_method, params, invocation)
             invocation.fields["status"] = response.status_code
         return response
@@ -209,7 +211,7 @@ def _respond(
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
         if not all(map(is_storable, params.values())):
             raise NotFound
-        refusal = route.refusal
+        refusal = route.error_format
         return _response(_answer(route, request, params, limits), limits)
     except AppError as error:
         if error.is_fault:
@@ -248,7 +250,7 @@ def _answer_to(caller: Caller, route: Route, request: Request, params: Mapping[s
     if route.secret:
         raise BadRequest("This answer holds a secret and is not kept: send no Idempotency-Key", code="not_repeatable")
     what = repr((route.method, route.path, sorted(params.items()), sorted(_query_params(request).items())))
-    return idempotency.once(
+    return idempotency.idempotent(
         caller.studio_id, key, what.encode() + _raw_body(request), lambda: _call(route, request, arguments)
     )
 
@@ -298,8 +300,8 @@ def _response(answer: Answer, limits: Mapping[str, str]) -> Response:
     return Response(body=answer.body, status_code=answer.status, headers=headers)
 
 
-def _refused(refusal: Refusal, error: AppError, request_id: str, limits: Mapping[str, str]) -> Response:
-    body = msgspec.json.encode(refusal.make(error, request_id)).decode()
+def _refused(error_format: ErrorFormat, error: AppError, request_id: str, limits: Mapping[str, str]) -> Response:
+    body = msgspec.json.encode(error_format.make(error, request_id)).decode()
     own = {**limits, **headers_of_error(error)}
-    headers: dict[str, str | list[str]] = {"Content-Type": refusal.content_type, **own}
+    headers: dict[str, str | list[str]] = {"Content-Type": error_format.content_type, **own}
     return Response(body=body, status_code=error.status, headers=headers)

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from cryptography.exceptions import InvalidTag
 
 from chalicelib import telemetry
-from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
+from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
 from chalicelib.security.key_providers import MAX_WRAPPING_KEYS
 
 SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
@@ -85,17 +85,17 @@ def encrypt(plaintext: bytes, context: dict[str, str], keys: Any) -> bytes:
 
 
 def decrypt(message: bytes, context: dict[str, str], keys: Any) -> bytes:
-    """Opens one SDK message of exactly this context. Raises SealBroken, Unavailable or SettingsError."""
+    """Opens one SDK message of exactly this context. Raises DecryptionFailed, Unavailable or SettingsError."""
     try:
         plaintext, header = _read(_sdk.stream(mode="decrypt", source=message, key_provider=keys))
     except AppError:
         raise
     # A damaged header reaches the SDK's parsers, which raise these beside its own errors.
     except (AWSEncryptionSDKClientError, InvalidTag, struct.error, ValueError, LookupError, EOFError) as error:
-        raise SealBroken(internal=f"a wrapped data key does not open: {type(error).__name__}") from error
+        raise DecryptionFailed(internal=f"a wrapped data key does not open: {type(error).__name__}") from error
     # A signing suite is refused here too: it adds its public key to the context.
     if header.encryption_context != context:
-        raise SealBroken(internal="a wrapped data key was made for another studio or purpose")
+        raise DecryptionFailed(internal="a wrapped data key was made for another studio or purpose")
     return bytes(plaintext)
 
 
@@ -133,7 +133,7 @@ def _meaning(error: ClientError) -> AppError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BROKEN:
-        return SealBroken(internal=f"KMS refuses a wrapped data key: {code}")
+        return DecryptionFailed(internal=f"KMS refuses a wrapped data key: {code}")
     if code in _TRANSIENT or status == 429 or status >= 500:
         return Unavailable(internal=f"KMS is not available: {code}")
     return SettingsError(f"KMS refuses the use of the key: {code}")

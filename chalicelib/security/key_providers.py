@@ -4,7 +4,7 @@ import re
 from typing import Protocol
 from uuid import UUID
 
-from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
+from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.settings import Settings
 
@@ -15,7 +15,7 @@ class KeyProvider(Protocol):
     """Wraps a studio's data key in an AWS Encryption SDK message that is bound to the studio.
 
     Both raise Unavailable when a later attempt may succeed and SettingsError when the keys may not be used; `unwrap`
-    raises SealBroken for a message that is damaged, another studio's, or under a key that is not ours.
+    raises DecryptionFailed for a message that is damaged, another studio's, or under a key that is not ours.
     """
 
     @property
@@ -61,7 +61,7 @@ class KmsKeyProvider:
         for key_id in self._key_ids:
             try:
                 return _unwrap_with(key_id, wrapped, studio_id)
-            except (Unavailable, SettingsError, SealBroken) as error:
+            except (Unavailable, SettingsError, DecryptionFailed) as error:
                 failures.append(error)
         raise min(failures, key=_hope)
 
@@ -120,4 +120,4 @@ def _context(studio_id: UUID) -> dict[str, str]:
 
 def _hope(error: AppError) -> int:
     """The most hopeful of several keys' failures counts: a throttled key may open what another one never wrapped."""
-    return (Unavailable, SettingsError, SealBroken).index(type(error))
+    return (Unavailable, SettingsError, DecryptionFailed).index(type(error))

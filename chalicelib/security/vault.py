@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import InvalidInput, SealBroken, SettingsError
+from chalicelib.errors import DecryptionFailed, InvalidInput, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security.key_cache import KeyCache
 from chalicelib.security.key_providers import KeyProvider
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SECRET_BYTES = 16 * 1024
 
-# Sealed: version 1 | data key id 16 | nonce 12 | ciphertext and tag 16. The tag covers all of it and the place.
+# Sealed: version 1 | data key id 16 | nonce 12 | ciphertext and tag 16. The tag covers all of it and the data.
 _VERSION = 1
 _HEADER_BYTES = 1 + 16
 _NONCE_BYTES = 12
@@ -27,7 +27,7 @@ _TAG_BYTES = 16
 _KEY_BYTES = 32
 
 
-class Place(NamedTuple):
+class AssociatedData(NamedTuple):
     """Where a sealed value is stored; it opens nowhere else. `generation` counts the replacements of the value."""
 
     studio_id: UUID
@@ -100,36 +100,38 @@ class Vault:
             raise SettingsError(f"data key {key.id} came back from its wrapping as another one")
         return wrapped
 
-    def seal(self, secret: Secret, key: WrappedKey, place: Place, *, max_bytes: int = MAX_SECRET_BYTES) -> bytes:
+    def seal(
+        self, secret: Secret, key: WrappedKey, data: AssociatedData, *, max_bytes: int = MAX_SECRET_BYTES
+    ) -> bytes:
         """Raises InvalidInput for a secret that is empty, too long or not text."""
-        if key.studio_id != place.studio_id:
-            raise SealBroken(internal="a data key seals its own studio's secrets only")
+        if key.studio_id != data.studio_id:
+            raise DecryptionFailed(internal="a data key seals its own studio's secrets only")
         plaintext = _plaintext(secret, max_bytes)
         header = struct.pack("B", _VERSION) + key.id.bytes
         nonce = os.urandom(_NONCE_BYTES)
-        return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + place.encoded())
+        return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + data.encoded())
 
-    def open(self, sealed: bytes, key: WrappedKey, place: Place) -> Secret:
-        """Raises SealBroken whenever these are not the bytes sealed with this key for this place."""
+    def open(self, sealed: bytes, key: WrappedKey, data: AssociatedData) -> Secret:
+        """Raises DecryptionFailed whenever these are not the bytes sealed with this key for this data."""
         from cryptography.exceptions import InvalidTag
 
-        if self.data_key_id(sealed) != key.id or key.studio_id != place.studio_id:
-            raise SealBroken(internal="a sealed value was presented with another data key than its own")
+        if self.data_key_id(sealed) != key.id or key.studio_id != data.studio_id:
+            raise DecryptionFailed(internal="a sealed value was presented with another data key than its own")
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         ciphertext = sealed[_HEADER_BYTES + _NONCE_BYTES :]
         try:
-            plaintext = self._ciphers.get(key).decrypt(nonce, ciphertext, header + place.encoded())
+            plaintext = self._ciphers.get(key).decrypt(nonce, ciphertext, header + data.encoded())
         except InvalidTag as error:
-            raise SealBroken(internal=f"a value sealed with data key {key.id} does not open here") from error
+            raise DecryptionFailed(internal=f"a value sealed with data key {key.id} does not open here") from error
         return Secret(plaintext.decode())
 
     @staticmethod
     def data_key_id(sealed: bytes) -> UUID:
         """The id of the data key that sealed this, as the header says; only `open` proves it."""
         if len(sealed) <= _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
-            raise SealBroken(internal="a sealed value is too short to be one")
+            raise DecryptionFailed(internal="a sealed value is too short to be one")
         if sealed[0] != _VERSION:
-            raise SealBroken(internal=f"a sealed value has the unknown version {sealed[0]}")
+            raise DecryptionFailed(internal=f"a sealed value has the unknown version {sealed[0]}")
         return UUID(bytes=sealed[1:_HEADER_BYTES])
 
     def _unwrap_cipher(self, key: WrappedKey) -> "AESGCM":
@@ -137,7 +139,7 @@ class Vault:
 
         data_key = self._provider.unwrap(key.wrapped, key.studio_id)
         if len(data_key) != _KEY_BYTES:
-            raise SealBroken(internal=f"data key {key.id} is not 256 bits long")
+            raise DecryptionFailed(internal=f"data key {key.id} is not 256 bits long")
         return AESGCM(data_key)
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chalicelib import doorbell, logs
+from chalicelib import logs, work_queue
 from chalicelib.data import accounts as rows
 from chalicelib.data.accounts import Account, Rule
 from chalicelib.data.database import read, transaction, write
@@ -48,7 +48,7 @@ def change_account(
     )
     if changed is None:
         raise NotFound("Not found", code="account_not_found")
-    doorbell.ring(doorbell.Message(run_id=run_id, studio_id=studio_id) for run_id in changed.runs)
+    work_queue.enqueue(work_queue.Message(run_id=run_id, studio_id=studio_id) for run_id in changed.runs)
     logs.event("account.rule_saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
     return changed.account
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib import doorbell
+from chalicelib import work_queue
 from chalicelib.data import runs as rows
 from chalicelib.data.database import read, write
 from chalicelib.data.runs import Backfill, Run, StartedRun
@@ -128,7 +128,7 @@ def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_
     days = {"first": window.first, "last": window.last, "page_cursor": page_cursor}
     queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
     if queued is not None:
-        doorbell.ring([doorbell.Message(run_id=queued.id, studio_id=studio_id)])
+        work_queue.enqueue([work_queue.Message(run_id=queued.id, studio_id=studio_id)])
         return queued
     active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
     if active is None or active.backfill is None:

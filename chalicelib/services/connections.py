@@ -8,29 +8,29 @@ import msgspec
 
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
+from chalicelib.data.connection_state import DISCONNECT
 from chalicelib.data.connections import DEAD, Connection, StoredConnection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
-from chalicelib.data.grants import DISCONNECT
 from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import (
     Conflict,
+    DecryptionFailed,
     FieldProblem,
     InvalidInput,
     PlatformError,
     RateLimited,
     ReconnectRequired,
-    SealBroken,
     Unreadable,
 )
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.services import grants
+from chalicelib.services import connection_state
 from chalicelib.services.platform_calls import requested_call
 from chalicelib.services.platform_credentials import platform_key
-from chalicelib.services.renewals import Session
+from chalicelib.services.refresh import Session
 from chalicelib.services.revocations import revoke
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import Tokens, open_access_token, open_refresh_token
@@ -142,10 +142,12 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
         raise Conflict(
             "This platform is connected without tokens: disconnect it, then connect it anew", code="no_tokens"
         )
-    for _ in range(grants.ATTEMPTS):
+    for _ in range(connection_state.ATTEMPTS):
         stored = _stored(studio_id, platform)
         tokens = _changed(stored, change)
-        if grants.replace_tokens(stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None):
+        if connection_state.replace_tokens(
+            stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None
+        ):
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
             return get_connection(studio_id, platform)
     raise Conflict("The connection is being changed by somebody else", code="connection_changed")
@@ -168,7 +170,7 @@ def disconnect(studio_id: UUID, platform: str) -> None:
         logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
     gone = write(studio_id, DISCONNECT, id=connection_id, revocation=revocation)
     if gone is not None:
-        grants.ring(studio_id, gone)
+        connection_state.enqueue_deliveries(studio_id, gone)
     logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)
 
 
@@ -187,15 +189,15 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
         account = _identify(platform, session)
     except RateLimited:
         raise
-    except (PlatformError, SealBroken) as error:
-        if isinstance(error, ReconnectRequired | SealBroken):
-            grants.break_connection(session.stored, error)
+    except (PlatformError, DecryptionFailed) as error:
+        if isinstance(error, ReconnectRequired | DecryptionFailed):
+            connection_state.fail_connection(session.stored, error)
         return _invalid(error.code, error.message)
     with transaction(studio_id) as tx:
-        grants.identify(tx, session.stored.id, session.stored.token_generation, account)
+        connection_state.identify(tx, session.stored.id, session.stored.token_generation, account)
     if session.stored.status in DEAD:
         reason = get_connection(studio_id, platform.name).status_reason
-        return _invalid(reason.code or "connection_not_active", reason.message or "The connection must be renewed")
+        return _invalid(reason.code or "connection_not_active", reason.message or "Reconnect this account to continue")
     return ConnectionTest(
         valid=True,
         checked_at=clock.now(),
@@ -211,7 +213,7 @@ def _invalid(code: str, message: str) -> ConnectionTest:
 def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
     try:
         return change.apply(stored)
-    except SealBroken as error:
+    except DecryptionFailed as error:
         problem = "The tokens that would be kept do not open any more: send both, or connect anew"
         raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
@@ -242,7 +244,7 @@ def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, schedul
 
 
 def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:
-    created = grants.create(studio_id, platform, tokens, account, platform.streams)
+    created = connection_state.create(studio_id, platform, tokens, account, platform.streams)
     if created is None:
         raise Conflict(f"{platform.title} is already connected", code="connection_exists")
     return created

@@ -13,9 +13,9 @@ from chalicelib import logs
 from chalicelib.data.database import read
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import FIND_RUN_STATE
-from chalicelib.doorbell import SQS_BATCH, Message, entries, sqs
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.settings import get_settings
+from chalicelib.work_queue import SQS_BATCH, Message, entries, sqs
 
 ACTIVE = ("queued", "running", "deferred")
 WAIT_SECONDS = 1
@@ -25,7 +25,7 @@ HIDDEN_SECONDS = 120
 STOP_MS = 15_000
 """With less time than this left no further batch is taken out: longer than handling one takes."""
 
-Kind = Literal["run", "renewal", "delivery", "grant", "malformed"]
+Kind = Literal["run", "refresh", "delivery", "grant", "malformed"]
 State = Literal["waiting", "ended", "malformed"]
 
 
@@ -146,8 +146,8 @@ def _judge(received: dict[str, Any]) -> _Taken:
 def _subject(message: Message | None) -> tuple[Kind, UUID | None]:
     if message is not None and message.run_id is not None:
         return "run", message.run_id
-    if message is not None and message.renewal_of is not None:
-        return "renewal", message.renewal_of
+    if message is not None and message.refresh_of is not None:
+        return "refresh", message.refresh_of
     if message is not None and message.delivery_id is not None:
         return "delivery", message.delivery_id
     if message is not None and message.grant_id is not None:

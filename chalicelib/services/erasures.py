@@ -11,10 +11,10 @@ from msgspec import structs
 
 from chalicelib import logs
 from chalicelib.data import erasures as rows
+from chalicelib.data.connection_state import DISCONNECT, GRANT_IS_SHARED
 from chalicelib.data.connections import FIND_STORED_BY_ID, LIST_GRANTS, LiveGrant, StoredConnection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.erasures import Erased
-from chalicelib.data.grants import DISCONNECT, GRANT_IS_SHARED
 from chalicelib.data.pending_grants import DELETE_PENDING_GRANT, FIND_PENDING_GRANT, LIST_PENDING_GRANTS, StoredGrant
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
@@ -29,7 +29,7 @@ BATCH = 5000
 STOP_MS = 45_000
 """Longer than any statement may take."""
 GIVE_BACK_MS = 240_000
-"""Longer than giving back a grant may take: a renewal's lease, and one exchange more."""
+"""Longer than giving back a grant may take: a refresh's lease, and one exchange more."""
 
 
 class EndedGrant(Row):
@@ -150,7 +150,7 @@ def _give_back(studio_id: UUID, grant: LiveGrant) -> EndedGrant:
 def _end(studio_id: UUID, grant: LiveGrant, revocation: str) -> None:
     if grant.pending:
         write(studio_id, DELETE_PENDING_GRANT, id=grant.id)
-        logs.event("consent.expired", platform=grant.platform, grant_id=grant.id, outcome=revocation, erased=True)
+        logs.event("authorization.expired", platform=grant.platform, grant_id=grant.id, outcome=revocation, erased=True)
     else:
         write(studio_id, DISCONNECT, id=grant.id, revocation=revocation)
         logs.event("connection.disconnected", platform=grant.platform, connection_id=grant.id, revocation=revocation)

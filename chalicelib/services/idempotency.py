@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.data import idempotency as rows
 from chalicelib.data.database import read, write
-from chalicelib.data.idempotency import KeptAnswer
+from chalicelib.data.idempotency import StoredResponse
 from chalicelib.errors import Conflict, InvalidInput, TooManyRequests
 
 MAX_KEY_LENGTH = 255
@@ -25,7 +25,7 @@ class Answer(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
+def idempotent(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
     """Does `work` unless this key has been used: then its answer is given again.
 
     An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a
@@ -44,17 +44,17 @@ def once(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) 
             retry_after_seconds=reservation.room_seconds,
         )
     if not reservation.reserved:
-        return _repeat(read(studio_id, rows.FIND_KEPT_ANSWER, key=key), fingerprint)
+        return _repeat(read(studio_id, rows.FIND_STORED_RESPONSE, key=key), fingerprint)
     try:
         answer = work()
     except BaseException:
         write(studio_id, rows.RELEASE_KEY, key=key)
         raise
-    write(studio_id, rows.KEEP_ANSWER, key=key, status=answer.status, location=answer.location, body=answer.body)
+    write(studio_id, rows.STORE_RESPONSE, key=key, status=answer.status, location=answer.location, body=answer.body)
     return answer
 
 
-def _repeat(kept: KeptAnswer | None, fingerprint: bytes) -> Answer:
+def _repeat(kept: StoredResponse | None, fingerprint: bytes) -> Answer:
     if kept is not None and kept.request_hash != fingerprint:
         raise InvalidInput("This Idempotency-Key was used for another request", code="idempotency_key_reused")
     if kept is None or kept.status is None or kept.body is None:

@@ -22,11 +22,11 @@ from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.query import Query
 from chalicelib.data.runs import LeasedRun
 from chalicelib.data.studios import NEW_IDS
-from chalicelib.errors import ContractChanged, SealBroken
+from chalicelib.errors import ContractChanged, DecryptionFailed
 from chalicelib.platforms.base import Page
 from chalicelib.platforms.items import SetAside, Skipped
 from chalicelib.secret import Secret
-from chalicelib.security.vault import Place
+from chalicelib.security.vault import AssociatedData
 from chalicelib.services.tokens import open_at, seal_at
 
 MAX_CONTENT_BYTES = 256 * 1024
@@ -130,9 +130,9 @@ class LeftOut:
     def _set_aside_row(self, row_id: UUID, odd: SetAside) -> dict[str, Any]:
         content = None
         if len(odd.content) <= MAX_CONTENT_BYTES:
-            place = content_place(self._studio_id, row_id)
+            data = content_data(self._studio_id, row_id)
             secret = Secret(odd.content.decode("utf-8", "replace"))
-            content = seal_at(place, secret, self._run.connection.data_keys, max_bytes=2 * MAX_CONTENT_BYTES)
+            content = seal_at(data, secret, self._run.connection.data_keys, max_bytes=2 * MAX_CONTENT_BYTES)
         return {
             "id": row_id,
             "external_id": odd.external_id,
@@ -160,7 +160,7 @@ class LeftOut:
             sealed = self._run.address_key
             try:
                 opened = self._open_key(self._keep_fresh_key(lost=None) if sealed is None else sealed)
-            except SealBroken:
+            except DecryptionFailed:
                 # A KMS key is lost for good: the run's tokens, which opened, are newer. Older hashes match nothing now.
                 logs.event("address_key.replaced", level=logging.WARNING)
                 opened = self._open_key(self._keep_fresh_key(lost=sealed))
@@ -168,19 +168,19 @@ class LeftOut:
         return self._address_key
 
     def _open_key(self, sealed: bytes) -> Secret:
-        return open_at(_key_place(self._studio_id), sealed, self._run.connection.data_keys)
+        return open_at(_key_data(self._studio_id), sealed, self._run.connection.data_keys)
 
     def _keep_fresh_key(self, *, lost: bytes | None) -> bytes:
-        place, secret = _key_place(self._studio_id), Secret(secrets.token_hex(32))
-        fresh = seal_at(place, secret, self._run.connection.data_keys)
+        data, secret = _key_data(self._studio_id), Secret(secrets.token_hex(32))
+        fresh = seal_at(data, secret, self._run.connection.data_keys)
         which = {"studio_id": self._studio_id, "address_key": fresh, "lost": lost}
         kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
         return kept.address_key if kept else fresh
 
 
-def _key_place(studio_id: UUID) -> Place:
-    return Place(studio_id, "studio", "address_key", studio_id, 1)
+def _key_data(studio_id: UUID) -> AssociatedData:
+    return AssociatedData(studio_id, "studio", "address_key", studio_id, 1)
 
 
-def content_place(studio_id: UUID, row_id: UUID) -> Place:
-    return Place(studio_id, "set_aside", "content", row_id, 1)
+def content_data(studio_id: UUID, row_id: UUID) -> AssociatedData:
+    return AssociatedData(studio_id, "set_aside", "content", row_id, 1)

@@ -27,7 +27,7 @@ MARGIN_MS = 5_000
 """A statement is given up so long before the time is up, so that somebody is left to tell."""
 
 Refusal = tuple[str, str]
-REFUSALS: dict[str, Refusal] = {
+ERROR_RULES: dict[str, Refusal] = {
     "55P03": ("locked", "it needs a lock that somebody else holds"),
     "40P01": ("locked", "it and somebody else waited for each other's locks"),
     "57014": ("timed_out", "a statement took longer than its statement timeout"),
@@ -189,8 +189,8 @@ def _telling(revision: str) -> Iterator[None]:
 
 def _told(revision: str, error: DBAPIError) -> AppError:
     state = sqlstate(error.orig) if error.orig is not None else ""
-    if state in REFUSALS:
-        code, reason = REFUSALS[state]
+    if state in ERROR_RULES:
+        code, reason = ERROR_RULES[state]
         return Conflict(
             f"{revision} was stopped: {reason}; try again, `migrate status` says where the schema is", code=code
         )

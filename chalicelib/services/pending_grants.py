@@ -19,18 +19,18 @@ from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.oauth_states import TakenState
 from chalicelib.data.pending_grants import StoredGrant
 from chalicelib.data.rows import Row
-from chalicelib.doorbell import Message
-from chalicelib.errors import AppError, Conflict, ConsentRefused, SealBroken, Unavailable
-from chalicelib.platforms.base import Account, Caveat, Platform, Stream
+from chalicelib.errors import AppError, AuthorizationFailed, Conflict, DecryptionFailed, Unavailable
+from chalicelib.platforms.base import Account, GrantWarning, Platform, Stream
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
-from chalicelib.services import grants
-from chalicelib.services.bells import ring_due
+from chalicelib.services import connection_state
+from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.revocations import revoke_pending, revoke_unused
 from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import Tokens, open_grant, seal_grant
+from chalicelib.work_queue import Message
 
 CODE_SECONDS = 600
 MAX_ATTEMPTS = 5
@@ -46,7 +46,7 @@ class HeldGrant(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-class Consented(Row):
+class CompletedAuthorization(Row):
     """What came of a consent."""
 
     connection: Connection
@@ -54,7 +54,7 @@ class Consented(Row):
     """For each stream that the grant does not cover, the scope that would"""
     streams_off: list[str]
     """The streams that were wanted and are not covered"""
-    warnings: list[Caveat]
+    warnings: list[GrantWarning]
 
 
 def hold_grant(
@@ -63,12 +63,12 @@ def hold_grant(
     grant: TokenGrant,
     account: Account | None,
     *,
-    warnings: Sequence[Caveat],
+    warnings: Sequence[GrantWarning],
     data_keys: Sequence[StoredDataKey],
 ) -> HeldGrant:
     """Stores a grant that the platform gave just now, sealed, in the place of the state it came with.
 
-    One that cannot be stored is revoked, for nobody will ever use it. Raises ConsentRefused for a studio that is gone.
+    One that cannot be stored is revoked, for nobody will ever use it. Raises AuthorizationFailed for a studio that is gone.
     """
     new = new_completion_code()
     try:
@@ -79,17 +79,17 @@ def hold_grant(
         account_id = account.external_id if account else None
         token = grant.refresh_token or grant.access_token
         outcome = revoke_unused(taken.studio_id, platform, token, account_id, taken.id)
-        logs.event("consent.not_stored", outcome=outcome)
+        logs.event("authorization.not_stored", outcome=outcome)
         raise
-    logs.event("consent.pending")
+    logs.event("authorization.pending")
     return HeldGrant(platform.name, account.name if account else None, new.code, expires_at)
 
 
-def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) -> Consented:
+def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) -> CompletedAuthorization:
     """Makes a connection of the grant that waits under this code, and starts its first syncs.
 
     The code is used up by the transaction that stores the connection: whatever fails before leaves both as they were.
-    Raises ConsentRefused for every code that is not good, Conflict for a grant that does not open.
+    Raises AuthorizationFailed for every code that is not good, Conflict for a grant that does not open.
     """
     platform, code_hash = get_platform(platform_name), hash_completion_code(code)
     stored = read(studio_id, rows.FIND_GRANT_BY_CODE, code_hash=code_hash, platform=platform.name)
@@ -100,18 +100,18 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
         if tx.run(rows.TAKE_GRANT, id=stored.id, code_hash=code_hash) is None:
             raise _code_refused()
 
-    connection = grants.connect(
+    connection = connection_state.connect(
         studio_id, platform.name, _grant(stored), _account(stored), stored.streams, in_transaction=take
     )
-    warnings = [Caveat(warning.code, warning.message) for warning in stored.warnings]
+    warnings = [GrantWarning(warning.code, warning.message) for warning in stored.warnings]
     for warning in warnings:
-        grants.note_event(studio_id, connection.id, "warned", code=warning.code, message=warning.message)
+        connection_state.note_event(studio_id, connection.id, "warning", code=warning.code, message=warning.message)
     wanted = platform.streams_named(stored.streams)
     covered = [stream for stream in wanted if stream.is_covered_by(stored.scopes)]
     _start_first_syncs(studio_id, platform, covered)
-    logs.event("consent.completed", platform=platform.name, connection_id=connection.id)
+    logs.event("authorization.completed", platform=platform.name, connection_id=connection.id)
     off = [stream for stream in wanted if stream not in covered]
-    return Consented(
+    return CompletedAuthorization(
         connection=connection,
         missing_scopes=sorted({stream.scopes[0] for stream in off}),
         streams_off=[stream.name for stream in off],
@@ -119,9 +119,9 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
     )
 
 
-def ring_expired_grants() -> int:
+def enqueue_expired_grants() -> int:
     """Ends every grant that nobody completed in time, and sends a message to revoke it. Returns how many."""
-    return ring_due(
+    return enqueue_due(
         rows.CLAIM_EXPIRED_GRANTS, lambda expired: Message(grant_id=expired.grant_id, studio_id=expired.studio_id)
     )
 
@@ -142,20 +142,20 @@ def revoke_expired_grant(studio_id: UUID, grant_id: UUID) -> str:
         if erased:
             write(studio_id, rows.DELETE_PENDING_GRANT, id=grant_id)
         logs.event(
-            "consent.expired", platform=stored.platform, outcome=outcome, attempts=stored.attempts, erased=erased
+            "authorization.expired", platform=stored.platform, outcome=outcome, attempts=stored.attempts, erased=erased
         )
         return outcome
 
 
-def consent_unknown() -> ConsentRefused:
-    return ConsentRefused("The consent is not known, was finished before, or took too long: start anew")
+def authorization_unknown() -> AuthorizationFailed:
+    return AuthorizationFailed("The consent is not known, was finished before, or took too long: start anew")
 
 
 def _store(
     taken: TakenState,
     grant: TokenGrant,
     account: Account | None,
-    warnings: Sequence[Caveat],
+    warnings: Sequence[GrantWarning],
     data_keys: Sequence[StoredDataKey],
     code_hash: bytes,
 ) -> datetime:
@@ -179,7 +179,7 @@ def _store(
         seconds=CODE_SECONDS,
     )
     if held is None:
-        raise consent_unknown()
+        raise authorization_unknown()
     return held.expires_at
 
 
@@ -197,7 +197,7 @@ def _grant(stored: StoredGrant) -> TokenGrant:
 def _opened(stored: StoredGrant) -> Tokens:
     try:
         return open_grant(stored)
-    except SealBroken as error:
+    except DecryptionFailed as error:
         raise Conflict(
             "The grant was stored and can no longer be decrypted: begin the authorization again",
             code="tokens_unreadable",
@@ -215,12 +215,12 @@ def _start_first_syncs(studio_id: UUID, platform: Platform, streams: Sequence[St
         for stream in streams:
             start_sync(studio_id, platform.name, stream.name)
     except AppError as error:
-        logs.event("consent.first_sync_failed", code=error.code, reason=str(error))
+        logs.event("authorization.first_sync_failed", code=error.code, reason=str(error))
 
 
-def _code_refused() -> ConsentRefused:
+def _code_refused() -> AuthorizationFailed:
     """One answer for all: nobody learns whether a code was ever given out."""
-    return ConsentRefused(
+    return AuthorizationFailed(
         "The code is wrong, was used before, has expired, or belongs to another studio: begin the authorization again",
         code="completion_code_invalid",
     )

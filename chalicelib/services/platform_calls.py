@@ -1,4 +1,4 @@
-"""Platform calls outside of runs: tests of connections, look-ups, consents, revocations, renewals of idle grants.
+"""Platform calls outside of runs: tests of connections, look-ups, consents, revocations, refresh of idle grants.
 
 They keep away from a platform that is down or whose quota is used up, as runs do. Those that a request waits for are
 charged to its studio, and leave the end of the application's quota to syncs.
@@ -10,12 +10,12 @@ from uuid import UUID
 
 from chalicelib import telemetry
 from chalicelib.data.database import write
-from chalicelib.data.gates import CHECK_CALL, CallState
+from chalicelib.data.throttle import CHECK_CALL, CallState
 from chalicelib.errors import PlatformError, QuotaSpent, RateLimited, TooManyRequests, TransientFault
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client
-from chalicelib.services.gates import Gate, later
 from chalicelib.services.retries import delay_after
+from chalicelib.services.throttle import Throttle, later
 from chalicelib.settings import get_settings
 
 API = ""
@@ -25,8 +25,8 @@ API = ""
 class PlatformCall:
     """Calls of a platform that belong together."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
         self._client: Client | None = None
 
     def uses(self, client: Client) -> Client:
@@ -35,20 +35,20 @@ class PlatformCall:
         return client
 
     def succeeded(self) -> None:
-        self._gate.answered()
+        self._throttle.answered()
         self._spend()
 
     def failed(self, error: PlatformError) -> None:
         """A refusal is an answer as well. What it said of the quotas comes before the limit that it may be."""
         self._spend()
         if isinstance(error, TransientFault | RateLimited):
-            self._gate.failed(error, delay_after(error, attempts=0, idle_attempts=0))
+            self._throttle.failed(error, delay_after(error, attempts=0, attempts_without_progress=0))
         elif self._client is not None and self._client.api_calls:
-            self._gate.answered()
+            self._throttle.answered()
 
     def _spend(self) -> None:
         if self._client is not None:
-            self._gate.spend(self._client)
+            self._throttle.spend(self._client)
 
 
 @contextmanager
@@ -59,23 +59,23 @@ def requested_call(studio_id: UUID, platform: Platform, *, prepaid: bool = False
     request may call the platform.
     """
     state = _check(studio_id, platform, charged=not prepaid)
-    gate = Gate(studio_id, platform.name, state)
-    gate.enter()
+    throttle = Throttle(studio_id, platform.name, state)
+    throttle.check()
     if state.reserve_seconds is not None:
         message = f"What is left of {platform.title}'s quota is kept for syncs"
         raise QuotaSpent(message, resume_at=later(state.reserve_seconds))
     if not prepaid:
         _require_share(platform, state)
-    with _noted(PlatformCall(gate)) as call:
+    with _noted(PlatformCall(throttle)) as call:
         yield call
 
 
 @contextmanager
 def background_call(studio_id: UUID, platform: Platform) -> Iterator[PlatformCall]:
     """For what no request waits for. Raises CircuitOpen or QuotaSpent."""
-    gate = Gate(studio_id, platform.name, _check(studio_id, platform, charged=False))
-    gate.enter()
-    with _noted(PlatformCall(gate)) as call:
+    throttle = Throttle(studio_id, platform.name, _check(studio_id, platform, charged=False))
+    throttle.check()
+    with _noted(PlatformCall(throttle)) as call:
         yield call
 
 

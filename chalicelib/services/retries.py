@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from chalicelib import clock
 from chalicelib.errors import AppError, PlatformError, RateLimited, RefreshInProgress, TransientFault
 
-MAX_IDLE_ATTEMPTS = 6
+MAX_ATTEMPTS_WITHOUT_PROGRESS = 6
 """Attempts in a row, without a stored page between them, after which a passing fault counts as a lasting one."""
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
@@ -14,20 +14,20 @@ LONGEST_WAIT = timedelta(days=1)
 """However far ahead a platform's answer points: it may be mistaken, and asking once a day harms nobody."""
 
 
-def delay_after(error: AppError, *, attempts: int, idle_attempts: int) -> timedelta | None:
+def delay_after(error: AppError, *, attempts: int, attempts_without_progress: int) -> timedelta | None:
     """How long a run waits before it is tried again, or None when there is no use in it. A rate limit may last.
 
     A span, not a moment: it is the database that knows what time it is, whatever a worker's clock says.
     """
     if isinstance(error, RateLimited | RefreshInProgress):
         return backoff(attempts) if error.resume_at is None else time_until(error.resume_at)
-    if isinstance(error, TransientFault) and idle_attempts < MAX_IDLE_ATTEMPTS:
-        return backoff_after(error, idle_attempts)
+    if isinstance(error, TransientFault) and attempts_without_progress < MAX_ATTEMPTS_WITHOUT_PROGRESS:
+        return backoff_after(error, attempts_without_progress)
     return None
 
 
 def is_idle(error: AppError) -> bool:
-    """Whether the attempt that ended so counts towards MAX_IDLE_ATTEMPTS: those that were told to wait do not."""
+    """Whether the attempt that ended so counts towards MAX_ATTEMPTS_WITHOUT_PROGRESS: those that were told to wait do not."""
     return not isinstance(error, RateLimited | RefreshInProgress)
 
 

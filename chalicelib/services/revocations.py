@@ -4,17 +4,17 @@ from contextlib import nullcontext
 from uuid import UUID
 
 from chalicelib import logs
+from chalicelib.data.connection_state import GRANT_IS_SHARED
 from chalicelib.data.connections import StoredConnection
 from chalicelib.data.database import read
-from chalicelib.data.grants import GRANT_IS_SHARED
 from chalicelib.data.pending_grants import StoredGrant
-from chalicelib.errors import AppError, PlatformError, SealBroken, SettingsError
+from chalicelib.errors import AppError, DecryptionFailed, PlatformError, SettingsError
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.platform_calls import background_call, requested_call
-from chalicelib.services.renewals import Session
+from chalicelib.services.refresh import Session
 from chalicelib.services.tokens import open_grant, open_tokens
 from chalicelib.settings import get_settings
 
@@ -36,9 +36,9 @@ def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
             session = Session(stored)
             if _is_shared(platform, _asked_account(platform, session), stored.id):
                 return "shared"
-            tokens = open_tokens(session.stored)  # asking whose they are may have renewed them
+            tokens = open_tokens(session.stored)  # asking whose they are may have refreshed them
             return _give_back(platform, tokens.refresh or tokens.access)
-    except (PlatformError, SealBroken) as error:
+    except (PlatformError, DecryptionFailed) as error:
         return _failed(platform, error)
 
 
@@ -49,7 +49,7 @@ def revoke_pending(stored: StoredGrant) -> str:
         return "shared"
     try:
         tokens = open_grant(stored)
-    except (SealBroken, SettingsError) as error:
+    except (DecryptionFailed, SettingsError) as error:
         return _failed(platform, error)
     token = tokens.refresh or tokens.access
     return revoke_unused(stored.studio_id, platform, token, stored.account_id, stored.id)

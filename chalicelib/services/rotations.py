@@ -16,9 +16,9 @@ from chalicelib.data.data_keys import KeyRef, WrappedUnder
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.quarantine import FIND_QUARANTINED, NOTE_QUARANTINED, QuarantinedPage
 from chalicelib.data.rows import BEFORE_ALL_IDS, Moment, Row
-from chalicelib.data.sealed import CLEAN, RESEAL, SURVEY, SealedValue, Survey, SurveyedKey
-from chalicelib.errors import AppError, FieldProblem, InvalidInput, SealBroken, SettingsError, Unavailable
-from chalicelib.security.vault import Place, Vault
+from chalicelib.data.sealed import DELETE_UNUSED_KEYS, LIST_SEALED_VALUES, RESEAL, ListedKey, SealedValue, SealedValues
+from chalicelib.errors import AppError, DecryptionFailed, FieldProblem, InvalidInput, SettingsError, Unavailable
+from chalicelib.security.vault import AssociatedData, Vault
 from chalicelib.services.tokens import new_data_key, open_at, seal_at, store_data_key, vault, wrapped_key
 
 BATCH = 500
@@ -93,7 +93,7 @@ def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewra
 
 def rotate_data_keys(made_before: datetime, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Rotation:
     """Gives each studio whose data key was made before then a new one, seals under it what older keys have sealed, and
-    deletes those when they have rested. Raises InvalidInput for a time to come, which would have no end.
+    deletes those when they have cooled_down. Raises InvalidInput for a time to come, which would have no end.
     """
     if made_before.tzinfo is None or made_before > clock.now():
         raise InvalidInput(fields=[FieldProblem("madeBefore", "must be a time in the past, with its zone")])
@@ -147,7 +147,7 @@ def _rewrap(ref: KeyRef, wanted: list[str], report: Rewrapping) -> None:
         return
     try:
         wrapped = vault().rewrap(wrapped_key(key, ref.studio_id))
-    except SealBroken as error:
+    except DecryptionFailed as error:
         report.quarantined += 1
         if not report.dry_run:
             _quarantine(ref.studio_id, "data_key", "wrapped", key.id, key.id, error)
@@ -175,28 +175,28 @@ def _rotate_all(made_before: datetime, report: Rotation, remaining_ms: Callable[
 
 
 def _rotate(studio_id: UUID, made_before: datetime, report: Rotation) -> None:
-    survey = _survey(studio_id)
-    if not survey.data_keys or survey.data_keys[0].retired:
+    listed = _list_sealed(studio_id)
+    if not listed.data_keys or listed.data_keys[0].retired:
         return  # it is being erased
-    old = survey.data_keys[0].created_at < made_before
+    old = listed.data_keys[0].created_at < made_before
     if old:
-        report.rekeyed += _rekey(studio_id, survey.data_keys[0], dry_run=report.dry_run)
-        survey = _survey(studio_id, everything=report.dry_run)
-    while survey.values:
-        for value in survey.values:
-            _reseal(studio_id, value, survey.data_keys, report)
-        survey = _survey(studio_id, after=survey.values[-1], everything=old and report.dry_run)
-    _clean(studio_id, survey, report)
+        report.rekeyed += _rekey(studio_id, listed.data_keys[0], dry_run=report.dry_run)
+        listed = _list_sealed(studio_id, everything=report.dry_run)
+    while listed.values:
+        for value in listed.values:
+            _reseal(studio_id, value, listed.data_keys, report)
+        listed = _list_sealed(studio_id, after=listed.values[-1], everything=old and report.dry_run)
+    _delete_unused(studio_id, listed, report)
 
 
-def _survey(studio_id: UUID, *, after: SealedValue | None = None, everything: bool = False) -> Survey:
+def _list_sealed(studio_id: UUID, *, after: SealedValue | None = None, everything: bool = False) -> SealedValues:
     start = {"table_name": "", "column_name": "", "row_id": BEFORE_ALL_IDS}
     if after is not None:
         start = {"table_name": after.table_name, "column_name": after.column_name, "row_id": after.row_id}
-    return read(studio_id, SURVEY, **start, everything=everything, batch=VALUES)
+    return read(studio_id, LIST_SEALED_VALUES, **start, everything=everything, batch=VALUES)
 
 
-def _rekey(studio_id: UUID, current: SurveyedKey, *, dry_run: bool) -> bool:
+def _rekey(studio_id: UUID, current: ListedKey, *, dry_run: bool) -> bool:
     """A new key, and the current one retired, in one transaction; False when somebody else did it first."""
     if dry_run:
         return True
@@ -208,34 +208,34 @@ def _rekey(studio_id: UUID, current: SurveyedKey, *, dry_run: bool) -> bool:
     return True
 
 
-def _reseal(studio_id: UUID, value: SealedValue, data_keys: list[SurveyedKey], report: Rotation) -> None:
-    place = Place(studio_id, value.table_name, value.column_name, value.row_id, value.generation)
+def _reseal(studio_id: UUID, value: SealedValue, data_keys: list[ListedKey], report: Rotation) -> None:
+    data = AssociatedData(studio_id, value.table_name, value.column_name, value.row_id, value.generation)
     try:
-        secret = open_at(place, value.sealed, data_keys)
-    except SealBroken as error:
+        secret = open_at(data, value.sealed, data_keys)
+    except DecryptionFailed as error:
         report.quarantined += 1
         if not report.dry_run:
-            _quarantine(studio_id, place.table, place.column, place.row_id, _key_id(value.sealed), error)
+            _quarantine(studio_id, data.table, data.column, data.row_id, _key_id(value.sealed), error)
         return
     if report.dry_run:
         report.resealed += 1
         return
-    where = {"table_name": place.table, "column_name": place.column, "row_id": place.row_id, "sealed": value.sealed}
-    if write(studio_id, RESEAL, **where, resealed=seal_at(place, secret, data_keys)) is not None:
+    where = {"table_name": data.table, "column_name": data.column, "row_id": data.row_id, "sealed": value.sealed}
+    if write(studio_id, RESEAL, **where, resealed=seal_at(data, secret, data_keys)) is not None:
         report.resealed += 1
 
 
-def _clean(studio_id: UUID, survey: Survey, report: Rotation) -> None:
-    report.keys_retired += sum(key.retired for key in survey.data_keys)
-    if report.dry_run or not (survey.quarantined or any(key.rested for key in survey.data_keys)):
+def _delete_unused(studio_id: UUID, listed: SealedValues, report: Rotation) -> None:
+    report.keys_retired += sum(key.retired for key in listed.data_keys)
+    if report.dry_run or not (listed.quarantined or any(key.cooled_down for key in listed.data_keys)):
         return
-    cleaned = write(studio_id, CLEAN)
-    report.keys_deleted += cleaned.keys
-    report.keys_retired -= cleaned.keys
+    deleted = write(studio_id, DELETE_UNUSED_KEYS)
+    report.keys_deleted += deleted.keys
+    report.keys_retired -= deleted.keys
 
 
 def _quarantine(
-    studio_id: UUID, table: str, column: str, row_id: UUID, data_key_id: UUID | None, error: SealBroken
+    studio_id: UUID, table: str, column: str, row_id: UUID, data_key_id: UUID | None, error: DecryptionFailed
 ) -> None:
     what = {"table_name": table, "column_name": column, "row_id": row_id, "data_key_id": data_key_id}
     with logs.bound(studio_id=studio_id, **what):
@@ -246,7 +246,7 @@ def _quarantine(
 def _key_id(sealed: bytes) -> UUID | None:
     try:
         return Vault.data_key_id(sealed)
-    except SealBroken:
+    except DecryptionFailed:
         return None
 
 

@@ -2,7 +2,7 @@
 
 Each page, its cursor and the run's counters commit in one transaction, so a worker may be killed anywhere: the next one
 goes on from the last page, nothing lost and nothing twice. A run does not sleep: one that has to wait is deferred to a
-time. The only exception is a rotated token that cannot be stored at once (`renewals.STORE_WAITS`).
+time. The only exception is a rotated token that cannot be stored at once (`refresh.STORE_WAITS`).
 """
 
 import logging
@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from chalicelib import clock, doorbell, logs, telemetry
+from chalicelib import clock, logs, telemetry, work_queue
 from chalicelib.data import records as record_rows
 from chalicelib.data import runs as rows
 from chalicelib.data.database import Transaction, read, transaction, write
@@ -24,23 +24,23 @@ from chalicelib.errors import (
     AppError,
     ContractChanged,
     CursorExpired,
+    DecryptionFailed,
     PlatformError,
     ReconnectRequired,
     RefreshInProgress,
-    SealBroken,
     TransientFault,
     Unavailable,
 )
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services import accounts, backfills, grants
-from chalicelib.services.gates import Gate, gate_of
+from chalicelib.services import accounts, backfills, connection_state
 from chalicelib.services.left_out import LeftOut, PageLeftOut
-from chalicelib.services.renewals import COME_BACK_AFTER, Session
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS, delay_after, is_idle
-from chalicelib.services.set_aside import retry_rested
+from chalicelib.services.refresh import COME_BACK_AFTER, Session
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS, delay_after, is_idle
+from chalicelib.services.set_aside import retry_cooled_down
 from chalicelib.services.streams import TABLES, syncable_stream
+from chalicelib.services.throttle import Throttle, throttle_of
 
 T = TypeVar("T")
 
@@ -49,8 +49,8 @@ LEASE_SECONDS = 120
 LONG_PAGE_SECONDS = 5
 """A page that takes longer looks at the time before each further request."""
 HEARTBEAT_SECONDS = 30
-"""How often it then renews the lease."""
-HAND_OVER_MS = 40_000
+"""How often it then refreshes the lease."""
+YIELD_MS = 40_000
 """With less time than this left no page is begun: longer than the timeouts of one request."""
 OUT_OF_TIME_MS = 5_000
 """With less time than this left it makes none: it is given up, and begun anew by the next invocation."""
@@ -81,7 +81,7 @@ def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) 
             return _dropped(studio_id, run_id)
         outcome = "crashed"
         try:
-            outcome = _Attempt(run, owner, remaining_ms).make()
+            outcome = _Attempt(run, owner, remaining_ms).run()
         finally:
             telemetry.count("Runs", platform=run.platform, status=outcome)
         logs.event("run.stopped", outcome=outcome, platform=run.platform, stream=run.stream)
@@ -111,13 +111,13 @@ class _Attempt:
         self._visited: set[str] = set()
         self._session: Session | None = None
         self._client: Client | None = None
-        self._gate: Gate | None = None
+        self._throttle: Throttle | None = None
         self._counted_calls = 0
         self._beat_at = clock.monotonic()
 
-    def make(self) -> str:
+    def run(self) -> str:
         try:
-            if self._run.idle_attempts > MAX_IDLE_ATTEMPTS:
+            if self._run.attempts_without_progress > MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise PlatformError("The run was given up: its workers died again and again", code="gave_up")
             return self._read_stream(self._stream())
         except LeaseLost as error:
@@ -125,11 +125,11 @@ class _Attempt:
         except Unavailable:
             raise
         except AppError as error:
-            return self._settle(error)
+            return self._handle_error(error)
         except Exception as error:
             # Ours to mend. The run says so and is tried again; the message goes back, and in the end to the DLQ.
             logs.event("run.crashed", level=logging.ERROR, error=error)
-            self._settle(TransientFault("An internal error stopped the run", code="internal_error"))
+            self._handle_error(TransientFault("An internal error stopped the run", code="internal_error"))
             raise
 
     def _stream(self) -> Stream[Any]:
@@ -139,24 +139,22 @@ class _Attempt:
         return backfills.over(stream, Window(self._run.backfill_from, self._run.backfill_to))
 
     def _read_stream(self, stream: Stream[Any]) -> str:
-        self._gate = gate_of(self._run, stream.api)
-        self._gate.enter()
-        self._session = Session(
-            self._run.connection, patience_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000
-        )
-        self._client = self._session.client(pulse=self._pulse)
+        self._throttle = throttle_of(self._run, stream.api)
+        self._throttle.check()
+        self._session = Session(self._run.connection, wait_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000)
+        self._client = self._session.client(heartbeat=self._heartbeat)
         if stream.accounts is not None:
             self._client.account = accounts.known_account(self._run, stream.accounts)
         try:
             cursor = self._position()
         except OutOfTime:
-            return self._hand_over()
+            return self._yield()
         while True:
             fetched_at = read(self._studio_id, rows.DATABASE_TIME) if self._is_backfill else None
             try:
                 asked, page = cursor, self._fetch(stream, self._client, cursor)
             except OutOfTime:
-                return self._hand_over()
+                return self._yield()
             except CursorExpired:
                 if cursor is None or self._restarted or self._is_backfill:
                     raise
@@ -166,12 +164,12 @@ class _Attempt:
             cursor = None if page.cursor is None else msgspec.json.encode(page.cursor).decode()
             self._require_progress(page, asked, cursor)
             if self._store(stream, page, cursor, fetched_at):
-                self._gate.note(self._client)
+                self._throttle.record_usage(self._client)
                 self._retry_set_aside()
                 return "succeeded"
-            self._gate.succeeded(self._client)
-            if self._remaining_ms() < HAND_OVER_MS:
-                return self._hand_over()
+            self._throttle.succeeded(self._client)
+            if self._remaining_ms() < YIELD_MS:
+                return self._yield()
 
     def _fetch(self, stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
         kind = stream.accounts
@@ -201,7 +199,7 @@ class _Attempt:
             return
         account, stored = platform.identify(self._client), self._session.stored
         with transaction(self._studio_id) as tx:
-            identified = grants.identify(tx, stored.id, stored.token_generation, account)
+            identified = connection_state.identify(tx, stored.id, stored.token_generation, account)
         if not identified:
             raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
 
@@ -260,7 +258,7 @@ class _Attempt:
         if not self._left_out.is_any or self._is_backfill:
             return
         try:
-            retry_rested(self._studio_id, self._run.platform, self._run.stream)
+            retry_cooled_down(self._studio_id, self._run.platform, self._run.stream)
         except AppError as error:
             logs.event("set_aside.retry_failed", level=logging.WARNING, code=error.code)
 
@@ -293,20 +291,22 @@ class _Attempt:
         self._visited.clear()
         logs.event("run.restarted")
 
-    def _hand_over(self) -> str:
+    def _yield(self) -> str:
         with transaction(self._studio_id) as tx:
-            self._write(tx, rows.HAND_OVER_RUN)
-        doorbell.ring([doorbell.Message(run_id=self._run.id, studio_id=self._studio_id)])
+            self._write(tx, rows.YIELD_RUN)
+        work_queue.enqueue([work_queue.Message(run_id=self._run.id, studio_id=self._studio_id)])
         return "handed_over"
 
-    def _settle(self, error: AppError) -> str:
+    def _handle_error(self, error: AppError) -> str:
         """A failed run is tried later or over; with a dead grant, its connection breaks as well."""
-        delay = delay_after(error, attempts=self._run.attempts, idle_attempts=self._run.idle_attempts)
+        delay = delay_after(
+            error, attempts=self._run.attempts, attempts_without_progress=self._run.attempts_without_progress
+        )
         telemetry.count("RunFailures", kind=error.code)
         noted = {"api_calls": self._uncounted_calls(), "code": error.code, "message": error.message}
         logs.event("run.failed" if delay is None else "run.deferred", code=error.code, reason=str(error))
-        if self._gate is not None:
-            self._gate.failed(error, delay)
+        if self._throttle is not None:
+            self._throttle.failed(error, delay)
         try:
             with transaction(self._studio_id) as tx:
                 if delay is not None:
@@ -318,14 +318,14 @@ class _Attempt:
             return lost.code
         if delay is not None and isinstance(error, RefreshInProgress):
             # Sooner than the tick would: the token is there in a moment.
-            message = doorbell.Message(run_id=self._run.id, studio_id=self._studio_id)
-            doorbell.ring([message], delay_seconds=ceil(delay.total_seconds()))
-        if isinstance(error, ReconnectRequired | SealBroken):
-            # By the tokens that were refused: since the run was leased, they may have been renewed.
-            grants.break_connection(self._session.stored if self._session else self._run.connection, error)
+            message = work_queue.Message(run_id=self._run.id, studio_id=self._studio_id)
+            work_queue.enqueue([message], delay_seconds=ceil(delay.total_seconds()))
+        if isinstance(error, ReconnectRequired | DecryptionFailed):
+            # By the tokens that were refused: since the run was leased, they may have been refreshed.
+            connection_state.fail_connection(self._session.stored if self._session else self._run.connection, error)
         return "failed" if delay is None else "deferred"
 
-    def _pulse(self) -> None:
+    def _heartbeat(self) -> None:
         """Before each request: a page of many keeps its lease, and knows when its time is over."""
         silence = clock.monotonic() - self._beat_at
         if silence > LONG_PAGE_SECONDS and self._remaining_ms() < OUT_OF_TIME_MS:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib import clock, doorbell, logs, telemetry
+from chalicelib import clock, logs, telemetry, work_queue
 from chalicelib.data import schedules as rows
 from chalicelib.data.database import read, transaction, write
-from chalicelib.data.schedules import Bell, Claim, DueSchedule, Schedule
+from chalicelib.data.schedules import Claim, Dispatch, DueSchedule, Schedule
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.platforms.base import Stream
@@ -72,7 +72,7 @@ def pause_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
 def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
     """Ends the studio's pause: the next window is counted from now, and what passed meanwhile is not caught up.
 
-    While the connection is broken the schedule stays paused, by the connection, until that is renewed.
+    While the connection is broken the schedule stays paused, by the connection, until that is reconnected.
     """
     stream = syncable_stream(platform, sync_type)
     which = {"platform": platform, "stream": stream.name}
@@ -101,20 +101,20 @@ def start_due_runs() -> int:
     started, lag = 0, 0.0
     while True:
         batch = _start_batch()
-        started += len(batch.bells)
+        started += len(batch.dispatches)
         lag = max(lag, batch.lag_ms)
         if batch.schedules < BATCH:
             break
-    lost = write(None, rows.RING_LOST_RUNS, batch=BATCH)
-    _ring(lost)
+    lost = write(None, rows.ENQUEUE_LOST_RUNS, batch=BATCH)
+    _enqueue(lost)
     telemetry.measure("ScheduleLag", lag)
-    logs.event("tick.done", started=started, rung_again=len(lost), lag_ms=lag)
+    logs.event("tick.done", started=started, re_enqueued=len(lost), lag_ms=lag)
     return started + len(lost)
 
 
 class _Batch(msgspec.Struct):
     schedules: int
-    bells: list[Bell]
+    dispatches: list[Dispatch]
     lag_ms: float
     """How late the latest of them is"""
 
@@ -123,10 +123,10 @@ def _start_batch() -> _Batch:
     with transaction(None) as tx:
         due = tx.run(rows.CLAIM_DUE_SCHEDULES, batch=BATCH)
         claims = msgspec.json.encode([_claim(schedule) for schedule in due]).decode()
-        bells = tx.run(rows.START_SCHEDULED_RUNS, claims=claims) if due else []
-    _ring(bells)
+        dispatches = tx.run(rows.START_SCHEDULED_RUNS, claims=claims) if due else []
+    _enqueue(dispatches)
     lags = (schedule.now - schedule.next_run_at for schedule in due)
-    return _Batch(len(due), bells, max(lags, default=timedelta()).total_seconds() * 1000)
+    return _Batch(len(due), dispatches, max(lags, default=timedelta()).total_seconds() * 1000)
 
 
 def _claim(due: DueSchedule) -> Claim:
@@ -158,5 +158,7 @@ def _phase(studio_id: UUID, platform: str, stream: str) -> float:
     return phase_of(f"{studio_id}/{platform}/{stream}")
 
 
-def _ring(bells: list[Bell]) -> None:
-    doorbell.ring(doorbell.Message(run_id=bell.run_id, studio_id=bell.studio_id) for bell in bells)
+def _enqueue(dispatches: list[Dispatch]) -> None:
+    work_queue.enqueue(
+        work_queue.Message(run_id=dispatch.run_id, studio_id=dispatch.studio_id) for dispatch in dispatches
+    )

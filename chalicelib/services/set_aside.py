@@ -14,12 +14,12 @@ from chalicelib.data import skipped as skipped_rows
 from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.rows import Row
 from chalicelib.data.set_aside import KeptRecord, KeptRecords, SetAsideRecord
-from chalicelib.errors import SealBroken
+from chalicelib.errors import DecryptionFailed
 from chalicelib.platforms.base import Stream
 from chalicelib.platforms.items import Gone, Outcome, SetAside
 from chalicelib.platforms.records import Record
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.left_out import content_place
+from chalicelib.services.left_out import content_data
 from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
 from chalicelib.services.tokens import open_at
 
@@ -51,23 +51,23 @@ def retry_set_aside(studio_id: UUID, platform_name: str, sync_type: str | None) 
     """Reads the records that have waited longest once more: 200 of them at most."""
     platform = syncable_platform(platform_name)
     stream = syncable_stream(platform.name, sync_type).name if sync_type is not None else None
-    return _retry(studio_id, platform.name, stream, rested=timedelta())
+    return _retry(studio_id, platform.name, stream, cooled_down=timedelta())
 
 
-def retry_rested(studio_id: UUID, platform: str, stream: str) -> None:
+def retry_cooled_down(studio_id: UUID, platform: str, stream: str) -> None:
     """At the end of a run: what has not been tried for a day."""
-    retried = _retry(studio_id, platform, stream, rested=RETRY_AFTER)
+    retried = _retry(studio_id, platform, stream, cooled_down=RETRY_AFTER)
     if retried.retried:
         logs.event("set_aside.retried", platform=platform, stream=stream, **msgspec.structs.asdict(retried))
 
 
-def _retry(studio_id: UUID, platform: str, stream: str | None, *, rested: timedelta) -> Retried:
+def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: timedelta) -> Retried:
     kept = read(
         studio_id,
         rows.LIST_KEPT_RECORDS,
         platform=platform,
         stream=stream,
-        rested_seconds=rested.total_seconds(),
+        cooled_down_seconds=cooled_down.total_seconds(),
         limit=RETRIED_AT_ONCE,
     )
     left = 0
@@ -83,9 +83,9 @@ def _retry(studio_id: UUID, platform: str, stream: str | None, *, rested: timede
 
 def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
     try:
-        content = open_at(content_place(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
+        content = open_at(content_data(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
         return stream.items.read_again(content)
-    except SealBroken:
+    except DecryptionFailed:
         reason = "was kept, but cannot be decrypted any more"
     except msgspec.MsgspecError:
         reason = "was kept by an earlier release in another form; it is read again when it changes"

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from chalicelib import doorbell, logs
+from chalicelib import logs, work_queue
 from chalicelib.data import runs as rows
 from chalicelib.data.database import read, transaction
 from chalicelib.data.runs import Run, RunStatus, StartedRun, Trigger
 from chalicelib.data.schedules import SAVE_SCHEDULES
-from chalicelib.data.statuses import LIST_STREAM_STATUSES, StreamStatus
+from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamStatus
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.backfills import retry_backfill
@@ -59,7 +59,7 @@ def start_sync(
             raise not_connected(platform.name)  # since a moment ago
         if confirm_deletions and len(queued) < len(started):
             raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")
-    doorbell.ring(doorbell.Message(run_id=run.id, studio_id=studio_id) for run in queued)
+    work_queue.enqueue(work_queue.Message(run_id=run.id, studio_id=studio_id) for run in queued)
     return started
 
 

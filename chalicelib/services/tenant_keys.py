@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import clock, logs
-from chalicelib.data.connecting import connect
+from chalicelib.data.connect import connect
 from chalicelib.data.driver import PgConnection, sqlstate
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
@@ -75,7 +75,7 @@ def _apply(owner: PgConnection, listed: Sequence[Secret], *, only_these: bool) -
 
 def _listed() -> Sequence[Secret]:
     """As the secret has them now, the one in use first."""
-    return proof_keys(get_tenant_proof(), anew=True)
+    return proof_keys(get_tenant_proof(), bypass_cache=True)
 
 
 def _prepared(key: Secret) -> KeyPads:
@@ -112,7 +112,7 @@ def _list_accepted(owner: PgConnection) -> list[TenantKey]:
 
 
 def _run(owner: PgConnection, query: Query[T], **params: Any) -> T:
-    return query.decode(owner.flight(query.sql, query.values(params)))
+    return query.decode(owner.pipeline(query.sql, query.values(params)))
 
 
 @contextmanager

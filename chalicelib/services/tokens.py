@@ -12,10 +12,10 @@ from chalicelib.data.data_keys import INSERT_DATA_KEY, StoredDataKey
 from chalicelib.data.database import Transaction
 from chalicelib.data.pending_grants import TABLE as PENDING
 from chalicelib.data.pending_grants import StoredGrant
-from chalicelib.errors import SealBroken, TokenRevoked
+from chalicelib.errors import DecryptionFailed, TokenRevoked
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import provider_from_settings
-from chalicelib.security.vault import MAX_SECRET_BYTES, Place, Vault, WrappedKey
+from chalicelib.security.vault import MAX_SECRET_BYTES, AssociatedData, Vault, WrappedKey
 from chalicelib.settings import get_settings
 
 TABLE = "platform_connection"
@@ -59,23 +59,23 @@ def seal_tokens(
     tokens: Tokens, data_keys: list[StoredDataKey], *, studio_id: UUID, connection_id: UUID, generation: int
 ) -> SealedTokens:
     """Seals both tokens for one row and generation, under the studio's current data key."""
-    place = Place(studio_id, TABLE, "access_token", connection_id, generation)
-    return _seal_both(place, tokens.access, tokens.refresh, data_keys)
+    data = AssociatedData(studio_id, TABLE, "access_token", connection_id, generation)
+    return _seal_both(data, tokens.access, tokens.refresh, data_keys)
 
 
 def seal_grant(
     access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey], *, studio_id: UUID, grant_id: UUID
 ) -> SealedTokens:
     """Seals the tokens of a pending grant, which are never replaced."""
-    return _seal_both(Place(studio_id, PENDING, "access_token", grant_id, 1), access, refresh, data_keys)
+    return _seal_both(AssociatedData(studio_id, PENDING, "access_token", grant_id, 1), access, refresh, data_keys)
 
 
 def open_grant(stored: StoredGrant) -> Tokens:
-    """Raises SealBroken when a token does not open where it lies."""
-    place = Place(stored.studio_id, PENDING, "access_token", stored.id, 1)
-    refresh = place._replace(column="refresh_token")
+    """Raises DecryptionFailed when a token does not open where it lies."""
+    data = AssociatedData(stored.studio_id, PENDING, "access_token", stored.id, 1)
+    refresh = data._replace(column="refresh_token")
     return Tokens(
-        access=open_at(place, stored.access_token, stored.data_keys),
+        access=open_at(data, stored.access_token, stored.data_keys),
         refresh=open_at(refresh, stored.refresh_token, stored.data_keys) if stored.refresh_token else None,
         expires_at=None,
         scopes=stored.scopes,
@@ -85,7 +85,7 @@ def open_grant(stored: StoredGrant) -> Tokens:
 
 
 def open_tokens(stored: StoredConnection) -> Tokens:
-    """Raises SealBroken when a token does not open where it lies."""
+    """Raises DecryptionFailed when a token does not open where it lies."""
     return Tokens(
         access=open_access_token(stored),
         refresh=open_refresh_token(stored),
@@ -105,29 +105,31 @@ def open_refresh_token(stored: StoredConnection) -> Secret | None:
 
 
 def seal_at(
-    place: Place, secret: Secret, data_keys: Sequence[StoredDataKey], *, max_bytes: int = MAX_SECRET_BYTES
+    data: AssociatedData, secret: Secret, data_keys: Sequence[StoredDataKey], *, max_bytes: int = MAX_SECRET_BYTES
 ) -> bytes:
-    """Seals any secret of a studio for its place, under the current data key: the first."""
+    """Seals any secret of a studio for its data, under the current data key: the first."""
     if not data_keys:
-        raise SealBroken(internal=f"studio {place.studio_id} has no data key")
-    return vault().seal(secret, wrapped_key(data_keys[0], place.studio_id), place, max_bytes=max_bytes)
+        raise DecryptionFailed(internal=f"studio {data.studio_id} has no data key")
+    return vault().seal(secret, wrapped_key(data_keys[0], data.studio_id), data, max_bytes=max_bytes)
 
 
-def open_at(place: Place, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> Secret:
-    """Raises SealBroken when it does not open there."""
+def open_at(data: AssociatedData, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> Secret:
+    """Raises DecryptionFailed when it does not open there."""
     key_id = Vault.data_key_id(sealed)
     key = next((key for key in data_keys if key.id == key_id), None)
     if key is None:
-        raise SealBroken(internal=f"{place.table}.{place.column} of {place.row_id} names the unknown data key {key_id}")
-    return vault().open(sealed, wrapped_key(key, place.studio_id), place)
+        raise DecryptionFailed(
+            internal=f"{data.table}.{data.column} of {data.row_id} names the unknown data key {key_id}"
+        )
+    return vault().open(sealed, wrapped_key(key, data.studio_id), data)
 
 
 def _seal_both(
-    place: Place, access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey]
+    data: AssociatedData, access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey]
 ) -> SealedTokens:
     return SealedTokens(
-        access=seal_at(place, access, data_keys),
-        refresh=seal_at(place._replace(column="refresh_token"), refresh, data_keys) if refresh else None,
+        access=seal_at(data, access, data_keys),
+        refresh=seal_at(data._replace(column="refresh_token"), refresh, data_keys) if refresh else None,
     )
 
 
@@ -136,7 +138,9 @@ def _whole(seconds: float | None) -> int | None:
 
 
 def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:
-    return open_at(Place(stored.studio_id, TABLE, column, stored.id, stored.token_generation), sealed, stored.data_keys)
+    return open_at(
+        AssociatedData(stored.studio_id, TABLE, column, stored.id, stored.token_generation), sealed, stored.data_keys
+    )
 
 
 def wrapped_key(key: StoredDataKey, studio_id: UUID) -> WrappedKey:

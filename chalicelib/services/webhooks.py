@@ -1,189 +1,186 @@
-"""Webhooks: URLs of a studio that are told, signed, when a connection breaks or heals (Standard Webhooks).
+"""Webhooks: what platforms tell of their users by themselves. It ends in the same states as what we find out ourselves.
 
-At least once, in no promised order: a delivery is a row, due until it is delivered or given up, and everything about
-it but the attempt itself happens in the database. A test of a webhook is a delivery as well, without an event.
+A event may come twice, and late. So one that is older than the state of a connection that works does not concern it:
+it has been given another grant meanwhile.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
-from uuid import UUID
+import re
+import secrets
+from datetime import datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from math import ceil
+from typing import Literal
 
-import msgspec
-
-from chalicelib import clock, doorbell, logs
+from chalicelib import clock, logs
+from chalicelib.data import connection_state as grant_rows
 from chalicelib.data import webhooks as rows
-from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction, write
+from chalicelib.data.pending_grants import END_ACCOUNT_GRANTS
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.webhooks import ClaimedDelivery, Delivery, StoredWebhook, Webhook
-from chalicelib.doorbell import Message
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from chalicelib.data.webhooks import AccountConnection
+from chalicelib.errors import BadRequest, NotFound, PlatformError, RateLimited, TokenRevoked, Unavailable
+from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, KeySet
+from chalicelib.platforms.registry import get_platform
+from chalicelib.platforms.transport import Transport
+from chalicelib.platforms.webhooks import AccountEvent
 from chalicelib.secret import Secret
-from chalicelib.security.outbound import Outcome, post, problem_of_url
-from chalicelib.security.signatures import new_webhook_secret, sign_webhook
-from chalicelib.security.vault import Place
-from chalicelib.services.bells import ring_due
-from chalicelib.services.tokens import open_at, seal_at
-from chalicelib.settings import get_settings
+from chalicelib.security.signatures import key_id_of, open_security_event, open_signed_request
+from chalicelib.services import connection_state
+from chalicelib.services.platform_credentials import find_oauth_client
+from chalicelib.settings import OAuthClient, get_settings
 
-MAX_WEBHOOKS = 5
-MINUTE, HOUR = 60, 3600
-# What passes between an attempt and the next. After the last one nothing follows but, if its worker died, the verdict.
-DELAYS = [5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 22 * HOUR, 32 * HOUR, 5 * MINUTE]
-ATTEMPTS = len(DELAYS)
-NEEDED_MS = 30_000
-"""More than an attempt takes at its longest."""
-GONE = 410
-DISABLED_BY_RECEIVER = "the receiver answered 410 Gone"
-
-Outcomes = Literal["delivered", "failed", "given_up", "disabled", "dropped"]
+CLOCKS_APART = timedelta(minutes=1)
+ATTEMPTS = 3
+"""A refresh may replace the tokens between reading and breaking the connection."""
+CODE_BYTES = 16
+DELETED = "The tokens and the account's id and name were erased from {count} connections."
+NOTHING_KNOWN = "Nothing was known of the account."
+UNDER_WAY = "The deletion has not been completed; please ask for it again."
+_CODE = re.compile(rf"[0-9a-f]{{{2 * CODE_BYTES}}}")
 
 
-class _Happened(Row):
-    """The payload's `data`."""
+class DeletionStatus(Row):
+    """What became of a request to delete a user's data."""
 
-    connection: Connection
-    event: "_EventShown"
-
-
-class _EventShown(Row):
-    id: UUID
-    code: str | None
-    message: str | None
-    at: Moment
+    state: Literal["done", "under_way"]
+    message: str
+    requested_at: Moment
+    done_at: Moment | None
 
 
-class _Payload(Row):
-    type: str
-    timestamp: Moment
-    data: _Happened | dict[str, str]
+def handle_google_event(token: str) -> None:
+    """A security event token of Google's Cross-Account Protection. Raises BadRequest for one that is not good."""
+    from chalicelib.platforms.google import webhooks as google
+
+    client = _client("google")
+    claims = open_security_event(token, _google_key(token), issuer=google.ISSUER, audiences=[client.id])
+    taken = [_take("google", event) for event in google.parse_events(claims)]
+    kinds = [kind.rsplit("/", 1)[-1] for kind in claims["events"]]
+    logs.event("webhook.handled", platform="google", kinds=kinds, connections=sum(taken))
 
 
-def list_webhooks(studio_id: UUID) -> list[Webhook]:
-    return read(studio_id, rows.LIST_WEBHOOKS)
+def deauthorize_meta(signed_request: str) -> None:
+    """A user has removed this application in their Meta account."""
+    event = _meta_event(signed_request)
+    logs.event("webhook.handled", platform="meta", kinds=["deauthorize"], connections=_take("meta", event))
 
 
-def create_webhook(studio_id: UUID, url: str) -> tuple[Webhook, Secret]:
-    """The secret is shown this once."""
-    if problem := problem_of_url(url, loopback=_loopback()):
-        raise InvalidInput(fields=[FieldProblem("url", problem)])
-    secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK)
-    sealed = seal_at(_place(studio_id, draft.id), secret, draft.data_keys)
-    with transaction(studio_id) as tx:
-        tx.run(rows.LOCK_WEBHOOKS, studio_id=str(studio_id))
-        _require_room(tx.run(rows.LIST_WEBHOOKS), url)
-        webhook = tx.run(rows.INSERT_WEBHOOK, id=draft.id, studio_id=studio_id, url=url, secret=sealed)
-    logs.event("webhook.created", webhook_id=webhook.id)
-    return webhook, secret
+def delete_meta_data(signed_request: str) -> str:
+    """The same, and what is known of the user is erased. Returns the code that the status is found by."""
+    event = _meta_event(signed_request)
+    code = secrets.token_hex(CODE_BYTES)
+    deletion = write(None, rows.INSERT_DATA_DELETION, platform="meta", code_hash=_hash(code))
+    concerned = _concerned("meta", event)
+    for found in concerned:
+        _revoke(found, event)
+    erased = sum(_erase("meta", found, event) for found in concerned) + _end_pending("meta", event)
+    write(None, rows.FINISH_DATA_DELETION, id=deletion.id, connections=erased)
+    logs.event("webhook.handled", platform="meta", kinds=["data-deletion"], connections=erased)
+    return code
 
 
-def delete_webhook(studio_id: UUID, webhook_id: UUID) -> None:
-    if write(studio_id, rows.DELETE_WEBHOOK, id=webhook_id) is None:
-        raise _unknown()
-    logs.event("webhook.deleted", webhook_id=webhook_id)
-
-
-def test_webhook(studio_id: UUID, webhook_id: UUID) -> Delivery:
-    """Has a worker send one `test` event, also to a webhook that is disabled. Whatever is answered ends the test. One
-    that is on its way is returned instead of a second one.
-    """
-    started = write(studio_id, rows.START_TEST, id=webhook_id)
-    if started is None:
-        raise _unknown()
-    if started.is_new:
-        doorbell.ring([Message(delivery_id=started.delivery.id, studio_id=studio_id)])
-    return started.delivery
-
-
-def get_delivery(studio_id: UUID, webhook_id: UUID, delivery_id: UUID) -> Delivery:
-    delivery = read(studio_id, rows.FIND_DELIVERY, webhook_id=webhook_id, id=delivery_id)
-    if delivery is None:
-        raise NotFound(code="delivery_not_found")
-    return delivery
-
-
-def ring_due_deliveries() -> int:
-    """Rings for every delivery that is due. Returns how many."""
-    return ring_due(
-        rows.CLAIM_DUE_DELIVERIES, lambda due: Message(delivery_id=due.delivery_id, studio_id=due.studio_id)
+def get_deletion_status(platform: str, code: str) -> DeletionStatus:
+    is_code = _CODE.fullmatch(code)
+    found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code)) if is_code else None
+    if found is None:
+        raise NotFound("There is no such request", code="deletion_not_found")
+    done = DELETED.format(count=found.connections) if found.connections else NOTHING_KNOWN
+    return DeletionStatus(
+        state="done" if found.done_at else "under_way",
+        message=done if found.done_at else UNDER_WAY,
+        requested_at=found.requested_at,
+        done_at=found.done_at,
     )
 
 
-def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int]) -> Outcomes:
-    """Attempts a delivery, unless it is settled or somebody else is at it. What is left over, the tick rings for."""
-    if remaining_ms() < NEEDED_MS:
-        return "dropped"
-    claimed = write(studio_id, rows.CLAIM_DELIVERY, id=delivery_id, delays=DELAYS)
-    if claimed is None:
-        return "dropped"
-    is_test = claimed.event is None
-    if not (claimed.enabled or is_test):
-        return _fail(studio_id, delivery_id, claimed, "the webhook is disabled")
-    if claimed.attempts > ATTEMPTS:
-        return _fail(studio_id, delivery_id, claimed, "no answer")
-    message_id = claimed.event.id if claimed.event else delivery_id
-    outcome = _send(studio_id, claimed.webhook, message_id, _payload(claimed))
-    if _delivered(outcome):
-        write(studio_id, rows.SETTLE_DELIVERY, id=delivery_id)
-        _log("webhook.delivered", delivery_id, claimed)
-        return "delivered"
-    if outcome.status == GONE and not is_test:
-        write(studio_id, rows.DISABLE_WEBHOOK, id=claimed.webhook.id, problem=DISABLED_BY_RECEIVER)
-        _log("webhook.disabled", delivery_id, claimed)
-        return "disabled"
-    return _fail(studio_id, delivery_id, claimed, _problem(outcome))
+@cache
+def google_keys() -> KeySet:
+    from chalicelib.platforms.google import webhooks as google
+
+    return KeySet(google.KEYS_URL)
 
 
-def _fail(studio_id: UUID, delivery_id: UUID, claimed: ClaimedDelivery, problem: str) -> Outcomes:
-    last = claimed.attempts >= ATTEMPTS or not claimed.enabled or claimed.event is None
-    write(studio_id, rows.FAIL_DELIVERY, id=delivery_id, attempts=claimed.attempts, problem=problem, last=last)
-    _log("webhook.failed", delivery_id, claimed, problem=problem, given_up=last)
-    return "given_up" if last else "failed"
+def _google_key(token: str) -> dict[str, object]:
+    transport = Transport.to(get_platform("google"), get_settings().platform_sandbox_url)
+    try:
+        key = google_keys().find(key_id_of(token), transport)
+    except PlatformError as error:
+        seconds = _seconds_until(error.resume_at if isinstance(error, RateLimited) else None)
+        problem = "Google's keys cannot be read right now"
+        raise Unavailable(problem, internal=str(error), retry_after_seconds=seconds) from error
+    if key is None:
+        raise BadRequest("The key is not one of Google's", code="invalid_key")
+    return key
 
 
-def _send(studio_id: UUID, webhook: StoredWebhook, message_id: UUID, payload: _Payload) -> Outcome:
-    body = msgspec.json.encode(payload)
-    secret = open_at(_place(studio_id, webhook.id), webhook.secret, webhook.data_keys)
-    signed = sign_webhook(secret, message_id=str(message_id), at=clock.now(), body=body)
-    headers = {"Content-Type": "application/json", "User-Agent": "ansel", **signed}
-    return post(webhook.url, body, headers, loopback=_loopback())
+def _seconds_until(resume_at: datetime | None) -> int:
+    seconds = (resume_at - clock.now()).total_seconds() if resume_at else FIRST_RETRY_SECONDS
+    return max(1, ceil(seconds))
 
 
-def _payload(claimed: ClaimedDelivery) -> _Payload:
-    event = claimed.event
-    if event is None or claimed.connection is None:
-        return _Payload(type="test", timestamp=claimed.occurred_at, data={"webhookId": str(claimed.webhook.id)})
-    shown = _EventShown(id=event.id, code=event.code, message=event.message, at=event.at)
-    happened = _Happened(connection=claimed.connection, event=shown)
-    return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=happened)
+def _meta_event(signed_request: str) -> AccountEvent:
+    from chalicelib.platforms.meta import webhooks as meta
+
+    return meta.parse_event(open_signed_request(signed_request, _secrets("meta")), clock.now())
 
 
-def _require_room(webhooks: list[Webhook], url: str) -> None:
-    if any(webhook.url == url for webhook in webhooks):
-        raise Conflict("There is a webhook for this URL", code="webhook_exists")
-    if len(webhooks) >= MAX_WEBHOOKS:
-        raise Conflict(f"A studio has at most {MAX_WEBHOOKS} webhooks", code="too_many_webhooks")
+def _client(platform: str) -> OAuthClient:
+    """Raises BadRequest where this product is not registered: then nobody there has anything to tell it."""
+    client = find_oauth_client(platform)
+    if client is None:
+        raise BadRequest("This product has no application there", code="invalid_audience")
+    return client
 
 
-def _delivered(outcome: Outcome) -> bool:
-    return outcome.status is not None and 200 <= outcome.status < 300
+def _secrets(platform: str) -> tuple[Secret, ...]:
+    return _client(platform).secrets
 
 
-def _problem(outcome: Outcome) -> str:
-    return outcome.problem or f"the receiver answered {outcome.status}"
+def _concerned(platform: str, event: AccountEvent) -> list[AccountConnection]:
+    """The connections of the account, those included that are disconnected and still name it."""
+    known = read(None, rows.FIND_ACCOUNT_CONNECTIONS, platform=platform, account_id=event.account_id)
+    return [found for found in known if not found.working or event.at + CLOCKS_APART >= found.since]
 
 
-def _loopback() -> bool:
-    return get_settings().stage in ("local", "test")
+def _take(platform: str, event: AccountEvent) -> int:
+    """Returns how many connections, and grants that were to become one, it concerned."""
+    concerned = [found for found in _concerned(platform, event) if found.live]
+    ended = _end_pending(platform, event) if event.effect == "revoked" else 0
+    for found in concerned:
+        if event.effect == "revoked":
+            _revoke(found, event)
+        else:
+            about = {"id": found.connection_id, "code": event.code, "message": event.message, "at": event.at}
+            write(found.studio_id, rows.NOTE_NOTICE, **about)
+    return len(concerned) + ended
 
 
-def _place(studio_id: UUID, webhook_id: UUID) -> Place:
-    return Place(studio_id, "webhook", "secret", webhook_id, 1)
+def _end_pending(platform: str, event: AccountEvent) -> int:
+    """Deletes what consents of the account brought and nobody has completed. Returns how many."""
+    return write(None, END_ACCOUNT_GRANTS, platform=platform, account_id=event.account_id, at=event.at).count
 
 
-def _unknown() -> NotFound:
-    return NotFound("There is no such webhook", code="webhook_not_found")
+def _revoke(found: AccountConnection, event: AccountEvent) -> None:
+    """Breaks the connection, if it works."""
+    for _ in range(ATTEMPTS):
+        which = {"id": found.connection_id, "account_id": event.account_id}
+        stored = read(found.studio_id, rows.FIND_WORKING_CONNECTION, **which)
+        if stored is None:
+            return
+        connection_state.fail_connection(stored, TokenRevoked(event.message, code=event.code))
+    raise Unavailable("The connection is being changed by somebody else")
 
 
-def _log(name: str, delivery_id: UUID, claimed: ClaimedDelivery, **fields: Any) -> None:
-    logs.event(name, webhook_id=claimed.webhook.id, delivery_id=delivery_id, attempt=claimed.attempts, **fields)
+def _erase(platform: str, found: AccountConnection, event: AccountEvent) -> bool:
+    with transaction(found.studio_id) as tx:
+        which = {"id": found.connection_id}
+        if tx.run(rows.FORGET_ACCOUNT, account_id=event.account_id, **which) is None:
+            return False
+        tx.run(grant_rows.DISCONNECT, revocation="revoked", **which)
+    logs.event("connection.disconnected", platform=platform, connection_id=found.connection_id, revocation="revoked")
+    return True
+
+
+def _hash(code: str) -> bytes:
+    return sha256(code.encode()).digest()

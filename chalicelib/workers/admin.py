@@ -10,8 +10,8 @@ from chalice.app import Blueprint
 from chalicelib import logs
 from chalicelib.errors import AppError, BadRequest, FieldProblem, InvalidInput, SettingsError
 from chalicelib.runtime.decoding import decode_values
-from chalicelib.runtime.edge import Invocation
-from chalicelib.runtime.jobs import invocation
+from chalicelib.runtime.invocation import Invocation
+from chalicelib.runtime.jobs import job_invocation
 from chalicelib.secret import Secret
 from chalicelib.settings import get_settings
 
@@ -31,7 +31,7 @@ class CommandFailed(Exception):
 @blueprint.lambda_function(name="admin")
 def admin(event: Any, context: Any) -> Any:
     """Raises CommandFailed. A command that fails has done nothing, or goes on when it is repeated: Lambda may retry."""
-    with invocation("admin", context) as running:
+    with job_invocation("admin", context) as running:
         try:
             return _answer(event, context, running)
         except AppError as error:

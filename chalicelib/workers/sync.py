@@ -1,4 +1,4 @@
-"""The sync worker: goes on with the run, the renewal, the delivery or the revocation that a message names."""
+"""The sync worker: goes on with the run, the refresh, the delivery or the revocation that a message names."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import msgspec
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import logs
-from chalicelib.doorbell import Message
 from chalicelib.runtime.jobs import job
 from chalicelib.services.pending_grants import revoke_expired_grant
-from chalicelib.services.renewals import renew_idle
+from chalicelib.services.refresh import refresh_idle
 from chalicelib.services.runs import execute_run
-from chalicelib.services.webhooks import deliver
+from chalicelib.services.webhook_endpoints import deliver
 from chalicelib.settings import get_stage
+from chalicelib.work_queue import Message
 
 blueprint = Blueprint(__name__)
 
@@ -41,8 +41,8 @@ def sync(event: SQSEvent) -> None:
 def _go_on_with(message: Message, remaining_ms: Callable[[], int]) -> None:
     if message.run_id is not None:
         execute_run(message.studio_id, message.run_id, remaining_ms)
-    elif message.renewal_of is not None:
-        renew_idle(message.studio_id, message.renewal_of, remaining_ms)
+    elif message.refresh_of is not None:
+        refresh_idle(message.studio_id, message.refresh_of, remaining_ms)
     elif message.delivery_id is not None:
         deliver(message.studio_id, message.delivery_id, remaining_ms)
     elif message.grant_id is not None:

@@ -3,10 +3,10 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
-from chalicelib.services.pending_grants import ring_expired_grants
-from chalicelib.services.renewals import ring_due_renewals
+from chalicelib.services.pending_grants import enqueue_expired_grants
+from chalicelib.services.refresh import enqueue_due_refreshes
 from chalicelib.services.schedules import start_due_runs
-from chalicelib.services.webhooks import ring_due_deliveries
+from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
 
 blueprint = Blueprint(__name__)
 
@@ -15,6 +15,6 @@ blueprint = Blueprint(__name__)
 @job
 def tick(event: CloudWatchEvent) -> None:
     start_due_runs()
-    ring_due_renewals()
-    ring_due_deliveries()
-    ring_expired_grants()
+    enqueue_due_refreshes()
+    enqueue_due_deliveries()
+    enqueue_expired_grants()

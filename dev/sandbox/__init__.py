@@ -1,14 +1,14 @@
 """A stand-in for the platforms: their own HTTP contracts, a believable studio behind them, and faults on demand.
 
     with Sandbox() as sandbox:
-        grant = mint("studio")
+        grant = issue_token("studio")
         ...  # {sandbox.url}/www.googleapis.com/calendar/v3/calendars/primary/events
 
 It is the vendors' side, so it shares no code with the product.
 """
 
 from dev.sandbox import meta, pinterest, yelp
-from dev.sandbox.google import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, mint
+from dev.sandbox.google import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, issue_token
 from dev.sandbox.sandbox import Sandbox
 
 CREDENTIALS = {
@@ -22,4 +22,4 @@ CREDENTIALS = {
 }
 """What the product is registered as here, by the variables it reads them from."""
 
-__all__ = ["CLIENT_ID", "CLIENT_SECRET", "CREDENTIALS", "DEFAULT_SCOPES", "Grant", "Sandbox", "mint"]
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "CREDENTIALS", "DEFAULT_SCOPES", "Grant", "Sandbox", "issue_token"]

@@ -22,7 +22,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Lever:
+class Control:
     """Something to move in the sandbox, at /_sandbox/{path}; the members of a JSON body are `pull`'s arguments."""
 
     method: str
@@ -31,11 +31,11 @@ class Lever:
 
 
 class Platform(Protocol):
-    """What a package of the sandbox offers: a vendor's hosts, and the levers a test or a person moves them by."""
+    """What a package of the sandbox offers: a vendor's hosts, and the controls a test or a person moves them by."""
 
     def hosts(self) -> Mapping[str, Sequence[Route]]: ...
 
-    def levers(self) -> Sequence[Lever]: ...
+    def controls(self) -> Sequence[Control]: ...
 
     def failure(self, host: str, status: int) -> Response:
         """How the vendor words a failure with this status."""

@@ -12,7 +12,7 @@ from dev.sandbox.google import Google
 from dev.sandbox.meta import Meta
 from dev.sandbox.pinterest import Pinterest
 from dev.sandbox.request_log import RequestLog
-from dev.sandbox.routing import Lever, PathValues, Platform, Route, Router
+from dev.sandbox.routing import Control, PathValues, Platform, Route, Router
 from dev.sandbox.server import Server
 from dev.sandbox.wire import Refusal, Request, Response, as_json
 from dev.sandbox.yelp import Yelp
@@ -34,13 +34,13 @@ class Sandbox:
         self.requests = RequestLog()
         self._platforms: dict[str, Platform] = {}
         self._routers: dict[str, Router] = {}
-        levers = list(self._levers())
+        controls = list(self._levers())
         platforms: tuple[Platform, ...] = (self.google, self.meta, self.pinterest, self.yelp)
         for platform in platforms:
-            levers += platform.levers()
+            controls += platform.controls()
             for host, routes in platform.hosts().items():
                 self._platforms[host], self._routers[host] = platform, Router(routes)
-        self._control = Router(control.routes(levers))
+        self._control = Router(control.routes(controls))
         self._server = Server(self._answer, port)
 
     @property
@@ -70,13 +70,13 @@ class Sandbox:
     def clear_faults(self) -> None:
         self.faults.clear()
 
-    def _levers(self) -> tuple[Lever, ...]:
+    def _levers(self) -> tuple[Control, ...]:
         return (
-            Lever("GET", "/faults", lambda: {"faults": self.faults.list()}),
-            Lever("POST", "/faults", self.add_fault),
-            Lever("DELETE", "/faults", self.clear_faults),
-            Lever("GET", "/requests", lambda: {"requests": self.requests.list(), "counts": self.requests.counts()}),
-            Lever("DELETE", "/requests", self.requests.clear),
+            Control("GET", "/faults", lambda: {"faults": self.faults.list()}),
+            Control("POST", "/faults", self.add_fault),
+            Control("DELETE", "/faults", self.clear_faults),
+            Control("GET", "/requests", lambda: {"requests": self.requests.list(), "counts": self.requests.counts()}),
+            Control("DELETE", "/requests", self.requests.clear),
         )
 
     def _answer(self, request: Request) -> Response:

@@ -313,7 +313,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("duration_ms", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("idle_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("attempts_without_progress", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("pages", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("records_seen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("records_created", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -328,7 +328,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.Uuid(), nullable=True),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resume_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("ring_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("enqueue_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.CheckConstraint(
@@ -355,9 +355,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('queued', 'running', 'deferred')"),
     )
     op.create_index(
-        "sync_log_ring_idx",
+        "sync_log_enqueue_idx",
         "sync_log",
-        ["ring_at"],
+        ["enqueue_at"],
         unique=False,
         postgresql_where=sa.text("status IN ('queued', 'running', 'deferred')"),
     )
@@ -477,7 +477,7 @@ def downgrade() -> None:
     op.drop_index("sync_log_window_idx", table_name="sync_log")
     op.drop_index("sync_log_stream_newest_idx", table_name="sync_log")
     op.drop_index(
-        "sync_log_ring_idx",
+        "sync_log_enqueue_idx",
         table_name="sync_log",
         postgresql_where=sa.text("status IN ('queued', 'running', 'deferred')"),
     )

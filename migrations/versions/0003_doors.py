@@ -25,7 +25,7 @@ GRANTS = {
     "studio": "SELECT (id, time_zone)",
     "api_key": "SELECT (id, studio_id, secret_hash, scopes, expires_at, revoked_at)",
     "sync_schedule": "SELECT, UPDATE (next_run_at, missed_windows)",
-    "sync_log": "SELECT, INSERT, UPDATE (ring_at)",
+    "sync_log": "SELECT, INSERT, UPDATE (enqueue_at)",
 }
 
 DOORS = {
@@ -61,7 +61,7 @@ DOORS = {
             RETURNING s.studio_id, s.connection_id, s.platform, s.stream, c."windowAt" AS window_at
         ), started AS (
             INSERT INTO public.sync_log
-                (studio_id, connection_id, platform, stream, trigger, window_at, schedule_lag_ms, ring_at)
+                (studio_id, connection_id, platform, stream, trigger, window_at, schedule_lag_ms, enqueue_at)
             SELECT m.studio_id, m.connection_id, m.platform, m.stream, 'schedule', m.window_at,
                    extract(epoch FROM now() - m.window_at) * 1000, now() + interval '2 minutes'
             FROM moved AS m
@@ -70,19 +70,19 @@ DOORS = {
         )
         SELECT coalesce(json_agg(json_build_object('runId', id, 'studioId', studio_id)), '[]') FROM started
     """,
-    "ring_lost_runs(batch integer)": """
+    "enqueue_lost_runs(batch integer)": """
         WITH lost AS (
             SELECT r.id FROM public.sync_log AS r
-            WHERE r.status IN ('queued', 'running', 'deferred') AND r.ring_at <= now()
-            ORDER BY r.ring_at LIMIT batch
+            WHERE r.status IN ('queued', 'running', 'deferred') AND r.enqueue_at <= now()
+            ORDER BY r.enqueue_at LIMIT batch
             FOR UPDATE SKIP LOCKED
-        ), rung AS (
+        ), enqueued AS (
             UPDATE public.sync_log AS r SET
-                ring_at = now() + greatest(interval '2 minutes', (now() - r.queued_at) / 2)
+                enqueue_at = now() + greatest(interval '2 minutes', (now() - r.queued_at) / 2)
             FROM lost WHERE r.id = lost.id
             RETURNING r.id, r.studio_id
         )
-        SELECT coalesce(json_agg(json_build_object('runId', id, 'studioId', studio_id)), '[]') FROM rung
+        SELECT coalesce(json_agg(json_build_object('runId', id, 'studioId', studio_id)), '[]') FROM enqueued
     """,
 }
 

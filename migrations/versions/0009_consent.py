@@ -26,13 +26,13 @@ ADD_COLUMNS = """
         ADD COLUMN IF NOT EXISTS status_since timestamptz NOT NULL DEFAULT now(),
         ADD COLUMN IF NOT EXISTS token_issued_at timestamptz NOT NULL DEFAULT now(),
         ADD COLUMN IF NOT EXISTS refresh_token_expires_at timestamptz,
-        ADD COLUMN IF NOT EXISTS renew_at timestamptz,
-        ADD COLUMN IF NOT EXISTS renewals_failed integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS refresh_at timestamptz,
+        ADD COLUMN IF NOT EXISTS refresh_failures integer NOT NULL DEFAULT 0,
         ADD COLUMN IF NOT EXISTS account_unverified boolean NOT NULL DEFAULT false
 """
 ADDED = (
     *("needs_token", "status_code", "status_message", "status_since"),
-    *("token_issued_at", "refresh_token_expires_at", "renew_at", "renewals_failed", "account_unverified"),
+    *("token_issued_at", "refresh_token_expires_at", "refresh_at", "refresh_failures", "account_unverified"),
 )
 
 
@@ -41,9 +41,9 @@ def upgrade() -> None:
         op.execute(ADD_COLUMNS)
         replace_check("platform_connection", "platform_connection_status_check", STATUSES)
         replace_check("platform_connection", "platform_connection_token_present_check", SEALED)
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_renew_idx")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_refresh_idx")
         op.execute(
-            "CREATE INDEX CONCURRENTLY platform_connection_renew_idx ON platform_connection (renew_at)"
+            "CREATE INDEX CONCURRENTLY platform_connection_refresh_idx ON platform_connection (refresh_at)"
             " WHERE status IN ('active', 'misconfigured', 'error')"
         )
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_account_idx")
@@ -52,12 +52,12 @@ def upgrade() -> None:
             " (platform, external_account_id)"
         )
     create_tables()
-    for table in ("oauth_state", "connection_event", "webhook", "webhook_delivery"):
+    for table in ("oauth_state", "connection_event", "webhook_endpoint", "webhook_delivery"):
         isolate(table)
 
 
 def downgrade() -> None:
-    for table in ("data_deletion", "webhook_delivery", "webhook", "connection_event", "oauth_state"):
+    for table in ("data_deletion", "webhook_delivery", "webhook_endpoint", "connection_event", "oauth_state"):
         op.drop_table(table)
     # Row-level security is forced on the owner as well, who would find nothing to change.
     op.execute("ALTER TABLE platform_connection NO FORCE ROW LEVEL SECURITY")
@@ -71,7 +71,7 @@ def downgrade() -> None:
         replace_check("platform_connection", "platform_connection_status_check", OLD_STATUSES)
         replace_check("platform_connection", "platform_connection_token_present_check", OLD_SEALED)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_account_idx")
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_renew_idx")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS platform_connection_refresh_idx")
     for column in ADDED:
         op.drop_column("platform_connection", column)
 
@@ -111,7 +111,7 @@ def create_tables() -> None:
     )
     op.create_index("connection_event_connection_idx", "connection_event", ["studio_id", "connection_id", "id"])
     op.create_table(
-        "webhook",
+        "webhook_endpoint",
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("studio_id", sa.Uuid(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
@@ -128,13 +128,13 @@ def create_tables() -> None:
         "webhook_delivery",
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("studio_id", sa.Uuid(), nullable=False),
-        sa.Column("webhook_id", sa.Uuid(), nullable=False),
+        sa.Column("endpoint_id", sa.Uuid(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_problem", sa.Text(), nullable=True),
-        *_of_studio("webhook_delivery", "webhook_id", "webhook"),
+        *_of_studio("webhook_delivery", "endpoint_id", "webhook_endpoint"),
         sa.ForeignKeyConstraint(
             ["studio_id", "event_id"],
             ["connection_event.studio_id", "connection_event.id"],
@@ -142,7 +142,7 @@ def create_tables() -> None:
             ondelete="CASCADE",
         ),
         sa.UniqueConstraint(
-            "studio_id", "webhook_id", "event_id", name=op.f("webhook_delivery_studio_id_webhook_id_event_id_key")
+            "studio_id", "endpoint_id", "event_id", name=op.f("webhook_delivery_studio_id_webhook_id_event_id_key")
         ),
     )
     op.create_index(

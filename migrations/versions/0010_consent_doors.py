@@ -10,8 +10,8 @@ depends_on = None
 GRANTS: dict[str, str] = {
     "webhook_delivery": "SELECT (id, studio_id, due_at), UPDATE (due_at)",
     "platform_connection": (
-        "SELECT (id, studio_id, platform, status, status_since, external_account_id, disconnected_at, renew_at),"
-        " UPDATE (renew_at)"
+        "SELECT (id, studio_id, platform, status, status_since, external_account_id, disconnected_at, refresh_at),"
+        " UPDATE (refresh_at)"
     ),
     "oauth_state": (
         "SELECT (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at, used_at),"
@@ -26,7 +26,7 @@ NEWLY_SEEN: tuple[str, ...] = (
 )
 """Tables that no door has looked at before."""
 DOORS: dict[str, str] = {
-    # Moved on by no more than a worker passes over when it takes the delivery: data/webhooks.py.
+    # Moved on by no more than a worker passes over when it takes the delivery: data/webhook_endpoints.py.
     "claim_due_deliveries(batch integer)": """
         WITH due AS (
             SELECT d.id FROM public.webhook_delivery AS d
@@ -49,14 +49,14 @@ DOORS: dict[str, str] = {
         FROM public.platform_connection AS c WHERE c.platform = wanted AND c.external_account_id = account
     """,
     # The message may be lost, or its worker: then the grant is due again in a quarter of an hour.
-    "claim_due_renewals(batch integer)": """
+    "claim_due_refreshes(batch integer)": """
         WITH due AS (
             SELECT c.id FROM public.platform_connection AS c
-            WHERE c.status IN ('active', 'misconfigured', 'error') AND c.renew_at <= now()
-            ORDER BY c.renew_at LIMIT batch
+            WHERE c.status IN ('active', 'misconfigured', 'error') AND c.refresh_at <= now()
+            ORDER BY c.refresh_at LIMIT batch
             FOR UPDATE SKIP LOCKED
         ), claimed AS (
-            UPDATE public.platform_connection AS c SET renew_at = now() + interval '15 minutes'
+            UPDATE public.platform_connection AS c SET refresh_at = now() + interval '15 minutes'
             FROM due WHERE c.id = due.id
             RETURNING c.id, c.studio_id
         )

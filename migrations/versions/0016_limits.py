@@ -83,9 +83,9 @@ DOORS = {
     """,
 }
 INDEXES = {
-    "webhook_delivery_newest_idx": "INDEX CONCURRENTLY {name} ON webhook_delivery (studio_id, webhook_id, id)",
+    "webhook_delivery_newest_idx": "INDEX CONCURRENTLY {name} ON webhook_delivery (studio_id, endpoint_id, id)",
     "webhook_delivery_one_test_idx": (
-        "UNIQUE INDEX CONCURRENTLY {name} ON webhook_delivery (studio_id, webhook_id)"
+        "UNIQUE INDEX CONCURRENTLY {name} ON webhook_delivery (studio_id, endpoint_id)"
         " WHERE event_id IS NULL AND due_at IS NOT NULL"
     ),
 }

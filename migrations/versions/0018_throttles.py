@@ -48,7 +48,7 @@ DOORS = {
             ORDER BY r.id LIMIT batch
             FOR UPDATE SKIP LOCKED
         ), resumed AS (
-            UPDATE public.sync_log AS r SET resume_at = w.due, ring_at = w.due
+            UPDATE public.sync_log AS r SET resume_at = w.due, enqueue_at = w.due
             FROM waiting AS w WHERE r.id = w.id
             RETURNING 1
         )

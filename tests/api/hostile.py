@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from app import app
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from dev.invocation import Context, request_event
 from tests.conftest import Answer
 
@@ -47,7 +47,7 @@ def ask(
     """The answer, and how many statements were sent to the database for it."""
     event: dict[str, Any] = request_event(method, route, headers, body, query=query)
     event["pathParameters"] = dict(params) if params else None
-    with measured() as traffic:
+    with query_statistics() as statistics:
         answered = app(event, Context("api", 29))
     headers = {**answered["headers"], **{name: values[-1] for name, values in answered["multiValueHeaders"].items()}}
-    return Answer(answered["statusCode"], headers, answered["body"]), len(traffic.statements)
+    return Answer(answered["statusCode"], headers, answered["body"]), len(statistics.statements)

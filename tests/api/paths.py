@@ -7,7 +7,7 @@ from chalicelib.runtime.routes import Route
 NO_ID = "00000000-0000-0000-0000-000000000001"
 """Of nothing that there is."""
 PLACEHOLDERS = {"platform": "google", "code": "0" * 32} | dict.fromkeys(
-    ("account_id", "delivery_id", "run_id", "webhook_id"), NO_ID
+    ("account_id", "delivery_id", "run_id", "endpoint_id"), NO_ID
 )
 
 

@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pg8000.native
 
-from dev.sandbox import mint
+from dev.sandbox import issue_token
 from tests.conftest import NOON, Answer, Api
 
 
 def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
     """Connects Google with a grant that the sandbox knows."""
-    grant = mint(account)
+    grant = issue_token(account)
     body = {"platform": "google", "accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     answer = api.post("/api/connections", {**body, "expiresIn": 3600, "scopes": list(grant.scopes), **changes})
     assert answer.status == 201, answer.text

@@ -28,20 +28,20 @@ BODIES = {
     ("PUT", "/api/connections/{platform}/accounts/{account_id}"): {"rule": "all"},
     ("POST", "/api/oauth/{platform}/authorize"): {"streams": ["bookings"]},
     ("POST", "/api/oauth/{platform}/complete"): {"code": "invented"},
-    ("POST", "/api/webhooks"): {"url": "https://studio.example/hook"},
+    ("POST", "/api/webhook-endpoints"): {"url": "https://studio.example/hook"},
     ("PUT", "/api/sync/{platform}/schedule"): {"syncType": "bookings", "frequency": "hourly"},
     ("POST", "/api/sync/{platform}/backfill"): {"syncType": "bookings", "from": "2026-01-01", "to": "2026-01-31"},
     ("POST", "/api/sync/{platform}/schedule/pause"): {"syncType": "bookings"},
     ("POST", "/api/sync/{platform}/schedule/resume"): {"syncType": "bookings"},
 }
-LISTS = ("/api/connections", "/api/webhooks", "/api/sync/status", "/api/sync/set-aside", "/api/sync/log")
+LISTS = ("/api/connections", "/api/webhook-endpoints", "/api/sync/status", "/api/sync/set-aside", "/api/sync/log")
 OPEN = {"/api/health", "/api/openapi.json"}
 PROVED = {
     "/api/oauth/{platform}/callback": 400,
-    "/api/notices/google": 415,
-    "/api/notices/meta/deauthorize": 415,
-    "/api/notices/meta/data-deletion": 415,
-    "/api/notices/meta/data-deletion/{code}": 404,
+    "/api/webhooks/google": 415,
+    "/api/webhooks/meta/deauthorize": 415,
+    "/api/webhooks/meta/data-deletion": 415,
+    "/api/webhooks/meta/data-deletion/{code}": 404,
 }
 """Public paths as well, where the request has to prove who sent it: what one that brings nothing is answered."""
 NO_RUN = str(UUID(int=0))
@@ -52,10 +52,10 @@ every_scoped_route = pytest.mark.parametrize(
 )
 
 
-def call(api: Api, route: Route, run_id: str = NO_RUN, webhook_id: str = NO_RUN, **headers: str) -> Answer:
+def call(api: Api, route: Route, run_id: str = NO_RUN, endpoint_id: str = NO_RUN, **headers: str) -> Answer:
     """A request that is right but for who makes it."""
     which = (route.method, route.path)
-    path = path_of(route, run_id=run_id, webhook_id=webhook_id) + QUERIES.get(which, "")
+    path = path_of(route, run_id=run_id, endpoint_id=endpoint_id) + QUERIES.get(which, "")
     return api.send(route.method, path, BODIES.get(which), headers)
 
 
@@ -194,7 +194,7 @@ def rich(studios: Studios, platforms: Any, superuser: pg8000.native.Connection) 
     seed_runs(superuser, api.studio_id, 20)
     seed_figures(superuser, api.studio_id, 20)
     assert api.post("/api/sync/google").status == 202
-    assert api.post("/api/webhooks", {"url": "https://studio.example/hook"}).status == 201
+    assert api.post("/api/webhook-endpoints", {"url": "https://studio.example/hook"}).status == 201
     return api
 
 
@@ -209,10 +209,10 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
 ) -> None:
     other = studios.new()
     (run_id, *_) = [run["id"] for run in rich.get("/api/sync/log").json["items"]]
-    (webhook_id,) = [webhook["id"] for webhook in rich.get("/api/webhooks").json["items"]]
+    (endpoint_id,) = [webhook["id"] for webhook in rich.get("/api/webhook-endpoints").json["items"]]
     before = everything_of(superuser, rich.studio_id)
     for route in SCOPED:
-        answer = call(other, route, run_id, webhook_id)
+        answer = call(other, route, run_id, endpoint_id)
         if route.path in LISTS and route.method == "GET":
             assert answer.json == {"items": [], "nextCursor": None}
         elif route.path.startswith("/api/metrics"):
@@ -221,7 +221,7 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
         elif (route.method, route.path) == ("POST", "/api/connections"):
             assert answer.status == 201, "its own Pinterest; nothing of the other studio's"
             other.delete("/api/connections/pinterest")
-        elif route.path in ("/api/oauth/{platform}/authorize", "/api/webhooks"):
+        elif route.path in ("/api/oauth/{platform}/authorize", "/api/webhook-endpoints"):
             assert answer.status == 201, "a consent or a webhook of its own"
         elif route.path == "/api/oauth/{platform}/complete":
             assert answer.json["code"] == "completion_code_invalid", "as for a code that nobody was given"

@@ -222,11 +222,11 @@ def test_a_malformed_idempotency_key_is_refused(api: Api, key: str) -> None:
     assert api.post("/api/connections", GOOGLE, Idempotency_Key=key).status == 422
 
 
-def test_a_connection_is_broken_when_its_token_ran_out_and_cannot_be_renewed(api: Api) -> None:
+def test_a_connection_is_broken_when_its_token_ran_out_and_cannot_be_refreshed(api: Api) -> None:
     connect(api, refreshToken=None, expiresIn=None, expiresAt="2026-01-01T00:00:00Z")
     assert api.get("/api/connections/google").json["health"] == "broken"
 
 
-def test_a_connection_is_degraded_when_its_token_runs_out_soon_and_cannot_be_renewed(api: Api) -> None:
+def test_a_connection_is_degraded_when_its_token_runs_out_soon_and_cannot_be_refreshed(api: Api) -> None:
     connect(api, refreshToken=None)
     assert api.get("/api/connections/google").json["health"] == "degraded"

@@ -40,10 +40,20 @@ HEADERS = {
 
 CONNECT: dict[str, Any] = {"method": "POST", "path": "/api/connections", "body": json.dumps(GOOGLE).encode()}
 SYNC: dict[str, Any] = {"method": "POST", "path": "/api/sync/google", "body": None}
-HOOK: dict[str, Any] = {"method": "POST", "path": "/api/webhooks", "body": b'{"url": "http://127.0.0.1:9/first"}'}
+HOOK: dict[str, Any] = {
+    "method": "POST",
+    "path": "/api/webhook-endpoints",
+    "body": b'{"url": "http://127.0.0.1:9/first"}',
+}
 READS: list[dict[str, Any]] = [
     {"method": "GET", "path": path, "body": None}
-    for path in ("/api/connections", "/api/sync/status", "/api/sync/log", "/api/webhooks", "/api/metrics/overview")
+    for path in (
+        "/api/connections",
+        "/api/sync/status",
+        "/api/sync/log",
+        "/api/webhook-endpoints",
+        "/api/metrics/overview",
+    )
 ]
 
 
@@ -106,14 +116,14 @@ def test_no_request_is_answered_with_a_failure_of_ours(
 
 
 def with_ids(path: str, ids: dict[str, str]) -> str:
-    return path.replace(PATH["run_id"], ids["run_id"]).replace(PATH["webhook_id"], ids["webhook_id"])
+    return path.replace(PATH["run_id"], ids["run_id"]).replace(PATH["endpoint_id"], ids["endpoint_id"])
 
 
 def ids_in(answer: Answer) -> dict[str, str]:
     """What was made, for the requests to come."""
     made = answer.json if answer.status in (201, 202) else {}
     runs = {"run_id": made["runs"][0]["id"]} if "runs" in made else {}
-    return {**runs, "webhook_id": made["id"]} if "secret" in made else runs
+    return {**runs, "endpoint_id": made["id"]} if "secret" in made else runs
 
 
 def is_theirs(problem: dict[str, Any]) -> bool:

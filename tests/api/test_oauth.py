@@ -151,8 +151,8 @@ def test_no_code_nor_state_nor_verifier_is_logged(
     codes = [code_of(walk(api)), code_of(walk(api, wanted={"returnTo": RETURN_TO}))]
     for platform, code in (("meta", codes[0]), ("google", codes[0]), ("google", codes[0]), ("google", codes[1])):
         complete(api, code, platform)
-    assert log_lines.named("consent.failed")
-    assert len(log_lines.named("consent.completed")) == 2
+    assert log_lines.named("authorization.failed")
+    assert len(log_lines.named("authorization.completed")) == 2
     assert {line["route"] for line in log_lines.named("request.done")} == {
         "/api/oauth/{platform}/authorize",
         "/api/oauth/{platform}/callback",

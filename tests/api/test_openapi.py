@@ -89,8 +89,8 @@ def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> 
         assert route.body is None or {"400", "413", "415", "422"} <= set(responses)
         for status, response in responses.items():
             kinds = set(response.get("content", {}))
-            problem = status >= "400" and int(status) not in route.also
-            expected = route.refusal.content_type if problem else "application/json"
+            problem = status >= "400" and int(status) not in route.extra_statuses
+            expected = route.error_format.content_type if problem else "application/json"
             is_empty = status == "303" or (not problem and route.returns is None)
             assert kinds == (set() if is_empty else {expected})
 
@@ -128,7 +128,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
         ("GET", "/api/oauth/{platform}/callback", "303"),
         ("POST", "/api/sync/{platform}/backfill", "202"),
         ("POST", "/api/sync/log/{run_id}/retry", "202"),
-        ("POST", "/api/webhooks/{webhook_id}/test", "202"),
+        ("POST", "/api/webhook-endpoints/{endpoint_id}/test", "202"),
     }
 
 

@@ -15,7 +15,7 @@ from app import API
 from chalicelib import clock
 from chalicelib.api.openapi import describe
 from chalicelib.runtime.routes import PUBLIC
-from chalicelib.services import notices
+from chalicelib.services import webhooks
 from dev.sandbox import CLIENT_ID, Sandbox
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import APP_SECRET
@@ -26,16 +26,16 @@ from tests.security.hostile import unpadded
 FORM = "application/x-www-form-urlencoded"
 SECEVENT = "application/secevent+jwt"
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared if route.scope == PUBLIC]
-CALLBACKS = ["/api/notices/meta/deauthorize", "/api/notices/meta/data-deletion"]
-GOOGLE = "/api/notices/google"
-UNPROVED = [route for route in ROUTES if route.path.startswith(("/api/notices", "/api/oauth"))]
+CALLBACKS = ["/api/webhooks/meta/deauthorize", "/api/webhooks/meta/data-deletion"]
+GOOGLE = "/api/webhooks/google"
+UNPROVED = [route for route in ROUTES if route.path.startswith(("/api/webhooks", "/api/oauth"))]
 bodies = st.one_of(st.none(), texts, st.binary(), values.map(json.dumps))
 types = st.sampled_from([FORM, SECEVENT, "application/json", "text/plain; charset=utf-7", "", "\0", "a/b;" * 500])
 
 
 @pytest.fixture(autouse=True)
 def _set_up(platforms: Sandbox) -> Iterator[None]:
-    notices.google_keys().forget()
+    webhooks.google_keys().forget()
     with clock.at(NOON):
         yield
 
@@ -48,7 +48,7 @@ def test_the_public_routes_are_these() -> None:
         "GET /api/oauth/{platform}/callback",
         f"POST {GOOGLE}",
         *(f"POST {callback}" for callback in CALLBACKS),
-        "GET /api/notices/meta/data-deletion/{code}",
+        "GET /api/webhooks/meta/data-deletion/{code}",
     }
 
 

@@ -20,16 +20,16 @@ from chalicelib.errors import Conflict
 from chalicelib.secret import Secret
 from chalicelib.services.accounts import list_accounts
 from chalicelib.services.api_keys import create_api_key
+from chalicelib.services.authorization import handle_callback, start_authorization
 from chalicelib.services.connections import create_connection
-from chalicelib.services.consents import ask_consent, finish_consent
-from chalicelib.services.notices import delete_meta_data
 from chalicelib.services.pending_grants import HeldGrant
 from chalicelib.services.studios import create_studio
 from chalicelib.services.sync import cancel_run, start_sync
 from chalicelib.services.tokens import Tokens
-from chalicelib.services.webhooks import create_webhook, list_webhooks
-from chalicelib.services.webhooks import test_webhook as send_test
-from dev.sandbox import CLIENT_ID, mint
+from chalicelib.services.webhook_endpoints import create_webhook_endpoint, list_webhook_endpoints
+from chalicelib.services.webhook_endpoints import test_webhook_endpoint as send_test
+from chalicelib.services.webhooks import delete_meta_data
+from dev.sandbox import CLIENT_ID, issue_token
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import signed_request
 from tests.api.seeding import seed_account
@@ -87,7 +87,7 @@ class Tenant:
 
     def connect(self) -> None:
         """Connects Google, unless it is connected."""
-        grant = mint("empty")
+        grant = issue_token("empty")
         tokens = Tokens(
             Secret(grant.access_token), Secret(grant.refresh_token), database_time() + timedelta(hours=1), None
         )
@@ -100,12 +100,14 @@ class Tenant:
 
     def consent(self) -> dict[str, str]:
         """What the platform's redirect brings."""
-        return query_of(decide(ask_consent(self.studio_id, "google", streams=None, return_to=None).authorize_url))
+        return query_of(
+            decide(start_authorization(self.studio_id, "google", streams=None, return_to=None).authorize_url)
+        )
 
     def code(self) -> str:
         """The one that a consent ended with."""
         came = self.consent()
-        held = finish_consent("google", state=came["state"], code=Secret(came["code"]), error="")
+        held = handle_callback("google", state=came["state"], code=Secret(came["code"]), error="")
         assert isinstance(held, HeldGrant)
         return held.code.reveal()
 
@@ -128,12 +130,15 @@ class Tenant:
             case.path_parameters["run_id"] = str(run_id)
         if "account_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
             case.path_parameters.update(platform="google", account_id=str(self.account()))
-        if "webhook_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
-            (webhook, *_) = list_webhooks(self.studio_id) or create_webhook(self.studio_id, "http://127.0.0.1:9/")[:1]
-            case.path_parameters["webhook_id"] = str(webhook.id)
+        if "endpoint_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
+            (webhook, *_) = (
+                list_webhook_endpoints(self.studio_id)
+                or create_webhook_endpoint(self.studio_id, "http://127.0.0.1:9/")[:1]
+            )
+            case.path_parameters["endpoint_id"] = str(webhook.id)
             if "delivery_id" in case.path_parameters:
                 case.path_parameters["delivery_id"] = str(send_test(self.studio_id, webhook.id).id)
-        if case.path.startswith("/api/notices") and not self.has_succeeded and _is_valid(case):
+        if case.path.startswith("/api/webhooks") and not self.has_succeeded and _is_valid(case):
             sign(case)
         if case.path.endswith("/callback") and not self.has_succeeded and _is_valid(case):
             case.path_parameters["platform"] = "google"

@@ -80,8 +80,8 @@ def methods_of(path: str) -> set[str]:
 
 
 def test_good_answers_have_them_and_so_has_one_without_a_body(api: Api, stage: str) -> None:
-    answers = [api.post("/api/webhooks", {"url": "https://studio.example/hook"}), api.get("/api/openapi.json")]
-    answers.append(api.delete(f"/api/webhooks/{answers[0].json['id']}"))
+    answers = [api.post("/api/webhook-endpoints", {"url": "https://studio.example/hook"}), api.get("/api/openapi.json")]
+    answers.append(api.delete(f"/api/webhook-endpoints/{answers[0].json['id']}"))
     assert [answer.status for answer in answers] == [201, 200, 204]
     for answer in answers:
         assert_safe(answer, stage)

@@ -113,7 +113,7 @@ def reading_routes() -> list[Route]:
 
 
 def paths(route: Route, rows: dict[str, dict[str, Any]]) -> list[str]:
-    ids = {"run_id": "sync_log", "webhook_id": "webhook", "delivery_id": "webhook_delivery"}
+    ids = {"run_id": "sync_log", "endpoint_id": "webhook_endpoint", "delivery_id": "webhook_delivery"}
     path = path_of(route, **{name: rows[table]["id"] for name, table in ids.items()})
     if "metrics" not in path:
         return [path]

@@ -12,7 +12,7 @@ import pytest
 
 from app import API
 from chalicelib.api.openapi import describe
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.services.authentication import forget_callers
 from tests.api.seeding import connect_google, seed_account, seed_figures, seed_runs
 from tests.browser import ask, code_of, decide, walk
@@ -41,7 +41,7 @@ class Call(NamedTuple):
     """A request that succeeds when those before it in the table were made.
 
     `path` may name the newest run of any status, `{run_id}`, or the newest of one, as in `{queued}`; the first
-    `{webhook_id}` and its `{delivery_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is
+    `{endpoint_id}` and its `{delivery_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is
     what a consent ended with.
     """
 
@@ -88,11 +88,11 @@ COSTS = {
     Call("GET", "/api/oauth/google/callback?{consent}"): Cost(12, 4),
     Call("POST", "/api/oauth/google/complete", (("code", "{code}"),)): Cost(30, 17),
     Call("DELETE", "/api/connections/google"): Cost(12, 4),
-    Call("POST", "/api/webhooks", HOOK): Cost(11, 6),
-    Call("GET", "/api/webhooks"): Cost(6, 2),
-    Call("POST", "/api/webhooks/{webhook_id}/test"): Cost(6, 2),
-    Call("GET", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}"): Cost(6, 2),
-    Call("DELETE", "/api/webhooks/{webhook_id}"): Cost(6, 2),
+    Call("POST", "/api/webhook-endpoints", HOOK): Cost(11, 6),
+    Call("GET", "/api/webhook-endpoints"): Cost(6, 2),
+    Call("POST", "/api/webhook-endpoints/{endpoint_id}/test"): Cost(6, 2),
+    Call("GET", "/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}"): Cost(6, 2),
+    Call("DELETE", "/api/webhook-endpoints/{endpoint_id}"): Cost(6, 2),
 }
 
 
@@ -104,10 +104,10 @@ def newest_runs(api: Api) -> dict[str, str]:
 def told(api: Api, call: Call) -> dict[str, str]:
     if "{account_id}" in call.path:
         return {"account_id": api.get("/api/connections/google/accounts").json["items"][0]["id"]}
-    if "{webhook_id}" in call.path:
-        (webhook, *_) = api.get("/api/webhooks").json["items"]
+    if "{endpoint_id}" in call.path:
+        (webhook, *_) = api.get("/api/webhook-endpoints").json["items"]
         (delivery, *_) = webhook["deliveries"] or [{"id": "none yet"}]
-        return {"webhook_id": webhook["id"], "delivery_id": delivery["id"]}
+        return {"endpoint_id": webhook["id"], "delivery_id": delivery["id"]}
     return {"consent": decide(ask(api)).partition("?")[2]} if "{consent}" in call.path else newest_runs(api)
 
 
@@ -116,10 +116,10 @@ def measure(api: Api, call: Call) -> Cost:
     body = {name: code_of(walk(api)) if value == "{code}" else value for name, value in call.body}
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
     forget_callers()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         answer = api.send(call.method, path, body or None, headers)
     assert answer.status < 300, answer.text
-    return Cost(len(traffic.statements), traffic.round_trips)
+    return Cost(len(statistics.statements), statistics.round_trips)
 
 
 @pytest.mark.parametrize("rows", [1, 300])
@@ -145,8 +145,8 @@ def test_a_read_takes_at_most_four_round_trips() -> None:
 def test_every_route_is_measured() -> None:
     routes = [route for group in [*API, describe(API)] for route in group.declared]
     for route in routes:
-        if route.path.startswith("/api/notices"):
-            continue  # signed by platforms: measured in test_notices.py
+        if route.path.startswith("/api/webhooks"):
+            continue  # signed by platforms: measured in test_webhooks.py
         pattern = re.sub(r"{platform}", "(google|meta)", route.path)
         pattern = re.sub(r"{(run|webhook|delivery|account)_id}", r"\\{\\w+\\}", pattern)
         assert any(
@@ -156,6 +156,6 @@ def test_every_route_is_measured() -> None:
 
 def test_a_key_that_was_just_seen_is_not_looked_up_again(api: Api) -> None:
     first = measure(api, Call("GET", "/api/connections"))
-    with measured() as traffic:
+    with query_statistics() as statistics:
         assert api.get("/api/connections").status == 200
-    assert (len(traffic.statements), traffic.round_trips) == (first.statements - 3, first.round_trips - 1)
+    assert (len(statistics.statements), statistics.round_trips) == (first.statements - 3, first.round_trips - 1)

@@ -90,7 +90,7 @@ def test_a_platform_without_streams_cannot_be_synced_or_scheduled_and_one_withou
 
 @pytest.mark.parametrize(("platform", "tested"), [("pinterest", True), ("yelp", True), ("website", False)])
 def test_what_a_platform_cannot_do_is_said_as_it_is(api: Api, platforms: Any, platform: str, tested: bool) -> None:
-    body = {"yelp": {"accountId": yelp.BUSINESS_ID}, "pinterest": {"accessToken": pinterest.mint().access_token}}
+    body = {"yelp": {"accountId": yelp.BUSINESS_ID}, "pinterest": {"accessToken": pinterest.issue_token().access_token}}
     assert api.post("/api/connections", {"platform": platform, **body.get(platform, {})}).status == 201
     detail = api.post(f"/api/sync/{platform}").json["detail"]
     assert ("can be tested" in detail) is tested
@@ -106,7 +106,7 @@ def test_a_platform_that_is_not_connected_cannot_be_synced_or_scheduled(api: Api
     assert api.delete("/api/sync/google/schedule?syncType=bookings").json["code"] == "schedule_not_found"
 
 
-def test_a_connection_that_must_be_renewed_cannot_be_synced(connected: Api, platforms: Any, queue: Queue) -> None:
+def test_a_connection_that_must_be_reconnected_cannot_be_synced(connected: Api, platforms: Any, queue: Queue) -> None:
     platforms.google.revoke("empty")
     assert connected.post("/api/connections/google/test").json["valid"] is False
     answer = connected.post("/api/sync/google")

@@ -10,9 +10,9 @@ import pytest
 
 from app import API
 from chalicelib.api.connections import NewConnection
-from chalicelib.api.oauth import ConsentRequest
+from chalicelib.api.oauth import AuthorizationRequest
 from chalicelib.api.openapi import describe
-from chalicelib.api.webhooks import NewWebhook
+from chalicelib.api.webhook_endpoints import NewWebhook
 from chalicelib.data.odd_values import parts_of
 from chalicelib.errors import AppError
 from chalicelib.runtime.decoding import FORM, decode_values
@@ -38,7 +38,7 @@ BASES: dict[type[Any], list[dict[str, Any]]] = {
         {"platform": "pinterest", "accessToken": "pina_1", "refreshToken": "pinr_1", "scopes": ["boards:read"]},
         {"platform": "yelp", "accountId": "linden-and-light-photography-berlin"},
     ],
-    ConsentRequest: [{"streams": ["bookings"], "returnTo": "https://app.studio.example/settings"}],
+    AuthorizationRequest: [{"streams": ["bookings"], "returnTo": "https://app.studio.example/settings"}],
     NewWebhook: [{"url": "http://127.0.0.1:9/hook"}],
 }
 """Requests that succeed, where the types alone do not say how to make one."""
@@ -46,7 +46,7 @@ PLAIN = {"syncType": "bookings", "from": "2026-05-01", "to": "2026-05-02", "freq
 PATH = {
     "platform": "google",
     "run_id": "01a22ce8-8f1d-7946-a109-04b93da8779a",
-    "webhook_id": "01a22ce8-8f1d-7946-a109-04b93da8779b",
+    "endpoint_id": "01a22ce8-8f1d-7946-a109-04b93da8779b",
     "delivery_id": "01a22ce8-8f1d-7946-a109-04b93da8779c",
     "account_id": "01a22ce8-8f1d-7946-a109-04b93da8779d",
     "code": "1",

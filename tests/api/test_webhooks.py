@@ -1,133 +1,456 @@
-"""/api/webhooks: made with a secret that is shown once, listed, tried out and deleted."""
+"""Notices: a platform's word on a user changes the connections of that user in every studio; nobody else's does."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
+import pg8000.native
 import pytest
-from msgspec.structs import replace
 
-from chalicelib.errors import Conflict
+from chalicelib import clock
+from chalicelib.data.driver import query_statistics
+from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, SHORTEST_SECONDS
 from chalicelib.services import webhooks
-from chalicelib.services.webhooks import MAX_WEBHOOKS, create_webhook
-from chalicelib.settings import get_settings
-from tests.conftest import Api, Queue, Studios
+from dev.sandbox import CLIENT_ID, Sandbox
+from dev.sandbox.google import security_events
+from dev.sandbox.meta import issue_token as mint_meta
+from dev.sandbox.meta import signed_request
+from tests.api.seeding import connect_google
+from tests.browser import code_of, complete, walk
+from tests.conftest import PUBLIC_URL, Answer, Api, Queue, Studios
 
-URL = "https://studio.example/hooks/ansel"
-
-
-def make(api: Api, url: str = URL) -> Any:
-    answer = api.post("/api/webhooks", {"url": url})
-    assert answer.status == 201, answer.text
-    return answer.json
-
-
-def test_a_new_webhook_is_answered_with_its_secret_this_once(api: Api) -> None:
-    made = make(api)
-    assert made["secret"].startswith("whsec_")
-    assert (made["url"], made["state"], made["deliveries"]) == (URL, "enabled", [])
-    answer = api.get("/api/webhooks")
-    assert answer.json["items"] == [{name: value for name, value in made.items() if name != "secret"}]
-    assert made["secret"] not in answer.text
+FORM = "application/x-www-form-urlencoded"
+SECEVENT = "application/secevent+jwt"
+RISC, OAUTH = security_events.RISC, security_events.OAUTH
 
 
-def test_the_answer_with_the_secret_is_not_kept_for_repeats(api: Api) -> None:
-    answer = api.post("/api/webhooks", {"url": URL}, Idempotency_Key="once")
-    assert (answer.status, answer.json["code"]) == (400, "not_repeatable")
-    assert api.get("/api/webhooks").json["items"] == []
+def ago(**time: int) -> int:
+    """As seconds of the epoch. Days where it is asked for at import: hours later the test may still be to come."""
+    return int((datetime.now(UTC) - timedelta(**time)).timestamp())  # today: the libraries that verify ask the machine
+
+
+@pytest.fixture(autouse=True)
+def no_keys_yet() -> None:
+    webhooks.google_keys().forget()
+
+
+@dataclass
+class World:
+    """Two studios whose Google and Meta are the same people's, and one that knows nobody of them."""
+
+    api: Api
+    other: Api
+    stranger: Api
+    platforms: Sandbox
+    superuser: pg8000.native.Connection
+
+    def google(self, token: str, content_type: str = SECEVENT) -> Answer:
+        nobody = {"Authorization": "", "Content_Type": content_type}
+        return self.api.send("POST", "/api/webhooks/google", token.encode(), nobody)
+
+    def meta(self, callback: str, request: str, field: str = "signed_request") -> Answer:
+        nobody = {"Authorization": "", "Content_Type": FORM}
+        return self.api.send("POST", f"/api/webhooks/meta/{callback}", f"{field}={request}".encode(), nobody)
+
+    def event(self, kind: str, account: str = "studio", **details: str) -> str:
+        return self.platforms.google.security_event(kind, account, **details)
+
+    def request(self, **more: Any) -> str:
+        return signed_request(self.shown("meta")["accountId"], **more)
+
+    def shown(self, platform: str, api: Api | None = None) -> Any:
+        return (api or self.api).get(f"/api/connections/{platform}").json
+
+    def states(self, platform: str) -> list[str]:
+        return [self.shown(platform, api).get("status") for api in (self.api, self.other, self.stranger)]
+
+    def events(self, api: Api | None = None, platform: str = "google") -> list[tuple[str, str | None]]:
+        found = self.superuser.run(
+            "SELECT e.kind, e.code FROM connection_event AS e JOIN platform_connection AS c ON c.id = e.connection_id"
+            " WHERE c.studio_id = :studio AND c.platform = :platform ORDER BY e.id",
+            studio=(api or self.api).studio_id,
+            platform=platform,
+        )
+        return [(kind, code) for kind, code in found or () if kind != "connected"]
+
+    def grow_older(self) -> None:
+        self.superuser.run("UPDATE platform_connection SET status_since = now() - interval '1 hour'")
+
+    def key_requests(self) -> int:
+        return self.platforms.requests.counts().get("oauth2.certs", 0)
+
+
+def connect(api: Api, account: str) -> None:
+    connect_google(api, account)
+    meta = {"platform": "meta", "accessToken": mint_meta(account).access_token, "expiresIn": 3600}
+    assert api.post("/api/connections", meta).status == 201
+    for platform in ("google", "meta"):  # who is connected is known once the platform was asked
+        assert api.post(f"/api/connections/{platform}/test").json["valid"] is True
+
+
+@pytest.fixture
+def world(studios: Studios, platforms: Sandbox, superuser: pg8000.native.Connection) -> World:
+    world = World(studios.new(), studios.new(), studios.new(), platforms, superuser)
+    for api, account in ((world.api, "studio"), (world.other, "studio"), (world.stranger, "empty")):
+        connect(api, account)
+    return world
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("kind", "code"),
     [
-        "http://studio.example/hook",
-        "https://user:password@studio.example/hook",
-        "https://10.0.0.1/hook",
-        "https://169.254.169.254/latest/meta-data",
-        "https://[::ffff:10.0.0.1]/hook",
-        "https://studio.example/#top",
-        "https://studio.example/\n",
-        "gopher://studio.example/",
-        "not a url",
+        (RISC + "sessions-revoked", "sessions_revoked"),
+        (OAUTH + "tokens-revoked", "tokens_revoked"),
+        (RISC + "account-disabled", "account_disabled"),
+        (RISC + "account-purged", "account_purged"),
     ],
 )
-def test_a_url_that_would_never_be_asked_is_refused_by_its_field(api: Api, url: str) -> None:
-    answer = api.post("/api/webhooks", {"url": url})
-    assert answer.status == 422
-    assert [problem["field"] for problem in answer.json["errors"]] == ["url"]
-    assert url not in answer.text
+def test_what_ends_a_google_grant_breaks_the_users_connections_in_every_studio(
+    world: World, kind: str, code: str
+) -> None:
+    answer = world.google(world.event(kind))
+    assert (answer.status, answer.text) == (202, "")
+    assert world.states("google") == ["revoked", "revoked", "active"]
+    assert world.states("meta") == ["active"] * 3
+    reason = world.shown("google")["statusReason"]
+    assert (reason["code"], reason["action"]) == (code, "reconnect")
+    assert world.events() == [("failed", code)]
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_loopback_is_for_developers_only(api: Api, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(api, "http://localhost:8080/hook")
-    elsewhere = replace(get_settings(), stage=stage)
-    monkeypatch.setattr(webhooks, "get_settings", lambda: elsewhere)
-    refused = api.post("/api/webhooks", {"url": "http://localhost:8080/other"})
-    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "url")
+def test_the_reason_why_google_disabled_an_account_is_told(world: World) -> None:
+    world.google(world.event(RISC + "account-disabled", reason="hijacking"))
+    assert "hijacked" in world.shown("google")["statusReason"]["message"]
 
 
-def test_a_url_is_taken_once_and_a_studio_has_room_for_five(api: Api) -> None:
-    for number in range(MAX_WEBHOOKS):
-        make(api, f"{URL}/{number}")
-    again = api.post("/api/webhooks", {"url": f"{URL}/0"})
-    assert (again.status, again.json["code"]) == (409, "webhook_exists")
-    more = api.post("/api/webhooks", {"url": f"{URL}/more"})
-    assert (more.status, more.json["code"]) == (409, "too_many_webhooks")
-    (first, *_) = api.get("/api/webhooks").json["items"]
-    assert api.delete(f"/api/webhooks/{first['id']}").status == 204
-    make(api, f"{URL}/more")
+@pytest.mark.parametrize("kind", [RISC + "account-enabled", RISC + "account-credential-change-required"])
+def test_what_ends_no_grant_is_written_down_once_and_changes_nothing(world: World, kind: str) -> None:
+    token = world.event(kind)
+    assert [world.google(token).status for _ in range(2)] == [202, 202]
+    assert world.states("google") == ["active"] * 3
+    ((event, code),) = world.events()
+    assert event == "warning"
+    assert code
 
 
-def test_webhooks_made_at_once_do_not_both_take_the_last_place(api: Api) -> None:
-    def attempt(number: int) -> bool:
-        try:
-            create_webhook(api.studio_id, f"{URL}/{number}")
-        except Conflict as refused:
-            return refused.code != "too_many_webhooks"
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(attempt, range(8)))
-    assert sum(made) == MAX_WEBHOOKS
+def test_an_account_that_is_enabled_again_leaves_the_connection_broken_until_the_studio_reconnects(
+    world: World,
+) -> None:
+    world.google(world.event(RISC + "account-disabled"))
+    world.google(world.event(RISC + "account-enabled"))
+    assert world.states("google") == ["revoked", "revoked", "active"]
+    assert world.events() == [("failed", "account_disabled"), ("warning", "account_enabled")]
 
 
-def test_a_test_is_taken_at_once_and_found_where_the_answer_says(api: Api, queue: Queue) -> None:
-    made = make(api)
-    answer = api.post(f"/api/webhooks/{made['id']}/test")
-    assert answer.status == 202
-    location = f"/api/webhooks/{made['id']}/deliveries/{answer.json['id']}"
-    assert answer.headers["Location"] == location
-    assert api.get(location).json == answer.json
-    assert api.get("/api/webhooks").json["items"][0]["deliveries"] == [answer.json]
-    shown = answer.json
-    assert (shown["type"], shown["platform"], shown["eventId"]) == ("test", None, shown["id"])
-    assert (shown["state"], shown["attempts"], shown["problem"], shown["deliveredAt"]) == ("waiting", 0, None, None)
-    assert queue.receive() == [{"deliveryId": shown["id"], "studioId": str(api.studio_id)}]
+@pytest.mark.parametrize("kind", [RISC + "verification", RISC + "identifier-changed", "urn:of:tomorrow"])
+def test_an_event_that_is_for_nobody_or_unknown_is_taken_and_changes_nothing(world: World, kind: str) -> None:
+    claims = {**security_events.claims(kind, {}, CLIENT_ID), "events": {kind: {"state": "a test"}}}
+    assert world.google(security_events.sign(claims)).status == 202
+    assert world.states("google") == ["active"] * 3
+    assert world.events() == []
 
 
-def test_a_webhook_has_one_test_at_a_time(api: Api, queue: Queue) -> None:
-    first, second = make(api), make(api, f"{URL}/2")
-    asked = [api.post(f"/api/webhooks/{made['id']}/test").json["id"] for made in (first, first, second)]
-    assert asked[0] == asked[1] != asked[2]
-    assert {message["deliveryId"] for message in queue.receive()} == set(asked)
+def test_an_event_about_one_token_names_nobody_and_is_left_to_the_next_refresh(world: World) -> None:
+    subject = {"subject_type": "oauth_token", "token_type": "refresh_token", "token_identifier_alg": "prefix"}
+    token = security_events.sign(
+        security_events.claims(OAUTH + "token-revoked", {**subject, "token": "1//0"}, CLIENT_ID)
+    )
+    assert world.google(token).status == 202
+    assert world.states("google") == ["active"] * 3
 
 
-def test_tests_that_are_asked_for_at_once_are_one(api: Api) -> None:
-    made = make(api)
-    with ThreadPoolExecutor(8) as pool:
-        asked = list(pool.map(lambda _: webhooks.test_webhook(api.studio_id, UUID(made["id"])).id, range(8)))
-    assert len(set(asked)) == 1
+def test_a_repeated_notice_breaks_nothing_that_was_reconnected_since(world: World) -> None:
+    token = security_events.sign(
+        {
+            **security_events.claims(OAUTH + "tokens-revoked", {}, CLIENT_ID),
+            "iat": ago(hours=1),
+            "events": {OAUTH + "tokens-revoked": {"subject": {"sub": world.shown("google")["accountId"]}}},
+        }
+    )
+    world.superuser.run("UPDATE platform_connection SET status_since = now() - interval '2 hours'")
+    assert world.google(token).status == 202
+    assert world.states("google")[0] == "revoked"
+    for api in (world.api, world.other):
+        grant = {"accessToken": "another", "refreshToken": "other", "expiresIn": 3600}
+        assert api.put("/api/connections/google", grant).status == 200
+    assert world.google(token).status == 202
+    assert world.states("google") == ["active"] * 3
 
 
-def test_another_studios_webhook_and_one_that_never_was_are_not_found(api: Api, studios: Studios) -> None:
-    made, other = make(api), studios.new()
-    delivery_id = api.post(f"/api/webhooks/{made['id']}/test").json["id"]
-    for webhook_id in (made["id"], str(uuid4()), "nonsense"):
-        for answer in (other.delete(f"/api/webhooks/{webhook_id}"), other.post(f"/api/webhooks/{webhook_id}/test")):
-            assert (answer.status, answer.json["code"]) == (404, "webhook_not_found")
-        answer = other.get(f"/api/webhooks/{webhook_id}/deliveries/{delivery_id}")
-        assert (answer.status, answer.json["code"]) in ((404, "webhook_not_found"), (404, "delivery_not_found"))
-    assert api.get(f"/api/webhooks/{made['id']}/deliveries/nonsense").json["code"] == "delivery_not_found"
-    assert other.get("/api/webhooks").json["items"] == []
-    assert len(api.get("/api/webhooks").json["items"]) == 1
+def changed(**claims: Any) -> str:
+    """A token about nobody whose claims are others."""
+    return security_events.sign({**security_events.claims(RISC + "verification", {}, CLIENT_ID), **claims})
+
+
+BAD_TOKENS = {
+    changed(aud="another client"): "invalid_audience",
+    changed(iss="https://accounts.google.com"): "invalid_issuer",
+    changed(iat=ago(days=-1)): "invalid_request",
+    changed(events=[]): "invalid_request",
+    changed(events={RISC + "account-purged": {"subject": {"sub": 1}}}): "invalid_request",
+    changed()[:-8] + "AAAAAAAA": "authentication_failed",
+    security_events.sign({}, algorithm="none"): "authentication_failed",
+    security_events.sign({}, key_id="unknown"): "invalid_key",
+    "not a token": "invalid_request",
+    "": "invalid_request",
+}
+
+
+def test_a_token_that_is_not_good_is_refused_in_the_words_of_rfc_8935(world: World) -> None:
+    for token, err in BAD_TOKENS.items():
+        answer = world.google(token)
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
+        assert set(answer.json) == {"err", "description"}
+        assert answer.json["err"] == err
+    assert world.states("google") == ["active"] * 3
+
+
+def test_another_media_type_is_refused_in_the_same_shape(world: World) -> None:
+    answer = world.google(world.event(RISC + "verification"), "application/json")
+    assert (answer.status, answer.json["err"]) == (415, "invalid_request")
+
+
+def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        assert world.google(changed()).status == 202
+    unknown = security_events.sign({}, key_id="unknown")
+    for _ in range(3):
+        assert world.google(unknown).status == 400
+    assert world.key_requests() == 1
+    later = clock.monotonic() + SHORTEST_SECONDS
+    monkeypatch.setattr("chalicelib.clock.monotonic", lambda: later)
+    for _ in range(3):
+        assert world.google(unknown).status == 400
+    assert world.key_requests() == 2
+
+
+def test_without_googles_keys_the_notice_is_put_off_and_google_sends_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.platforms.add_fault(kind="status", status=503, path=security_events.KEYS_PATH)
+    token = world.event(OAUTH + "tokens-revoked")
+    for _ in range(3):
+        answer = world.google(token)
+        assert (answer.status, set(answer.json)) == (503, {"err", "description"})
+        assert 1 <= int(answer.headers["Retry-After"]) <= FIRST_RETRY_SECONDS
+    assert world.key_requests() == 1
+    assert world.states("google") == ["active"] * 3
+    later = clock.monotonic() + FIRST_RETRY_SECONDS
+    monkeypatch.setattr("chalicelib.clock.monotonic", lambda: later)
+    assert world.google(token).status == 202
+    assert world.states("google") == ["revoked", "revoked", "active"]
+
+
+def test_an_unregistered_product_takes_no_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.settings import get_settings
+
+    token, request = world.event(OAUTH + "tokens-revoked"), world.request()
+    for platform in ("GOOGLE", "META"):
+        for variable in ("CLIENT_ID", "CLIENT_SECRET"):
+            monkeypatch.delenv(f"{platform}_{variable}")
+    get_settings.cache_clear()
+    assert world.google(token).status == 400
+    assert world.meta("deauthorize", request).status == 400
+    get_settings.cache_clear()
+    assert world.states("google") == world.states("meta") == ["active"] * 3
+
+
+def test_who_removes_the_application_at_meta_breaks_their_connections_in_every_studio(world: World) -> None:
+    answer = world.meta("deauthorize", world.platforms.meta.signed_request("studio"))
+    assert answer.status == 204
+    assert world.states("meta") == ["revoked", "revoked", "active"]
+    assert world.states("google") == ["active"] * 3
+    reason = world.shown("meta")["statusReason"]
+    assert (reason["code"], reason["action"]) == ("deauthorized", "reconnect")
+    assert world.events(platform="meta") == [("failed", "deauthorized")]
+
+
+def test_a_repeated_callback_changes_nothing_more(world: World) -> None:
+    request = world.request()
+    assert [world.meta("deauthorize", request).status for _ in range(2)] == [204, 204]
+    assert world.events(platform="meta") == [("failed", "deauthorized")]
+
+
+def test_a_broken_connection_is_told_to_the_webhooks(world: World, queue: Queue) -> None:
+    from chalicelib.services.webhook_endpoints import create_webhook_endpoint
+
+    create_webhook_endpoint(world.api.studio_id, "https://studio.example/hook")
+    queue.receive()
+    world.meta("deauthorize", world.request())
+    (message,) = queue.receive()
+    assert UUID(message["studioId"]) == world.api.studio_id
+    assert message["deliveryId"]
+
+
+def test_either_secret_of_a_rollover_may_have_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.settings import get_settings
+
+    monkeypatch.setenv("META_CLIENT_SECRET", "the new one,the old one")
+    get_settings.cache_clear()
+    for secret, status in (("the old one", 204), ("the new one", 204), ("none of them", 400)):
+        assert world.meta("deauthorize", world.request(secret=secret)).status == status
+    get_settings.cache_clear()
+
+
+BAD_REQUESTS: list[dict[str, Any]] = [
+    {"secret": "somebody else's"},
+    {"algorithm": "none"},
+    {"issued_at": ago(days=2)},
+    {"issued_at": ago(days=-1)},
+    {"expires": ago(days=1)},
+    {"issued_at": "now"},
+    {"issued_at": 10**30},
+    {"user_id": 17},
+    {"user_id": ""},
+]
+
+
+@pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
+def test_a_signed_request_that_is_forged_malformed_or_old_changes_nothing(world: World, callback: str) -> None:
+    user_id = world.shown("meta")["accountId"]
+    for more in BAD_REQUESTS:
+        answer = world.meta(callback, signed_request(**{"user_id": user_id, **more}))
+        assert (answer.status, answer.json["code"]) == (400, "invalid_signed_request"), more
+    assert world.states("meta") == ["active"] * 3
+
+
+BAD_FORMS = {
+    b"": 422,
+    b"other=1": 422,
+    b"signed_request=a&signed_request=b": 422,
+    b"signed_request=": 400,
+    b"signed_request=%ff.%ff": 400,
+    b"\xff": 400,
+    b"&".join(b"x%d=1" % number for number in range(30)): 400,
+}
+
+
+def test_the_callbacks_of_meta_take_one_form_and_no_other_route_takes_any(api: Api, platforms: Sandbox) -> None:
+    headers = {"Authorization": "", "Content_Type": f"{FORM}; charset=utf-8"}
+    for form, status in BAD_FORMS.items():
+        assert api.send("POST", "/api/webhooks/meta/deauthorize", form, headers).status == status, form
+    assert api.post("/api/webhooks/meta/deauthorize", {"signed_request": "a.b"}).status == 415
+    form = b"platform=yelp&accessToken=x"
+    assert api.send("POST", "/api/connections", form, {"Content_Type": FORM}).status == 415
+
+
+def rows_of(world: World, api: Api) -> str:
+    """The studio's connection to Meta as it is stored."""
+    found = world.superuser.run(
+        "SELECT c::text FROM platform_connection AS c WHERE c.studio_id = :id AND c.platform = 'meta'",
+        id=api.studio_id,
+    )
+    assert found
+    return str(found[0][0])
+
+
+def test_a_data_deletion_disconnects_erases_and_says_where_to_look(world: World) -> None:
+    shown = world.shown("meta")
+    answer = world.meta("data-deletion", world.request())
+    assert answer.status == 200
+    assert set(answer.json) == {"url", "confirmation_code"}
+    code = answer.json["confirmation_code"]
+    assert code.isalnum()
+    assert answer.json["url"] == f"{PUBLIC_URL}/api/webhooks/meta/data-deletion/{code}"
+    assert world.states("meta")[2] == "active"
+    for api in (world.api, world.other):
+        assert api.get("/api/connections/meta").status == 404
+        row = rows_of(world, api)
+        assert shown["accountId"] not in row
+        assert shown["accountName"] not in row
+        assert "\\x" not in row, "a token is left"
+    assert ("failed", "deauthorized") in world.events(platform="meta")
+
+    status = world.api.get(f"/api/webhooks/meta/data-deletion/{code}", Authorization="")
+    assert (status.status, status.json["state"]) == (200, "done")
+    assert "2 connections" in status.json["message"]
+    assert status.json["doneAt"] >= status.json["requestedAt"]
+
+
+def test_a_data_deletion_reaches_what_was_disconnected_before(world: World) -> None:
+    request = world.request()
+    assert world.api.delete("/api/connections/meta").status == 204
+    account = world.shown("meta", world.other)["accountId"]
+    assert account in rows_of(world, world.api)
+    world.meta("data-deletion", request)
+    assert account not in rows_of(world, world.api)
+
+
+def test_a_deletion_that_was_interrupted_is_completed_by_the_next_request(world: World) -> None:
+    """The first broke the connections and got no further, a while ago."""
+    request = world.request(issued_at=ago(minutes=10))
+    world.grow_older()
+    world.meta("deauthorize", request)
+    assert world.states("meta") == ["revoked", "revoked", "active"]
+    answer = world.meta("data-deletion", request)
+    status = world.api.get(answer.json["url"].removeprefix(PUBLIC_URL))
+    assert "2 connections" in status.json["message"]
+
+
+def test_a_deletion_of_an_account_that_nobody_knows_is_done_at_once(world: World) -> None:
+    answer = world.meta("data-deletion", signed_request("1234567890"))
+    status = world.api.get(answer.json["url"].removeprefix(PUBLIC_URL))
+    assert (status.json["state"], status.json["message"]) == ("done", webhooks.NOTHING_KNOWN)
+    assert world.states("meta") == ["active"] * 3
+
+
+def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -> None:
+    codes = {world.meta("data-deletion", signed_request("1")).json["confirmation_code"] for _ in range(2)}
+    assert len(codes) == 2
+    assert all(len(code) == 32 for code in codes)
+    for wrong in ("0" * 32, "x", next(iter(codes))[:-1]):
+        answer = world.api.get(f"/api/webhooks/meta/data-deletion/{wrong}")
+        assert (answer.status, answer.json["code"]) == (404, "deletion_not_found")
+    stored = str(world.superuser.run("SELECT d::text FROM data_deletion AS d"))
+    assert not [code for code in codes if code in stored]
+
+
+def pending_of(world: World, platform: str, account: str) -> str:
+    """The code of a consent that nobody has completed, in a studio that knew nothing of the account."""
+    return code_of(walk(world.stranger, platform, account=account))
+
+
+def test_what_ends_a_google_grant_ends_what_was_not_completed_as_well(world: World) -> None:
+    ended, other = pending_of(world, "google", "studio"), pending_of(world, "google", "bulk-40")
+    assert world.google(world.event(OAUTH + "tokens-revoked")).status == 202
+    assert complete(world.stranger, ended).json["code"] == "completion_code_invalid"
+    assert complete(world.stranger, other).status == 200
+
+
+def test_a_warning_ends_nothing_that_was_not_completed(world: World) -> None:
+    code = pending_of(world, "google", "studio")
+    world.google(world.event(RISC + "account-credential-change-required"))
+    assert complete(world.stranger, code).status == 200
+
+
+@pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
+def test_metas_user_leaves_no_grant_that_was_not_completed(world: World, callback: str) -> None:
+    code = pending_of(world, "meta", "studio")
+    assert world.meta(callback, world.request()).status in (200, 204)
+    assert complete(world.stranger, code, "meta").json["code"] == "completion_code_invalid"
+    assert world.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
+
+
+def test_a_notice_from_before_the_consent_does_not_end_it(world: World) -> None:
+    request = world.request()
+    code = pending_of(world, "meta", "studio")
+    world.superuser.run("UPDATE pending_grant SET created_at = now() + interval '5 minutes'")
+    assert world.meta("deauthorize", request).status == 204
+    assert complete(world.stranger, code, "meta").status == 200
+
+
+def test_a_notice_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
+    def cost(answer: Callable[[], Answer]) -> tuple[int, int]:
+        with query_statistics() as statistics:
+            assert answer().status in (200, 202, 204, 404)
+        return len(statistics.statements), statistics.round_trips
+
+    deletion = world.request()
+    assert cost(lambda: world.google(changed())) == (0, 0)
+    assert cost(lambda: world.google(world.event(OAUTH + "tokens-revoked", "empty"))) == (15, 5)
+    assert cost(lambda: world.meta("deauthorize", signed_request("1"))) == (6, 2)
+    assert cost(lambda: world.meta("data-deletion", deletion)) == (38, 16)
+    assert cost(lambda: world.api.get(f"/api/webhooks/meta/data-deletion/{'0' * 32}")) == (3, 1)

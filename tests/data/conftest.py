@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pg8000.native
 import pytest
 
-from chalicelib.data.connecting import connect
+from chalicelib.data.connect import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.secret import Secret
 from chalicelib.settings import DatabaseLogin

@@ -44,7 +44,7 @@ class Relay:
             link.end(reset=True)
 
     def cut_before_answer(self) -> None:
-        """Lets the next flight of the present connections through to the server, and nothing of what it answers."""
+        """Lets the next pipeline of the present connections through to the server, and nothing of what it answers."""
         for link in self._links:
             link.cut.set()
 

@@ -39,7 +39,7 @@ CHOSEN: Mapping[str, Any] = {
     "booking.status": "confirmed",
     "connected_account.rule": "matching",
     "connected_account.words": ["atelier"],
-    "connection_event.kind": "broke",
+    "connection_event.kind": "failed",
     "content.kind": "reel",
     "content.status": "published",
     "data_key.retired_at": None,
@@ -60,7 +60,7 @@ CHOSEN: Mapping[str, Any] = {
     "sync_log.backfill_from": None,
     "sync_log.backfill_to": None,
     "sync_schedule.paused_by": "studio",
-    "webhook.disabled_at": None,
+    "webhook_endpoint.disabled_at": None,
     "webhook_delivery.delivered_at": None,
 }
 """Where not just any value will do."""
@@ -121,7 +121,7 @@ def key_of(table: str) -> str:
 
 
 def _insert(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One statement without parameters, so that many of them make one flight."""
+    """One statement without parameters, so that many of them make one pipeline."""
     names = ", ".join(rows[0])
     made = literal(msgspec.json.encode([_textual(row) for row in rows]).decode())
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, {made})"

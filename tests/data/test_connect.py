@@ -9,8 +9,8 @@ from traceback import format_exception
 import pg8000.native
 import pytest
 
-from chalicelib.data import connecting
-from chalicelib.data.connecting import connect
+from chalicelib.data import connect as connect_module
+from chalicelib.data.connect import connect
 from chalicelib.data.database import close_pool, read
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import SettingsError, Unavailable
@@ -102,7 +102,7 @@ def test_a_half_measure_is_refused_in_the_local_stages_too(mode: str) -> None:
 
 @pytest.mark.parametrize("query", ["", "?sslmode=verify-full"])
 def test_deployed_the_host_and_its_certificate_are_verified(query: str) -> None:
-    context = connecting._tls({"sslmode": "verify-full"} if query else {}, may_be_clear=False)
+    context = connect_module._tls({"sslmode": "verify-full"} if query else {}, may_be_clear=False)
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -123,10 +123,10 @@ def local(url: str) -> DatabaseLogin:
 
 def test_a_statement_is_given_up_while_the_function_that_waits_for_it_can_still_tell() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    assert int(connecting.SESSION["statement_timeout"]) + 3_000 < config["lambda_timeout"] * 1000
+    assert int(connect_module.SESSION["statement_timeout"]) + 3_000 < config["lambda_timeout"] * 1000
 
 
-@pytest.mark.parametrize("silence", [connecting.SILENCE_SECONDS, None])
+@pytest.mark.parametrize("silence", [connect_module.SILENCE_SECONDS, None])
 def test_a_connection_waits_longer_for_statements_than_for_connecting(
     silence: float | None, clean_database: Database
 ) -> None:

@@ -13,7 +13,7 @@ from pg8000.exceptions import DatabaseError
 from chalicelib.data import database as product
 from chalicelib.data import pool
 from chalicelib.data.database import Transaction, close_pool, read, transaction
-from chalicelib.data.driver import PgConnection, measured
+from chalicelib.data.driver import PgConnection, query_statistics
 from chalicelib.data.query import Query
 from chalicelib.data.studios import GET_STUDIO, NEW_ID
 from chalicelib.errors import Unavailable, Unreadable
@@ -132,24 +132,24 @@ def test_values_that_cannot_be_sent_do_not_lose_the_tenant() -> None:
 
 def test_an_unused_transaction_costs_no_round_trip() -> None:
     studio_id = new_studio()
-    with measured() as traffic, transaction(studio_id):
+    with query_statistics() as statistics, transaction(studio_id):
         pass
-    assert traffic.round_trips == 0
+    assert statistics.round_trips == 0
 
 
 def test_a_transaction_costs_a_round_trip_a_statement_and_one_for_the_commit() -> None:
     studio_id = new_studio()
-    with measured() as traffic, transaction(studio_id) as tx:
+    with query_statistics() as statistics, transaction(studio_id) as tx:
         tx.run(GET_STUDIO)
         tx.run(RENAME, name="x")
-    assert traffic.round_trips == 3
+    assert statistics.round_trips == 3
 
 
 def test_a_read_costs_one_round_trip() -> None:
     studio_id = new_studio()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         read(studio_id, GET_STUDIO)
-    assert traffic.round_trips == 1
+    assert statistics.round_trips == 1
 
 
 def test_transactions_of_two_studios_may_be_open_at_once_and_see_their_own() -> None:
@@ -171,8 +171,8 @@ def test_the_tenant_does_not_outlive_its_transaction() -> None:
     with transaction(None) as tx:
         assert tx.run(COUNT_STUDIOS) == 0
     assert read(studio_id, COUNT_STUDIOS) == 1
-    with product._lent() as loan:  # what a statement without an opening would find
-        assert loan.connection.flight("SELECT current_setting('app.studio_id', true)") == [[""]]
+    with product._checked_out() as checkout:  # what a statement without an opening would find
+        assert checkout.connection.pipeline("SELECT current_setting('app.studio_id', true)") == [[""]]
 
 
 def test_a_tenant_that_is_no_uuid_is_refused() -> None:
@@ -244,7 +244,7 @@ def test_a_session_that_ended_silently_while_it_idled_is_replaced_unnoticed(
     superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "IDLE_BEFORE_CHECK", timedelta(0))
-    monkeypatch.setattr(PgConnection, "was_ended", False)
+    monkeypatch.setattr(PgConnection, "closed_by_server", False)
     killed = kept_pid()
     assert kept_pid() == killed
     terminate(superuser, killed)
@@ -262,13 +262,13 @@ def test_when_one_connection_breaks_the_others_that_are_kept_are_let_go(superuse
 
 def test_a_busy_connection_is_not_asked_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     kept_pid()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         kept_pid()
-    assert traffic.round_trips == 1
+    assert statistics.round_trips == 1
     monkeypatch.setattr(pool, "IDLE_BEFORE_CHECK", timedelta(0))
-    with measured() as traffic:
+    with query_statistics() as statistics:
         kept_pid()
-    assert traffic.round_trips == 2
+    assert statistics.round_trips == 2
 
 
 def test_a_statement_that_takes_too_long_is_unavailable() -> None:

@@ -1,4 +1,4 @@
-"""The driver: each statement one flight, and never a connection reused out of step."""
+"""The driver: each statement one pipeline, and never a connection reused out of step."""
 
 import threading
 from datetime import UTC, date, datetime
@@ -11,7 +11,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import StaticPool
 
-from chalicelib.data.driver import PgConnection, measured
+from chalicelib.data.driver import PgConnection, query_statistics
 from chalicelib.data.models import Studio
 from chalicelib.data.studios import NewId
 from dev.ports import HOST
@@ -28,7 +28,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def backend(connection: PgConnection) -> int:
-    return int(connection.flight("SELECT pg_backend_pid()")[0][0])
+    return int(connection.pipeline("SELECT pg_backend_pid()")[0][0])
 
 
 def temporary_table(connection: PgConnection) -> None:
@@ -36,7 +36,7 @@ def temporary_table(connection: PgConnection) -> None:
 
 
 def notes(connection: PgConnection) -> list[Any]:
-    return [row[0] for row in connection.flight("SELECT text FROM note ORDER BY text")]
+    return [row[0] for row in connection.pipeline("SELECT text FROM note ORDER BY text")]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_statement_with_what_rides_along_is_one_turn_on_the_wire(
     proxied: PgConnection, proxy: Proxy, before: str, after: str
 ) -> None:
     turns = proxy.turns
-    assert proxied.flight("SELECT $1::int + $2::int", (1, 2), before=before, after=after) == [[3]]
+    assert proxied.pipeline("SELECT $1::int + $2::int", (1, 2), before=before, after=after) == [[3]]
     assert proxy.turns - turns == 1
 
 
@@ -71,7 +71,7 @@ def test_an_inherited_execute_is_one_turn_too(proxied: PgConnection, proxy: Prox
 
 def test_a_megabyte_travels_in_one_flight(proxied: PgConnection) -> None:
     long = "ä€\U0001f4f7x" * 150_000
-    assert proxied.flight("SELECT $1::text", (long,)) == [[long]]
+    assert proxied.pipeline("SELECT $1::text", (long,)) == [[long]]
 
 
 @pytest.mark.parametrize(
@@ -94,31 +94,31 @@ def test_a_megabyte_travels_in_one_flight(proxied: PgConnection) -> None:
     ],
 )
 def test_a_value_comes_back_as_it_went_in(connection: PgConnection, kind: str, value: object) -> None:
-    assert connection.flight(f"SELECT $1::{kind}", (value,)) == [[value]]
+    assert connection.pipeline(f"SELECT $1::{kind}", (value,)) == [[value]]
 
 
 @pytest.mark.parametrize("value", [["null"], ("null",), {"null": None}, {"null"}, frozenset(), NewId(id=STUDIO)])
 def test_what_is_no_single_value_is_no_parameter(connection: PgConnection, value: object) -> None:
     with pytest.raises(TypeError, match="cannot be a parameter"):
-        connection.flight("SELECT $1::text", (value,))
-    assert connection.flight("SELECT 1") == [[1]]
+        connection.pipeline("SELECT $1::text", (value,))
+    assert connection.pipeline("SELECT 1") == [[1]]
 
 
 def test_json_comes_back_as_text(connection: PgConnection) -> None:
-    rows = connection.flight("""SELECT '{"a": [1, null]}'::json, '{"a":1}'::jsonb""")
+    rows = connection.pipeline("""SELECT '{"a": [1, null]}'::json, '{"a":1}'::jsonb""")
     assert rows == [['{"a": [1, null]}', '{"a": 1}']]
 
 
 def test_only_the_rows_of_the_statement_are_returned(connection: PgConnection) -> None:
-    assert connection.flight("SELECT 2", before="SELECT 1", after="SELECT 3") == [[2]]
-    assert connection.flight("SET LOCAL lock_timeout = 1", before="BEGIN", after="COMMIT") == []
+    assert connection.pipeline("SELECT 2", before="SELECT 1", after="SELECT 3") == [[2]]
+    assert connection.pipeline("SET LOCAL lock_timeout = 1", before="BEGIN", after="COMMIT") == []
 
 
 def test_a_failed_statement_is_rolled_back_by_the_commit_that_rides_along(connection: PgConnection) -> None:
     temporary_table(connection)
     statement = "INSERT INTO note VALUES ($1), ($1)"
     with pytest.raises(DatabaseError) as caught:
-        connection.flight(statement, ("twice",), before="BEGIN; INSERT INTO note VALUES ('first')", after="COMMIT")
+        connection.pipeline(statement, ("twice",), before="BEGIN; INSERT INTO note VALUES ('first')", after="COMMIT")
     assert sqlstate(caught.value) == "23505"
     assert not connection.in_transaction
     assert notes(connection) == []
@@ -129,7 +129,7 @@ def test_an_error_in_the_opening_is_the_one_raised_and_keeps_the_statement_from_
 ) -> None:
     temporary_table(connection)
     with pytest.raises(DatabaseError) as caught:
-        connection.flight("INSERT INTO note VALUES ('x')", before="BEGIN; SELECT 1 / 0", after="COMMIT")
+        connection.pipeline("INSERT INTO note VALUES ('x')", before="BEGIN; SELECT 1 / 0", after="COMMIT")
     assert sqlstate(caught.value) == "22012"
     assert notes(connection) == []
     assert not connection.in_transaction
@@ -138,16 +138,16 @@ def test_an_error_in_the_opening_is_the_one_raised_and_keeps_the_statement_from_
 def test_an_error_in_the_closing_is_raised(connection: PgConnection) -> None:
     connection.execute_simple("CREATE TEMP TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(DatabaseError) as caught:
-        connection.flight("INSERT INTO once VALUES (1), (1)", before="BEGIN", after="COMMIT")
+        connection.pipeline("INSERT INTO once VALUES (1), (1)", before="BEGIN", after="COMMIT")
     assert sqlstate(caught.value) == "23505"
-    assert connection.flight("SELECT count(*) FROM once") == [[0]]
+    assert connection.pipeline("SELECT count(*) FROM once") == [[0]]
 
 
 @pytest.mark.parametrize("statement", ["SELEC", "SELECT $1::int", "SELECT no_such_column"])
 def test_a_refused_statement_leaves_the_connection_in_step(connection: PgConnection, statement: str) -> None:
     pid = backend(connection)
     with pytest.raises(DatabaseError):
-        connection.flight(statement, ("not a number",))
+        connection.pipeline(statement, ("not a number",))
     assert not connection.is_broken
     assert backend(connection) == pid
 
@@ -158,7 +158,7 @@ def test_an_error_does_not_quote_the_row_it_is_about(connection: PgConnection, r
     connection.execute_simple("ALTER TABLE note ADD CHECK (text <> 'anna@bride.example')")
     for statement in ("INSERT INTO note VALUES ($1)", "INSERT INTO note VALUES ($1 || '!'), ($1 || '!')"):
         with pytest.raises(DatabaseError) as caught:
-            connection.flight(statement, ("anna@bride.example",), after=riding)
+            connection.pipeline(statement, ("anna@bride.example",), after=riding)
         assert sqlstate(caught.value).startswith("23")
         assert "bride" not in repr(caught.value)
 
@@ -186,7 +186,7 @@ def test_an_error_about_a_value_does_not_quote_it(
         " AS $$ BEGIN RAISE EXCEPTION 'no %', value USING HINT = value, DETAIL = value; END $$"
     )
     with pytest.raises(DatabaseError) as caught:
-        connection.flight(statement.replace("fail(", "pg_temp.fail("), ("anna@bride.example",), after=riding)
+        connection.pipeline(statement.replace("fail(", "pg_temp.fail("), ("anna@bride.example",), after=riding)
     assert sqlstate(caught.value) == state
     assert "bride" not in repr(caught.value)
     assert "withheld" in str(caught.value)
@@ -206,12 +206,12 @@ def test_an_error_about_the_schema_or_our_own_sql_says_which_part(
 ) -> None:
     temporary_table(connection)
     with pytest.raises(DatabaseError, match=name):
-        connection.flight(statement)
+        connection.pipeline(statement)
 
 
 def test_a_commit_of_a_failed_transaction_is_an_error_not_a_silent_rollback(connection: PgConnection) -> None:
     with pytest.raises(DatabaseError):
-        connection.flight("SELECT 1 / 0", before="BEGIN")
+        connection.pipeline("SELECT 1 / 0", before="BEGIN")
     assert connection.in_transaction
     with pytest.raises(InterfaceError, match="failed transaction"):
         connection.execute_simple("COMMIT")
@@ -224,23 +224,23 @@ def test_a_connection_cut_in_mid_answer_is_reported_broken_and_never_used_again(
 ) -> None:
     proxy.cut_after(answered)
     with pytest.raises(InterfaceError):
-        proxied.flight("SELECT repeat('x', 5000)", before=OPENING, after="COMMIT")
+        proxied.pipeline("SELECT repeat('x', 5000)", before=OPENING, after="COMMIT")
     assert proxied.is_broken
     with pytest.raises(InterfaceError, match="closed"):
-        proxied.flight("SELECT 1")
+        proxied.pipeline("SELECT 1")
 
 
 def test_a_reset_connection_is_reported_broken(proxied: PgConnection, proxy: Proxy) -> None:
     proxy.cut_after(0, reset=True)
     with pytest.raises(InterfaceError, match="network error"):
-        proxied.flight("SELECT 1")
+        proxied.pipeline("SELECT 1")
     assert proxied.is_broken
 
 
 def test_a_terminated_session_is_reported_broken(connection: PgConnection, beside: pg8000.native.Connection) -> None:
     beside.run("SELECT pg_terminate_backend(:pid, 5000)", pid=backend(connection))
     with pytest.raises(InterfaceError):
-        connection.flight("SELECT 1")
+        connection.pipeline("SELECT 1")
     assert connection.is_broken
 
 
@@ -254,7 +254,7 @@ def test_an_interrupted_flight_closes_the_connection(connection: PgConnection) -
 
     connection.register_in_adapter(23, interrupt)
     with pytest.raises(Interrupted):
-        connection.flight("SELECT generate_series(1, 1000)")
+        connection.pipeline("SELECT generate_series(1, 1000)")
     assert connection.is_broken
     with pytest.raises(InterfaceError, match="closed"):
         connection.execute_simple("SELECT 'the answer to another question'")
@@ -262,9 +262,9 @@ def test_an_interrupted_flight_closes_the_connection(connection: PgConnection) -
 
 def test_values_that_cannot_be_sent_are_refused_before_anything_is(connection: PgConnection) -> None:
     with pytest.raises(UnicodeEncodeError):
-        connection.flight("SELECT $1::text", ("lone \ud800 surrogate",), before="BEGIN")
+        connection.pipeline("SELECT $1::text", ("lone \ud800 surrogate",), before="BEGIN")
     assert not connection.in_transaction
-    assert connection.flight("SELECT 1") == [[1]]
+    assert connection.pipeline("SELECT 1") == [[1]]
 
 
 def test_a_broken_connection_closes_quietly_and_any_twice(connection: PgConnection) -> None:
@@ -288,20 +288,20 @@ def test_sqlalchemys_own_dialect_runs_on_it(connection: PgConnection) -> None:
 
 
 def test_traffic_is_counted_for_its_own_context_only(connection: PgConnection) -> None:
-    connection.flight("SELECT 'before'")
-    with measured() as outer:
-        connection.flight("SELECT 1", before="BEGIN", after="COMMIT")
-        with measured() as inner:
+    connection.pipeline("SELECT 'before'")
+    with query_statistics() as outer:
+        connection.pipeline("SELECT 1", before="BEGIN", after="COMMIT")
+        with query_statistics() as inner:
             connection.execute_simple("SELECT 2")
-        thread = threading.Thread(target=connection.flight, args=("SELECT 'elsewhere'",))
+        thread = threading.Thread(target=connection.pipeline, args=("SELECT 'elsewhere'",))
         thread.start()
         thread.join()
-    connection.flight("SELECT 'after'")
+    connection.pipeline("SELECT 'after'")
     assert (outer.round_trips, outer.statements) == (1, ["BEGIN", "SELECT 1", "COMMIT"])
     assert (inner.round_trips, inner.statements) == (1, ["SELECT 2"])
 
 
 def test_a_failed_flight_is_counted(connection: PgConnection) -> None:
-    with measured() as traffic, pytest.raises(DatabaseError):
-        connection.flight("SELECT 1 / 0")
-    assert traffic.round_trips == 1
+    with query_statistics() as statistics, pytest.raises(DatabaseError):
+        connection.pipeline("SELECT 1 / 0")
+    assert statistics.round_trips == 1

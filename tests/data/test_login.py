@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import clock, logs
-from chalicelib.data import connecting
-from chalicelib.data.connecting import connect
+from chalicelib.data import connect as connect_module
+from chalicelib.data.connect import connect
 from chalicelib.data.database import close_pool, read
 from chalicelib.data.driver import sqlstate
 from chalicelib.data.iam_tokens import make_token
@@ -95,21 +95,21 @@ def role(superuser: pg8000.native.Connection, database: Database) -> Iterator[Ro
 
 def test_a_role_logs_in_with_the_token_that_its_server_expects(role: Role, database: Database, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    connecting._tls_context.cache_clear()
+    connect_module._tls_context.cache_clear()
     with Relay(database.port, authority.server(HOST)) as relay:
         url = f"postgresql://{role.name}@{HOST}:{relay.port}/{database.name}?sslrootcert={authority.file}"
         login = DatabaseLogin(url=Secret(url), stage="prod", auth="iam", identity=IDENTITY)
         role.take(make_token(IDENTITY, host=HOST, port=relay.port, user=role.name, at=NOON).reveal())
         with clock.at(NOON):
             connection = connect(login)
-        assert connection.flight("SELECT current_user::text") == [[role.name]]
+        assert connection.pipeline("SELECT current_user::text") == [[role.name]]
         connection.close()
         role.take("another")
         with pytest.raises(DatabaseError) as caught:
             connect(login)
     assert sqlstate(caught.value) == "28P01"
     assert "canary" not in str(caught.value)
-    connecting._tls_context.cache_clear()
+    connect_module._tls_context.cache_clear()
 
 
 @pytest.mark.parametrize("stage", ["local", "test", "prod"])
@@ -128,7 +128,7 @@ def test_credentials_that_are_not_in_the_environment_are_looked_for_where_botoco
     profile.write_text("[default]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = of-the-profile\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
-    found = connecting._find_identity()
+    found = connect_module._find_identity()
     assert (found.region, found.access_key_id, found.secret_access_key.reveal()) == (
         "eu-north-1",
         "AKIAPROFILE",
@@ -166,7 +166,7 @@ def by_secret(kept: Kept, database: Database) -> DatabaseLogin:
 def who(login: DatabaseLogin) -> str:
     connection = connect(login)
     try:
-        return str(connection.flight("SELECT current_user::text")[0][0])
+        return str(connection.pipeline("SELECT current_user::text")[0][0])
     finally:
         connection.close()
 

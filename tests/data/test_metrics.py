@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.services.metrics import Figures, Interval, Money, get_overview, get_platform_metrics
 from tests.conftest import Database
 from tests.data.rows import insert, new_studio
@@ -390,9 +390,9 @@ def test_the_number_of_round_trips_does_not_depend_on_the_data(busy: bool, store
     many = [Row(owner, at, at, "EUR") for owner in range(3) for at in range(0, WEEK, 96)]
     leads = [Row(row.owner, row.at, 1, "new") for row in many]
     store.put(Week("UTC", many, many, many, leads, many) if busy else quiet())
-    with measured() as traffic:
+    with query_statistics() as statistics:
         get_overview(store.studio_id, MARCH, MARCH + timedelta(days=6))
-    assert traffic.round_trips == 2
-    with measured() as traffic:
+    assert statistics.round_trips == 2
+    with query_statistics() as statistics:
         get_platform_metrics(store.studio_id, "google", MARCH, MARCH + timedelta(days=6), "day")
-    assert traffic.round_trips == 3
+    assert statistics.round_trips == 3

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.data import records
 from chalicelib.data.database import transaction
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.data.records import Outcome, Removed
 from tests.conftest import Database
 from tests.data.pages import NOON, booking, column, inquiry, store
@@ -47,11 +47,11 @@ def test_a_key_that_comes_twice_in_a_page_counts_once_and_the_last_one_wins(
 
 
 def test_an_empty_page_sends_nothing(studio: UUID) -> None:
-    with measured() as traffic, transaction(studio) as tx:
+    with query_statistics() as statistics, transaction(studio) as tx:
         assert records.upsert(tx, "booking", studio, "google", []) == Outcome()
         assert records.remove(tx, "booking", "google", []) == 0
         records.remember_seen(tx, studio, studio, [])
-    assert traffic.round_trips == 0
+    assert statistics.round_trips == 0
 
 
 def test_a_value_that_became_null_is_stored_as_null(studio: UUID, superuser: pg8000.native.Connection) -> None:
@@ -142,9 +142,9 @@ def test_the_first_contact_keeps_its_time(studio: UUID, superuser: pg8000.native
 
 def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(f"{n:04}", notes="x" * 100) for n in range(2500)]
-    with measured() as traffic:
+    with query_statistics() as statistics:
         assert store(studio, page) == Outcome(created=2500)
-    assert traffic.round_trips == 3 + 1
+    assert statistics.round_trips == 3 + 1
     assert superuser.run("SELECT count(DISTINCT external_id) FROM booking") == [[2500]]
 
 
@@ -223,10 +223,10 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
 
 def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [inquiry()])
-    with measured() as traffic, transaction(studio) as tx:
+    with query_statistics() as statistics, transaction(studio) as tx:
         assert records.remove(tx, "inquiry", "google", ["one"]) == 0
         assert records.sweep(tx, "inquiry", "google", studio, confirmed=True) == Removed()
-    assert traffic.round_trips == 0
+    assert statistics.round_trips == 0
     assert lead(superuser) == ("new", None)
 
 

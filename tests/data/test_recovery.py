@@ -11,8 +11,9 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data import connecting, driver, pool
-from chalicelib.data.connecting import SESSION
+from chalicelib.data import connect as connect_module
+from chalicelib.data import driver, pool
+from chalicelib.data.connect import SESSION
 from chalicelib.data.database import Transaction, close_pool, read, transaction, write, write_repeatable
 from chalicelib.data.driver import LIVENESS, PgConnection
 from chalicelib.data.query import Query
@@ -33,7 +34,7 @@ Failure = Callable[[Relay], None]
 
 def not_noticed(fail: Failure, monkeypatch: pytest.MonkeyPatch) -> Failure:
     """The failure as a client meets it that has heard nothing yet: the news is still on its way."""
-    monkeypatch.setattr(PgConnection, "was_ended", False)
+    monkeypatch.setattr(PgConnection, "closed_by_server", False)
     return fail
 
 
@@ -49,7 +50,7 @@ def relay(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.undo()
         close_pool()
         get_settings.cache_clear()
-        connecting._pooled.clear()
+        connect_module._pooled.clear()
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_a_silence_as_long_as_the_patience_is_not_waited_for_twice(
 ) -> None:
     with transaction(studio) as tx:
         tx.run(PID)
-        tx._loan.connection.set_patience(0.05)
+        tx._checkout.connection.set_socket_timeout(0.05)
     relay.fall_silent()
     with pytest.raises(Unavailable, match="timed out"):
         read(studio, GET_STUDIO)
@@ -293,7 +294,7 @@ def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.undo()
         close_pool()
         get_settings.cache_clear()
-        connecting._pooled.clear()
+        connect_module._pooled.clear()
 
 
 def test_behind_a_pooler_that_takes_no_settings_each_transaction_brings_its_own(pooler: Relay) -> None:

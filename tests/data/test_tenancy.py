@@ -34,7 +34,7 @@ REFUSED = ("42501", "23503", "23505")
 TENANTLESS = {
     *("GET_SCHEMA", "NEW_ID", "NEW_IDS", "DATABASE_TIME"),
     *("BLOCK_APP", "TRIP_CIRCUIT", "PROBE_CIRCUIT", "CLOSE_CIRCUIT"),
-    *("LOCK_WEBHOOKS", "INSERT_DATA_DELETION", "FINISH_DATA_DELETION", "FIND_DATA_DELETION"),
+    *("LOCK_WEBHOOK_ENDPOINTS", "INSERT_DATA_DELETION", "FINISH_DATA_DELETION", "FIND_DATA_DELETION"),
     *("BEGIN_ERASURE", "FINISH_ERASURE", "FIND_ERASURE", "LIST_ERASURES"),
     *("LIST_SHARED_THROTTLES", "CLEAR_SHARED_THROTTLES"),
     *("LIST_TENANT_KEYS", "APPLY_TENANT_KEYS"),
@@ -42,8 +42,8 @@ TENANTLESS = {
 """They touch no tenant table."""
 DOORS = {
     *("FIND_API_KEY", "CHARGE_API_KEY", "TAKE_OAUTH_STATE"),
-    *("CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "RING_LOST_RUNS"),
-    *("CLAIM_DUE_RENEWALS", "GRANT_IS_SHARED"),
+    *("CLAIM_DUE_SCHEDULES", "START_SCHEDULED_RUNS", "ENQUEUE_LOST_RUNS"),
+    *("CLAIM_DUE_REFRESHES", "GRANT_IS_SHARED"),
     *("CLAIM_EXPIRED_GRANTS", "END_ACCOUNT_GRANTS", "FORGET_PENDING_GRANTS"),
     *("CLAIM_DUE_DELIVERIES", "FIND_ACCOUNT_CONNECTIONS"),
     "FIND_STUDIOS",
@@ -76,7 +76,7 @@ KEEP_PENDING = "UPDATE pending_grant SET expires_at = 'infinity'"
 SET_ASIDE = '[{"id": "0190c1a2-0000-7000-8000-000000000001", "external_id": "two", "field": "start", "reason": "x"}]'
 RETRIED = f'[{{"id": "{id_of("victim", "set_aside")}", "field": "intruder", "reason": "intruder"}}]'
 READ_LATER = "UPDATE sync_log SET read_started_at = 'infinity'"
-TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'broke'"
+TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'failed'"
 AIMS: dict[str, Aim] = {
     "LIST_API_KEYS": Aim(),
     "INSERT_API_KEY": Aim(values={"expires_at": None, "scopes": ["admin"], "secret_hash": b"hash"}),
@@ -94,7 +94,7 @@ AIMS: dict[str, Aim] = {
     "FIND_SCHEDULED_CONNECTION": Aim(),
     "FIND_STORED_BY_ID": Aim("platform_connection"),
     "LIST_GRANTS": Aim(),
-    "FIND_CONNECTION_TO_RENEW": Aim("platform_connection"),
+    "FIND_CONNECTION_TO_REFRESH": Aim("platform_connection"),
     "FIND_CONNECTION_ID": Aim(),
     "LIST_EVENTS": Aim(),
     "NOTE_EVENT": Aim("platform_connection"),
@@ -106,10 +106,10 @@ AIMS: dict[str, Aim] = {
     ),
     "REPLACE_TOKENS": Aim("platform_connection"),
     "LEASE_REFRESH": Aim("platform_connection"),
-    "FAIL_RENEWAL": Aim("platform_connection"),
-    "HEAL_CONNECTION": Aim("platform_connection", prepare="UPDATE platform_connection SET status = 'error'"),
+    "FAIL_REFRESH": Aim("platform_connection"),
+    "RECOVER_CONNECTION": Aim("platform_connection", prepare="UPDATE platform_connection SET status = 'error'"),
     "IDENTIFY_CONNECTION": Aim("platform_connection", values={"account_id": "x", "account_name": "y"}),
-    "BREAK_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
+    "FAIL_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
     "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
     "LIST_ACCOUNTS": Aim(),
     "SAVE_ACCOUNT": Aim("sync_log", values={"kind": "calendar", "external_id": "one"}),
@@ -118,8 +118,8 @@ AIMS: dict[str, Aim] = {
     ),
     "MOVE_BOOKINGS": Aim(values={"external_id": "intruder", "was": "victim calendar_id"}),
     "RESERVE_KEY": Aim(),
-    "FIND_KEPT_ANSWER": Aim(),
-    "KEEP_ANSWER": Aim(values={"status": 299}),
+    "FIND_STORED_RESPONSE": Aim(),
+    "STORE_RESPONSE": Aim(values={"status": 299}),
     "RELEASE_KEY": Aim(prepare="UPDATE idempotency_key SET status = NULL"),
     "TALLY": Aim(),
     "TALLY_AS_OF": Aim(values={"as_of": datetime(2026, 6, 1, tzinfo=UTC)}),
@@ -136,7 +136,7 @@ AIMS: dict[str, Aim] = {
     "RECORD_PAGE": Aim("sync_log"),
     "RESTART_RUN": Aim("sync_log"),
     "KEEP_LEASE": Aim("sync_log"),
-    "HAND_OVER_RUN": Aim("sync_log"),
+    "YIELD_RUN": Aim("sync_log"),
     "DEFER_RUN": Aim("sync_log"),
     "FAIL_RUN": Aim("sync_log"),
     "CANCEL_RUN": Aim("sync_log"),
@@ -170,21 +170,23 @@ AIMS: dict[str, Aim] = {
     "FIND_STALE_KEY": Aim("data_key", values={"wanted": ["other"]}),
     "REWRAP_DATA_KEY": Aim("data_key", values={"replaced": b"victim"}),
     "RETIRE_DATA_KEY": Aim("data_key"),
-    "SURVEY": Aim(values={"table_name": "", "row_id": UUID(int=0)}),
-    "RESEAL": Aim("webhook", values={"table_name": "webhook", "column_name": "secret", "sealed": b"victim"}),
+    "LIST_SEALED_VALUES": Aim(values={"table_name": "", "row_id": UUID(int=0)}),
+    "RESEAL": Aim(
+        "webhook_endpoint", values={"table_name": "webhook_endpoint", "column_name": "secret", "sealed": b"victim"}
+    ),
     "CLEAN": Aim(prepare="UPDATE data_key SET retired_at = now() - interval '2 hours'"),
-    "NOTE_QUARANTINED": Aim(values={"table_name": "webhook"}),
+    "NOTE_QUARANTINED": Aim(values={"table_name": "webhook_endpoint"}),
     "STOP_STUDIO": Aim(),
     "SHRED_KEYS": Aim(),
     "ERASE_ROWS": Aim(values={"table_name": "booking"}),
     "DELETE_STUDIO": Aim("studio"),
-    "LIST_WEBHOOKS": Aim(),
+    "LIST_WEBHOOK_ENDPOINTS": Aim(),
     "DRAFT_WEBHOOK": Aim(),
-    "INSERT_WEBHOOK": Aim(),
-    "START_TEST": Aim("webhook"),
+    "INSERT_WEBHOOK_ENDPOINT": Aim(),
+    "START_TEST": Aim("webhook_endpoint"),
     "FIND_DELIVERY": Aim("webhook_delivery"),
-    "DELETE_WEBHOOK": Aim("webhook"),
-    "DISABLE_WEBHOOK": Aim("webhook"),
+    "DELETE_WEBHOOK_ENDPOINT": Aim("webhook_endpoint"),
+    "DISABLE_WEBHOOK_ENDPOINT": Aim("webhook_endpoint"),
     "CLAIM_DELIVERY": Aim("webhook_delivery", prepare=TELL_OF_A_BREAK),
     "SETTLE_DELIVERY": Aim("webhook_delivery"),
     "FAIL_DELIVERY": Aim("webhook_delivery", values={"attempts": 1}),
@@ -231,7 +233,7 @@ def built() -> Iterator[tuple[str, Query[Any], Aim]]:
         query = records._upsert_query(table, record.__struct_fields__, guarded)
         yield f"{RECORDS_MODULE}._upsert_query({table}, {guarded})", query, Aim(values=values)
     one = Aim("sync_log", values={"external_ids": ["one"]})
-    for table in records.GONE:
+    for table in records.ON_DELETE:
         yield f"{RECORDS_MODULE}._counting({table})", records._counting(table, "true"), one
         yield f"{RECORDS_MODULE}._remove_query({table})", records._remove_query(table), one
         yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
@@ -271,14 +273,14 @@ class AnyValue(dict[str, Any]):
             data_key_id=uuid4(),
             everything=True,
             batch=10,
-            **dict.fromkeys(("expires_in", "refresh_expires_in", "renew_in", "warn_after"), 60),
+            **dict.fromkeys(("expires_in", "refresh_expires_in", "refresh_in", "warn_after"), 60),
             **dict.fromkeys(("needs_token", "by_hand", "same_refresh_token"), True),
             **dict.fromkeys(("account_id", "account_name", "status_code", "status_message", "kind"), "intruder"),
             id=row_id,
             run_id=run["id"],
             studio_id=VICTIM,
             connection_id=connection["id"],
-            webhook_id=rows["webhook"]["id"],
+            endpoint_id=rows["webhook_endpoint"]["id"],
             owner=run["lease_owner"] if aim.row == "sync_log" else connection["refresh_owner"],
             token_generation=connection["token_generation"],
             platform="google",
@@ -297,7 +299,7 @@ class AnyValue(dict[str, Any]):
             deletions_confirmed=False,
             set_aside=3,
             skipped="{}",
-            rested_seconds=0,
+            cooled_down_seconds=0,
             limit=50,
             most=50,
             idle=True,

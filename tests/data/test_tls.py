@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data import connecting
-from chalicelib.data.connecting import connect
+from chalicelib.data import connect as connect_module
+from chalicelib.data.connect import connect
 from chalicelib.data.database import close_pool, read
 from chalicelib.data.driver import sqlstate
 from chalicelib.data.studios import NEW_ID
@@ -22,9 +22,9 @@ from tests.data.tls import Authority
 
 @pytest.fixture(autouse=True)
 def fresh_contexts() -> Iterator[None]:
-    connecting._tls_context.cache_clear()
+    connect_module._tls_context.cache_clear()
     yield
-    connecting._tls_context.cache_clear()
+    connect_module._tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def login(database: Database, port: int, authorities: Path, host: str = HOST) ->
 def test_a_server_whose_authority_is_trusted_is_spoken_to_over_tls(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         connection = connect(login(database, relay.port, authority.file))
-        assert connection.flight("SELECT 1") == [[1]]
+        assert connection.pipeline("SELECT 1") == [[1]]
         assert connection._usock.version() in ("TLSv1.2", "TLSv1.3")
-        assert not connection.was_ended
+        assert not connection.closed_by_server
         connection.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.data import records
 from chalicelib.data.database import transaction
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.data.query import Query
 from chalicelib.data.records import Outcome
 from chalicelib.data.studios import GET_STUDIO
@@ -172,9 +172,9 @@ def test_of_two_numbers_of_one_day_the_last_one_counts_whatever_they_are_called(
 
 def test_a_page_of_ad_numbers_is_one_statement_however_many_campaigns_it_names(studio: UUID) -> None:
     page = [ad(f"{n:03}", day) for n in range(500) for day in range(2)]
-    with measured() as traffic:
+    with query_statistics() as statistics:
         assert store(studio, page, "meta") == Outcome(created=1000)
-    assert traffic.round_trips == 1 + 1
+    assert statistics.round_trips == 1 + 1
 
 
 def test_ad_numbers_are_not_compared_with_every_campaign(

@@ -30,7 +30,7 @@ def metrics_of(part: Any) -> Iterator[tuple[str, str, list[Any]]]:
 def test_alarms_look_at_metrics_that_are_really_emitted() -> None:
     metrics = [metric for alarm in alarms().values() for metric in metrics_of(alarm)]
     ours = {name: dimensions for namespace, name, dimensions in metrics if namespace == NAMESPACE}
-    watched = ["ScheduleLag", "PlatformWaits", "Runs", "RunFailures", "ConnectionsBroken", "KmsErrors", "QueueErrors"]
+    watched = ["ScheduleLag", "PlatformWaits", "Runs", "RunFailures", "ConnectionsFailed", "KmsErrors", "QueueErrors"]
     assert ours == {name: ["Stage"] for name in watched}
     assert ours.keys() <= METRICS.keys()
 

@@ -57,7 +57,7 @@ def test_every_module_of_ours_is_packed_as_source_and_bytecode(package: Package)
 def test_of_the_project_nothing_is_packed_but_the_functions_and_the_migrations(package: Package) -> None:
     tops = {PurePosixPath(name).parts[0] for name in names(package)}
 
-    assert not tops & {"benchmarks", "build", "deploy", "dev", "docs", "prove", "tests", "vendor", "requirements.txt"}
+    assert not tops & {"benchmarks", "build", "deploy", "dev", "docs", "chaos", "tests", "vendor", "requirements.txt"}
     assert not [name for name in names(package) if "/.env" in f"/{name}" or ".local" in name]
 
 

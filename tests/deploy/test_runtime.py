@@ -16,7 +16,7 @@ from dev.environment import cloud
 from dev.errors import StackError
 from dev.invocation import queue_event, schedule_event
 from dev.lambda_runtime import Container, Function, lay_out_runtime
-from dev.sandbox import CREDENTIALS, Sandbox, mint
+from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from tests.canary import Evidence
 from tests.conftest import CONSENT, PROOF_KEY, Database, Queue
 from tests.deploy.conftest import Package
@@ -78,7 +78,7 @@ def studio(deployed: Cloud) -> Cloud:
 
 
 def connect(studio: Cloud, container: Container) -> Reply:
-    grant = mint("studio")
+    grant = issue_token("studio")
     studio.secrets |= {"access token": grant.access_token, "refresh token": grant.refresh_token}
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": grant.expires_in}
     return studio.call(

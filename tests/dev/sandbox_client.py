@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from dev.sandbox import Grant, Sandbox, mint
+from dev.sandbox import Grant, Sandbox, issue_token
 
 EVENTS = "/www.googleapis.com/calendar/v3/calendars/primary/events"
 GMAIL = "/gmail.googleapis.com/gmail/v1/users/me"
@@ -35,12 +35,12 @@ class Answer:
 @dataclass
 class SandboxClient:
     sandbox: Sandbox
-    grant: Grant = field(default_factory=mint)
+    grant: Grant = field(default_factory=issue_token)
     pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=5))
 
     def acting_for(self, account: str = "studio", **grant: Any) -> "SandboxClient":
         """The same client with a new grant."""
-        return SandboxClient(self.sandbox, mint(account, **grant), self.pool)
+        return SandboxClient(self.sandbox, issue_token(account, **grant), self.pool)
 
     def get(self, path: str, params: Params = ()) -> Answer:
         """GET of `/{host}/{path}` with the grant's access token."""

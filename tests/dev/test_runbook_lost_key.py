@@ -8,7 +8,7 @@ import pg8000.native
 import pytest
 
 from dev.invocation import REGION
-from dev.sandbox import Sandbox, mint
+from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Queue, Studios, database_time
 from tests.dev.runbooks import Operator, dead, operator, read_runbooks
 from tests.security.kms import KmsCalls, forget_clients, refusal
@@ -69,11 +69,11 @@ def test_after_a_kms_key_is_lost_for_good_studios_connect_anew_and_nothing_else_
     rotated = operator.give(RUNBOOK.command("keys rotate", TIME=now))
     assert (rotated["rekeyed"], rotated["quarantined"], rotated["complete"]) == (1, 3, True)
     assert operator.give(RUNBOOK.command("quarantine list"))["count"] == 3, "two tokens and the key of addresses"
-    assert wrapped.sync("bookings")["error"]["code"] == "seal_broken"
+    assert wrapped.sync("bookings")["error"]["code"] == "decryption_failed"
     told = wrapped.connection()
     assert (told["status"], told["statusReason"]["action"]) == ("error", "contact_support")
 
-    grant = mint("studio")
+    grant = issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
     assert wrapped.api.put("/api/connections/google", tokens).status == 200
     after = wrapped.sync("bookings")

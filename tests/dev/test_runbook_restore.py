@@ -55,9 +55,9 @@ def postgres(name: str, database: Database, *arguments: str) -> None:
 
 
 def minutes_pass(database: Database) -> None:
-    """The tick rings for what nobody took up, and for renewals."""
+    """The tick rings for what nobody took up, and for refreshes."""
     beside = database.connect()
-    beside.run("UPDATE sync_log SET ring_at = now(); UPDATE platform_connection SET renew_at = now()")
+    beside.run("UPDATE sync_log SET enqueue_at = now(); UPDATE platform_connection SET refresh_at = now()")
     beside.close()
 
 
@@ -107,17 +107,17 @@ def test_what_was_under_way_goes_on_and_what_came_since_is_read_again(
 def test_a_refresh_token_that_was_replaced_since_the_backup_tells_the_studio_to_reconnect(
     api: Api, queue: Queue, operator: Operator, back_up: Backup, restore: Restore, platforms: Sandbox
 ) -> None:
-    grant = pinterest.mint("studio")
+    grant = pinterest.issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": grant.expires_in}
     assert api.post("/api/connections", {"platform": "pinterest", **tokens}).status == 201
     back_up()
 
-    def renewed_in(database: Database) -> tuple[str, str]:
+    def refreshed_in(database: Database) -> tuple[str, str]:
         minutes_pass(database)
         tick_once()
         serve(queue)
         told = api.get("/api/connections/pinterest").json
         return told["status"], told["statusReason"]["action"]
 
-    assert renewed_in(operator.database) == ("active", "none")
-    assert renewed_in(restore().database) == ("revoked", "reconnect")
+    assert refreshed_in(operator.database) == ("active", "none")
+    assert refreshed_in(restore().database) == ("revoked", "reconnect")

@@ -68,23 +68,23 @@ def test_a_stuck_queue_is_emptied_once_the_cause_is_mended(
 def test_a_purged_queue_costs_a_run_time_and_nothing_else(studio: Studio, superuser: pg8000.native.Connection) -> None:
     started = studio.start("bookings")
     studio.queue.sqs.purge_queue(QueueUrl=studio.queue.url)
-    superuser.run("UPDATE sync_log SET ring_at = now()")
+    superuser.run("UPDATE sync_log SET enqueue_at = now()")
     tick_once()
     serve(studio.queue)
     assert studio.run(started["id"])["status"] == "succeeded"
 
 
-def test_a_revoked_platform_app_leaves_connections_alone_and_a_new_secret_heals_them(
+def test_a_revoked_platform_app_leaves_connections_alone_and_a_new_secret_recovers_them(
     api: Api, queue: Queue, platforms: Sandbox, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = connect(api, queue, lifetime=0)
-    platforms.google.set_client_secrets(["renewed"])
+    platforms.google.set_client_secrets(["refreshed"])
     assert studio.sync("bookings")["error"]["code"] == "platform_misconfigured"
     told = studio.connection()
     assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
     health = operator.give(RUNBOOKS["A revoked platform app"].command("studio show", STUDIO=studio.id))
     assert health["connections"][0]["statusReason"]["code"] == "platform_misconfigured"
-    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"renewed,{CLIENT_SECRET}")
+    monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"refreshed,{CLIENT_SECRET}")
     get_settings.cache_clear()
     assert studio.sync("bookings")["status"] == "succeeded"
     assert studio.connection()["status"] == "active"
@@ -132,7 +132,7 @@ def test_a_provider_outage_breaks_no_connection_and_passes_by_itself(
     assert studio.sync("bookings")["error"]["code"] == "platform_unavailable"
     assert studio.connection()["status"] == "active"
     platforms.clear_faults()
-    superuser.run("UPDATE sync_log SET resume_at = now(), ring_at = now()")
+    superuser.run("UPDATE sync_log SET resume_at = now(), enqueue_at = now()")
     tick_once()
     serve(studio.queue)
     assert studio.api.get("/api/sync/log").json["items"][-1]["status"] == "succeeded"

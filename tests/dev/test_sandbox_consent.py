@@ -40,7 +40,7 @@ def submit(client: SandboxClient, page: Answer, *fields: tuple[str, str]) -> dic
     return parse_qs(urlsplit(answer.headers["location"]).query)
 
 
-def renew_at_pinterest(client: SandboxClient, token: str) -> Answer:
+def refresh_at_pinterest(client: SandboxClient, token: str) -> Answer:
     headers = {"Content-Type": "application/x-www-form-urlencoded"} | basic(
         pinterest.APP_ID, CREDENTIALS["PINTEREST_CLIENT_SECRET"]
     )
@@ -124,7 +124,7 @@ def test_meta_tells_why_and_leaves_its_mark_on_the_address(google: SandboxClient
 
 
 def test_meta_lists_what_was_declined(google: SandboxClient) -> None:
-    granted = meta.mint(scopes=["public_profile"], declined=["ads_read"])
+    granted = meta.issue_token(scopes=["public_profile"], declined=["ads_read"])
     headers = {"Authorization": f"Bearer {granted.access_token}"}
     listed = google.send("GET", "/graph.facebook.com/v26.0/me/permissions", headers=headers).json["data"]
     assert [(each["permission"], each["status"]) for each in listed] == [
@@ -138,7 +138,7 @@ def test_meta_inspects_tokens_for_its_application_alone(google: SandboxClient) -
         query = urlencode({"input_token": token, "access_token": app})
         return google.send("GET", f"/graph.facebook.com/v26.0/debug_token?{query}")
 
-    alive, dead = meta.mint("empty", lifetime=60), meta.mint(lifetime=0)
+    alive, dead = meta.issue_token("empty", lifetime=60), meta.issue_token(lifetime=0)
     told = inspect(alive.access_token).json["data"]
     assert (told["is_valid"], told["type"], told["scopes"]) == (True, "USER", list(alive.scopes))
     assert told["expires_at"] - told["issued_at"] in (59, 60)
@@ -148,14 +148,14 @@ def test_meta_inspects_tokens_for_its_application_alone(google: SandboxClient) -
 
 
 def test_pinterest_remembers_a_rotation_over_a_restart(tmp_path: Path) -> None:
-    grant = pinterest.mint()
+    grant = pinterest.issue_token()
     with Sandbox(today=TODAY, state_dir=tmp_path) as first:
-        renewed = renew_at_pinterest(SandboxClient(first), grant.refresh_token).json
+        refreshed = refresh_at_pinterest(SandboxClient(first), grant.refresh_token).json
     with Sandbox(today=TODAY, state_dir=tmp_path) as second:
         client = SandboxClient(second)
-        old = renew_at_pinterest(client, grant.refresh_token)
+        old = refresh_at_pinterest(client, grant.refresh_token)
         assert (old.status, old.json["code"]) == (401, 283)
-        assert renew_at_pinterest(client, renewed["refresh_token"]).status == 200
+        assert refresh_at_pinterest(client, refreshed["refresh_token"]).status == 200
 
 
 def test_pinterest_knows_its_application_by_the_header(google: SandboxClient) -> None:
@@ -165,7 +165,7 @@ def test_pinterest_knows_its_application_by_the_header(google: SandboxClient) ->
 
 
 def test_a_users_requests_at_pinterest_run_out(google: SandboxClient) -> None:
-    headers = {"Authorization": f"Bearer {pinterest.mint().access_token}"}
+    headers = {"Authorization": f"Bearer {pinterest.issue_token().access_token}"}
     path = "/api.pinterest.com/v5/user_account"
     answer = google.send("GET", path, headers=headers)
     assert (answer.json["username"], answer.headers["x-ratelimit-remaining"]) == ("lindenandlight", "999")

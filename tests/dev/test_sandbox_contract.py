@@ -14,7 +14,7 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
-from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox, mint
+from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox, issue_token
 from dev.sandbox.google import calendar, gmail, oauth
 from dev.sandbox.google.methods import Method
 from tests.dev.sandbox_client import SandboxClient
@@ -132,8 +132,8 @@ def test_tokeninfo_is_as_the_document_says(google: SandboxClient) -> None:
 
 @pytest.fixture
 def credentials(sandbox: Sandbox) -> Credentials:
-    """An expired grant, so that the vendor's library has to renew it first."""
-    grant = mint("studio", scopes=READ_ALL, lifetime=0)
+    """An expired grant, so that the vendor's library has to refresh it first."""
+    grant = issue_token("studio", scopes=READ_ALL, lifetime=0)
     return Credentials(  # type: ignore[no-untyped-call]  # google-auth publishes its types in part
         grant.access_token,
         refresh_token=grant.refresh_token,

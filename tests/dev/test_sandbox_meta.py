@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import mint
+from dev.sandbox.meta import issue_token
 from tests.conftest import TODAY
 from tests.dev.sandbox_client import Answer, SandboxClient
 
@@ -27,7 +27,7 @@ def ask(google: SandboxClient) -> Ask:
     """GET of a path of Graph, by default with a new token of the account `studio`."""
 
     def get(path: str, params: dict[str, str] | None = None, token: str | None = None) -> Answer:
-        grant = mint().access_token if token is None else token
+        grant = issue_token().access_token if token is None else token
         query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
         headers = {"Authorization": f"Bearer {grant}"} if grant else {}
         return google.send("GET", f"{GRAPH}/{path}?{query}", headers=headers)
@@ -54,7 +54,7 @@ def code(answer: Answer) -> tuple[int, int, int | None]:
 
 
 def test_a_token_works_in_a_header_of_either_scheme_and_as_a_parameter(google: SandboxClient, ask: Ask) -> None:
-    token = mint().access_token
+    token = issue_token().access_token
     for headers in ({"Authorization": f"Bearer {token}"}, {"Authorization": f"OAuth {token}"}):
         assert google.send("GET", f"{GRAPH}/me", headers=headers).json["name"] == "Mara Linden"
     assert ask("me", {"access_token": token}, token="").json["name"] == "Mara Linden"
@@ -63,16 +63,16 @@ def test_a_token_works_in_a_header_of_either_scheme_and_as_a_parameter(google: S
 def test_tokens_fail_each_in_its_own_way(sandbox: Sandbox, ask: Ask) -> None:
     assert code(ask("me", token="")) == (400, 2500, None)
     assert code(ask("me", token="EAAGinvented")) == (400, 190, None)
-    assert code(ask("me", token=mint(lifetime=0).access_token)) == (400, 190, 463)
-    assert code(ask("me", token=mint("nobody").access_token)) == (400, 190, None)
-    before = mint().access_token
+    assert code(ask("me", token=issue_token(lifetime=0).access_token)) == (400, 190, 463)
+    assert code(ask("me", token=issue_token("nobody").access_token)) == (400, 190, None)
+    before = issue_token().access_token
     sandbox.meta.revoke()
     assert code(ask("me", token=before)) == (400, 190, 458)
     assert ask("me").status == 200
 
 
 def test_a_removed_application_stays_removed_after_a_restart(tmp_path: Path) -> None:
-    token = mint().access_token
+    token = issue_token().access_token
     with Sandbox(today=TODAY, state_dir=tmp_path) as first:
         first.meta.revoke()
     with Sandbox(today=TODAY, state_dir=tmp_path) as second:
@@ -128,10 +128,10 @@ def test_a_cursor_of_another_request_and_an_expired_one_are_refused(sandbox: San
 
 def test_a_past_day_is_restated_as_time_goes_by_and_then_stands(sandbox: Sandbox, ask: Ask) -> None:
     seen = []
-    sandbox.meta.pass_days(3)
+    sandbox.meta.advance_days(3)
     for _ in range(32):
         seen.append(a_day(ask, "2026-11-21"))
-        sandbox.meta.pass_days()
+        sandbox.meta.advance_days()
     assert float(seen[0]["spend"]) < float(seen[3]["spend"]) < float(seen[1]["spend"])
     leads = [
         sum(int(each["value"]) for each in day.get("actions", ()) if each["action_type"] == "lead") for day in seen
@@ -192,7 +192,7 @@ def test_parameters_that_do_not_fit_are_refused(ask: Ask, params: dict[str, str]
 
 
 def test_what_a_token_may_not_see_is_refused(ask: Ask) -> None:
-    bare = mint(scopes=["public_profile"]).access_token
+    bare = issue_token(scopes=["public_profile"]).access_token
     assert code(ask("me/adaccounts", token=bare)) == (403, 200, None)
     assert code(ask(f"{of_account(ask)}/campaigns", token=bare)) == (403, 200, None)
     assert code(ask("act_1/campaigns")) == (400, 100, 33)
@@ -228,7 +228,7 @@ def test_an_unknown_path_or_version_fails_in_metas_words(google: SandboxClient) 
 
 
 def test_requests_are_logged_without_tokens(sandbox: Sandbox, ask: Ask) -> None:
-    token = mint().access_token
+    token = issue_token().access_token
     ask("me", {"access_token": token}, token="")
     entry = sandbox.requests.list()[-1]
     assert (entry["name"], entry["query"]) == ("user.get", [])
@@ -242,15 +242,15 @@ def test_a_campaign_is_edited_in_graphs_words(google: SandboxClient, ask: Ask) -
 
 
 def test_a_token_is_minted_over_http(google: SandboxClient, ask: Ask) -> None:
-    minted = google.control("POST", "/meta/mint", account="empty").json
-    assert ask("me/adaccounts", token=minted["access_token"]).json == {"data": []}
+    issued = google.control("POST", "/meta/issue_token", account="empty").json
+    assert ask("me/adaccounts", token=issued["access_token"]).json == {"data": []}
 
 
 def test_without_a_fixed_day_the_clock_tells_it() -> None:
     before = datetime.now(BERLIN).date()  # today: it is what this test is about
     with Sandbox() as sandbox:  # today: it is what this test is about
         client = SandboxClient(sandbox)
-        headers = {"Authorization": f"Bearer {mint('bulk-1').access_token}"}
+        headers = {"Authorization": f"Bearer {issue_token('bulk-1').access_token}"}
         account = client.send("GET", f"{GRAPH}/me/adaccounts", headers=headers).json["data"][0]["id"]
         days = json.dumps({"since": f"{before}", "until": f"{before + timedelta(days=9)}"})
         rows = client.send("GET", f"{GRAPH}/{account}/insights", fields={**DAILY, "time_range": days}, headers=headers)

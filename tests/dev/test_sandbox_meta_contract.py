@@ -13,7 +13,7 @@ from facebook_business.exceptions import FacebookRequestError
 from facebook_business.session import FacebookSession
 
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import edges, mint
+from dev.sandbox.meta import edges, issue_token
 
 NODES = pytest.mark.parametrize(
     ("node", "fields"),
@@ -29,7 +29,7 @@ DAILY = {"level": "campaign", "time_increment": 1, "limit": 40}
 
 @pytest.fixture
 def api(sandbox: Sandbox) -> FacebookAdsApi:
-    return vendors_client(sandbox, mint().access_token)
+    return vendors_client(sandbox, issue_token().access_token)
 
 
 def vendors_client(sandbox: Sandbox, token: str) -> FacebookAdsApi:
@@ -100,13 +100,13 @@ def test_the_vendors_client_reads_a_campaigns_days(api: FacebookAdsApi) -> None:
 
 
 def test_the_vendors_client_reads_the_errors(sandbox: Sandbox) -> None:
-    api = vendors_client(sandbox, mint(lifetime=0).access_token)
+    api = vendors_client(sandbox, issue_token(lifetime=0).access_token)
     with pytest.raises(FacebookRequestError) as expired:
         User("me", api=api).api_get(fields=["name"])
     assert (expired.value.api_error_code(), expired.value.api_error_subcode()) == (190, 463)
     sandbox.add_fault(kind="status", status=503, host="graph.facebook.com")
     with pytest.raises(FacebookRequestError) as passing:
-        User("me", api=vendors_client(sandbox, mint().access_token)).api_get(fields=["name"])
+        User("me", api=vendors_client(sandbox, issue_token().access_token)).api_get(fields=["name"])
     assert passing.value.api_transient_error() is True
 
 

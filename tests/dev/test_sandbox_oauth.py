@@ -1,4 +1,4 @@
-"""Google's tokens in the sandbox: renewed, inspected, expired, too narrow, revoked."""
+"""Google's tokens in the sandbox: refreshed, inspected, expired, too narrow, revoked."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.dev.sandbox_client import EVENTS, GMAIL, TOKEN, Answer, SandboxClient
 SCOPE = "https://www.googleapis.com/auth/"
 
 
-def renew(client: SandboxClient, **form: str) -> Answer:
+def refresh(client: SandboxClient, **form: str) -> Answer:
     given = {
         "grant_type": "refresh_token",
         "refresh_token": client.grant.refresh_token,
@@ -18,9 +18,9 @@ def renew(client: SandboxClient, **form: str) -> Answer:
     return client.post(TOKEN, **{**given, **form})
 
 
-def test_renewing_gives_an_access_token_and_no_refresh_token(google: SandboxClient) -> None:
+def test_refreshing_gives_an_access_token_and_no_refresh_token(google: SandboxClient) -> None:
     expired = google.acting_for(lifetime=0)
-    answer = renew(expired)
+    answer = refresh(expired)
     assert answer.status == 200
     assert set(answer.json) == {"access_token", "expires_in", "scope", "token_type"}
     assert answer.json["access_token"].startswith("ya29.")
@@ -30,26 +30,26 @@ def test_renewing_gives_an_access_token_and_no_refresh_token(google: SandboxClie
 
 
 @pytest.mark.parametrize("wrong", [{"client_id": "other"}, {"client_secret": "other"}, {"client_secret": ""}])
-def test_another_client_cannot_renew(google: SandboxClient, wrong: dict[str, str]) -> None:
-    answer = renew(google, **wrong)
+def test_another_client_cannot_refresh(google: SandboxClient, wrong: dict[str, str]) -> None:
+    answer = refresh(google, **wrong)
     assert (answer.status, answer.json["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("token", ["", "1//0invented", "ya29.invented"])
 def test_an_unknown_refresh_token_is_an_invalid_grant(google: SandboxClient, token: str) -> None:
-    answer = renew(google, refresh_token=token)
+    answer = refresh(google, refresh_token=token)
     assert (answer.status, answer.json["error"]) == (400, "invalid_grant")
 
 
-def test_an_access_token_does_not_renew_and_a_refresh_token_does_not_read(google: SandboxClient) -> None:
+def test_an_access_token_does_not_refresh_and_a_refresh_token_does_not_read(google: SandboxClient) -> None:
     swapped = "1//0" + google.grant.access_token.removeprefix("ya29.")
-    assert renew(google, refresh_token=swapped).json["error"] == "invalid_grant"
+    assert refresh(google, refresh_token=swapped).json["error"] == "invalid_grant"
     headers = {"Authorization": "Bearer ya29." + google.grant.refresh_token.removeprefix("1//0")}
     assert google.send("GET", EVENTS, headers=headers).status == 401
 
 
 def test_other_grant_types_are_not_served(google: SandboxClient) -> None:
-    assert renew(google, grant_type="password").json["error"] == "unsupported_grant_type"
+    assert refresh(google, grant_type="password").json["error"] == "unsupported_grant_type"
 
 
 def test_an_expired_token_is_refused_as_google_does(google: SandboxClient) -> None:
@@ -79,7 +79,7 @@ def test_revoking_one_token_ends_every_token_of_the_account(google: SandboxClien
     assert google.post("/oauth2.googleapis.com/revoke", token=google.grant.refresh_token).status == 200
     for client in (google, other):
         assert client.get(EVENTS).status == 401
-        assert renew(client).json["error"] == "invalid_grant"
+        assert refresh(client).json["error"] == "invalid_grant"
     assert elsewhere.get(EVENTS).status == 200
     assert google.acting_for().get(EVENTS).status == 200
 
@@ -119,8 +119,8 @@ def test_userinfo_tells_what_the_scopes_allow(google: SandboxClient) -> None:
 
 
 def test_a_grant_can_be_minted_over_http(google: SandboxClient) -> None:
-    minted = google.control("POST", "/mint", account="empty", scopes=[SCOPE + "calendar"]).json
-    headers = {"Authorization": f"Bearer {minted['access_token']}"}
+    issued = google.control("POST", "/issue_token", account="empty", scopes=[SCOPE + "calendar"]).json
+    headers = {"Authorization": f"Bearer {issued['access_token']}"}
     assert google.send("GET", EVENTS, headers=headers).json["items"] == []
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.sandbox import Sandbox, mint
+from dev.sandbox import Sandbox, issue_token
 from tests.conftest import TODAY
 from tests.dev.sandbox_client import EVENTS, GMAIL, SandboxClient
 
@@ -116,7 +116,7 @@ def test_a_taken_port_is_one_clear_line(sandbox: Sandbox) -> None:
 
 
 def test_tokens_outlive_a_restart_and_so_do_revocations(tmp_path: Path) -> None:
-    grant, revoked = mint("studio"), mint("empty")
+    grant, revoked = issue_token("studio"), issue_token("empty")
     with Sandbox(today=TODAY, state_dir=tmp_path / "state") as sandbox:
         sandbox.google.revoke("empty")
     with Sandbox(today=TODAY, state_dir=tmp_path / "state") as sandbox:

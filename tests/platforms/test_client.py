@@ -193,10 +193,10 @@ def test_nobody_is_waited_for_longer_than_whoever_asks_has_time(fake: Fake, monk
     fake.on(PATH, Reply(waits=True))
     client = make_client(fake)
     monkeypatch.setattr(transport, "LEAST_SECONDS", 0.1)
-    with clock.ending(in_seconds=0.2):
+    with clock.deadline(in_seconds=0.2):
         with pytest.raises(TransientFault, match="ReadTimeoutError"):
             client.get(URL, into=Things)
-    with clock.ending(in_seconds=0.1):
+    with clock.deadline(in_seconds=0.1):
         with pytest.raises(TransientFault, match="no time"):
             client.get(URL, into=Things)
     assert len(fake.requests) == 1
@@ -307,52 +307,52 @@ def test_an_absent_thing_is_none_where_it_may_be_absent(fake: Fake) -> None:
         make_client(fake).find(URL, into=Things)
 
 
-def renewing(fake: Fake, renew: Callable[[], Secret]) -> Client:
-    return Client(ACME, Secret(CANARY), sandbox_url=fake.url, renew=renew)
+def refreshing(fake: Fake, refresh: Callable[[], Secret]) -> Client:
+    return Client(ACME, Secret(CANARY), sandbox_url=fake.url, refresh=refresh)
 
 
-def test_an_expired_token_is_renewed_once_and_used_from_then_on(fake: Fake) -> None:
+def test_an_expired_token_is_refreshed_once_and_used_from_then_on(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401), Reply({"items": [{"size": 1}]}))
-    renewals: list[str] = []
+    refreshes: list[str] = []
 
-    def renew() -> Secret:
-        renewals.append("once")
-        return Secret("ya29.renewed")
+    def refresh() -> Secret:
+        refreshes.append("once")
+        return Secret("ya29.refreshed")
 
-    client = renewing(fake, renew)
+    client = refreshing(fake, refresh)
     assert client.get(URL, into=Things).items == [Thing(1)]
     client.get(URL, into=Things)
-    assert renewals == ["once"]
+    assert refreshes == ["once"]
     assert [request.headers["authorization"] for request in fake.requests] == [
         f"Bearer {CANARY}",
-        "Bearer ya29.renewed",
-        "Bearer ya29.renewed",
+        "Bearer ya29.refreshed",
+        "Bearer ya29.refreshed",
     ]
     assert client.api_calls == 3
 
 
-def test_a_renewed_token_that_is_refused_too_ends_the_matter(fake: Fake) -> None:
+def test_a_refreshed_token_that_is_refused_too_ends_the_matter(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
     with pytest.raises(TokenExpired):
-        renewing(fake, lambda: Secret("ya29.renewed")).get(URL, into=Things)
+        refreshing(fake, lambda: Secret("ya29.refreshed")).get(URL, into=Things)
     assert len(fake.requests) == 2
 
 
-def test_without_a_way_to_renew_an_expired_token_is_an_error(fake: Fake) -> None:
+def test_without_a_way_to_refresh_an_expired_token_is_an_error(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
     with pytest.raises(TokenExpired):
         make_client(fake).get(URL, into=Things)
     assert len(fake.requests) == 1
 
 
-def test_the_error_of_a_failed_renewal_is_the_error(fake: Fake) -> None:
+def test_the_error_of_a_failed_refresh_is_the_error(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
 
-    def renew() -> Secret:
+    def refresh() -> Secret:
         raise TransientFault("Acme is not available right now")
 
     with pytest.raises(TransientFault) as caught:
-        renewing(fake, renew).get(URL, into=Things)
+        refreshing(fake, refresh).get(URL, into=Things)
     assert caught.value.__context__ is None
 
 

@@ -1,4 +1,4 @@
-"""From the consent page to a renewed grant, with each platform of the sandbox and the product's own side of it."""
+"""From the consent page to a refreshed grant, with each platform of the sandbox and the product's own side of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,8 +76,8 @@ class Dance:
             sandbox_url=self.sandbox.url,
         )
 
-    def renew(self, grant: TokenGrant) -> TokenGrant:
-        return oauth2.renew(
+    def refresh(self, grant: TokenGrant) -> TokenGrant:
+        return oauth2.refresh(
             self.platform,
             client=self.client,
             access_token=grant.access_token,
@@ -111,13 +111,13 @@ def pinterest(sandbox: Sandbox) -> Dance:
     return Dance(PINTEREST, sandbox)
 
 
-def test_a_consent_leads_to_a_grant_that_names_its_account_and_is_renewed(dance: Dance) -> None:
+def test_a_consent_leads_to_a_grant_that_names_its_account_and_is_refreshed(dance: Dance) -> None:
     brought = dance.follow("auto=approve&account=empty")
     assert brought["state"] == ["state-1"]
     grant = dance.exchange(Secret(brought["code"][0]))
     account = dance.identify(grant)
     assert account.external_id
-    assert account == dance.identify(dance.renew(grant))
+    assert account == dance.identify(dance.refresh(grant))
     assert account != dance.identify(dance.exchange(dance.consent()))
 
 
@@ -126,7 +126,7 @@ def test_what_is_needed_to_live_on_comes_with_the_grant(dance: Dance) -> None:
     assert oauth is not None
     assert (grant.refresh_token is not None) is oauth.needs_refresh_token
     assert grant.expires_in is not None
-    assert grant.expires_in > oauth.renew_early.total_seconds()
+    assert grant.expires_in > oauth.refresh_early.total_seconds()
 
 
 def test_who_denies_is_sent_back_with_the_reason_and_no_code(dance: Dance) -> None:
@@ -164,7 +164,7 @@ def test_a_removed_application_ends_the_grant(dance: Dance) -> None:
     grant = dance.exchange(dance.consent())
     getattr(dance.sandbox, dance.platform.name).revoke()
     with pytest.raises(TokenRevoked):
-        dance.renew(grant)
+        dance.refresh(grant)
     with pytest.raises(PlatformError):
         dance.identify(grant)
     assert dance.identify(dance.exchange(dance.consent())).external_id
@@ -174,7 +174,7 @@ def test_a_secret_that_was_replaced_at_the_platform_is_refused(dance: Dance) -> 
     grant, code = dance.exchange(dance.consent()), dance.consent()
     getattr(dance.sandbox, dance.platform.name).set_client_secrets(["the next one"])
     with pytest.raises(Misconfigured):
-        dance.renew(grant)
+        dance.refresh(grant)
     with pytest.raises(Misconfigured):
         dance.exchange(code)
 
@@ -215,40 +215,40 @@ def test_google_gives_no_refresh_token_to_who_does_not_ask_for_one(google: Dance
 
 def test_google_keeps_the_refresh_token(google: Dance) -> None:
     grant = google.exchange(google.consent())
-    assert google.renew(grant).refresh_token is None
-    assert google.renew(grant).access_token
+    assert google.refresh(grant).refresh_token is None
+    assert google.refresh(grant).access_token
 
 
 def test_googles_testing_mode_shows_in_the_grant(google: Dance) -> None:
     google.sandbox.google.set_testing_mode()
     grant = google.exchange(google.consent())
-    assert grant.refresh_expires_in == google.renew(grant).refresh_expires_in == 604_799
+    assert grant.refresh_expires_in == google.refresh(grant).refresh_expires_in == 604_799
 
 
 def test_pinterest_gives_a_new_refresh_token_each_time_and_ends_the_old_one_at_once(pinterest: Dance) -> None:
     first = pinterest.exchange(pinterest.consent())
-    second = pinterest.renew(first)
+    second = pinterest.refresh(first)
     assert second.refresh_token not in (None, first.refresh_token)
     assert second.refresh_expires_in == 60 * 86_400
     with pytest.raises(TokenRevoked):
-        pinterest.renew(first)
-    assert pinterest.identify(first) == pinterest.identify(pinterest.renew(second))
+        pinterest.refresh(first)
+    assert pinterest.identify(first) == pinterest.identify(pinterest.refresh(second))
 
 
 def test_of_many_who_use_one_rotating_token_one_gets_the_next(pinterest: Dance) -> None:
     grant, start = pinterest.exchange(pinterest.consent()), Barrier(8)
-    renewed: list[TokenGrant] = []
+    refreshed: list[TokenGrant] = []
 
-    def renew() -> None:
+    def refresh() -> None:
         start.wait()
         try:
-            renewed.append(pinterest.renew(grant))
+            refreshed.append(pinterest.refresh(grant))
         except TokenRevoked:
             return
 
-    threads = [Thread(target=renew) for _ in range(8)]
+    threads = [Thread(target=refresh) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(renewed) == 1
+    assert len(refreshed) == 1

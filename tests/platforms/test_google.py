@@ -15,7 +15,7 @@ from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.google import GOOGLE, USERINFO_URL, UserInfo, identify
-from chalicelib.platforms.google.refusals import classify
+from chalicelib.platforms.google.errors import classify
 from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
@@ -25,7 +25,7 @@ ClientOf = Callable[[Platform], Client]
 
 TOKENINFO = "/oauth2.googleapis.com/tokeninfo"
 USERINFO = "/www.googleapis.com/oauth2/v2/userinfo"
-REFUSALS = json.loads((Path(__file__).parent / "payloads" / "google" / "refusals.json").read_text())
+ERROR_RULES = json.loads((Path(__file__).parent / "payloads" / "google" / "errors.json").read_text())
 CALENDAR_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
 
 
@@ -57,9 +57,9 @@ def test_a_token_that_tokeninfo_does_not_know_has_expired(fake: Fake, client_of:
         identify(client_of(GOOGLE))
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RULES)
 def test_a_refusal_is_told_apart(fake: Fake, client_of: ClientOf, name: str) -> None:
-    status, body, code = REFUSALS[name]
+    status, body, code = ERROR_RULES[name]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
         client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
@@ -67,12 +67,12 @@ def test_a_refusal_is_told_apart(fake: Fake, client_of: ClientOf, name: str) -> 
 
 
 def test_a_refusal_of_an_unknown_kind_is_logged_in_googles_words_too() -> None:
-    status, body, _ = REFUSALS["not found"]
+    status, body, _ = ERROR_RULES["not found"]
     assert classify(Response(status, {}, json.dumps(body).encode())) == Fault(ContractChanged, "notFound")
 
 
 def test_a_refusal_is_logged_with_googles_reasons_and_none_of_its_sentences(fake: Fake, client_of: ClientOf) -> None:
-    status, body, _ = REFUSALS["rate limit as 403"]
+    status, body, _ = ERROR_RULES["rate limit as 403"]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(RateLimited) as caught:
         client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
@@ -103,7 +103,7 @@ def test_a_quota_is_the_users_or_the_whole_projects(limit: object, scope: str) -
     ],
 )
 def test_a_refusal_that_a_person_can_end_says_how(fake: Fake, client_of: ClientOf, name: str, words: list[str]) -> None:
-    status, body, _ = REFUSALS[name]
+    status, body, _ = ERROR_RULES[name]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
         client_of(GOOGLE).get(USERINFO_URL, into=UserInfo)
@@ -134,7 +134,7 @@ def test_a_refusal_of_the_token_endpoint_is_told_apart(fake: Fake, status: int, 
     fake.on("/oauth2.googleapis.com/token", Reply(answer, status=status))
     client = OAuthClient("id", (Secret("GOCSPX-x"),))
     with pytest.raises(PlatformError) as caught:
-        oauth2.renew(
+        oauth2.refresh(
             GOOGLE, client=client, access_token=Secret("ya29.x"), refresh_token=Secret("1//x"), sandbox_url=fake.url
         )
     assert caught.value.code == code
@@ -143,7 +143,7 @@ def test_a_refusal_of_the_token_endpoint_is_told_apart(fake: Fake, status: int, 
 def test_an_administrators_block_at_the_token_endpoint_is_a_reconnect_that_names_them(fake: Fake) -> None:
     fake.on("/oauth2.googleapis.com/token", Reply({"error": "admin_policy_enforced"}, status=400))
     with pytest.raises(ReconnectRequired, match="admin_policy_enforced") as caught:
-        oauth2.renew(
+        oauth2.refresh(
             GOOGLE,
             client=OAuthClient("id", (Secret("GOCSPX-x"),)),
             access_token=Secret("ya29.x"),

@@ -28,7 +28,7 @@ from chalicelib.platforms.google.gmail import INQUIRIES
 from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
-from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, mint
+from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, issue_token
 from tests.conftest import TODAY
 
 
@@ -38,8 +38,8 @@ def sandbox() -> Iterator[Sandbox]:
         yield started
 
 
-def client_for(sandbox: Sandbox, grant: Grant | None = None, renew: Callable[[], Secret] | None = None) -> Client:
-    return Client(GOOGLE, Secret((grant or mint()).access_token), sandbox_url=sandbox.url, renew=renew)
+def client_for(sandbox: Sandbox, grant: Grant | None = None, refresh: Callable[[], Secret] | None = None) -> Client:
+    return Client(GOOGLE, Secret((grant or issue_token()).access_token), sandbox_url=sandbox.url, refresh=refresh)
 
 
 def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tuple[list[Any], list[str], str]:
@@ -65,7 +65,7 @@ def pages_of(client: Client, cursor: str | None = None) -> list[Page[Any]]:
 
 
 def refresh(sandbox: Sandbox, grant: Grant) -> oauth2.TokenGrant:
-    return oauth2.renew(
+    return oauth2.refresh(
         GOOGLE,
         client=OAuthClient(CLIENT_ID, (Secret(CLIENT_SECRET),)),
         access_token=Secret(grant.access_token),
@@ -142,7 +142,7 @@ def test_an_event_that_no_longer_blocks_time_is_left_out(sandbox: Sandbox) -> No
 
 
 def test_a_calendar_of_several_pages_is_read_whole(sandbox: Sandbox) -> None:
-    client = client_for(sandbox, mint("bulk-2500"))
+    client = client_for(sandbox, issue_token("bulk-2500"))
     records, _, _ = read(BOOKINGS, client)
     assert len({record.external_id for record in records}) == 2500
     assert client.api_calls == 3
@@ -244,7 +244,7 @@ def test_a_thread_that_is_deleted_is_left_out(sandbox: Sandbox) -> None:
 def test_any_quota_that_lets_a_thread_through_ends_in_a_mailbox_read_whole(sandbox: Sandbox, lets_through: int) -> None:
     for number in range(1, 200):
         sandbox.add_fault(kind="status", status=429, after=number * lets_through)
-    client = client_for(sandbox, mint("bulk-60"))
+    client = client_for(sandbox, issue_token("bulk-60"))
     found, cursor, limited = [], None, 0
     while True:
         try:
@@ -282,7 +282,7 @@ def test_forgotten_history_means_reading_from_the_start(sandbox: Sandbox) -> Non
 
 @pytest.mark.parametrize("stream", GOOGLE.streams, ids=lambda stream: stream.name)
 def test_an_empty_account_has_nothing_and_can_be_followed(sandbox: Sandbox, stream: Stream[Any]) -> None:
-    client = client_for(sandbox, mint("empty"))
+    client = client_for(sandbox, issue_token("empty"))
     records, deleted, cursor = read(stream, client)
     assert (records, deleted) == ([], [])
     assert read(stream, client, cursor)[:2] == ([], [])
@@ -321,14 +321,14 @@ def test_a_changed_shape_is_named(sandbox: Sandbox) -> None:
 
 
 def test_a_missing_scope_stops_one_stream_and_not_the_other(sandbox: Sandbox) -> None:
-    client = client_for(sandbox, mint(scopes=[scope for scope in DEFAULT_SCOPES if "gmail" not in scope]))
+    client = client_for(sandbox, issue_token(scopes=[scope for scope in DEFAULT_SCOPES if "gmail" not in scope]))
     with pytest.raises(PermissionMissing):
         INQUIRIES.fetch_page(client, None)
     assert BOOKINGS.fetch_page(client, None).records
 
 
 def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
-    client = client_for(sandbox, mint(scopes=["https://www.googleapis.com/auth/calendar.events.readonly"]))
+    client = client_for(sandbox, issue_token(scopes=["https://www.googleapis.com/auth/calendar.events.readonly"]))
     everything = client_for(sandbox)
     assert find_calendar(client) == FoundAccount(time_zone="Europe/Berlin")
     assert [record.external_id for record in read(BOOKINGS, client)[0]] == [
@@ -337,9 +337,9 @@ def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
     assert identify(client).scopes == ("https://www.googleapis.com/auth/calendar.events.readonly",)
 
 
-def test_an_expired_token_is_renewed_on_the_way(sandbox: Sandbox) -> None:
-    expired = mint(lifetime=0)
-    client = client_for(sandbox, expired, renew=lambda: refresh(sandbox, expired).access_token)
+def test_an_expired_token_is_refreshed_on_the_way(sandbox: Sandbox) -> None:
+    expired = issue_token(lifetime=0)
+    client = client_for(sandbox, expired, refresh=lambda: refresh(sandbox, expired).access_token)
     assert identify(client).external_id
     assert read(BOOKINGS, client)[0]
     with pytest.raises(TokenExpired):
@@ -347,14 +347,14 @@ def test_an_expired_token_is_renewed_on_the_way(sandbox: Sandbox) -> None:
 
 
 def test_a_refresh_keeps_the_scopes_and_brings_no_new_refresh_token(sandbox: Sandbox) -> None:
-    renewed = refresh(sandbox, mint())
-    assert (renewed.refresh_token, renewed.scopes) == (None, DEFAULT_SCOPES)
-    assert renewed.expires_in
-    assert renewed.access_token.reveal().startswith("ya29.")
+    refreshed = refresh(sandbox, issue_token())
+    assert (refreshed.refresh_token, refreshed.scopes) == (None, DEFAULT_SCOPES)
+    assert refreshed.expires_in
+    assert refreshed.access_token.reveal().startswith("ya29.")
 
 
-def test_a_revoked_grant_can_neither_be_used_nor_renewed_nor_revoked_again(sandbox: Sandbox) -> None:
-    grant = mint()
+def test_a_revoked_grant_can_neither_be_used_nor_refreshed_nor_revoked_again(sandbox: Sandbox) -> None:
+    grant = issue_token()
     token = Secret(grant.refresh_token)
     assert oauth2.revoke(GOOGLE, token=token, sandbox_url=sandbox.url) is True
     assert oauth2.revoke(GOOGLE, token=token, sandbox_url=sandbox.url) is False

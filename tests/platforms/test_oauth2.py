@@ -1,4 +1,4 @@
-"""Renewing and giving back a grant, against a real server."""
+"""Refreshing and giving back a grant, against a real server."""
 
 import base64
 import dataclasses
@@ -40,8 +40,8 @@ SECRETS = ("client/secret+4711", "1//refresh-4711", "ya29.access-4711")
 ANSWER = {"access_token": SECRETS[2], "expires_in": 3599, "scope": "a b", "token_type": "Bearer"}
 
 
-def renew(fake: Fake, platform: Platform = ACME, *secrets: str) -> TokenGrant:
-    return oauth2.renew(
+def refresh(fake: Fake, platform: Platform = ACME, *secrets: str) -> TokenGrant:
+    return oauth2.refresh(
         platform,
         client=OAuthClient("client:id", tuple(map(Secret, secrets or SECRETS[:1]))),
         access_token=Secret(SECRETS[2]),
@@ -54,9 +54,9 @@ def revoke(fake: Fake, platform: Platform = ACME) -> bool:
     return oauth2.revoke(platform, token=Secret(SECRETS[1]), sandbox_url=fake.url)
 
 
-def test_a_renewal_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> None:
+def test_a_refresh_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> None:
     fake.on(TOKEN, Reply(ANSWER))
-    assert renew(fake) == TokenGrant(Secret(SECRETS[2]), None, 3599, ("a", "b"))
+    assert refresh(fake) == TokenGrant(Secret(SECRETS[2]), None, 3599, ("a", "b"))
     [request] = fake.requests
     assert request.form == {
         "grant_type": "refresh_token",
@@ -69,7 +69,7 @@ def test_a_renewal_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> Non
 
 def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
     fake.on(TOKEN, Reply(ANSWER))
-    renew(fake, replace(ACME, oauth=replace(FACTS, client_auth="basic")))
+    refresh(fake, replace(ACME, oauth=replace(FACTS, client_auth="basic")))
     [request] = fake.requests
     assert request.form == {"grant_type": "refresh_token", "refresh_token": SECRETS[1]}
     scheme, _, pair = request.headers["authorization"].partition(" ")
@@ -94,7 +94,7 @@ def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
 )
 def test_what_an_answer_leaves_out_is_none(fake: Fake, answer: dict[str, object], grant: TokenGrant) -> None:
     fake.on(TOKEN, Reply(answer))
-    assert renew(fake) == grant
+    assert refresh(fake) == grant
 
 
 @pytest.mark.parametrize("lifetime", [-1, "soon", 10**30, True, [3600], 1.5, "\u0663600"])
@@ -103,26 +103,26 @@ def test_a_rotated_token_is_not_lost_over_a_lifetime_that_cannot_be_read(
     fake: Fake, name: str, lifetime: object
 ) -> None:
     fake.on(TOKEN, Reply({"access_token": "a", "refresh_token": "r", name: lifetime}))
-    assert renew(fake) == TokenGrant(Secret("a"), Secret("r"))
+    assert refresh(fake) == TokenGrant(Secret("a"), Secret("r"))
 
 
 @pytest.mark.parametrize("scope", ["ads_read,pages_show_list", "ads_read pages_show_list", "ads_read, pages_show_list"])
 def test_scopes_are_split_at_spaces_and_commas(fake: Fake, scope: str) -> None:
     fake.on(TOKEN, Reply({"access_token": "a", "scope": scope}))
-    assert renew(fake).scopes == ("ads_read", "pages_show_list")
+    assert refresh(fake).scopes == ("ads_read", "pages_show_list")
 
 
 def test_the_clients_secrets_are_tried_in_their_order_until_one_is_accepted(fake: Fake) -> None:
     refused = Reply({"error": "invalid_client"}, status=401)
     fake.on(TOKEN, refused, refused, Reply(ANSWER))
-    assert renew(fake, ACME, "newest", "current", "old").access_token == Secret(SECRETS[2])
+    assert refresh(fake, ACME, "newest", "current", "old").access_token == Secret(SECRETS[2])
     assert [request.form["client_secret"] for request in fake.requests] == ["newest", "current", "old"]
 
 
 def test_when_no_secret_is_accepted_it_is_an_operators_matter(fake: Fake) -> None:
     fake.on(TOKEN, Reply({"error": "invalid_client"}, status=401))
     with pytest.raises(Misconfigured):
-        renew(fake, ACME, "newest", "old")
+        refresh(fake, ACME, "newest", "old")
     assert len(fake.requests) == 2
 
 
@@ -132,13 +132,13 @@ def test_when_no_secret_is_accepted_it_is_an_operators_matter(fake: Fake) -> Non
 def test_only_a_refused_client_is_a_reason_to_try_another_secret(fake: Fake, status: int, error: str) -> None:
     fake.on(TOKEN, Reply({"error": error}, status=status))
     with pytest.raises(PlatformError):
-        renew(fake, ACME, "newest", "old")
+        refresh(fake, ACME, "newest", "old")
     assert len(fake.requests) == 1
 
 
 def test_a_client_without_a_secret_asks_nothing(fake: Fake) -> None:
     with pytest.raises(Misconfigured, match="no secret"):
-        oauth2.renew(
+        oauth2.refresh(
             ACME,
             client=OAuthClient("client:id", ()),
             access_token=Secret("a"),
@@ -148,9 +148,9 @@ def test_a_client_without_a_secret_asks_nothing(fake: Fake) -> None:
     assert fake.requests == []
 
 
-def test_a_grant_without_a_refresh_token_cannot_be_renewed(fake: Fake) -> None:
+def test_a_grant_without_a_refresh_token_cannot_be_refreshed(fake: Fake) -> None:
     with pytest.raises(TokenExpired):
-        oauth2.renew(
+        oauth2.refresh(
             ACME, client=OAuthClient("client:id", (Secret("s"),)), access_token=Secret("a"), sandbox_url=fake.url
         )
     assert fake.requests == []
@@ -185,7 +185,7 @@ def test_a_grant_without_a_refresh_token_cannot_be_renewed(fake: Fake) -> None:
 def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: type[PlatformError]) -> None:
     fake.on(TOKEN, Reply(answer, status=status))
     with pytest.raises(PlatformError) as caught:
-        renew(fake)
+        refresh(fake)
     assert type(caught.value) is kind
     assert str(caught.value).startswith(f"{status} POST auth.acme.test/token")
 
@@ -193,7 +193,7 @@ def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: 
 def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
     fake.on(TOKEN, Reply({}, status=429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))
     with pytest.raises(RateLimited) as caught:
-        renew(fake)
+        refresh(fake)
     assert caught.value.resume_at is not None
     assert caught.value.resume_at.isoformat() == "2026-11-22T11:00:00+00:00"
 
@@ -205,7 +205,7 @@ def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
 def test_any_answer_is_a_grant_or_an_error_of_ours(fake: Fake, body: bytes) -> None:
     fake.on(TOKEN, Reply(body=body))
     try:
-        renew(fake)
+        refresh(fake)
     except (ContractChanged, TransientFault):
         return  # any other error fails the test
 
@@ -257,7 +257,7 @@ def test_revoking_that_fails_is_told_apart(fake: Fake, status: int, kind: type[P
 
 def test_a_platform_without_oauth_is_an_operators_matter(fake: Fake) -> None:
     with pytest.raises(Misconfigured, match="Acme has no OAuth"):
-        renew(fake, Platform(name="acme", title="Acme"))
+        refresh(fake, Platform(name="acme", title="Acme"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_platform_without_oauth_is_an_operators_matter(fake: Fake) -> None:
         Reply(breaks=True),
     ],
 )
-@pytest.mark.parametrize("call", [renew, revoke])
+@pytest.mark.parametrize("call", [refresh, revoke])
 def test_no_secret_is_in_an_error_or_a_log(
     fake: Fake, call: Callable[[Fake], object], reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:

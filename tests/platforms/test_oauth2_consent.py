@@ -173,7 +173,7 @@ def test_a_platform_asked_with_grants_tells_how_they_last_and_no_other_has_oauth
         return
     hosts = {urlsplit(url).netloc for url in (platform.oauth.token_url, platform.oauth.revoke_url) if url}
     assert hosts <= platform.hosts
-    assert platform.oauth.renew_every
+    assert platform.oauth.refresh_every
     assert platform.oauth.identity_scopes
 
 

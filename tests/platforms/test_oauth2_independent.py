@@ -1,4 +1,4 @@
-"""The product's OAuth 2.0 against a server made of somebody else's library: consent with PKCE, and renewal."""
+"""The product's OAuth 2.0 against a server made of somebody else's library: consent with PKCE, and refresh."""
 
 import os
 from collections.abc import Iterator
@@ -78,8 +78,8 @@ def exchange(server: Server, acme: Platform, code: Secret, verifier: Secret = VE
     )
 
 
-def renew(server: Server, acme: Platform, grant: TokenGrant, client: OAuthClient | None = None) -> TokenGrant:
-    return oauth2.renew(
+def refresh(server: Server, acme: Platform, grant: TokenGrant, client: OAuthClient | None = None) -> TokenGrant:
+    return oauth2.refresh(
         acme,
         client=client or registered(server),
         access_token=grant.access_token,
@@ -88,18 +88,18 @@ def renew(server: Server, acme: Platform, grant: TokenGrant, client: OAuthClient
     )
 
 
-def test_a_consent_becomes_a_grant_whose_refresh_token_is_another_one_after_each_renewal(
+def test_a_consent_becomes_a_grant_whose_refresh_token_is_another_one_after_each_refresh(
     server: Server, acme: Platform
 ) -> None:
     grant = exchange(server, acme, consent(server, acme))
     assert grant.scopes == ("calendar", "openid")
     assert grant.expires_in
-    renewed = renew(server, acme, grant)
-    assert renewed.access_token != grant.access_token
-    assert renewed.refresh_token not in (None, grant.refresh_token)
+    refreshed = refresh(server, acme, grant)
+    assert refreshed.access_token != grant.access_token
+    assert refreshed.refresh_token not in (None, grant.refresh_token)
     with pytest.raises(TokenRevoked):
-        renew(server, acme, grant)
-    assert renew(server, acme, renewed).access_token
+        refresh(server, acme, grant)
+    assert refresh(server, acme, refreshed).access_token
 
 
 def test_a_code_works_once_and_only_with_its_verifier(server: Server, acme: Platform) -> None:
@@ -115,5 +115,5 @@ def test_a_secret_that_is_refused_gives_way_to_the_next_one(server: Server, acme
     grant = exchange(server, acme, consent(server, acme))
     right = registered(server).secrets[0]
     with pytest.raises(Misconfigured):
-        renew(server, acme, grant, OAuthClient(CLIENT_ID, (Secret("withdrawn"),)))
-    assert renew(server, acme, grant, OAuthClient(CLIENT_ID, (Secret("withdrawn"), right))).access_token
+        refresh(server, acme, grant, OAuthClient(CLIENT_ID, (Secret("withdrawn"),)))
+    assert refresh(server, acme, grant, OAuthClient(CLIENT_ID, (Secret("withdrawn"), right))).access_token

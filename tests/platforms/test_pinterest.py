@@ -13,7 +13,7 @@ from chalicelib import clock
 from chalicelib.errors import PlatformError, RateLimited
 from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
-from chalicelib.platforms.pinterest import PINTEREST, classify, classify_token_refusal, identify, usage
+from chalicelib.platforms.pinterest import PINTEREST, classify, classify_token_error, identify, usage
 from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.transport import Response
 from tests.conftest import NOON
@@ -21,8 +21,8 @@ from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]
 USER = "/api.pinterest.com/v5/user_account"
-PAYLOADS = json.loads((Path(__file__).parent / "payloads" / "pinterest" / "refusals.json").read_text())
-REFUSALS, TOKEN_REFUSALS = PAYLOADS["api"], PAYLOADS["token endpoint"]
+PAYLOADS = json.loads((Path(__file__).parent / "payloads" / "pinterest" / "errors.json").read_text())
+ERROR_RULES, TOKEN_ERROR_RULES = PAYLOADS["api"], PAYLOADS["token endpoint"]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -42,19 +42,19 @@ def test_the_account_goes_by_its_business_or_its_user(
     assert fake.requests[0].headers["authorization"] == "Bearer ya29.canary"
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RULES)
 def test_a_refusal_is_told_apart_by_its_status_first(fake: Fake, client_of: ClientOf, name: str) -> None:
-    status, body, code = REFUSALS[name]
+    status, body, code = ERROR_RULES[name]
     fake.on(USER, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
         identify(client_of(PINTEREST))
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("name", TOKEN_REFUSALS)
+@pytest.mark.parametrize("name", TOKEN_ERROR_RULES)
 def test_a_refusal_of_the_token_endpoint_ends_the_grant_unless_it_means_something_else(name: str) -> None:
-    status, body, code = TOKEN_REFUSALS[name]
-    assert classify_token_refusal(Response(status, {}, json.dumps(body).encode())).kind.code == code
+    status, body, code = TOKEN_ERROR_RULES[name]
+    assert classify_token_error(Response(status, {}, json.dumps(body).encode())).kind.code == code
 
 
 def test_a_refusal_is_logged_with_its_code_and_the_id_that_support_asks_for() -> None:
@@ -107,4 +107,4 @@ def test_without_headers_nothing_is_told() -> None:
 @given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
 def test_any_refusal_means_something(status: int, body: bytes) -> None:
     assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
-    assert issubclass(classify_token_refusal(Response(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify_token_error(Response(status, {}, body)).kind, PlatformError)

@@ -55,7 +55,7 @@ def test_knowing_the_platforms_loads_no_http_and_no_oauth_library() -> None:
 
 
 @pytest.mark.parametrize("platform", BUILT, ids=lambda platform: platform.name)
-def test_a_built_platform_can_be_tested_read_and_renewed(platform: Platform) -> None:
+def test_a_built_platform_can_be_tested_read_and_refreshed(platform: Platform) -> None:
     assert platform.identify
     assert platform.classify
     assert platform.hosts

@@ -21,7 +21,7 @@ from dev.sandbox.yelp import API_KEY, BUSINESS_ALIAS, BUSINESS_ID
 from tests.conftest import TODAY
 from tests.http_fake import Fake, Reply
 
-REFUSALS = json.loads((Path(__file__).parent / "payloads" / "yelp" / "refusals.json").read_text())
+ERROR_RULES = json.loads((Path(__file__).parent / "payloads" / "yelp" / "errors.json").read_text())
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -78,9 +78,9 @@ def test_each_answer_tells_how_many_of_the_days_calls_are_left(sandbox: Sandbox)
     assert client.usage["app"].resets_at
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RULES)
 def test_a_refusal_is_told_apart(fake: Fake, name: str) -> None:
-    status, body, code = REFUSALS[name]
+    status, body, code = ERROR_RULES[name]
     fake.on("/api.yelp.com/v3/businesses/b", Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
         identify(Client(YELP, Secret("key-4711"), account_id="b", sandbox_url=fake.url))

@@ -4,12 +4,12 @@ import os
 from threading import Lock
 from uuid import UUID, uuid4
 
-from chalicelib.errors import SealBroken, Unavailable
-from chalicelib.security.vault import Place, Vault, WrappedKey
+from chalicelib.errors import DecryptionFailed, Unavailable
+from chalicelib.security.vault import AssociatedData, Vault, WrappedKey
 
 CANARY = "ya29.canary-token"
 STUDIO = UUID(int=1)
-PLACE = Place(STUDIO, "platform_connection", "access_token", UUID(int=3), 7)
+PLACE = AssociatedData(STUDIO, "platform_connection", "access_token", UUID(int=3), 7)
 
 
 def new_key(vault: Vault, studio_id: UUID = STUDIO) -> WrappedKey:
@@ -43,5 +43,5 @@ class Keyring:
             raise Unavailable(internal="the keyring is away")
         plaintext_key, owner = self.keys[wrapped]
         if owner != studio_id:
-            raise SealBroken(internal="another studio's")
+            raise DecryptionFailed(internal="another studio's")
         return plaintext_key

@@ -10,7 +10,7 @@ from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import SealBroken, SettingsError
+from chalicelib.errors import DecryptionFailed, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import MAX_WRAPPING_KEYS, KmsKeyProvider, RawKeyProvider, provider_from_settings
@@ -33,7 +33,7 @@ def test_a_message_of_another_suite_is_refused() -> None:
     ):
         keys = encryption_sdk.raw_key(RAW_KEY)
         message, _ = client.encrypt(source=DATA_KEY, key_provider=keys, encryption_context=CONTEXT, algorithm=suite)
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             RAW.unwrap(message, STUDIO)
 
 
@@ -47,12 +47,12 @@ def test_any_damaged_byte_of_a_wrapped_key_breaks_it() -> None:
     for position in range(len(wrapped)):
         damaged = bytearray(wrapped)
         damaged[position] ^= 1 << position % 8
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             RAW.unwrap(bytes(damaged), STUDIO)
 
 
 @given(st.data())
-def test_a_shortened_or_invented_wrapped_key_raises_nothing_but_seal_broken(data: st.DataObject) -> None:
+def test_a_shortened_or_invented_wrapped_key_raises_nothing_but_decryption_failed(data: st.DataObject) -> None:
     wrapped = RAW.wrap(DATA_KEY, STUDIO)
     changed = data.draw(
         st.one_of(
@@ -61,14 +61,14 @@ def test_a_shortened_or_invented_wrapped_key_raises_nothing_but_seal_broken(data
             st.binary(max_size=60).map(lambda tail: wrapped[:40] + tail),
         )
     )
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         RAW.unwrap(changed, STUDIO)
 
 
 def test_a_key_wrapped_under_one_encryption_key_does_not_unwrap_under_another() -> None:
     other = RawKeyProvider(Secret("f" * 64))
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         other.unwrap(RAW.wrap(DATA_KEY, STUDIO), STUDIO)
 
 
@@ -92,7 +92,7 @@ def test_a_message_that_names_more_keys_than_that_is_refused() -> None:
         source=DATA_KEY, key_provider=keys, encryption_context=CONTEXT, algorithm=encryption_sdk.SUITE
     )
 
-    with pytest.raises(SealBroken, match="MaxEncryptedDataKeysExceeded"):
+    with pytest.raises(DecryptionFailed, match="MaxEncryptedDataKeysExceeded"):
         RAW.unwrap(message, STUDIO)
 
 

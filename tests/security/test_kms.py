@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chalicelib.errors import AppError, SealBroken, SettingsError, Unavailable
+from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import KeyProvider, KmsKeyProvider, RawKeyProvider
-from chalicelib.security.vault import Place, Vault, WrappedKey
+from chalicelib.security.vault import AssociatedData, Vault, WrappedKey
 from tests.security.kms import (
     ELSEWHERE,
     HERE,
@@ -55,7 +55,7 @@ def test_a_wrapped_data_key_unwraps_for_its_studio(any_provider: KeyProvider) ->
 def test_a_wrapped_data_key_is_refused_for_another_studio(any_provider: KeyProvider) -> None:
     wrapped = any_provider.wrap(DATA_KEY, STUDIO)
 
-    with pytest.raises(SealBroken, match="another studio or purpose"):
+    with pytest.raises(DecryptionFailed, match="another studio or purpose"):
         any_provider.unwrap(wrapped, OTHER_STUDIO)
 
 
@@ -73,7 +73,7 @@ def test_a_message_of_another_context_is_refused(provider: KmsKeyProvider, conte
     message = encryption_sdk.encrypt(DATA_KEY, context, keys)
 
     assert encryption_sdk.decrypt(message, context, keys) == DATA_KEY
-    with pytest.raises(SealBroken, match="another studio or purpose"):
+    with pytest.raises(DecryptionFailed, match="another studio or purpose"):
         provider.unwrap(message, STUDIO)
 
 
@@ -82,7 +82,7 @@ def test_a_key_wrapped_under_kms_does_not_unwrap_with_another_kms_key_nor_with_a
     calls = KmsCalls(HERE)
 
     for other in (KmsKeyProvider((kms.other,)), KmsKeyProvider((kms.elsewhere,)), RAW):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             other.unwrap(wrapped, STUDIO)
     assert calls == []
 
@@ -92,7 +92,7 @@ def test_a_thousand_tokens_of_one_studio_cost_a_fresh_vault_one_kms_call(provide
     calls = KmsCalls(HERE)
     vault = Vault(provider)
     for number in range(1000):
-        place = Place(STUDIO, "platform_connection", "access_token", UUID(int=number), number)
+        place = AssociatedData(STUDIO, "platform_connection", "access_token", UUID(int=number), number)
         assert vault.open(vault.seal(Secret(f"token-{number}"), key, place), key, place).reveal() == f"token-{number}"
 
     assert calls == ["Decrypt"]
@@ -103,7 +103,7 @@ def test_each_studio_costs_one_call_of_its_own(provider: KmsKeyProvider) -> None
     keys = [WrappedKey(uuid4(), UUID(int=number), vault.new_key(UUID(int=number))) for number in range(3)]
     calls = KmsCalls(HERE)
     for key in keys * 2:
-        vault.seal(Secret("x"), key, Place(key.studio_id, "t", "c", UUID(int=9), 0))
+        vault.seal(Secret("x"), key, AssociatedData(key.studio_id, "t", "c", UUID(int=9), 0))
 
     assert calls == ["Decrypt"] * 3
 
@@ -166,8 +166,8 @@ def test_of_two_failing_regions_the_one_worth_a_retry_is_told(both: KmsKeyProvid
         (refusal("KMSInvalidStateException"), SettingsError),
         (refusal("ExpiredTokenException"), SettingsError),
         (missing_credentials, SettingsError),
-        (refusal("InvalidCiphertextException"), SealBroken),
-        (refusal("IncorrectKeyException"), SealBroken),
+        (refusal("InvalidCiphertextException"), DecryptionFailed),
+        (refusal("IncorrectKeyException"), DecryptionFailed),
     ],
 )
 def test_a_kms_failure_keeps_its_meaning_each_time(
@@ -211,7 +211,7 @@ def test_a_data_key_moved_into_another_kms_context_does_not_decrypt(provider: Km
     relabelled = wrapped.replace(str(STUDIO).encode(), str(OTHER_STUDIO).encode())
     assert relabelled != wrapped
 
-    with pytest.raises(SealBroken, match="InvalidCiphertextException"):
+    with pytest.raises(DecryptionFailed, match="InvalidCiphertextException"):
         provider.unwrap(relabelled, OTHER_STUDIO)
 
 

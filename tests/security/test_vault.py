@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import InvalidInput, SealBroken, SettingsError
+from chalicelib.errors import DecryptionFailed, InvalidInput, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security.key_providers import RawKeyProvider
-from chalicelib.security.vault import MAX_SECRET_BYTES, Place, Vault, WrappedKey
+from chalicelib.security.vault import MAX_SECRET_BYTES, AssociatedData, Vault, WrappedKey
 from tests.security.keyring import CANARY, PLACE, STUDIO, Keyring, new_key
 
 OTHER_STUDIO = UUID(int=2)
@@ -27,7 +27,7 @@ KEY = new_key(VAULT)
 
 tokens = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: len(text.encode()) <= 16384)
 names = st.text(max_size=20)
-places = st.builds(Place, st.uuids(), names, names, st.uuids(), st.integers(0, 2**63 - 1))
+places = st.builds(AssociatedData, st.uuids(), names, names, st.uuids(), st.integers(0, 2**63 - 1))
 
 
 @given(tokens)
@@ -43,13 +43,13 @@ def test_every_place_can_hold_a_token(studio_id: UUID, table: str, column: str, 
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault, studio_id)
-    place = Place(studio_id, table, column, row_id, generation)
+    place = AssociatedData(studio_id, table, column, row_id, generation)
 
     assert vault.open(vault.seal(Secret(CANARY), key, place), key, place).reveal() == CANARY
 
 
 @given(places, places)
-def test_two_places_never_look_the_same_to_the_cipher(one: Place, other: Place) -> None:
+def test_two_places_never_look_the_same_to_the_cipher(one: AssociatedData, other: AssociatedData) -> None:
     assert (one.encoded() == other.encoded()) == (one == other)
 
 
@@ -57,7 +57,7 @@ def test_two_places_never_look_the_same_to_the_cipher(one: Place, other: Place) 
 def test_moving_the_border_between_table_and_column_is_another_place(text: str, data: st.DataObject) -> None:
     cuts = st.integers(0, len(text))
     one, other = data.draw(cuts), data.draw(cuts)
-    encoded = [Place(STUDIO, text[:cut], text[cut:], UUID(int=3), 0).encoded() for cut in (one, other)]
+    encoded = [AssociatedData(STUDIO, text[:cut], text[cut:], UUID(int=3), 0).encoded() for cut in (one, other)]
 
     assert (encoded[0] == encoded[1]) == (one == other)
 
@@ -80,7 +80,7 @@ def test_any_flipped_bit_anywhere_breaks_the_seal() -> None:
     for position, bit in itertools.product(range(len(sealed)), range(8)):
         damaged = bytearray(sealed)
         damaged[position] ^= 1 << bit
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             VAULT.open(bytes(damaged), KEY, PLACE)
 
 
@@ -93,14 +93,14 @@ def test_a_shortened_or_lengthened_seal_does_not_open(data: st.DataObject) -> No
             st.binary(min_size=1, max_size=40).map(lambda tail: sealed + tail),
         )
     )
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         VAULT.open(changed, KEY, PLACE)
 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_do_not_open_and_raise_nothing_else(junk: bytes) -> None:
     for attempt in (junk, b"\x01" + KEY.id.bytes + junk):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             VAULT.open(attempt, KEY, PLACE)
 
 
@@ -115,10 +115,10 @@ def test_arbitrary_bytes_do_not_open_and_raise_nothing_else(junk: bytes) -> None
     ],
     ids=["table", "column", "row", "generation", "studio"],
 )
-def test_a_ciphertext_moved_to_another_place_does_not_open(moved: Place) -> None:
+def test_a_ciphertext_moved_to_another_place_does_not_open(moved: AssociatedData) -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
 
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         VAULT.open(sealed, KEY, moved)
 
 
@@ -129,7 +129,7 @@ def test_a_ciphertext_moved_to_another_studio_does_not_open_with_either_key() ->
     moved = PLACE._replace(studio_id=OTHER_STUDIO)
 
     for attempt, key in ((sealed, theirs), (sealed, KEY), (relabelled, theirs)):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             VAULT.open(attempt, key, moved)
 
 
@@ -142,7 +142,7 @@ def test_the_place_alone_keeps_studios_apart_when_they_share_a_data_key() -> Non
     sealed = vault.seal(Secret(CANARY), ours, PLACE)
 
     for place in (PLACE, PLACE._replace(studio_id=OTHER_STUDIO)):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             vault.open(sealed, theirs, place)
 
 
@@ -151,14 +151,14 @@ def test_a_data_key_stored_with_another_studio_does_not_open_even_while_cached()
     stolen = WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped)
 
     for place in (PLACE, PLACE._replace(studio_id=OTHER_STUDIO)):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             VAULT.open(sealed, stolen, place)
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         VAULT.seal(Secret(CANARY), stolen, PLACE)
 
 
 def test_nothing_is_sealed_with_another_studios_data_key() -> None:
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         VAULT.seal(Secret(CANARY), new_key(VAULT, OTHER_STUDIO), PLACE)
 
 
@@ -167,7 +167,7 @@ def test_another_data_key_of_the_same_studio_does_not_open() -> None:
     other = new_key(VAULT)
 
     for key in (other, WrappedKey(KEY.id, STUDIO, other.wrapped), WrappedKey(other.id, STUDIO, KEY.wrapped)):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             VAULT.open(sealed, key, PLACE)
 
 
@@ -175,9 +175,9 @@ def test_another_data_key_of_the_same_studio_does_not_open() -> None:
 def test_an_unknown_version_is_refused_before_anything_else(version: int) -> None:
     sealed = bytes([version]) + VAULT.seal(Secret(CANARY), KEY, PLACE)[1:]
 
-    with pytest.raises(SealBroken, match=f"unknown version {version}"):
+    with pytest.raises(DecryptionFailed, match=f"unknown version {version}"):
         VAULT.data_key_id(sealed)
-    with pytest.raises(SealBroken, match=f"unknown version {version}"):
+    with pytest.raises(DecryptionFailed, match=f"unknown version {version}"):
         VAULT.open(sealed, KEY, PLACE)
 
 
@@ -208,7 +208,7 @@ def test_no_error_tells_the_token_or_the_key() -> None:
     vault = Vault(keyring)
     key = new_key(vault)
     sealed = vault.seal(Secret(CANARY), key, PLACE)
-    with pytest.raises(SealBroken) as broken:
+    with pytest.raises(DecryptionFailed) as broken:
         vault.open(sealed, key, PLACE._replace(generation=0))
     error: BaseException | None = broken.value
     told = ""
@@ -251,7 +251,7 @@ def test_a_data_key_of_another_length_is_not_used() -> None:
     keyring = Keyring()
     keyring.keys[b"short"] = os.urandom(16), STUDIO
 
-    with pytest.raises(SealBroken, match="not 256 bits"):
+    with pytest.raises(DecryptionFailed, match="not 256 bits"):
         Vault(keyring).seal(Secret(CANARY), WrappedKey(uuid4(), STUDIO, b"short"), PLACE)
 
 
@@ -281,7 +281,7 @@ def test_what_a_key_is_wrapped_under_is_told_in_one_order() -> None:
 
 
 def test_another_studios_key_is_not_rewrapped() -> None:
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         VAULT.rewrap(WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped))
 
 

@@ -21,13 +21,13 @@ from chalicelib.data.set_aside import STORE_SET_ASIDE
 from chalicelib.data.skipped import KEEP_ADDRESS_KEY
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.security.vault import Place
-from chalicelib.services import grants
-from chalicelib.services.left_out import content_place
+from chalicelib.security.vault import AssociatedData
+from chalicelib.services import connection_state
+from chalicelib.services.left_out import content_data
 from chalicelib.services.rotations import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import Tokens, open_at, seal_at, seal_grant, vault
-from chalicelib.services.webhooks import create_webhook
+from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 from chalicelib.settings import get_settings
 from tests.conftest import Database, database_time
 from tests.data.rows import key_of
@@ -79,8 +79,8 @@ class Secrets(NamedTuple):
 def new_secrets() -> Secrets:
     studio_id = create_studio("Anna & Jo")
     tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
-    assert grants.create(studio_id, get_platform("google"), tokens, None, ())
-    _, secret = create_webhook(studio_id, "http://127.0.0.1:9/told")
+    assert connection_state.create(studio_id, get_platform("google"), tokens, None, ())
+    _, secret = create_webhook_endpoint(studio_id, "http://127.0.0.1:9/told")
     _hold_grant(studio_id, _new_state(studio_id))
     _new_state(studio_id)
     _set_aside(studio_id)
@@ -90,7 +90,7 @@ def new_secrets() -> Secrets:
 
 def _new_state(studio_id: UUID) -> UUID:
     draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
-    place = Place(studio_id, "oauth_state", "verifier", draft.id, 1)
+    place = AssociatedData(studio_id, "oauth_state", "verifier", draft.id, 1)
     sealed = seal_at(place, Secret("verifier"), draft.data_keys)
     state = {
         "platform": "meta",
@@ -113,7 +113,7 @@ def _hold_grant(studio_id: UUID, state_id: UUID) -> None:
 
 
 def _keep_address_key(studio_id: UUID) -> None:
-    place = Place(studio_id, "studio", "address_key", studio_id, 1)
+    place = AssociatedData(studio_id, "studio", "address_key", studio_id, 1)
     key = seal_at(place, Secret("address key"), keys(studio_id))
     write(studio_id, KEEP_ADDRESS_KEY, studio_id=studio_id, address_key=key, lost=None)
 
@@ -123,7 +123,7 @@ def _set_aside(studio_id: UUID) -> None:
     connection = read(studio_id, FIND_STORED_CONNECTION, platform="google")
     assert connection is not None
     row_id = uuid4()
-    content = b64encode(seal_at(content_place(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
+    content = b64encode(seal_at(content_data(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
     row = {"id": row_id, "external_id": "one", "field": "start", "reason": "is missing", "content": content}
     stream = {"platform": "google", "stream": "bookings", "connection_id": connection.id}
     write(studio_id, STORE_SET_ASIDE, studio_id=studio_id, rows=msgspec.json.encode([row]).decode(), **stream)
@@ -174,7 +174,7 @@ def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, s
     generation = {"platform_connection": secrets.stored.token_generation}
     clear = {}
     for (table, column), (row_id, value) in sealed_values(superuser, secrets.studio_id).items():
-        place = Place(secrets.studio_id, table, column, row_id, generation.get(table, 1))
+        place = AssociatedData(secrets.studio_id, table, column, row_id, generation.get(table, 1))
         clear[f"{table}.{column}"] = open_at(place, value, keys(secrets.studio_id)).reveal()
     return clear
 

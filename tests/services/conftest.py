@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from dev.sandbox import Sandbox, mint
+from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Api, Queue
 
 PLENTY_MS = 900_000
@@ -54,7 +54,7 @@ class Studio:
 
 
 def connect(api: Api, queue: Queue, account: str = "studio", **mint_options: Any) -> Studio:
-    grant = mint(account, **mint_options)
+    grant = issue_token(account, **mint_options)
     answer = api.post(
         "/api/connections",
         {

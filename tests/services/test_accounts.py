@@ -9,7 +9,7 @@ import pytest
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.services import runs
-from dev.sandbox import DEFAULT_SCOPES, Sandbox, mint
+from dev.sandbox import DEFAULT_SCOPES, Sandbox, issue_token
 from tests.conftest import Answer, Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
 from tests.services.test_runs import CALENDAR, EVENTS, scalar
@@ -46,7 +46,7 @@ def identify(studio: Studio) -> None:
 
 
 def reconnect(studio: Studio, account: str = "studio", scopes: Any = DEFAULT_SCOPES) -> None:
-    grant = mint(account, scopes=scopes)
+    grant = issue_token(account, scopes=scopes)
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "scopes": list(grant.scopes)}
     assert studio.api.put("/api/connections/google", tokens).status == 200
 

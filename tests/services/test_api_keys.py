@@ -7,7 +7,7 @@ import pg8000.native
 import pytest
 
 from chalicelib import clock
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.security.api_keys import SCOPES
@@ -118,9 +118,9 @@ def test_a_key_is_remembered_for_a_few_seconds(studio_id: UUID, monkeypatch: pyt
     key = create_api_key(studio_id, "seen", ["admin"])
 
     def look_ups() -> int:
-        with measured() as traffic:
+        with query_statistics() as statistics:
             authenticate(header(key))
-        return traffic.round_trips
+        return statistics.round_trips
 
     assert [look_ups(), look_ups()] == [1, 0]
     pass_time(monkeypatch, CACHE_SECONDS)
@@ -134,9 +134,9 @@ def test_a_wrong_key_is_refused_for_a_few_seconds_without_another_look_up(
     revoke_api_key(studio_id, key_id(key))
 
     def look_ups() -> int:
-        with measured() as traffic, pytest.raises(Unauthorized):
+        with query_statistics() as statistics, pytest.raises(Unauthorized):
             authenticate(header(key))
-        return traffic.round_trips
+        return statistics.round_trips
 
     assert [look_ups(), look_ups()] == [1, 0]
     pass_time(monkeypatch, CACHE_SECONDS)

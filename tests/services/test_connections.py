@@ -7,12 +7,12 @@ import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
-from chalicelib.errors import SealBroken
+from chalicelib.errors import DecryptionFailed
 from chalicelib.platforms import transport
-from chalicelib.runtime import edge
+from chalicelib.runtime import invocation
 from chalicelib.services.runs import execute_run
 from chalicelib.services.tokens import open_tokens
-from dev.sandbox import Sandbox, mint
+from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
@@ -37,12 +37,12 @@ def test_a_partial_grant_is_valid_and_the_missing_scopes_are_named(api: Api, que
     assert set(api.get("/api/connections/google").json["scopes"]) >= set(CALENDAR_ONLY)
 
 
-def test_an_expired_token_is_renewed_for_the_test(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_an_expired_token_is_refreshed_for_the_test(api: Api, queue: Queue, platforms: Sandbox) -> None:
     connect(api, queue, lifetime=0)
     assert api.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_token_that_is_refused_after_a_good_renewal_too_breaks_the_tested_connection(
+def test_a_token_that_is_refused_after_a_good_refresh_too_breaks_the_tested_connection(
     api: Api, queue: Queue, platforms: Sandbox
 ) -> None:
     studio = connect(api, queue, lifetime=0)
@@ -102,7 +102,7 @@ def test_a_request_waits_for_a_slow_platform_only_as_long_as_it_can_still_answer
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platforms.add_fault(kind="slow", seconds=3, host="oauth2.googleapis.com", path="/revoke")
-    monkeypatch.setattr(edge, "OWN_MS", LAMBDA_MS - 500)
+    monkeypatch.setattr(invocation, "OWN_MS", LAMBDA_MS - 500)
     monkeypatch.setattr(transport, "LEAST_SECONDS", 0.1)
     assert studio.api.delete("/api/connections/google").status == 204
     assert superuser.run("SELECT revocation FROM platform_connection") == [["failed"]]
@@ -126,7 +126,7 @@ def test_another_accounts_tokens_start_its_streams_anew(studio: Studio, superuse
     studio.api.post("/api/connections/google/test")
     studio.sync("bookings")
     studio.sync("inquiries")
-    other = mint("bulk-40")
+    other = issue_token("bulk-40")
     studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
     bookings = studio.sync("bookings")
     assert (bookings["status"], bookings["fullRead"], bookings["records"]["created"]) == ("succeeded", True, 40)
@@ -139,7 +139,7 @@ def test_a_mailbox_is_read_from_the_start_when_the_tokens_are_another_accounts(s
     """Gmail alone would take the old history id for one of the new mailbox."""
     studio.api.post("/api/connections/google/test")
     studio.sync("inquiries")
-    other = mint("bulk-40")
+    other = issue_token("bulk-40")
     studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
     run = studio.sync("inquiries")
     assert (run["status"], run["fullRead"]) == ("succeeded", True)
@@ -149,14 +149,14 @@ def test_a_mailbox_is_read_from_the_start_when_the_tokens_are_another_accounts(s
 def test_a_stream_goes_on_from_its_cursor_when_the_tokens_are_the_same_accounts(studio: Studio) -> None:
     studio.api.post("/api/connections/google/test")
     studio.sync("inquiries")
-    grant = mint("studio")
+    grant = issue_token("studio")
     studio.api.put("/api/connections/google", {"accessToken": grant.access_token, "refreshToken": grant.refresh_token})
     assert studio.sync("inquiries")["fullRead"] is False
 
 
 def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_replaced(bulk: Studio) -> None:
     bulk.api.post("/api/connections/google/test")
-    other = mint("bulk-40")
+    other = issue_token("bulk-40")
     calls = 0
 
     def remaining_ms() -> int:
@@ -177,9 +177,9 @@ def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_repla
 
 def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
-    assert studio.sync("bookings")["error"]["code"] == "seal_broken"
+    assert studio.sync("bookings")["error"]["code"] == "decryption_failed"
     assert studio.connection()["status"] == "error"
-    grant = mint("studio")
+    grant = issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     refused = studio.api.put("/api/connections/google", {"accessToken": grant.access_token})
     assert (refused.status, refused.json["code"]) == (409, "tokens_unreadable")
@@ -188,7 +188,7 @@ def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: p
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_connection_whose_tokens_open_again_heals_by_itself(
+def test_a_connection_whose_tokens_open_again_recovers_by_itself(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
@@ -211,12 +211,12 @@ def test_a_grant_that_another_studio_lives_by_is_not_revoked(
 
 
 def test_what_happened_to_a_connection_is_listed_newest_first(studio: Studio, platforms: Sandbox) -> None:
-    grant = mint("studio")
+    grant = issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     studio.api.put("/api/connections/google", tokens)
     platforms.google.revoke("studio")
     studio.api.post("/api/connections/google/test")
-    fresh = mint("studio")
+    fresh = issue_token("studio")
     studio.api.put("/api/connections/google", {"accessToken": fresh.access_token, "refreshToken": fresh.refresh_token})
     studio.api.delete("/api/connections/google")
     first = studio.api.get("/api/connections/google/events?limit=3").json
@@ -224,8 +224,8 @@ def test_what_happened_to_a_connection_is_listed_newest_first(studio: Studio, pl
     told = [(item["kind"], item["code"]) for item in first["items"] + rest["items"]]
     assert told == [
         ("disconnected", "revoked"),
-        ("healed", "token_revoked"),
-        ("broke", "token_revoked"),
+        ("recovered", "token_revoked"),
+        ("failed", "token_revoked"),
         ("reconnected", None),
         ("connected", None),
     ]
@@ -254,7 +254,7 @@ def test_a_token_copied_into_another_studios_row_does_not_open(
     )
     stolen = read(thief.id, FIND_STORED_CONNECTION, platform="google")
     assert stolen is not None
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         open_tokens(stolen)
 
 
@@ -265,7 +265,7 @@ def test_a_token_moved_within_its_row_does_not_open(
     superuser.run(f"UPDATE platform_connection SET {change}")
     moved = read(studio.id, FIND_STORED_CONNECTION, platform="google")
     assert moved is not None
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         open_tokens(moved)
 
 
@@ -273,15 +273,15 @@ def test_without_its_data_key_a_studios_tokens_are_lost_but_it_can_disconnect(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("DELETE FROM data_key")
-    answer = studio.api.put("/api/connections/google", {"accessToken": mint("studio").access_token})
+    answer = studio.api.put("/api/connections/google", {"accessToken": issue_token("studio").access_token})
     assert (answer.status, answer.json["code"]) == (409, "tokens_unreadable")
-    both = {"accessToken": mint("studio").access_token, "refreshToken": mint("studio").refresh_token}
+    both = {"accessToken": issue_token("studio").access_token, "refreshToken": issue_token("studio").refresh_token}
     answer = studio.api.put("/api/connections/google", both)
-    assert (answer.status, answer.json["code"]) == (500, "seal_broken")
+    assert (answer.status, answer.json["code"]) == (500, "decryption_failed")
     told = studio.api.post("/api/connections/google/test").json
-    assert (told["valid"], told["error"]["code"]) == (False, "seal_broken")
+    assert (told["valid"], told["error"]["code"]) == (False, "decryption_failed")
     assert studio.connection()["status"] == "error"
     run = studio.sync("bookings")
-    assert (run["status"], run["error"]["code"]) == ("failed", "seal_broken")
+    assert (run["status"], run["error"]["code"]) == ("failed", "decryption_failed")
     assert studio.api.delete("/api/connections/google").status == 204
     assert superuser.run("SELECT revocation FROM platform_connection") == [["failed"]]

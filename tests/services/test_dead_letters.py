@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chalicelib import doorbell
+from chalicelib import work_queue
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.services import dead_letters
 from chalicelib.services.dead_letters import STOP_MS, Requeued, requeue_dead_letters, show_dead_letters
@@ -73,7 +73,7 @@ def test_a_requeued_run_is_worked_on_to_its_end(studio: Studio, dead: Queue, que
 
 
 def test_all_but_runs_is_left_to_the_worker_to_judge(studio: Studio, dead: Queue, queue: Queue) -> None:
-    kinds = {"renewalOf": "renewal", "deliveryId": "delivery", "grantId": "grant"}
+    kinds = {"refreshOf": "refresh", "deliveryId": "delivery", "grantId": "grant"}
     messages = [{name: str(uuid4()), "studioId": str(studio.id)} for name in kinds]
     bury(dead, *messages)
     assert {letter.kind for letter in show_dead_letters(10).shown} == set(kinds.values())
@@ -181,9 +181,9 @@ def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch
             Reply({}),
         )
         monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
-        doorbell.sqs.cache_clear()
+        work_queue.sqs.cache_clear()
         report = requeue()
-    doorbell.sqs.cache_clear()
+    work_queue.sqs.cache_clear()
     asked = [(r.headers["x-amz-target"].removeprefix("AmazonSQS."), r.body) for r in fake.requests]
     (deleted,) = [body for target, body in asked if target == "DeleteMessageBatch"]
     (put_back,) = [body for target, body in asked if target == "ChangeMessageVisibilityBatch"]
@@ -198,11 +198,11 @@ def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch
 
 def test_a_queue_that_does_not_answer_is_unavailable(dead: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    doorbell.sqs.cache_clear()
+    work_queue.sqs.cache_clear()
     for look in (requeue, lambda: show_dead_letters(1)):
         with pytest.raises(Unavailable):
             look()
-    doorbell.sqs.cache_clear()
+    work_queue.sqs.cache_clear()
 
 
 def test_without_a_queue_the_variable_is_named(dead: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,15 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data.connecting import SESSION
+from chalicelib.data.connect import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.data.driver import PgConnection
 from chalicelib.data.erasures import TABLES
-from chalicelib.errors import NotFound, SealBroken
+from chalicelib.errors import DecryptionFailed, NotFound
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.transport import Transport
-from chalicelib.services import erasures, renewals, runs, webhooks
+from chalicelib.services import erasures, refresh, runs, webhook_endpoints
 from chalicelib.services.authentication import forget_callers
 from chalicelib.services.erasures import EndedGrant, Erasure, erase_studio, list_erasures
 from chalicelib.services.tokens import open_tokens, vault
@@ -115,15 +115,15 @@ def test_killed_at_any_statement_the_same_call_goes_on(
     filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
     others, left = snapshot(superuser, INTRUDER), iter(range(statements))
-    flight = PgConnection.flight
+    pipeline = PgConnection.pipeline
 
     def dying(self: PgConnection, *args: Any, **options: Any) -> Any:
         if next(left, None) is None:
             raise Killed
-        return flight(self, *args, **options)
+        return pipeline(self, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "flight", dying)
+        patch.setattr(PgConnection, "pipeline", dying)
         try:
             erase(filled)
         except Killed:
@@ -187,8 +187,8 @@ def test_a_grant_that_another_studio_lives_by_stays(studio: Studio, studios: Stu
 
 
 def test_a_grant_is_not_given_back_in_a_time_that_asking_its_platform_may_exceed(studio: Studio) -> None:
-    """Renewing the grant, so that it can be asked whose it is, and one exchange more."""
-    slowest_ms = int((renewals.LEASE_SECONDS + Transport.to(get_platform("google")).total_seconds) * 1000)
+    """Refreshing the grant, so that it can be asked whose it is, and one exchange more."""
+    slowest_ms = int((refresh.LEASE_SECONDS + Transport.to(get_platform("google")).total_seconds) * 1000)
     first = erase(studio.id, left=lambda: slowest_ms - 1)
     assert (first.grants, first.complete) == ([], False)
     assert erase(studio.id).grants == [EndedGrant(platform="google", revocation="revoked")]
@@ -208,7 +208,7 @@ def test_after_the_keys_are_gone_a_copy_of_the_row_does_not_open(studio: Studio)
     assert (report.data_keys_destroyed, report.complete) == (1, False)
     vault.cache_clear()
     stored.data_keys = []
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         open_tokens(stored)
 
 
@@ -225,7 +225,7 @@ def test_requests_of_an_erased_studio_are_refused(studio: Studio) -> None:
     [
         ("/api/connections", {"platform": "website"}),
         ("/api/connections", {"platform": "meta", "accessToken": "token"}),
-        ("/api/webhooks", {"url": "http://127.0.0.1:9/told"}),
+        ("/api/webhook-endpoints", {"url": "http://127.0.0.1:9/told"}),
     ],
 )
 def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
@@ -233,7 +233,7 @@ def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
 ) -> None:
     assert studio.api.get("/api/connections").status == 200
     erase(studio.id)
-    answer = studio.api.send("POST", path, body, {} if path == "/api/webhooks" else headers)
+    answer = studio.api.send("POST", path, body, {} if path == "/api/webhook-endpoints" else headers)
     assert (answer.status, answer.json["code"]) == (401, "unauthorized")
     assert "request.failed" not in [record.getMessage() for record in caplog.records]
 
@@ -246,8 +246,8 @@ def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue,
     assert connection is not None
     erase(studio.id, left=time_for(steps))
     assert runs.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
-    assert renewals.renew_idle(studio.id, connection.id) == "dropped"
-    assert webhooks.deliver(studio.id, uuid4(), plenty) == "dropped"
+    assert refresh.refresh_idle(studio.id, connection.id) == "dropped"
+    assert webhook_endpoints.deliver(studio.id, uuid4(), plenty) == "dropped"
 
 
 @pytest.mark.parametrize("calls", range(1, 6))

@@ -8,15 +8,15 @@ import pytest
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import read, write
 from chalicelib.data.oauth_states import TAKE_OAUTH_STATE
-from chalicelib.errors import ConsentRefused
+from chalicelib.errors import AuthorizationFailed
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google import GOOGLE, identify
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import parse_state
 from chalicelib.services.erasures import EndedGrant, erase_studio
-from chalicelib.services.pending_grants import MAX_ATTEMPTS, hold_grant, revoke_expired_grant, ring_expired_grants
-from dev.sandbox import Sandbox, mint
+from chalicelib.services.pending_grants import MAX_ATTEMPTS, enqueue_expired_grants, hold_grant, revoke_expired_grant
+from dev.sandbox import Sandbox, issue_token
 from tests.browser import ask, code_of, come_back, complete, consent, decide, query_of, walk
 from tests.conftest import Api, Database, LogLines, Queue, Studios
 from tests.services.administration import as_administrator, plenty
@@ -35,7 +35,7 @@ def let_expire(superuser: pg8000.native.Connection) -> None:
 def revoke_what_expired(queue: Queue) -> list[str]:
     """A tick and a worker."""
     queue.receive()
-    ring_expired_grants()
+    enqueue_expired_grants()
     return [revoke_expired_grant(UUID(each["studioId"]), UUID(each["grantId"])) for each in queue.receive()]
 
 
@@ -56,7 +56,7 @@ def test_a_grant_that_nobody_completes_is_revoked_and_its_tokens_erased(
     let_expire(superuser)
     assert revoke_what_expired(queue) == ["revoked"]
     assert (revocations(platforms), pending(superuser)) == (1, 0)
-    (line,) = log_lines.named("consent.expired")
+    (line,) = log_lines.named("authorization.expired")
     assert (line["platform"], line["outcome"], line["studio_id"]) == ("google", "revoked", str(api.studio_id))
     assert complete(api, code).json["code"] == "completion_code_invalid"
     assert api.get("/api/connections").json["items"] == []
@@ -67,8 +67,8 @@ def test_a_message_names_the_grant_and_one_that_comes_again_is_dropped(
 ) -> None:
     walk(api)
     let_expire(superuser)
-    assert ring_expired_grants() == 1
-    assert ring_expired_grants() == 0
+    assert enqueue_expired_grants() == 1
+    assert enqueue_expired_grants() == 0
     (message,) = queue.receive()
     assert set(message) == {"grantId", "studioId"}
     outcomes = [revoke_expired_grant(api.studio_id, UUID(message["grantId"])) for _ in range(2)]
@@ -92,10 +92,10 @@ def test_what_the_tick_has_ended_is_not_completed_any_more_and_what_is_being_com
     completing = database.connect()
     completing.run("BEGIN")
     completing.run("SELECT FROM pending_grant FOR UPDATE")
-    assert ring_expired_grants() == 0
+    assert enqueue_expired_grants() == 0
     completing.run("ROLLBACK")
     completing.close()
-    assert ring_expired_grants() == 1
+    assert enqueue_expired_grants() == 1
     assert complete(api, code).status == 400
 
 
@@ -221,7 +221,7 @@ def test_a_callback_of_a_studio_that_was_erased_meanwhile_is_refused(
     path = decide(ask(api))
     assert erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty).complete
     answer = come_back(api, path)
-    assert (answer.status, answer.json["code"]) == (400, "consent_invalid")
+    assert (answer.status, answer.json["code"]) == (400, "authorization_invalid")
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
@@ -231,7 +231,7 @@ def test_a_callback_of_a_studio_whose_keys_are_gone_exchanges_nothing(
     path = decide(ask(api))
     superuser.run("DELETE FROM data_key")
     answer = come_back(api, path)
-    assert (answer.status, answer.json["code"]) == (400, "consent_invalid")
+    assert (answer.status, answer.json["code"]) == (400, "authorization_invalid")
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
@@ -243,13 +243,13 @@ def test_a_grant_that_comes_while_its_studio_is_erased_is_not_held_but_revoked(
     state = parse_state(query_of(ask(api))["state"])
     taken = write(None, TAKE_OAUTH_STATE, state_hash=state, platform="google")
     data_keys = read(api.studio_id, LIST_DATA_KEYS)
-    given = mint()
+    given = issue_token()
     grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
     client = Client(GOOGLE, grant.access_token, sandbox_url=platforms.url)
     account = identify(client)
     assert taken is not None
     assert erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty).complete
-    with pytest.raises(ConsentRefused):
+    with pytest.raises(AuthorizationFailed):
         hold_grant(taken, GOOGLE, grant, account, warnings=(), data_keys=data_keys)
     assert (revocations(platforms), pending(superuser)) == (1, 0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.errors import AppError, Conflict, InvalidInput, TooManyRequests, TransientFault
 from chalicelib.services import idempotency
-from chalicelib.services.idempotency import MAX_KEY_LENGTH, Answer, once
+from chalicelib.services.idempotency import MAX_KEY_LENGTH, Answer, idempotent
 from tests.api.seeding import connect_google
 from tests.conftest import Api, Studios
 
@@ -29,7 +29,7 @@ class Work:
 
 
 def repeat(studio_id: UUID, work: Callable[[], Answer], key: str = "key", request: bytes = b"request") -> Answer:
-    return once(studio_id, key, request, work)
+    return idempotent(studio_id, key, request, work)
 
 
 def age(superuser: pg8000.native.Connection, interval: str) -> None:

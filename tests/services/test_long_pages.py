@@ -6,7 +6,7 @@ import pg8000.native
 import pytest
 
 from chalicelib.services import runs
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.services.conftest import PLENTY_MS, Studio
 
@@ -60,7 +60,11 @@ def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, m
     run = studio.start("inquiries")
     studio.work(remaining_ms=lambda: runs.OUT_OF_TIME_MS - 1)
     done = studio.run(run["id"])
-    assert (done["status"], done["error"]["code"], done["attempts"]) == ("failed", "gave_up", MAX_IDLE_ATTEMPTS + 1)
+    assert (done["status"], done["error"]["code"], done["attempts"]) == (
+        "failed",
+        "gave_up",
+        MAX_ATTEMPTS_WITHOUT_PROGRESS + 1,
+    )
 
 
 def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(

@@ -350,7 +350,7 @@ def add_events(superuser: Superuser, studio_id: UUID, *, days: float, count: int
     rows = superuser.run(
         f"""
         INSERT INTO connection_event (id, studio_id, connection_id, kind)
-        SELECT uuidv7(interval '-1 day' * {days} + interval '10 ms' * i), c.studio_id, c.id, 'broke'
+        SELECT uuidv7(interval '-1 day' * {days} + interval '10 ms' * i), c.studio_id, c.id, 'failed'
         FROM platform_connection AS c, generate_series(1, {count}) AS i WHERE c.studio_id = :studio_id
         RETURNING id
         """,
@@ -365,10 +365,10 @@ def add_delivery(superuser: Superuser, studio_id: UUID, *, days: float, due: boo
     ((delivery_id,),) = superuser.run(
         f"""
         WITH hook AS (
-            INSERT INTO webhook (studio_id, url, secret) VALUES (:studio_id, 'https://studio.example/' || uuidv7(), '')
+            INSERT INTO webhook_endpoint (studio_id, url, secret) VALUES (:studio_id, 'https://studio.example/' || uuidv7(), '')
             RETURNING id
         )
-        INSERT INTO webhook_delivery (id, studio_id, webhook_id, event_id, due_at)
+        INSERT INTO webhook_delivery (id, studio_id, endpoint_id, event_id, due_at)
         SELECT uuidv7(interval '-1 day' * {days}), :studio_id, hook.id, :event_id, {"now()" if due else "NULL"}
         FROM hook
         RETURNING id

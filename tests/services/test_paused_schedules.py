@@ -13,7 +13,7 @@ import pytest
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
 from chalicelib.errors import TokenRevoked
-from chalicelib.services import grants
+from chalicelib.services import connection_state
 from chalicelib.services.schedules import start_due_runs
 from tests.conftest import Answer, Api, Database, Studios, from_now, paused_streams
 
@@ -54,13 +54,13 @@ def resume(api: Api) -> dict[str, Any]:
     return answer.json  # type: ignore[no-any-return]
 
 
-def break_connection(api: Api) -> None:
+def fail_connection(api: Api) -> None:
     stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
     assert stored is not None
-    grants.break_connection(stored, TokenRevoked())
+    connection_state.fail_connection(stored, TokenRevoked())
 
 
-def renew(api: Api) -> None:
+def refresh(api: Api) -> None:
     assert api.put("/api/connections/google", {"accessToken": "ya29.y"}).status == 200
 
 
@@ -175,23 +175,23 @@ def test_a_paused_schedule_that_is_changed_stays_paused(studio: Api, superuser: 
     assert timedelta(0) < wait_of(resume(studio)) <= timedelta(days=1)
 
 
-def test_a_pause_by_the_studio_survives_a_break_and_a_renewal_of_the_connection(
+def test_a_pause_by_the_studio_survives_a_break_and_a_reconnection(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
     (since,) = superuser.run("SELECT paused_at FROM sync_schedule WHERE stream = 'bookings'")
-    break_connection(studio)
+    fail_connection(studio)
     assert pausers(studio) == {"bookings": "studio", "inquiries": "connection"}
-    renew(studio)
+    refresh(studio)
     assert pausers(studio) == {"bookings": "studio", "inquiries": None}
     assert superuser.run("SELECT paused_at FROM sync_schedule WHERE stream = 'bookings'") == [since]
 
 
 def test_a_studios_pause_of_what_the_connection_had_paused_makes_it_the_studios(studio: Api) -> None:
-    break_connection(studio)
+    fail_connection(studio)
     assert pausers(studio) == {"bookings": "connection", "inquiries": "connection"}
     assert pause(studio)["pausedBy"] == "studio"
-    renew(studio)
+    refresh(studio)
     assert pausers(studio) == {"bookings": "studio", "inquiries": None}
 
 
@@ -199,14 +199,14 @@ def test_a_resume_while_the_connection_is_broken_leaves_the_pause_to_the_connect
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
-    break_connection(studio)
+    fail_connection(studio)
     make_due(superuser, late="6 hours")
     first = resume(studio)
     assert (first["paused"], first["pausedBy"], first["nextRunAt"]) == (True, "connection", None)
     before = row(superuser)
     assert resume(studio) == first
     assert row(superuser) == before
-    renew(studio)
+    refresh(studio)
     assert pausers(studio) == {"bookings": None, "inquiries": None}
     assert timedelta(0) < wait_of(status(studio)) <= timedelta(hours=1)
     assert start_due_runs() == 0
@@ -215,11 +215,11 @@ def test_a_resume_while_the_connection_is_broken_leaves_the_pause_to_the_connect
 def test_a_pause_of_the_release_before_which_has_no_name_beside_it_is_the_connections(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
-    break_connection(studio)
+    fail_connection(studio)
     superuser.run("UPDATE sync_schedule SET paused_by = NULL")
     assert pausers(studio) == {"bookings": "connection", "inquiries": "connection"}
     assert resume(studio)["pausedBy"] == "connection"
-    renew(studio)
+    refresh(studio)
     assert pausers(studio) == {"bookings": None, "inquiries": None}
 
 
@@ -245,9 +245,9 @@ def test_a_schedule_that_is_taken_away_and_put_back_begins_anew(
 def test_a_schedule_that_is_put_back_while_the_connection_is_broken_is_paused_by_it(studio: Api) -> None:
     pause(studio)
     studio.delete("/api/sync/google/schedule?syncType=bookings")
-    break_connection(studio)
+    fail_connection(studio)
     assert put(studio, "hourly")["pausedBy"] == "connection"
-    renew(studio)
+    refresh(studio)
     assert pausers(studio)["bookings"] is None
 
 
@@ -313,20 +313,20 @@ def test_a_connection_that_breaks_amid_a_resume_pauses_the_schedule(
 ) -> None:
     pause(studio)
     line.form()
-    for work in (resume, break_connection) if resume_first else (break_connection, resume):
+    for work in (resume, fail_connection) if resume_first else (fail_connection, resume):
         line.join(partial(work, studio))
     line.serve()
     assert pausers(studio)["bookings"] == "connection"
 
 
 @pytest.mark.parametrize("resume_first", [True, False])
-def test_a_connection_that_is_renewed_amid_a_resume_leaves_nothing_paused(
+def test_a_connection_that_is_reconnected_amid_a_resume_leaves_nothing_paused(
     studio: Api, line: Line, resume_first: bool
 ) -> None:
     pause(studio)
-    break_connection(studio)
+    fail_connection(studio)
     line.form()
-    for work in (resume, renew) if resume_first else (renew, resume):
+    for work in (resume, refresh) if resume_first else (refresh, resume):
         line.join(partial(work, studio))
     line.serve()
     assert pausers(studio) == {"bookings": None, "inquiries": None}

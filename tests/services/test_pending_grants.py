@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pg8000.native
 import pytest
 
-from chalicelib.data.connecting import SESSION
+from chalicelib.data.connect import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read
-from chalicelib.errors import ConsentRefused
+from chalicelib.errors import AuthorizationFailed
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, parse_state
 from chalicelib.services.pending_grants import complete_authorization
@@ -120,7 +120,7 @@ def test_of_two_who_complete_at_once_one_wins(api: Api, superuser: pg8000.native
     def finish(_: int) -> str:
         try:
             complete_authorization(api.studio_id, "google", Secret(code))
-        except ConsentRefused as refused:
+        except AuthorizationFailed as refused:
             return refused.code
         return "connected"
 
@@ -207,9 +207,9 @@ def test_a_data_key_that_does_not_open_ends_a_callback_before_the_code_is_exchan
     plain, returning = decide(ask(api)), decide(ask(api, returnTo=RETURN_TO))
     damage_data_key(superuser)
     answer = come_back(api, plain)
-    assert (answer.status, answer.json["code"]) == (409, "seal_broken")
+    assert (answer.status, answer.json["code"]) == (409, "decryption_failed")
     sent = come_back(api, returning).headers["Location"]
-    assert query_of(sent) == {"status": "failed", "platform": "google", "code": "seal_broken"}
+    assert query_of(sent) == {"status": "failed", "platform": "google", "code": "decryption_failed"}
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
@@ -219,8 +219,8 @@ def test_a_grant_that_cannot_be_sealed_is_revoked_since_nobody_will_have_it(
     path = decide(ask(api, "meta"))  # without PKCE there is no verifier to open before
     damage_data_key(superuser)
     answer = come_back(api, path)
-    assert (answer.status, answer.json["code"]) == (409, "seal_broken")
-    assert [line["outcome"] for line in log_lines.named("consent.not_stored")] == ["revoked"]
+    assert (answer.status, answer.json["code"]) == (409, "decryption_failed")
+    assert [line["outcome"] for line in log_lines.named("authorization.not_stored")] == ["revoked"]
     assert count(superuser, "pending_grant") == 0
     revoked = [each for each in platforms.requests.list() if each["method"] == "DELETE"]
     assert [each["path"].rpartition("/")[2] for each in revoked] == ["permissions"]

@@ -6,14 +6,14 @@ from uuid import UUID
 import pytest
 from pg8000.native import Connection as Superuser
 
-from chalicelib.data import gates as rows
+from chalicelib.data import throttle as rows
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.database import read, write
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.gates import FAILURES_TO_OPEN
 from chalicelib.services.platform_calls import background_call
-from chalicelib.services.renewals import renew_idle
+from chalicelib.services.refresh import refresh_idle
 from chalicelib.services.revocations import revoke
+from chalicelib.services.throttle import FAILURES_TO_OPEN
 from chalicelib.settings import get_settings
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google
@@ -245,18 +245,18 @@ def test_an_erasure_gives_grants_back_whatever_the_studio_has_spent(
     assert revoke(stored, requested=False) == "revoked"
 
 
-def test_an_idle_grant_is_not_renewed_while_the_platform_is_down(
+def test_an_idle_grant_is_not_refreshed_while_the_platform_is_down(
     google: Api, platforms: Sandbox, superuser: Superuser
 ) -> None:
     open_circuit(superuser)
     platforms.requests.clear()
-    ((connection_id,),) = superuser.run("UPDATE platform_connection SET renew_at = now() RETURNING id")
-    assert renew_idle(google.studio_id, UUID(str(connection_id))) == "failed"
+    ((connection_id,),) = superuser.run("UPDATE platform_connection SET refresh_at = now() RETURNING id")
+    assert refresh_idle(google.studio_id, UUID(str(connection_id))) == "failed"
     assert platforms.requests.list() == []
-    assert superuser.run("SELECT status, renewals_failed FROM platform_connection") == [["active", 0]]
+    assert superuser.run("SELECT status, refresh_failures FROM platform_connection") == [["active", 0]]
 
 
-def test_renewals_of_idle_grants_cost_the_studio_nothing(google: Api, superuser: Superuser) -> None:
+def test_refreshes_of_idle_grants_cost_the_studio_nothing(google: Api, superuser: Superuser) -> None:
     spend_share(google, superuser)
-    ((connection_id,),) = superuser.run("UPDATE platform_connection SET renew_at = now() RETURNING id")
-    assert renew_idle(google.studio_id, UUID(str(connection_id))) == "renewed"
+    ((connection_id,),) = superuser.run("UPDATE platform_connection SET refresh_at = now() RETURNING id")
+    assert refresh_idle(google.studio_id, UUID(str(connection_id))) == "refreshed"

@@ -16,7 +16,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from chalicelib.secret_store import KEPT, forget_secrets
 from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
-from chalicelib.services.renewals import Session
+from chalicelib.services.refresh import Session
 from chalicelib.services.tokens import open_tokens
 from chalicelib.settings import OAuthClient, get_settings
 from dev.sandbox import CREDENTIALS, Sandbox
@@ -58,7 +58,7 @@ def stored(studio: Studio) -> StoredConnection:
     return connection
 
 
-def test_a_renewal_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
+def test_a_refresh_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
     studio = connect(api, queue, lifetime=0)
     before = open_tokens(stored(studio)).access
     Session(stored(studio)).client()

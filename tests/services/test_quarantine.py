@@ -5,13 +5,13 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from chalicelib.errors import SealBroken
+from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
 from chalicelib.services import rotations
 from chalicelib.services.connections import TokenChange, update_connection
 from chalicelib.services.rotations import Rotation, get_key_status, list_quarantined
 from chalicelib.services.tokens import open_at, open_tokens
-from chalicelib.services.webhooks import delete_webhook, list_webhooks
+from chalicelib.services.webhook_endpoints import delete_webhook_endpoint, list_webhook_endpoints
 from tests.conftest import Database, database_time
 from tests.services.administration import (
     ACCESS,
@@ -60,10 +60,10 @@ def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
 
 
 def test_a_value_that_names_no_key_is_told_as_well(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    superuser.run("UPDATE webhook SET secret = 'short'")
+    superuser.run("UPDATE webhook_endpoint SET secret = 'short'")
     rotate()
     (entry,) = list_quarantined().items
-    assert (entry.table_name, entry.data_key_id) == ("webhook", None)
+    assert (entry.table_name, entry.data_key_id) == ("webhook_endpoint", None)
 
 
 def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
@@ -94,10 +94,10 @@ def test_a_value_that_the_studio_replaces_leaves_quarantine(
 
 
 def test_a_value_that_is_deleted_leaves_quarantine(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    superuser.run("UPDATE webhook SET secret = set_byte(secret, 40, 255 - get_byte(secret, 40))")
+    superuser.run("UPDATE webhook_endpoint SET secret = set_byte(secret, 40, 255 - get_byte(secret, 40))")
     rotate()
-    assert quarantined() == [("webhook", "secret")]
-    delete_webhook(studio.studio_id, list_webhooks(studio.studio_id)[0].id)
+    assert quarantined() == [("webhook_endpoint", "secret")]
+    delete_webhook_endpoint(studio.studio_id, list_webhook_endpoints(studio.studio_id)[0].id)
     rotate()
     assert quarantined() == []
 
@@ -130,5 +130,5 @@ def test_a_secret_is_in_no_report_and_no_entry(
 def test_a_broken_seal_elsewhere_is_still_an_error(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     damage(superuser, studio)
     rotate()
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         open_tokens(studio.stored)

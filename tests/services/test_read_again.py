@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.transport import Transport
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.services.conftest import Studio
 from tests.services.test_runs import EVENTS, execute, make_due, scalar
@@ -114,7 +114,7 @@ def test_a_page_that_names_itself_as_the_next_is_a_passing_fault_tried_a_bounded
 ) -> None:
     answer_with(platforms, {"nextPageToken": "again"}, times=None)
     run, outcomes = studio.start("bookings"), []
-    for _ in range(MAX_IDLE_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS + 1):
         outcomes.append(execute(studio, run["id"]))
         make_due(superuser, run["id"])
     assert (outcomes[0], outcomes[-1]) == ("deferred", "failed")

@@ -9,8 +9,8 @@ from chalicelib import errors
 from chalicelib.data.actions import CODES
 from chalicelib.errors import PlatformError
 from chalicelib.platforms import pinterest, yelp
-from chalicelib.platforms.google import refusals as google
-from chalicelib.platforms.meta import refusals as meta
+from chalicelib.platforms.google import errors as google
+from chalicelib.platforms.meta import errors as meta
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue
 from tests.services.conftest import Studio, connect
@@ -20,7 +20,7 @@ GMAIL = "gmail.googleapis.com"
 TOKEN_HOST = "oauth2.googleapis.com"
 OURS = {
     *("platform_error", "platform_misconfigured", "platform_contract_changed", "cursor_expired"),
-    *("seal_broken", "internal_error", "gave_up"),
+    *("decryption_failed", "internal_error", "gave_up"),
 }
 """Codes about which only we can do something."""
 

@@ -9,7 +9,7 @@ import pytest
 from pg8000.native import Connection as Superuser
 
 from chalicelib import clock
-from chalicelib.data.driver import measured
+from chalicelib.data.driver import query_statistics
 from chalicelib.errors import TooManyRequests, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.services.api_keys import create_api_key
@@ -120,9 +120,9 @@ def test_what_a_container_admitted_by_itself_is_charged_with_its_next_look_up(
 ) -> None:
     limited(key=(1, 100))
     key, cache = new_key(), KeyCache()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         assert admitted(cache, key, 11) == 11
-    assert traffic.round_trips == 1
+    assert statistics.round_trips == 1
     assert 0 < seconds_until_full(superuser) <= 1
     still(CACHE_SECONDS)
     before = database_seconds(superuser)
@@ -137,9 +137,9 @@ def test_the_nearer_its_limit_is_the_sooner_a_container_asks_again(
 ) -> None:
     limited(key=(1, 100))
     key, cache = new_key(), KeyCache()
-    with measured() as traffic:
+    with query_statistics() as statistics:
         admitted(cache, key, 100)
-    assert 5 < traffic.round_trips < 30
+    assert 5 < statistics.round_trips < 30
 
 
 def test_a_refused_request_is_told_what_limit_it_met_and_when_to_come_back(
@@ -171,9 +171,9 @@ def test_a_container_refuses_by_itself_until_the_time_it_named_and_no_longer_tha
     still(CACHE_SECONDS)
 
     def look_ups() -> int:
-        with measured() as traffic:
+        with query_statistics() as statistics:
             admitted(cache, key, 50)
-        return traffic.round_trips
+        return statistics.round_trips
 
     assert [look_ups(), look_ups()] == [1, 0]
     still(2 * CACHE_SECONDS)

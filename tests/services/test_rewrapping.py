@@ -10,7 +10,7 @@ import pytest
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import read
 from chalicelib.data.sealed import SEALED
-from chalicelib.errors import SealBroken
+from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
 from chalicelib.services.connections import TokenChange, update_connection
 from chalicelib.services.rotations import (
@@ -289,11 +289,13 @@ def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_anew
     use(kms.other)
     report = rotate_data_keys(lost_at, dry_run=False, remaining_ms=plenty)
     assert (report.rekeyed, report.resealed, report.quarantined, report.complete) == (1, 0, len(SEALED), True)
-    with pytest.raises(SealBroken):
+    with pytest.raises(DecryptionFailed):
         open_tokens(studio.stored)
     update_connection(studio.studio_id, "google", TokenChange(access=Secret("ya29.new"), refresh=Secret("1//new")))
     assert open_tokens(studio.stored).access.reveal() == "ya29.new"
-    superuser.run("DELETE FROM webhook; DELETE FROM oauth_state; DELETE FROM pending_grant; DELETE FROM set_aside")
+    superuser.run(
+        "DELETE FROM webhook_endpoint; DELETE FROM oauth_state; DELETE FROM pending_grant; DELETE FROM set_aside"
+    )
     superuser.run("UPDATE studio SET address_key = NULL")  # as the next run replaces it
     rest(superuser)
     assert rotate_data_keys(lost_at, dry_run=False, remaining_ms=plenty).keys_deleted == 1

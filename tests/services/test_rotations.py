@@ -18,7 +18,7 @@ from chalicelib.data.sealed import SEALED
 from chalicelib.errors import InvalidInput
 from chalicelib.secret import Secret
 from chalicelib.security.vault import Vault
-from chalicelib.services import grants
+from chalicelib.services import connection_state
 from chalicelib.services.rotations import (
     Rotation,
     get_key_status,
@@ -133,7 +133,7 @@ def test_what_a_slow_worker_seals_with_the_retired_key_opens_and_is_moved_by_the
 ) -> None:
     started, stale = database_time(), studio.stored
     rotate(started)
-    assert grants.replace_tokens(stale, open_tokens(stale))
+    assert connection_state.replace_tokens(stale, open_tokens(stale))
     old = stale.data_keys[0].id
     assert old in sealing_keys(superuser, studio)
     assert open_tokens(studio.stored).access.reveal() == ACCESS
@@ -171,15 +171,15 @@ def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
     studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
     started, left = database_time(), iter(range(statements))
-    flight = PgConnection.flight
+    pipeline = PgConnection.pipeline
 
     def dying(self: PgConnection, *args: object, **options: object) -> object:
         if next(left, None) is None:
             raise Killed
-        return flight(self, *args, **options)  # type: ignore[arg-type]
+        return pipeline(self, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "flight", dying)
+        patch.setattr(PgConnection, "pipeline", dying)
         try:
             rotate(started)
         except Killed:
@@ -190,9 +190,9 @@ def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
     assert everything_opens(superuser, studio)
 
 
-def test_rotations_amid_renewals_and_reads_lose_no_token(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    """Eight threads renew and read while keys are rotated: every token opens at every time, and no renewal is lost."""
-    over, renewed = Event(), itertools.count(1)
+def test_rotations_amid_refreshes_and_reads_lose_no_token(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    """Eight threads refresh and read while keys are rotated: every token opens at every time, and no refresh is lost."""
+    over, refreshed = Event(), itertools.count(1)
 
     def work(number: int) -> int:
         stored_by_me = 0
@@ -202,8 +202,8 @@ def test_rotations_amid_renewals_and_reads_lose_no_token(studio: Secrets, superu
             assert tokens.access.reveal().startswith(ACCESS)
             assert tokens.refresh is not None
             if number % 2:
-                fresh = Tokens(Secret(f"{ACCESS}{next(renewed)}"), tokens.refresh, None, None, expires_in=3600)
-                stored_by_me += grants.replace_tokens(stored, fresh)
+                fresh = Tokens(Secret(f"{ACCESS}{next(refreshed)}"), tokens.refresh, None, None, expires_in=3600)
+                stored_by_me += connection_state.replace_tokens(stored, fresh)
         return stored_by_me
 
     generation = studio.stored.token_generation
@@ -251,11 +251,11 @@ def test_a_key_that_somebody_else_replaces_meanwhile_is_replaced_once(
     assert everything_opens(superuser, studio)
 
 
-def test_a_renewal_between_opening_and_sealing_wins(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    """The rotation waits for the renewal's row, and finds another value there than it has opened."""
-    stored, renewed = studio.stored, Tokens(Secret("ya29.renewed"), Secret("1//renewed"), None, None)
+def test_a_refresh_between_opening_and_sealing_wins(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    """The rotation waits for the refresh's row, and finds another value there than it has opened."""
+    stored, refreshed = studio.stored, Tokens(Secret("ya29.refreshed"), Secret("1//refreshed"), None, None)
     sealed = seal_tokens(
-        renewed,
+        refreshed,
         stored.data_keys,
         studio_id=studio.studio_id,
         connection_id=stored.id,
@@ -275,21 +275,21 @@ def test_a_renewal_between_opening_and_sealing_wins(studio: Secrets, superuser: 
         finally:
             superuser.run("COMMIT")
         assert rotation.result().resealed == PLACES - 2
-    assert open_tokens(studio.stored).access.reveal() == "ya29.renewed"
-    assert open_tokens(studio.stored).refresh == Secret("1//renewed")
+    assert open_tokens(studio.stored).access.reveal() == "ya29.refreshed"
+    assert open_tokens(studio.stored).refresh == Secret("1//refreshed")
 
 
 def statements(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> int:
-    flights, flight = itertools.count(), PgConnection.flight
+    pipelines, pipeline = itertools.count(), PgConnection.pipeline
 
     def counted(self: PgConnection, *args: object, **options: object) -> object:
-        next(flights)
-        return flight(self, *args, **options)  # type: ignore[arg-type]
+        next(pipelines)
+        return pipeline(self, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "flight", counted)
+        patch.setattr(PgConnection, "pipeline", counted)
         work()
-    return next(flights)
+    return next(pipelines)
 
 
 @pytest.mark.parametrize("studios", [1, 4])

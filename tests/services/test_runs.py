@@ -12,7 +12,7 @@ from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.errors import Unavailable
 from chalicelib.services import runs
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue, database_time, from_now, paused_streams
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -38,7 +38,7 @@ def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any
 
 
 def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
-    """Lets the time pass that a deferred run waits for, and the gate with it."""
+    """Lets the time pass that a deferred run waits for, and the throttle with it."""
     superuser.run("UPDATE sync_log SET resume_at = now() WHERE id = :id", id=run_id)
     superuser.run("UPDATE account_quota SET blocked_until = NULL; UPDATE platform_circuit SET open_until = now()")
 
@@ -140,7 +140,7 @@ def test_a_stream_longer_than_the_time_left_is_handed_on_as_one_run(
     bulk: Studio, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
-    assert bulk.work(remaining_ms=lambda: runs.HAND_OVER_MS - 1) == ["handed_over", "handed_over", "succeeded"]
+    assert bulk.work(remaining_ms=lambda: runs.YIELD_MS - 1) == ["handed_over", "handed_over", "succeeded"]
     done = bulk.run(run["id"])
     assert (done["status"], done["attempts"], done["records"]["created"]) == ("succeeded", 3, 2500)
     assert scalar(superuser, "SELECT count(*) FROM sync_log") == 1
@@ -223,14 +223,14 @@ def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
 ) -> None:
     platforms.add_fault(kind="status", status=503, host=CALENDAR, times=None)
     run = studio.sync("bookings")
-    for _ in range(MAX_IDLE_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS - 1):
         assert studio.run(run["id"])["status"] == "deferred"
         make_due(superuser, run["id"])
         execute(studio, run["id"])
     done = studio.run(run["id"])
     assert (done["status"], done["attempts"], done["error"]["code"]) == (
         "failed",
-        MAX_IDLE_ATTEMPTS,
+        MAX_ATTEMPTS_WITHOUT_PROGRESS,
         "platform_unavailable",
     )
     assert studio.connection()["status"] == "active"
@@ -241,9 +241,9 @@ def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
 def test_a_rate_limit_may_last_as_long_as_it_likes(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    platforms.add_fault(kind="status", status=429, host=CALENDAR, times=MAX_IDLE_ATTEMPTS + 2)
+    platforms.add_fault(kind="status", status=429, host=CALENDAR, times=MAX_ATTEMPTS_WITHOUT_PROGRESS + 2)
     run = studio.sync("bookings")
-    for _ in range(MAX_IDLE_ATTEMPTS + 2):
+    for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS + 2):
         assert studio.run(run["id"])["status"] == "deferred"
         make_due(superuser, run["id"])
         execute(studio, run["id"])
@@ -252,7 +252,7 @@ def test_a_rate_limit_may_last_as_long_as_it_likes(
 
 def test_a_run_that_kills_its_workers_is_given_up(studio: Studio, superuser: pg8000.native.Connection) -> None:
     run = studio.start("bookings")
-    superuser.run("UPDATE sync_log SET attempts = :n, idle_attempts = :n", n=MAX_IDLE_ATTEMPTS)
+    superuser.run("UPDATE sync_log SET attempts = :n, attempts_without_progress = :n", n=MAX_ATTEMPTS_WITHOUT_PROGRESS)
     assert execute(studio, run["id"]) == "failed"
     assert studio.run(run["id"])["error"]["code"] == "gave_up"
 
@@ -280,7 +280,7 @@ def test_a_success_clears_what_failed_before(studio: Studio, platforms: Sandbox)
     assert studio.connection()["health"] == "healthy"
 
 
-def test_an_expired_token_is_renewed_and_the_run_goes_on(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_an_expired_token_is_refreshed_and_the_run_goes_on(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, lifetime=0)
     assert studio.sync("bookings")["status"] == "succeeded"
     connection = studio.connection()
@@ -300,16 +300,16 @@ def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnecte
     answer = studio.api.post("/api/sync/google")
     assert (answer.status, answer.json["code"]) == (409, "connection_not_active")
 
-    from dev.sandbox import mint
+    from dev.sandbox import issue_token
 
-    grant = mint("studio")
+    grant = issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     assert studio.api.put("/api/connections/google", tokens).json["status"] == "active"
     assert paused_streams(studio.api) == {"bookings": False, "inquiries": False}
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_token_that_is_refused_after_a_good_renewal_too_expires_the_connection_and_the_studio_is_told(
+def test_a_token_that_is_refused_after_a_good_refresh_too_expires_the_connection_and_the_studio_is_told(
     studio: Studio, platforms: Sandbox
 ) -> None:
     platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)
@@ -319,11 +319,11 @@ def test_a_token_that_is_refused_after_a_good_renewal_too_expires_the_connection
     told = studio.connection()
     assert (told["status"], told["statusReason"]["action"], told["health"]) == ("expired", "reconnect", "broken")
     events = studio.api.get("/api/connections/google/events").json["items"]
-    assert [(event["kind"], event["code"]) for event in events] == [("broke", "token_expired"), ("connected", None)]
+    assert [(event["kind"], event["code"]) for event in events] == [("failed", "token_expired"), ("connected", None)]
     assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
 
 
-def test_a_run_that_asked_whose_tokens_it_has_while_they_were_renewed_asks_again(
+def test_a_run_that_asked_whose_tokens_it_has_while_they_were_refreshed_asks_again(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token is refreshed beside it: which account the answer was about cannot be told any more."""
@@ -331,18 +331,18 @@ def test_a_run_that_asked_whose_tokens_it_has_while_they_were_renewed_asks_again
     superuser.run(
         """
         UPDATE platform_connection SET account_unverified = true;
-        CREATE FUNCTION renewed_meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        CREATE FUNCTION refreshed_meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             RETURN NULL;  -- as if another generation were there by now: the identity finds no row to write to
         END $$;
-        CREATE TRIGGER renewed_meanwhile BEFORE UPDATE ON platform_connection FOR EACH ROW
-        WHEN (OLD.account_unverified AND NOT NEW.account_unverified) EXECUTE FUNCTION renewed_meanwhile()
+        CREATE TRIGGER refreshed_meanwhile BEFORE UPDATE ON platform_connection FOR EACH ROW
+        WHEN (OLD.account_unverified AND NOT NEW.account_unverified) EXECUTE FUNCTION refreshed_meanwhile()
         """
     )
     run = studio.start("bookings")
     outcome = execute(studio, run["id"])
-    superuser.run("DROP FUNCTION renewed_meanwhile() CASCADE")
+    superuser.run("DROP FUNCTION refreshed_meanwhile() CASCADE")
     run = studio.run(run["id"])
-    assert (outcome, run["error"]["code"], run["pages"]) == ("deferred", "token_being_renewed", 0)
+    assert (outcome, run["error"]["code"], run["pages"]) == ("deferred", "token_being_refreshed", 0)
     make_due(superuser, run["id"])
     assert execute(studio, run["id"]) == "succeeded"
 

@@ -163,20 +163,20 @@ def test_a_removed_schedule_can_be_put_back(studio: Api) -> None:
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "deferred"])
-def test_a_run_that_nobody_took_up_is_rung_again(
+def test_a_run_that_nobody_took_up_is_re_enqueued(
     studio: Api, queue: Queue, superuser: pg8000.native.Connection, state: str
 ) -> None:
     queue.receive()
     studio.post("/api/sync/google", {"syncType": "bookings"})
     (message,) = queue.receive()
-    superuser.run("UPDATE sync_log SET status = :state, ring_at = now() WHERE status = 'queued'", state=state)
+    superuser.run("UPDATE sync_log SET status = :state, enqueue_at = now() WHERE status = 'queued'", state=state)
     assert start_due_runs() == 1
     assert queue.receive() == [message]
     assert start_due_runs() == 0
 
 
-def test_a_finished_run_is_never_rung_again(studio: Api, superuser: pg8000.native.Connection) -> None:
-    superuser.run("UPDATE sync_log SET ring_at = now()")
+def test_a_finished_run_is_never_re_enqueued(studio: Api, superuser: pg8000.native.Connection) -> None:
+    superuser.run("UPDATE sync_log SET enqueue_at = now()")
     assert start_due_runs() == 0
 
 
@@ -191,7 +191,7 @@ def test_a_queue_that_cannot_be_reached_costs_a_ring_and_no_run(
     assert start_due_runs() == 2
     monkeypatch.undo()
     get_settings.cache_clear()
-    superuser.run("UPDATE sync_log SET ring_at = now()")
+    superuser.run("UPDATE sync_log SET enqueue_at = now()")
     assert start_due_runs() == 2
     assert len(queue.receive()) == 2
 

@@ -12,7 +12,7 @@ from chalicelib.data.database import read, write
 from chalicelib.data.set_aside import STORE_SET_ASIDE
 from chalicelib.data.studios import NEW_ID
 from chalicelib.secret import Secret
-from chalicelib.services.left_out import content_place
+from chalicelib.services.left_out import content_data
 from chalicelib.services.tokens import seal_at
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines, Studios
@@ -46,7 +46,7 @@ def keep(studio: Studio, event: dict[str, Any]) -> None:
     assert stored is not None
     row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
     content = msgspec.json.encode({"item": event, "context": context}).decode()
-    sealed = seal_at(content_place(studio.id, row_id), Secret(content), stored.data_keys)
+    sealed = seal_at(content_data(studio.id, row_id), Secret(content), stored.data_keys)
     row = {"id": row_id, "external_id": event["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
     named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}

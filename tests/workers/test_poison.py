@@ -6,7 +6,7 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from chalicelib.services.retries import MAX_IDLE_ATTEMPTS
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from chalicelib.services.schedules import start_due_runs
 from chalicelib.workers.sync import sync
 from dev.aws import MAX_RECEIVES
@@ -63,7 +63,7 @@ def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_tells_why(
         assert (run["status"], run["attempts"], run["error"]["code"]) == ("deferred", attempt, "internal_error")
         assert (stream["state"], stream["reason"]["code"]) == ("deferred", "internal_error")
         assert (stream["until"], stream["running"]["attempts"]) == (run["resumeAt"], attempt)
-        superuser.run("UPDATE sync_log SET resume_at = now(), ring_at = now()")
+        superuser.run("UPDATE sync_log SET resume_at = now(), enqueue_at = now()")
     assert receive(queue) == []
     assert dead_letters.receive() == [{"runId": run["id"], "studioId": str(poisoned.id)}]
 
@@ -71,7 +71,11 @@ def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_tells_why(
     (message,) = receive(queue)
     fail(message)
     run, stream = told(poisoned)
-    assert (run["status"], run["attempts"], run["error"]["code"]) == ("failed", MAX_IDLE_ATTEMPTS, "internal_error")
+    assert (run["status"], run["attempts"], run["error"]["code"]) == (
+        "failed",
+        MAX_ATTEMPTS_WITHOUT_PROGRESS,
+        "internal_error",
+    )
     assert (stream["state"], stream["reason"]["code"], stream["failuresInRow"]) == ("failing", "internal_error", 1)
     sync(queue_event(message), Context("sync", 300))
     assert told(poisoned)[0] == run, "what comes back for a run that has ended is dropped"

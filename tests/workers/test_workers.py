@@ -94,15 +94,15 @@ def test_maintenance_comes_to_its_end_within_its_time_and_reports(
     assert [report["complete"] for report in reports] == [True]
 
 
-def test_the_worker_renews_the_grant_that_a_message_names(
+def test_the_worker_refreshes_the_grant_that_a_message_names(
     api: Api, queue: Queue, platforms: Sandbox, superuser: Any
 ) -> None:
     connect(api, queue)
     superuser.run("UPDATE sync_schedule SET enabled = false")
-    superuser.run("UPDATE platform_connection SET renew_at = now()")
+    superuser.run("UPDATE platform_connection SET refresh_at = now()")
     tick(schedule_event("tick"), Context("tick", 60))
     (message,) = queue.receive()
-    assert set(message) == {"renewalOf", "studioId"}
+    assert set(message) == {"refreshOf", "studioId"}
     sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
 

@@ -9,8 +9,8 @@ from chalicelib.data.models.connections import (
     OauthState,
     PendingGrant,
     PlatformConnection,
-    Webhook,
     WebhookDelivery,
+    WebhookEndpoint,
 )
 from chalicelib.data.models.left_out import SetAside, SkippedRecord
 from chalicelib.data.models.limits import RateLimit
@@ -60,6 +60,6 @@ __all__ = [
     "SyncSchedule",
     "SyncSeen",
     "TenantKey",
-    "Webhook",
     "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -29,7 +29,7 @@ class PlatformConnection(Base):
         one_of("status", CONNECTION_STATUSES),
         CheckConstraint("status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL", name="token_present"),
         no_null_in("scopes"),
-        Index("platform_connection_renew_idx", "renew_at", postgresql_where=text(f"status IN {WORKING_STATUSES}")),
+        Index("platform_connection_refresh_idx", "refresh_at", postgresql_where=text(f"status IN {WORKING_STATUSES}")),
         Index("platform_connection_account_idx", "platform", "external_account_id"),
     )
 
@@ -48,9 +48,9 @@ class PlatformConnection(Base):
     token_generation: Mapped[int] = mapped_column(server_default=text("1"))
     token_issued_at: Mapped[CreatedAt]
     refresh_token_expires_at: Mapped[datetime | None]
-    renew_at: Mapped[datetime | None]
-    """When the tick has the grant renewed although nobody needs it, so that it does not die of old age."""
-    renewals_failed: Mapped[int] = mapped_column(server_default=text("0"))
+    refresh_at: Mapped[datetime | None]
+    """When the tick has the grant refreshed although nobody needs it, so that it does not die of old age."""
+    refresh_failures: Mapped[int] = mapped_column(server_default=text("0"))
     scopes: Mapped[list[str] | None]
     external_account_id: Mapped[str | None]
     external_account_name: Mapped[str | None]
@@ -160,7 +160,7 @@ class PendingGrant(Base):
 
 
 class ConnectionEvent(Base):
-    """Something that happened to a connection: it was made, renewed by the studio, broke, healed, was given up."""
+    """Something that happened to a connection: it was made, reconnected by the studio, broke, recovered, was given up."""
 
     __tablename__ = "connection_event"
     __table_args__ = (
@@ -178,8 +178,8 @@ class ConnectionEvent(Base):
     at: Mapped[CreatedAt]
 
 
-class Webhook(Base):
-    """A URL of the studio's that is told when a connection breaks or heals."""
+class WebhookEndpoint(Base):
+    """A URL of the studio's that is told when a connection breaks or recovers."""
 
     __tablename__ = "webhook"
     __table_args__ = (UniqueConstraint("studio_id", "id"), UniqueConstraint("studio_id", "url"))
@@ -198,18 +198,18 @@ class WebhookDelivery(Base):
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
-        UniqueConstraint("studio_id", "webhook_id", "event_id"),
-        same_studio("webhook_id", "webhook"),
+        UniqueConstraint("studio_id", "endpoint_id", "event_id"),
+        same_studio("endpoint_id", "webhook_endpoint"),
         same_studio("event_id", "connection_event"),
         Index("webhook_delivery_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("webhook_delivery_event_idx", "studio_id", "event_id"),
-        Index("webhook_delivery_newest_idx", "studio_id", "webhook_id", "id"),
-        Index("webhook_delivery_one_test_idx", "studio_id", "webhook_id", unique=True, postgresql_where=OPEN_TEST),
+        Index("webhook_delivery_newest_idx", "studio_id", "endpoint_id", "id"),
+        Index("webhook_delivery_one_test_idx", "studio_id", "endpoint_id", unique=True, postgresql_where=OPEN_TEST),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
-    webhook_id: Mapped[UUID]
+    endpoint_id: Mapped[UUID]
     event_id: Mapped[UUID | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))

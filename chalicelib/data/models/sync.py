@@ -38,7 +38,7 @@ class SyncSchedule(Base):
     paused_at: Mapped[datetime | None]
     """Set while the tick passes over it."""
     paused_by: Mapped[str | None]
-    """The studio, until it resumes the schedule itself; or the connection, until it is renewed."""
+    """The studio, until it resumes the schedule itself; or the connection, until it is reconnected."""
     next_run_at: Mapped[datetime | None]
     cursor: Mapped[str | None]
     last_run_at: Mapped[datetime | None]
@@ -73,7 +73,7 @@ class SyncLog(Base):
         Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
         Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
         Index("sync_log_connection_idx", "studio_id", "connection_id"),
-        Index("sync_log_ring_idx", "ring_at", postgresql_where=ACTIVE_RUN),
+        Index("sync_log_enqueue_idx", "enqueue_at", postgresql_where=ACTIVE_RUN),
     )
 
     id: Mapped[UuidKey]
@@ -91,7 +91,7 @@ class SyncLog(Base):
     finished_at: Mapped[datetime | None]
     duration_ms: Mapped[int | None] = mapped_column(BigInteger)
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    idle_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts_without_progress: Mapped[int] = mapped_column(server_default=text("0"))
     """Attempts since the last stored page; too many end the run."""
     pages: Mapped[Count]
     records_seen: Mapped[Count]
@@ -123,7 +123,7 @@ class SyncLog(Base):
     lease_owner: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
     resume_at: Mapped[datetime | None]
-    ring_at: Mapped[CreatedAt]
+    enqueue_at: Mapped[CreatedAt]
     """When the tick sends the message again, unless the run has moved on."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import msgspec
 
-from chalicelib.platforms.base import Account, Caveat, Platform
+from chalicelib.platforms.base import Account, GrantWarning, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google.calendar import BOOKINGS
+from chalicelib.platforms.google.errors import RULES, classify
 from chalicelib.platforms.google.gmail import INQUIRIES
-from chalicelib.platforms.google.refusals import RULES, classify
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import url_of
@@ -27,7 +27,7 @@ OAUTH = OAuth2(
     authorize_params=(("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")),
     identity_scopes=("openid", "email", "profile"),
     # A grant that is not used for six months dies: developers.google.com/identity/protocols/oauth2#expiration
-    renew_every=timedelta(days=30),
+    refresh_every=timedelta(days=30),
     rules=RULES,
 )
 
@@ -70,14 +70,14 @@ def identify(client: Client) -> Account:
     return Account(user.id, clean(user.name) or user.email or info.email or "Google account", scopes)
 
 
-def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:
+def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:
     """A refresh token of seven days is what a project gives whose consent screen is still in the status Testing:
     developers.google.com/identity/protocols/oauth2#expiration
     """
     if grant.refresh_expires_in is None or not TESTING_SECONDS[0] <= grant.refresh_expires_in <= TESTING_SECONDS[1]:
         return ()
     message = "Google ends this connection after seven days: this application's consent screen is in the status Testing"
-    return (Caveat("google_testing_mode", message),)
+    return (GrantWarning("google_testing_mode", message),)
 
 
 GOOGLE = Platform(
@@ -88,5 +88,5 @@ GOOGLE = Platform(
     identify=identify,
     classify=classify,
     oauth=OAUTH,
-    after_consent=after_consent,
+    check_grant=check_grant,
 )

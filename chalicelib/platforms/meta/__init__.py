@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import msgspec
 
-from chalicelib.errors import ConsentRefused
-from chalicelib.platforms.base import Account, Caveat, Platform
+from chalicelib.errors import AuthorizationFailed
+from chalicelib.platforms.base import Account, GrantWarning, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta.campaigns import CAMPAIGNS
+from chalicelib.platforms.meta.errors import classify, classify_token_error
 from chalicelib.platforms.meta.graph import BASE_URL, HOST, VERSION, list_ad_accounts
 from chalicelib.platforms.meta.insights import AD_INSIGHTS
 from chalicelib.platforms.meta.quota import usage
-from chalicelib.platforms.meta.refusals import classify, classify_token_refusal
 from chalicelib.platforms.meta.token_life import find_lifetime
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
@@ -34,9 +34,9 @@ OAUTH = OAuth2(
     pkce=False,
     lasting="exchange",
     # A long-lived token works for about 60 days, and can be exchanged for a new one only while it does.
-    renew_before=timedelta(days=10),
-    renew_every=timedelta(days=30),
-    classify=classify_token_refusal,
+    refresh_before=timedelta(days=10),
+    refresh_every=timedelta(days=30),
+    classify=classify_token_error,
     find_lifetime=find_lifetime,
 )
 
@@ -63,10 +63,10 @@ def identify(client: Client) -> Account:
     return Account(user.id, clean(user.name) or "Meta account", scopes)
 
 
-def after_consent(client: Client, grant: TokenGrant) -> tuple[Caveat, ...]:
+def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:
     """The user picks the ad accounts apart from the permissions, and may pick none."""
     if not list_ad_accounts(client).accounts:
-        raise ConsentRefused(
+        raise AuthorizationFailed(
             "No ad account was shared: choose one in Meta's dialog, or ask its owner for access", code="no_ad_account"
         )
     return ()
@@ -81,5 +81,5 @@ META = Platform(
     classify=classify,
     usage=usage,
     oauth=OAUTH,
-    after_consent=after_consent,
+    check_grant=check_grant,
 )

@@ -11,8 +11,8 @@ from chalicelib import clock
 from chalicelib.errors import ContractChanged
 from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.meta.errors import classify
 from chalicelib.platforms.meta.graph import BASE_URL
-from chalicelib.platforms.meta.refusals import classify
 from chalicelib.platforms.transport import Transport
 from chalicelib.platforms.urls import url_of
 from chalicelib.secret import Secret

@@ -15,7 +15,7 @@ class ListThrottles(Command, tag="throttle list"):
     limit: Limit = 100
 
     def run(self, remaining_ms: RemainingMs) -> Row:
-        from chalicelib.services.throttles import list_throttles
+        from chalicelib.services.throttle_control import list_throttles
 
         return list_throttles(self.limit)
 
@@ -29,6 +29,6 @@ class ClearThrottles(Command, tag="throttle clear"):
     )
 
     def run(self, remaining_ms: RemainingMs) -> Row:
-        from chalicelib.services.throttles import clear_throttles
+        from chalicelib.services.throttle_control import clear_throttles
 
         return clear_throttles(self.platform, self.studio_id, remaining_ms)

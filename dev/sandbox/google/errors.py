@@ -42,7 +42,7 @@ def refusal(status: int, reason: str, message: str, *, domain: str = "global") -
     return Refusal(_envelope(status, reason, message, domain=domain))
 
 
-def oauth_refusal(status: int, error: str, description: str) -> Refusal:
+def oauth_error(status: int, error: str, description: str) -> Refusal:
     return Refusal(as_json({"error": error, "error_description": description}, status=status))
 
 

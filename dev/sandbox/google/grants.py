@@ -1,4 +1,4 @@
-"""Grants of the sandbox's Google users to its one OAuth client: made, renewed, recognised and revoked."""
+"""Grants of the sandbox's Google users to its one OAuth client: made, refreshed, recognised and revoked."""
 
 import json
 import time
@@ -52,7 +52,7 @@ class Claims:
         return int(self.expires_at - time.time())
 
 
-def mint(account: str = "studio", scopes: Iterable[str] = DEFAULT_SCOPES, lifetime: int = LIFETIME) -> Grant:
+def issue_token(account: str = "studio", scopes: Iterable[str] = DEFAULT_SCOPES, lifetime: int = LIFETIME) -> Grant:
     """A new grant, as a finished consent would give it. Any sandbox accepts its tokens; a lifetime of 0 has expired."""
     granted = Claims(account, tuple(scopes), time.time_ns(), 0)
     refresh_token = seal("refresh", _packed(granted), prefix=REFRESH_PREFIX)

@@ -1,4 +1,4 @@
-"""Google's OAuth 2.0 endpoints: consenting, exchanging codes, renewing, inspecting and revoking tokens, and who their
+"""Google's OAuth 2.0 endpoints: consenting, exchanging codes, refreshing, inspecting and revoking tokens, and who their
 user is.
 
 https://developers.google.com/identity/protocols/oauth2/web-server
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dev.sandbox.consent import Client, Codes, ConsentPage
 from dev.sandbox.google import security_events
 from dev.sandbox.google.accounts import Account
-from dev.sandbox.google.errors import oauth_refusal
+from dev.sandbox.google.errors import oauth_error
 from dev.sandbox.google.grants import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -19,7 +19,7 @@ from dev.sandbox.google.grants import (
     Claims,
     Grants,
     access_token,
-    mint,
+    issue_token,
 )
 from dev.sandbox.google.methods import Call, Method
 from dev.sandbox.routing import PathValues, Route
@@ -75,31 +75,31 @@ class OAuth:
             case "authorization_code":
                 answer = self._exchange(form)
             case "refresh_token":
-                answer = self._renew(form)
+                answer = self._refresh(form)
             case other:
-                raise oauth_refusal(400, "unsupported_grant_type", f"Invalid grant_type: {other}")
+                raise oauth_error(400, "unsupported_grant_type", f"Invalid grant_type: {other}")
         return as_json({**answer, "token_type": "Bearer"}, headers={"Cache-Control": "no-store"})
 
     def _exchange(self, form: Mapping[str, str]) -> Json:
         """A refresh token comes only to those who ask for one, and of a consent given just now."""
         consent = self.codes.take(form.get("code", ""))
         if consent is None:
-            raise oauth_refusal(400, "invalid_grant", "Malformed auth code.")
+            raise oauth_error(400, "invalid_grant", "Malformed auth code.")
         if form.get("redirect_uri") != consent.redirect_uri:
-            raise oauth_refusal(400, "redirect_uri_mismatch", "Bad Request")
+            raise oauth_error(400, "redirect_uri_mismatch", "Bad Request")
         if not consent.is_proved_by(form.get("code_verifier", "")):
             missing = "code_verifier" not in form
-            raise oauth_refusal(400, "invalid_grant", f"{'Missing' if missing else 'Invalid'} code verifier.")
-        grant = mint(consent.account, consent.scopes)
+            raise oauth_error(400, "invalid_grant", f"{'Missing' if missing else 'Invalid'} code verifier.")
+        grant = issue_token(consent.account, consent.scopes)
         answer = self._granted(grant.access_token, grant.scopes)
         offline = (consent.params.get("access_type"), consent.params.get("prompt")) == ("offline", "consent")
         return {**answer, "refresh_token": grant.refresh_token} if offline else answer
 
-    def _renew(self, form: Mapping[str, str]) -> Json:
+    def _refresh(self, form: Mapping[str, str]) -> Json:
         """Google sends no new refresh token with a new access token."""
         granted = self._grants.refresh(form.get("refresh_token", ""))
         if granted is None or self._account(granted.account) is None:
-            raise oauth_refusal(400, "invalid_grant", "Token has been expired or revoked.")
+            raise oauth_error(400, "invalid_grant", "Token has been expired or revoked.")
         return self._granted(access_token(granted), granted.scopes)
 
     def _granted(self, token: str, scopes: Sequence[str]) -> Json:
@@ -110,7 +110,7 @@ class OAuth:
         token = request.form().get("token") or dict(request.query).get("token", "")
         granted = self._grants.access(token) or self._grants.refresh(token)
         if granted is None:
-            raise oauth_refusal(400, "invalid_token", "Token expired or revoked")
+            raise oauth_error(400, "invalid_token", "Token expired or revoked")
         self._grants.revoke(granted.account)
         return as_json({})
 
@@ -149,14 +149,14 @@ class OAuth:
         claims = self._grants.access(token)
         account = self._account(claims.account) if claims else None
         if claims is None or account is None:
-            raise oauth_refusal(400, "invalid_token", "Invalid Value")
+            raise oauth_error(400, "invalid_token", "Invalid Value")
         return claims, account
 
     def _check_client(self, form: Mapping[str, str]) -> None:
         if form.get("client_id") != self.client.id:
-            raise oauth_refusal(401, "invalid_client", "The OAuth client was not found.")
+            raise oauth_error(401, "invalid_client", "The OAuth client was not found.")
         if not self.client.accepts(form.get("client_secret", "")):
-            raise oauth_refusal(401, "invalid_client", "Unauthorized")
+            raise oauth_error(401, "invalid_client", "Unauthorized")
 
 
 def get_userinfo(call: Call) -> Response:

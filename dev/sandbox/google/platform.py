@@ -1,4 +1,4 @@
-"""Google in the sandbox: its hosts, who may call them, and the levers tests and people move it by."""
+"""Google in the sandbox: its hosts, who may call them, and the controls tests and people move it by."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,9 @@ from threading import Lock
 from dev.sandbox.clock import Clock
 from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth, security_events
 from dev.sandbox.google.accounts import Account, open_account
-from dev.sandbox.google.grants import CLIENT_ID, Claims, Grants, mint
+from dev.sandbox.google.grants import CLIENT_ID, Claims, Grants, issue_token
 from dev.sandbox.google.methods import Method
-from dev.sandbox.routing import Lever, PathValues, Route
+from dev.sandbox.routing import Control, PathValues, Route
 from dev.sandbox.studio import Letter, Person
 from dev.sandbox.wire import Json, Pairs, Request, Response
 
@@ -45,24 +45,24 @@ class Google:
         of_oauth = host in (oauth.HOST, oauth.CONSENT_HOST)
         return errors.oauth_failure(status) if of_oauth else errors.failure(status)
 
-    def levers(self) -> Sequence[Lever]:
+    def controls(self) -> Sequence[Control]:
         return (
-            Lever("POST", "/mint", lambda **given: asdict(mint(**given))),
-            Lever("POST", "/revoke", self.revoke),
-            Lever("POST", "/client-secrets", self.set_client_secrets),
-            Lever("POST", "/testing-mode", self.set_testing_mode),
-            Lever("POST", "/expire-codes", self.oauth.codes.expire),
-            Lever("POST", "/security-event", lambda **given: {"token": self.security_event(**given)}),
-            Lever("POST", "/expire-sync-tokens", self.expire_sync_tokens),
-            Lever("POST", "/expire-history", self.expire_history),
-            Lever("POST", "/events", self.add_event),
-            Lever("PATCH", "/events", self.update_event),
-            Lever("DELETE", "/events", self.delete_event),
-            Lever("POST", "/respond", self.respond),
-            Lever("POST", "/rename-calendar", self.rename_calendar),
-            Lever("POST", "/messages", self.add_message),
-            Lever("PATCH", "/messages", self.label_message),
-            Lever("DELETE", "/messages", self.delete_message),
+            Control("POST", "/issue_token", lambda **given: asdict(issue_token(**given))),
+            Control("POST", "/revoke", self.revoke),
+            Control("POST", "/client-secrets", self.set_client_secrets),
+            Control("POST", "/testing-mode", self.set_testing_mode),
+            Control("POST", "/expire-codes", self.oauth.codes.expire),
+            Control("POST", "/security-event", lambda **given: {"token": self.security_event(**given)}),
+            Control("POST", "/expire-sync-tokens", self.expire_sync_tokens),
+            Control("POST", "/expire-history", self.expire_history),
+            Control("POST", "/events", self.add_event),
+            Control("PATCH", "/events", self.update_event),
+            Control("DELETE", "/events", self.delete_event),
+            Control("POST", "/respond", self.respond),
+            Control("POST", "/rename-calendar", self.rename_calendar),
+            Control("POST", "/messages", self.add_message),
+            Control("PATCH", "/messages", self.label_message),
+            Control("DELETE", "/messages", self.delete_message),
         )
 
     def revoke(self, account: str = "studio") -> None:

@@ -56,11 +56,11 @@ STUDIO = (
     Plan(name="Linden & Light, who we are", objective="OUTCOME_AWARENESS", weeks=(-40, None), budget=0, spends=4.5),
     Plan(name="Vouchers before Christmas", objective="OUTCOME_SALES", weeks=(-52, -47), budget=20, status="ARCHIVED"),
     Plan(name="Test, please ignore", objective="LINK_CLICKS", weeks=(-30, -30), budget=5, status="DELETED"),
-    Plan(name="Valentine's portraits", objective="OUTCOME_TRAFFIC", weeks=(4, 6), budget=10),
+    Plan(name="Valentine's portraits", objective="OUTCOME_STATISTICS", weeks=(4, 6), budget=10),
 )
 DESTINATION = (
     Plan(name="京都 elopements", objective="OUTCOME_LEADS", weeks=(-6, None), budget=1800),
-    Plan(name="Cherry blossom dates", objective="OUTCOME_TRAFFIC", weeks=(-12, -8), budget=1200, status="PAUSED"),
+    Plan(name="Cherry blossom dates", objective="OUTCOME_STATISTICS", weeks=(-12, -8), budget=1200, status="PAUSED"),
 )
 
 
@@ -71,7 +71,7 @@ def campaigns(plans: tuple[Plan, ...], first_id: int, monday: date, zone: ZoneIn
 
 def in_bulk(count: int, first_id: int, monday: date, zone: ZoneInfo) -> list[Campaign]:
     """All alike, delivering every day of the last three years."""
-    plan = Plan(name="Bulk", objective="OUTCOME_TRAFFIC", weeks=(-156, None), budget=10)
+    plan = Plan(name="Bulk", objective="OUTCOME_STATISTICS", weeks=(-156, None), budget=10)
     return [_campaign(str(first_id + number), plan, monday, zone, 100) for number in range(count)]
 
 

@@ -36,7 +36,7 @@ class Claims:
     """Permissions that were asked for and not given."""
 
 
-def mint(
+def issue_token(
     account: str = "studio",
     scopes: Iterable[str] = DEFAULT_SCOPES,
     lifetime: int = LIFETIME,

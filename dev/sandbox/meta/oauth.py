@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dev.sandbox.consent import Client, Codes, ConsentPage
 from dev.sandbox.meta.errors import expired_token, malformed_token, refusal, removed_application
-from dev.sandbox.meta.grants import LIFETIME, Claims, Grant, Removals, mint, read
+from dev.sandbox.meta.grants import LIFETIME, Claims, Grant, Removals, issue_token, read
 from dev.sandbox.routing import PathValues, Route
 from dev.sandbox.wire import Json, Request, Response, as_json
 
@@ -67,7 +67,7 @@ class OAuth:
         self._check_client(params.get("client_id", ""), params.get("client_secret", ""))
         if params.get("grant_type") == "fb_exchange_token":
             claims = self._living(params.get("fb_exchange_token", ""))
-            grant = mint(claims.account, claims.scopes, LIFETIME, declined=claims.declined)
+            grant = issue_token(claims.account, claims.scopes, LIFETIME, declined=claims.declined)
         else:
             grant = self._exchange(params)
         return as_json({"access_token": grant.access_token, "token_type": "bearer", "expires_in": grant.expires_in})
@@ -85,7 +85,7 @@ class OAuth:
                 "used in the OAuth dialog request"
             )
             raise refusal(100, message, subcode=36008)
-        return mint(consent.account, consent.scopes, SHORT_LIFETIME, declined=consent.declined)
+        return issue_token(consent.account, consent.scopes, SHORT_LIFETIME, declined=consent.declined)
 
     def _inspect(self, request: Request, __: PathValues) -> Response:
         params = dict(request.query)

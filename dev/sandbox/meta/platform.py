@@ -1,4 +1,4 @@
-"""Meta in the sandbox: its hosts, who may call it, and the levers tests and people move it by."""
+"""Meta in the sandbox: its hosts, who may call it, and the controls tests and people move it by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 from dev.sandbox.meta import errors
 from dev.sandbox.meta.accounts import BERLIN, AdAccount, User, open_user
 from dev.sandbox.meta.edges import EDGES, Call, Edge, Shown
-from dev.sandbox.meta.grants import Claims, Removals, mint, read
+from dev.sandbox.meta.grants import Claims, Removals, issue_token, read
 from dev.sandbox.meta.oauth import HOST, OAuth, signed_request
 from dev.sandbox.meta.params import Params
 from dev.sandbox.meta.usage import Usage, with_headers
-from dev.sandbox.routing import Lever, PathValues, Route
+from dev.sandbox.routing import Control, PathValues, Route
 from dev.sandbox.wire import Json, Refusal, Request, Response, as_json
 
 SCHEMES = ("bearer", "oauth")
@@ -24,7 +24,7 @@ SCHEMES = ("bearer", "oauth")
 class Meta:
     """Users are named `studio`, `empty` or `bulk-N`, and come into being when first used.
 
-    It is `today` until `pass_days`; without one, the clock tells each ad account its day.
+    It is `today` until `advance_days`; without one, the clock tells each ad account its day.
     """
 
     def __init__(self, today: date | None = None, state_dir: Path | None = None) -> None:
@@ -46,18 +46,18 @@ class Meta:
     def failure(self, host: str, status: int) -> Response:
         return errors.failure(status)
 
-    def levers(self) -> Sequence[Lever]:
+    def controls(self) -> Sequence[Control]:
         return (
-            Lever("POST", "/meta/mint", lambda **given: asdict(mint(**given))),
-            Lever("POST", "/meta/revoke", self.revoke),
-            Lever("POST", "/meta/client-secrets", self.set_client_secrets),
-            Lever("POST", "/meta/expire-codes", self.oauth.codes.expire),
-            Lever("POST", "/meta/signed-request", lambda account="studio": {"token": self.signed_request(account)}),
-            Lever("POST", "/meta/restate", self.restate),
-            Lever("POST", "/meta/pass-days", self.pass_days),
-            Lever("POST", "/meta/usage", self.set_usage),
-            Lever("POST", "/meta/expire-cursors", self.expire_cursors),
-            Lever("PATCH", "/meta/campaigns", self.update_campaign),
+            Control("POST", "/meta/issue_token", lambda **given: asdict(issue_token(**given))),
+            Control("POST", "/meta/revoke", self.revoke),
+            Control("POST", "/meta/client-secrets", self.set_client_secrets),
+            Control("POST", "/meta/expire-codes", self.oauth.codes.expire),
+            Control("POST", "/meta/signed-request", lambda account="studio": {"token": self.signed_request(account)}),
+            Control("POST", "/meta/restate", self.restate),
+            Control("POST", "/meta/pass-days", self.advance_days),
+            Control("POST", "/meta/usage", self.set_usage),
+            Control("POST", "/meta/expire-cursors", self.expire_cursors),
+            Control("PATCH", "/meta/campaigns", self.update_campaign),
         )
 
     def revoke(self, account: str = "studio") -> None:
@@ -72,7 +72,7 @@ class Meta:
         """What Meta posts to the application's callbacks about a user, signed with its first secret."""
         return signed_request(self.user(account).record["id"], secret=self.oauth.client.secrets[0])
 
-    def pass_days(self, days: int = 1) -> None:
+    def advance_days(self, days: int = 1) -> None:
         """Time goes by: there are new days, and past ones look as they do from further away."""
         self._passed += timedelta(days=days)
 

@@ -1,4 +1,4 @@
-"""Grants of the sandbox's Pinterest users: made, recognised, taken back, and renewed each time with a new
+"""Grants of the sandbox's Pinterest users: made, recognised, taken back, and refreshed each time with a new
 refresh token.
 
 https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
@@ -23,7 +23,7 @@ ACCESS_PREFIX, REFRESH_PREFIX = "pina_", "pinr_"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a user's consent, or a renewal, gives the application."""
+    """What a user's consent, or a refresh, gives the application."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -34,7 +34,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says; `turn` counts the renewals, and times are seconds since 1970, `granted_at` in nanoseconds."""
+    """What a token says; `turn` counts the refreshes, and times are seconds since 1970, `granted_at` in nanoseconds."""
 
     account: str
     scopes: tuple[str, ...]
@@ -66,7 +66,7 @@ class Claims:
         }
 
 
-def mint(
+def issue_token(
     account: str = "studio",
     scopes: Iterable[str] = DEFAULT_SCOPES,
     lifetime: int = LIFETIME,
@@ -89,10 +89,10 @@ class Grants:
         """The turn each grant has come to."""
 
     def access(self, token: str) -> Claims | None:
-        """The claims of an access token that works now; a renewal does not end the one before."""
+        """The claims of an access token that works now; a refresh does not end the one before."""
         return self._live(unseal("pina", token, prefix=ACCESS_PREFIX))
 
-    def renew(self, token: str) -> Grant | None:
+    def refresh(self, token: str) -> Grant | None:
         """Both tokens anew; the refresh token that was used is dead from then on, like every one before it."""
         claims = self._live(unseal("pinr", token, prefix=REFRESH_PREFIX))
         if claims is None:

@@ -1,4 +1,4 @@
-"""Pinterest in the sandbox: its hosts, its token endpoint, who is connected, and the levers it is moved by.
+"""Pinterest in the sandbox: its hosts, its token endpoint, who is connected, and the controls it is moved by.
 
 https://developers.pinterest.com/docs/api/v5
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 from dev.sandbox.consent import Client, Codes, ConsentPage
-from dev.sandbox.pinterest.grants import APP_ID, APP_SECRET, Claims, Grant, Grants, mint
-from dev.sandbox.routing import Lever, PathValues, Route
+from dev.sandbox.pinterest.grants import APP_ID, APP_SECRET, Claims, Grant, Grants, issue_token
+from dev.sandbox.routing import Control, PathValues, Route
 from dev.sandbox.wire import Json, Refusal, Request, Response, as_json
 
 HOST, CONSENT_HOST = "api.pinterest.com", "www.pinterest.com"
@@ -62,13 +62,13 @@ class Pinterest:
         )
         return as_json({"code": code, "message": message}, status=status)
 
-    def levers(self) -> Sequence[Lever]:
+    def controls(self) -> Sequence[Control]:
         return (
-            Lever("POST", "/pinterest/mint", lambda **given: asdict(mint(**given))),
-            Lever("POST", "/pinterest/revoke", self.revoke),
-            Lever("POST", "/pinterest/client-secrets", self.set_client_secrets),
-            Lever("POST", "/pinterest/expire-codes", self.codes.expire),
-            Lever("POST", "/pinterest/usage", self.set_usage),
+            Control("POST", "/pinterest/issue_token", lambda **given: asdict(issue_token(**given))),
+            Control("POST", "/pinterest/revoke", self.revoke),
+            Control("POST", "/pinterest/client-secrets", self.set_client_secrets),
+            Control("POST", "/pinterest/expire-codes", self.codes.expire),
+            Control("POST", "/pinterest/usage", self.set_usage),
         )
 
     def revoke(self, account: str = "studio") -> None:
@@ -89,7 +89,7 @@ class Pinterest:
             case "authorization_code":
                 grant, answer = self._exchange(form), "authorization_code"
             case "refresh_token":
-                grant, answer = self._grants.renew(form.get("refresh_token", "")), "refresh_token"
+                grant, answer = self._grants.refresh(form.get("refresh_token", "")), "refresh_token"
             case _:
                 raise _refusal(400, 1, "Invalid grant_type")
         if grant is None:
@@ -112,7 +112,7 @@ class Pinterest:
         consent = self.codes.take(form.get("code", ""))
         if consent is None or form.get("redirect_uri") != consent.redirect_uri:
             return None
-        return mint(consent.account, consent.scopes)
+        return issue_token(consent.account, consent.scopes)
 
     def _check_client(self, request: Request) -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")

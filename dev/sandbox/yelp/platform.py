@@ -6,7 +6,7 @@ https://docs.developer.yelp.com/reference/v3_business_info
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from dev.sandbox.routing import Lever, PathValues, Route
+from dev.sandbox.routing import Control, PathValues, Route
 from dev.sandbox.wire import Json, Refusal, Request, Response, as_json
 
 HOST = "api.yelp.com"
@@ -48,10 +48,10 @@ class Yelp:
         code, description = FAILURES.get(status, FAILURES[400] if status < 500 else ("INTERNAL_ERROR", "Try again."))
         return _refused(status, code, description)
 
-    def levers(self) -> Sequence[Lever]:
+    def controls(self) -> Sequence[Control]:
         return (
-            Lever("POST", "/yelp/usage", self.set_usage),
-            Lever("POST", "/yelp/api-key", self.set_api_key),
+            Control("POST", "/yelp/usage", self.set_usage),
+            Control("POST", "/yelp/api-key", self.set_api_key),
         )
 
     def set_usage(self, remaining: int = DAILY_LIMIT) -> None:

@@ -12,7 +12,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta import META
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import Grant, mint
+from dev.sandbox.meta import Grant, issue_token
 from tests.conftest import NOON, TODAY
 
 Connect = Callable[..., Client]
@@ -28,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def connect(sandbox: Sandbox) -> Connect:
     def make(account: str = "studio", grant: Grant | None = None, now: datetime = NOON) -> Client:
-        token = Secret((grant or mint(account)).access_token)
+        token = Secret((grant or issue_token(account)).access_token)
         return Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
 
     return make

@@ -9,7 +9,7 @@ from chalicelib.platforms.base import Account, Platform
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta import META, identify
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import DEFAULT_SCOPES, mint
+from dev.sandbox.meta import DEFAULT_SCOPES, issue_token
 from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]
@@ -41,7 +41,7 @@ def test_an_expired_token_and_a_removed_application_are_told_apart(
     sandbox: Sandbox, connect: Callable[..., Client]
 ) -> None:
     with pytest.raises(TokenExpired):
-        identify(connect(grant=mint(lifetime=0)))
+        identify(connect(grant=issue_token(lifetime=0)))
     client = connect()
     sandbox.meta.revoke()
     with pytest.raises(TokenRevoked):

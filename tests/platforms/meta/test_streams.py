@@ -24,7 +24,7 @@ from chalicelib.platforms.meta.campaigns import CAMPAIGNS
 from chalicelib.platforms.meta.graph import list_ad_accounts
 from chalicelib.platforms.meta.insights import AD_INSIGHTS, InsightsCursor, fetch_insights_of
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import mint
+from dev.sandbox.meta import issue_token
 
 Connect = Callable[..., Client]
 Read = Callable[..., tuple[list[Any], str | None]]
@@ -73,7 +73,7 @@ def test_a_first_read_has_90_days_and_the_numbers_of_each(connect: Connect, read
 
 def test_past_days_are_read_again_as_they_are_by_then(sandbox: Sandbox, connect: Connect, read: Read) -> None:
     before, cursor = read(AD_INSIGHTS, connect())
-    sandbox.meta.pass_days(7)
+    sandbox.meta.advance_days(7)
     again, _ = read(AD_INSIGHTS, connect(now=NOON + timedelta(days=7)), cursor)
     first, later = by_id(before), by_id(again)
     days = {record.day for record in again}
@@ -171,7 +171,7 @@ def test_what_is_used_of_the_quotas_is_noted(sandbox: Sandbox, connect: Connect,
 @EVERY_STREAM
 def test_without_the_permission_to_read_ads_there_is_nothing_to_read(connect: Connect, stream: Stream[Any]) -> None:
     with pytest.raises(PermissionMissing):
-        stream.fetch_page(connect(grant=mint(scopes=["public_profile"])), None)
+        stream.fetch_page(connect(grant=issue_token(scopes=["public_profile"])), None)
 
 
 def test_an_ad_account_that_was_taken_away_is_a_missing_permission(connect: Connect) -> None:

@@ -8,19 +8,19 @@ from chalicelib import clock
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, TokenRevoked
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.meta import META
-from chalicelib.platforms.meta.refusals import classify_token_refusal
+from chalicelib.platforms.meta.errors import classify_token_error
 from chalicelib.platforms.meta.token_life import find_lifetime
 from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.transport import Response, Transport
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import Sandbox
-from dev.sandbox.meta import APP_ID, APP_SECRET, mint
+from dev.sandbox.meta import APP_ID, APP_SECRET, issue_token
 from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
 
 DEBUG_TOKEN = "/graph.facebook.com/v26.0/debug_token"
-REFUSALS = {
+ERROR_RULES = {
     "a used code": (100, 36009, "This authorization code has been used.", "token_revoked"),
     "an old code": (100, 36007, "This authorization code has expired.", "token_revoked"),
     "no code": (100, 0, "Invalid verification code format.", "token_revoked"),
@@ -36,50 +36,50 @@ REFUSALS = {
 }
 
 
-def renew(sandbox: Sandbox, token: str, *secrets: str) -> TokenGrant:
+def refresh(sandbox: Sandbox, token: str, *secrets: str) -> TokenGrant:
     client = OAuthClient(APP_ID, tuple(map(Secret, secrets or (APP_SECRET,))))
-    return oauth2.renew(META, client=client, access_token=Secret(token), sandbox_url=sandbox.url)
+    return oauth2.refresh(META, client=client, access_token=Secret(token), sandbox_url=sandbox.url)
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", ERROR_RULES)
 def test_a_refused_exchange_is_told_apart(name: str) -> None:
-    code, subcode, message, expected = REFUSALS[name]
+    code, subcode, message, expected = ERROR_RULES[name]
     error = {"message": message, "type": "OAuthException", "code": code, "error_subcode": subcode}
-    assert classify_token_refusal(Response(400, {}, json.dumps({"error": error}).encode())).kind.code == expected
+    assert classify_token_error(Response(400, {}, json.dumps({"error": error}).encode())).kind.code == expected
 
 
 def test_a_living_token_is_exchanged_for_another_with_sixty_days(sandbox: Sandbox) -> None:
-    present = mint(lifetime=600).access_token
-    grant = renew(sandbox, present)
+    present = issue_token(lifetime=600).access_token
+    grant = refresh(sandbox, present)
     assert grant.access_token != Secret(present)
     assert (grant.refresh_token, grant.expires_in) == (None, 5_183_944)
 
 
 def test_a_dead_token_is_exchanged_for_nothing(sandbox: Sandbox) -> None:
     with pytest.raises(TokenRevoked):
-        renew(sandbox, mint(lifetime=0).access_token)
-    present = mint().access_token
+        refresh(sandbox, issue_token(lifetime=0).access_token)
+    present = issue_token().access_token
     sandbox.meta.revoke()
     with pytest.raises(TokenRevoked) as caught:
-        renew(sandbox, present)
+        refresh(sandbox, present)
     assert present not in str(caught.value)
     with pytest.raises(TokenRevoked) as caught:
-        renew(sandbox, "invented-token")
+        refresh(sandbox, "invented-token")
     assert "invented-token" not in str(caught.value)
 
 
 def test_a_replaced_secret_of_the_application_gives_way_to_the_old_one(sandbox: Sandbox) -> None:
-    token = mint().access_token
-    assert renew(sandbox, token, "not live yet", APP_SECRET).access_token
+    token = issue_token().access_token
+    assert refresh(sandbox, token, "not live yet", APP_SECRET).access_token
     with pytest.raises(Misconfigured):
-        renew(sandbox, token, "not live yet")
+        refresh(sandbox, token, "not live yet")
     sandbox.meta.set_client_secrets(["second", "third"])
-    assert renew(sandbox, token, "first", "third").access_token
+    assert refresh(sandbox, token, "first", "third").access_token
 
 
 def test_an_exchange_that_does_not_tell_the_lifetime_has_it_asked_for(sandbox: Sandbox) -> None:
     sandbox.add_fault(kind="shape", path="/v26.0/oauth/access_token", body={"expires_in": None})
-    grant = renew(sandbox, mint().access_token)
+    grant = refresh(sandbox, issue_token().access_token)
     assert grant.expires_in is not None
     assert 5_183_900 < grant.expires_in <= 5_183_944
     assert sandbox.requests.counts() == {"oauth.access_token": 1, "debug_token": 1}
@@ -119,11 +119,11 @@ def test_a_lifetime_that_is_not_told_is_an_error_without_secrets(fake: Fake, rep
 
 
 def test_giving_a_grant_back_removes_the_application(sandbox: Sandbox) -> None:
-    token = Secret(mint().access_token)
+    token = Secret(issue_token().access_token)
     assert oauth2.revoke(META, token=token, sandbox_url=sandbox.url) is True
     assert oauth2.revoke(META, token=token, sandbox_url=sandbox.url) is False
     with pytest.raises(TokenRevoked):
-        renew(sandbox, token.reveal())
+        refresh(sandbox, token.reveal())
 
 
 def test_a_removal_that_fails_is_told(fake: Fake) -> None:

@@ -1,0 +1,253 @@
+"""Grants: the statements that change a connection's tokens and state. Each notes in the same breath what happened."""
+
+from uuid import UUID
+
+from chalicelib.data.connections import DEAD, WORKING, left_accounts
+from chalicelib.data.events import Change, changed, noted
+from chalicelib.data.query import Query, array_of, returned, typed
+from chalicelib.data.rows import Row
+from chalicelib.data.studios import NewId
+from chalicelib.data.throttle import unblocked
+
+LIFETIMES = """
+            token_expires_at = coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
+            refresh_at = now() + make_interval(secs => :refresh_in)
+"""
+RESUMED = """
+        UPDATE sync_schedule AS s SET
+            paused_at = CASE WHEN s.paused_by = 'studio' THEN s.paused_at END,
+            paused_by = CASE WHEN s.paused_by = 'studio' THEN s.paused_by END,
+            failures_in_row = CASE WHEN s.paused_by = 'studio' THEN s.failures_in_row ELSE 0 END
+        FROM replaced AS x
+        WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND s.paused_at IS NOT NULL
+"""
+INSERT_CONNECTION: Query[Change | None] = Query(
+    f"""
+    WITH made AS (
+        INSERT INTO platform_connection AS c (
+            id, studio_id, platform, needs_token, access_token, refresh_token, token_generation, scopes,
+            token_expires_at, refresh_token_expires_at, refresh_at,
+            external_account_id, external_account_name, status_code, status_message
+        )
+        VALUES (
+            :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation,
+            {array_of("scopes")}, coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
+            now() + make_interval(secs => :refresh_expires_in), now() + make_interval(secs => :refresh_in),
+            :account_id, :account_name, :status_code, :status_message
+        )
+        ON CONFLICT (studio_id, platform) DO UPDATE SET
+            status = 'active', status_code = excluded.status_code, status_message = excluded.status_message,
+            status_since = now(), needs_token = excluded.needs_token,
+            access_token = excluded.access_token, refresh_token = excluded.refresh_token,
+            token_expires_at = excluded.token_expires_at, token_generation = excluded.token_generation,
+            token_issued_at = now(), refresh_token_expires_at = excluded.refresh_token_expires_at,
+            refresh_at = excluded.refresh_at, refresh_failures = 0, scopes = excluded.scopes,
+            external_account_id = excluded.external_account_id,
+            external_account_name = excluded.external_account_name, account_unverified = false,
+            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
+            revocation = NULL, disconnected_at = NULL, updated_at = now()
+        WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
+        RETURNING c.studio_id, c.id, c.platform
+    ), {unblocked("made")},
+    {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")}
+    {changed("made")}
+    """,
+    Change | None,
+)
+"""Inserts, or revives a disconnected row. Nothing comes back when a live one was there first."""
+
+REPLACE_TOKENS: Query[Change | None] = Query(
+    typed(
+        f"""
+    WITH replaced AS (
+        UPDATE platform_connection AS c SET
+            status = 'active',
+            status_code = CASE WHEN :by_hand THEN :status_code WHEN c.status = 'active' THEN c.status_code END,
+            status_message = CASE WHEN :by_hand THEN :status_message WHEN c.status = 'active' THEN c.status_message END,
+            status_since = CASE WHEN c.status = 'active' THEN c.status_since ELSE now() END,
+            access_token = :access_token, refresh_token = :refresh_token,
+            token_generation = c.token_generation + 1, token_issued_at = now(), {LIFETIMES},
+            refresh_token_expires_at = CASE
+                WHEN :same_refresh_token THEN c.refresh_token_expires_at
+                ELSE now() + make_interval(secs => :refresh_expires_in)
+            END,
+            refresh_failures = 0, scopes = {array_of("scopes")},
+            account_unverified = c.account_unverified OR :by_hand,
+            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
+            refresh_owner = NULL, refresh_lease_expires_at = NULL, updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
+        RETURNING c.studio_id, c.id, c.platform, old.status AS was, old.status_code AS was_code
+    ), {unblocked("replaced", when=":by_hand")}, waited AS (
+        UPDATE sync_log AS r SET resume_at = now(), enqueue_at = now()
+        FROM replaced AS x
+        WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
+          AND r.status = 'deferred' AND r.resume_at > now()
+    ), resumed AS ({RESUMED}), interrupted AS (
+        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), enqueue_at = now()
+        FROM replaced AS x
+        WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
+          AND r.status = 'running' AND r.lease_owner IS NOT NULL
+    ), {
+            noted(
+                "replaced",
+                kind="CASE WHEN x.was <> 'active' THEN 'recovered' WHEN :by_hand THEN 'reconnected' END",
+                code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
+                message="CASE WHEN :by_hand THEN 'The studio connected it anew' ELSE 'Its token was refreshed' END",
+                told="x.was IN ('expired', 'revoked', 'error')",
+            )
+        }
+    {changed("replaced")}
+    """,
+        by_hand="boolean",
+        same_refresh_token="boolean",  # noqa: S106  SQL
+        status_code="text",
+        status_message="text",
+    ),
+    Change | None,
+)
+"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
+
+What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
+connection's, which the statement's snapshot does not show. Tokens that come `by_hand` may be another account's, so
+workers at runs of the old ones lose their leases: what they read is not stored. Nor is anything waited for that the old
+ones were refused.
+"""
+
+LEASE_REFRESH: Query[NewId | None] = Query(
+    returned(
+        f"""
+        UPDATE platform_connection AS c SET
+            refresh_owner = :owner, refresh_lease_expires_at = now() + make_interval(secs => :lease_seconds)
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING}
+          AND (c.refresh_lease_expires_at IS NULL OR c.refresh_lease_expires_at < now())
+        RETURNING c.id
+        """
+    ),
+    NewId | None,
+)
+
+FAIL_REFRESH: Query[Change | None] = Query(
+    typed(
+        f"""
+    WITH failed AS (
+        UPDATE platform_connection AS c SET
+            refresh_owner = NULL, refresh_lease_expires_at = NULL,
+            refresh_failures = least(c.refresh_failures, {2**31 - 2}) + 1,
+            refresh_at = CASE
+                WHEN c.refresh_at <= now() + interval '1 hour' THEN now() + make_interval(secs => :delay_seconds)
+                ELSE c.refresh_at
+            END
+        WHERE c.id = :id AND c.refresh_owner = :owner
+        RETURNING c.studio_id, c.id, c.refresh_failures
+    ), {
+            noted(
+                "failed",
+                kind="CASE WHEN x.refresh_failures = :warn_after THEN 'warning' END",
+                code="'refresh_failing'",
+                message=":message::text",
+            )
+        }
+    {changed("failed")}
+    """,
+        warn_after="integer",
+    ),
+    Change | None,
+)
+"""Gives the lease back. The tick tries again after the delay where it was the tick that wanted the refresh."""
+
+FAIL_CONNECTION: Query[Change | None] = Query(
+    typed(
+        f"""
+    WITH broken AS (
+        UPDATE platform_connection AS c SET
+            status = :status, status_code = :code, status_message = :message, status_since = now(),
+            refresh_at = CASE
+                WHEN :status = 'misconfigured' THEN least(c.refresh_at, now() + interval '1 hour') ELSE c.refresh_at
+            END,
+            last_error_code = :code, last_error_message = :message, last_error_at = now(), updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING} AND c.status <> :status
+        RETURNING c.studio_id, c.id
+    ), paused AS (
+        UPDATE sync_schedule AS s SET
+            paused_at = coalesce(s.paused_at, now()),
+            paused_by = CASE WHEN s.paused_at IS NULL THEN 'connection' ELSE s.paused_by END
+        FROM broken AS x
+        WHERE :status IN {DEAD} AND s.studio_id = x.studio_id AND s.connection_id = x.id
+    ), {
+            noted(
+                "broken",
+                kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'failed' END",
+                code=":code",
+                message=":message",
+                told=":status <> 'misconfigured'",
+            )
+        }
+    {changed("broken")}
+    """,
+        status="text",
+        code="text",
+        message="text",
+    ),
+    Change | None,
+)
+"""Marks a connection that no longer works, unless its tokens were replaced meanwhile; one whose grant died is paused.
+
+The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
+"""
+
+RECOVER_CONNECTION: Query[Change | None] = Query(
+    f"""
+    WITH recovered AS (
+        UPDATE platform_connection AS c SET
+            status = 'active', status_code = NULL, status_message = NULL, status_since = now(), updated_at = now()
+        WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING} AND c.status <> 'active'
+        RETURNING c.studio_id, c.id, old.status AS was, old.status_code AS was_code
+    ), {noted("recovered", kind="'recovered'", code="x.was_code", message="'It works again'", told="x.was = 'error'")}
+    {changed("recovered")}
+    """,
+    Change | None,
+)
+
+DISCONNECT: Query[Change | None] = Query(
+    typed(
+        f"""
+    WITH gone AS (
+        UPDATE platform_connection AS c SET
+            status = 'disabled', status_code = NULL, status_message = NULL, status_since = now(),
+            access_token = NULL, refresh_token = NULL, token_expires_at = NULL, refresh_token_expires_at = NULL,
+            refresh_at = NULL, token_generation = least(c.token_generation, {2**31 - 2}) + 1,
+            refresh_owner = NULL, refresh_lease_expires_at = NULL,
+            revocation = :revocation, disconnected_at = now(), updated_at = now()
+        WHERE c.id = :id AND c.disconnected_at IS NULL
+        RETURNING c.studio_id, c.id
+    ), stopped AS (
+        UPDATE sync_log AS r SET
+            status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
+            error_code = 'disconnected', error_message = 'The platform was disconnected', error_at = now()
+        FROM gone
+        WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
+          AND r.status IN ('queued', 'running', 'deferred')
+        RETURNING r.id
+    ), forgotten AS (
+        DELETE FROM sync_seen AS seen USING stopped WHERE seen.run_id = stopped.id
+    ), unscheduled AS (
+        DELETE FROM sync_schedule AS s USING gone
+        WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
+    ), {left_accounts("gone")}, {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
+    {changed("gone")}
+    """,
+        revocation="text",
+    ),
+    Change | None,
+)
+
+
+class RefreshClaim(Row):
+    """A grant whose refresh is due, put off by the claim until a worker has had its time."""
+
+    connection_id: UUID
+    studio_id: UUID
+
+
+CLAIM_DUE_REFRESHES: Query[list[RefreshClaim]] = Query("SELECT door.claim_due_refreshes(:batch)", list[RefreshClaim])
+GRANT_IS_SHARED: Query[bool] = Query("SELECT door.grant_is_shared(:platform, :account_id, :id)", bool)

@@ -1,0 +1,237 @@
+"""Throttles: whether a platform may be asked now. Its circuit and what is left of its quotas, a row each for all workers.
+
+`platform_circuit` and `app_quota` are shared by all studios, `account_quota` is a studio's own.
+"""
+
+from chalicelib.data.query import Query, all_returned, returned, typed
+from chalicelib.data.rows import Row
+
+
+class ThrottleState(Row):
+    """Of one API of a platform. Seconds are from now on; None when there is nothing to wait for."""
+
+    api: str
+    failures_in_row: int = 0
+    open_seconds: float | None = None
+    quota_seconds: float | None = None
+
+
+class CallState(ThrottleState):
+    """Whether a request of a studio may call a platform now."""
+
+    reserve_seconds: float | None = None
+    """Until then, what is left of the application's quota is kept for syncs"""
+    share_seconds: float | None = None
+    """Until then, what is left of it is for studios that had less of it"""
+    bucket_seconds: float | None = None
+    """Until then, the studio has made all the calls that its requests may make"""
+
+
+class Wait(Row):
+    seconds: float | None
+
+
+class Circuit(Row):
+    failures_in_row: int
+
+
+FULL = 0.95
+"""With more than this share of a quota used, nobody goes on."""
+BUSY = 0.75
+"""With more than this share of the application's quota used, only studios go on that had less than an equal part of it,
+where one part is kept for a studio that has not asked yet. Meta throttles at 1.0 and advises to slow down from here."""
+RESERVE = 0.75
+"""With more than this share of the application's quota used, no request gets any of it: syncs go on."""
+SHARED = 0.25
+"""With more than this share used, only requests of studios go on that had less than an equal part, as with BUSY."""
+CALLS_WINDOW = "interval '1 hour'"
+"""How long calls are counted together, to tell which studio had how many."""
+
+APP_RESET = "now() + make_interval(secs => coalesce(:app_seconds::float8, 300))"
+ACCOUNT_RESET = "now() + make_interval(secs => coalesce(:account_seconds::float8, 300))"
+"""A platform whose window slides names no moment; five minutes later a good part of it is free again."""
+
+
+def throttle_states_of(run: str) -> str:
+    """SQL for the ThrottleStates of the platform of a run, whose alias is `run`: those of its APIs that have one."""
+    return f"""(SELECT coalesce(json_agg(throttle), '[]') FROM (
+        SELECT api, max(failures_in_row) AS "failuresInRow",
+               extract(epoch FROM max(open_until) - now()) AS "openSeconds",
+               extract(epoch FROM max(blocked_until) - now()) AS "quotaSeconds"
+        FROM (
+            SELECT api, failures_in_row, CASE WHEN open_until > now() THEN open_until END, NULL::timestamptz
+            FROM platform_circuit WHERE platform = {run}.platform
+            UNION ALL
+            SELECT api, 0, NULL, blocked_until
+            FROM app_quota WHERE platform = {run}.platform AND blocked_until > now()
+            UNION ALL
+            SELECT api, 0, NULL, blocked_until
+            FROM account_quota
+            WHERE studio_id = {run}.studio_id AND platform = {run}.platform AND blocked_until > now()
+        ) AS states (api, failures_in_row, open_until, blocked_until)
+        GROUP BY api
+    ) AS throttle)"""
+
+
+def unblocked(of: str, *, when: str = "true") -> str:
+    """A CTE that forgets that an account reached a limit: of the studio and platform of each `x` in the CTE `of`."""
+    return f"""
+    unblocked AS (
+        UPDATE account_quota AS q SET used = 0, blocked_until = NULL
+        FROM {of} AS x
+        WHERE {when} AND q.studio_id = x.studio_id AND q.platform = x.platform AND q.blocked_until > now()
+    )
+    """
+
+
+SPEND_QUOTA: Query[Wait] = Query(
+    f"""
+    WITH mine AS (
+        SELECT window_at FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
+    ), app AS (
+        INSERT INTO app_quota AS q (platform, api, used, used_until, calls, studios, blocked_until)
+        VALUES (:platform, :api, coalesce(:app_used::float8, 0), {APP_RESET}, :calls, 1,
+                CASE WHEN :app_used::float8 > {FULL} THEN {APP_RESET} END)
+        ON CONFLICT (platform, api) DO UPDATE SET
+            used = coalesce(:app_used, q.used),
+            used_until = CASE WHEN :app_used IS NULL THEN q.used_until ELSE excluded.used_until END,
+            calls = excluded.calls + CASE WHEN q.window_at > now() - {CALLS_WINDOW} THEN q.calls ELSE 0 END,
+            studios = CASE
+                WHEN q.window_at <= now() - {CALLS_WINDOW} THEN 1
+                WHEN q.window_at IN (SELECT mine.window_at FROM mine) THEN q.studios
+                ELSE q.studios + 1
+            END,
+            window_at = CASE WHEN q.window_at > now() - {CALLS_WINDOW} THEN q.window_at ELSE now() END,
+            blocked_until = CASE WHEN :app_used IS NULL THEN q.blocked_until ELSE excluded.blocked_until END
+        RETURNING q.*
+    ), account AS (
+        INSERT INTO account_quota AS q (studio_id, platform, api, used, calls, window_at, blocked_until)
+        SELECT :studio_id, :platform, :api, coalesce(:account_used::float8, 0), :calls, app.window_at,
+               CASE WHEN :account_used::float8 > {FULL} THEN {ACCOUNT_RESET} END
+        FROM app
+        ON CONFLICT (studio_id, platform, api) DO UPDATE SET
+            used = coalesce(:account_used, q.used),
+            calls = excluded.calls + CASE WHEN q.window_at = excluded.window_at THEN q.calls ELSE 0 END,
+            window_at = excluded.window_at,
+            blocked_until = CASE WHEN :account_used IS NULL THEN q.blocked_until ELSE excluded.blocked_until END
+        RETURNING q.*
+    ), waits AS (
+        SELECT blocked_until AS until FROM app
+        UNION ALL
+        SELECT blocked_until FROM account
+        UNION ALL
+        SELECT {APP_RESET} FROM app, account
+        WHERE app.used > {BUSY} AND account.calls * (app.studios + 1) > app.calls
+    )
+    SELECT json_build_object('seconds', extract(epoch FROM max(until) - now())) FROM waits WHERE until > now()
+    """,
+    Wait,
+)
+"""Counts calls, notes what their answers said of the quotas, and tells how long this studio's runs are to wait."""
+
+CHECK_CALL: Query[CallState] = Query(
+    typed(
+        f"""
+    WITH circuit AS (
+        SELECT failures_in_row, open_until FROM platform_circuit WHERE platform = :platform AND api = :api
+    ), app AS (
+        SELECT q.*, q.used_until > now() AS is_known, q.window_at > now() - {CALLS_WINDOW} AS is_counted
+        FROM app_quota AS q WHERE platform = :platform AND api = :api
+    ), account AS (
+        SELECT * FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
+    ), waits AS (
+        SELECT
+            (SELECT open_until FROM circuit WHERE open_until > now()) AS circuit,
+            (SELECT max(until) FROM (
+                SELECT blocked_until FROM app UNION ALL SELECT blocked_until FROM account
+            ) AS blocks (until) WHERE until > now()) AS quota,
+            (SELECT used_until FROM app WHERE is_known AND used > {RESERVE}) AS reserve,
+            (SELECT least(app.used_until, app.window_at + {CALLS_WINDOW}) FROM app JOIN account USING (window_at)
+             WHERE is_known AND is_counted AND app.used > {SHARED} AND account.calls * (app.studios + 1) > app.calls
+            ) AS share
+    ), bucket AS (
+        INSERT INTO rate_limit AS b (studio_id, name, full_at)
+        SELECT :studio_id, 'platform_calls', charged_bucket(NULL, 0, 1, :per_minute / 60, :per_minute)
+        FROM waits WHERE :charged AND coalesce(circuit, quota, reserve, share) IS NULL
+        ON CONFLICT (studio_id, name) DO UPDATE SET
+            full_at = charged_bucket(b.full_at, 0, 1, :per_minute / 60, :per_minute)
+        RETURNING
+            new.full_at + make_interval(secs => 60 / :per_minute - 60) AS room_at,
+            new.full_at > charged_bucket(old.full_at, 0, 0, :per_minute / 60, :per_minute) AS admitted
+    )
+    SELECT json_build_object(
+        'api', :api, 'failuresInRow', coalesce((SELECT failures_in_row FROM circuit), 0),
+        'openSeconds', extract(epoch FROM circuit - now()),
+        'quotaSeconds', extract(epoch FROM quota - now()),
+        'reserveSeconds', extract(epoch FROM reserve - now()),
+        'shareSeconds', extract(epoch FROM share - now()),
+        'bucketSeconds', (SELECT extract(epoch FROM room_at - now()) FROM bucket WHERE NOT admitted)
+    )
+    FROM waits
+    """,
+        studio_id="uuid",
+        platform="text",
+        api="text",
+        charged="boolean",
+        per_minute="float8",
+    ),
+    CallState,
+)
+"""Whether a request may call the platform; if it may, and `charged`, the call counts as one of the studio's."""
+
+BLOCK_APP: Query[None] = Query(
+    """
+    INSERT INTO app_quota AS q (platform, api, blocked_until)
+    VALUES (:platform, :api, now() + make_interval(secs => :seconds))
+    ON CONFLICT (platform, api) DO UPDATE SET blocked_until = greatest(q.blocked_until, excluded.blocked_until)
+    """
+)
+BLOCK_ACCOUNT: Query[None] = Query(
+    """
+    INSERT INTO account_quota AS q (studio_id, platform, api, blocked_until)
+    VALUES (:studio_id, :platform, :api, now() + make_interval(secs => :seconds))
+    ON CONFLICT (studio_id, platform, api) DO UPDATE SET
+        blocked_until = greatest(q.blocked_until, excluded.blocked_until)
+    """
+)
+"""The platform refused: the account's other runs wait as well, as all studios' do after BLOCK_APP."""
+
+TRIP_CIRCUIT: Query[Circuit] = Query(
+    returned(
+        """
+        INSERT INTO platform_circuit AS c (platform, api, failures_in_row) VALUES (:platform, :api, 1)
+        ON CONFLICT (platform, api) DO UPDATE SET
+            failures_in_row = c.failures_in_row + 1,
+            open_until = CASE WHEN c.failures_in_row + 1 >= :threshold THEN
+                now() + make_interval(secs => least(:first_seconds * 2 ^ (c.failures_in_row + 1 - :threshold),
+                                                    :longest_seconds))
+            END
+        RETURNING c.failures_in_row AS "failuresInRow"
+        """
+    ),
+    Circuit,
+)
+"""One more failure without a success between; from the threshold on it opens, longer each time."""
+
+PROBE_CIRCUIT: Query[Circuit | None] = Query(
+    returned(
+        """
+        UPDATE platform_circuit AS c SET open_until = now() + make_interval(secs => :seconds)
+        WHERE c.platform = :platform AND c.api = :api AND c.failures_in_row >= :threshold AND c.open_until <= now()
+        RETURNING c.failures_in_row AS "failuresInRow"
+        """
+    ),
+    Circuit | None,
+)
+"""The circuit is half open: one run at a time gets the right to try."""
+
+CLOSE_CIRCUIT: Query[list[Circuit]] = Query(
+    all_returned(
+        """
+        UPDATE platform_circuit AS c SET failures_in_row = 0, open_until = NULL
+        WHERE c.platform = :platform AND c.api = :api AND c.failures_in_row > 0
+        RETURNING c.failures_in_row AS "failuresInRow"
+        """
+    ),
+    list[Circuit],
+)

@@ -1,0 +1,229 @@
+"""Webhooks and their deliveries. When a delivery is due, the database's clock says."""
+
+from typing import Literal
+from uuid import UUID
+
+from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, Connection
+from chalicelib.data.data_keys import StoredDataKey
+from chalicelib.data.events import Event
+from chalicelib.data.query import Query, array_of, columns, many, one, returned
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.studios import NewId
+
+SHOWN_DELIVERIES = 5
+KEPT_TESTS = 10
+"""Of each webhook, beside the one that is on its way"""
+
+
+class Delivery(Row):
+    """One event, or a test, on its way to one webhook."""
+
+    id: UUID
+    event_id: UUID
+    """What the receiver sees as `webhook-id`; of a test, the delivery's own id"""
+    type: str
+    platform: str | None
+    """None for a test"""
+    occurred_at: Moment
+    state: Literal["waiting", "delivered", "given_up"]
+    attempts: int
+    next_attempt_at: Moment | None
+    delivered_at: Moment | None
+    problem: str | None
+    """Why the last attempt did not deliver it"""
+
+
+class WebhookEndpoint(Row):
+    """A webhook as the API shows it; never its secret."""
+
+    id: UUID
+    url: str
+    state: Literal["enabled", "disabled"]
+    disabled_reason: str | None
+    created_at: Moment
+    deliveries: list[Delivery]
+    """The last ones, newest first"""
+
+
+class Draft(Row):
+    """A webhook's id before it exists, and what its secret is sealed with."""
+
+    id: UUID
+    data_keys: list[StoredDataKey]
+
+
+class StoredWebhookEndpoint(Row):
+    id: UUID
+    url: str
+    secret: bytes
+    data_keys: list[StoredDataKey]
+
+
+class ClaimedDelivery(Row):
+    """A delivery that is this worker's to attempt, with all that it needs."""
+
+    attempts: int
+    enabled: bool
+    occurred_at: Moment
+    endpoint: StoredWebhookEndpoint
+    event: Event | None
+    """None for a test, as is the connection"""
+    connection: Connection | None
+
+
+class StartedTest(Row):
+    """A test that is on its way now."""
+
+    delivery: Delivery
+    is_new: bool
+
+
+class DeliveryDispatch(Row):
+    delivery_id: UUID
+    studio_id: UUID
+
+
+DELAYS = array_of("delays", "integer")
+STATE = "CASE WHEN w.disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END"
+DELIVERY_STATE = """
+    CASE WHEN d.delivered_at IS NOT NULL THEN 'delivered' WHEN d.due_at IS NULL THEN 'given_up' ELSE 'waiting' END
+"""
+OCCURRED_AT = "coalesce(e.at, uuid_extract_timestamp(d.id))"
+"""Of a test, when it was asked for."""
+WITH_EVENT = """
+    LEFT JOIN connection_event AS e ON e.studio_id = d.studio_id AND e.id = d.event_id
+    LEFT JOIN platform_connection AS c ON c.studio_id = e.studio_id AND c.id = e.connection_id
+"""
+"""Of a delivery `d`; a test has none."""
+DELIVERY = columns(
+    Delivery,
+    "d",
+    event_id="coalesce(d.event_id, d.id)",
+    type="coalesce('connection.' || e.kind, 'test')",
+    platform="c.platform",
+    occurred_at=OCCURRED_AT,
+    state=DELIVERY_STATE,
+    next_attempt_at="d.due_at",
+    problem="d.last_problem",
+)
+DELIVERIES = f"""(
+    SELECT coalesce(json_agg(r), '[]') FROM (
+        SELECT {DELIVERY} FROM webhook_delivery AS d {WITH_EVENT}
+        WHERE d.studio_id = w.studio_id AND d.endpoint_id = w.id
+        ORDER BY d.id DESC LIMIT {SHOWN_DELIVERIES}
+    ) AS r
+)"""
+STORED = columns(StoredWebhookEndpoint, "w", data_keys=DATA_KEYS_OF_STUDIO)
+
+LOCK_WEBHOOK_ENDPOINTS: Query[None] = Query(
+    "SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :studio_id, 0))"
+)
+"""Until the transaction ends; two webhooks made at once would both find room for one."""
+LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
+    many(
+        f"SELECT {columns(WebhookEndpoint, 'w', state=STATE, deliveries=DELIVERIES)} FROM webhook_endpoint AS w ORDER BY w.id"
+    ),
+    list[WebhookEndpoint],
+)
+DRAFT_WEBHOOK: Query[Draft] = Query(one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), Draft)
+INSERT_WEBHOOK_ENDPOINT: Query[WebhookEndpoint] = Query(
+    returned(
+        f"""
+        INSERT INTO webhook_endpoint AS w (id, studio_id, url, secret) VALUES (:id, :studio_id, :url, :secret)
+        RETURNING {columns(WebhookEndpoint, "w", state="'enabled'", deliveries="'[]'::json")}
+        """
+    ),
+    WebhookEndpoint,
+)
+DELETE_WEBHOOK_ENDPOINT: Query[NewId | None] = Query(
+    returned("DELETE FROM webhook_endpoint AS w WHERE w.id = :id RETURNING w.id"), NewId | None
+)
+DISABLE_WEBHOOK_ENDPOINT: Query[None] = Query(
+    """
+    WITH disabled AS (
+        UPDATE webhook_endpoint AS w SET disabled_at = now(), disabled_reason = :problem
+        WHERE w.id = :id AND w.disabled_at IS NULL
+        RETURNING w.studio_id, w.id
+    )
+    UPDATE webhook_delivery AS d SET due_at = NULL, last_problem = :problem
+    FROM disabled WHERE d.studio_id = disabled.studio_id AND d.endpoint_id = disabled.id AND d.due_at IS NOT NULL
+    """
+)
+
+START_TEST: Query[StartedTest | None] = Query(
+    f"""
+    WITH forgotten AS (
+        DELETE FROM webhook_delivery AS t
+        WHERE t.endpoint_id = :id AND t.event_id IS NULL AND t.due_at IS NULL AND t.id <= (
+            SELECT k.id FROM webhook_delivery AS k
+            WHERE k.endpoint_id = :id AND k.event_id IS NULL ORDER BY k.id DESC OFFSET {KEPT_TESTS} LIMIT 1
+        )
+    ), d AS (
+        INSERT INTO webhook_delivery AS open (studio_id, endpoint_id)
+        SELECT w.studio_id, w.id FROM webhook_endpoint AS w WHERE w.id = :id
+        ON CONFLICT (studio_id, endpoint_id) WHERE event_id IS NULL AND due_at IS NOT NULL
+            DO UPDATE SET due_at = open.due_at
+        RETURNING new.*, old.id IS NULL AS is_new
+    )
+    SELECT json_build_object('delivery', (SELECT row_to_json(r) FROM (SELECT {DELIVERY}) AS r), 'isNew', d.is_new)
+    FROM d {WITH_EVENT}
+    """,
+    StartedTest | None,
+)
+"""Makes a test of a webhook, or finds the one that is on its way. Forgets all but its last tests."""
+FIND_DELIVERY: Query[Delivery | None] = Query(
+    one(
+        f"""
+        SELECT {DELIVERY} FROM webhook_delivery AS d {WITH_EVENT} WHERE d.endpoint_id = :endpoint_id AND d.id = :id
+        """
+    ),
+    Delivery | None,
+)
+
+CLAIM_DUE_DELIVERIES: Query[list[DeliveryDispatch]] = Query(
+    "SELECT door.claim_due_deliveries(:batch)", list[DeliveryDispatch]
+)
+CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
+    f"""
+    WITH claimed AS (
+        UPDATE webhook_delivery AS d SET
+            attempts = d.attempts + 1,
+            due_at = now() + make_interval(
+                secs => ({DELAYS})[least(
+                    CASE WHEN d.event_id IS NULL THEN 1 ELSE d.attempts + 1 END, cardinality({DELAYS})
+                )] * (1 + random() / 10)
+            )
+        WHERE d.id = :id AND d.due_at <= now() + interval '2 minutes'
+        RETURNING d.*
+    )
+    SELECT json_build_object(
+        'attempts', d.attempts,
+        'enabled', w.disabled_at IS NULL,
+        'occurredAt', {OCCURRED_AT},
+        'webhook_endpoint', (SELECT row_to_json(r) FROM (SELECT {STORED}) AS r),
+        'event', (SELECT row_to_json(r) FROM (SELECT {columns(Event, "e")}) AS r WHERE e.id IS NOT NULL),
+        'connection', (SELECT row_to_json(r) FROM (SELECT {SHOWN}) AS r WHERE c.id IS NOT NULL)
+    )
+    FROM claimed AS d
+    JOIN webhook_endpoint AS w ON w.studio_id = d.studio_id AND w.id = d.endpoint_id
+    {WITH_EVENT}
+    """,
+    ClaimedDelivery | None,
+)
+"""Takes a delivery for one attempt, by moving on when it is due: a worker that dies leaves it for the next attempt, and
+a second message finds it taken. The tick moves it on as well when it rings, by the two minutes that are passed over
+here.
+"""
+SETTLE_DELIVERY: Query[None] = Query(
+    """
+    UPDATE webhook_delivery SET delivered_at = now(), due_at = NULL, last_problem = NULL
+    WHERE id = :id AND delivered_at IS NULL
+    """
+)
+FAIL_DELIVERY: Query[None] = Query(
+    """
+    UPDATE webhook_delivery SET last_problem = :problem, due_at = CASE WHEN :last THEN NULL ELSE due_at END
+    WHERE id = :id AND attempts = :attempts AND delivered_at IS NULL
+    """
+)
+"""What became of an attempt that is not the latest any more is not told."""

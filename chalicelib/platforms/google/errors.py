@@ -1,0 +1,168 @@
+"""What Google's refusals mean: of the Calendar and Gmail APIs, of its token endpoint, and of its consent page.
+
+Sources: the error pages of both APIs (developers.google.com/workspace/calendar/api/guides/errors and
+.../gmail/api/guides/handle-errors), the reasons of google.rpc.ErrorInfo (googleapis/googleapis,
+google/api/error_reason.proto), google-auth for the token endpoint, support.google.com/accounts/answer/16668185 for the
+consent page; where there is another one, it stands at the row.
+"""
+
+import re
+from datetime import UTC, datetime
+
+from chalicelib.errors import (
+    BlockedByAdministrator,
+    CursorExpired,
+    Misconfigured,
+    PermissionMissing,
+    RateLimited,
+    ScopeMissing,
+    ServiceNotEnabled,
+    TokenExpired,
+    TokenRevoked,
+    TransientFault,
+)
+from chalicelib.platforms.error_rules import (
+    Json,
+    Rule,
+    judge,
+    loggable,
+    member,
+    members,
+    read_object,
+    text,
+    words_of,
+)
+from chalicelib.platforms.faults import Fault, kind_of
+from chalicelib.platforms.token_answers import TOKEN_RULES
+from chalicelib.platforms.transport import Response
+
+PHRASES = ("mail service not enabled",)
+PER_PROJECT = "limit per project"
+"""Of a quota that all studios share: `quota_limit` in the metadata names it, `ReadsPerMinutePerProject` say."""
+
+RULES = (
+    Rule(TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED"})),
+    # What an administrator of the account's Google Workspace decided, when a token is asked for and when it is used.
+    Rule(
+        TokenRevoked,
+        frozenset({"admin_policy_enforced", "access_not_configured"}),
+        code="blocked_by_administrator",
+        message="An administrator of this Google Workspace does not allow this app: ask them to allow it, then connect"
+        " again",
+    ),
+    Rule(
+        BlockedByAdministrator,
+        frozenset({"domainPolicy", "USER_BLOCKED_BY_ADMIN"}),
+        message="An administrator of this Google Workspace does not let apps read this: ask them to allow this app, and"
+        " the next sync will succeed",
+    ),
+    # The account has no mailbox, or Gmail is switched off for it (WPManageNinja/fluent-smtp, issue 152; both spellings
+    # of the message go with this reason).
+    Rule(
+        ServiceNotEnabled,
+        frozenset({"failedPrecondition", "mail service not enabled"}),
+        code="mailbox_not_enabled",
+        message="This Google account has no Gmail mailbox: turn on Gmail for it (in a Google Workspace an"
+        " administrator does this), or connect the account that receives your inquiries",
+    ),
+    # Calendar is switched off for the account, or was never opened (closeio/sync-engine, pull request 462).
+    Rule(
+        ServiceNotEnabled,
+        frozenset({"notACalendarUser"}),
+        code="calendar_not_enabled",
+        message="This Google account has no Google Calendar: open calendar.google.com with it (in a Google Workspace an"
+        " administrator turns on Calendar), or connect the account that holds your bookings",
+    ),
+    # Session control of a Google Workspace: support.google.com/a/answer/9368756
+    Rule(
+        TokenRevoked,
+        frozenset({"invalid_rapt", "rapt_required"}),
+        message="This Google Workspace makes its users sign in again from time to time: connect again, or ask its"
+        " administrator to exempt this app",
+    ),
+    # Our own OAuth client was deleted or disabled, or is for one organization only.
+    # googleapis/google-api-nodejs-client, issue 1256; openpubkey/opkssh, issue 617
+    Rule(Misconfigured, frozenset({"deleted_client", "disabled_client", "restricted_client", "org_internal"})),
+    *TOKEN_RULES,
+    # The last is of the consent page, where too many users are new to an application that Google has not verified:
+    # support.google.com/cloud/answer/9028764
+    Rule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT, "rate_limit_exceeded"}), scope="app"),
+    Rule(
+        RateLimited,
+        frozenset(
+            {
+                "429",
+                "rateLimitExceeded",
+                "userRateLimitExceeded",
+                "quotaExceeded",
+                "RATE_LIMIT_EXCEEDED",
+                "RESOURCE_QUOTA_EXCEEDED",
+                "RESOURCE_EXHAUSTED",
+            }
+        ),
+    ),
+    Rule(
+        Misconfigured,
+        frozenset(
+            {
+                "accessNotConfigured",
+                "SERVICE_DISABLED",
+                "BILLING_DISABLED",
+                "CONSUMER_INVALID",
+                "CONSUMER_SUSPENDED",
+                "GCP_SUSPENDED",
+                "USER_PROJECT_DENIED",
+                "RESOURCE_USAGE_RESTRICTION_VIOLATED",
+                "SECURITY_POLICY_VIOLATED",
+            }
+        ),
+    ),
+    Rule(ScopeMissing, frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
+    Rule(PermissionMissing, frozenset({"403"})),
+    Rule(CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
+    Rule(TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
+)
+
+# Words that decide nothing and help whoever reads a log; the last line names parameters of ours.
+VOCABULARY = words_of(RULES) | {
+    *("badRequest", "invalid", "invalidParameter", "required", "notFound", "forbidden", "conditionNotMet", "conflict"),
+    *(
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "PERMISSION_DENIED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "UNKNOWN",
+        "OUT_OF_RANGE",
+    ),
+    *("ACCOUNT_STATE_INVALID", "CREDENTIALS_MISSING", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "invalid_request"),
+    *("Authorization", "maxResults", "timeMin", "timeMax", "startHistoryId", "historyTypes", "labelIds", "q", "format"),
+}
+
+
+def classify(response: Response) -> Fault:
+    error = read_object(response.body).get("error")
+    told = [error] if isinstance(error, str) else _reasons(error if isinstance(error, dict) else {})
+    message = text(error, "message") if isinstance(error, dict) else ""
+    phrases = (phrase for phrase in PHRASES if phrase in message.lower())
+    rule = judge(RULES, {str(response.status), *told, *phrases}, otherwise=kind_of(response.status))
+    return rule.fault(loggable(told, VOCABULARY), _resume_at(message))
+
+
+def _reasons(error: Json) -> list[str]:
+    """The status, and what each entry of `errors` (Calendar, Gmail) and `details` (google.rpc.Status) says is wrong."""
+    told = [text(error, "status")]
+    for problem in members(error, "errors") + members(error, "details"):
+        told += [text(problem, "reason"), text(problem, "location")]
+        limit = text(member(problem, "metadata"), "quota_limit")
+        told += [PER_PROJECT] if "PerProject" in limit and "PerUser" not in limit else []
+    return told
+
+
+def _resume_at(message: str) -> datetime | None:
+    """Gmail names the moment in its message: `User-rate limit exceeded. Retry after 2026-11-22T10:00:00.000Z`."""
+    match = re.search(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))", message, re.ASCII)
+    try:
+        return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,278 @@
+"""Consent in the browser: a studio is sent to a platform with a state, and comes back with a code for a grant."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chalicelib import logs
+from chalicelib.data import oauth_states as rows
+from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
+from chalicelib.data.database import read, write
+from chalicelib.data.oauth_states import StateDraft, TakenState
+from chalicelib.data.rows import Moment, Row
+from chalicelib.errors import (
+    AppError,
+    AuthorizationFailed,
+    Conflict,
+    DecryptionFailed,
+    FieldProblem,
+    InvalidInput,
+    Misconfigured,
+    RateLimited,
+    TokenRevoked,
+    TooManyRequests,
+    TransientFault,
+)
+from chalicelib.platforms import oauth2
+from chalicelib.platforms.base import Account, Platform, Stream
+from chalicelib.platforms.client import Client
+from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
+from chalicelib.security.oauth_states import new_state, new_verifier, parse_state
+from chalicelib.security.return_urls import is_allowed, with_params
+from chalicelib.security.vault import AssociatedData
+from chalicelib.services.pending_grants import HeldGrant, authorization_unknown, hold_grant
+from chalicelib.services.platform_calls import charge_call, requested_call
+from chalicelib.services.platform_credentials import find_oauth_client
+from chalicelib.services.tokens import open_at, seal_at
+from chalicelib.settings import OAuthClient, get_settings
+
+STATE_SECONDS = 600
+MAX_OPEN = 20
+"""Consents of a studio that were begun, and neither finished nor too old."""
+DENIED = "access_denied"
+"""The one error that says the user did not want to: RFC 6749, 4.1.2.1."""
+
+
+class StartedAuthorization(Row):
+    """Where to send the browser, and until when it may come back."""
+
+    authorize_url: str
+    expires_at: Moment
+
+
+def start_authorization(
+    studio_id: UUID, platform_name: str, *, streams: Sequence[str] | None, return_to: str | None
+) -> StartedAuthorization:
+    """Raises InvalidInput for an unknown stream or a place that no browser is sent to, Conflict where there is no
+    consent, TooManyRequests when the studio has as many open as it may, or has made all its platform calls for now: the
+    browser brings back a code that is good once, so the call it leads to is charged here.
+    """
+    platform, oauth = _with_oauth(platform_name)
+    client = _registration(platform)
+    named = _named(platform, streams) if streams is not None else None
+    if return_to is not None and not is_allowed(return_to, get_settings().return_urls):
+        raise InvalidInput(fields=[FieldProblem("returnTo", "is not among the URLs that a browser may be sent to")])
+    charge_call(studio_id, platform)
+    new, verifier = new_state(), new_verifier() if oauth.pkce else None
+    draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name)
+    wanted = named if named is not None else _default(platform, draft.streams)
+    expires_at = _remember(studio_id, platform, draft, new.hash, verifier, streams=wanted, return_to=return_to)
+    url = oauth2.authorize_url(
+        platform,
+        client_id=client.id,
+        redirect_uri=_redirect_uri(platform),
+        state=new.state.reveal(),
+        scopes=(*oauth.identity_scopes, *(scope for stream in wanted for scope in stream.asked_scopes)),
+        verifier=verifier,
+        sandbox_url=get_settings().platform_sandbox_url,
+    )
+    logs.event("authorization.asked", platform=platform.name, studio_id=studio_id)
+    return StartedAuthorization(authorize_url=url, expires_at=expires_at)
+
+
+def _remember(
+    studio_id: UUID,
+    platform: Platform,
+    draft: StateDraft,
+    state_hash: bytes,
+    verifier: Secret | None,
+    *,
+    streams: Sequence[Stream[Any]],
+    return_to: str | None,
+) -> datetime:
+    """Returns when it ends. Raises TooManyRequests when too many are open."""
+    made = write(
+        studio_id,
+        rows.INSERT_OAUTH_STATE,
+        id=draft.id,
+        studio_id=studio_id,
+        platform=platform.name,
+        state_hash=state_hash,
+        verifier=seal_at(_associated_data(studio_id, draft.id), verifier, draft.data_keys) if verifier else None,
+        streams=[stream.name for stream in streams],
+        return_to=return_to,
+        seconds=STATE_SECONDS,
+        most=MAX_OPEN,
+    )
+    if made.expires_at is None:
+        raise TooManyRequests(
+            f"The studio has begun {MAX_OPEN} consents and finished none of them",
+            code="too_many_authorizations",
+            retry_after_seconds=made.room_seconds or 0,
+        )
+    return made.expires_at
+
+
+def handle_callback(platform_name: str, *, state: str, code: Secret, error: str) -> HeldGrant | str:
+    """Takes the state, which then is used up, and holds the grant until the studio that asked completes it.
+
+    Answers the URL to send the browser to, with the code for that or what went wrong, when the studio named one.
+    Otherwise answers the code itself, and raises what went wrong. A grant that is refused is not revoked: platforms
+    revoke for the user as a whole, and another connection may live by the same user.
+    """
+    platform, oauth = _with_oauth(platform_name)
+    state_hash = parse_state(state)
+    taken = write(None, rows.TAKE_OAUTH_STATE, state_hash=state_hash, platform=platform.name) if state_hash else None
+    if taken is None:
+        raise authorization_unknown()
+    with logs.bound(studio_id=taken.studio_id, platform=platform.name):
+        try:
+            if error or not code:
+                raise _refusal(platform, oauth, error)
+            held = _held(platform, taken, code)
+        except AppError as problem:
+            logs.event("authorization.failed", code=problem.code, reason=str(problem))
+            if taken.return_to is None:
+                raise
+            return _told_of_failure(taken.return_to, platform, problem)
+    return held if taken.return_to is None else _told_to_complete(taken.return_to, held)
+
+
+def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
+    data_keys = read(taken.studio_id, LIST_DATA_KEYS)
+    if not data_keys:
+        raise authorization_unknown()  # the studio is being erased
+    try:
+        return _exchanged(platform, taken, code, data_keys)
+    except DecryptionFailed as broken:
+        raise Conflict(
+            "What was stored for this consent can no longer be decrypted: start anew",
+            code=broken.code,
+            internal=str(broken),
+        ) from broken
+
+
+def _exchanged(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> HeldGrant:
+    with requested_call(taken.studio_id, platform, prepaid=True) as call:
+        grant = _exchange(platform, taken, code, data_keys)
+        client = call.uses(Client(platform, grant.access_token, sandbox_url=get_settings().platform_sandbox_url))
+        account = platform.identify(client) if platform.identify else None
+        _require_use(platform, platform.streams_named(taken.streams), grant, account)
+        warnings = platform.check_grant(client, grant) if platform.check_grant else ()
+    return hold_grant(taken, platform, grant, account, warnings=warnings, data_keys=data_keys)
+
+
+def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> TokenGrant:
+    verifier = None
+    if taken.verifier is not None:
+        verifier = open_at(_associated_data(taken.studio_id, taken.id), taken.verifier, data_keys)
+    try:
+        return oauth2.exchange_code(
+            platform,
+            client=_registration(platform),
+            code=code,
+            redirect_uri=_redirect_uri(platform),
+            verifier=verifier,
+            sandbox_url=get_settings().platform_sandbox_url,
+        )
+    except TokenRevoked as error:
+        # What else ends a grant, an administrator's rule say, has a code and a sentence of its own.
+        is_the_codes = error.code == TokenRevoked.code
+        message = f"{platform.title} did not accept what the browser brought back: start anew"
+        raise AuthorizationFailed(
+            message if is_the_codes else error.message,
+            code="code_refused" if is_the_codes else error.code,
+            internal=str(error),
+        ) from error
+
+
+def _require_use(platform: Platform, wanted: Sequence[Stream[Any]], grant: TokenGrant, account: Account | None) -> None:
+    """Raises AuthorizationFailed for a grant that would be dead from the start, or covers no stream."""
+    if platform.oauth is not None and platform.oauth.needs_refresh_token and grant.refresh_token is None:
+        raise AuthorizationFailed(
+            f"{platform.title} gave no refresh token, so the connection would soon end: remove this application from"
+            " the account's connected applications, then start anew",
+            code="no_refresh_token",
+        )
+    granted = account.scopes if account and account.scopes is not None else grant.scopes
+    if wanted and not any(stream.is_covered_by(granted) for stream in wanted):
+        lacking = ", ".join(sorted({stream.scopes[0] for stream in wanted}))
+        raise AuthorizationFailed(
+            f"None of the permissions that are needed was granted: {lacking}", code="scopes_missing"
+        )
+
+
+def _with_oauth(platform_name: str) -> tuple[Platform, OAuth2]:
+    platform = get_platform(platform_name)
+    if platform.oauth is None:
+        raise Conflict(
+            f"{platform.title} is connected without a consent: POST /api/connections",
+            code="authorization_not_supported",
+        )
+    return platform, platform.oauth
+
+
+def _registration(platform: Platform) -> OAuthClient:
+    client = find_oauth_client(platform.name)
+    if client is None or not get_settings().public_url:
+        raise Conflict(f"{platform.title} is not set up in this deployment", code="platform_not_configured")
+    return client
+
+
+def _redirect_uri(platform: Platform) -> str:
+    return f"{get_settings().public_url}/api/oauth/{platform.name}/callback"
+
+
+def _default(platform: Platform, synced: Sequence[str]) -> list[Stream[Any]]:
+    """What is asked for unless the studio names streams: not what the vendor restricts, but for what is synced already,
+    since a reconnect must not take it away."""
+    return [stream for stream in platform.streams if not stream.restricted or stream.name in synced]
+
+
+def _named(platform: Platform, names: Sequence[str]) -> list[Stream[Any]]:
+    known = ", ".join(stream.name for stream in platform.streams)
+    problems = [
+        FieldProblem(f"streams[{index}]", f"must be one of {known}" if known else "is not known")
+        for index, name in enumerate(names)
+        if platform.stream(name) is None
+    ]
+    if problems:
+        raise InvalidInput(fields=problems)
+    return platform.streams_named(names)
+
+
+def _associated_data(studio_id: UUID, state_id: UUID) -> AssociatedData:
+    return AssociatedData(studio_id, "oauth_state", "verifier", state_id, 1)
+
+
+def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFailed:
+    """Whoever calls writes the error: only what the platform's table knows is believed, and repeated."""
+    if error == DENIED:
+        return AuthorizationFailed(f"The consent was declined at {platform.title}", code="authorization_denied")
+    rule = oauth.judge_redirect(error)
+    internal = f"{platform.title} sent the browser back with {error}" if error in rule.signals else ""
+    if rule.message:
+        return AuthorizationFailed(rule.message, code=rule.code, internal=internal)
+    if issubclass(rule.kind, Misconfigured):
+        message = f"{platform.title} refuses this application, not the account: contact support"
+        return AuthorizationFailed(message, code=Misconfigured.code, internal=internal)
+    if issubclass(rule.kind, TransientFault | RateLimited):
+        message = f"{platform.title} could not answer just now: start anew in a few minutes"
+        return AuthorizationFailed(message, code=rule.kind.code, internal=internal)
+    return AuthorizationFailed(
+        f"{platform.title} ended the consent: start anew", code="authorization_failed", internal=internal
+    )
+
+
+def _told_of_failure(return_to: str, platform: Platform, problem: AppError) -> str:
+    status = "denied" if problem.code == "authorization_denied" else "failed"
+    return with_params(return_to, {"status": status, "platform": platform.name, "code": problem.code})
+
+
+def _told_to_complete(return_to: str, held: HeldGrant) -> str:
+    """`code` is taken: it is what a failure is called."""
+    params = {"status": "pending", "platform": held.platform, "completionCode": held.code.reveal()}
+    return with_params(return_to, params)

@@ -1,0 +1,24 @@
+"""Bells: what is due is claimed batch by batch, in every studio, and a message is sent for each."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from chalicelib import work_queue
+from chalicelib.data.database import write
+from chalicelib.data.query import Query
+from chalicelib.work_queue import Message
+
+T = TypeVar("T")
+
+BATCH = 1000
+
+
+def enqueue_due(claim: Query[list[T]], message: Callable[[T], Message]) -> int:
+    """Rings for all that the claim, a door with a batch size, hands out. Returns how many that were."""
+    enqueued = 0
+    while True:
+        due = write(None, claim, batch=BATCH)
+        work_queue.enqueue(map(message, due))
+        enqueued += len(due)
+        if len(due) < BATCH:
+            return enqueued

@@ -1,0 +1,96 @@
+"""The queue between the tick and the worker: a doorbell. Messages hold ids only; the database is the truth."""
+
+import logging
+from collections.abc import Iterable
+from functools import cache, partial
+from itertools import islice
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs, telemetry
+from chalicelib.settings import get_settings
+
+SQS_BATCH = 10
+SENDERS = 8
+"""Batches under way at once"""
+
+_making_client = Lock()  # a boto3 session is not thread-safe, its clients are
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Asks a worker to go on with one thing: a run, the refresh of a connection's grant, a delivery, or the revocation
+    of a grant that nobody completed."""
+
+    run_id: UUID | None = None
+    refresh_of: UUID | None = None
+    """A connection"""
+    delivery_id: UUID | None = None
+    grant_id: UUID | None = None
+    studio_id: UUID
+
+
+def enqueue(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:
+    """Sends the messages; called after the commit that made what they ask for. A worker gets them after the delay, at
+    most 15 minutes.
+
+    One that cannot be sent is only logged: the tick rings again for what nobody took up.
+    """
+    waiting = iter(messages)
+    batches = list(iter(lambda: list(islice(waiting, SQS_BATCH)), []))
+    for batch, answer in zip(batches, _send_all(batches, delay_seconds), strict=True):
+        if isinstance(answer, Exception):
+            logs.event("work_queue.failed", level=logging.ERROR, error=answer, messages=len(batch))
+            telemetry.count("QueueErrors", len(batch))
+            continue
+        for entry in answer.get("Failed", []):
+            unsent = msgspec.to_builtins(batch[int(entry["Id"])])
+            logs.event("work_queue.failed", level=logging.ERROR, code=entry.get("Code"), unsent=unsent)
+            telemetry.count("QueueErrors")
+
+
+def _send_all(batches: list[list[Message]], delay_seconds: int) -> Iterable[dict[str, Any] | Exception]:
+    """The answer to each batch. Side by side, if there are several: a tick would mostly wait for SQS."""
+    send = partial(_send, delay_seconds=delay_seconds)
+    if len(batches) < 2:
+        return map(send, batches)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(SENDERS) as senders:
+        return list(senders.map(send, batches))
+
+
+def _send(batch: list[Message], *, delay_seconds: int) -> dict[str, Any] | Exception:
+    try:
+        with _making_client:
+            client = sqs()
+        answer: dict[str, Any] = client.send_message_batch(
+            QueueUrl=get_settings().sync_queue_url, Entries=entries(batch, delay_seconds)
+        )
+    except Exception as error:  # noqa: BLE001  whatever the queue does, what it asks for is safe in the database
+        return error
+    return answer
+
+
+def entries(batch: list[Message], delay_seconds: int = 0) -> list[dict[str, Any]]:
+    """Of a `send_message_batch`; each has its index for an id."""
+    # The group makes the queue fair between studios; on a standard queue it promises no order.
+    return [
+        {
+            "Id": str(index),
+            "MessageBody": msgspec.json.encode(message).decode(),
+            "MessageGroupId": str(message.studio_id),
+            "DelaySeconds": delay_seconds,
+        }
+        for index, message in enumerate(batch)
+    ]
+
+
+@cache
+def sqs() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("sqs", config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3}))

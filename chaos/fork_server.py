@@ -1,0 +1,60 @@
+"""The fork_server: a process that has imported the workers already and forks one whenever told, so a kill costs little.
+
+Reads one JSON order a line and answers each with a line. It ends, with all it forked, when its input does.
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import aws_encryption_sdk  # noqa: F401  imported here, once, so that no forked worker has to
+import boto3
+import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401
+import urllib3  # noqa: F401
+
+import chalicelib.data.models  # noqa: F401
+from chaos import roles
+
+Order = dict[str, Any]
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the harness, which then closes our input
+    boto3.client("sqs")  # reads the service's description, which its children then have
+    print("fork_server ready", flush=True)
+    while line := sys.stdin.readline():
+        print(json.dumps(obey(json.loads(line))), flush=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+def obey(order: Order) -> Order:
+    """A child is reaped only here, after its kill, so its number never means another process."""
+    if "kill" in order:
+        try:
+            os.kill(order["kill"], signal.SIGKILL)
+            os.waitpid(order["kill"], 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # an interrupted harness asks again
+        return {}
+    pid = os.fork()
+    if pid:
+        return {"pid": pid}
+    try:
+        _become(order)
+    finally:
+        os._exit(1)
+
+
+def _become(order: Order) -> None:
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.environ.update(order["env"])
+    roles.ROLES[order["role"]](**order["given"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What a forked process does: the stack's own worker or ticker, with the disturbance it is to have in itself."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, tzinfo
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import dev.ticker
+import dev.worker
+from chalicelib import clock
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read
+from chalicelib.errors import AppError
+from chalicelib.platforms import oauth2
+from chalicelib.services import connection_state
+from chalicelib.services import refresh as refreshes
+
+
+def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None:
+    """The real handler on real messages; its clock may be wrong, and its time may be over before it begins."""
+    if skew_seconds:
+        _skew(timedelta(seconds=skew_seconds))
+    setattr(dev.worker, "WORKER_TIMEOUT_SECONDS", timeout_seconds)  # noqa: B010  no constant elsewhere
+    worker = dev.worker.Worker(queue_url)
+    signal.signal(signal.SIGTERM, worker.stop)
+    worker.run()
+
+
+def tick(*, seconds: float) -> None:
+    os.environ["TICK_SECONDS"] = str(seconds)
+    dev.ticker.main()
+
+
+def refresh(*, studio_id: str, platform: str, threads: int, at: float, die: str, report: str) -> None:
+    """So many threads that need the same token at the same moment; reports what each got: its hash, or an error."""
+    stored = read(UUID(studio_id), FIND_STORED_CONNECTION, platform=platform)
+    assert stored is not None
+    if die:
+        _die(die)
+    time.sleep(max(0.0, at - time.time()))
+    with ThreadPoolExecutor(threads) as pool:
+        got = list(pool.map(_token, [stored] * threads))
+    partial = Path(f"{report}.partial")
+    partial.write_text(json.dumps(got))
+    partial.rename(report)
+
+
+def _token(stored: StoredConnection) -> str:
+    try:
+        return sha256(refreshes.Session(stored).access_token().reveal().encode()).hexdigest()
+    except AppError as error:
+        return error.code
+
+
+def _die(step: str) -> None:
+    """SIGKILL at one step of a refresh: with the lease taken, with the answer in hand, or with it stored."""
+    real = connection_state.replace_tokens
+
+    def fatal(*given: Any, **named: Any) -> None:
+        if step == "stored":
+            real(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if step == "leased":
+        setattr(oauth2, "refresh", fatal)  # noqa: B010  the step has no hook
+    else:
+        setattr(refreshes, "replace_tokens", fatal)  # noqa: B010  the step has no hook
+
+
+def _skew(by: timedelta) -> None:
+    """Beneath `clock.now` and not in its place: whoever holds the function has the wrong time as well."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one, as by datetime
+            return datetime.now(tz) + by
+
+    setattr(clock, "datetime", Skewed)  # noqa: B010  the module does not offer it
+
+
+ROLES: dict[str, Callable[..., Any]] = {"worker": work, "ticker": tick, "refresher": refresh}

@@ -1,0 +1,198 @@
+"""Grants: a connection is made or made anew by consent, and each change of its state is told, once."""
+
+from typing import Any
+from uuid import UUID
+
+import pg8000.native
+import pytest
+from msgspec.structs import replace
+
+from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.database import read, transaction
+from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
+from chalicelib.platforms.base import Account
+from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.secret import Secret
+from chalicelib.services import connection_state
+from chalicelib.services.tokens import open_tokens
+from dev.sandbox import Sandbox, issue_token
+from tests.api.seeding import insert
+from tests.conftest import Api, Queue, paused_streams
+from tests.services.conftest import Studio
+
+ACCOUNT = Account("account-1", "Anna")
+CALENDAR = "https://www.googleapis.com/auth/calendar.readonly"
+
+
+def consented(account: str = "studio", **changes: Any) -> TokenGrant:
+    """What a finished consent gives."""
+    given = issue_token(account)
+    grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
+    return replace(grant, **changes)
+
+
+def stored(api: Api) -> StoredConnection:
+    connection = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
+    assert connection is not None
+    return connection
+
+
+def events(api: Api) -> list[tuple[str, str | None]]:
+    items = api.get("/api/connections/google/events").json["items"]
+    return [(item["kind"], item["code"]) for item in items]
+
+
+@pytest.fixture
+def webhook(api: Api, superuser: pg8000.native.Connection) -> UUID:
+    return insert(
+        superuser, "webhook_endpoint", studio_id=api.studio_id, url="https://studio.example/hook", secret=b"sealed"
+    )
+
+
+def test_whose_old_tokens_were_says_nothing_of_new_ones(
+    api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    """A connection test that was under way when somebody put other tokens in."""
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    tested = stored(api)
+    given = issue_token("bulk-40")
+    tokens = {"accessToken": given.access_token, "refreshToken": given.refresh_token, "expiresIn": 3600}
+    assert api.put("/api/connections/google", tokens).status == 200
+    superuser.run("UPDATE sync_schedule SET cursor = 'kept'")
+    with transaction(api.studio_id) as tx:
+        assert not connection_state.identify(tx, tested.id, tested.token_generation, Account("account-2", "Jo"))
+    assert superuser.run("SELECT external_account_id, account_unverified FROM platform_connection") == [
+        ["account-1", True]
+    ]
+    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [["kept"]]
+    with transaction(api.studio_id) as tx:
+        assert connection_state.identify(tx, tested.id, tested.token_generation + 1, Account("account-2", "Jo"))
+    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [[None]]
+
+
+def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:
+    connection = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    assert (connection.status, connection.account_id, connection.status_reason.action) == (
+        "active",
+        "account-1",
+        "none",
+    )
+    streams = {item["syncType"] for item in api.get("/api/sync/status").json["items"]}
+    assert streams == {"bookings", "inquiries"}
+    assert events(api) == [("connected", None)]
+
+
+def test_a_stream_that_was_not_allowed_is_off_and_the_connection_says_what_to_do(api: Api, platforms: Sandbox) -> None:
+    connection = connection_state.connect(api.studio_id, "google", consented(scopes=(CALENDAR,)), ACCOUNT)
+    assert (connection.status, connection.status_reason.code) == ("active", "scopes_missing")
+    assert connection.status_reason.action == "grant_scopes"
+    assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["bookings"]
+    assert connection_state.connect(api.studio_id, "google", consented(), ACCOUNT).status_reason.action == "none"
+
+
+def test_only_the_streams_that_were_asked_for_are_scheduled(api: Api, platforms: Sandbox) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT, ["inquiries"])
+    assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["inquiries"]
+
+
+def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
+    api: Api, queue: Queue, platforms: Sandbox
+) -> None:
+    studio = Studio(api, queue, "studio")
+    before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    studio.sync("bookings")
+    connection_state.fail_connection(stored(api), TokenRevoked())
+    assert paused_streams(api) == {"bookings": True, "inquiries": True}
+    after = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    assert (after.id, after.status) == (before.id, "active")
+    assert paused_streams(api) == {"bookings": False, "inquiries": False}
+    assert studio.sync("bookings")["fullRead"] is False
+    assert events(api) == [("recovered", "token_revoked"), ("failed", "token_revoked"), ("connected", None)]
+
+
+def test_another_account_at_a_reconnect_starts_every_stream_anew(api: Api, queue: Queue, platforms: Sandbox) -> None:
+    studio = Studio(api, queue, "studio")
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    studio.sync("inquiries")
+    connection_state.connect(api.studio_id, "google", consented("bulk-40"), Account("account-2", "Bert"))
+    assert studio.sync("inquiries")["fullRead"] is True
+
+
+def test_a_reconnect_without_a_refresh_token_keeps_that_of_the_same_account_only(api: Api, platforms: Sandbox) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    kept = open_tokens(stored(api)).refresh
+    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
+    assert open_tokens(stored(api)).refresh == kept
+    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), Account("account-2", "Bert"))
+    assert open_tokens(stored(api)).refresh is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "action", "paused"),
+    [
+        (TokenExpired(), "expired", "reconnect", True),
+        (TokenRevoked(), "revoked", "reconnect", True),
+        (Misconfigured(), "misconfigured", "contact_support", False),
+    ],
+)
+def test_a_break_tells_what_is_wrong_since_when_and_what_to_do(
+    api: Api, platforms: Sandbox, error: Any, status: str, action: str, paused: bool
+) -> None:
+    before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.fail_connection(stored(api), error)
+    told = api.get("/api/connections/google").json
+    reason = told["statusReason"]
+    assert (told["status"], reason["code"], reason["action"]) == (status, error.code, action)
+    assert reason["message"] == error.message
+    assert reason["since"] > before.status_reason.since.isoformat()
+    assert paused_streams(api) == dict.fromkeys(("bookings", "inquiries"), paused)
+    assert (api.post("/api/sync/google").status == 409) is paused
+
+
+def test_a_break_that_comes_again_or_too_late_changes_nothing(api: Api, platforms: Sandbox) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    stale = stored(api)
+    for _ in range(2):
+        connection_state.fail_connection(stale, TokenRevoked())
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.fail_connection(stale, TokenRevoked())
+    assert api.get("/api/connections/google").json["status"] == "active"
+    assert [kind for kind, _ in events(api)] == ["recovered", "failed", "connected"]
+
+
+def test_a_grant_that_dies_after_our_client_was_refused_still_breaks_the_connection(
+    api: Api, platforms: Sandbox
+) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.fail_connection(stored(api), Misconfigured())
+    connection_state.fail_connection(stored(api), TokenRevoked())
+    assert api.get("/api/connections/google").json["status"] == "revoked"
+
+
+def test_webhooks_are_told_of_a_break_and_of_its_end_and_of_nothing_else(
+    api: Api, queue: Queue, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
+) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.fail_connection(stored(api), Misconfigured())
+    connection_state.recover(stored(api))
+    assert queue.receive() == []
+    connection_state.fail_connection(stored(api), TokenRevoked())
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    deliveries = superuser.run(
+        "SELECT d.id, e.kind FROM webhook_delivery AS d JOIN connection_event AS e ON e.id = d.event_id"
+        " WHERE d.endpoint_id = :webhook ORDER BY e.id",
+        webhook=webhook,
+    )
+    assert [kind for _, kind in deliveries or ()] == ["failed", "recovered"]
+    studio_id = str(api.studio_id)
+    assert queue.receive() == [{"deliveryId": str(id), "studioId": studio_id} for id, _ in deliveries or ()]
+
+
+def test_a_webhook_that_is_disabled_is_told_nothing(
+    api: Api, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
+) -> None:
+    superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection_state.fail_connection(stored(api), TokenRevoked())
+    assert superuser.run("SELECT count(*) FROM webhook_delivery") == [[0]]

@@ -1,6 +1,6 @@
 """`python -m benchmarks.bill [--measure]`: the monthly bill of AWS: what invocations use times list prices.
 
-Prints the tables of docs/cost.md. What is used is in benchmarks/usage.json; `--measure` measures it anew.
+Prints the tables of docs/cost.md. What is used is in benchmarks/usage.json; `--measure` measures it again.
 """
 
 import argparse

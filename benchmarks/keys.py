@@ -1,4 +1,4 @@
-"""Rotations of keys: data keys wrapped anew, studios given new ones with what they have sealed, and those passed by."""
+"""Rotations of keys: data keys wrapped again, studios rotated with what they have sealed, and studios skipped."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
             configure(DATABASE_URL=server.urls.admin)
             now = datetime.now(UTC)
             shown = [
-                _row("wrap a data key anew", studios, _rewrap),
+                _row("wrap a data key again", studios, _rewrap),
                 _row(f"rotate a studio with {SEALED} sealed values", studios, partial(_rotate, now)),
                 _row("pass by a studio that is done", studios, partial(_rotate, now)),
                 _row(f"erase a studio, of {rows:,} inquiries: an inquiry", rows, partial(_erase, ids[0])),

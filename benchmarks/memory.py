@@ -27,7 +27,7 @@ NOTE = (
     "One run of the bookings stream, a full read, in one process over {invocations} invocations that each hand over "
     "when their time is out; sampled at each page. Before the first page the process took {start:.0f} MiB, after "
     "it {one:.0f}; with the first hand-over boto3 is imported. {rate:,.0f} records a second, the source making each "
-    "page anew."
+    "page again."
 )
 
 

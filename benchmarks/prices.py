@@ -1,7 +1,7 @@
 """AWS's list prices, which the bill is computed with: us-east-1, US dollars, on demand, no free tiers or discounts."""
 
 AS_OF = "2026-11-22"
-"""When they were written down; look them up anew on the pricing pages of each service."""
+"""When they were written down; look them up again on the pricing pages of each service."""
 HOURS = 730.0
 """A month, as AWS counts it."""
 

@@ -70,7 +70,7 @@ class Forbidden(AppError):
 class NotFound(AppError):
     status = 404
     code = "not_found"
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class MethodNotAllowed(AppError):
@@ -98,11 +98,11 @@ class UnsupportedMediaType(AppError):
 
 
 class InvalidInput(AppError):
-    """A well-formed request with wrong values; `fields` names each of them."""
+    """A well-formed request with invalid values; `fields` names each of them."""
 
     status = 422
     code = "invalid_input"
-    title = "The request has wrong values"
+    title = "Some values in the request are invalid"
 
 
 class TooManyRequests(AppError):
@@ -146,7 +146,7 @@ class SettingsError(AppError):
     """The environment is not fit to start in. The internal message names the variable; a client does not see it."""
 
     code = "misconfigured"
-    title = "The service is not set up correctly"
+    title = "The service is misconfigured"
 
     def __init__(self, problem: str) -> None:
         super().__init__(internal=problem)
@@ -156,14 +156,14 @@ class Unreadable(AppError):
     """What is stored is not what it should be. Whoever can do without it goes on."""
 
     code = "unreadable"
-    title = "What was stored cannot be read"
+    title = "A stored value could not be read"
 
 
 class DecryptionFailed(AppError):
     """A sealed token does not open: wrong key, moved to another place, or damaged."""
 
     code = "decryption_failed"
-    title = "What was stored sealed does not open"
+    title = "A stored secret could not be decrypted"
 
 
 class PlatformError(AppError):
@@ -174,7 +174,7 @@ class PlatformError(AppError):
 
     status = 502
     code = "platform_error"
-    title = "The platform could not be used"
+    title = "The request to the platform failed"
 
     def __init__(
         self, message: str = "", *, internal: str = "", code: str = "", resume_at: datetime | None = None
@@ -240,7 +240,7 @@ class CircuitOpen(RateLimited):
     """Not asked at all: the platform failed everybody just now."""
 
     code = "platform_down"
-    title = "The platform is not answering; it is tried again soon"
+    title = "The platform is not responding; we will retry shortly"
 
 
 class ReconnectRequired(PlatformError):
@@ -274,7 +274,7 @@ class ServiceNotEnabled(PlatformError):
     """The grant is alive, but the account does not have what the stream reads: no mailbox, say, or no calendar."""
 
     code = "service_not_enabled"
-    title = "The connected account does not have what this stream reads"
+    title = "The connected account has no data source for this stream"
 
 
 class BlockedByAdministrator(PlatformError):
@@ -292,14 +292,14 @@ class Misconfigured(PlatformError):
     """An operator's matter: our client id, secret or project is refused. The studio's connection stays."""
 
     code = "platform_misconfigured"
-    title = "The platform refuses this application"
+    title = "The platform rejects this application"
 
 
 class ContractChanged(PlatformError):
     """The platform answered in a shape or with a status that its contract does not name."""
 
     code = "platform_contract_changed"
-    title = "The platform answered in an unknown way"
+    title = "The platform sent an unexpected response"
 
 
 class CursorExpired(PlatformError):

@@ -32,7 +32,7 @@ _reading = Lock()
 
 
 def get_secret(arn: str, *, bypass_cache: bool = False) -> dict[str, Secret]:
-    """The fields of a secret that is a JSON object; `anew` asks for it whatever is kept.
+    """The fields of a secret that is a JSON object; `again` asks for it whatever is kept.
 
     While it cannot be read, what was read before goes on being used. Raises SettingsError where asking again will not
     help, Unavailable where it may.

@@ -321,7 +321,7 @@ def _log_level(environ: Mapping[str, str]) -> str:
 
 
 def get_trace_header() -> str:
-    """X-Ray's header of the invocation under way, which Lambda's runtime client sets anew for each."""
+    """X-Ray's header of the invocation under way, which Lambda's runtime client sets again for each."""
     return os.environ.get("_X_AMZN_TRACE_ID", "")
 
 

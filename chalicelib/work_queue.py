@@ -1,4 +1,4 @@
-"""The queue between the tick and the worker: a doorbell. Messages hold ids only; the database is the truth."""
+"""The work queue between the tick and the worker. Messages hold ids only; the database is the truth."""
 
 import logging
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def enqueue(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:
     """Sends the messages; called after the commit that made what they ask for. A worker gets them after the delay, at
     most 15 minutes.
 
-    One that cannot be sent is only logged: the tick rings again for what nobody took up.
+    One that cannot be sent is only logged: the tick re-enqueues what nobody took up.
     """
     waiting = iter(messages)
     batches = list(iter(lambda: list(islice(waiting, SQS_BATCH)), []))

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="this one only; may be repeated")
     parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
     parser.add_argument("--times", type=int, default=None, help="so many tries instead")
-    parser.add_argument("--logs", type=Path, default=Path("build/prove"), help="the folder for logs")
+    parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the folder for logs")
     options = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     for number in (signal.SIGTERM, signal.SIGHUP):

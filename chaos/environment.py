@@ -1,4 +1,4 @@
-"""The environment: server, queue, sandbox and workers for the proofs, and a time that passes faster than the real one."""
+"""The environment of the chaos tests: server, queue, sandbox and workers, and time that passes faster."""
 
 import os
 import random
@@ -114,7 +114,7 @@ class Environment:
         self.started.update(run.id for run in runs if run.sync_type == stream)
 
     def finish(self, disturb: Callable[[], object] = lambda: None, *, seconds: float = 300.0) -> None:
-        """Disturbs, and lets time pass, until each stream's last run has succeeded; one that failed is started anew.
+        """Disturbs, and lets time pass, until each stream's last run has succeeded; one that failed is started again.
 
         Raises Unfinished.
         """
@@ -212,8 +212,8 @@ def _may_pass(error: Exception) -> bool:
 
 @contextmanager
 def running(log_dir: Path) -> Iterator[Environment]:
-    """An environment of its own; nothing of it is left afterwards but its logs. The server is durable, as in production."""
-    folder = Path(tempfile.mkdtemp(prefix="ansel-prove-"))
+    """An environment that leaves nothing behind but its logs. The server is durable, as in production."""
+    folder = Path(tempfile.mkdtemp(prefix="ansel-chaos-"))
     folder.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

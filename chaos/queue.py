@@ -75,7 +75,7 @@ class Queue:
         return f"{self._server.url}/{ACCOUNT}/{QUEUE}/{worker}"
 
     def reset(self, delivery: Delivery) -> None:
-        """Empties the queue and begins to count anew; who polls still, perhaps dead by now, gets nothing any more."""
+        """Empties the queue and begins to count again; who polls still, perhaps dead by now, gets nothing any more."""
         with self._arrival:
             self._delivery = delivery
             self._arrival.notify_all()

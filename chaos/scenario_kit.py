@@ -24,7 +24,7 @@ class Proof:
 class Size:
     """How hard to try: so many disturbances, over calendars of so many events and mailboxes of so many threads.
 
-    Where refreshes are disturbed, `events` counts the workers of a race, and the connections of a platform in an outage.
+    Where refreshes are disturbed, `events` counts the workers of a race, or a platform's connections in an outage.
     """
 
     times: int

@@ -19,7 +19,7 @@ KEPT = {
     "AWS::KMS::Key": "every data key, and so every token, that it wraps",
     "AWS::SecretsManager::Secret": "the secrets in it",
     "AWS::S3::Bucket": "the objects in it",
-    "AWS::ApiGateway::RestApi": "the URL that clients, redirect URIs and notices use",
+    "AWS::ApiGateway::RestApi": "the URL that clients, redirect URIs and webhooks use",
 }
 """What must not go by accident, and what goes with it."""
 ENDED = {

@@ -67,7 +67,7 @@ _COMPUTED: dict[str, Any] = {
 
 _OF_PLAIN_DEPLOY = {"DatabasePassword", "MakesItsLog"}
 """Statements that the template's functions do without: they log in by IAM, and their log groups are made before them. A
-group that the last lines of a deleted function made anew would be in the way of the next stack."""
+group that the last lines of a deleted function made again would be in the way of the next stack."""
 
 
 class Missing(Exception):

@@ -29,7 +29,7 @@ def as_owner_of(folder: Path) -> list[str]:
         [*command, "true"], env={"PATH": os.environ.get("PATH", os.defpath)}, capture_output=True, check=False
     ).returncode:
         raise StackError("PostgreSQL does not run as root, and this container may not change the user: run as another")
-    # The change of user clears the tether that the parent's death pulls, so it is tied anew.
+    # The change of user clears the tether that the parent's death pulls, so it is tied again.
     return [*command, "--pdeathsig", "INT", "--"]
 
 

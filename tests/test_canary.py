@@ -260,7 +260,7 @@ def take_notices(drive: Drive) -> None:
         drive.call("POST", "/api/webhooks/google", sent.encode(), Content_Type="application/secevent+jwt")
 
 
-def test_neither_webhooks_nor_notices_give_a_secret_away(drive: Drive) -> None:
+def test_neither_webhook_endpoints_nor_inbound_webhooks_give_a_secret_away(drive: Drive) -> None:
     connect(drive)
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
     take_notices(drive)

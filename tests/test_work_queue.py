@@ -1,4 +1,4 @@
-"""The doorbell: every message is sent once, in batches that are under way side by side."""
+"""The work queue: every message is sent once, in batches that are under way side by side."""
 
 import threading
 import time

@@ -186,4 +186,4 @@ def _uuid(run_id: str) -> UUID:
     try:
         return UUID(run_id)
     except ValueError as error:
-        raise NotFound("There is no such run", code="run_not_found") from error
+        raise NotFound("Run not found", code="run_not_found") from error

@@ -70,4 +70,4 @@ def _uuid(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise NotFound(f"There is no such {what}", code=f"{what}_not_found") from error
+        raise NotFound(f"{what.capitalize()} not found", code=f"{what}_not_found") from error

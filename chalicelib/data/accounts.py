@@ -183,4 +183,4 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
     ChangedAccount | None,
 )
 """What is None stays. A change makes the streams of the account's kind, by `streams`, read it from the start: active
-runs begin anew, and workers at them lose their leases, so that nothing is stored that was judged by the old rule."""
+runs start over, and workers at them lose their leases, so that nothing is stored that was judged by the old rule."""

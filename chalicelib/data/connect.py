@@ -48,7 +48,7 @@ class Target(NamedTuple):
 
 
 def connect(login: DatabaseLogin, *, silence: float | None = SILENCE_SECONDS) -> PgConnection:
-    """A connection of its own. A password of Secrets Manager that is refused is read anew, once: it may have been
+    """A connection of its own. A password of Secrets Manager that is refused is read again, once: it may have been
     rotated. Raises SettingsError, or what the driver or the socket raises."""
     target, account = _target(login), _account(login)
     try:

@@ -92,7 +92,7 @@ REPLACE_TOKENS: Query[Change | None] = Query(
                 "replaced",
                 kind="CASE WHEN x.was <> 'active' THEN 'recovered' WHEN :by_hand THEN 'reconnected' END",
                 code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
-                message="CASE WHEN :by_hand THEN 'The studio connected it anew' ELSE 'Its token was refreshed' END",
+                message="CASE WHEN :by_hand THEN 'The studio reconnected it' ELSE 'Its token was refreshed' END",
                 told="x.was IN ('expired', 'revoked', 'error')",
             )
         }

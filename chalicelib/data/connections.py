@@ -112,7 +112,7 @@ HEALTH = f"""
         ELSE 'healthy'
     END
 """
-RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token to refresh it with"
+RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token"
 FAILING_STREAM = f"""
     (SELECT json_build_object(
         'code', r.error_code, 'message', r.error_message, 'since', r.finished_at, 'action', {action_of("r.error_code")}
@@ -136,7 +136,7 @@ STATUS_REASON = f"""
             'since', c.token_expires_at, 'action', 'reconnect'
         )
         WHEN c.status = 'active' AND c.refresh_failures > 0 THEN json_build_object(
-            'code', 'refresh_failing', 'message', 'The token could not be refreshed yet; it is tried again',
+            'code', 'refresh_failing', 'message', 'The token could not be refreshed yet; we will retry',
             'since', c.status_since, 'action', 'wait'
         )
         ELSE coalesce(CASE WHEN c.status = 'active' THEN {FAILING_STREAM} END, json_build_object(

@@ -1,7 +1,7 @@
 """pg8000 with one network round trip a statement instead of three.
 
 pg8000 waits for an answer after Parse, after Describe and after Execute. Here all messages of a statement leave
-together, and an opening BEGIN or a closing COMMIT can fly along. It leans on pg8000's internals, so that version is
+together, and an opening BEGIN or a closing COMMIT can be sent along. It leans on pg8000's internals, so that version is
 pinned exactly and `tests/data/test_driver.py` holds the behaviour.
 """
 
@@ -62,7 +62,7 @@ class QueryStatistics(msgspec.Struct):
 
 
 class NotSent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
-    """The connection broke before all of a pipeline was handed over: its end, a COMMIT say, has not been carried out."""
+    """The connection broke before the whole pipeline was sent: its end, such as a COMMIT, was not executed."""
 
 
 class Unproved(DatabaseError):  # type: ignore[misc]  # pg8000 is untyped

@@ -49,7 +49,7 @@ class Pool:
 
     @contextmanager
     def checkout(self) -> Iterator[Checkout]:
-        """Lends a living connection. Raises PoolTimeout, or whatever connecting raises."""
+        """A live connection. Raises PoolTimeout, or whatever connecting raises."""
         if not self._free.acquire(timeout=self._wait_seconds):
             raise PoolTimeout
         try:

@@ -144,10 +144,11 @@ def missing_query(table: str) -> Query[Missing]:
     would compare every row of the one with every row of the other."""
     return Query(
         f"""
-        WITH living AS (
-            SELECT t.external_id, t.updated_at FROM {table} AS t WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]})
+        WITH current AS (
+            SELECT t.external_id, t.updated_at FROM {table} AS t
+            WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]})
         ), missing AS (
-            SELECT t.external_id FROM living AS t WHERE {BEFORE_THE_READ}
+            SELECT t.external_id FROM current AS t WHERE {BEFORE_THE_READ}
             EXCEPT
             SELECT seen.external_id FROM sync_seen AS seen WHERE seen.run_id = :run_id
         )

@@ -193,7 +193,8 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
         INSERT INTO sync_log AS r (
             studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, enqueue_at
         )
-        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor, {FIRST_ENQUEUE}
+        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor,
+               {FIRST_ENQUEUE}
         FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING {STARTED}
@@ -489,7 +490,7 @@ CANCEL_RUN: Query[Run | None] = Query(
 )
 """Ends an active run, whoever holds it. It may have waited for a worker that began after it, hence `greatest`.
 
-Of one that waited, the account's own limit is forgotten as well: the next run asks at once, and may be refused anew.
+Of one that waited, the account's own limit is forgotten as well: the next run asks at once, and may be refused again.
 """
 
 FORGET_SEEN: Query[None] = Query("DELETE FROM sync_seen WHERE run_id = :run_id")

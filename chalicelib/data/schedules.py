@@ -96,7 +96,7 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
     ),
     Schedule | None,
 )
-"""A paused schedule stays paused; one that had been taken away begins anew."""
+"""A paused schedule stays paused; one that had been taken away starts over."""
 
 DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     returned(

@@ -93,9 +93,7 @@ STATE = f"""
 """
 """Stuck is judged by since when it has been a worker's turn. The lease of a run that is handed over ended then."""
 
-EXPIRED = _reason(
-    "'token_expired'", "'The access token has expired, and there is no refresh token to refresh it with'", "'reconnect'"
-)
+EXPIRED = _reason("'token_expired'", "'The access token has expired, and there is no refresh token'", "'reconnect'")
 DEAD = _reason(
     "coalesce(c.status_code, c.last_error_code, 'connection_not_active')",
     "coalesce(c.status_message, c.last_error_message, 'Reconnect this account to sync it')",

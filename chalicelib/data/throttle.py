@@ -1,4 +1,4 @@
-"""Throttles: whether a platform may be asked now. Its circuit and what is left of its quotas, a row each for all workers.
+"""The throttle: whether a platform may be called now. Its circuit and what is left of its quotas, one row each.
 
 `platform_circuit` and `app_quota` are shared by all studios, `account_quota` is a studio's own.
 """

@@ -121,7 +121,8 @@ LOCK_WEBHOOK_ENDPOINTS: Query[None] = Query(
 """Until the transaction ends; two webhooks made at once would both find room for one."""
 LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
     many(
-        f"SELECT {columns(WebhookEndpoint, 'w', state=STATE, deliveries=DELIVERIES)} FROM webhook_endpoint AS w ORDER BY w.id"
+        f"SELECT {columns(WebhookEndpoint, 'w', state=STATE, deliveries=DELIVERIES)} FROM webhook_endpoint AS w"
+        " ORDER BY w.id"
     ),
     list[WebhookEndpoint],
 )
@@ -211,7 +212,7 @@ CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
     ClaimedDelivery | None,
 )
 """Takes a delivery for one attempt, by moving on when it is due: a worker that dies leaves it for the next attempt, and
-a second message finds it taken. The tick moves it on as well when it rings, by the two minutes that are passed over
+a second message finds it taken. The tick moves it on as well when it enqueues, by the two minutes that are passed over
 here.
 """
 SETTLE_DELIVERY: Query[None] = Query(

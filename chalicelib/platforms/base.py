@@ -141,7 +141,7 @@ class Platform(msgspec.Struct, frozen=True):
     """What a connection asks with: its own grant, one key of this product for all studios, or nothing at all."""
     oauth: "OAuth2 | None" = None
     check_grant: Callable[["Client", "TokenGrant"], "Sequence[GrantWarning]"] | None = None
-    """Looks at a fresh grant that covers a stream; raises AuthorizationFailed for one that is of no use all the same."""
+    """Checks a new grant that covers a stream; raises AuthorizationFailed for one that is unusable all the same."""
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)

@@ -26,10 +26,11 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 class Client:
     """Asks one platform in the name of one connection.
 
-    An answer that the access token has expired is met once with `refresh`, which returns a new one, and one more attempt.
-    `api_calls` counts every request sent, `usage` is what the latest answers said of the quotas, by scope, and `heartbeat`
-    is called before each request: it may raise to stop. `account_id` is the account's external id, for platforms that
-    are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts of a grant.
+    When the platform rejects the access token as expired, `refresh` is called once for a new one and the request is sent
+    again. `api_calls` counts every request sent, `usage` is what the latest responses said of the quotas, by scope, and
+    `heartbeat` is called before each request: it may raise to stop. `account_id` is the account's external id, for
+    platforms that are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts
+    of a grant.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ from chalicelib.platforms.transport import Response, Transport
 from chalicelib.platforms.urls import url_of
 
 SHORTEST_SECONDS = 60.0
-"""An unknown key has the keys fetched anew, but not more often."""
+"""An unknown key has the keys fetched again, but not more often."""
 LONGEST_SECONDS = 86_400.0
 STALE_SECONDS = 86_400.0
 """Keys that cannot be refreshed are used so much longer, as `stale-if-error` of RFC 5861 has it: longer than an outage,

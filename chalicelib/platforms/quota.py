@@ -1,4 +1,4 @@
-"""What an answer's headers say about the quota: how much of it is used, and when it starts anew."""
+"""What an answer's headers say about the quota: how much of it is used, and when it resets."""
 
 from datetime import datetime
 from typing import Literal

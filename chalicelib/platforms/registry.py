@@ -14,7 +14,7 @@ LOADED: dict[str, Platform] = {}
 def get_platform(name: str) -> Platform:
     """Raises NotFound, naming those known."""
     if name not in NAMES:
-        raise NotFound(f"There is no such platform; known are {', '.join(NAMES)}", code="unknown_platform")
+        raise NotFound(f"Unknown platform; known platforms are {', '.join(NAMES)}", code="unknown_platform")
     if name not in LOADED:
         LOADED[name] = getattr(import_module(f"chalicelib.platforms.{name}"), name.upper())
     return LOADED[name]

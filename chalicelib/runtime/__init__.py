@@ -1,1 +1,1 @@
-"""The two edges of the product: HTTP requests become typed calls and errors become answers; jobs say how they ended."""
+"""The two entry points: HTTP requests become typed calls and errors responses; jobs report how they ended."""

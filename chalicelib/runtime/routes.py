@@ -248,7 +248,10 @@ def _answer_to(caller: Caller, route: Route, request: Request, params: Mapping[s
     if key is None or route.method == "GET":
         return _call(route, request, arguments)
     if route.secret:
-        raise BadRequest("This answer holds a secret and is not kept: send no Idempotency-Key", code="not_repeatable")
+        raise BadRequest(
+            "Responses that contain secrets are never stored; Idempotency-Key is not supported here",
+            code="not_repeatable",
+        )
     what = repr((route.method, route.path, sorted(params.items()), sorted(_query_params(request).items())))
     return idempotency.idempotent(
         caller.studio_id, key, what.encode() + _raw_body(request), lambda: _call(route, request, arguments)

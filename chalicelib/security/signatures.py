@@ -120,7 +120,7 @@ def open_security_event(token: str, key: Mapping[str, Any], *, issuer: str, audi
     if set(audiences).isdisjoint([claims.aud] if isinstance(claims.aud, str) else claims.aud):
         raise _bad_event("The audience is not one of ours", code="invalid_audience")
     if claims.iat > (clock.now() + LEEWAY).timestamp():
-        raise _bad_event("The security event token is of a time to come")
+        raise _bad_event("The security event token is dated in the future")
     return opened
 
 

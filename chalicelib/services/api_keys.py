@@ -41,7 +41,7 @@ def add_api_key(
 ) -> None:
     """Raises InvalidInput for an end that has passed: nobody could use the key."""
     if expires_at is not None and expires_at <= clock.now():
-        raise InvalidInput(fields=[FieldProblem("expiresAt", "must be a time to come")])
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "must be in the future")])
     tx.run(
         rows.INSERT_API_KEY,
         id=key.id,
@@ -69,7 +69,7 @@ def rotate_api_key(
         old = tx.run(rows.LOCK_API_KEY, id=key_id)
         ending = tx.run(rows.END_API_KEY, id=key_id, hours=grace_hours)
         if old is None or ending is None:
-            raise NotFound("There is no such API key")
+            raise NotFound("API key not found")
         _check_replaceable(old, expires_at)
         add_api_key(tx, key, studio_id, old.name, old.scopes, expires_at)
     return key, ending
@@ -84,4 +84,4 @@ def _check_replaceable(key: LockedApiKey, expires_at: datetime | None) -> None:
 
 def revoke_api_key(studio_id: UUID, key_id: UUID) -> None:
     if write(studio_id, rows.REVOKE_API_KEY, id=key_id) is None:
-        raise NotFound("There is no such API key")
+        raise NotFound("API key not found")

@@ -53,7 +53,7 @@ def reauthenticate(authorization: str | None) -> None:
 
 
 def forget_callers() -> None:
-    """Empties the cache: every key is looked up anew."""
+    """Empties the cache: every key is looked up again."""
     _keys.forget()
 
 

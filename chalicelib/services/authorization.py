@@ -109,7 +109,7 @@ def _remember(
     )
     if made.expires_at is None:
         raise TooManyRequests(
-            f"The studio has begun {MAX_OPEN} consents and finished none of them",
+            f"The studio has {MAX_OPEN} unfinished authorizations; complete one or wait until they expire",
             code="too_many_authorizations",
             retry_after_seconds=made.room_seconds or 0,
         )
@@ -149,7 +149,7 @@ def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
         return _exchanged(platform, taken, code, data_keys)
     except DecryptionFailed as broken:
         raise Conflict(
-            "What was stored for this consent can no longer be decrypted: start anew",
+            "The stored state of this authorization can no longer be decrypted: start again",
             code=broken.code,
             internal=str(broken),
         ) from broken
@@ -181,7 +181,7 @@ def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: li
     except TokenRevoked as error:
         # What else ends a grant, an administrator's rule say, has a code and a sentence of its own.
         is_the_codes = error.code == TokenRevoked.code
-        message = f"{platform.title} did not accept what the browser brought back: start anew"
+        message = f"{platform.title} did not accept what the browser brought back: start again"
         raise AuthorizationFailed(
             message if is_the_codes else error.message,
             code="code_refused" if is_the_codes else error.code,
@@ -194,7 +194,7 @@ def _require_use(platform: Platform, wanted: Sequence[Stream[Any]], grant: Token
     if platform.oauth is not None and platform.oauth.needs_refresh_token and grant.refresh_token is None:
         raise AuthorizationFailed(
             f"{platform.title} gave no refresh token, so the connection would soon end: remove this application from"
-            " the account's connected applications, then start anew",
+            " the account's connected applications, then start again",
             code="no_refresh_token",
         )
     granted = account.scopes if account and account.scopes is not None else grant.scopes
@@ -209,7 +209,7 @@ def _with_oauth(platform_name: str) -> tuple[Platform, OAuth2]:
     platform = get_platform(platform_name)
     if platform.oauth is None:
         raise Conflict(
-            f"{platform.title} is connected without a consent: POST /api/connections",
+            f"{platform.title} needs no authorization: use POST /api/connections",
             code="authorization_not_supported",
         )
     return platform, platform.oauth
@@ -251,7 +251,7 @@ def _associated_data(studio_id: UUID, state_id: UUID) -> AssociatedData:
 def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFailed:
     """Whoever calls writes the error: only what the platform's table knows is believed, and repeated."""
     if error == DENIED:
-        return AuthorizationFailed(f"The consent was declined at {platform.title}", code="authorization_denied")
+        return AuthorizationFailed(f"Access was declined at {platform.title}", code="authorization_denied")
     rule = oauth.judge_redirect(error)
     internal = f"{platform.title} sent the browser back with {error}" if error in rule.signals else ""
     if rule.message:
@@ -260,10 +260,10 @@ def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFail
         message = f"{platform.title} refuses this application, not the account: contact support"
         return AuthorizationFailed(message, code=Misconfigured.code, internal=internal)
     if issubclass(rule.kind, TransientFault | RateLimited):
-        message = f"{platform.title} could not answer just now: start anew in a few minutes"
+        message = f"{platform.title} could not answer just now: start again in a few minutes"
         return AuthorizationFailed(message, code=rule.kind.code, internal=internal)
     return AuthorizationFailed(
-        f"{platform.title} ended the consent: start anew", code="authorization_failed", internal=internal
+        f"{platform.title} ended the authorization: start again", code="authorization_failed", internal=internal
     )
 
 

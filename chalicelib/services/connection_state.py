@@ -1,4 +1,4 @@
-"""Grants: what becomes of them. A connection is made or made anew, its tokens replaced, it breaks and recovers.
+"""Grants: what becomes of them. A connection is made or made again, its tokens replaced, it fails and recovers.
 
 Whatever changes a connection's state writes the event of it and the deliveries for webhooks in the same transaction.
 """
@@ -90,7 +90,7 @@ def connect(
             connection = _reconnect(stored, tokens, account, covered, reason, in_transaction)
         if connection is not None:
             return connection
-    raise Conflict("The connection is being changed by somebody else", code="connection_changed")
+    raise Conflict("The connection was changed by another request; try again", code="connection_changed")
 
 
 def create(
@@ -181,9 +181,9 @@ def replace_tokens(
 
 
 def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Account) -> bool:
-    """Remembers whose the tokens of this generation are; if another's than before, the streams are read anew.
+    """Remembers whose the tokens of this generation are; if another's than before, the streams are read again.
 
-    False when the tokens were replaced meanwhile: whose the new ones are has to be asked anew.
+    False when the tokens were replaced meanwhile: whose the new ones are has to be asked again.
     """
     identified = tx.run(
         IDENTIFY_CONNECTION,

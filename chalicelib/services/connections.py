@@ -140,7 +140,7 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
     """
     if get_platform(platform).credential != "oauth":
         raise Conflict(
-            "This platform is connected without tokens: disconnect it, then connect it anew", code="no_tokens"
+            "This platform is connected without tokens: disconnect it, then connect it again", code="no_tokens"
         )
     for _ in range(connection_state.ATTEMPTS):
         stored = _stored(studio_id, platform)
@@ -150,7 +150,7 @@ def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Co
         ):
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
             return get_connection(studio_id, platform)
-    raise Conflict("The connection is being changed by somebody else", code="connection_changed")
+    raise Conflict("The connection was changed by another request; try again", code="connection_changed")
 
 
 def disconnect(studio_id: UUID, platform: str) -> None:
@@ -214,7 +214,7 @@ def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
     try:
         return change.apply(stored)
     except DecryptionFailed as error:
-        problem = "The tokens that would be kept do not open any more: send both, or connect anew"
+        problem = "The tokens that would be kept can no longer be decrypted: send both, or reconnect"
         raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
 

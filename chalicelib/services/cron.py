@@ -97,7 +97,7 @@ def parse_cron(text: str) -> Cron:
     except CronSimError as error:
         raise _invalid(f"must be a cron expression without a {str(error).lower()}") from error
     if next(calendar, None) is None:
-        raise _invalid("must name a date that comes")
+        raise _invalid("never matches a real date")
     times = tuple(timedelta(hours=h, minutes=m) for h in sorted(calendar.hours) for m in sorted(calendar.minutes))
     # The first of the day once more, as if the next day matched too
     if any(after - before < SPACING for before, after in pairwise((*times, times[0] + DAY))):

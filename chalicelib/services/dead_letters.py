@@ -1,4 +1,4 @@
-"""Dead letters: messages that failed too often. What still waits is sent anew, what nobody waits for is dropped."""
+"""Dead letters: messages that failed too often. What still waits is sent again, what nobody waits for is dropped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Bells: what is due is claimed batch by batch, in every studio, and a message is sent for each."""
+"""Dispatch: what is due is claimed batch by batch, across studios, and one message is enqueued per row."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 def enqueue_due(claim: Query[list[T]], message: Callable[[T], Message]) -> int:
-    """Rings for all that the claim, a door with a batch size, hands out. Returns how many that were."""
+    """Enqueues one message per claimed row, batch by batch. Returns how many."""
     enqueued = 0
     while True:
         due = write(None, claim, batch=BATCH)

@@ -97,7 +97,7 @@ def list_erasures() -> Erasures:
 
 def _erased_before(studio_id: UUID, *, dry_run: bool) -> Erasure:
     if read(None, rows.FIND_ERASURE, studio_id=studio_id) is None:
-        raise NotFound("There is no such studio", code="studio_not_found")
+        raise NotFound("Studio not found", code="studio_not_found")
     if not dry_run:
         write(None, rows.FINISH_ERASURE, studio_id=studio_id)
     return Erasure(studio_id=studio_id, dry_run=dry_run, complete=True)

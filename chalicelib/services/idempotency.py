@@ -58,5 +58,5 @@ def _repeat(kept: StoredResponse | None, fingerprint: bytes) -> Answer:
     if kept is not None and kept.request_hash != fingerprint:
         raise InvalidInput("This Idempotency-Key was used for another request", code="idempotency_key_reused")
     if kept is None or kept.status is None or kept.body is None:
-        raise Conflict("The first request with this Idempotency-Key is still under way", code="request_in_progress")
+        raise Conflict("A request with this Idempotency-Key is still in progress", code="request_in_progress")
     return Answer(status=kept.status, body=kept.body, location=kept.location, replayed=True)

@@ -140,7 +140,7 @@ def get_platform_metrics(
 def _zone(studio_id: UUID) -> ZoneInfo:
     studio = read(studio_id, GET_STUDIO)
     if studio is None:
-        raise NotFound("There is no such studio")
+        raise NotFound("Studio not found")
     return zone_of(studio.time_zone)
 
 

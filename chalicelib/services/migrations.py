@@ -176,7 +176,7 @@ def _check_known(scripts: ScriptDirectory, at: str | None) -> None:
 
 @contextmanager
 def _telling(revision: str) -> Iterator[None]:
-    """What stopped a revision, in words. What that had begun is undone, or begins anew the next time."""
+    """What stopped a revision, in words. What that had begun is undone, or starts over the next time."""
     try:
         yield
     except SystemExit as error:  # how the environment says that it is not set up

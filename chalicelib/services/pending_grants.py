@@ -68,7 +68,7 @@ def hold_grant(
 ) -> HeldGrant:
     """Stores a grant that the platform gave just now, sealed, in the place of the state it came with.
 
-    One that cannot be stored is revoked, for nobody will ever use it. Raises AuthorizationFailed for a studio that is gone.
+    One that cannot be stored is revoked, since nobody will use it. Raises AuthorizationFailed if the studio is gone.
     """
     new = new_completion_code()
     try:
@@ -148,7 +148,7 @@ def revoke_expired_grant(studio_id: UUID, grant_id: UUID) -> str:
 
 
 def authorization_unknown() -> AuthorizationFailed:
-    return AuthorizationFailed("The consent is not known, was finished before, or took too long: start anew")
+    return AuthorizationFailed("The authorization is unknown, already completed, or expired: start again")
 
 
 def _store(

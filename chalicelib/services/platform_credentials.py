@@ -1,6 +1,6 @@
 """What this product is known as at the platforms: its OAuth clients and keys, in the environment or in a secret.
 
-The secret is read when a platform is first to be asked, so that requests that ask none do not wait for it, and anew
+The secret is read when a platform is first to be asked, so that requests that ask none do not wait for it, and again
 after a few minutes, so that a rotation needs no deployment.
 """
 

@@ -72,7 +72,7 @@ def enqueue_due_refreshes() -> int:
 def refresh_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[], float] = lambda: inf) -> str:
     """Refreshes a grant that nobody may have needed for long, so that it does not die of old age.
 
-    Returns what became of it: dropped, refreshed, failed (the tick tries again, also where another worker is refreshing it)
+    Returns the outcome: dropped, refreshed, failed (the tick retries, also while another worker is refreshing it)
     or broke.
     """
     with logs.bound(studio_id=studio_id, connection_id=connection_id):
@@ -121,7 +121,7 @@ class Session:
         self._early = oauth.refresh_early.total_seconds() if oauth else 0
 
     def client(self, *, heartbeat: Callable[[], None] = lambda: None) -> Client:
-        """It refreshes the token when that is due and when the platform refuses it, and calls `heartbeat` before each request.
+        """Refreshes the token when that is due and when the platform rejects it; calls `heartbeat` before each request.
 
         Raises TokenExpired or TokenRevoked when only the studio can help, RefreshInProgress when another worker is
         refreshing the token at this moment.
@@ -144,7 +144,7 @@ class Session:
             if self._refreshable():
                 return self._refresh_early(left)
             if left <= 0:
-                raise TokenExpired("The access token has expired, and there is no refresh token to refresh it with")
+                raise TokenExpired("The access token has expired, and there is no refresh token")
         access = open_access_token(self.stored)
         if self.stored.status == "error":
             recover(self.stored)
@@ -153,15 +153,13 @@ class Session:
     def refresh_refused(self) -> Secret:
         """After the platform has refused the access token."""
         if self._exchanges and not self._refreshed_elsewhere():
-            raise TokenExpired("The platform refused the access token, and only a living one can be refreshed")
+            raise TokenExpired("The platform refused the access token, and only a valid one can be refreshed")
         return open_access_token(self.stored) if self._exchanges else self.refresh()
 
     def refresh(self) -> Secret:
-        """One worker holds the lease and refreshes; the others read what came of it, as far as their patience goes."""
+        """One worker holds the lease and refreshes; the others read what came of it, until their wait is over."""
         if not self._refreshable():
-            raise TokenExpired(
-                "The platform refused the access token, and there is no refresh token to refresh it with"
-            )
+            raise TokenExpired("The platform refused the access token, and there is no refresh token")
         return self._refresh(min(self._wait_seconds, self._seconds_left()))
 
     def _refresh(self, wait_seconds: float) -> Secret:
@@ -257,7 +255,7 @@ class Session:
         )
 
     def _store(self, tokens: Tokens, *, same_refresh_token: bool) -> None:
-        """Puts a refreshed grant over the generation it came from; if somebody replaced that meanwhile, theirs stays."""
+        """Stores a refreshed grant over the generation it came from, unless that was replaced meanwhile."""
         for wait in (*STORE_WAITS, None):
             try:
                 stored = replace_tokens(self.stored, tokens, same_refresh_token=same_refresh_token)

@@ -27,7 +27,7 @@ def delay_after(error: AppError, *, attempts: int, attempts_without_progress: in
 
 
 def is_idle(error: AppError) -> bool:
-    """Whether the attempt that ended so counts towards MAX_ATTEMPTS_WITHOUT_PROGRESS: those that were told to wait do not."""
+    """Whether such an attempt counts towards MAX_ATTEMPTS_WITHOUT_PROGRESS: one that was told to wait does not."""
     return not isinstance(error, RateLimited | RefreshInProgress)
 
 

@@ -1,4 +1,4 @@
-"""Rotations of keys, in every studio: data keys wrapped anew, or replaced and what they sealed sealed anew.
+"""Rotations of keys, in every studio: data keys wrapped again, or replaced and what they sealed sealed again.
 
 Each step stands alone and is a compare-and-swap, so a rotation may be killed anywhere, run twice at once and beside
 everything else; the same call goes on. A value or key that does not open is noted in quarantine and left as it is.
@@ -38,7 +38,7 @@ class Rewrapping(Row):
     quarantined: int = 0
     """Keys that did not open in this run"""
     left: int = 0
-    """Keys still to be wrapped anew, those in quarantine not among them"""
+    """Keys still to be wrapped again, those in quarantine not among them"""
     complete: bool = False
     problem: str | None = None
     """What stopped it before its time, such as KMS being away; the same call goes on"""
@@ -93,7 +93,7 @@ def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewra
 
 def rotate_data_keys(made_before: datetime, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Rotation:
     """Gives each studio whose data key was made before then a new one, seals under it what older keys have sealed, and
-    deletes those when they have cooled_down. Raises InvalidInput for a time to come, which would have no end.
+    deletes those when they have cooled down. Raises InvalidInput for a time in the future, which would never finish.
     """
     if made_before.tzinfo is None or made_before > clock.now():
         raise InvalidInput(fields=[FieldProblem("madeBefore", "must be a time in the past, with its zone")])

@@ -53,7 +53,7 @@ HEARTBEAT_SECONDS = 30
 YIELD_MS = 40_000
 """With less time than this left no page is begun: longer than the timeouts of one request."""
 OUT_OF_TIME_MS = 5_000
-"""With less time than this left it makes none: it is given up, and begun anew by the next invocation."""
+"""With less time than this left it makes none: it is given up, and begun again by the next invocation."""
 
 
 class LeaseLost(AppError):
@@ -118,7 +118,7 @@ class _Attempt:
     def run(self) -> str:
         try:
             if self._run.attempts_without_progress > MAX_ATTEMPTS_WITHOUT_PROGRESS:
-                raise PlatformError("The run was given up: its workers died again and again", code="gave_up")
+                raise PlatformError("The run was abandoned after its workers failed repeatedly", code="gave_up")
             return self._read_stream(self._stream())
         except LeaseLost as error:
             return error.code

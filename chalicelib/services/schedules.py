@@ -35,7 +35,7 @@ def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str)
     parsed = parse_frequency(frequency)
     studio = read(studio_id, GET_STUDIO)
     if studio is None:
-        raise NotFound("There is no such studio")
+        raise NotFound("Studio not found")
     phase = _phase(studio_id, platform, stream.name)
     next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=studio.time_zone)
     schedule = write(
@@ -97,7 +97,7 @@ def first_schedules(streams: Sequence[Stream[Any]]) -> str:
 
 
 def start_due_runs() -> int:
-    """Starts a run for every due schedule, and rings again for runs that nobody took up. Returns how many rang."""
+    """Starts a run for every due schedule, and re-enqueues runs that nobody took up. Returns how many were started."""
     started, lag = 0, 0.0
     while True:
         batch = _start_batch()

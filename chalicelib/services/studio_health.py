@@ -41,7 +41,7 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
     with transaction(studio_id) as tx:
         studio = tx.run(GET_STUDIO)
         if studio is None:
-            raise NotFound("There is no such studio", code="studio_not_found")
+            raise NotFound("Studio not found", code="studio_not_found")
         return StudioHealth(
             studio=studio,
             connections=tx.run(rows.LIST_CONNECTION_HEALTH),

@@ -39,7 +39,7 @@ def list_studios(after: UUID | None, limit: int) -> list[Studio]:
 def get_studio(studio_id: UUID) -> Studio:
     studio = read(studio_id, studios.GET_STUDIO)
     if studio is None:
-        raise NotFound("There is no such studio", code="studio_not_found")
+        raise NotFound("Studio not found", code="studio_not_found")
     return studio
 
 

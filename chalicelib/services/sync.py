@@ -83,7 +83,7 @@ def list_runs(
 def get_run(studio_id: UUID, run_id: UUID) -> Run:
     run = read(studio_id, rows.FIND_RUN, run_id=run_id)
     if run is None:
-        raise NotFound("There is no such run", code="run_not_found")
+        raise NotFound("Run not found", code="run_not_found")
     return run
 
 

@@ -110,7 +110,7 @@ def enqueue_due_deliveries() -> int:
 
 
 def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int]) -> Outcomes:
-    """Attempts a delivery, unless it is settled or somebody else is at it. What is left over, the tick rings for."""
+    """Attempts a delivery, unless it is settled or somebody else is at it. What is left over, the tick enqueues."""
     if remaining_ms() < NEEDED_MS:
         return "dropped"
     claimed = write(studio_id, rows.CLAIM_DELIVERY, id=delivery_id, delays=DELAYS)
@@ -118,7 +118,7 @@ def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int])
         return "dropped"
     is_test = claimed.event is None
     if not (claimed.enabled or is_test):
-        return _fail(studio_id, delivery_id, claimed, "the webhook is disabled")
+        return _fail(studio_id, delivery_id, claimed, "the webhook endpoint is disabled")
     if claimed.attempts > ATTEMPTS:
         return _fail(studio_id, delivery_id, claimed, "no answer")
     message_id = claimed.event.id if claimed.event else delivery_id
@@ -160,9 +160,11 @@ def _payload(claimed: ClaimedDelivery) -> _Payload:
 
 def _require_room(webhooks: list[WebhookEndpoint], url: str) -> None:
     if any(endpoint.url == url for endpoint in webhooks):
-        raise Conflict("There is a webhook for this URL", code="webhook_endpoint_exists")
+        raise Conflict("A webhook endpoint for this URL already exists", code="webhook_endpoint_exists")
     if len(webhooks) >= MAX_WEBHOOK_ENDPOINTS:
-        raise Conflict(f"A studio has at most {MAX_WEBHOOK_ENDPOINTS} webhooks", code="too_many_webhook_endpoints")
+        raise Conflict(
+            f"A studio can have at most {MAX_WEBHOOK_ENDPOINTS} webhook endpoints", code="too_many_webhook_endpoints"
+        )
 
 
 def _delivered(outcome: Outcome) -> bool:
@@ -182,7 +184,7 @@ def _associated_data(studio_id: UUID, endpoint_id: UUID) -> AssociatedData:
 
 
 def _unknown() -> NotFound:
-    return NotFound("There is no such webhook", code="webhook_endpoint_not_found")
+    return NotFound("Webhook endpoint not found", code="webhook_endpoint_not_found")
 
 
 def _log(name: str, delivery_id: UUID, claimed: ClaimedDelivery, **fields: Any) -> None:

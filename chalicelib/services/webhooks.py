@@ -84,7 +84,7 @@ def get_deletion_status(platform: str, code: str) -> DeletionStatus:
     is_code = _CODE.fullmatch(code)
     found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code)) if is_code else None
     if found is None:
-        raise NotFound("There is no such request", code="deletion_not_found")
+        raise NotFound("Data deletion request not found", code="deletion_not_found")
     done = DELETED.format(count=found.connections) if found.connections else NOTHING_KNOWN
     return DeletionStatus(
         state="done" if found.done_at else "under_way",
@@ -169,7 +169,7 @@ def _revoke(found: AccountConnection, event: AccountEvent) -> None:
         if stored is None:
             return
         connection_state.fail_connection(stored, TokenRevoked(event.message, code=event.code))
-    raise Unavailable("The connection is being changed by somebody else")
+    raise Unavailable("The connection was changed by another request; try again")
 
 
 def _erase(platform: str, found: AccountConnection, event: AccountEvent) -> bool:

@@ -1,4 +1,4 @@
-"""The tick: every minute, start what is due and ring again for what got lost."""
+"""The tick: every minute, start what is due and re-enqueue what got lost."""
 
 from chalice.app import Blueprint, CloudWatchEvent
 

@@ -19,7 +19,7 @@ RENAME = "ALTER TABLE sync_log RENAME CONSTRAINT sync_log_trigger_new_check TO s
 
 def upgrade() -> None:
     # Each statement commits by itself, so that no strong lock is held while the table is read; a migration that was
-    # interrupted in between starts anew.
+    # interrupted in between resets.
     with op.get_context().autocommit_block():
         op.execute(ADD.format("'manual', 'schedule', 'retry'"))
         op.execute(VALIDATE)

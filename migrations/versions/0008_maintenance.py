@@ -1,6 +1,6 @@
 """The doors of maintenance: they delete what is old and find what is stuck, in every studio.
 
-Each index commits by itself, so that no write waits for it, and is made anew after an interruption.
+Each index commits by itself, so that no write waits for it, and is made again after an interruption.
 """
 
 from alembic import op

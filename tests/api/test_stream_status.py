@@ -61,7 +61,7 @@ def fail(api: Api, sql: Sql) -> None:
     sql(
         """
         UPDATE sync_log SET status = 'failed', finished_at = now(), error_code = 'platform_contract_changed',
-            error_message = 'The platform answered in an unknown way'
+            error_message = 'The platform sent an unexpected response'
         """
     )
 
@@ -152,7 +152,7 @@ def test_a_stream_whose_last_run_failed_says_why_and_when_the_next_one_is(connec
     item = bookings(connected)
     assert item["reason"] == {
         "code": "platform_contract_changed",
-        "message": "The platform answered in an unknown way",
+        "message": "The platform sent an unexpected response",
         "action": "contact_support",
     }
     assert item["until"] == item["nextRunAt"] is not None

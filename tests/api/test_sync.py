@@ -33,7 +33,7 @@ def start(api: Api, **body: str) -> list[dict[str, str]]:
     return runs
 
 
-def test_a_sync_queues_a_run_for_each_stream_and_rings_once_a_run(connected: Api, queue: Queue) -> None:
+def test_a_sync_queues_a_run_for_each_stream_and_enqueues_once_per_run(connected: Api, queue: Queue) -> None:
     runs = start(connected)
     assert [(run["syncType"], run["status"]) for run in runs] == [(stream, "queued") for stream in STREAMS]
     messages = queue.receive()

@@ -160,7 +160,7 @@ def test_an_event_about_one_token_names_nobody_and_is_left_to_the_next_refresh(w
     assert world.states("google") == ["active"] * 3
 
 
-def test_a_repeated_notice_breaks_nothing_that_was_reconnected_since(world: World) -> None:
+def test_a_repeated_event_breaks_nothing_that_was_reconnected_since(world: World) -> None:
     token = security_events.sign(
         {
             **security_events.claims(OAUTH + "tokens-revoked", {}, CLIENT_ID),
@@ -227,7 +227,7 @@ def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_
     assert world.key_requests() == 2
 
 
-def test_without_googles_keys_the_notice_is_put_off_and_google_sends_it_again(
+def test_without_googles_keys_the_event_is_put_off_and_google_sends_it_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.platforms.add_fault(kind="status", status=503, path=security_events.KEYS_PATH)
@@ -434,7 +434,7 @@ def test_metas_user_leaves_no_grant_that_was_not_completed(world: World, callbac
     assert world.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
 
 
-def test_a_notice_from_before_the_consent_does_not_end_it(world: World) -> None:
+def test_an_event_from_before_the_consent_does_not_end_it(world: World) -> None:
     request = world.request()
     code = pending_of(world, "meta", "studio")
     world.superuser.run("UPDATE pending_grant SET created_at = now() + interval '5 minutes'")
@@ -442,7 +442,7 @@ def test_a_notice_from_before_the_consent_does_not_end_it(world: World) -> None:
     assert complete(world.stranger, code, "meta").status == 200
 
 
-def test_a_notice_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
+def test_an_event_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
     def cost(answer: Callable[[], Answer]) -> tuple[int, int]:
         with query_statistics() as statistics:
             assert answer().status in (200, 202, 204, 404)

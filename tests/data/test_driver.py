@@ -248,7 +248,7 @@ class Interrupted(BaseException):
     """What a signal handler may raise anywhere."""
 
 
-def test_an_interrupted_flight_closes_the_connection(connection: PgConnection) -> None:
+def test_an_interrupted_pipeline_closes_the_connection(connection: PgConnection) -> None:
     def interrupt(_: str) -> None:
         raise Interrupted
 
@@ -301,7 +301,7 @@ def test_traffic_is_counted_for_its_own_context_only(connection: PgConnection) -
     assert (inner.round_trips, inner.statements) == (1, ["SELECT 2"])
 
 
-def test_a_failed_flight_is_counted(connection: PgConnection) -> None:
+def test_a_failed_pipeline_is_counted(connection: PgConnection) -> None:
     with query_statistics() as statistics, pytest.raises(DatabaseError):
         connection.pipeline("SELECT 1 / 0")
     assert statistics.round_trips == 1

@@ -55,7 +55,7 @@ def postgres(name: str, database: Database, *arguments: str) -> None:
 
 
 def minutes_pass(database: Database) -> None:
-    """The tick rings for what nobody took up, and for refreshes."""
+    """The tick enqueues what nobody took up, and refreshes."""
     beside = database.connect()
     beside.run("UPDATE sync_log SET enqueue_at = now(); UPDATE platform_connection SET refresh_at = now()")
     beside.close()

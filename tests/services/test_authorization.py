@@ -259,11 +259,11 @@ def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
         ("google", "server_error", "platform_unavailable", "in a few minutes"),
         ("google", "rate_limit_exceeded", "platform_rate_limited", "in a few minutes"),
         ("meta", "temporarily_unavailable", "platform_unavailable", "in a few minutes"),
-        ("meta", "admin_policy_enforced", "authorization_failed", "start anew"),
-        ("google", "invalid_request", "authorization_failed", "start anew"),
-        ("google", "anna_ruiz", "authorization_failed", "start anew"),
-        ("google", "<script>alert(1)</script>", "authorization_failed", "start anew"),
-        ("google", "e" * 99, "authorization_failed", "start anew"),
+        ("meta", "admin_policy_enforced", "authorization_failed", "start again"),
+        ("google", "invalid_request", "authorization_failed", "start again"),
+        ("google", "anna_ruiz", "authorization_failed", "start again"),
+        ("google", "<script>alert(1)</script>", "authorization_failed", "start again"),
+        ("google", "e" * 99, "authorization_failed", "start again"),
     ],
 )
 def test_an_error_that_the_browser_brings_back_ends_the_consent_and_means_what_it_says(

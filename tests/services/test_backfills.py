@@ -153,7 +153,7 @@ def test_a_page_token_that_is_forgotten_restarts_its_slice_only(
     platforms.requests.clear()
     run = started(bulk, f"{TODAY - timedelta(days=183)}", f"{TODAY + timedelta(days=182)}")
     assert bulk.work() == ["succeeded"]
-    assert platforms.requests.counts()["calendar.events.list"] == 4  # page one, the fault, and both pages anew
+    assert platforms.requests.counts()["calendar.events.list"] == 4  # page one, the fault, and both pages again
     assert bulk.run(run["id"])["records"]["created"] == 0
     assert cursor_of(superuser) == before
 

@@ -1,4 +1,4 @@
-"""Grants: a connection is made or made anew by consent, and each change of its state is told, once."""
+"""Grants: a connection is made or made again by consent, and each change of its state is told, once."""
 
 from typing import Any
 from uuid import UUID

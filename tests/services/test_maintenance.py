@@ -365,7 +365,8 @@ def add_delivery(superuser: Superuser, studio_id: UUID, *, days: float, due: boo
     ((delivery_id,),) = superuser.run(
         f"""
         WITH hook AS (
-            INSERT INTO webhook_endpoint (studio_id, url, secret) VALUES (:studio_id, 'https://studio.example/' || uuidv7(), '')
+            INSERT INTO webhook_endpoint (studio_id, url, secret)
+            VALUES (:studio_id, 'https://studio.example/' || uuidv7(), '')
             RETURNING id
         )
         INSERT INTO webhook_delivery (id, studio_id, endpoint_id, event_id, due_at)

@@ -1,4 +1,4 @@
-"""Refreshes: one worker asks, the others read what came of it; grants nobody uses are kept alive; no fault kills one."""
+"""Refreshes: one worker asks, the others read the result; idle grants are kept alive; no fault kills one."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -106,7 +106,7 @@ def test_a_new_studio_notes_what_its_key_is_wrapped_under(
 def test_a_kms_key_is_retired_without_a_token_being_lost(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
-    """The whole way: the new key beside the old one, all wrapped anew, the new one alone, all anew."""
+    """The whole way: the new key beside the old one, all wrapped again, the new one alone, all again."""
     old = kms.make_key(HERE)
     use(old)
     other = new_secrets()

@@ -191,7 +191,7 @@ def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
 
 
 def test_rotations_amid_refreshes_and_reads_lose_no_token(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    """Eight threads refresh and read while keys are rotated: every token opens at every time, and no refresh is lost."""
+    """Eight threads refresh and read while keys are rotated: every token always opens, and no refresh is lost."""
     over, refreshed = Event(), itertools.count(1)
 
     def work(number: int) -> int:

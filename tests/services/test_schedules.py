@@ -180,7 +180,7 @@ def test_a_finished_run_is_never_re_enqueued(studio: Api, superuser: pg8000.nati
     assert start_due_runs() == 0
 
 
-def test_a_queue_that_cannot_be_reached_costs_a_ring_and_no_run(
+def test_a_queue_that_cannot_be_reached_costs_a_message_and_no_run(
     api: Api, queue: Queue, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from chalicelib.settings import get_settings

@@ -213,7 +213,7 @@ def test_the_first_wait_is_longer_than_what_a_worker_passes_over() -> None:
     assert timedelta(seconds=min(DELAYS)) > GRACE
 
 
-def test_the_tick_rings_for_what_is_due_and_not_twice_in_a_row(studio: Studio) -> None:
+def test_the_tick_enqueues_what_is_due_and_not_twice_in_a_row(studio: Studio) -> None:
     studio.break_it()
     (delivery_id,) = studio.enqueued()  # this message is lost
     assert enqueue_due_deliveries() == 1
@@ -222,7 +222,7 @@ def test_the_tick_rings_for_what_is_due_and_not_twice_in_a_row(studio: Studio) -
     assert studio.deliver(delivery_id) == "delivered"
 
 
-def test_the_tick_rings_for_every_studio_and_in_batches(
+def test_the_tick_enqueues_for_every_studio_and_in_batches(
     studio: Studio, studios: Studios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "BATCH", 1)
@@ -347,7 +347,7 @@ def test_a_disabled_webhook_can_be_tested_and_a_test_changes_nothing_of_a_webhoo
     assert studio.api.get("/api/webhook-endpoints").json["items"][0]["state"] == "disabled"
 
 
-def test_the_tick_rings_for_a_test_whose_message_was_lost(studio: Studio) -> None:
+def test_the_tick_re_enqueues_a_test_whose_message_was_lost(studio: Studio) -> None:
     test = studio.ask_for_test()
     studio.queue.receive()
     assert enqueue_due_deliveries() == 1

@@ -160,7 +160,7 @@ class PendingGrant(Base):
 
 
 class ConnectionEvent(Base):
-    """Something that happened to a connection: it was made, reconnected by the studio, broke, recovered, was given up."""
+    """Something that happened to a connection: it was made or reconnected, failed, recovered, was abandoned."""
 
     __tablename__ = "connection_event"
     __table_args__ = (

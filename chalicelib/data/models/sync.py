@@ -115,7 +115,7 @@ class SyncLog(Base):
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
     read_started_at: Mapped[datetime | None]
-    """When it began to read: at its start, or when it began anew."""
+    """When it began to read: at its start, or when it started over."""
     cursor_before: Mapped[str | None]
     cursor_after: Mapped[str | None]
     page_cursor: Mapped[str | None]
@@ -167,7 +167,7 @@ class AppQuota(Base):
     used: Mapped[float] = mapped_column(server_default=text("0"))
     """A share as the platform last told it; 1.0 is all."""
     used_until: Mapped[datetime | None]
-    """When `used` stops to say anything: the platform's quota begins anew, or what it said is too old."""
+    """When `used` stops to say anything: the platform's quota starts over, or what it said is too old."""
     calls: Mapped[Count]
     """Ours, by all studios, since `window_at`."""
     studios: Mapped[int] = mapped_column(server_default=text("0"))

@@ -99,7 +99,7 @@ def _list(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]])
 
 
 def _find(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]]) -> Events:
-    """A calendar that is not found where a list had begun has another id now: it is looked up anew."""
+    """A calendar that is not found where a list had begun has another id now: it is looked up again."""
     url = _events_url(client.account.external_id or PRIMARY)
     if cursor == CalendarCursor():
         return client.get(url, params, into=Events)

@@ -35,7 +35,7 @@ class Calls(msgspec.Struct, frozen=True):
 
 
 class AdAccountUsage(msgspec.Struct, frozen=True):
-    """X-Ad-Account-Usage; its window starts anew after so many seconds."""
+    """X-Ad-Account-Usage; its window resets after so many seconds."""
 
     acc_id_util_pct: Percent | None = None
     reset_time_duration: Wait = 0
@@ -55,12 +55,12 @@ def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
 
 
 def regained_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """When the last of the quotas that are used up starts anew, if Meta says so."""
+    """When the last of the quotas that are used up resets, if Meta says so."""
     return max((each.resets_at for each in _every(headers, now) if each.resets_at and each.used >= 1), default=None)
 
 
 def _every(headers: Mapping[str, str], now: datetime) -> list[Usage]:
-    """What says when it starts anew comes last. A malformed header tells nothing."""
+    """What says when it resets comes last. A malformed header tells nothing."""
     return [*_app(headers), *_throttle(headers), *_ad_account(headers, now), *_business(headers, now)]
 
 

@@ -93,7 +93,7 @@ class Grants:
         return self._live(unseal("pina", token, prefix=ACCESS_PREFIX))
 
     def refresh(self, token: str) -> Grant | None:
-        """Both tokens anew; the refresh token that was used is dead from then on, like every one before it."""
+        """Both tokens again; the refresh token that was used is dead from then on, like every one before it."""
         claims = self._live(unseal("pinr", token, prefix=REFRESH_PREFIX))
         if claims is None:
             return None

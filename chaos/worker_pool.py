@@ -35,7 +35,7 @@ class WorkerPool:
     def __enter__(self) -> Self:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         with (self._log_dir / "fork_server.log").open("ab") as log:
-            self._nursery = subprocess.Popen(
+            self._fork_server = subprocess.Popen(
                 [sys.executable, "-m", "chaos.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -51,8 +51,8 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        process.stop(self._nursery)
-        for pipe in (self._nursery.stdin, self._nursery.stdout):
+        process.stop(self._fork_server)
+        for pipe in (self._fork_server.stdin, self._fork_server.stdout):
             if pipe is not None:
                 pipe.close()
 
@@ -110,12 +110,12 @@ class WorkerPool:
         self._order({"kill": pid})
 
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
-        assert self._nursery.stdin is not None
-        self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
-        self._nursery.stdin.flush()
+        assert self._fork_server.stdin is not None
+        self._fork_server.stdin.write(json.dumps(order).encode() + b"\n")
+        self._fork_server.stdin.flush()
         answer: dict[str, Any] = json.loads(self._hear() or "null") or {}
         return answer
 
     def _hear(self) -> str:
-        assert self._nursery.stdout is not None
-        return self._nursery.stdout.readline().decode().rstrip("\n")
+        assert self._fork_server.stdout is not None
+        return self._fork_server.stdout.readline().decode().rstrip("\n")

@@ -38,7 +38,7 @@ def test_an_unknown_subject_is_refused_and_the_known_ones_are_named(capsys: pyte
     assert "speed is not a subject; there are imports, tokens, records" in capsys.readouterr().err
 
 
-def test_contenders_take_turns_and_each_goes_first_in_its_round() -> None:
+def test_competitors_take_turns_and_each_goes_first_in_its_round() -> None:
     calls: list[str] = []
     competitors = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
     prepare = {name: lambda name=name: calls.append(f"{name} gets ready") for name in ("a", "b")}
@@ -103,7 +103,7 @@ def test_a_function_that_raises_is_timed_as_well() -> None:
     assert watch.stages["wash"].calls == 1
 
 
-def test_the_postbox_takes_messages_as_sqs_does() -> None:
+def test_the_null_queue_takes_messages_as_sqs_does() -> None:
     with null_queue.running() as url:
         sqs = boto3.client(
             "sqs", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"

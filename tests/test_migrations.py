@@ -183,7 +183,7 @@ def test_the_check_of_the_trigger_is_validated_without_locking_the_log_away(fres
     assert locks == [[False, True], [True, False]]
 
 
-def test_a_widening_of_the_trigger_that_was_interrupted_starts_anew(fresh: Database) -> None:
+def test_a_widening_of_the_trigger_that_was_interrupted_starts_again(fresh: Database) -> None:
     command.upgrade(CONFIG, "0004")
     done = catalog(fresh)
     command.downgrade(CONFIG, "0003")
@@ -239,7 +239,7 @@ def test_lists_that_hold_a_null_are_mended_before_that_is_refused(fresh: Databas
     assert catalog(fresh)["column grants"] == before["column grants"]
 
 
-def test_a_check_of_lists_that_was_interrupted_starts_anew(fresh: Database) -> None:
+def test_a_check_of_lists_that_was_interrupted_starts_again(fresh: Database) -> None:
     command.upgrade(CONFIG, "0020")
     done = catalog(fresh)
     command.downgrade(CONFIG, "-1")
@@ -250,7 +250,7 @@ def test_a_check_of_lists_that_was_interrupted_starts_anew(fresh: Database) -> N
     assert catalog(fresh) == done
 
 
-def test_indexes_of_maintenance_that_an_interruption_left_unfinished_are_made_anew(fresh: Database) -> None:
+def test_indexes_of_maintenance_that_an_interruption_left_unfinished_are_made_again(fresh: Database) -> None:
     command.upgrade(CONFIG, "0008")
     done = catalog(fresh)
     command.downgrade(CONFIG, "0007")

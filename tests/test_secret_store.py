@@ -44,7 +44,7 @@ def test_texts_and_numbers_of_a_secret_are_secrets(manager: Any) -> None:
     assert get_secret(arn) == {"password": Secret("canary"), "port": Secret("5432")}
 
 
-def test_a_secret_is_kept_for_five_minutes_and_then_read_anew(manager: Any) -> None:
+def test_a_secret_is_kept_for_five_minutes_and_then_read_again(manager: Any) -> None:
     arn = made(manager, '{"a": "first"}')
     with clock.at(NOON):
         assert get_secret(arn)["a"].reveal() == "first"
@@ -55,7 +55,7 @@ def test_a_secret_is_kept_for_five_minutes_and_then_read_anew(manager: Any) -> N
         assert get_secret(arn)["a"].reveal() == "second"
 
 
-def test_whoever_knows_that_it_changed_reads_it_anew_for_everybody(manager: Any) -> None:
+def test_whoever_knows_that_it_changed_reads_it_again_for_everybody(manager: Any) -> None:
     arn = made(manager, '{"a": "first"}')
     get_secret(arn)
     changed(manager, arn, a="second")

@@ -26,7 +26,7 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 class Client:
     """Asks one platform in the name of one connection.
 
-    When the platform rejects the access token as expired, `refresh` is called once for a new one and the request is sent
+    When the platform rejects the access token as expired, `refresh` is called once for a new one and the request sent
     again. `api_calls` counts every request sent, `usage` is what the latest responses said of the quotas, by scope, and
     `heartbeat` is called before each request: it may raise to stop. `account_id` is the account's external id, for
     platforms that are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts

@@ -103,7 +103,7 @@ def test_a_failed_update_names_the_resource_and_leaves_every_function_as_it_was(
     assert operator.deploy(3)[0] == 0
 
 
-def test_a_first_deployment_that_fails_says_how_to_begin_anew(operator: Operator) -> None:
+def test_a_first_deployment_that_fails_says_how_to_begin_again(operator: Operator) -> None:
     operator.template["Resources"]["Bad"] = {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:nowhere", "FunctionName": {"Ref": "Sync"}},

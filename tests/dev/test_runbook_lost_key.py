@@ -60,7 +60,7 @@ def test_while_a_kms_key_is_away_runs_fail_and_connections_stay_and_all_goes_on_
     assert wrapped.sync("bookings")["status"] == "succeeded"
 
 
-def test_after_a_kms_key_is_lost_for_good_studios_connect_anew_and_nothing_else_is_lost(
+def test_after_a_kms_key_is_lost_for_good_studios_connect_again_and_nothing_else_is_lost(
     wrapped: Studio, operator: Operator, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, now = wrapped.sync("bookings"), database_time().isoformat()

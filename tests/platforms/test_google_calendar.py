@@ -143,7 +143,7 @@ def test_a_sync_token_that_is_gone_and_a_cursor_of_another_shape_mean_reading_fr
             BOOKINGS.fetch_page(client, stored)
 
 
-def test_a_calendar_that_is_no_longer_found_is_looked_up_anew_and_at_the_start_it_is_an_error(
+def test_a_calendar_that_is_no_longer_found_is_looked_up_again_and_at_the_start_it_is_an_error(
     fake: Fake, client: Client
 ) -> None:
     fake.on(EVENTS, Reply({}, status=404))

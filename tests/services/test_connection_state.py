@@ -110,7 +110,7 @@ def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
     assert events(api) == [("recovered", "token_revoked"), ("failed", "token_revoked"), ("connected", None)]
 
 
-def test_another_account_at_a_reconnect_starts_every_stream_anew(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_another_account_at_a_reconnect_starts_every_stream_again(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = Studio(api, queue, "studio")
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     studio.sync("inquiries")

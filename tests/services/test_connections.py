@@ -122,7 +122,7 @@ def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
     assert (run["fullRead"], run["records"]["unchanged"]) == (True, first)
 
 
-def test_another_accounts_tokens_start_its_streams_anew(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_another_accounts_tokens_start_its_streams_again(studio: Studio, superuser: pg8000.native.Connection) -> None:
     studio.api.post("/api/connections/google/test")
     studio.sync("bookings")
     studio.sync("inquiries")

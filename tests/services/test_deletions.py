@@ -42,7 +42,7 @@ def test_deletions_cannot_be_confirmed_for_a_run_that_is_under_way(studio: Studi
     assert (answer.status, answer.json["code"]) == (409, "run_under_way")
 
 
-def test_what_a_run_stored_before_it_began_anew_can_be_gone_at_its_end(
+def test_what_a_run_stored_before_it_began_again_can_be_gone_at_its_end(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     """The changed event comes with the first page of changes, and is gone when the cursor turns out to be forgotten."""

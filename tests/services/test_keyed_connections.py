@@ -44,7 +44,7 @@ def test_a_website_is_connected_without_being_asked(
 
 
 @pytest.mark.parametrize("body", [YELP, WEBSITE])
-def test_it_is_connected_once_and_anew_after_a_disconnect(api: Api, body: dict[str, Any]) -> None:
+def test_it_is_connected_once_and_again_after_a_disconnect(api: Api, body: dict[str, Any]) -> None:
     first = api.post("/api/connections", body)
     again = api.post("/api/connections", body)
     assert (again.status, again.json["code"]) == (409, "connection_exists")

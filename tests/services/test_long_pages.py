@@ -44,7 +44,7 @@ def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
     assert platforms.requests.counts()["gmail.users.threads.get"] == 3
 
 
-def test_a_page_that_time_runs_out_in_is_begun_anew_by_the_next_invocation(
+def test_a_page_that_time_runs_out_in_is_begun_again_by_the_next_invocation(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)

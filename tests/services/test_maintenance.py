@@ -181,7 +181,7 @@ def test_every_studio_is_treated_alike_and_keeps_all_else(studio: UUID, superuse
     assert count(superuser, "studio") == count(superuser, "platform_connection") == 2
 
 
-def test_an_idempotency_key_is_forgotten_once_it_may_be_used_anew(studio: UUID, superuser: Superuser) -> None:
+def test_an_idempotency_key_is_forgotten_once_it_may_be_used_again(studio: UUID, superuser: Superuser) -> None:
     add_keys(superuser, studio, age="24 hours 1 minute", count=2)
     add_keys(superuser, studio, age="23 hours 59 minutes")
     assert maintain(plenty) == Report(keys_forgotten=2, complete=True)

@@ -231,7 +231,7 @@ def test_a_stream_that_is_not_scheduled_can_be_neither_paused_nor_resumed(studio
     assert ask(studio, verb, "inquiries").status == 200
 
 
-def test_a_schedule_that_is_taken_away_and_put_back_begins_anew(
+def test_a_schedule_that_is_taken_away_and_put_back_begins_again(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
@@ -260,7 +260,7 @@ def test_what_cannot_be_scheduled_can_be_neither_paused_nor_resumed(studio: Api,
     assert (unknown.status, unknown.json["errors"][0]["field"]) == (422, "syncType")
 
 
-def test_a_repeated_pause_with_the_same_idempotency_key_pauses_nothing_anew(studio: Api) -> None:
+def test_a_repeated_pause_with_the_same_idempotency_key_pauses_nothing_again(studio: Api) -> None:
     first = ask(studio, "pause", Idempotency_Key="pause-1")
     resume(studio)
     again = ask(studio, "pause", Idempotency_Key="pause-1")

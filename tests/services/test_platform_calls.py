@@ -130,7 +130,7 @@ def test_the_end_of_the_quota_is_kept_for_syncs(api: Api, platforms: Sandbox, su
     assert write(api.studio_id, rows.SPEND_QUOTA, **run, **usage).seconds is None
 
 
-def test_what_a_platform_said_of_its_quota_holds_until_it_begins_anew(api: Api, superuser: Superuser) -> None:
+def test_what_a_platform_said_of_its_quota_holds_until_it_begins_again(api: Api, superuser: Superuser) -> None:
     use_quota(superuser, 0.99, until="0")
     assert look_up(api, YELP).status == 201
     superuser.run("UPDATE app_quota SET used_until = NULL, used = 0.99")  # by the release before

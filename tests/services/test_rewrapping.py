@@ -180,7 +180,7 @@ def test_out_of_time_a_rewrapping_stops_and_the_same_call_goes_on(
     assert rewrap() == Rewrapping(dry_run=False, rewrapped=2, complete=True)
 
 
-def test_more_keys_than_a_page_are_all_wrapped_anew(
+def test_more_keys_than_a_page_are_all_wrapped_again(
     use: Use, kms: Kms, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.services.rotations.BATCH", 2)
@@ -282,7 +282,7 @@ def test_another_region_takes_over_when_the_first_one_is_lost(
     assert wrapping(superuser) == [[kms.elsewhere]]
 
 
-def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_anew(
+def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_again(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     lost_at = database_time()
@@ -303,7 +303,7 @@ def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_anew
     assert wrapping(superuser) == [[kms.other]]
 
 
-def test_a_retired_key_is_wrapped_anew_as_well(
+def test_a_retired_key_is_wrapped_again_as_well(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     damage(superuser, studio)

@@ -99,7 +99,7 @@ def test_a_key_that_may_be_in_use_is_taken_away_by_force_alone(
     assert not is_seen(studio)
 
 
-def test_going_back_to_the_old_key_begins_its_time_anew(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_back_to_the_old_key_begins_its_time_again(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     for keys in ((NEW, OLD), (OLD, NEW)):
         listing(*keys)
         apply_tenant_keys()

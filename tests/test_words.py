@@ -21,7 +21,7 @@ GIVEN_UP = {
     "(api/notices|AccountNotice|notices\\.py)": "webhooks",
     "(SealBroken|seal_broken)": "DecryptionFailed",
     "(SURVEY|SurveyedKey|RESTED)": "names of key rotation",
-    "(in_time\\(|runtime\\.edge)": "deadline, invocation",
+    "((?<!_)in_time\\(|runtime\\.edge)": "deadline, invocation",
     "(Caveat|REFUSALS|classify_refusal)": "warning, error rules",
     "(KeptAnswer|KEEP_ANSWER)": "stored response",
     "(Loan|lend|lent|Exhausted)": "checkout, pool timeout",

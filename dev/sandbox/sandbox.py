@@ -34,7 +34,7 @@ class Sandbox:
         self.requests = RequestLog()
         self._platforms: dict[str, Platform] = {}
         self._routers: dict[str, Router] = {}
-        controls = list(self._levers())
+        controls = list(self._controls())
         platforms: tuple[Platform, ...] = (self.google, self.meta, self.pinterest, self.yelp)
         for platform in platforms:
             controls += platform.controls()
@@ -70,7 +70,7 @@ class Sandbox:
     def clear_faults(self) -> None:
         self.faults.clear()
 
-    def _levers(self) -> tuple[Control, ...]:
+    def _controls(self) -> tuple[Control, ...]:
         return (
             Control("GET", "/faults", lambda: {"faults": self.faults.list()}),
             Control("POST", "/faults", self.add_fault),

@@ -22,7 +22,7 @@ STREAMS = 5
 """Schedules a studio."""
 CLAIM, START, LOOK, SEND, OTHERS = "claim", "start runs", "look for more", "send", "others"
 STATEMENTS = (CLAIM, START, LOOK, OTHERS)
-DOORS = {"claim_due_schedules": CLAIM, "start_scheduled_runs": START, "enqueue_lost_runs": LOOK}
+CROSS_TENANT = {"claim_due_schedules": CLAIM, "start_scheduled_runs": START, "enqueue_lost_runs": LOOK}
 FILL = (
     "INSERT INTO studio (id, name, time_zone) SELECT uuidv7(), 'Benchmark', 'Europe/Berlin'"
     " FROM generate_series(1, :studios)",
@@ -113,12 +113,12 @@ def _tick(fleet: Fleet) -> None:
     fleet.seconds.append(seconds)
 
 
-def _door(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
-    return next((stage for door, stage in DOORS.items() if door in sql), OTHERS)
+def _function(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
+    return next((stage for name, stage in CROSS_TENANT.items() if name in sql), OTHERS)
 
 
 WATCHED = (
-    Watched(PgConnection, "pipeline", _door),
+    Watched(PgConnection, "pipeline", _function),
     Watched(PgConnection, "execute_simple", OTHERS),
     Watched(work_queue, "enqueue", SEND),
 )

@@ -7,7 +7,10 @@ from pathlib import Path, PurePosixPath
 from deploy.wheels import PackagingError
 
 CERTIFICATES = "certificates/rds.pem"
-_OURS = re.compile(r"(app\.py|chalicelib/.+\.py|migrations/(env\.py|steps\.py|script\.py\.mako|versions/\w+\.py))")
+_OURS_IN_SQL = r"chalicelib/data/system/(earlier/)?\w+(\.\d+)?\.sql|migrations/baseline/\w+\.sql"
+_OURS = re.compile(
+    rf"app\.py|chalicelib/.+\.py|migrations/(env\.py|steps\.py|script\.py\.mako|versions/\w+\.py)|{_OURS_IN_SQL}"
+)
 _SECRET_NAME = re.compile(
     r"(^|/)(\.[^/]+|id_(rsa|ecdsa|ed25519)[^/]*|credentials[^/]*|[^/]+\.(pem|key|p12|pfx|jks|env|kdbx|sqlite|sql|dump))$",
     re.IGNORECASE,
@@ -23,7 +26,8 @@ def check_ours(folder: Path) -> None:
         name = str(PurePosixPath(path.relative_to(folder)))
         if path.is_dir() or name == CERTIFICATES:
             continue
-        if not _OURS.fullmatch(name) or _SECRET_NAME.search(name):
+        looks_secret = _SECRET_NAME.search(name) and not re.fullmatch(_OURS_IN_SQL, name)
+        if not _OURS.fullmatch(name) or looks_secret:
             raise PackagingError(f"{name} does not belong into the package")
         if _SECRET_CONTENT.search(path.read_bytes()):
             raise PackagingError(f"{name} seems to hold a secret")

@@ -40,7 +40,7 @@ ROLES = {
     "ansel_owner": "LOGIN CREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
     "ansel_app": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
     "ansel_admin": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
-    "ansel_door": "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+    "ansel_definer": "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
 }
 
 
@@ -248,8 +248,8 @@ def _make_roles(connection: pg8000.native.Connection, server: Postgres) -> None:
         password = f" PASSWORD {literal(server.passwords.get(name))}" if attributes.startswith("LOGIN") else ""
         verb = "ALTER" if name in known else "CREATE"
         connection.run(f"{verb} ROLE {name} {attributes}{password}")
-    # The owner may hand functions to the door's role, but has none of its rights by itself.
-    connection.run("GRANT ansel_door TO ansel_owner WITH SET TRUE, INHERIT FALSE")
+    # The owner may create functions as this role, but has none of its rights by itself.
+    connection.run("GRANT ansel_definer TO ansel_owner WITH SET TRUE, INHERIT FALSE")
     connection.run("GRANT ansel_app TO ansel_admin WITH SET FALSE, INHERIT TRUE")
 
 

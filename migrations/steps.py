@@ -1,72 +1,47 @@
-"""Steps that migrations share: tenant tables, doors, and checks that are replaced while a table is in use."""
+"""Steps that migrations share: tenant tables, cross-tenant functions, and what is replaced while a table is in use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import sqlalchemy as sa
 from alembic import op
 
-NAMED_STUDIO = "(SELECT nullif(current_setting('app.studio_id', true), '')::uuid)"
-"""Of policies before 0021."""
-PROVED_STUDIO = "(SELECT door.current_studio())"
-"""Of those since. As a subquery it is evaluated once a table and statement, and not once a row."""
+from chalicelib.data.system.functions import OWNER, load_function
+
+PROVED_STUDIO = "(SELECT cross_tenant.current_studio())"
+"""As a subquery it is evaluated once per table and statement, and not once per row."""
 
 
 def isolate(table: str, *, key: str = "studio_id") -> None:
     """Each studio sees its own rows, the owner of the table included."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    own = f"{key} = {PROVED_STUDIO if proves_studios() else NAMED_STUDIO}"
+    own = f"{key} = {PROVED_STUDIO}"
     op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
 
 
-def tenant_policies() -> list[tuple[str, str]]:
-    """The tables with a studio's rows, and the column that says whose each is."""
-    found = op.get_bind().exec_driver_sql("SELECT tablename FROM pg_policies WHERE policyname = 'tenant' ORDER BY 1")
-    return [(table, "id" if table == "studio" else "studio_id") for (table,) in found]
+def show_to_definer(table: str, grant: str, *, has_policies: bool = True) -> None:
+    """What the cross-tenant functions may do with a table: in all studios."""
+    op.execute(f"GRANT {grant} ON {table} TO ansel_definer")
+    if has_policies:
+        op.execute(f"CREATE POLICY cross_tenant ON {table} TO ansel_definer USING (true) WITH CHECK (true)")
 
 
-def proves_studios() -> bool:
-    """Whether the function is there that 0021 makes; after a downgrade from a later revision it is not."""
-    return bool(op.get_bind().exec_driver_sql("SELECT to_regprocedure('door.current_studio()') IS NOT NULL").scalar())
+def apply_function(name: str, version: int) -> None:
+    """Creates a cross-tenant function or replaces it in place, so that it exists at all times. Within a transaction.
 
-
-def open_doors(
-    doors: Mapping[str, str], grants: Mapping[str, str], newly_seen: Iterable[str], *, to: str = "ansel_app"
-) -> None:
-    """Functions of the door role's, which see across studios, for the role `to` to call: bodies by signature.
-
-    `grants` are what they need beyond the role's rights so far, by table; `newly_seen` are tables no door looked at.
+    Its owner is the role that sees across studios, and only the callers that its file lists may execute it.
     """
-    for table, grant in grants.items():
-        op.execute(f"GRANT {grant} ON {table} TO ansel_door")
-    for table in newly_seen:
-        op.execute(f"CREATE POLICY door ON {table} TO ansel_door USING (true) WITH CHECK (true)")
-    op.execute("GRANT CREATE ON SCHEMA door TO ansel_door")
-    for signature, body in doors.items():
-        _open_door(signature, body, to)
-    op.execute("REVOKE CREATE ON SCHEMA door FROM ansel_door")
-
-
-def close_doors(doors: Iterable[str], grants: Mapping[str, str], newly_seen: Iterable[str]) -> None:
-    for signature in doors:
-        op.execute(f"DROP FUNCTION door.{signature}")
-    for table in newly_seen:
-        op.execute(f"DROP POLICY door ON {table}")
-    for table, grant in grants.items():
-        op.execute(f"REVOKE {grant} ON {table} FROM ansel_door")
-
-
-def _open_door(signature: str, body: str, to: str) -> None:
-    volatility = "STABLE" if "find_" in signature or "_is_" in signature else "VOLATILE"
-    function = f"door.{signature}"
-    op.execute(
-        f"""
-        CREATE FUNCTION {function} RETURNS json LANGUAGE sql {volatility} SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp AS $body${body}$body$
-        """
-    )
-    op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {to}")
-    op.execute(f"ALTER FUNCTION {function} OWNER TO ansel_door")
+    function = load_function(name, version)
+    owner = str(op.get_bind().exec_driver_sql("SELECT quote_ident(CURRENT_USER)").scalar())
+    callers = ", ".join(owner if caller == OWNER else caller for caller in function.callers)
+    op.execute("GRANT CREATE ON SCHEMA cross_tenant TO ansel_definer")
+    op.execute("SET LOCAL ROLE ansel_definer")
+    op.execute(function.sql)
+    op.execute(f"REVOKE ALL ON FUNCTION cross_tenant.{name} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION cross_tenant.{name} TO {callers}")
+    op.execute("RESET ROLE")
+    op.execute("REVOKE CREATE ON SCHEMA cross_tenant FROM ansel_definer")
 
 
 def replace_check(table: str, name: str, condition: str) -> None:
@@ -78,3 +53,36 @@ def replace_check(table: str, name: str, condition: str) -> None:
     op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {new}")
     op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
     op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {name}")
+
+
+def replace_index(name: str, target: str, *, unique: bool = False) -> None:
+    """Where each statement commits by itself: no write waits for it. What an interruption left unfinished goes first.
+
+    `target` is what follows ON: `booking (studio_id, series_id) WHERE series_id IS NOT NULL`.
+    """
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    op.execute(f"CREATE {'UNIQUE ' if unique else ''}INDEX CONCURRENTLY {name} ON {target}")
+
+
+@contextmanager
+def owner_sees(*tables: str) -> Iterator[None]:
+    """Row-level security is forced on the owner as well, who would find no rows to change."""
+    for table in tables:
+        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    try:
+        yield
+    finally:
+        for table in tables:
+            op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+
+
+def batches(table: str, size: int) -> Iterator[tuple[str, str]]:
+    """The table's ids in order, `size` at a time: each batch is after one id and up to another."""
+    after = "00000000-0000-0000-0000-000000000000"
+    last_of_batch = sa.text(
+        f"SELECT id FROM (SELECT id FROM {table} WHERE id > :after ORDER BY id LIMIT :size) AS b"
+        " ORDER BY id DESC LIMIT 1"
+    )
+    while last := op.get_bind().scalar(last_of_batch, {"after": after, "size": size}):
+        yield after, str(last)
+        after = str(last)

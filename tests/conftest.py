@@ -183,6 +183,18 @@ def clean_database(database: Database, superuser: pg8000.native.Connection) -> D
     return database
 
 
+@pytest.fixture
+def fresh(server: dict[str, Any], worker_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """An empty database, and the migrations led to it as the schema's owner."""
+    admin = Database("postgres", server["port"], server["passwords"]).connect()
+    fresh = Database(f"fresh_{worker_id}", server["port"], server["passwords"])
+    admin.run(f"CREATE DATABASE {fresh.name} OWNER ansel_owner")
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", fresh.url("ansel_owner"))
+    yield fresh
+    admin.run(f"DROP DATABASE {fresh.name} WITH (FORCE)")
+    admin.close()
+
+
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The local stack's queue, and a boto3 client of it. In a process of its own: moto's state is one a process."""

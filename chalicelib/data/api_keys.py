@@ -1,4 +1,4 @@
-"""API keys: found by their id through a door, before any studio is known."""
+"""API keys: found by their id through a cross-tenant function, before any studio is known."""
 
 from datetime import datetime
 from uuid import UUID
@@ -50,9 +50,9 @@ class LockedApiKey(ApiKey):
     ended: bool
 
 
-FIND_API_KEY: Query[StoredApiKey | None] = Query("SELECT door.find_api_key(:id)", StoredApiKey | None)
+FIND_API_KEY: Query[StoredApiKey | None] = Query("SELECT cross_tenant.find_api_key(:id)", StoredApiKey | None)
 CHARGE_API_KEY: Query[ChargedApiKey | None] = Query(
-    "SELECT door.charge_api_key(:id, :secret_hash, :calls, :key_rate, :key_burst, :studio_rate, :studio_burst)",
+    "SELECT cross_tenant.charge_api_key(:id, :secret_hash, :calls, :key_rate, :key_burst, :studio_rate, :studio_burst)",
     ChargedApiKey | None,
 )
 """Finds a key and charges one request, if there is room for it, and `calls` that were admitted before."""

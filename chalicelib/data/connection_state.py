@@ -249,5 +249,7 @@ class RefreshClaim(Row):
     studio_id: UUID
 
 
-CLAIM_DUE_REFRESHES: Query[list[RefreshClaim]] = Query("SELECT door.claim_due_refreshes(:batch)", list[RefreshClaim])
-GRANT_IS_SHARED: Query[bool] = Query("SELECT door.grant_is_shared(:platform, :account_id, :id)", bool)
+CLAIM_DUE_REFRESHES: Query[list[RefreshClaim]] = Query(
+    "SELECT cross_tenant.claim_due_refreshes(:batch)", list[RefreshClaim]
+)
+GRANT_IS_SHARED: Query[bool] = Query("SELECT cross_tenant.grant_is_shared(:platform, :account_id, :id)", bool)

@@ -85,8 +85,10 @@ RETIRE_DATA_KEY: Query[NewId | None] = Query(
     NewId | None,
 )
 
-FIND_KEYS_TO_REWRAP: Query[StaleKeys] = Query(f"SELECT door.find_keys_to_rewrap({WANTED}, :after, :batch)", StaleKeys)
-FIND_STUDIOS_TO_REKEY: Query[DueStudios] = Query(
-    "SELECT door.find_studios_to_rekey(:made_before, :after, :batch)", DueStudios
+FIND_KEYS_TO_REWRAP: Query[StaleKeys] = Query(
+    f"SELECT cross_tenant.find_keys_to_rewrap({WANTED}, :after, :batch)", StaleKeys
 )
-FIND_KEY_COUNTS: Query[KeyCounts] = Query("SELECT door.find_key_counts()", KeyCounts)
+FIND_STUDIOS_TO_REKEY: Query[DueStudios] = Query(
+    "SELECT cross_tenant.find_studios_to_rekey(:made_before, :after, :batch)", DueStudios
+)
+FIND_KEY_COUNTS: Query[KeyCounts] = Query("SELECT cross_tenant.find_key_counts()", KeyCounts)

@@ -73,7 +73,7 @@ class Transaction:
 
 @contextmanager
 def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
-    """A transaction that sees this studio's rows only; None sees no tenant rows, just the doors.
+    """A transaction that sees this studio's rows only; None sees no tenant rows, except through cross-tenant functions.
 
     Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
     """

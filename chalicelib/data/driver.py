@@ -39,7 +39,7 @@ NO_PARAMETERS = (list, tuple, dict, object)
 """pg8000 writes arrays and rows without quoting all that needs it, and what it does not know as Python shows it."""
 NULL_BYTE = b"\x00"
 UNPROVED = "TP001"
-"""The SQLSTATE by which `door.current_studio()` warns that a studio is named and not proved."""
+"""The SQLSTATE by which `cross_tenant.current_studio()` warns that a studio is named and not proved."""
 LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 """A peer that vanished without a word is noticed after some ten seconds, not after the kernel's two hours: by probes
 when nothing is under way, by what it leaves unacknowledged otherwise. Where the system knows them; the last in ms."""

@@ -1,4 +1,4 @@
-"""What maintenance deletes and looks for in every studio: doors, each a batch at a time."""
+"""What maintenance deletes and looks for in every studio: cross-tenant functions, each a batch at a time."""
 
 from uuid import UUID
 
@@ -30,28 +30,28 @@ class StuckRuns(Row):
     oldest: list[StuckRun]
 
 
-PRUNE_RUNS: Query[Pruned] = Query("SELECT door.prune_runs(:after, :days, :batch)", Pruned)
+PRUNE_RUNS: Query[Pruned] = Query("SELECT cross_tenant.prune_runs(:after, :days, :batch)", Pruned)
 """Looks at a batch of runs and deletes those that ended so many days ago, but for the newest of each stream."""
 
-FORGET_SEEN_OF_ENDED_RUNS: Query[Deleted] = Query("SELECT door.forget_seen(:batch)", Deleted)
+FORGET_SEEN_OF_ENDED_RUNS: Query[Deleted] = Query("SELECT cross_tenant.forget_seen(:batch)", Deleted)
 """What ended runs had met: each ends without it, unless its worker died between the two."""
 
-FORGET_IDEMPOTENCY_KEYS: Query[Deleted] = Query("SELECT door.forget_idempotency_keys(:batch)", Deleted)
+FORGET_IDEMPOTENCY_KEYS: Query[Deleted] = Query("SELECT cross_tenant.forget_idempotency_keys(:batch)", Deleted)
 """Keys that are free again: a day has passed since their request."""
 
-PRUNE_DELIVERIES: Query[Deleted] = Query("SELECT door.prune_deliveries(:batch)", Deleted)
+PRUNE_DELIVERIES: Query[Deleted] = Query("SELECT cross_tenant.prune_deliveries(:batch)", Deleted)
 """Deliveries to webhooks that were made or given up, 30 days after they were noted."""
 
-PRUNE_EVENTS: Query[Deleted] = Query("SELECT door.prune_events(:batch)", Deleted)
+PRUNE_EVENTS: Query[Deleted] = Query("SELECT cross_tenant.prune_events(:batch)", Deleted)
 """What happened to connections more than 400 days ago."""
 
-FORGET_DATA_DELETIONS: Query[Deleted] = Query("SELECT door.forget_data_deletions(:batch)", Deleted)
+FORGET_DATA_DELETIONS: Query[Deleted] = Query("SELECT cross_tenant.forget_data_deletions(:batch)", Deleted)
 """Those that were done more than 400 days ago."""
 
-FORGET_PENDING_GRANTS: Query[Deleted] = Query("SELECT door.forget_pending_grants(:batch)", Deleted)
+FORGET_PENDING_GRANTS: Query[Deleted] = Query("SELECT cross_tenant.forget_pending_grants(:batch)", Deleted)
 """Those that nobody completed and, for a day, no worker could revoke."""
 
-PRUNE_SET_ASIDE: Query[Deleted] = Query("SELECT door.prune_set_aside(:batch)", Deleted)
+PRUNE_SET_ASIDE: Query[Deleted] = Query("SELECT cross_tenant.prune_set_aside(:batch)", Deleted)
 """Records that could not be read, and that no sync has met for 30 days."""
 
-FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT door.find_stuck_runs(:shown)", StuckRuns)
+FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT cross_tenant.find_stuck_runs(:shown)", StuckRuns)

@@ -1,4 +1,5 @@
-"""OAuth states: consents that were asked for. A browser brings one back before its studio is known, through a door."""
+"""OAuth states: consents that were asked for. A browser brings one back before its studio is known:
+a cross-tenant function finds it."""
 
 from uuid import UUID
 
@@ -72,6 +73,6 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
 Requests at the same moment may each find room for one more.
 """
 TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
-    "SELECT door.take_oauth_state(:state_hash, :platform)", TakenState | None
+    "SELECT cross_tenant.take_oauth_state(:state_hash, :platform)", TakenState | None
 )
 """Single use: who asks second finds nothing, as for a state that is unknown, has expired or is another platform's."""

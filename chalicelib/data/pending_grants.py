@@ -120,6 +120,8 @@ FIND_PENDING_GRANT: Query[StoredGrant | None] = Query(
 DELETE_PENDING_GRANT: Query[NewId | None] = Query(
     returned("DELETE FROM pending_grant AS p WHERE p.id = :id RETURNING p.id"), NewId | None
 )
-CLAIM_EXPIRED_GRANTS: Query[list[ExpiredGrant]] = Query("SELECT door.claim_expired_grants(:batch)", list[ExpiredGrant])
-END_ACCOUNT_GRANTS: Query[Ended] = Query("SELECT door.end_account_grants(:platform, :account_id, :at)", Ended)
+CLAIM_EXPIRED_GRANTS: Query[list[ExpiredGrant]] = Query(
+    "SELECT cross_tenant.claim_expired_grants(:batch)", list[ExpiredGrant]
+)
+END_ACCOUNT_GRANTS: Query[Ended] = Query("SELECT cross_tenant.end_account_grants(:platform, :account_id, :at)", Ended)
 """Deletes the pending grants of an account whose platform says that it has revoked them, if they are not newer."""

@@ -36,4 +36,6 @@ NOTE_QUARANTINED: Query[None] = Query(
 )
 """Once a place; it keeps the time of the first find. Not for a studio that was erased meanwhile."""
 
-FIND_QUARANTINED: Query[QuarantinedPage] = Query("SELECT door.find_quarantined(:after, :batch)", QuarantinedPage)
+FIND_QUARANTINED: Query[QuarantinedPage] = Query(
+    "SELECT cross_tenant.find_quarantined(:after, :batch)", QuarantinedPage
+)

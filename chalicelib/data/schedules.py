@@ -156,6 +156,8 @@ RESUME_SCHEDULE: Query[Schedule | None] = Query(
 )
 """After LOCK_SCHEDULE. While the connection is broken the pause becomes the connection's; what is not paused stays."""
 
-CLAIM_DUE_SCHEDULES: Query[list[DueSchedule]] = Query("SELECT door.claim_due_schedules(:batch)", list[DueSchedule])
-START_SCHEDULED_RUNS: Query[list[Dispatch]] = Query("SELECT door.start_scheduled_runs(:claims)", list[Dispatch])
-ENQUEUE_LOST_RUNS: Query[list[Dispatch]] = Query("SELECT door.enqueue_lost_runs(:batch)", list[Dispatch])
+CLAIM_DUE_SCHEDULES: Query[list[DueSchedule]] = Query(
+    "SELECT cross_tenant.claim_due_schedules(:batch)", list[DueSchedule]
+)
+START_SCHEDULED_RUNS: Query[list[Dispatch]] = Query("SELECT cross_tenant.start_scheduled_runs(:claims)", list[Dispatch])
+ENQUEUE_LOST_RUNS: Query[list[Dispatch]] = Query("SELECT cross_tenant.enqueue_lost_runs(:batch)", list[Dispatch])

@@ -25,5 +25,5 @@ NEW_IDS: Query[list[UUID]] = Query("SELECT json_agg(uuidv7()) FROM generate_seri
 
 INSERT_STUDIO: Query[None] = Query("INSERT INTO studio (id, name, time_zone) VALUES (:id, :name, :time_zone)")
 GET_STUDIO: Query[Studio | None] = Query(one(f"SELECT {columns(Studio)} FROM studio"), Studio | None)
-FIND_STUDIOS: Query[list[Studio]] = Query("SELECT door.find_studios(:after, :batch)", list[Studio])
+FIND_STUDIOS: Query[list[Studio]] = Query("SELECT cross_tenant.find_studios(:after, :batch)", list[Studio])
 """The studios after this one, by id."""

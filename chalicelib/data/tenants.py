@@ -1,7 +1,7 @@
 """Which studio a transaction is for, and the proof of it that row-level security demands: docs/security.md.
 
-A proof is the HMAC-SHA-256 of a studio's id. The policies compare it by `door.current_studio()`, whose key no role that
-the product logs in as can read; so a statement that names another studio cannot prove it.
+A proof is the HMAC-SHA-256 of a studio's id. The policies compare it by `cross_tenant.current_studio()`, whose key no
+role that the product logs in as can read; so a statement that names another studio cannot prove it.
 """
 
 import hmac

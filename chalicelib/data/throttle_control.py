@@ -71,7 +71,7 @@ LIST_SHARED_THROTTLES: Query[list[SharedThrottle]] = Query(
     ),
     list[SharedThrottle],
 )
-FIND_WAITS: Query[Waits] = Query("SELECT door.find_waits(:batch)", Waits)
+FIND_WAITS: Query[Waits] = Query("SELECT cross_tenant.find_waits(:batch)", Waits)
 """The accounts with the longest waits, and all deferred runs."""
 
 CLEAR_SHARED_THROTTLES: Query[ClearedShared] = Query(
@@ -87,7 +87,7 @@ CLEAR_SHARED_THROTTLES: Query[ClearedShared] = Query(
     """,
     ClearedShared,
 )
-RESUME_DEFERRED_RUNS: Query[Counted] = Query("SELECT door.resume_deferred_runs(:platform, :batch)", Counted)
+RESUME_DEFERRED_RUNS: Query[Counted] = Query("SELECT cross_tenant.resume_deferred_runs(:platform, :batch)", Counted)
 """Of all studios, a batch at a time; they come back within five minutes."""
 
 CLEAR_ACCOUNT_THROTTLES: Query[ClearedAccount] = Query(

@@ -182,7 +182,7 @@ FIND_DELIVERY: Query[Delivery | None] = Query(
 )
 
 CLAIM_DUE_DELIVERIES: Query[list[DeliveryDispatch]] = Query(
-    "SELECT door.claim_due_deliveries(:batch)", list[DeliveryDispatch]
+    "SELECT cross_tenant.claim_due_deliveries(:batch)", list[DeliveryDispatch]
 )
 CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
     f"""

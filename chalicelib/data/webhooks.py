@@ -29,7 +29,7 @@ class DataDeletion(Row):
 
 
 FIND_ACCOUNT_CONNECTIONS: Query[list[AccountConnection]] = Query(
-    "SELECT door.find_account_connections(:platform, :account_id)", list[AccountConnection]
+    "SELECT cross_tenant.find_account_connections(:platform, :account_id)", list[AccountConnection]
 )
 FIND_WORKING_CONNECTION: Query[StoredConnection | None] = Query(
     one(

@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 def enqueue_due(claim: Query[list[T]], message: Callable[[T], Message]) -> int:
-    """Enqueues one message per claimed row, batch by batch. Returns how many."""
+    """Rings for each row that is claimed, by a cross-tenant function with a batch size. Returns how many that were."""
     enqueued = 0
     while True:
         due = write(None, claim, batch=BATCH)

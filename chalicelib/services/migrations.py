@@ -1,5 +1,6 @@
 """Migrations: what the schema is at, forward revision by revision, and one back. Importing this costs Alembic."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from chalicelib.errors import AppError, Conflict, FieldProblem, InvalidInput, Se
 
 SCRIPTS = Path(__file__).parents[2] / "migrations"
 """Beside `chalicelib`, in the repository as in the package that Lambda unpacks."""
+VERSIONS = (SCRIPTS / "versions",)
+"""The folders with revisions."""
 STOP_MS = 20_000
 """With less time than this left no further revision is begun."""
 MARGIN_MS = 5_000
@@ -121,6 +124,8 @@ def _config(options: dict[str, str]) -> Config:
     """As alembic.ini and the command line would make it; the package holds no alembic.ini."""
     config = Config(cmd_opts=Namespace(x=[f"{name}={value}" for name, value in options.items()]))
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(map(str, VERSIONS)).replace("%", "%%"))
     return config
 
 
@@ -159,7 +164,7 @@ def _target(scripts: ScriptDirectory, to: str) -> str:
     if to == "head":
         return str(scripts.get_current_head())
     if not _knows(scripts, to):
-        raise InvalidInput(fields=[FieldProblem("to", "must be head or a revision such as 0013")])
+        raise InvalidInput(fields=[FieldProblem("to", "must be head or a revision such as 0002")])
     return to
 
 

@@ -108,7 +108,7 @@ def _list_accepted(owner: PgConnection) -> list[TenantKey]:
     except DatabaseError as error:
         if sqlstate(error) != UNDEFINED_TABLE:
             raise
-        raise Conflict("The database asks for no proof yet: apply migration 0021", code="schema_behind") from error
+        raise Conflict("The database has no table of keys: apply the migrations", code="schema_behind") from error
 
 
 def _run(owner: PgConnection, query: Query[T], **params: Any) -> T:

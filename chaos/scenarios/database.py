@@ -11,7 +11,7 @@ from chaos.scenario_kit import Proof, Size, at_work, concluded, connect, expect
 WRITER = """
     SELECT pid FROM pg_stat_activity
     WHERE usename = 'ansel_app' AND backend_xid IS NOT NULL
-      AND query NOT LIKE '%door.%' AND query NOT LIKE '%WITH leased%' AND query NOT LIKE '%SET refresh_owner%'
+      AND query NOT LIKE '%cross_tenant.%' AND query NOT LIKE '%WITH leased%' AND query NOT LIKE '%SET refresh_owner%'
 """
 """A connection in a transaction that has written; nearly always a page, for ticks and leases are left out."""
 CUT = f"SELECT pg_terminate_backend(pid) FROM ({WRITER} ORDER BY random() LIMIT 1) AS victim"

@@ -112,7 +112,7 @@ def test_an_internal_error_is_told_without_internals_and_logged_with_its_request
 
 
 def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native.Connection) -> None:
-    with renamed(superuser, "FUNCTION", "door.charge_api_key", "gone"):
+    with renamed(superuser, "FUNCTION", "cross_tenant.charge_api_key", "gone"):
         for route in SCOPED:
             assert_problem(api.send(route.method, path_of(route)), 500, "internal_error")
 

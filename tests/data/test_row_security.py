@@ -1,4 +1,4 @@
-"""Row-level security, roles and doors, as the server itself lists and enforces them."""
+"""Row-level security, roles and cross-tenant functions, as the server itself lists and enforces them."""
 
 import re
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ PLAIN_FUNCTIONS = {"charged_bucket"}
 """They compute from what they are given."""
 UNPROTECTED = {"alembic_version", *SHARED}
 OF_THE_ADMINISTRATOR = {
-    "door.find_studios(uuid,integer)",
-    "door.find_keys_to_rewrap(text[],uuid,integer)",
-    "door.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
-    "door.find_quarantined(uuid,integer)",
-    "door.find_key_counts()",
-    "door.find_waits(integer)",
-    "door.resume_deferred_runs(text,integer)",
+    "cross_tenant.find_studios(uuid,integer)",
+    "cross_tenant.find_keys_to_rewrap(text[],uuid,integer)",
+    "cross_tenant.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
+    "cross_tenant.find_quarantined(uuid,integer)",
+    "cross_tenant.find_key_counts()",
+    "cross_tenant.find_waits(integer)",
+    "cross_tenant.resume_deferred_runs(text,integer)",
 }
-"""Doors that the application itself does not open."""
-PROVING = "door.current_studio()"
+"""Functions that the application itself may not call."""
+PROVING = "cross_tenant.current_studio()"
 """Called by the policies, which hold the owner of the tables as well."""
 
 
@@ -61,25 +61,25 @@ def test_every_table_has_forced_row_level_security(superuser: pg8000.native.Conn
     assert open_tables == UNPROTECTED
 
 
-def test_every_policy_holds_reads_and_writes_to_the_studio_or_belongs_to_a_door(
+def test_every_policy_holds_reads_and_writes_to_the_studio_or_to_a_cross_tenant_function(
     superuser: pg8000.native.Connection,
 ) -> None:
     found = superuser.run(
         "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
         " WHERE schemaname = 'public'"
     )
-    current = "( SELECT door.current_studio() AS current_studio)"
-    doors, tenants = set(), set()
+    current = "( SELECT cross_tenant.current_studio() AS current_studio)"
+    definer, tenants = set(), set()
     for table, name, permissive, roles, command, reads, writes in found or ():
-        if roles == "{ansel_door}":
-            doors.add(table)
+        if roles == "{ansel_definer}":
+            definer.add(table)
             continue
         tenants.add(table)
         own = f"({key_of(table)} = {current})"
         assert (name, permissive, roles, command) == ("tenant", "PERMISSIVE", "{public}", "ALL")
         assert (reads, writes) == (own, own), table
     assert tenants == set(tenant_tables())
-    assert doors == {
+    assert definer == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
         *("oauth_state", "pending_grant", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
         *("connection_event", "account_quota", "set_aside", "rate_limit"),
@@ -145,17 +145,19 @@ def test_the_applications_role_has_no_power_of_its_own(superuser: pg8000.native.
     attributes = "rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
     roles = superuser.run(
         f"SELECT rolname, rolcanlogin, {attributes} FROM pg_roles"
-        " WHERE rolname IN ('ansel_admin', 'ansel_app', 'ansel_door') ORDER BY 1"
+        " WHERE rolname IN ('ansel_admin', 'ansel_app', 'ansel_definer') ORDER BY 1"
     )
     assert roles == [
         ["ansel_admin", True, *[False] * 5],
         ["ansel_app", True, *[False] * 5],
-        ["ansel_door", False, *[False] * 5],
+        ["ansel_definer", False, *[False] * 5],
     ]
     assert superuser.run("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'ansel_app'::regrole") == []
 
 
-def test_the_administrators_role_is_the_applications_with_a_few_more_doors(superuser: pg8000.native.Connection) -> None:
+def test_the_administrators_role_is_the_applications_with_a_few_more_functions(
+    superuser: pg8000.native.Connection,
+) -> None:
     memberships = "SELECT roleid::regrole::text, inherit_option, set_option FROM pg_auth_members"
     assert superuser.run(f"{memberships} WHERE member = 'ansel_admin'::regrole") == [["ansel_app", True, False]]
 
@@ -172,7 +174,7 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
     "statement",
     [
         "SET ROLE ansel_owner",
-        "SET ROLE ansel_door",
+        "SET ROLE ansel_definer",
         "SET ROLE postgres",
         "SET SESSION AUTHORIZATION ansel_owner",
         "ALTER TABLE booking DISABLE ROW LEVEL SECURITY",
@@ -189,15 +191,15 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "UPDATE tenant_key SET inner_pad = ''",
         "DELETE FROM tenant_key",
         "COPY tenant_key TO STDOUT",
-        "CREATE OR REPLACE FUNCTION door.current_studio() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
-        "ALTER FUNCTION door.current_studio() RESET ALL",
-        "SELECT door.find_studios('00000000-0000-0000-0000-000000000000', 1)",
+        "CREATE OR REPLACE FUNCTION cross_tenant.current_studio() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        "ALTER FUNCTION cross_tenant.current_studio() RESET ALL",
+        "SELECT cross_tenant.find_studios('00000000-0000-0000-0000-000000000000', 1)",
         "UPDATE data_deletion SET code_hash = ''",
         "UPDATE alembic_version SET version_num = '0000'",
         "CREATE TABLE public.mine ()",
         "CREATE SCHEMA mine",
-        "CREATE FUNCTION door.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "ALTER FUNCTION door.find_api_key(uuid) OWNER TO ansel_app",
+        "CREATE FUNCTION cross_tenant.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER FUNCTION cross_tenant.find_api_key(uuid) OWNER TO ansel_app",
         "CREATE VIEW public.mine AS SELECT 1",
     ],
 )
@@ -219,7 +221,7 @@ def test_the_owner_of_the_tables_is_held_to_the_policies_too(victim: Rows, clean
     assert counts == [[[0]]] * len(counts)
 
 
-def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
+def test_the_documented_functions_are_all_there_are_and_each_is_closed_to_others(
     superuser: pg8000.native.Connection,
 ) -> None:
     found = superuser.run(
@@ -229,18 +231,18 @@ def test_the_documented_doors_are_all_there_are_and_each_is_closed_to_others(
         " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
         " WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND prorettype <> 'trigger'::regtype"
     )
-    doors = [door for door in found or () if door[0].partition("(")[0] not in PLAIN_FUNCTIONS]
-    for name, owner, settings, definer, public, grantees in doors:
+    functions = [row for row in found or () if row[0].partition("(")[0] not in PLAIN_FUNCTIONS]
+    for name, owner, settings, definer, public, grantees in functions:
         path = None if name == PROVING else ["search_path=pg_catalog, pg_temp"]
-        assert (owner, settings, definer) == ("ansel_door", path, True), name
+        assert (owner, settings, definer) == ("ansel_definer", path, True), name
         assert public is False, name
         callers = {"ansel_admin"} if name in OF_THE_ADMINISTRATOR else {"ansel_app"}
-        assert set(grantees) == {*callers, "ansel_door", *(["ansel_owner"] if name == PROVING else [])}, name
-    documented = re.findall(r"^- `(door\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
-    assert sorted(name for name, *_ in doors) == sorted(documented)
+        assert set(grantees) == {*callers, "ansel_definer", *(["ansel_owner"] if name == PROVING else [])}, name
+    documented = re.findall(r"^- `(cross_tenant\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+    assert sorted(name for name, *_ in functions) == sorted(documented)
 
 
-def test_a_function_that_is_no_door_has_its_callers_rights_only(superuser: pg8000.native.Connection) -> None:
+def test_a_function_that_sees_no_further_has_its_callers_rights_only(superuser: pg8000.native.Connection) -> None:
     found = superuser.run(
         "SELECT proname, prosecdef FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype"
@@ -248,14 +250,10 @@ def test_a_function_that_is_no_door_has_its_callers_rights_only(superuser: pg800
     assert dict(found or ()) == dict.fromkeys(PLAIN_FUNCTIONS, False)
 
 
-def test_a_trigger_acts_with_the_rights_of_whoever_writes(superuser: pg8000.native.Connection) -> None:
-    found = superuser.run(
-        "SELECT p.proname, proowner::regrole::text, proconfig, prosecdef,"
-        " has_function_privilege('public', p.oid, 'EXECUTE')"
-        " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
-        " WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND prorettype = 'trigger'::regtype"
-    )
-    assert found == [["shorten_booking_key", "ansel_owner", ["search_path=pg_catalog, pg_temp"], False, False]]
+def test_there_is_no_trigger(superuser: pg8000.native.Connection) -> None:
+    """It would act with the rights of whoever writes."""
+    found = superuser.run("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -290,13 +288,11 @@ def test_a_trigger_acts_with_the_rights_of_whoever_writes(superuser: pg8000.nati
         "SELECT key FROM idempotency_key",
         "SELECT body FROM idempotency_key",
         "UPDATE idempotency_key SET body = NULL",
-        "CREATE FUNCTION door.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION cross_tenant.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ],
 )
-def test_the_doors_role_holds_no_more_than_its_functions_need(
-    statement: str, superuser: pg8000.native.Connection
-) -> None:
-    superuser.run("SET ROLE ansel_door")
+def test_the_definer_holds_no_more_than_its_functions_need(statement: str, superuser: pg8000.native.Connection) -> None:
+    superuser.run("SET ROLE ansel_definer")
     try:
         refused(lambda: superuser.run(statement), "42501")
     finally:

@@ -40,6 +40,14 @@ def run_alone(package: Package, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=package.task, env=environ, capture_output=True, text=True)
 
 
+def system_functions() -> list[Path]:
+    return list((ROOT / "chalicelib/data/system").rglob("*.sql"))
+
+
+def baseline() -> list[Path]:
+    return list((ROOT / "migrations/baseline").glob("*.sql"))
+
+
 def test_every_module_of_ours_is_packed_as_source_and_bytecode(package: Package) -> None:
     sources = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "migrations").rglob("*.py")]
     tag = sys.implementation.cache_tag
@@ -51,7 +59,9 @@ def test_every_module_of_ours_is_packed_as_source_and_bytecode(package: Package)
         name for name in names(package) if name.startswith(("app.py", "__pycache__/", "chalicelib/", "migrations/"))
     }
 
-    assert ours == wanted | {"migrations/script.py.mako"}
+    statements = {str(path.relative_to(ROOT)) for path in (*system_functions(), *baseline())}
+    assert statements
+    assert ours == wanted | statements | {"migrations/script.py.mako"}
 
 
 def test_of_the_project_nothing_is_packed_but_the_functions_and_the_migrations(package: Package) -> None:
@@ -191,6 +201,8 @@ class TestContents:
         [
             "chalicelib/.env",
             "chalicelib/data/dump.sql",
+            "chalicelib/data/system/late/dump.sql",
+            "migrations/dump.sql",
             "chalicelib/key.pem",
             "chalicelib/notes.txt",
             "chalicelib/__pycache__/settings.cpython-311.pyc",
@@ -225,6 +237,10 @@ class TestContents:
         shutil.copy(ROOT / "app.py", tmp_path)
         (tmp_path / "certificates").mkdir()
         (tmp_path / contents.CERTIFICATES).write_text("public", encoding="utf-8")
+        for path in (*system_functions(), *baseline()):
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
 
         contents.check_ours(tmp_path)
 

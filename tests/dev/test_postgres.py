@@ -101,7 +101,7 @@ def test_neither_role_can_bypass_row_level_security(urls: Urls) -> None:
         "CREATE TEMPORARY TABLE mine (id int)",
         "CREATE ROLE mine",
         "SET ROLE ansel_owner",
-        "SET ROLE ansel_door",
+        "SET ROLE ansel_definer",
         "ALTER ROLE ansel_app BYPASSRLS",
     ],
 )
@@ -110,20 +110,20 @@ def test_the_application_owns_and_makes_nothing(urls: Urls, statement: str) -> N
         run(urls.app, statement)
 
 
-def test_the_owner_hands_a_function_to_the_door_but_has_none_of_the_doors_rights(urls: Urls) -> None:
+def test_the_owner_creates_functions_of_the_definer_but_has_none_of_its_rights(urls: Urls) -> None:
     run(
         urls.owner,
-        "CREATE SCHEMA doors",
-        "GRANT USAGE, CREATE ON SCHEMA doors TO ansel_door",
-        "CREATE TABLE doors.thing AS SELECT 1 AS id",
-        "GRANT SELECT ON doors.thing TO ansel_door",
-        "ALTER TABLE doors.thing ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        "CREATE POLICY door ON doors.thing TO ansel_door USING (true)",
-        "CREATE FUNCTION doors.things() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
-        " AS 'SELECT count(*) FROM doors.thing'",
-        "ALTER FUNCTION doors.things() OWNER TO ansel_door",
+        "CREATE SCHEMA across",
+        "GRANT USAGE, CREATE ON SCHEMA across TO ansel_definer",
+        "CREATE TABLE across.thing AS SELECT 1 AS id",
+        "GRANT SELECT ON across.thing TO ansel_definer",
+        "ALTER TABLE across.thing ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY definer ON across.thing TO ansel_definer USING (true)",
+        "CREATE FUNCTION across.things() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+        " AS 'SELECT count(*) FROM across.thing'",
+        "ALTER FUNCTION across.things() OWNER TO ansel_definer",
     )
-    assert run(urls.owner, "SELECT doors.things(), (SELECT count(*) FROM doors.thing)") == [[1, 0]]
+    assert run(urls.owner, "SELECT across.things(), (SELECT count(*) FROM across.thing)") == [[1, 0]]
 
 
 def test_data_and_passwords_outlive_a_restart(resting: Path) -> None:

@@ -266,10 +266,10 @@ def test_what_could_not_be_charged_is_charged_later(
     key, cache = new_key(), KeyCache()
     admitted(cache, key, 5)
     still(CACHE_SECONDS)
-    superuser.run("ALTER FUNCTION door.charge_api_key RENAME TO gone")
+    superuser.run("ALTER FUNCTION cross_tenant.charge_api_key RENAME TO gone")
     with pytest.raises(Exception, match="charge_api_key"):
         cache.authenticate(key)
-    superuser.run("ALTER FUNCTION door.gone RENAME TO charge_api_key")
+    superuser.run("ALTER FUNCTION cross_tenant.gone RENAME TO charge_api_key")
     cache.authenticate(key)
     assert 4 < seconds_until_full(superuser) <= 6
 
@@ -319,5 +319,5 @@ def test_buckets_are_not_worth_a_log(superuser: Superuser) -> None:
 
 def test_the_release_before_still_finds_its_keys(limited: Limited, superuser: Superuser) -> None:
     key_id = new_key().split("_")[1]
-    found = superuser.run("SELECT door.find_api_key(:id)", id=UUID(key_id))
+    found = superuser.run("SELECT cross_tenant.find_api_key(:id)", id=UUID(key_id))
     assert found

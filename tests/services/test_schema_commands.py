@@ -4,20 +4,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
-from typing import Any
 
 import pg8000.native
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from chalicelib.data.health import SCHEMA_HEAD, SCHEMA_NEEDED
 from chalicelib.errors import AppError, Conflict, InvalidInput, SettingsError, Unavailable
 from chalicelib.services import migrations
 from chalicelib.services.migrations import STOP_MS, Timeouts, get_schema_status, migrate_down, migrate_up
 from tests.conftest import ROOT, Database
+from tests.migrating import SAMPLE_VERSIONS, revisions, sample_config
 
-REVISIONS = [s.revision for s in ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).walk_revisions()][::-1]
+REVISIONS = revisions(sample_config())
+HEAD = REVISIONS[-1]
 USUAL = Timeouts()
 HASTY = Timeouts(lock_seconds=1)
 
@@ -26,16 +25,10 @@ def plenty() -> int:
     return 900_000
 
 
-@pytest.fixture
-def fresh(server: dict[str, Any], worker_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """An empty database, and the migrations led to it as the schema's owner."""
-    admin = Database("postgres", server["port"], server["passwords"]).connect()
-    fresh = Database(f"commanded_{worker_id}", server["port"], server["passwords"])
-    admin.run(f"CREATE DATABASE {fresh.name} OWNER ansel_owner")
-    monkeypatch.setenv("MIGRATION_DATABASE_URL", fresh.url("ansel_owner"))
-    yield fresh
-    admin.run(f"DROP DATABASE {fresh.name} WITH (FORCE)")
-    admin.close()
+@pytest.fixture(autouse=True)
+def samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are revisions to come beside those of the product."""
+    monkeypatch.setattr(migrations, "VERSIONS", SAMPLE_VERSIONS)
 
 
 @pytest.fixture
@@ -48,11 +41,11 @@ def beside(fresh: Database) -> Iterator[pg8000.native.Connection]:
 
 def test_an_empty_database_gets_all_there_is(fresh: Database) -> None:
     before = get_schema_status()
-    assert (before.at, before.state, before.needed, before.head) == (None, "behind", SCHEMA_NEEDED, SCHEMA_HEAD)
+    assert (before.at, before.state, before.needed, before.head) == (None, "behind", SCHEMA_NEEDED, HEAD)
     assert [pending.revision for pending in before.pending] == REVISIONS
     assert all(pending.title for pending in before.pending)
     done = migrate_up(None, USUAL, plenty)
-    assert (done.before, done.at, done.complete) == (None, SCHEMA_HEAD, True)
+    assert (done.before, done.at, done.complete) == (None, HEAD, True)
     assert done.applied == REVISIONS
     assert get_schema_status().state == "current"
 
@@ -106,7 +99,7 @@ def test_a_lock_that_is_not_to_be_had_in_time_is_told_and_nothing_is_half_done(
 ) -> None:
     migrate_up(REVISIONS[0], USUAL, plenty)
     beside.run("BEGIN")
-    beside.run("LOCK TABLE booking IN ACCESS SHARE MODE")
+    beside.run("LOCK TABLE sync_log IN ACCESS SHARE MODE")
     with pytest.raises(Conflict) as caught:
         migrate_up("head", HASTY, plenty)
     assert caught.value.code == "locked"
@@ -114,7 +107,7 @@ def test_a_lock_that_is_not_to_be_had_in_time_is_told_and_nothing_is_half_done(
     assert at is not None
     assert at in caught.value.message or REVISIONS[REVISIONS.index(at) + 1] in caught.value.message
     beside.run("ROLLBACK")
-    assert migrate_up("head", HASTY, plenty).at == SCHEMA_HEAD
+    assert migrate_up("head", HASTY, plenty).at == HEAD
 
 
 def test_a_statement_that_takes_too_long_is_told(
@@ -122,7 +115,7 @@ def test_a_statement_that_takes_too_long_is_told(
 ) -> None:
     migrate_up(REVISIONS[0], USUAL, plenty)
     beside.run("BEGIN")
-    beside.run("LOCK TABLE booking IN ACCESS SHARE MODE")
+    beside.run("LOCK TABLE sync_log IN ACCESS SHARE MODE")
     with pytest.raises(Conflict) as caught:
         migrate_up("head", Timeouts(lock_seconds=60, statement_seconds=1), plenty)
     assert caught.value.code == "timed_out"
@@ -139,7 +132,7 @@ def test_it_stops_before_the_time_is_up_and_goes_on_with_the_same_command(fresh:
     first = migrate_up("head", USUAL, lambda: next(left))
     assert (first.applied, first.complete) == (REVISIONS[:2], False)
     second = migrate_up("head", USUAL, plenty)
-    assert (second.before, second.at, second.complete) == (REVISIONS[1], SCHEMA_HEAD, True)
+    assert (second.before, second.at, second.complete) == (REVISIONS[1], HEAD, True)
 
 
 def test_two_do_not_migrate_at_once(fresh: Database, beside: pg8000.native.Connection) -> None:
@@ -152,7 +145,10 @@ def test_two_do_not_migrate_at_once(fresh: Database, beside: pg8000.native.Conne
     assert migrate_up(REVISIONS[0], USUAL, plenty).complete
 
 
-def test_beside_another_process_each_ends_well_or_is_told_to_come_again(fresh: Database) -> None:
+def test_beside_another_process_each_ends_well_or_is_told_to_come_again(
+    fresh: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "VERSIONS", SAMPLE_VERSIONS[:1])  # the other one knows no samples
     command = [sys.executable, "-m", "alembic", "upgrade", "head"]
     refusals = set()
     with Popen(command, cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True) as other:
@@ -181,11 +177,11 @@ def test_a_migration_that_fails_says_so_and_keeps_what_the_server_said_for_the_l
     fresh: Database, beside: pg8000.native.Connection
 ) -> None:
     migrate_up(REVISIONS[0], USUAL, plenty)
-    beside.run("CREATE SCHEMA door")
+    beside.run("CREATE TABLE sample_note ()")
     with pytest.raises(AppError) as caught:
         migrate_up("head", USUAL, plenty)
     assert caught.value.code == "migration_failed"
-    assert "door" not in caught.value.message
+    assert "sample_note" not in caught.value.message
     assert caught.value.__cause__ is not None
 
 

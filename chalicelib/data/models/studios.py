@@ -83,7 +83,10 @@ class StudioErasure(Base):
 
 
 class TenantKey(Base):
-    """A key that studios are proved with, prepared for HMAC. Only the door role and the owner can read it."""
+    """A key that studios are proved with, prepared for HMAC.
+
+    Only the owner and the role of the cross-tenant functions can read it.
+    """
 
     __tablename__ = "tenant_key"
 

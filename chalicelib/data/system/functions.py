@@ -1,0 +1,46 @@
+"""Reads the cross-tenant functions' files. For migrations and tests: nothing that serves imports this."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+EARLIER = FOLDER / "earlier"
+"""Versions that a later one replaced, `{name}.{version}.sql`: migrations from before that go on applying them."""
+OWNER = "owner"
+"""Stands for the owner of the tables in a list of callers: its name is the operator's choice."""
+
+_HEADER = re.compile(r"^-- (callers|version): (.+)$", re.MULTILINE)
+_SIGNATURE = re.compile(r"^CREATE OR REPLACE FUNCTION cross_tenant\.(\w+)(\(.*?\)) RETURNS", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SystemFunction:
+    name: str
+    version: int
+    callers: tuple[str, ...]
+    """Roles; nobody else may execute it."""
+    sql: str
+
+
+def load_function(name: str, version: int) -> SystemFunction:
+    """Raises LookupError for a version that is not there."""
+    for path in (FOLDER / f"{name}.sql", EARLIER / f"{name}.{version}.sql"):
+        if path.is_file() and (found := _parse(path)).version == version:
+            return found
+    raise LookupError(f"the function {name} has no version {version}")
+
+
+def newest_functions() -> dict[str, SystemFunction]:
+    found = (_parse(path) for path in sorted(FOLDER.glob("*.sql")))
+    return {function.name: function for function in found}
+
+
+def _parse(path: Path) -> SystemFunction:
+    """Raises ValueError for a file that does not state what it must."""
+    sql = path.read_text(encoding="utf-8")
+    header, signature = dict(_HEADER.findall(sql)), _SIGNATURE.findall(sql)
+    name = path.name.partition(".")[0]
+    if set(header) != {"callers", "version"} or [found for found, _ in signature] != [name]:
+        raise ValueError(f"{path.name} must state callers and version, and create the one function {name}")
+    return SystemFunction(name, int(header["version"]), tuple(header["callers"].split(", ")), sql)

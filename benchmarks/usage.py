@@ -20,7 +20,7 @@ import boto3
 
 from app import app
 from benchmarks import handlers, null_queue, server, source, studios
-from benchmarks.bill import Invocation, Usage
+from benchmarks.consumption import Invocation, Usage
 from benchmarks.handlers import quiet
 from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure

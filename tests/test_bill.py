@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from benchmarks import prices
-from benchmarks.bill import FLEETS, USAGE, Assumptions, Fleet, Invocation, Usage, bill, load, tables
+from benchmarks.bill import FLEETS, USAGE, Assumptions, Fleet, bill, load, tables
+from benchmarks.consumption import Invocation, Usage
 from tests.conftest import ROOT
 
 NOTHING = Invocation(ms=0, log_bytes=0)

@@ -22,7 +22,7 @@ ON_DELETE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancell
 
 UNCONFIRMED_DELETION_ROWS = 20
 UNCONFIRMED_DELETION_SHARE = 0.25
-"""A complete read that misses more rows than that, and more than that share of the living ones, is not believed:
+"""A complete read that misses more rows than that, and more than that share of the current ones, is not believed:
 neither a platform that answers half a list nor a switched account may wipe a studio's bookings."""
 
 
@@ -45,7 +45,7 @@ class Missing(Row):
     """What a complete read did not meet, and how many rows there are."""
 
     external_ids: list[str]
-    living: int
+    current: int
 
 
 class Identified(Protocol):
@@ -131,7 +131,7 @@ def sweep(tx: Transaction, table: str, platform: str, run_id: UUID, *, confirmed
         return Removed()
     missing = tx.run(missing_query(table), platform=platform, run_id=run_id)
     number = len(missing.external_ids)
-    if not confirmed and number > UNCONFIRMED_DELETION_ROWS and number > missing.living * UNCONFIRMED_DELETION_SHARE:
+    if not confirmed and number > UNCONFIRMED_DELETION_ROWS and number > missing.current * UNCONFIRMED_DELETION_SHARE:
         return Removed(refused=number)
     if not number:
         return Removed()
@@ -154,7 +154,7 @@ def missing_query(table: str) -> Query[Missing]:
         )
         SELECT json_build_object(
             'externalIds', (SELECT coalesce(json_agg(missing.external_id), '[]') FROM missing),
-            'living', (SELECT count(*) FROM living)
+            'current', (SELECT count(*) FROM current)
         )
         """,
         Missing,

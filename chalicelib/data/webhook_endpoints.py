@@ -126,7 +126,7 @@ LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
     ),
     list[WebhookEndpoint],
 )
-DRAFT_WEBHOOK: Query[Draft] = Query(one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), Draft)
+DRAFT_WEBHOOK_ENDPOINT: Query[Draft] = Query(one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), Draft)
 INSERT_WEBHOOK_ENDPOINT: Query[WebhookEndpoint] = Query(
     returned(
         f"""
@@ -201,7 +201,7 @@ CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
         'attempts', d.attempts,
         'enabled', w.disabled_at IS NULL,
         'occurredAt', {OCCURRED_AT},
-        'webhook_endpoint', (SELECT row_to_json(r) FROM (SELECT {STORED}) AS r),
+        'endpoint', (SELECT row_to_json(r) FROM (SELECT {STORED}) AS r),
         'event', (SELECT row_to_json(r) FROM (SELECT {columns(Event, "e")}) AS r WHERE e.id IS NOT NULL),
         'connection', (SELECT row_to_json(r) FROM (SELECT {SHOWN}) AS r WHERE c.id IS NOT NULL)
     )

@@ -49,7 +49,7 @@ FORGET_ACCOUNT: Query[NewId | None] = Query(
     ),
     NewId | None,
 )
-NOTE_NOTICE: Query[NewId | None] = Query(
+NOTE_ACCOUNT_EVENT: Query[NewId | None] = Query(
     returned(
         """
         INSERT INTO connection_event AS e (studio_id, connection_id, kind, code, message, at)

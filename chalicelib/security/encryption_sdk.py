@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 
 from chalicelib import telemetry
 from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
-from chalicelib.security.key_providers import MAX_WRAPPING_KEYS
+from chalicelib.security.wrapping import MAX_WRAPPING_KEYS
 
 SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 

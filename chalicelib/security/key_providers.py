@@ -6,9 +6,8 @@ from uuid import UUID
 
 from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
 from chalicelib.secret import Secret
+from chalicelib.security.wrapping import MAX_WRAPPING_KEYS
 from chalicelib.settings import Settings
-
-MAX_WRAPPING_KEYS = 8
 
 
 class KeyProvider(Protocol):

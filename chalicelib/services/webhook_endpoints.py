@@ -67,7 +67,7 @@ def create_webhook_endpoint(studio_id: UUID, url: str) -> tuple[WebhookEndpoint,
     """The secret is shown this once."""
     if problem := problem_of_url(url, loopback=_loopback()):
         raise InvalidInput(fields=[FieldProblem("url", problem)])
-    secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK)
+    secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK_ENDPOINT)
     sealed = seal_at(_associated_data(studio_id, draft.id), secret, draft.data_keys)
     with transaction(studio_id) as tx:
         tx.run(rows.LOCK_WEBHOOK_ENDPOINTS, studio_id=str(studio_id))

@@ -152,7 +152,7 @@ def _take(platform: str, event: AccountEvent) -> int:
             _revoke(found, event)
         else:
             about = {"id": found.connection_id, "code": event.code, "message": event.message, "at": event.at}
-            write(found.studio_id, rows.NOTE_NOTICE, **about)
+            write(found.studio_id, rows.NOTE_ACCOUNT_EVENT, **about)
     return len(concerned) + ended
 
 

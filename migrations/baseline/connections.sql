@@ -109,10 +109,10 @@ CREATE TABLE webhook_endpoint (
     created_at timestamptz NOT NULL DEFAULT now(),
     disabled_at timestamptz,
     disabled_reason text,
-    CONSTRAINT webhook_pkey PRIMARY KEY (id),
-    CONSTRAINT webhook_studio_id_id_key UNIQUE (studio_id, id),
-    CONSTRAINT webhook_studio_id_url_key UNIQUE (studio_id, url),
-    CONSTRAINT webhook_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+    CONSTRAINT webhook_endpoint_pkey PRIMARY KEY (id),
+    CONSTRAINT webhook_endpoint_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT webhook_endpoint_studio_id_url_key UNIQUE (studio_id, url),
+    CONSTRAINT webhook_endpoint_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
 
 CREATE TABLE connected_account (
@@ -163,9 +163,9 @@ CREATE TABLE webhook_delivery (
     delivered_at timestamptz,
     last_problem text,
     CONSTRAINT webhook_delivery_pkey PRIMARY KEY (id),
-    CONSTRAINT webhook_delivery_studio_id_webhook_id_event_id_key UNIQUE (studio_id, endpoint_id, event_id),
-    CONSTRAINT webhook_delivery_studio_id_webhook_id_fkey
-        FOREIGN KEY (studio_id, endpoint_id) REFERENCES webhook (studio_id, id) ON DELETE CASCADE,
+    CONSTRAINT webhook_delivery_studio_id_endpoint_id_event_id_key UNIQUE (studio_id, endpoint_id, event_id),
+    CONSTRAINT webhook_delivery_studio_id_endpoint_id_fkey
+        FOREIGN KEY (studio_id, endpoint_id) REFERENCES webhook_endpoint (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT webhook_delivery_studio_id_event_id_fkey
         FOREIGN KEY (studio_id, event_id) REFERENCES connection_event (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT webhook_delivery_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE

@@ -174,14 +174,14 @@ AIMS: dict[str, Aim] = {
     "RESEAL": Aim(
         "webhook_endpoint", values={"table_name": "webhook_endpoint", "column_name": "secret", "sealed": b"victim"}
     ),
-    "CLEAN": Aim(prepare="UPDATE data_key SET retired_at = now() - interval '2 hours'"),
+    "DELETE_UNUSED_KEYS": Aim(prepare="UPDATE data_key SET retired_at = now() - interval '2 hours'"),
     "NOTE_QUARANTINED": Aim(values={"table_name": "webhook_endpoint"}),
     "STOP_STUDIO": Aim(),
     "SHRED_KEYS": Aim(),
     "ERASE_ROWS": Aim(values={"table_name": "booking"}),
     "DELETE_STUDIO": Aim("studio"),
     "LIST_WEBHOOK_ENDPOINTS": Aim(),
-    "DRAFT_WEBHOOK": Aim(),
+    "DRAFT_WEBHOOK_ENDPOINT": Aim(),
     "INSERT_WEBHOOK_ENDPOINT": Aim(),
     "START_TEST": Aim("webhook_endpoint"),
     "FIND_DELIVERY": Aim("webhook_delivery"),
@@ -204,7 +204,7 @@ AIMS: dict[str, Aim] = {
     ),
     "FIND_WORKING_CONNECTION": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
     "FORGET_ACCOUNT": Aim("platform_connection", values={"account_id": "victim external_account_id"}),
-    "NOTE_NOTICE": Aim("platform_connection", values={"at": NOW}),
+    "NOTE_ACCOUNT_EVENT": Aim("platform_connection", values={"at": NOW}),
 }
 
 

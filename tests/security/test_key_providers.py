@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from chalicelib.errors import DecryptionFailed, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security import encryption_sdk
-from chalicelib.security.key_providers import MAX_WRAPPING_KEYS, KmsKeyProvider, RawKeyProvider, provider_from_settings
+from chalicelib.security.key_providers import KmsKeyProvider, RawKeyProvider, provider_from_settings
+from chalicelib.security.wrapping import MAX_WRAPPING_KEYS
 from chalicelib.settings import DatabaseLogin, Settings
 
 STUDIO = UUID(int=1)

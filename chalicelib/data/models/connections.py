@@ -181,7 +181,7 @@ class ConnectionEvent(Base):
 class WebhookEndpoint(Base):
     """A URL of the studio's that is told when a connection breaks or recovers."""
 
-    __tablename__ = "webhook"
+    __tablename__ = "webhook_endpoint"
     __table_args__ = (UniqueConstraint("studio_id", "id"), UniqueConstraint("studio_id", "url"))
 
     id: Mapped[UuidKey]

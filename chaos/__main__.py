@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     print(f"seed {seed}, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores")
     try:
-        return _prove(_sizes(options), seed, options.logs.absolute())
+        return _run(_sizes(options), seed, options.logs.absolute())
     except StackError as error:
         print(f"make chaos: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -58,7 +58,7 @@ def _sizes(options: argparse.Namespace) -> dict[str, Size]:
     return sizes
 
 
-def _prove(sizes: Mapping[str, Size], seed: int, log_dir: Path) -> int:
+def _run(sizes: Mapping[str, Size], seed: int, log_dir: Path) -> int:
     rows: list[Row] = []
     good = True
     with environment.running(log_dir) as running:

@@ -36,7 +36,7 @@ SEEN = """
     FROM sync_log AS r WHERE r.status = 'succeeded' AND r.full_read
 """
 WATCH = (
-    "CREATE SCHEMA prove",
+    "CREATE SCHEMA chaos",
     "CREATE TABLE chaos.put_off (run_id uuid, seconds double precision)",
     """
     CREATE FUNCTION chaos.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -45,7 +45,7 @@ WATCH = (
     END $$
     """,
     """
-    CREATE TRIGGER prove AFTER UPDATE ON sync_log FOR EACH ROW
+    CREATE TRIGGER chaos AFTER UPDATE ON sync_log FOR EACH ROW
     WHEN (NEW.status = 'deferred' AND OLD.status = 'running') EXECUTE FUNCTION chaos.note()
     """,
 )

@@ -30,7 +30,7 @@ PAUSES = """
 """Where a circuit or a quota notes until when a platform is not asked."""
 TABLES = """
     SELECT schemaname || '.' || tablename FROM pg_tables
-    WHERE schemaname IN ('public', 'prove') AND tablename NOT IN ('alembic_version', 'tenant_key')
+    WHERE schemaname IN ('public', 'chaos') AND tablename NOT IN ('alembic_version', 'tenant_key')
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from requests.adapters import HTTPAdapter
 from schemathesis.specs.openapi.checks import use_after_free
 
 from app import API
@@ -138,7 +139,7 @@ class Tenant:
             case.path_parameters["endpoint_id"] = str(webhook.id)
             if "delivery_id" in case.path_parameters:
                 case.path_parameters["delivery_id"] = str(send_test(self.studio_id, webhook.id).id)
-        if case.path.startswith("/api/webhooks") and not self.has_succeeded and _is_valid(case):
+        if case.path.startswith("/api/webhooks/") and not self.has_succeeded and _is_valid(case):
             sign(case)
         if case.path.endswith("/callback") and not self.has_succeeded and _is_valid(case):
             case.path_parameters["platform"] = "google"
@@ -167,9 +168,20 @@ def _is_valid(case: schemathesis.Case[Any]) -> bool:
     return case.meta is not None and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE
 
 
+class Lengths(HTTPAdapter):
+    """Says that an empty form has no length; requests sends it in chunks, which the local server refuses."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        if request.body == "":
+            request.body = None
+            request.headers["Content-Length"] = "0"
+        return super().send(request, *args, **kwargs)
+
+
 @pytest.fixture
 def tenant(http_server: str, clean_database: Database) -> Iterator[Tenant]:
     with requests.Session() as session:
+        session.mount("http://", Lengths())
         tenant = Tenant(http_server, session, clean_database)
         yield tenant
     print(f"{tenant.requests} requests answered")

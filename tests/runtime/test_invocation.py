@@ -152,7 +152,7 @@ def test_what_one_invocation_has_bound_is_not_on_the_lines_of_the_next(
 
 def test_only_the_first_invocation_of_a_container_is_cold() -> None:
     lines = in_a_fresh_interpreter(
-        "from chalicelib.runtime.jobs import invocation",
+        "from chalicelib.runtime.jobs import job_invocation",
         "for name in ('first', 'second'):",
         "    with job_invocation(name, None): pass",
     )

@@ -188,5 +188,5 @@ def everything_opens(superuser: pg8000.native.Connection, secrets: Secrets) -> b
         "platform_connection.refresh_token": REFRESH,
         "set_aside.content": "content",
         "studio.address_key": "address key",
-        "webhook.secret": secrets.webhook_secret,
+        "webhook_endpoint.secret": secrets.webhook_secret,
     }

@@ -143,7 +143,7 @@ def test_a_run_does_not_wait_for_another_workers_refresh_but_is_deferred_and_com
     expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     monkeypatch.setattr(time, "sleep", never_sleep)
-    monkeypatch.setattr(refreshes, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
+    monkeypatch.setattr(refresh, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
     connection = refresh_elsewhere(expired)
     run = expired.start("bookings")
     for attempt in range(1, MAX_ATTEMPTS_WITHOUT_PROGRESS + 3):

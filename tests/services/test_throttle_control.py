@@ -265,7 +265,7 @@ def test_an_operator_ends_the_wait_of_one_studio(
 def test_a_platform_or_a_studio_that_is_not_known_is_refused(as_administrator: Database) -> None:
     with pytest.raises(NotFound, match="platform"):
         clear_throttles("myspace", None, plenty)
-    with pytest.raises(NotFound, match="studio"):
+    with pytest.raises(NotFound, match="Studio"):
         clear_throttles("google", UUID(int=7), plenty)
 
 

@@ -23,7 +23,7 @@ status: setup-run ## which parts of the running stack are up, since when, and ea
 logs: setup-run ## follow the logs of the stack's parts: make logs PARTS="api worker-1" TAIL=50
 	@$(BIN)/python -m dev.show_logs --lines "$(or $(TAIL),10)" $(PARTS)
 
-psql: setup-run ## PostgreSQL's own prompt in the running stack: make psql ROLE=app (the demo studio's rows only) SQL="SELECT 1"
+psql: setup-run ## PostgreSQL's own prompt in the running stack: make psql ROLE=api (the demo studio's rows only) SQL="SELECT 1"
 	@$(BIN)/python -m dev.psql --role "$(or $(ROLE),postgres)"
 
 reset: setup-run ## delete the stack's local data; asks first, unless YES=1

@@ -53,7 +53,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
         running = stack.enter_context(studios.at_work())
         superuser = server.connect(server.urls.superuser)
         stack.callback(superuser.close)
-        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a table to land in
         race = Race(server, running, f"bulk-{count}", superuser)
         competitors = stack.enter_context(all_there_are(server, race.material, quick=quick))
         for turn in range(rounds):

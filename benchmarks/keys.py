@@ -44,7 +44,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
                 _row(f"erase a studio, of {rows:,} inquiries: an inquiry", rows, partial(_erase, ids[0])),
             ]
     finally:
-        configure(DATABASE_URL=server.urls.app)
+        configure(DATABASE_URL=server.urls.joint)
     return [Table("Keys and erasures", ("what", "how many", "ms each", "a second"), shown, [NOTE])]
 
 

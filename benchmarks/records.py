@@ -54,7 +54,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     with ExitStack() as stack:
         superuser = server.connect(server.urls.superuser)
         stack.callback(superuser.close)
-        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_app")  # COPY needs a table to land in
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a table to land in
         studio_id = server.new_studio()
         competitors: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
@@ -142,7 +142,7 @@ def _upsert(studio_id: UUID, pages: Pages) -> None:
 @contextmanager
 def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
     """COPY into a temporary table made once, and one statement from there: plain pg8000 with its stream support."""
-    connection = server.connect(server.urls.app)
+    connection = server.connect(server.urls.joint)
     names = ", ".join(FIELDS)
     connection.run(f"CREATE TEMP TABLE arriving ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0")
     merge = f"""
@@ -170,7 +170,7 @@ def _as_csv(page: Sequence[BookingRecord]) -> bytes:
 
 @contextmanager
 def _sqlalchemy(server: Server, studio_id: UUID, form: Form) -> Iterator[Store]:
-    engine = create_engine(server.urls.app.replace("postgresql://", "postgresql+pg8000://"))
+    engine = create_engine(server.urls.joint.replace("postgresql://", "postgresql+pg8000://"))
 
     def store(pages: Pages) -> None:
         for page in pages:

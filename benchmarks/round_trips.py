@@ -30,11 +30,11 @@ Works = Mapping[str, Callable[[], object]]
 def measure(quick: bool, server: Server) -> list[Table]:
     rounds, samples = (2, 10) if quick else (10, 50)
     studio_id = server.new_studio()
-    with _clients(server, server.urls.app, studio_id) as works:
+    with _clients(server, server.urls.joint, studio_id) as works:
         near = timing.interleaved(works, rounds=rounds, samples=samples)
     with SlowProxy(server.port, DELAY_SECONDS) as proxy:
         address = f"{HOST}:{proxy.port}"
-        with _clients(server, server.urls.app.replace(f"{HOST}:{server.port}", address), studio_id) as works:
+        with _clients(server, server.urls.joint.replace(f"{HOST}:{server.port}", address), studio_id) as works:
             trips = {name: _round_trips(proxy, work) for name, work in works.items()}
             far = timing.interleaved(works, rounds=rounds, samples=samples)
     rows = [*_rows("loopback", near, trips), *_rows("1 ms each way", far, trips)]
@@ -56,7 +56,7 @@ def _clients(server: Server, url: str, studio_id: UUID) -> Iterator[Works]:
         assert work() == {"studios": 1}
     yield works
     plain.close()
-    lead_product_to(server.urls.app)
+    lead_product_to(server.urls.joint)
 
 
 def _plain(connection: pg8000.native.Connection, studio_id: UUID) -> object:

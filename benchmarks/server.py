@@ -51,7 +51,7 @@ class Server:
 
     def new_database(self, name: str) -> Urls:
         """Another one beside the first, migrated."""
-        urls = bootstrap(self.postgres, name)
+        urls = bootstrap(self.postgres, name, joint=True)
         migrate(urls)
         return urls
 
@@ -63,10 +63,10 @@ def running() -> Iterator[Server]:
     folder.chmod(0o755)
     try:
         with Postgres(folder / "data", durable=False) as postgres:
-            urls = bootstrap(postgres)
+            urls = bootstrap(postgres, joint=True)
             os.environ.update(ANSEL_STAGE="local", ENCRYPTION_KEY="5e" * 32, TENANT_PROOF_KEYS="7e" * 32, **UNLIMITED)
             migrate(urls)
-            lead_product_to(urls.app)
+            lead_product_to(urls.joint)
             yield Server(urls, postgres)
             close_pool()
     finally:

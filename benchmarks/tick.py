@@ -63,7 +63,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     with ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(null_queue.in_use())
-        stack.callback(configure, DATABASE_URL=server.urls.app)
+        stack.callback(configure, DATABASE_URL=server.urls.joint)
         fleets = [stack.enter_context(_fleet(server, size)) for size in sizes]
         for turn in range(samples + 1):
             for fleet in fleets[turn % len(fleets) :] + fleets[: turn % len(fleets)]:
@@ -85,7 +85,7 @@ def _fleet(server: Server, size: int) -> Iterator[Fleet]:
     superuser.run(make_schedules, streams=STREAMS)
     superuser.run("RESET session_replication_role")
     superuser.run("VACUUM ANALYZE")
-    yield Fleet(size, urls.app, superuser)
+    yield Fleet(size, urls.joint, superuser)
     superuser.close()
     _drop(server, f"ansel_{size}")
 

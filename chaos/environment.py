@@ -219,7 +219,7 @@ def running(log_dir: Path) -> Iterator[Environment]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         # A fixed port: workers have to find the server again after a restart.
         postgres = stack.enter_context(Postgres(folder / "data", port=find_free_port(), log=log_dir / "postgres.log"))
-        urls = bootstrap(postgres)
+        urls = bootstrap(postgres, joint=True)
         sandbox = stack.enter_context(Sandbox())
         queue = stack.enter_context(Queue())
         env = product(
@@ -232,9 +232,9 @@ def running(log_dir: Path) -> Iterator[Environment]:
         )
         migration = {**env, "MIGRATION_DATABASE_URL": urls.owner}
         process.run("migration", ["-m", "alembic", "upgrade", "head"], log_dir / "migration.log", migration)
-        os.environ.update(env)
+        os.environ.update(env, DATABASE_URL=urls.joint)  # this process does what an operator and the API do
         get_settings.cache_clear()
-        pool = stack.enter_context(WorkerPool(env, queue, log_dir))
+        pool = stack.enter_context(WorkerPool(env, urls, queue, log_dir))
         environment = Environment(postgres, sandbox, queue, pool)
         stack.callback(environment.close)
         yield environment

@@ -35,7 +35,7 @@ def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None
 
 def tick(*, seconds: float) -> None:
     os.environ["TICK_SECONDS"] = str(seconds)
-    dev.ticker.main()
+    dev.ticker.main("tick")
 
 
 def refresh(*, studio_id: str, platform: str, threads: int, at: float, die: str, report: str) -> None:

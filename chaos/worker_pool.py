@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from chaos.queue import Queue
 from dev import process
 from dev.errors import StackError
+from dev.postgres import Urls
 
 LAMBDA_SECONDS = 60.0
 
@@ -24,8 +25,9 @@ class _Worker(NamedTuple):
 class WorkerPool:
     """A context manager; at its end none of its processes is left, even when the harness itself was killed."""
 
-    def __init__(self, env: Mapping[str, str], queue: Queue, log_dir: Path) -> None:
+    def __init__(self, env: Mapping[str, str], urls: Urls, queue: Queue, log_dir: Path) -> None:
         self._env = dict(env)
+        self._logins = {"worker": urls.sync, "refresher": urls.sync, "ticker": urls.tick}
         self._queue = queue
         self._log_dir = log_dir
         self._hired = 0
@@ -102,7 +104,8 @@ class WorkerPool:
         return sum(log.count(f'"event": "{event}"') for log in logs)
 
     def _fork(self, role: str, given: dict[str, Any]) -> int:
-        order = {"role": role, "given": given, "env": self._env, "log": str(self._log_dir / f"{role}s.log")}
+        env = {**self._env, "DATABASE_URL": self._logins[role]}
+        order = {"role": role, "given": given, "env": env, "log": str(self._log_dir / f"{role}s.log")}
         pid: int = self._order(order)["pid"]
         return pid
 

@@ -40,7 +40,7 @@ def product(
     proof_key: str,
     public_url: str = "",
 ) -> dict[str, str]:
-    """The variables of chalicelib/settings.py, for the `local` stage."""
+    """The variables of chalicelib/settings.py, for the `local` stage, as the API has them."""
     return {
         **CREDENTIALS,
         "PUBLIC_URL": public_url,
@@ -48,7 +48,7 @@ def product(
         **plain(environ),
         **cloud(queue_port),
         "ANSEL_STAGE": "local",
-        "DATABASE_URL": urls.app,
+        "DATABASE_URL": urls.api,
         "ENCRYPTION_KEY": encryption_key,
         "TENANT_PROOF_KEYS": proof_key,
         "PLATFORM_SANDBOX_URL": sandbox_url,
@@ -60,7 +60,7 @@ def ensure_accepted(environ: Mapping[str, str], sandbox_url: str) -> None:
     nowhere = f"postgresql://nobody:nothing@{HOST}:1/none"
     made = product(
         environ,
-        urls=Urls(owner=nowhere, app=nowhere, admin=nowhere, superuser=nowhere),
+        urls=Urls(**dict.fromkeys(("owner", "api", "tick", "sync", "maintenance", "admin", "superuser"), nowhere)),
         queue_port=1,
         sandbox_url=sandbox_url or f"http://{HOST}:1",
         encryption_key="0" * 64,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +22,9 @@ from dev.errors import StackError
 from dev.passwords import Passwords
 from dev.ports import HOST, find_free_port
 from dev.privileges import as_owner_of, unprivileged_ids
+from migrations.privileges import ADMIN, API, DEFINER, LOGINS, MAINTENANCE, SYNC, TICK
 
-__all__ = ["HOST", "SUPERUSER", "Postgres", "Urls", "bootstrap"]
+__all__ = ["HOST", "JOINT", "SUPERUSER", "Postgres", "Urls", "bootstrap"]
 
 START_SECONDS = 60
 SUPERUSER = "postgres"
@@ -38,10 +40,11 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 """For data that a crash may take with it: tests."""
 ROLES = {
     "ansel_owner": "LOGIN CREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
-    "ansel_app": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
-    "ansel_admin": "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
-    "ansel_definer": "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
+    **dict.fromkeys(LOGINS, "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS"),
+    DEFINER: "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
 }
+JOINT = "ansel_joint"
+"""May do what each of the functions may: for tests and measurements that run several of them in one process."""
 
 
 class Postgres:
@@ -165,12 +168,17 @@ class Urls:
     """postgresql:// URLs of one database, with passwords, hence without a telling repr."""
 
     owner: str = field(repr=False)
-    app: str = field(repr=False)
+    api: str = field(repr=False)
+    tick: str = field(repr=False)
+    sync: str = field(repr=False)
+    maintenance: str = field(repr=False)
     admin: str = field(repr=False)
     superuser: str = field(repr=False)
+    joint: str = field(repr=False, default="")
+    """Only where it was asked for"""
 
 
-def bootstrap(server: Postgres, database: str = "ansel") -> Urls:
+def bootstrap(server: Postgres, database: str = "ansel", *, joint: bool = False) -> Urls:
     """Makes the roles and the database unless they are there already."""
     connection = pg8000.native.Connection(
         SUPERUSER, host=HOST, port=server.port, database="postgres", password=server.passwords.get(SUPERUSER)
@@ -178,14 +186,20 @@ def bootstrap(server: Postgres, database: str = "ansel") -> Urls:
     try:
         connection.run("SELECT pg_advisory_lock(hashtext('ansel.bootstrap'))")
         _make_roles(connection, server)
-        _make_database(connection, database)
+        if joint:
+            _make_joint_role(connection, server)
+        _make_database(connection, database, (*LOGINS, JOINT) if joint else LOGINS)
     finally:
         connection.close()
     return Urls(
         owner=server.url("ansel_owner", database),
-        app=server.url("ansel_app", database),
-        admin=server.url("ansel_admin", database),
+        api=server.url(API, database),
+        tick=server.url(TICK, database),
+        sync=server.url(SYNC, database),
+        maintenance=server.url(MAINTENANCE, database),
+        admin=server.url(ADMIN, database),
         superuser=server.url(SUPERUSER, database),
+        joint=server.url(JOINT, database) if joint else "",
     )
 
 
@@ -243,18 +257,25 @@ def _complaint(output: str) -> str:
 
 
 def _make_roles(connection: pg8000.native.Connection, server: Postgres) -> None:
-    known = {name for (name,) in connection.run("SELECT rolname FROM pg_roles") or ()}
     for name, attributes in ROLES.items():
-        password = f" PASSWORD {literal(server.passwords.get(name))}" if attributes.startswith("LOGIN") else ""
-        verb = "ALTER" if name in known else "CREATE"
-        connection.run(f"{verb} ROLE {name} {attributes}{password}")
+        _make_role(connection, server, name, attributes)
     # The owner may create functions as this role, but has none of its rights by itself.
-    connection.run("GRANT ansel_definer TO ansel_owner WITH SET TRUE, INHERIT FALSE")
-    connection.run("GRANT ansel_app TO ansel_admin WITH SET FALSE, INHERIT TRUE")
+    connection.run(f"GRANT {DEFINER} TO ansel_owner WITH SET TRUE, INHERIT FALSE")
 
 
-def _make_database(connection: pg8000.native.Connection, database: str) -> None:
+def _make_joint_role(connection: pg8000.native.Connection, server: Postgres) -> None:
+    _make_role(connection, server, JOINT, ROLES[API])
+    connection.run(f"GRANT {', '.join(LOGINS)} TO {JOINT} WITH SET FALSE, INHERIT TRUE")
+
+
+def _make_role(connection: pg8000.native.Connection, server: Postgres, name: str, attributes: str) -> None:
+    known = connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=name)
+    password = f" PASSWORD {literal(server.passwords.get(name))}" if attributes.startswith("LOGIN") else ""
+    connection.run(f"{'ALTER' if known else 'CREATE'} ROLE {name} {attributes}{password}")
+
+
+def _make_database(connection: pg8000.native.Connection, database: str, logins: Iterable[str]) -> None:
     if not connection.run("SELECT 1 FROM pg_database WHERE datname = :name", name=database):
         connection.run(f"CREATE DATABASE {identifier(database)} OWNER ansel_owner")
     connection.run(f"REVOKE ALL ON DATABASE {identifier(database)} FROM PUBLIC")
-    connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO ansel_app, ansel_admin")
+    connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO {', '.join(logins)}")

@@ -18,8 +18,11 @@ from dev.options import Options, ensure_running
 from dev.passwords import Passwords
 from dev.ports import HOST
 from dev.postgres import SUPERUSER, passwords_file, program
+from migrations.privileges import LOGINS
 
-ROLES = {"postgres": SUPERUSER, "owner": "ansel_owner", "app": "ansel_app", "admin": "ansel_admin"}
+ROLES = {"postgres": SUPERUSER, "owner": "ansel_owner"} | {role.removeprefix("ansel_"): role for role in LOGINS}
+STUDIO_ROLES = ("api", "sync")
+"""Those that see no row before they name a studio and prove it."""
 
 
 def connection(options: Options, role: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -39,7 +42,7 @@ def connection(options: Options, role: str, environ: Mapping[str, str]) -> dict[
         "PGAPPNAME": "make psql",
         "PSQL_HISTORY": str(options.local_dir / "psql_history"),
     }
-    if role == "app":  # it sees no row before it names a studio and proves it
+    if role in STUDIO_ROLES:
         superuser = pg8000.native.Connection(
             SUPERUSER, host=HOST, port=port, database=database, password=passwords.get(SUPERUSER)
         )

@@ -35,9 +35,10 @@ def run(options: Options) -> None:
         say("Starting PostgreSQL 18")
         postgres = Postgres(options.postgres_dir, log=options.log("postgres"))
         with postgres, Supervisor() as parts:
-            env = start_parts(options, bootstrap(postgres), parts)
+            urls = bootstrap(postgres)
+            env = start_parts(options, urls, parts)
             write_down(options, postgres, parts)
-            api = Api(options.port, ensure_studio(options, env))
+            api = Api(options.port, ensure_studio(options, {**env, "DATABASE_URL": urls.admin}))
             if not options.sandbox_url:
                 connect_google(api)
             announce(options)
@@ -68,8 +69,9 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
     own = {name: env[name] for name in product({})}  # nothing else of the caller's is written down
     write_private(options.admin_file, json.dumps(environment.administration(own, urls)))
 
-    def part(name: str, module: str, *arguments: object) -> Part:
-        return Part(name, ["-m", module, *map(str, arguments)], env, options.log(name))
+    def part(name: str, module: str, *arguments: object, login: str = urls.api) -> Part:
+        login_env = {**env, "DATABASE_URL": login}
+        return Part(name, ["-m", module, *map(str, arguments)], login_env, options.log(name))
 
     say("Starting the local queue" + ("" if options.sandbox_url else " and the sandbox platforms"))
     parts.start(part("queue", "dev.aws", "--port", queue_port))
@@ -88,8 +90,10 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
     parts.start(part("api", "dev.server", "--port", options.port))
     parts.wait_ready()
     # Nobody waits for these: what is due now is found as soon as they are there.
-    parts.start(*(part(f"worker-{number}", "dev.worker") for number in range(1, WORKERS + 1)))
-    parts.start(part("ticker", "dev.ticker"))
+    workers = (part(f"worker-{number}", "dev.worker", login=urls.sync) for number in range(1, WORKERS + 1))
+    parts.start(*workers)
+    parts.start(part("ticker", "dev.ticker", "tick", login=urls.tick))
+    parts.start(part("maintenance", "dev.ticker", "maintenance", login=urls.maintenance))
     return env
 
 

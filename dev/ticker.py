@@ -1,7 +1,11 @@
-"""The schedules: invokes the tick and the maintenance at once and then every so often, as EventBridge does."""
+"""A schedule: invokes the tick or the maintenance at once and then every so often, as EventBridge does.
+
+`python -m dev.ticker tick`, `python -m dev.ticker maintenance`: a process for each, since each logs in as its own role.
+"""
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,22 +37,20 @@ class Rule:
             log.exception("%s failed", self.name)
 
 
-def rules(environ: Mapping[str, str]) -> list[Rule]:
+def rule_of(name: str, environ: Mapping[str, str]) -> Rule:
     options = Options.from_environ(environ)
-    return [
-        Rule("ansel-local-tick", tick, options.tick_seconds, 60),
-        Rule("ansel-local-maintenance", maintenance, options.maintenance_seconds, 300),
-    ]
+    if name == "tick":
+        return Rule("ansel-local-tick", tick, options.tick_seconds, 60)
+    return Rule("ansel-local-maintenance", maintenance, options.maintenance_seconds, 300)
 
 
-def main() -> None:
-    running = rules(os.environ)
-    print("ticker ready", flush=True)
+def main(name: str) -> None:
+    rule = rule_of(name, os.environ)
+    print(f"{name} ready", flush=True)
     while True:
-        rule = min(running, key=lambda rule: rule.due)
         time.sleep(max(0.0, rule.due - time.monotonic()))
         rule.invoke()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

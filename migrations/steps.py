@@ -1,12 +1,14 @@
 """Steps that migrations share: tenant tables, cross-tenant functions, and what is replaced while a table is in use."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 from alembic import op
 
 from chalicelib.data.system.functions import OWNER, load_function
+from migrations.privileges import DEFINER, TABLES
 
 PROVED_STUDIO = "(SELECT cross_tenant.current_studio())"
 """As a subquery it is evaluated once per table and statement, and not once per row."""
@@ -17,14 +19,34 @@ def isolate(table: str, *, key: str = "studio_id") -> None:
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
     own = f"{key} = {PROVED_STUDIO}"
     op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ansel_app")
 
 
-def show_to_definer(table: str, grant: str, *, has_policies: bool = True) -> None:
-    """What the cross-tenant functions may do with a table: in all studios."""
-    op.execute(f"GRANT {grant} ON {table} TO ansel_definer")
-    if has_policies:
-        op.execute(f"CREATE POLICY cross_tenant ON {table} TO ansel_definer USING (true) WITH CHECK (true)")
+def grant(table: str, privileges: Mapping[str, str]) -> None:
+    """Verbs by role, as migrations/privileges.py lists them. The definer's are for the rows of all studios."""
+    for role, verbs in privileges.items():
+        op.execute(f"GRANT {verbs} ON {table} TO {role}")
+    if DEFINER in privileges and _is_isolated(table):
+        op.execute(f"CREATE POLICY cross_tenant ON {table} TO {DEFINER} USING (true) WITH CHECK (true)")
+
+
+def grant_listed(*tables: str) -> None:
+    """What the list says of these tables. A column that a later revision adds is granted by that one."""
+    for table in tables:
+        present = set(op.get_bind().exec_driver_sql(f"SELECT * FROM {table} LIMIT 0").keys()) | {"ctid"}
+        grant(table, {role: _of_columns(verbs, present) for role, verbs in TABLES[table].items()})
+
+
+def _of_columns(verbs: str, present: set[str]) -> str:
+    def kept(listed: re.Match[str]) -> str:
+        return f"({', '.join(name for name in listed[1].split(', ') if name in present)})"
+
+    return re.sub(r"\((.*?)\)", kept, verbs)
+
+
+def _is_isolated(table: str) -> bool:
+    return bool(
+        op.get_bind().exec_driver_sql(f"SELECT relrowsecurity FROM pg_class WHERE oid = '{table}'::regclass").scalar()
+    )
 
 
 def apply_function(name: str, version: int) -> None:
@@ -35,13 +57,13 @@ def apply_function(name: str, version: int) -> None:
     function = load_function(name, version)
     owner = str(op.get_bind().exec_driver_sql("SELECT quote_ident(CURRENT_USER)").scalar())
     callers = ", ".join(owner if caller == OWNER else caller for caller in function.callers)
-    op.execute("GRANT CREATE ON SCHEMA cross_tenant TO ansel_definer")
-    op.execute("SET LOCAL ROLE ansel_definer")
+    op.execute(f"GRANT CREATE ON SCHEMA cross_tenant TO {DEFINER}")
+    op.execute(f"SET LOCAL ROLE {DEFINER}")
     op.execute(function.sql)
     op.execute(f"REVOKE ALL ON FUNCTION cross_tenant.{name} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION cross_tenant.{name} TO {callers}")
     op.execute("RESET ROLE")
-    op.execute("REVOKE CREATE ON SCHEMA cross_tenant FROM ansel_definer")
+    op.execute(f"REVOKE CREATE ON SCHEMA cross_tenant FROM {DEFINER}")
 
 
 def replace_check(table: str, name: str, condition: str) -> None:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import settings
 
-from dev.postgres import HOST, Postgres, bootstrap
+from dev.postgres import HOST, JOINT, Postgres, bootstrap
+from migrations.privileges import ADMIN, LOGINS
 from tests.quick import is_quick
 
 ROOT = Path(__file__).parent.parent
@@ -61,14 +63,13 @@ class _Server:
             self.folder.chmod(0o755)
             self.postgres = Postgres(self.folder / "data", durable=False)
             self.postgres.start()
-            owner = bootstrap(self.postgres, TEMPLATE).owner
+            owner = bootstrap(self.postgres, TEMPLATE, joint=True).owner
             os.environ["MIGRATION_DATABASE_URL"] = owner
             command.upgrade(Config(ROOT / "alembic.ini"), "head")
         return {
             "port": self.postgres.port,
             "passwords": {
-                user: self.postgres.passwords.get(user)
-                for user in ("postgres", "ansel_owner", "ansel_app", "ansel_admin")
+                user: self.postgres.passwords.get(user) for user in ("postgres", "ansel_owner", JOINT, *LOGINS)
             },
         }
 
@@ -152,8 +153,9 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
     admin = Database("postgres", server["port"], server["passwords"]).connect()
     admin.run(f"CREATE DATABASE {database.name} TEMPLATE {TEMPLATE} OWNER ansel_owner")
     admin.close()
+    LOGIN_URLS.update({role: database.url(role) for role in (JOINT, *LOGINS)})
     os.environ.update(
-        DATABASE_URL=database.url("ansel_app"),
+        DATABASE_URL=LOGIN_URLS[JOINT],
         MIGRATION_DATABASE_URL=database.url("ansel_owner"),
         ENCRYPTION_KEY=ENCRYPTION_KEY,
         **UNLIMITED,
@@ -162,6 +164,36 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
 
     yield database
     close_pool()
+
+
+LOGIN_URLS: dict[str, str] = {}
+"""This worker's database, by role"""
+
+
+@contextmanager
+def login_as(role: str) -> Iterator[None]:
+    """In the block the product is logged in as one of its functions is, and not as all of them at once."""
+    before = os.environ["DATABASE_URL"]
+    lead_product_to(LOGIN_URLS[role])
+    try:
+        yield
+    finally:
+        lead_product_to(before)
+
+
+def as_operator() -> AbstractContextManager[None]:
+    """What the administrator may do, for a test whose login may not; the joint one may."""
+    return nullcontext() if os.environ["DATABASE_URL"] == LOGIN_URLS[JOINT] else login_as(ADMIN)
+
+
+def lead_product_to(url: str) -> None:
+    from chalicelib.data.database import close_pool
+    from chalicelib.settings import get_settings
+
+    if os.environ["DATABASE_URL"] != url:
+        os.environ["DATABASE_URL"] = url
+        get_settings.cache_clear()
+        close_pool()
 
 
 @pytest.fixture(scope="session")
@@ -345,12 +377,16 @@ class Studios:
     def new(self, *scopes: str, time_zone: str = "UTC") -> Api:
         from chalicelib.services.studios import create_studio
 
-        return self.with_key(create_studio("Studio", time_zone=time_zone), *(scopes or ("admin",)))
+        with as_operator():
+            studio_id = create_studio("Studio", time_zone=time_zone)
+        return self.with_key(studio_id, *(scopes or ("admin",)))
 
     def with_key(self, studio_id: UUID, *scopes: str) -> Api:
         from chalicelib.services.api_keys import create_api_key
 
-        return Api(self._client, studio_id, create_api_key(studio_id, "test", scopes).reveal())
+        with as_operator():
+            key = create_api_key(studio_id, "test", scopes)
+        return Api(self._client, studio_id, key.reveal())
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def break_the_product(drive: Drive) -> None:
 def lose_the_database(drive: Drive, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     close_pool()
     with monkeypatch.context() as environ:
-        url = database.url("ansel_app").replace(database.passwords["ansel_app"], DATABASE_PASSWORD)
+        url = database.url("ansel_joint").replace(database.passwords["ansel_joint"], DATABASE_PASSWORD)
         environ.setenv("DATABASE_URL", url)
         get_settings.cache_clear()
         drive.evidence.add("settings", repr(get_settings()))

@@ -22,7 +22,7 @@ ALLOWED = {
     "admin": EVERYONES | {"sqs", "kms"},
 }
 """The services of AWS that each function may call."""
-DATABASE_ROLES = dict.fromkeys(FUNCTIONS, "ansel_app") | {"admin": "ansel_admin"}
+DATABASE_ROLES = {name: f"ansel_{name}" for name in FUNCTIONS}
 PLATFORM_CREDENTIALS = {"api", "sync", "admin"}
 """Those that talk to platforms."""
 TENANTS = {"api", "sync", "admin"}

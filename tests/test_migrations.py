@@ -13,6 +13,7 @@ from chalicelib.data.health import SCHEMA_HEAD
 from chalicelib.data.models import Base
 from dev.ports import HOST
 from dev.postgres import Postgres
+from migrations.privileges import DEFINER, ROLES
 from tests.conftest import ROOT, Database
 from tests.migrating import catalog, revision, revisions, without_version_table
 
@@ -118,7 +119,5 @@ def test_a_server_without_the_roles_gets_them_from_an_owner_that_is_no_superuser
         )
         admin.close()
     assert roles == [
-        ["ansel_admin", True, False, False, False],
-        ["ansel_app", True, False, False, False],
-        ["ansel_definer", False, False, False, False],
+        *([role, role != DEFINER, False, False, False] for role in sorted(ROLES)),
     ]

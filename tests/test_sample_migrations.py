@@ -176,7 +176,7 @@ def test_reads_and_writes_go_on_while_a_migration_runs(live: Database, beside: p
     failures: list[Exception] = []
 
     def work() -> None:
-        with closing(live.connect("ansel_app")) as session:
+        with closing(live.connect("ansel_joint")) as session:
             act_as(session, studio)
             while not ended.is_set():
                 try:
@@ -228,7 +228,7 @@ def test_a_new_tenant_table_shows_each_studio_its_own_rows(live: Database, besid
     command.upgrade(SAMPLE, EXPAND)
     beside.run("INSERT INTO sample_note (studio_id, text) SELECT uuidv7(), 'a' FROM generate_series(1, 2)")
     (own,) = beside.run("SELECT studio_id FROM sample_note LIMIT 1")[0]
-    with closing(live.connect("ansel_app")) as session:
+    with closing(live.connect("ansel_joint")) as session:
         assert session.run("SELECT count(*) FROM sample_note") == [[0]]
         act_as(session, own)
         assert session.run("SELECT studio_id FROM sample_note") == [[own]]

@@ -10,7 +10,7 @@ from chaos.scenario_kit import Proof, Size, at_work, concluded, connect, expect
 
 WRITER = """
     SELECT pid FROM pg_stat_activity
-    WHERE usename = 'ansel_app' AND backend_xid IS NOT NULL
+    WHERE usename = 'ansel_sync' AND backend_xid IS NOT NULL
       AND query NOT LIKE '%cross_tenant.%' AND query NOT LIKE '%WITH leased%' AND query NOT LIKE '%SET refresh_owner%'
 """
 """A connection in a transaction that has written; nearly always a page, for ticks and leases are left out."""

@@ -17,7 +17,7 @@ COPIES_SECONDS = 60.0
 TICKERS = 2
 TICKS_WAITING = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE wait_event_type = 'Lock' AND query LIKE '%claim_due_schedules%' AND usename = 'ansel_app'
+    WHERE wait_event_type = 'Lock' AND query LIKE '%claim_due_schedules%' AND usename = 'ansel_tick'
 """
 AWAIT_SECONDS = 30.0
 RUNS_OF_WINDOW = """

@@ -21,3 +21,4 @@ CREATE FUNCTION charged_bucket(
         )
     END
 $body$;
+REVOKE ALL ON FUNCTION charged_bucket FROM PUBLIC;

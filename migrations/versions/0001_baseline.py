@@ -4,7 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-from migrations.steps import apply_function, isolate, show_to_definer
+from migrations.privileges import ADMIN, API, DEFINER, LOGINS, ROLES, SYNC
+from migrations.steps import apply_function, grant_listed, isolate
 
 revision = "0001"
 down_revision = None
@@ -14,43 +15,8 @@ depends_on = None
 FILES = Path(__file__).parents[1] / "baseline"
 TABLES = ("studios", "connections", "sync", "marketing", "clients", "left_out", "limits")
 """The files that create the tables, in the order of their references; one per module of `chalicelib/data/models`."""
-SHARED = {
-    "app_quota": {"ansel_app": "SELECT, INSERT, UPDATE"},
-    "data_deletion": {"ansel_app": "SELECT, INSERT, UPDATE (done_at, connections)"},
-    "platform_circuit": {"ansel_app": "SELECT, INSERT, UPDATE"},
-    "studio_erasure": {"ansel_admin": "SELECT, INSERT, UPDATE"},
-    "tenant_key": {},
-}
+SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "tenant_key")
 """Tables that hold nothing of any studio."""
-SEEN_BY_DEFINER = {
-    "account_quota": "SELECT (studio_id, platform, api, blocked_until)",
-    "api_key": "SELECT (id, studio_id, secret_hash, scopes, expires_at, revoked_at)",
-    "connection_event": "SELECT (id), UPDATE (id), DELETE",
-    "data_deletion": "SELECT (id, done_at), DELETE",
-    "data_key": "SELECT (id, studio_id, created_at, retired_at, wrapped_under)",
-    "idempotency_key": "SELECT (ctid, started_at), UPDATE (started_at), DELETE",
-    "oauth_state": (
-        "SELECT (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at, used_at),"
-        " UPDATE (verifier, used_at)"
-    ),
-    "pending_grant": (
-        "SELECT (id, studio_id, platform, code_hash, external_account_id, created_at, expires_at, due_at, attempts),"
-        " UPDATE (code_hash, due_at, attempts), DELETE"
-    ),
-    "platform_connection": (
-        "SELECT (id, studio_id, platform, status, status_since, external_account_id, disconnected_at, refresh_at),"
-        " UPDATE (refresh_at)"
-    ),
-    "quarantine": "SELECT",
-    "rate_limit": "SELECT, INSERT, UPDATE",
-    "set_aside": "SELECT (id, last_seen_at), UPDATE (id), DELETE",
-    "studio": "SELECT (id, name, time_zone, created_at)",
-    "sync_log": "SELECT, INSERT, UPDATE (resume_at, enqueue_at), DELETE",
-    "sync_schedule": "SELECT, UPDATE (missed_windows, next_run_at)",
-    "sync_seen": "SELECT (ctid, run_id), UPDATE (run_id), DELETE",
-    "tenant_key": "SELECT",
-    "webhook_delivery": "SELECT (id, studio_id, due_at), UPDATE (due_at), DELETE",
-}
 TENANT_TABLES = (
     *("studio", "api_key", "data_key", "idempotency_key", "quarantine"),
     *("oauth_state", "pending_grant", "platform_connection", "connected_account", "connection_event"),
@@ -76,44 +42,43 @@ FUNCTIONS = dict.fromkeys(
 """Versions by name, besides the one that the policies call."""
 
 # A managed server has no roles of ours. Where it has IAM authentication, as RDS does, they log in with it.
-MAKE_ROLES = """
+MAKE_LOGIN = """
     DO $$ BEGIN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ansel_definer') THEN
-            CREATE ROLE ansel_definer NOLOGIN NOCREATEROLE NOCREATEDB;
-            GRANT ansel_definer TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
-        END IF;
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ansel_app') THEN
-            CREATE ROLE ansel_app LOGIN NOCREATEROLE NOCREATEDB;
-        END IF;
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ansel_admin') THEN
-            CREATE ROLE ansel_admin LOGIN NOCREATEROLE NOCREATEDB;
-        END IF;
-        IF NOT pg_has_role('ansel_admin', 'ansel_app', 'MEMBER') THEN
-            GRANT ansel_app TO ansel_admin WITH INHERIT TRUE, SET FALSE;
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+            CREATE ROLE {role} LOGIN NOCREATEROLE NOCREATEDB;
         END IF;
         IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
-            GRANT rds_iam TO ansel_app, ansel_admin;
+            GRANT rds_iam TO {role};
         END IF;
     END $$
 """
+MAKE_DEFINER = f"""
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DEFINER}') THEN
+            CREATE ROLE {DEFINER} NOLOGIN NOCREATEROLE NOCREATEDB;
+            GRANT {DEFINER} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
+        END IF;
+    END $$
+"""
+IN_TABLES = f"{API}, {SYNC}, {ADMIN}, {DEFINER}"
+"""The roles that use tables; the others call functions alone."""
 
 
 def upgrade() -> None:
-    op.execute(MAKE_ROLES)
+    for role in LOGINS:
+        op.execute(MAKE_LOGIN.format(role=role))
+    op.execute(MAKE_DEFINER)
     op.execute("CREATE SCHEMA cross_tenant")
-    op.execute("GRANT USAGE ON SCHEMA public TO ansel_app, ansel_definer")
-    op.execute("GRANT USAGE ON SCHEMA cross_tenant TO ansel_app, ansel_admin, ansel_definer")
-    op.execute("GRANT SELECT ON alembic_version TO ansel_app")
+    op.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    op.execute(f"GRANT USAGE ON SCHEMA public TO {IN_TABLES}")
+    op.execute(f"GRANT USAGE ON SCHEMA cross_tenant TO {', '.join(ROLES)}")
     for name in TABLES:
         op.execute((FILES / f"{name}.sql").read_text(encoding="utf-8"))
+    op.execute(f"GRANT EXECUTE ON FUNCTION charged_bucket TO {IN_TABLES}")
     apply_function("current_studio", 1)
     for table in TENANT_TABLES:
         isolate(table, key="id" if table == "studio" else "studio_id")
-    for table, grants in SHARED.items():
-        for role, grant in grants.items():
-            op.execute(f"GRANT {grant} ON {table} TO {role}")
-    for table, grant in SEEN_BY_DEFINER.items():
-        show_to_definer(table, grant, has_policies=table not in SHARED)
+    grant_listed(*TENANT_TABLES, *SHARED, "alembic_version")
     for name, version in FUNCTIONS.items():
         apply_function(name, version)
 
@@ -122,5 +87,6 @@ def downgrade() -> None:
     op.execute("DROP SCHEMA cross_tenant CASCADE")
     op.execute(f"DROP TABLE {', '.join((*TENANT_TABLES, *SHARED))}")
     op.execute("DROP FUNCTION charged_bucket")
-    op.execute("REVOKE SELECT ON alembic_version FROM ansel_app")
-    op.execute("REVOKE USAGE ON SCHEMA public FROM ansel_app, ansel_definer")
+    op.execute(f"REVOKE SELECT ON alembic_version FROM {API}")
+    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {IN_TABLES}")
+    op.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONSENT, TODAY, Database
+from migrations.privileges import API
+from tests.conftest import CONSENT, TODAY, Database, login_as
+
+
+@pytest.fixture
+def clean_database(clean_database: Database) -> Iterator[Database]:
+    """The product is logged in as the API is; what a test has a worker do is under the worker's login."""
+    with login_as(API):
+        yield clean_database
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from chalicelib.services import api_keys
 from chalicelib.services.authentication import CACHE_SECONDS
 from tests.api.paths import path_of
 from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
-from tests.conftest import NOON, Answer, Api, Studios
+from tests.conftest import NOON, Answer, Api, Studios, as_operator
 
 GROUPS = [*API, describe(API)]
 ROUTES = [route for group in GROUPS for route in group.declared]
@@ -166,7 +166,8 @@ def test_a_revoked_key_stops_working_when_it_is_no_longer_remembered(
 ) -> None:
     api = studios.new()
     assert api.get("/api/connections").status == 200
-    api_keys.revoke_api_key(api.studio_id, UUID(api.key.split("_")[1]))
+    with as_operator():
+        api_keys.revoke_api_key(api.studio_id, UUID(api.key.split("_")[1]))
     now = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: now + CACHE_SECONDS)
     assert_unauthorized(api.get("/api/connections"))
@@ -177,7 +178,8 @@ def test_a_remembered_key_stops_working_when_it_expires(studios: Studios, monkey
     api = studios.new()
     with clock.at(NOON):
         ending = NOON + timedelta(seconds=2)
-        key = api_keys.create_api_key(api.studio_id, "short", [ADMIN], expires_at=ending)
+        with as_operator():
+            key = api_keys.create_api_key(api.studio_id, "short", [ADMIN], expires_at=ending)
         remembered = {"Authorization": f"Bearer {key.reveal()}"}
         assert api.get("/api/connections", **remembered).status == 200
     monotonic = clock.monotonic()

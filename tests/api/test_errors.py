@@ -122,7 +122,7 @@ def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]
     from chalicelib.data.database import close_pool
 
     close_pool()
-    monkeypatch.setenv("DATABASE_URL", f"postgresql://ansel_app:x@127.0.0.1:{find_free_port()}/ansel")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ansel_joint:x@127.0.0.1:{find_free_port()}/ansel")
     get_settings.cache_clear()
     yield api
     close_pool()
@@ -155,7 +155,7 @@ def test_a_connection_that_the_database_cuts_is_replaced(api: Api, superuser: pg
     superuser.run(
         """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE usename = 'ansel_app' AND datname = current_database()
+        WHERE usename = 'ansel_joint' AND datname = current_database()
         """
     )
     while (answer := api.get("/api/connections")).status != 200:

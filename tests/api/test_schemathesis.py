@@ -35,7 +35,7 @@ from dev.sandbox.google import security_events
 from dev.sandbox.meta import signed_request
 from tests.api.seeding import seed_account
 from tests.browser import decide, query_of
-from tests.conftest import Database, database_time
+from tests.conftest import Database, as_operator, database_time
 
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -78,8 +78,10 @@ class Tenant:
 
     def move(self) -> None:
         """Into a new studio, in which nothing is connected yet."""
-        self.studio_id = create_studio("Generated")
-        self.session.headers["Authorization"] = f"Bearer {create_api_key(self.studio_id, 'all', ['admin']).reveal()}"
+        with as_operator():
+            self.studio_id = create_studio("Generated")
+            key = create_api_key(self.studio_id, "all", ["admin"])
+        self.session.headers["Authorization"] = f"Bearer {key.reveal()}"
 
     @property
     def call_options(self) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from chalicelib.data.database import read
 from chalicelib.data.stream_status import StreamState
 from chalicelib.errors import TokenRevoked
 from chalicelib.services import connection_state
-from chalicelib.services.runs import execute_run
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google, insert
+from tests.api.working import execute_run
 from tests.conftest import Api
 
 Sql = Callable[..., Any]

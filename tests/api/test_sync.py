@@ -8,9 +8,9 @@ import pg8000.native
 import pytest
 
 from chalicelib.services.frequency import parse_frequency
-from chalicelib.services.runs import execute_run
 from dev.sandbox import pinterest, yelp
 from tests.api.seeding import connect_google, seed_runs
+from tests.api.working import execute_run
 from tests.conftest import Api, Queue, Studios, from_now
 
 STREAMS = ["bookings", "inquiries"]

@@ -9,16 +9,17 @@ from chalicelib.data.connect import connect
 from chalicelib.data.driver import PgConnection
 from chalicelib.secret import Secret
 from chalicelib.settings import DatabaseLogin
+from dev.postgres import JOINT
 from tests.conftest import Database
 from tests.data.attack import INTRUDER, VICTIM
 from tests.data.proxy import Proxy
-from tests.data.rows import Rows, fill
+from tests.data.rows import TENANT_TABLES, Rows, fill
 
 
 @pytest.fixture
 def connection(database: Database) -> Iterator[PgConnection]:
     """The driver, logged in as the application."""
-    connection = connect(DatabaseLogin(url=Secret(database.url("ansel_app")), stage="local"))
+    connection = connect(DatabaseLogin(url=Secret(database.url("ansel_joint")), stage="local"))
     yield connection
     connection.close()
 
@@ -32,7 +33,7 @@ def proxy(database: Database) -> Iterator[Proxy]:
 @pytest.fixture
 def proxied(database: Database, proxy: Proxy) -> Iterator[PgConnection]:
     """The driver, with a proxy between it and the server."""
-    url = database.url("ansel_app").replace(f":{database.port}/", f":{proxy.port}/")
+    url = database.url("ansel_joint").replace(f":{database.port}/", f":{proxy.port}/")
     connection = connect(DatabaseLogin(url=Secret(url), stage="local"))
     yield connection
     connection.close()
@@ -51,3 +52,12 @@ def victim(clean_database: Database, superuser: pg8000.native.Connection) -> Row
     """A studio with a row in each table, beside another one that is after them."""
     fill(superuser, INTRUDER, "intruder")
     return fill(superuser, VICTIM, "victim")
+
+
+@pytest.fixture
+def every_privilege(superuser: pg8000.native.Connection) -> Iterator[None]:
+    """The joint role may do everything with every tenant table."""
+    privileges = f"ALL ON {', '.join(table.name for table in TENANT_TABLES)}"
+    superuser.run(f"GRANT {privileges} TO {JOINT}")
+    yield
+    superuser.run(f"REVOKE {privileges} FROM {JOINT}")

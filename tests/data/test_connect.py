@@ -33,16 +33,16 @@ def fresh_pool(clean_database: Database) -> Iterator[None]:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://ansel_app:x@127.0.0.1:1/ansel",
+        "postgresql://ansel_joint:x@127.0.0.1:1/ansel",
         "{good}_missing",
-        "postgresql://ansel_app:wrong@127.0.0.1:{port}/{name}",
+        "postgresql://ansel_joint:wrong@127.0.0.1:{port}/{name}",
     ],
     ids=["nobody listens", "no such database", "wrong password"],
 )
 def test_a_database_that_cannot_be_reached_is_unavailable(
     url: str, clean_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = clean_database.url("ansel_app")
+    good = clean_database.url("ansel_joint")
     monkeypatch.setenv("DATABASE_URL", url.format(good=good, port=clean_database.port, name=clean_database.name))
     get_settings.cache_clear()
     with pytest.raises(Unavailable) as caught:
@@ -111,7 +111,7 @@ def test_deployed_the_host_and_its_certificate_are_verified(query: str) -> None:
 def test_a_server_without_tls_is_unavailable_rather_than_spoken_to_in_the_clear(
     clean_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_app") + "?sslmode=verify-full")
+    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_joint") + "?sslmode=verify-full")
     get_settings.cache_clear()
     with pytest.raises(Unavailable, match="SSL"):
         read(None, NEW_ID)
@@ -130,6 +130,6 @@ def test_a_statement_is_given_up_while_the_function_that_waits_for_it_can_still_
 def test_a_connection_waits_longer_for_statements_than_for_connecting(
     silence: float | None, clean_database: Database
 ) -> None:
-    connection = connect(local(clean_database.url("ansel_app")), silence=silence)
+    connection = connect(local(clean_database.url("ansel_joint")), silence=silence)
     assert connection._usock.gettimeout() == silence
     connection.close()

@@ -42,7 +42,7 @@ def not_noticed(fail: Failure, monkeypatch: pytest.MonkeyPatch) -> Failure:
 def relay(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     """Between the product and its server. Each test starts without kept connections and leaves none behind."""
     with Relay(clean_database.port) as relay:
-        url = clean_database.url("ansel_app")
+        url = clean_database.url("ansel_joint")
         monkeypatch.setenv("DATABASE_URL", url.replace(f":{clean_database.port}/", f":{relay.port}/"))
         get_settings.cache_clear()
         close_pool()
@@ -205,12 +205,12 @@ def demoted(relay: Relay, studio: UUID, superuser: pg8000.native.Connection) -> 
     """The kept connection leads to a server that takes no writes, as a primary does that became a standby; `demoted()`
     lets the host's name lead to the new primary."""
     database = superuser.run("SELECT current_database()")[0][0]
-    superuser.run(f"ALTER ROLE ansel_app IN DATABASE {database} SET default_transaction_read_only = on")
+    superuser.run(f"ALTER ROLE ansel_joint IN DATABASE {database} SET default_transaction_read_only = on")
     close_pool()
     read(None, PID)
 
     def fail_over() -> None:
-        superuser.run(f"ALTER ROLE ansel_app IN DATABASE {database} RESET default_transaction_read_only")
+        superuser.run(f"ALTER ROLE ansel_joint IN DATABASE {database} RESET default_transaction_read_only")
 
     yield fail_over
     fail_over()
@@ -286,7 +286,7 @@ def test_a_server_that_was_restarted_is_met_within_the_request(tmp_path: Path, m
 @pytest.fixture
 def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     with Relay(clean_database.port, pooler=True) as pooler:
-        url = clean_database.url("ansel_app")
+        url = clean_database.url("ansel_joint")
         monkeypatch.setenv("DATABASE_URL", url.replace(f":{clean_database.port}/", f":{pooler.port}/"))
         get_settings.cache_clear()
         close_pool()

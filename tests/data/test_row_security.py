@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import ForeignKeyConstraint
 
 from chalicelib.data.models import Base
+from dev.postgres import JOINT
 from dev.tenants import act_as
+from migrations.privileges import ADMIN, API, LOGINS, SYNC
 from tests.conftest import ROOT, Database
 from tests.data.attack import INTRUDER, VICTIM, refused
 from tests.data.rows import SHARED, TENANT_TABLES, Rows, key_of, snapshot
@@ -17,24 +19,22 @@ from tests.data.rows import SHARED, TENANT_TABLES, Rows, key_of, snapshot
 PLAIN_FUNCTIONS = {"charged_bucket"}
 """They compute from what they are given."""
 UNPROTECTED = {"alembic_version", *SHARED}
-OF_THE_ADMINISTRATOR = {
-    "cross_tenant.find_studios(uuid,integer)",
-    "cross_tenant.find_keys_to_rewrap(text[],uuid,integer)",
-    "cross_tenant.find_studios_to_rekey(timestamp with time zone,uuid,integer)",
-    "cross_tenant.find_quarantined(uuid,integer)",
-    "cross_tenant.find_key_counts()",
-    "cross_tenant.find_waits(integer)",
-    "cross_tenant.resume_deferred_runs(text,integer)",
-}
-"""Functions that the application itself may not call."""
 PROVING = "cross_tenant.current_studio()"
 """Called by the policies, which hold the owner of the tables as well."""
 
 
+@pytest.fixture(params=[API, SYNC, ADMIN])
+def app(clean_database: Database, request: pytest.FixtureRequest) -> Iterator[pg8000.native.Connection]:
+    """A session of each role that uses tables, free to send any SQL."""
+    connection = clean_database.connect(request.param)
+    yield connection
+    connection.close()
+
+
 @pytest.fixture
-def app(clean_database: Database) -> Iterator[pg8000.native.Connection]:
-    """A session of the application's role, free to send any SQL."""
-    connection = clean_database.connect("ansel_app")
+def widest(clean_database: Database, every_privilege: None) -> Iterator[pg8000.native.Connection]:
+    """A session that may do everything with every tenant table: what holds it are the policies alone."""
+    connection = clean_database.connect(JOINT)
     yield connection
     connection.close()
 
@@ -97,23 +97,23 @@ def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Conne
 @pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
 @pytest.mark.parametrize("table", tenant_tables())
 def test_plain_sql_of_the_application_reaches_no_other_studios_rows(
-    table: str, actor: UUID | None, victim: Rows, app: pg8000.native.Connection, superuser: pg8000.native.Connection
+    table: str, actor: UUID | None, victim: Rows, widest: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
     key = key_of(table)
     before = snapshot(superuser, VICTIM)
-    act_as(app, actor)
-    assert app.run(f"SELECT count(*) FROM {table}") == [[0 if actor is None else 1]]
-    assert app.run(f"SELECT * FROM {table} WHERE {key} = :victim", victim=VICTIM) == []
-    app.run(f"UPDATE {table} SET {key} = {key} WHERE {key} = :victim", victim=VICTIM)
-    assert app.row_count == 0
-    app.run(f"DELETE FROM {table} WHERE {key} = :victim", victim=VICTIM)
-    assert app.row_count == 0
+    act_as(widest, actor)
+    assert widest.run(f"SELECT count(*) FROM {table}") == [[0 if actor is None else 1]]
+    assert widest.run(f"SELECT * FROM {table} WHERE {key} = :victim", victim=VICTIM) == []
+    widest.run(f"UPDATE {table} SET {key} = {key} WHERE {key} = :victim", victim=VICTIM)
+    assert widest.row_count == 0
+    widest.run(f"DELETE FROM {table} WHERE {key} = :victim", victim=VICTIM)
+    assert widest.row_count == 0
     stolen = superuser.run(f"SELECT to_json(t)::text FROM {table} AS t WHERE {key} = :id", id=VICTIM)
     assert stolen
     copy = f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, CAST(:row AS json))"
-    refused(lambda: app.run(copy, row=stolen[0][0]), "42501")
+    refused(lambda: widest.run(copy, row=stolen[0][0]), "42501")
     if actor is not None:
-        refused(lambda: app.run(f"UPDATE {table} SET {key} = :victim", victim=VICTIM), "42501")
+        refused(lambda: widest.run(f"UPDATE {table} SET {key} = :victim", victim=VICTIM), "42501")
     assert snapshot(superuser, VICTIM) == before
 
 
@@ -130,42 +130,24 @@ def references() -> list[ForeignKeyConstraint]:
 
 @pytest.mark.parametrize("reference", references(), ids=lambda reference: str(reference.name))
 def test_no_reference_leaves_the_studio(
-    reference: ForeignKeyConstraint, victim: Rows, app: pg8000.native.Connection, superuser: pg8000.native.Connection
+    reference: ForeignKeyConstraint, victim: Rows, widest: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
     """Foreign keys are checked past row-level security, so the studio has to be a part of them."""
     (column,) = (name for name in reference.column_keys if name != "studio_id")
-    act_as(app, INTRUDER)
+    act_as(widest, INTRUDER)
     superuser.run("DELETE FROM sync_seen WHERE studio_id = :id", id=VICTIM)  # its key would collide first
     target = victim[reference.referred_table.name]["id"]
     statement = f"UPDATE {reference.table.name} SET {column} = :target"
-    refused(lambda: app.run(statement, target=target), "23503")
+    refused(lambda: widest.run(statement, target=target), "23503")
 
 
-def test_the_applications_role_has_no_power_of_its_own(superuser: pg8000.native.Connection) -> None:
-    attributes = "rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
-    roles = superuser.run(
-        f"SELECT rolname, rolcanlogin, {attributes} FROM pg_roles"
-        " WHERE rolname IN ('ansel_admin', 'ansel_app', 'ansel_definer') ORDER BY 1"
-    )
-    assert roles == [
-        ["ansel_admin", True, *[False] * 5],
-        ["ansel_app", True, *[False] * 5],
-        ["ansel_definer", False, *[False] * 5],
-    ]
-    assert superuser.run("SELECT roleid::regrole FROM pg_auth_members WHERE member = 'ansel_app'::regrole") == []
-
-
-def test_the_administrators_role_is_the_applications_with_a_few_more_functions(
-    superuser: pg8000.native.Connection,
-) -> None:
-    memberships = "SELECT roleid::regrole::text, inherit_option, set_option FROM pg_auth_members"
-    assert superuser.run(f"{memberships} WHERE member = 'ansel_admin'::regrole") == [["ansel_app", True, False]]
-
-
-def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection) -> None:
+@pytest.mark.parametrize("role", LOGINS)
+def test_the_role_of_a_function_owns_nothing(role: str, superuser: pg8000.native.Connection) -> None:
     owned = superuser.run(
-        "SELECT classid::regclass, objid FROM pg_shdepend WHERE refobjid = 'ansel_app'::regrole AND deptype = 'o'"
-        " AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        "SELECT classid::regclass, objid FROM pg_shdepend"
+        " WHERE refobjid = CAST(CAST(:role AS text) AS regrole) AND deptype = 'o'"
+        " AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        role=role,
     )
     assert owned == []
 
@@ -179,12 +161,11 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "SET SESSION AUTHORIZATION ansel_owner",
         "ALTER TABLE booking DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE booking NO FORCE ROW LEVEL SECURITY",
-        "ALTER ROLE ansel_app BYPASSRLS",
+        "ALTER ROLE ansel_api BYPASSRLS",
         "DROP POLICY tenant ON booking",
         "CREATE POLICY mine ON booking USING (true)",
         "TRUNCATE sync_seen",
         "DELETE FROM data_deletion",
-        "SELECT * FROM studio_erasure",
         "SELECT * FROM tenant_key",
         "SELECT count(*) FROM tenant_key",
         "INSERT INTO tenant_key (fingerprint, inner_pad, outer_pad) VALUES ('a', '', '')",
@@ -193,13 +174,12 @@ def test_the_applications_role_owns_nothing(superuser: pg8000.native.Connection)
         "COPY tenant_key TO STDOUT",
         "CREATE OR REPLACE FUNCTION cross_tenant.current_studio() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
         "ALTER FUNCTION cross_tenant.current_studio() RESET ALL",
-        "SELECT cross_tenant.find_studios('00000000-0000-0000-0000-000000000000', 1)",
         "UPDATE data_deletion SET code_hash = ''",
         "UPDATE alembic_version SET version_num = '0000'",
         "CREATE TABLE public.mine ()",
         "CREATE SCHEMA mine",
         "CREATE FUNCTION cross_tenant.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "ALTER FUNCTION cross_tenant.find_api_key(uuid) OWNER TO ansel_app",
+        "ALTER FUNCTION cross_tenant.find_api_key(uuid) OWNER TO ansel_api",
         "CREATE VIEW public.mine AS SELECT 1",
     ],
 )
@@ -236,8 +216,7 @@ def test_the_documented_functions_are_all_there_are_and_each_is_closed_to_others
         path = None if name == PROVING else ["search_path=pg_catalog, pg_temp"]
         assert (owner, settings, definer) == ("ansel_definer", path, True), name
         assert public is False, name
-        callers = {"ansel_admin"} if name in OF_THE_ADMINISTRATOR else {"ansel_app"}
-        assert set(grantees) == {*callers, "ansel_definer", *(["ansel_owner"] if name == PROVING else [])}, name
+        assert set(grantees) <= {*LOGINS, "ansel_definer", *(["ansel_owner"] if name == PROVING else [])}, name
     documented = re.findall(r"^- `(cross_tenant\.\w+\([^`]*\))`", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
     assert sorted(name for name, *_ in functions) == sorted(documented)
 

@@ -154,7 +154,7 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     store(studio, [booking(str(number)) for number in range(2000)])
     with transaction(studio) as tx:
         records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
-    application = clean_database.connect("ansel_app")
+    application = clean_database.connect("ansel_joint")
     act_as(application, studio)
     plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.missing_query('booking').sql}")
     application.close()

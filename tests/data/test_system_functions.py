@@ -24,7 +24,7 @@ DEFINITIONS = """
 """
 VERSIONED = """
 -- Answers a number.
--- callers: ansel_app
+-- callers: ansel_joint
 -- version: {version}
 CREATE OR REPLACE FUNCTION cross_tenant.sample() RETURNS integer LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS 'SELECT {version}'
@@ -87,7 +87,7 @@ def test_a_version_that_is_not_there_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "with_what"),
-    [("-- version: 1\n", ""), ("-- callers: ansel_app\n", ""), ("cross_tenant.sample()", "cross_tenant.other()")],
+    [("-- version: 1\n", ""), ("-- callers: ansel_joint\n", ""), ("cross_tenant.sample()", "cross_tenant.other()")],
     ids=["no version", "no callers", "another function"],
 )
 def test_a_file_that_does_not_state_what_it_must_is_refused(folder: Path, text: str, with_what: str) -> None:

@@ -21,6 +21,8 @@ from tests.conftest import Database, LogLines
 from tests.data.attack import INTRUDER, VICTIM, refused
 from tests.data.rows import TENANT_TABLES, Rows, key_of, snapshot
 
+pytestmark = pytest.mark.usefixtures("every_privilege")
+
 TABLES = [table.name for table in TENANT_TABLES]
 INJECTED = {
     "for the transaction": f"set_config('app.studio_id', '{VICTIM}', true) IS NOT NULL",
@@ -44,7 +46,7 @@ SHADOWS = """
 @pytest.fixture
 def app(clean_database: Database) -> Iterator[pg8000.native.Connection]:
     """A session of the application's role, free to send any SQL."""
-    connection = clean_database.connect("ansel_app")
+    connection = clean_database.connect("ansel_joint")
     yield connection
     connection.close()
 

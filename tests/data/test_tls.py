@@ -33,7 +33,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def login(database: Database, port: int, authorities: Path, host: str = HOST) -> DatabaseLogin:
-    user = f"ansel_app:{database.passwords['ansel_app']}"
+    user = f"ansel_joint:{database.passwords['ansel_joint']}"
     url = f"postgresql://{user}@{host}:{port}/{database.name}?sslmode=verify-full&sslrootcert={authorities}"
     return DatabaseLogin(url=Secret(url), stage="prod")
 
@@ -73,7 +73,7 @@ def test_a_server_of_another_authority_is_unavailable_and_gets_no_password(
         close_pool()
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
             read(None, NEW_ID)
-        assert clean_database.passwords["ansel_app"] not in str(caught.value)
+        assert clean_database.passwords["ansel_joint"] not in str(caught.value)
         monkeypatch.undo()
         get_settings.cache_clear()
         close_pool()
@@ -81,7 +81,7 @@ def test_a_server_of_another_authority_is_unavailable_and_gets_no_password(
 
 def test_a_server_that_takes_nothing_but_tls_turns_the_clear_away(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
-        clear = database.url("ansel_app").replace(f":{database.port}/", f":{relay.port}/")
+        clear = database.url("ansel_joint").replace(f":{database.port}/", f":{relay.port}/")
         with pytest.raises(Exception, match="no encryption") as caught:
             connect(DatabaseLogin(url=Secret(clear), stage="local"))
         assert sqlstate(caught.value) == "28000"
@@ -108,7 +108,7 @@ def test_the_authorities_are_read_once(database: Database, authority: Authority)
 def test_a_wrong_password_is_told_from_a_wrong_certificate(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         wrong = login(database, relay.port, authority.file).url.reveal()
-        url = wrong.replace(database.passwords["ansel_app"], "wrong-canary")
+        url = wrong.replace(database.passwords["ansel_joint"], "wrong-canary")
         with pytest.raises(DatabaseError) as caught:
             connect(DatabaseLogin(url=Secret(url), stage="prod"))
     assert sqlstate(caught.value) == "28P01"

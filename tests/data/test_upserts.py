@@ -182,7 +182,7 @@ def test_ad_numbers_are_not_compared_with_every_campaign(
 ) -> None:
     store(studio, [ad(f"campaign {number}") for number in range(1000)], "meta")
     superuser.run("ANALYZE ad_campaign")  # or the plan is made for what the table held in an earlier test
-    application = clean_database.connect("ansel_app")
+    application = clean_database.connect("ansel_joint")
     act_as(application, studio)
     statement: Query[None] = Query(upsert_sql("ad_metric", AdMetricRecord.__struct_fields__))
     plan = application.run(f"EXPLAIN (GENERIC_PLAN) {statement.sql}")

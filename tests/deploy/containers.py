@@ -15,13 +15,17 @@ ENDING = ("request.done", "job.done", "admin.done")
 
 
 class Cloud:
-    """Starts containers of the packaged functions, all with the same environment; nothing they print is secret."""
+    """Starts containers of the packaged functions, with the same environment but for whom each logs in as.
 
-    def __init__(self, package: Package, folder: Path, environ: dict[str, str]) -> None:
+    Nothing they print is secret.
+    """
+
+    def __init__(self, package: Package, folder: Path, environ: dict[str, str], database_urls: dict[str, str]) -> None:
         self.functions: dict[str, Function] = functions(
             yaml.safe_load((package.folder / "template.yaml").read_text()), environ["ANSEL_STAGE"]
         )
         self.environ = environ
+        self._database_urls = database_urls
         self.key = ""
         self.evidence = Evidence()
         self.secrets: dict[str, str | bytes] = {}
@@ -31,7 +35,8 @@ class Cloud:
 
     def start(self, function: str, **environ: str | None) -> Container:
         """A value of None takes the variable away."""
-        env = {name: value for name, value in {**self.environ, **environ}.items() if value is not None}
+        variables = {**self.environ, "DATABASE_URL": self._database_urls[function], **environ}
+        env = {name: value for name, value in variables.items() if value is not None}
         log = self._folder / f"{len(self._containers)}.log"
         container = Container(self.functions[function], self._package.task, self._runtime, env, log=log)
         self._containers.append(container)

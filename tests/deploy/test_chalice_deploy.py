@@ -17,16 +17,17 @@ QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:ansel-dev-sync"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0f1e2d3c"
 QUEUES = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 ENVIRONMENT = {
-    "DATABASE_URL": "postgresql://ansel_app@db.example:5432/ansel?sslmode=verify-full",
+    "DATABASE_URL": "postgresql://ansel_api@db.example:5432/ansel?sslmode=verify-full",
     "DATABASE_AUTH": "iam",
     "KMS_KEY_IDS": KEY_ARN,
     "SYNC_QUEUE_URL": f"{QUEUES}/ansel-dev-sync",
     "TENANT_PROOF_SECRET_ARN": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:proof-AbCdEf",
 }
-ADMIN_ENVIRONMENT = {
-    "DATABASE_URL": "postgresql://ansel_admin@db.example:5432/ansel?sslmode=verify-full",
-    "DEAD_LETTER_QUEUE_URL": f"{QUEUES}/ansel-dev-sync-dead",
+OWN_ENVIRONMENT = {
+    name: {"DATABASE_URL": f"postgresql://ansel_{name}@db.example:5432/ansel?sslmode=verify-full"}
+    for name in ("tick", "sync", "maintenance", "admin")
 }
+OWN_ENVIRONMENT["admin"]["DEAD_LETTER_QUEUE_URL"] = f"{QUEUES}/ansel-dev-sync-dead"
 
 
 def configure(project: Path) -> None:
@@ -35,7 +36,8 @@ def configure(project: Path) -> None:
     config = json.loads(path.read_text())
     stage = config["stages"]["dev"]
     stage["environment_variables"].update(ENVIRONMENT)
-    stage["lambda_functions"]["admin"]["environment_variables"] = ADMIN_ENVIRONMENT
+    for name, environment in OWN_ENVIRONMENT.items():
+        stage["lambda_functions"][name]["environment_variables"] = environment
     stage["subnet_ids"], stage["security_group_ids"] = ["subnet-1", "subnet-2"], ["sg-1"]
     path.write_text(json.dumps(config))
     policies.write("dev", "db-ABC123", project / ".chalice")
@@ -91,7 +93,7 @@ def test_each_function_has_the_limits_architecture_network_and_environment_of_it
     for name, made in found.items():
         assert made["Architectures"] == ["arm64"]
         assert made["VpcConfig"]["SubnetIds"] == ["subnet-1", "subnet-2"]
-        own = ADMIN_ENVIRONMENT if name == "admin" else {}
+        own = OWN_ENVIRONMENT.get(name, {})
         assert made["Environment"]["Variables"] == {"ANSEL_STAGE": "dev", **ENVIRONMENT, **own}
 
 
@@ -101,8 +103,8 @@ def test_each_function_has_a_role_of_its_own_with_no_more_than_its_policy() -> N
     assert statements("sync")["TakesFromTheQueue"]["Resource"] == QUEUE_ARN
     assert statements("sync")["DataKeys"]["Resource"] == [KEY_ARN]
     database = f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ABC123"
-    assert statements("api")["Database"]["Resource"] == f"{database}/ansel_app"
-    assert statements("admin")["Database"]["Resource"] == f"{database}/ansel_admin"
+    for name in FUNCTIONS:
+        assert statements(name)["Database"]["Resource"] == f"{database}/ansel_{name}"
     assert "TakesFromTheQueue" not in statements("api")
     assert not {"DataKeys", "TakesFromTheQueue"} & statements("maintenance").keys()
     assert "${" not in json.dumps([statements(name) for name in FUNCTIONS])

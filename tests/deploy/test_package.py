@@ -224,7 +224,7 @@ class TestContents:
         [
             "-----BEGIN " + "RSA PRIVATE KEY-----",
             "KEY = '" + "AKIA" + "IOSFODNN7EXAMPLE'",
-            "URL = 'postgresql://ansel_app:" + "hunter22@db.abc.eu-west-1.rds.amazonaws.com/ansel'",
+            "URL = 'postgresql://ansel_api:" + "hunter22@db.abc.eu-west-1.rds.amazonaws.com/ansel'",
         ],
     )
     def test_a_source_that_holds_a_secret_is_named(self, tmp_path: Path, text: str) -> None:

@@ -67,8 +67,8 @@ def test_every_function_gets_the_arns_of_its_stage(tmp_path: Path) -> None:
     assert resources(policies["admin"], "sqs:ReceiveMessage") == [f"{queue}-dead"]
     assert resources(policies["api"], "kms:Decrypt") == ENVIRON["KMS_KEY_IDS"].split(", ")
     user = "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC123"
-    assert resources(policies["api"], "rds-db:connect") == [f"{user}/ansel_app"]
-    assert resources(policies["admin"], "rds-db:connect") == [f"{user}/ansel_admin"]
+    for name in FUNCTIONS:
+        assert resources(policies[name], "rds-db:connect") == [f"{user}/ansel_{name}"]
     assert resources(policies["api"], "logs:PutLogEvents")[0].endswith(":log-group:/aws/lambda/ansel-prod")
     everything = [resource for policy in policies.values() for resource in resources(policy)]
     assert all(resource == "*" or resource.startswith("arn:aws:") for resource in everything)

@@ -17,12 +17,14 @@ from dev.errors import StackError
 from dev.invocation import queue_event, schedule_event
 from dev.lambda_runtime import Container, Function, lay_out_runtime
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
+from migrations.privileges import LOGINS
 from tests.canary import Evidence
 from tests.conftest import CONSENT, PROOF_KEY, Database, Queue
 from tests.deploy.conftest import Package
 from tests.deploy.containers import Cloud, Reply, endings, lines
 
 API, TICK, SYNC, MAINTENANCE, ADMIN = "APIHandler", "Tick", "Sync", "Maintenance", "Admin"
+LOGIN_OF = dict(zip((API, TICK, SYNC, MAINTENANCE, ADMIN), LOGINS, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,11 @@ def deployed(
         **CREDENTIALS,
         **CONSENT,
         "ANSEL_STAGE": "test",
-        "DATABASE_URL": database.url("ansel_app"),
         "KMS_KEY_IDS": kms_key,
         "TENANT_PROOF_KEYS": PROOF_KEY,
         "PLATFORM_SANDBOX_URL": platforms.url,
     }
-    started = Cloud(package, tmp_path, environ)
+    started = Cloud(package, tmp_path, environ, {name: database.url(role) for name, role in LOGIN_OF.items()})
     passwords = {user: password for user, password in database.passwords.items() if password}
     started.secrets = {f"password of {user}": password for user, password in passwords.items()}
     started.secrets["key of tenant proofs"] = PROOF_KEY
@@ -188,9 +189,7 @@ def test_maintenance_runs_to_its_end(deployed: Cloud) -> None:
 def test_the_admin_function_migrates_and_makes_a_studio_whose_key_opens_the_api(
     deployed: Cloud, database: Database
 ) -> None:
-    admin = deployed.start(
-        ADMIN, DATABASE_URL=database.url("ansel_admin"), MIGRATION_DATABASE_URL=database.url("ansel_owner")
-    )
+    admin = deployed.start(ADMIN, MIGRATION_DATABASE_URL=database.url("ansel_owner"))
     status = admin.invoke({"command": "migrate status"})
     assert status.error is None, status.error
     made = admin.invoke({"command": "studio create", "name": "Anna & Jo"})
@@ -283,12 +282,13 @@ def test_only_the_package_and_the_runtime_can_be_imported(deployed: Cloud, packa
     assert not [path for path in told["path"] if "site-packages" in path]
 
 
-def test_a_secret_that_a_container_prints_is_found(deployed: Cloud, tmp_path: Path) -> None:
+def test_a_secret_that_a_container_prints_is_found(deployed: Cloud, database: Database, tmp_path: Path) -> None:
     task = tmp_path / "task"
     task.mkdir()
     (task / "leak.py").write_text("import os\ndef run(event, context):\n    print(os.environ['DATABASE_URL'])\n")
     runtime, leak = lay_out_runtime(tmp_path / "other"), Function("leak", "leak.run", 128, 10)
-    with Container(leak, task, runtime, deployed.environ, log=tmp_path / "leak.log") as container:
+    environ = {**deployed.environ, "DATABASE_URL": database.url("ansel_api")}
+    with Container(leak, task, runtime, environ, log=tmp_path / "leak.log") as container:
         assert container.invoke({}).error is None
         printed = Evidence({"printed": [container.output.encode()]})
-    assert printed.leaks(deployed.secrets) == {("printed", "password of ansel_app")}
+    assert printed.leaks(deployed.secrets) == {("printed", "password of ansel_api")}

@@ -128,7 +128,7 @@ def test_the_settings_start_with_the_environment_of_every_function(choice: dict[
     for name in FUNCTIONS:
         environ = account.value("Resources", name, "Properties", "Environment", "Variables")
         settings = Settings.from_environ({key: str(value) for key, value in environ.items()})
-        role = "ansel_admin" if name == "Admin" else "ansel_app"
+        role = f"ansel_{'api' if name == 'APIHandler' else name.lower()}"
         through_proxy = choice.get("DatabaseProxy") == "true"
         assert settings.database.auth == "iam"
         assert settings.database.url.reveal().startswith(f"postgresql://{role}@")

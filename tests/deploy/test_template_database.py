@@ -1,5 +1,6 @@
 """The database in the template: who logs in how, by which way, and that its version can be changed."""
 
+from migrations.privileges import LOGINS
 from tests.deploy.intrinsics import Account
 from tests.deploy.templates import finished, transformed
 
@@ -41,4 +42,4 @@ def test_the_proxy_logs_in_as_the_functions_do_and_its_role_is_assumed_as_rds_do
     assert trust == {"Effect": "Allow", "Principal": {"Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
     (connect,) = role["Policies"][0]["PolicyDocument"]["Statement"]
     users = [arn.partition(":dbuser:")[2] for arn in connect["Resource"]]
-    assert users == ["Database.DbiResourceId/ansel_app", "Database.DbiResourceId/ansel_admin"]
+    assert users == [f"Database.DbiResourceId/{login}" for login in LOGINS]

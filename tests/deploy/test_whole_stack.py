@@ -83,7 +83,7 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
         assert variables["KMS_KEY_IDS"] == outputs()["DataKeyArn"]
         assert variables["PLATFORM_SECRETS_ARN"] == outputs()["PlatformSecretArn"]
         assert variables["TENANT_PROOF_SECRET_ARN"] == outputs()["TenantProofSecretArn"]
-        role = "ansel_admin" if name == "ansel-prod-admin" else "ansel_app"
+        role = f"ansel_{name.removeprefix('ansel-prod').lstrip('-') or 'api'}"
         assert variables["DATABASE_URL"].startswith(f"postgresql://{role}@{outputs()['DatabaseEndpoint']}:5432/ansel?")
         assert "sslmode=verify-full" in variables["DATABASE_URL"]
     admin = environment["ansel-prod-admin"]

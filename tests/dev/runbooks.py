@@ -14,7 +14,8 @@ from chalicelib.workers.admin import admin
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.invocation import QUEUE, Context, queue_event, schedule_event
-from tests.conftest import ROOT, Api, Database, Queue
+from migrations.privileges import SYNC, TICK
+from tests.conftest import ROOT, Api, Database, Queue, login_as
 from tests.services.administration import forget
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -90,11 +91,13 @@ def serve(queue: Queue) -> None:
     while bodies := queue.receive():
         for body in bodies:
             message = {"MessageId": "1", "ReceiptHandle": "1", "MD5OfBody": "", "Body": json.dumps(body)}
-            sync(queue_event(message), Context("sync", 300))
+            with login_as(SYNC):
+                sync(queue_event(message), Context("sync", 300))
 
 
 def tick_once() -> None:
-    tick(schedule_event("tick"), Context("tick", 55))
+    with login_as(TICK):
+        tick(schedule_event("tick"), Context("tick", 55))
 
 
 def new_key(operator: Operator, studio: Api) -> tuple[UUID, Api]:

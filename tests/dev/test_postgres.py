@@ -64,7 +64,7 @@ def resting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_server_is_version_18_in_utf8_and_utc(urls: Urls) -> None:
     names = ("server_version_num", "server_encoding", "TimeZone")
-    rows = run(urls.app, "SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+    rows = run(urls.api, "SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
     assert str(rows[0][0]).startswith("18")
     assert rows[0][1:] == ["UTF8", "UTC"]
 
@@ -72,7 +72,7 @@ def test_the_server_is_version_18_in_utf8_and_utc(urls: Urls) -> None:
 def test_bootstrapping_again_changes_nothing(server: Postgres, urls: Urls) -> None:
     run(urls.owner, "CREATE TABLE IF NOT EXISTS kept (id int)")
     again = bootstrap(server)
-    assert (again.owner, again.app, again.superuser) == (urls.owner, urls.app, urls.superuser)
+    assert (again.owner, again.api, again.superuser) == (urls.owner, urls.api, urls.superuser)
     assert run(again.owner, "SELECT count(*) FROM kept") == [[0]]
 
 
@@ -81,9 +81,9 @@ def test_urls_do_not_print_their_passwords(urls: Urls) -> None:
 
 
 def test_a_wrong_password_is_refused(urls: Urls) -> None:
-    password = urlsplit(urls.app).password or ""
+    password = urlsplit(urls.api).password or ""
     with pytest.raises(DatabaseError, match="password authentication failed"):
-        connect(urls.app.replace(password, "0" * len(password)))
+        connect(urls.api.replace(password, "0" * len(password)))
 
 
 def test_neither_role_can_bypass_row_level_security(urls: Urls) -> None:
@@ -102,12 +102,12 @@ def test_neither_role_can_bypass_row_level_security(urls: Urls) -> None:
         "CREATE ROLE mine",
         "SET ROLE ansel_owner",
         "SET ROLE ansel_definer",
-        "ALTER ROLE ansel_app BYPASSRLS",
+        "ALTER ROLE ansel_api BYPASSRLS",
     ],
 )
 def test_the_application_owns_and_makes_nothing(urls: Urls, statement: str) -> None:
     with pytest.raises(DatabaseError, match="permission denied"):
-        run(urls.app, statement)
+        run(urls.api, statement)
 
 
 def test_the_owner_creates_functions_of_the_definer_but_has_none_of_its_rights(urls: Urls) -> None:

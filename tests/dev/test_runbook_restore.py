@@ -8,7 +8,7 @@ from subprocess import run
 
 import pytest
 
-from dev.postgres import HOST, program
+from dev.postgres import HOST, JOINT, program
 from dev.sandbox import Sandbox, pinterest
 from tests.conftest import Api, Database, Queue, Studios
 from tests.dev.runbooks import Operator, answers, dead, new_key, operator, read_runbooks, serve, tick_once
@@ -37,7 +37,7 @@ def restore(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def restore() -> Operator:
         postgres("createdb", there)
         postgres("pg_restore", there, "--exit-on-error", str(tmp_path / "backup"), "--dbname")
-        monkeypatch.setenv("DATABASE_URL", there.url("ansel_app"))
+        monkeypatch.setenv("DATABASE_URL", there.url(JOINT))
         forget()
         return replace(operator, database=there)
 

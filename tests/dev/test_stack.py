@@ -72,7 +72,7 @@ def assert_has_a_synced_demo_connection(stack: Stack) -> set[str]:
 
 
 def assert_is_maintained(stack: Stack) -> None:
-    log = stack.local_dir / "logs" / "ticker.log"
+    log = stack.local_dir / "logs" / "maintenance.log"
     wait_until(lambda: "maintenance.done" in log.read_text())
     assert "maintenance.done" in log.read_text()
     assert "failed" not in log.read_text()
@@ -90,7 +90,7 @@ def assert_says_how_it_is(stack: Stack) -> None:
     words = [line.split() for line in done.stdout.splitlines()]
     assert f"http://127.0.0.1:{stack.port}" in done.stdout
     parts = {line[0] for line in words if len(line) > 1 and line[1].isdigit()}
-    assert parts == {"postgres", "queue", "sandbox", "api", "worker-1", "worker-2", "ticker"}
+    assert parts == {"postgres", "queue", "sandbox", "api", "worker-1", "worker-2", "ticker", "maintenance"}
     assert {tuple(line[:2]) for line in words if "succeeded," in line} == {
         ("google", "bookings"),
         ("google", "inquiries"),
@@ -119,7 +119,7 @@ def assert_opens_its_database(stack: Stack) -> None:
         return done.stdout.strip()
 
     assert ask("postgres", "SELECT current_user, count(*) > 0 FROM booking") == "postgres|t"
-    assert ask("app", "SELECT current_user, count(*) > 0 FROM booking") == "ansel_app|t"
+    assert ask("api", "SELECT current_user, count(*) > 0 FROM booking") == "ansel_api|t"
     assert ask("owner", "SELECT 'it''s \"here\"'") == 'it\'s "here"'
 
 

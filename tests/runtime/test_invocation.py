@@ -185,7 +185,7 @@ def test_under_lambdas_runtime_client_each_line_is_an_event_and_bears_the_ids_of
     clean_database: Database, tmp_path: Path
 ) -> None:
     function = Function("ansel-test-tick", "chalicelib.workers.tick.tick", 512, 60)
-    environ = {**DEPLOYED, "DATABASE_URL": clean_database.url("ansel_app")}
+    environ = {**DEPLOYED, "DATABASE_URL": clean_database.url("ansel_joint")}
     with Container(function, ROOT, SITE_PACKAGES, environ, log=tmp_path / "log") as container:
         for _ in range(2):
             assert container.invoke(schedule_event("tick")).error is None

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from chalicelib.data.health import SCHEMA_HEAD
-from migrations.steps import apply_function, batches, isolate, owner_sees, replace_check, replace_index
+from migrations.steps import apply_function, batches, grant, isolate, owner_sees, replace_check, replace_index
 
 revision = "9001"
 down_revision = SCHEMA_HEAD
@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="sample_note_pkey"),
     )
     isolate("sample_note")
+    grant("sample_note", {"ansel_api": "SELECT, INSERT"})
     apply_function("find_api_key", 1)
 
 

@@ -29,7 +29,9 @@ from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import Tokens, open_at, seal_at, seal_grant, vault
 from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 from chalicelib.settings import get_settings
-from tests.conftest import Database, database_time
+from dev.postgres import JOINT
+from migrations.privileges import ADMIN
+from tests.conftest import Database, database_time, login_as
 from tests.data.rows import key_of
 
 ACCESS, REFRESH = "ya29.access", "1//refresh"
@@ -48,8 +50,8 @@ def time_for(steps: int) -> Callable[[], int]:
 
 @pytest.fixture
 def as_administrator(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """The product, logged in as the administrator, with nothing known from before."""
-    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_admin"))
+    """The product with nothing known from before; what an operator has it do is under the administrator's login."""
+    monkeypatch.setenv("DATABASE_URL", clean_database.url(JOINT))
     forget()
     yield clean_database
     monkeypatch.undo()
@@ -152,7 +154,9 @@ def wait_for_a_lock(superuser: pg8000.native.Connection, work: Future[Any]) -> N
 
 def rotate(made_before: datetime | None = None, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rotation:
     """With no time given, every key there is gets a successor."""
-    return rotate_data_keys(made_before or database_time(), dry_run=dry_run, remaining_ms=left)
+    before = made_before or database_time()
+    with login_as(ADMIN):
+        return rotate_data_keys(before, dry_run=dry_run, remaining_ms=left)
 
 
 def keys(studio_id: UUID) -> list[StoredDataKey]:

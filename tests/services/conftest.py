@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from dev.sandbox import Sandbox, issue_token
-from tests.conftest import Api, Queue
+from migrations.privileges import SYNC
+from tests.conftest import Api, Queue, login_as
 
 PLENTY_MS = 900_000
 
@@ -43,7 +44,8 @@ class Studio:
         outcomes = []
         while messages := self.queue.receive():
             for message in messages:
-                outcomes.append(execute_run(UUID(message["studioId"]), UUID(message["runId"]), remaining_ms))
+                with login_as(SYNC):
+                    outcomes.append(execute_run(UUID(message["studioId"]), UUID(message["runId"]), remaining_ms))
         return outcomes
 
     def run(self, run_id: str) -> dict[str, Any]:

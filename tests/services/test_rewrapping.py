@@ -22,7 +22,8 @@ from chalicelib.services.rotations import (
 )
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import open_tokens, vault
-from tests.conftest import Database, database_time
+from migrations.privileges import ADMIN
+from tests.conftest import Database, database_time, login_as
 from tests.security.kms import (
     ELSEWHERE,
     HERE,
@@ -72,7 +73,8 @@ def studio(use: Use) -> Secrets:
 
 
 def rewrap(*, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rewrapping:
-    return rewrap_data_keys(dry_run=dry_run, remaining_ms=left)
+    with login_as(ADMIN):
+        return rewrap_data_keys(dry_run=dry_run, remaining_ms=left)
 
 
 def wrapping(superuser: pg8000.native.Connection) -> list[list[str]]:

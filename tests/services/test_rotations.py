@@ -318,7 +318,7 @@ def test_the_status_tells_ages_wrapping_and_what_is_left(studio: Secrets, superu
 
 
 def test_the_application_itself_may_not_look_across_studios(studio: Secrets, database: Database) -> None:
-    app = database.connect("ansel_app")
+    app = database.connect("ansel_api")
     for call in ("find_key_counts()", "find_quarantined(uuidv7(), 1)", "find_keys_to_rewrap('{}', uuidv7(), 1)"):
         with pytest.raises(DatabaseError, match="permission denied"):
             app.run(f"SELECT cross_tenant.{call}")

@@ -19,7 +19,8 @@ from chalicelib.settings import get_settings
 from chalicelib.workers.admin import CommandFailed, admin
 from dev.invocation import Context
 from dev.sandbox import Sandbox
-from tests.conftest import Api, Database, Queue, database_time
+from migrations.privileges import ADMIN
+from tests.conftest import Api, Database, Queue, database_time, login_as
 from tests.services import administration
 from tests.services.conftest import connect
 
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.usefixtures("as_administrator")
 
 
 def run(command: str, **fields: Any) -> Any:
-    answer = admin({"command": command, **fields}, Context("ansel-test-admin", 300))
+    with login_as(ADMIN):
+        answer = admin({"command": command, **fields}, Context("ansel-test-admin", 300))
     return json.loads(json.dumps(answer))
 
 
@@ -118,7 +120,7 @@ def test_the_application_itself_cannot_list_studios(
     studio: dict[str, Any], clean_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close_pool()
-    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_app"))
+    monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_api"))
     get_settings.cache_clear()
     with pytest.raises(DatabaseError, match="permission denied for function find_studios"):
         read(None, FIND_STUDIOS, after=UUID(int=0), batch=10)

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from chalicelib.workers.maintenance import maintenance
-from chalicelib.workers.sync import sync
-from chalicelib.workers.tick import tick
+from chalicelib.workers.maintenance import maintenance as run_maintenance
+from chalicelib.workers.sync import sync as run_sync
+from chalicelib.workers.tick import tick as run_tick
 from dev.invocation import Context, queue_event, schedule_event
 from dev.sandbox import Sandbox
+from migrations.privileges import MAINTENANCE, SYNC, TICK
 from tests.browser import walk
-from tests.conftest import ROOT, Api, Queue
+from tests.conftest import ROOT, Api, Queue, login_as
 from tests.services.conftest import connect
 
 HEAVY = (
@@ -62,6 +63,21 @@ def test_a_module_that_lambda_starts_with_defines_no_dataclass(module: str) -> N
     """Making one takes a millisecond; a msgspec struct, which serves as well, a thirtieth of that."""
     _, dataclasses = probe(module)
     assert dataclasses == []
+
+
+def tick(event: Any, context: Context) -> None:
+    with login_as(TICK):
+        run_tick(event, context)
+
+
+def sync(event: Any, context: Context) -> None:
+    with login_as(SYNC):
+        run_sync(event, context)
+
+
+def maintenance(event: Any, context: Context) -> None:
+    with login_as(MAINTENANCE):
+        run_maintenance(event, context)
 
 
 def sqs_event(body: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 -- A bucket is charged by moving the moment at which it is full again. A key's id is no secret, and knowing it must
 -- not be enough to use up what the key may send: the wrong hash charges nothing. The key's bucket comes first, and a
 -- request that it has no room for costs the studio's nothing.
--- callers: ansel_app
+-- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.charge_api_key(
     key_id uuid, hash bytea, calls double precision, key_rate double precision, key_burst double precision,

@@ -1,7 +1,7 @@
 -- Claims the deliveries to webhooks that are due. Returns ids.
 --
 -- They are moved on by no more than a worker passes over when it takes the delivery: chalicelib/data/webhook_endpoints.py.
--- callers: ansel_app
+-- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.claim_due_deliveries(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,7 +1,7 @@
 -- Claims the connections whose tokens are due for a refresh. Returns ids.
 --
 -- The message may be lost, or its worker may die: then the connection is due again in a quarter of an hour.
--- callers: ansel_app
+-- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.claim_due_refreshes(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

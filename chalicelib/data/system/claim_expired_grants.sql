@@ -2,7 +2,7 @@
 --
 -- Without its hash a grant cannot be completed any more. The message may be lost, or its worker may die: then the
 -- grant is due again.
--- callers: ansel_app
+-- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.claim_expired_grants(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -5,7 +5,7 @@
 -- once more before they are compared, so the time that takes reveals nothing. It runs with the caller's search_path,
 -- which costs less than a path of its own, so each name in it includes its schema. A warning tells the product what no
 -- row can: that the studio it named is not proved.
--- callers: ansel_app, owner
+-- callers: ansel_api, ansel_sync, ansel_admin, owner
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.current_studio() RETURNS uuid
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER AS $body$

@@ -2,7 +2,7 @@
 -- Returns a count.
 --
 -- A callback from before the authorization does not concern what that granted.
--- callers: ansel_app
+-- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.end_account_grants(wanted text, account text, noticed_at timestamptz) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

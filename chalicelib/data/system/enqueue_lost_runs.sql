@@ -1,5 +1,5 @@
 -- Claims the active runs that no worker took up in time. Returns ids.
--- callers: ansel_app
+-- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.enqueue_lost_runs(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,6 +1,6 @@
 -- Lists the connections of an account that a platform's signed callback names, which no studio may ask. Returns ids,
 -- their studios, and whether each works and since when.
--- callers: ansel_app
+-- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.find_account_connections(wanted text, account text) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

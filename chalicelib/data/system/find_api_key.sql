@@ -1,5 +1,5 @@
 -- Finds the API key that a request names, before its studio is known.
--- callers: ansel_app
+-- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.find_api_key(key_id uuid) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

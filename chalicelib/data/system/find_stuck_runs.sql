@@ -1,5 +1,5 @@
 -- Counts the runs that have been active for too long. Returns the ids of the oldest and their studios.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.find_stuck_runs(shown integer) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,5 +1,5 @@
 -- Deletes requests for data deletion that were completed more than 400 days ago. Returns a count.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.forget_data_deletions(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

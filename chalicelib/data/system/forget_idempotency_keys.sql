@@ -1,5 +1,5 @@
 -- Deletes idempotency keys that are older than a day, without reading them. Returns a count.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.forget_idempotency_keys(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,5 +1,5 @@
 -- Deletes grants that no worker could revoke within a day after they expired. Returns a count.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.forget_pending_grants(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

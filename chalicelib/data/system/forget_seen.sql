@@ -1,7 +1,7 @@
 -- Deletes what ended runs noted of a full read. Returns a count.
 --
 -- Which runs have rows is read off the primary key, one step per run, however many rows each has.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.forget_seen(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

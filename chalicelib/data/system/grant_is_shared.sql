@@ -2,7 +2,7 @@
 -- completed with it.
 --
 -- Platforms revoke what a user granted an application, whichever of the tokens is passed: also what is still pending.
--- callers: ansel_app
+-- callers: ansel_api, ansel_sync, ansel_admin
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.grant_is_shared(wanted text, account text, connection uuid) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

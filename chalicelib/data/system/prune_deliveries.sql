@@ -1,5 +1,5 @@
 -- Deletes deliveries to webhooks 30 days after they were created, once they are made or abandoned. Returns a count.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_deliveries(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,7 +1,7 @@
 -- Deletes connection events that are more than 400 days old, without reading them. Returns a count.
 --
 -- The retention stands here, so no caller can shorten it.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_events(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -4,7 +4,7 @@
 -- ended. The last 30 days stay, whatever the caller asks for. Rows that another session has locked are passed over,
 -- so maintenance never waits in a circle and two at once share the work. DELETE takes an array, so it looks each id
 -- up whatever the planner estimates.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_runs(after uuid, days integer, batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

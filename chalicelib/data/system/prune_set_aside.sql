@@ -1,6 +1,6 @@
 -- Deletes records that could not be read 30 days after a sync last met them, without reading their content. Returns a
 -- count.
--- callers: ansel_app
+-- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_set_aside(batch integer) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -1,5 +1,5 @@
 -- Starts a run for each claimed schedule and stores when that is due next.
--- callers: ansel_app
+-- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.start_scheduled_runs(claims json) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

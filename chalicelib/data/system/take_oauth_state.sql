@@ -1,7 +1,7 @@
 -- Finds the authorization that a platform's redirect names by its state, once: it is used up and its verifier erased.
 --
 -- A second caller waits for the first and then finds the state used.
--- callers: ansel_app
+-- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.take_oauth_state(hash bytea, wanted text) RETURNS json
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

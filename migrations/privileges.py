@@ -1,0 +1,148 @@
+"""Who may do what with which table: the one list of privileges. Tests hold the database to it, both ways.
+
+Each function of the deployment logs in as a role of its own, and may do what its statements need. Who may call a
+cross-tenant function is in the header of its file: chalicelib/data/system.
+"""
+
+API = "ansel_api"
+TICK = "ansel_tick"
+"""It reads and changes no table: what it does are cross-tenant functions."""
+SYNC = "ansel_sync"
+MAINTENANCE = "ansel_maintenance"
+"""As the tick."""
+ADMIN = "ansel_admin"
+LOGINS = (API, TICK, SYNC, MAINTENANCE, ADMIN)
+DEFINER = "ansel_definer"
+"""Owns the cross-tenant functions. Nobody logs in as it."""
+ROLES = (*LOGINS, DEFINER)
+
+READ = "SELECT"
+ERASE = "SELECT, DELETE"
+"""What the erasure of a studio needs of a table."""
+
+TABLES: dict[str, dict[str, str]] = {
+    "studio": {
+        API: READ,
+        SYNC: "SELECT, UPDATE (address_key)",
+        ADMIN: "SELECT, INSERT, UPDATE (address_key), DELETE",
+        DEFINER: "SELECT (id, name, time_zone, created_at)",
+    },
+    "api_key": {
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
+        DEFINER: "SELECT (id, studio_id, secret_hash, scopes, expires_at, revoked_at)",
+    },
+    "data_key": {
+        API: READ,
+        SYNC: READ,
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
+        DEFINER: "SELECT (id, studio_id, created_at, retired_at, wrapped_under)",
+    },
+    "idempotency_key": {
+        API: "SELECT, INSERT, UPDATE, DELETE",
+        ADMIN: ERASE,
+        DEFINER: "SELECT (ctid, started_at), UPDATE (started_at), DELETE",
+    },
+    "quarantine": {ADMIN: "SELECT, INSERT, UPDATE, DELETE", DEFINER: READ},
+    "oauth_state": {
+        API: "SELECT, INSERT, DELETE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: (
+            "SELECT (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at, used_at), "
+            "UPDATE (verifier, used_at)"
+        ),
+    },
+    "pending_grant": {
+        API: "SELECT, INSERT, DELETE",
+        SYNC: ERASE,
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: (
+            "SELECT (id, studio_id, platform, code_hash, external_account_id, created_at, expires_at, due_at, "
+            "attempts), UPDATE (code_hash, due_at, attempts), DELETE"
+        ),
+    },
+    "platform_connection": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, UPDATE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: (
+            "SELECT (id, studio_id, platform, status, status_since, external_account_id, disconnected_at, "
+            "refresh_at), UPDATE (refresh_at)"
+        ),
+    },
+    "connected_account": {
+        API: "SELECT, UPDATE, DELETE",
+        SYNC: "SELECT, INSERT, UPDATE, DELETE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+    },
+    "connection_event": {
+        API: "SELECT, INSERT",
+        SYNC: "SELECT, INSERT",
+        ADMIN: "SELECT, INSERT, DELETE",
+        DEFINER: "SELECT (id), UPDATE (id), DELETE",
+    },
+    "webhook_endpoint": {API: "SELECT, INSERT, DELETE", SYNC: "SELECT, UPDATE", ADMIN: "SELECT, UPDATE, DELETE"},
+    "webhook_delivery": {
+        API: "SELECT, INSERT, UPDATE, DELETE",
+        SYNC: "SELECT, INSERT, UPDATE",
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
+        DEFINER: "SELECT (id, studio_id, due_at), UPDATE (due_at), DELETE",
+    },
+    "account_quota": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, INSERT, UPDATE",
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
+        DEFINER: "SELECT (studio_id, platform, api, blocked_until)",
+    },
+    "sync_log": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, UPDATE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: "SELECT, INSERT, UPDATE (resume_at, enqueue_at), DELETE",
+    },
+    "sync_schedule": {
+        API: "SELECT, INSERT, UPDATE, DELETE",
+        SYNC: "SELECT, UPDATE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: "SELECT, UPDATE (missed_windows, next_run_at)",
+    },
+    "sync_seen": {
+        API: ERASE,
+        SYNC: "SELECT, INSERT, DELETE",
+        ADMIN: ERASE,
+        DEFINER: "SELECT (ctid, run_id), UPDATE (run_id), DELETE",
+    },
+    "ad_campaign": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "ad_metric": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "ad_metric_restatement": {API: "SELECT, INSERT", SYNC: "INSERT", ADMIN: ERASE},
+    "content": {API: READ, ADMIN: ERASE},
+    "content_metric": {API: READ, ADMIN: ERASE},
+    "review": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "review_restatement": {API: "SELECT, INSERT", SYNC: "INSERT", ADMIN: ERASE},
+    "inquiry": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "booking": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "attribution": {ADMIN: ERASE},
+    "set_aside": {
+        API: "SELECT, UPDATE, DELETE",
+        SYNC: "SELECT, INSERT, UPDATE, DELETE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+        DEFINER: "SELECT (id, last_seen_at), UPDATE (id), DELETE",
+    },
+    "skipped_record": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE, DELETE", ADMIN: ERASE},
+    "rate_limit": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, INSERT, UPDATE",
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
+        DEFINER: "SELECT, INSERT, UPDATE",
+    },
+    "platform_circuit": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, INSERT, UPDATE",
+        ADMIN: "SELECT, INSERT, UPDATE",
+    },
+    "app_quota": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: "SELECT, INSERT, UPDATE"},
+    "data_deletion": {API: "SELECT, INSERT, UPDATE (connections, done_at)", DEFINER: "SELECT (id, done_at), DELETE"},
+    "studio_erasure": {ADMIN: "SELECT, INSERT, UPDATE"},
+    "tenant_key": {DEFINER: READ},
+    "alembic_version": {API: READ},
+}
+"""Verbs by role and table, as GRANT takes them. Locking rows takes UPDATE on one of their columns, whichever."""

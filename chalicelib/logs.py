@@ -57,6 +57,11 @@ def bind(**fields: Any) -> None:
     _context.set({**_context.get(), **fields})
 
 
+def bound_field(name: str) -> Any:
+    """What is bound under this name just now; None if nothing is."""
+    return _context.get().get(name)
+
+
 def event(name: str, /, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Any) -> None:
     """Logs one event, named `noun.verb`."""
     exc_info = (type(error), error, error.__traceback__) if error is not None else None

@@ -17,6 +17,7 @@ PLAIN_STAGES = ("local", "test")
 """Stages in which the product may speak to stand-ins for AWS and the platforms, and over plain HTTP."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
+DEFAULT_AUDIT_RETENTION_DAYS = 730
 MAX_LIMIT = 100_000
 OAUTH_PLATFORMS = ("google", "meta", "pinterest")
 """Those that this product is registered at as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
@@ -166,6 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_proof: TenantProof = TenantProof()
     """TENANT_PROOF_KEYS or TENANT_PROOF_SECRET_ARN"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
+    audit_retention_days: int = DEFAULT_AUDIT_RETENTION_DAYS
     """Ended runs are deleted so many days later, but for the newest of each stream"""
     limits: Limits = Limits()
     log_level: str = "INFO"
@@ -195,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             platform_secrets_arn=_secret_arn(environ, "PLATFORM_SECRETS_ARN"),
             tenant_proof=TenantProof.from_environ(environ, stage),
             sync_log_retention_days=_number(environ, "SYNC_LOG_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, 30, 3650),
+            audit_retention_days=_number(environ, "AUDIT_RETENTION_DAYS", DEFAULT_AUDIT_RETENTION_DAYS, 365, 3650),
             limits=Limits.from_environ(environ),
             log_level=_log_level(environ),
         )

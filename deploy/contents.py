@@ -9,7 +9,8 @@ from deploy.wheels import PackagingError
 CERTIFICATES = "certificates/rds.pem"
 _OURS_IN_SQL = r"chalicelib/data/system/(earlier/)?\w+(\.\d+)?\.sql|migrations/baseline/\w+\.sql"
 _OURS = re.compile(
-    rf"app\.py|chalicelib/.+\.py|migrations/(env\.py|steps\.py|script\.py\.mako|versions/\w+\.py)|{_OURS_IN_SQL}"
+    r"app\.py|chalicelib/.+\.py|migrations/(env|steps|privileges)\.py|migrations/script\.py\.mako"
+    rf"|migrations/versions/\w+\.py|{_OURS_IN_SQL}"
 )
 _SECRET_NAME = re.compile(
     r"(^|/)(\.[^/]+|id_(rsa|ecdsa|ed25519)[^/]*|credentials[^/]*|[^/]+\.(pem|key|p12|pfx|jks|env|kdbx|sqlite|sql|dump))$",

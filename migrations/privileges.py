@@ -43,6 +43,12 @@ TABLES: dict[str, dict[str, str]] = {
         DEFINER: "SELECT (ctid, started_at), UPDATE (started_at), DELETE",
     },
     "quarantine": {ADMIN: "SELECT, INSERT, UPDATE, DELETE", DEFINER: READ},
+    "audit_entry": {
+        API: "SELECT, INSERT",
+        SYNC: "INSERT",
+        ADMIN: "INSERT",
+        DEFINER: "SELECT (id, studio_id, subject_id, detail), UPDATE (detail), DELETE",
+    },
     "oauth_state": {
         API: "SELECT, INSERT, DELETE",
         ADMIN: "SELECT, UPDATE, DELETE",

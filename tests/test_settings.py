@@ -69,6 +69,7 @@ def test_the_local_stage_needs_a_database_and_an_encryption_key_only() -> None:
     assert settings.kms_key_ids == ()
     assert settings.log_level == "INFO"
     assert settings.sync_log_retention_days == 400
+    assert settings.audit_retention_days == 730
 
 
 def test_a_deployed_stage_reads_every_variable() -> None:
@@ -189,6 +190,7 @@ def test_platforms_may_be_redirected_in_local_and_test(base: dict[str, str]) -> 
         ("STUDIO_REQUESTS_PER_SECOND", "1.5"),
         ("STUDIO_REQUEST_BURST", "100001"),
         ("STUDIO_PLATFORM_CALLS_PER_MINUTE", "six"),
+        ("AUDIT_RETENTION_DAYS", "364"),
         ("SYNC_LOG_RETENTION_DAYS", "29"),
         ("SYNC_LOG_RETENTION_DAYS", "3651"),
         ("SYNC_LOG_RETENTION_DAYS", "-400"),

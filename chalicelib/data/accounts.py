@@ -3,6 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.audit import audited
 from chalicelib.data.connections import LIVE as CONNECTED
 from chalicelib.data.connections import WORKING
 from chalicelib.data.events import noted
@@ -164,7 +165,9 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
             RETURNING r.id
         ), connection AS (
             SELECT a.studio_id, a.connection_id AS id, a.rule FROM changed AS a
-        ), {noted("connection", kind="'rule_changed'", code="x.rule", message=":message")}
+        ), {noted("connection", kind="'rule_changed'", code="x.rule", message=":message")}, {
+            audited("changed", action="account.change", subject="account", detail="jsonb_build_object('rule', x.rule)")
+        }
         SELECT json_build_object(
             'account', (SELECT row_to_json(shown) FROM (SELECT {SHOWN}) AS shown),
             'runs', (SELECT coalesce(json_agg(id), '[]') FROM (

@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from chalicelib.data.query import Query, array_of, columns, many, one, returned
+from chalicelib.data.audit import audited, returned_and_audited
+from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import NewId
 
@@ -57,14 +58,35 @@ CHARGE_API_KEY: Query[ChargedApiKey | None] = Query(
 )
 """Finds a key and charges one request, if there is room for it, and `calls` that were admitted before."""
 LIST_API_KEYS: Query[list[ApiKey]] = Query(many(f"SELECT {columns(ApiKey)} FROM api_key ORDER BY id"), list[ApiKey])
+WITH_SCOPES = "jsonb_build_object('scopes', to_jsonb(x.scopes))"
+
 INSERT_API_KEY: Query[None] = Query(
     f"""
-    INSERT INTO api_key (id, studio_id, name, secret_hash, scopes, expires_at)
-    VALUES (:id, :studio_id, :name, :secret_hash, {array_of("scopes")}, :expires_at)
+    WITH made AS (
+        INSERT INTO api_key (id, studio_id, name, secret_hash, scopes, expires_at)
+        VALUES (:id, :studio_id, :name, :secret_hash, {array_of("scopes")}, :expires_at)
+        RETURNING studio_id, id, scopes
+    ), {
+        audited(
+            "made",
+            action="api_key.create",
+            subject="api_key",
+            detail=WITH_SCOPES,
+        )
+    }
+    SELECT FROM made
     """
 )
 REVOKE_API_KEY: Query[NewId | None] = Query(
-    returned("UPDATE api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING id"), NewId | None
+    returned_and_audited(
+        "UPDATE api_key AS k SET revoked_at = coalesce(k.revoked_at, now()) WHERE k.id = :id",
+        "k.studio_id, k.id",
+        "k.id",
+        action="api_key.revoke",
+        subject="api_key",
+        detail="'{}'::jsonb",
+    ),
+    NewId | None,
 )
 LOCK_API_KEY: Query[LockedApiKey | None] = Query(
     one(
@@ -76,11 +98,16 @@ LOCK_API_KEY: Query[LockedApiKey | None] = Query(
     LockedApiKey | None,
 )
 END_API_KEY: Query[ApiKey | None] = Query(
-    returned(
-        f"""
-        UPDATE api_key SET expires_at = least(expires_at, now() + make_interval(hours => :hours))
-        WHERE id = :id RETURNING {columns(ApiKey)}
+    returned_and_audited(
         """
+        UPDATE api_key AS k SET expires_at = least(k.expires_at, now() + make_interval(hours => :hours))
+        WHERE k.id = :id
+        """,
+        "k.studio_id, k.id",
+        columns(ApiKey, "k"),
+        action="api_key.end",
+        subject="api_key",
+        detail="'{}'::jsonb",
     ),
     ApiKey | None,
 )

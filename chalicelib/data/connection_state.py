@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from chalicelib.data.audit import audited
 from chalicelib.data.connections import DEAD, WORKING, left_accounts
 from chalicelib.data.events import Change, changed, noted
 from chalicelib.data.query import Query, array_of, returned, typed
@@ -21,6 +22,8 @@ RESUMED = """
         FROM replaced AS x
         WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND s.paused_at IS NOT NULL
 """
+OF_PLATFORM = "jsonb_build_object('platform', x.platform)"
+
 INSERT_CONNECTION: Query[Change | None] = Query(
     f"""
     WITH made AS (
@@ -49,7 +52,8 @@ INSERT_CONNECTION: Query[Change | None] = Query(
         WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
         RETURNING c.studio_id, c.id, c.platform
     ), {unblocked("made")},
-    {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")}
+    {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")},
+    {audited("made", action="connection.connect", subject="connection", detail=OF_PLATFORM)}
     {changed("made")}
     """,
     Change | None,
@@ -94,6 +98,10 @@ REPLACE_TOKENS: Query[Change | None] = Query(
                 code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
                 message="CASE WHEN :by_hand THEN 'The studio reconnected it' ELSE 'Its token was refreshed' END",
                 told="x.was IN ('expired', 'revoked', 'error')",
+            )
+        }, {
+            audited(
+                "replaced", action="connection.reconnect", subject="connection", detail=OF_PLATFORM, when=":by_hand"
             )
         }
     {changed("replaced")}
@@ -219,7 +227,7 @@ DISCONNECT: Query[Change | None] = Query(
             refresh_owner = NULL, refresh_lease_expires_at = NULL,
             revocation = :revocation, disconnected_at = now(), updated_at = now()
         WHERE c.id = :id AND c.disconnected_at IS NULL
-        RETURNING c.studio_id, c.id
+        RETURNING c.studio_id, c.id, c.platform
     ), stopped AS (
         UPDATE sync_log AS r SET
             status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
@@ -233,7 +241,8 @@ DISCONNECT: Query[Change | None] = Query(
     ), unscheduled AS (
         DELETE FROM sync_schedule AS s USING gone
         WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
-    ), {left_accounts("gone")}, {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")}
+    ), {left_accounts("gone")}, {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")},
+    {audited("gone", action="connection.disconnect", subject="connection", detail=OF_PLATFORM)}
     {changed("gone")}
     """,
         revocation="text",

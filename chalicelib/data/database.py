@@ -12,6 +12,7 @@ from uuid import UUID
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import logs
+from chalicelib.data.audit import actor_setting
 from chalicelib.data.connect import SESSION, connect
 from chalicelib.data.driver import NotSent, PgConnection, Unproved, sqlstate
 from chalicelib.data.pool import Checkout, Pool, PoolTimeout
@@ -135,7 +136,7 @@ def _ask(
 ) -> T:
     def send() -> list[list[Any]]:
         settings = SETTINGS_OF_A_TRANSACTION if begin and not checkout.connection.has_session_settings else ""
-        first = (SET_STUDIO, studio) if begin else None
+        first = (SET_STUDIO, (*studio, actor_setting())) if begin else None
         return checkout.connection.pipeline(query.sql, values, before=begin + settings, first=first, after=end)
 
     values = query.values(params)

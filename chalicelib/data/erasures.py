@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from chalicelib.data.audit import audited
 from chalicelib.data.query import Query, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
@@ -14,7 +15,10 @@ TABLES = (
     *("connected_account", "platform_connection", "account_quota", "rate_limit"),
     *("idempotency_key", "quarantine", "data_key", "api_key"),
 )
-"""All of a studio's but its own row: what refers to others before those, so that nothing is deleted by a cascade."""
+"""All of a studio's but its own row: what refers to others before those, so that nothing is deleted by a cascade.
+
+The audit trail alone goes with the studio's row: nobody may delete from it.
+"""
 
 
 class Erased(Row):
@@ -35,8 +39,10 @@ class Deleted(Row):
 
 
 STOP_STUDIO: Query[Stopped] = Query(
-    """
-    WITH keys AS (
+    f"""
+    WITH erased AS (
+        SELECT s.id AS studio_id, s.id FROM studio AS s
+    ), {audited("erased", action="studio.erase", subject="studio")}, keys AS (
         UPDATE api_key SET revoked_at = now() WHERE revoked_at IS NULL RETURNING 1
     ), schedules AS (
         DELETE FROM sync_schedule

@@ -54,4 +54,7 @@ FORGET_PENDING_GRANTS: Query[Deleted] = Query("SELECT cross_tenant.forget_pendin
 PRUNE_SET_ASIDE: Query[Deleted] = Query("SELECT cross_tenant.prune_set_aside(:batch)", Deleted)
 """Records that could not be read, and that no sync has met for 30 days."""
 
+PRUNE_AUDIT: Query[Deleted] = Query("SELECT cross_tenant.prune_audit(:days, :batch)", Deleted)
+"""Audit entries that were made so many days ago."""
+
 FIND_STUCK_RUNS: Query[StuckRuns] = Query("SELECT cross_tenant.find_stuck_runs(:shown)", StuckRuns)

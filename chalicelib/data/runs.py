@@ -6,8 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from chalicelib.data.audit import audited, returned_and_audited
 from chalicelib.data.connections import STORED, Problem, StoredConnection
-from chalicelib.data.query import Query, all_returned, array_of, columns, many, one, returned, typed
+from chalicelib.data.query import Query, array_of, columns, many, one, returned, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 from chalicelib.data.throttle import ThrottleState, throttle_states_of, unblocked
@@ -172,23 +173,30 @@ class SpentStream(Row):
     """Until the first of its runs is a day old"""
 
 
+ABOUT_RUN = "jsonb_build_object('platform', x.platform, 'stream', x.stream, 'trigger', x.trigger)"
+
 INSERT_RUNS: Query[list[NewId]] = Query(
-    all_returned(
-        f"""
+    f"""
+    WITH started AS (
         INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, enqueue_at)
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_ENQUEUE}
         FROM sync_schedule AS s
         WHERE s.platform = :platform AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
-        RETURNING r.id
-        """
-    ),
+        RETURNING r.studio_id, r.id, r.platform, r.stream, r.trigger, r.deletions_confirmed
+    ), {audited("started", action="sync.start", subject="run", detail=ABOUT_RUN, when="NOT x.deletions_confirmed")}, {
+        audited(
+            "started", action="deletions.confirm", subject="run", detail=ABOUT_RUN, when="x.deletions_confirmed"
+        ).replace("audit AS", "confirmed AS")
+    }
+    SELECT coalesce(json_agg(json_build_object('id', x.id)), '[]') FROM started AS x
+    """,
     list[NewId],
 )
 """Queues a run for each stream that has none under way, and not too many of the last day."""
 
 INSERT_BACKFILL: Query[StartedRun | None] = Query(
-    returned(
+    returned_and_audited(
         f"""
         INSERT INTO sync_log AS r (
             studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, enqueue_at
@@ -197,8 +205,12 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
                {FIRST_ENQUEUE}
         FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
-        RETURNING {STARTED}
-        """
+        """,
+        "r.studio_id, r.id, r.platform, r.stream, r.trigger",
+        STARTED,
+        action="backfill.start",
+        subject="run",
+        detail=ABOUT_RUN,
     ),
     StartedRun | None,
 )
@@ -483,7 +495,8 @@ CANCEL_RUN: Query[Run | None] = Query(
             error_code = 'cancelled', error_message = 'The run was cancelled', error_at = now()
         WHERE r.id = :run_id AND {ACTIVE}
         RETURNING r.*, old.status AS was
-    ), {unblocked("cancelled", when="x.was = 'deferred'")}
+    ), {unblocked("cancelled", when="x.was = 'deferred'")},
+    {audited("cancelled", action="sync.cancel", subject="run", detail=ABOUT_RUN)}
     SELECT row_to_json(run) FROM (SELECT {SHOWN} FROM cancelled AS r) AS run
     """,
     Run | None,

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.audit import returned_and_audited
 from chalicelib.data.connections import WORKING
-from chalicelib.data.query import Query, columns, one, returned
+from chalicelib.data.query import Query, columns, one
 from chalicelib.data.rows import Moment, Row
 
 Pauser = Literal["studio", "connection"]
@@ -77,8 +78,11 @@ PAUSED_BY = f"CASE WHEN {PAUSED} THEN coalesce(s.paused_by, 'connection') END"
 NEXT_RUN_AT = f"CASE WHEN NOT {PAUSED} THEN s.next_run_at END"
 SHOWN = columns(Schedule, "s", sync_type="s.stream", next_run_at=NEXT_RUN_AT, paused=PAUSED, paused_by=PAUSED_BY)
 
+OF_SCHEDULE = "s.studio_id, s.id, s.platform, s.stream, s.frequency"
+ABOUT_SCHEDULE = "jsonb_build_object('platform', x.platform, 'stream', x.stream, 'frequency', x.frequency)"
+
 PUT_SCHEDULE: Query[Schedule | None] = Query(
-    returned(
+    returned_and_audited(
         f"""
         INSERT INTO sync_schedule AS s (
             studio_id, connection_id, platform, stream, frequency, next_run_at, paused_at, paused_by
@@ -91,32 +95,44 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
             frequency = excluded.frequency, next_run_at = excluded.next_run_at, enabled = true,
             paused_at = CASE WHEN s.enabled THEN s.paused_at ELSE excluded.paused_at END,
             paused_by = CASE WHEN s.enabled THEN s.paused_by ELSE excluded.paused_by END
-        RETURNING {SHOWN}
-        """
+        """,
+        OF_SCHEDULE,
+        SHOWN,
+        action="schedule.put",
+        subject="schedule",
+        detail=ABOUT_SCHEDULE,
     ),
     Schedule | None,
 )
 """A paused schedule stays paused; one that had been taken away starts over."""
 
 DISABLE_SCHEDULE: Query[Schedule | None] = Query(
-    returned(
-        f"""
+    returned_and_audited(
+        """
         UPDATE sync_schedule AS s SET enabled = false, next_run_at = NULL
         WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
-        RETURNING {SHOWN}
-        """
+        """,
+        OF_SCHEDULE,
+        SHOWN,
+        action="schedule.delete",
+        subject="schedule",
+        detail=ABOUT_SCHEDULE,
     ),
     Schedule | None,
 )
 """A schedule taken away stops firing; the stream keeps its cursor for manual syncs."""
 
 PAUSE_SCHEDULE: Query[Schedule | None] = Query(
-    returned(
-        f"""
+    returned_and_audited(
+        """
         UPDATE sync_schedule AS s SET paused_at = coalesce(s.paused_at, now()), paused_by = 'studio'
         WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
-        RETURNING {SHOWN}
-        """
+        """,
+        OF_SCHEDULE,
+        SHOWN,
+        action="schedule.pause",
+        subject="schedule",
+        detail=ABOUT_SCHEDULE,
     ),
     Schedule | None,
 )
@@ -139,7 +155,7 @@ LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
 """The connection first, as whoever fails or reconnects it does."""
 
 RESUME_SCHEDULE: Query[Schedule | None] = Query(
-    returned(
+    returned_and_audited(
         f"""
         UPDATE sync_schedule AS s SET
             paused_at = CASE WHEN NOT {WORKING} THEN s.paused_at END,
@@ -149,8 +165,12 @@ RESUME_SCHEDULE: Query[Schedule | None] = Query(
         WHERE s.platform = :platform AND s.stream = :stream AND s.paused_at IS NOT NULL
           AND c.studio_id = s.studio_id AND c.id = s.connection_id
           AND (s.paused_by = 'studio' OR {WORKING})
-        RETURNING {SHOWN}
-        """
+        """,
+        OF_SCHEDULE,
+        SHOWN,
+        action="schedule.resume",
+        subject="schedule",
+        detail=ABOUT_SCHEDULE,
     ),
     Schedule | None,
 )

@@ -17,8 +17,14 @@ from chalicelib.settings import TenantProof, get_settings, parse_proof_keys
 FIELD = "TENANT_PROOF_KEYS"
 BLOCK_BYTES = 64
 """SHA-256's: HMAC fills a key up to it (RFC 2104)."""
-SET_STUDIO = "SELECT WHERE set_config('app.studio_id', $1, true) || set_config('app.studio_proof', $2, true) IS NULL"
-"""Answers no row. The values are parameters: other sessions of the role can read the text of a statement that runs."""
+SET_STUDIO = (
+    "SELECT WHERE set_config('app.studio_id', $1, true) || set_config('app.studio_proof', $2, true)"
+    " || set_config('app.actor', $3, true) IS NULL"
+)
+"""Answers no row. The last is who is recorded for what the transaction changes: data/audit.py.
+
+The values are parameters: other sessions of the role can read the text of a statement that runs.
+"""
 TRUSTED = timedelta(seconds=30)
 """A key that was read so lately is not read again because of a proof that was refused."""
 

@@ -3,10 +3,11 @@
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.audit import audited, returned_and_audited
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, Connection
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.events import Event
-from chalicelib.data.query import Query, array_of, columns, many, one, returned
+from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -128,16 +129,26 @@ LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
 )
 DRAFT_WEBHOOK_ENDPOINT: Query[Draft] = Query(one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), Draft)
 INSERT_WEBHOOK_ENDPOINT: Query[WebhookEndpoint] = Query(
-    returned(
-        f"""
-        INSERT INTO webhook_endpoint AS w (id, studio_id, url, secret) VALUES (:id, :studio_id, :url, :secret)
-        RETURNING {columns(WebhookEndpoint, "w", state="'enabled'", deliveries="'[]'::json")}
-        """
+    returned_and_audited(
+        "INSERT INTO webhook_endpoint AS w (id, studio_id, url, secret) VALUES (:id, :studio_id, :url, :secret)",
+        "w.studio_id, w.id",
+        columns(WebhookEndpoint, "w", state="'enabled'", deliveries="'[]'::json"),
+        action="webhook.create",
+        subject="webhook_endpoint",
+        detail="'{}'::jsonb",
     ),
     WebhookEndpoint,
 )
 DELETE_WEBHOOK_ENDPOINT: Query[NewId | None] = Query(
-    returned("DELETE FROM webhook_endpoint AS w WHERE w.id = :id RETURNING w.id"), NewId | None
+    returned_and_audited(
+        "DELETE FROM webhook_endpoint AS w WHERE w.id = :id",
+        "w.studio_id, w.id",
+        "w.id",
+        action="webhook.delete",
+        subject="webhook_endpoint",
+        detail="'{}'::jsonb",
+    ),
+    NewId | None,
 )
 DISABLE_WEBHOOK_ENDPOINT: Query[None] = Query(
     """
@@ -165,7 +176,7 @@ START_TEST: Query[StartedTest | None] = Query(
         ON CONFLICT (studio_id, endpoint_id) WHERE event_id IS NULL AND due_at IS NOT NULL
             DO UPDATE SET due_at = open.due_at
         RETURNING new.*, old.id IS NULL AS is_new
-    )
+    ), {audited("d", action="webhook.test", subject="webhook_endpoint", id="x.endpoint_id", when="x.is_new")}
     SELECT json_build_object('delivery', (SELECT row_to_json(r) FROM (SELECT {DELIVERY}) AS r), 'isNew', d.is_new)
     FROM d {WITH_EVENT}
     """,

@@ -16,6 +16,7 @@ import msgspec
 from chalice.app import Chalice, Request, Response
 
 from chalicelib import logs, telemetry
+from chalicelib.data.audit import acting_as
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed, NotFound
 from chalicelib.runtime.decoding import FORM, JSON, decode_body, decode_form, decode_query, decode_text, is_storable
 from chalicelib.runtime.invocation import Invocation, deadline_of, invocation_of
@@ -228,14 +229,16 @@ def _respond(
 def _answer(route: Route, request: Request, params: Mapping[str, str], limits: dict[str, str]) -> Answer:
     """`limits` takes the headers that say what the caller may still send, whatever becomes of the request."""
     if route.scope == PUBLIC:
-        return _call(route, request, dict(params))
+        with acting_as("platform"):
+            return _call(route, request, dict(params))
     authorization = request.headers.get("authorization")
     caller = authenticate(authorization)
     logs.bind(studio_id=caller.studio_id)
     limits |= headers_of(caller.balances)
     caller.require(route.scope)
     try:
-        return _answer_to(caller, route, request, params)
+        with acting_as("api_key", caller.key_id):
+            return _answer_to(caller, route, request, params)
     except Exception as error:
         if not isinstance(error, AppError) or error.status == AppError.status:
             reauthenticate(authorization)  # a studio may have been erased since its key was seen

@@ -28,6 +28,7 @@ Kind = Literal[
     "events_pruned",
     "deletions_forgotten",
     "set_aside_pruned",
+    "audit_pruned",
     "runs_pruned",
 ]
 
@@ -43,6 +44,7 @@ class Report(msgspec.Struct):
     events_pruned: int = 0
     deletions_forgotten: int = 0
     set_aside_pruned: int = 0
+    audit_pruned: int = 0
     complete: bool = False
 
 
@@ -80,13 +82,15 @@ def _batches() -> Iterator[tuple[Kind, int]]:
     yield from (("events_pruned", count) for count in _drain(rows.PRUNE_EVENTS))
     yield from (("deletions_forgotten", count) for count in _drain(rows.FORGET_DATA_DELETIONS))
     yield from (("set_aside_pruned", count) for count in _drain(rows.PRUNE_SET_ASIDE))
+    days = get_settings().audit_retention_days
+    yield from (("audit_pruned", count) for count in _drain(rows.PRUNE_AUDIT, days=days))
     yield from (("runs_pruned", count) for count in _prune_runs(get_settings().sync_log_retention_days))
 
 
-def _drain(query: Query[Deleted]) -> Iterator[int]:
+def _drain(query: Query[Deleted], **params: int) -> Iterator[int]:
     count = BATCH
     while count >= BATCH:
-        count = write(None, query, batch=BATCH).count
+        count = write(None, query, batch=BATCH, **params).count
         yield count
 
 

@@ -8,6 +8,7 @@ import msgspec
 from chalice.app import Blueprint
 
 from chalicelib import logs
+from chalicelib.data.audit import acting_as
 from chalicelib.errors import AppError, BadRequest, FieldProblem, InvalidInput, SettingsError
 from chalicelib.runtime.decoding import decode_values
 from chalicelib.runtime.invocation import Invocation
@@ -58,7 +59,7 @@ def _answer(event: Any, context: Any, running: Invocation) -> Any:
         raise InvalidInput(fields=[FieldProblem("command", f"must be one of {', '.join(COMMANDS)}")])
     running.fields["command"] = name
     get_settings()
-    with logs.bound(command=name):
+    with logs.bound(command=name), acting_as("admin"):
         command = decode_values(fields, kind)
         answer = command.run(context.get_remaining_time_in_millis)
         logs.event("admin.done", **{**_audited(command), **_audited(answer)})

@@ -80,3 +80,20 @@ CREATE TABLE quarantine (
         UNIQUE (studio_id, table_name, column_name, row_id),
     CONSTRAINT quarantine_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
+
+CREATE TABLE audit_entry (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    studio_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    request_id text,
+    action text NOT NULL,
+    subject_kind text NOT NULL,
+    subject_id uuid,
+    detail jsonb NOT NULL DEFAULT '{}',
+    CONSTRAINT audit_entry_pkey PRIMARY KEY (id),
+    CONSTRAINT audit_entry_actor_kind_check CHECK (actor_kind IN ('api_key', 'admin', 'platform', 'worker')),
+    CONSTRAINT audit_entry_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+);
+CREATE INDEX audit_entry_studio_idx ON audit_entry (studio_id, id);

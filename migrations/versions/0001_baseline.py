@@ -18,7 +18,7 @@ TABLES = ("studios", "connections", "sync", "marketing", "clients", "left_out", 
 SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "tenant_key")
 """Tables that hold nothing of any studio."""
 TENANT_TABLES = (
-    *("studio", "api_key", "data_key", "idempotency_key", "quarantine"),
+    *("studio", "api_key", "data_key", "idempotency_key", "quarantine", "audit_entry"),
     *("oauth_state", "pending_grant", "platform_connection", "connected_account", "connection_event"),
     *("webhook_endpoint", "webhook_delivery"),
     *("account_quota", "sync_log", "sync_schedule", "sync_seen"),
@@ -32,7 +32,7 @@ FUNCTIONS = dict.fromkeys(
         *("claim_due_schedules", "start_scheduled_runs", "enqueue_lost_runs"),
         *("claim_due_refreshes", "claim_expired_grants", "claim_due_deliveries"),
         *("find_account_connections", "end_account_grants", "grant_is_shared"),
-        *("prune_runs", "prune_deliveries", "prune_events", "prune_set_aside"),
+        *("prune_runs", "prune_deliveries", "prune_events", "prune_set_aside", "prune_audit", "redact_audit"),
         *("forget_seen", "forget_idempotency_keys", "forget_pending_grants", "forget_data_deletions"),
         *("find_stuck_runs", "find_studios", "find_waits", "resume_deferred_runs"),
         *("find_keys_to_rewrap", "find_studios_to_rekey", "find_quarantined", "find_key_counts"),

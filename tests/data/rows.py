@@ -35,6 +35,7 @@ NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 CHOSEN: Mapping[str, Any] = {
     "ad_campaign.status": "active",
     "api_key.revoked_at": None,
+    "audit_entry.actor_kind": "api_key",
     "booking.skip_reason": None,
     "booking.status": "confirmed",
     "connected_account.rule": "matching",

@@ -82,7 +82,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_to_a_cross_tenant_
     assert definer == {
         *("studio", "api_key", "sync_schedule", "sync_log", "sync_seen", "idempotency_key"),
         *("oauth_state", "pending_grant", "platform_connection", "webhook_delivery", "data_key", "quarantine"),
-        *("connection_event", "account_quota", "set_aside", "rate_limit"),
+        *("connection_event", "account_quota", "set_aside", "rate_limit", "audit_entry"),
     }
 
 

@@ -22,8 +22,7 @@ from chalicelib.services.rotations import (
 )
 from chalicelib.services.studios import create_studio
 from chalicelib.services.tokens import open_tokens, vault
-from migrations.privileges import ADMIN
-from tests.conftest import Database, database_time, login_as
+from tests.conftest import Database, database_time
 from tests.security.kms import (
     ELSEWHERE,
     HERE,
@@ -38,6 +37,7 @@ from tests.security.kms import (
 from tests.services.administration import (
     ACCESS,
     Secrets,
+    as_admin_function,
     as_administrator,
     damage,
     forget,
@@ -73,7 +73,7 @@ def studio(use: Use) -> Secrets:
 
 
 def rewrap(*, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rewrapping:
-    with login_as(ADMIN):
+    with as_admin_function():
         return rewrap_data_keys(dry_run=dry_run, remaining_ms=left)
 
 

@@ -23,7 +23,16 @@ from chalicelib.data.models.marketing import (
     Review,
     ReviewRestatement,
 )
-from chalicelib.data.models.studios import ApiKey, DataKey, IdempotencyKey, Quarantine, Studio, StudioErasure, TenantKey
+from chalicelib.data.models.studios import (
+    ApiKey,
+    AuditEntry,
+    DataKey,
+    IdempotencyKey,
+    Quarantine,
+    Studio,
+    StudioErasure,
+    TenantKey,
+)
 from chalicelib.data.models.sync import AccountQuota, AppQuota, PlatformCircuit, SyncLog, SyncSchedule, SyncSeen
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "ApiKey",
     "AppQuota",
     "Attribution",
+    "AuditEntry",
     "Base",
     "Booking",
     "ConnectedAccount",

@@ -1,12 +1,15 @@
 """The tenant, its API keys, its data keys and what they no longer open, and the writes it may repeat."""
 
 from datetime import datetime
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in
+from chalicelib.data.audit import ActorKind
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in, one_of
 
 
 class Studio(Base):
@@ -54,6 +57,29 @@ class DataKey(Base):
     retired_at: Mapped[datetime | None]
     wrapped_under: Mapped[list[str] | None]
     """ARNs of the KMS keys, each of which unwraps it; None when nobody has noted them."""
+
+
+class AuditEntry(Base):
+    """Who changed what. Rows are only ever added, by the statements that make the changes."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (
+        one_of("actor_kind", get_args(ActorKind)),
+        Index("audit_entry_studio_idx", "studio_id", "id"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    at: Mapped[CreatedAt]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[UUID | None]
+    """The API key's"""
+    request_id: Mapped[str | None]
+    action: Mapped[str]
+    subject_kind: Mapped[str]
+    subject_id: Mapped[UUID | None]
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    """Neither secrets nor what a person wrote. `person` is the id or hash of one that may be erased."""
 
 
 class Quarantine(Base):

@@ -5,7 +5,7 @@ import gc
 from chalice.app import Chalice
 
 from chalicelib.api import accounts, connections, health, metrics, oauth, openapi, sync, webhook_endpoints, webhooks
-from chalicelib.runtime.routes import mount
+from chalicelib.runtime.dispatch import mount
 from chalicelib.workers.admin import blueprint as admin_worker
 from chalicelib.workers.maintenance import blueprint as maintenance_worker
 from chalicelib.workers.sync import blueprint as sync_worker

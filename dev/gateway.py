@@ -46,8 +46,7 @@ class Gateway(LocalGateway):
             methods = self._routes[self._matcher.match_route(path).route]
         except ValueError as error:
             raise NotFound("There is nothing at this path") from error
-        has_preflight = any(entry.cors is not None for entry in methods.values())
-        if method not in methods and not (method == "OPTIONS" and has_preflight):
+        if method not in methods:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(methods))})
 
     def _generate_lambda_event(

@@ -12,7 +12,7 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.database import close_pool, read
 from chalicelib.data.pending_grants import FIND_PENDING_GRANT, LIST_PENDING_GRANTS
-from chalicelib.runtime.routes import PUBLIC
+from chalicelib.runtime.declare import PUBLIC
 from chalicelib.security.vault import AssociatedData
 from chalicelib.services.pending_grants import enqueue_expired_grants
 from chalicelib.services.refresh import enqueue_due_refreshes

@@ -6,11 +6,11 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.api.connections import READ, WRITE
-from chalicelib.api.paging import Listing
 from chalicelib.api.params import ConnectedAccountId, PlatformName
 from chalicelib.data.accounts import Account, Rule
-from chalicelib.errors import FieldProblem, InvalidInput, NotFound
-from chalicelib.runtime.routes import Routes
+from chalicelib.errors import FieldProblem, InvalidInput
+from chalicelib.runtime.declare import Routes
+from chalicelib.runtime.paging import Listing
 from chalicelib.services import accounts
 
 routes = Routes()
@@ -40,11 +40,4 @@ def change_account(
     """Change what of an account counts; it is then read again from the start"""
     if body == AccountChange():
         raise InvalidInput("There is nothing to change", fields=[FieldProblem("rule", "is missing")])
-    return accounts.change_account(studio_id, platform, _uuid(account_id), rule=body.rule, words=body.words)
-
-
-def _uuid(account_id: str) -> UUID:
-    try:
-        return UUID(account_id)
-    except ValueError as error:
-        raise NotFound("Not found", code="account_not_found") from error
+    return accounts.change_account(studio_id, platform, account_id, rule=body.rule, words=body.words)

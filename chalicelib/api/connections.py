@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 
 from chalicelib import clock
-from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, page_of
 from chalicelib.api.params import PlatformName
 from chalicelib.data.connections import Connection
 from chalicelib.data.events import Event
@@ -15,7 +14,9 @@ from chalicelib.data.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.platforms.base import Credential
 from chalicelib.platforms.registry import get_platform
-from chalicelib.runtime.routes import Located, Routes
+from chalicelib.runtime.declare import Routes
+from chalicelib.runtime.paging import Listing, ListQuery, Pages
+from chalicelib.runtime.responses import Created
 from chalicelib.secret import Secret
 from chalicelib.services import connections
 from chalicelib.services.connections import ConnectionTest, TokenChange
@@ -62,11 +63,6 @@ class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unkn
     scopes: Scopes | None = None
 
 
-class EventsQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    cursor: Cursor | None = None
-    limit: Limit = 50
-
-
 @routes.get("/api/connections", scope=READ)
 def list_connections(studio_id: UUID) -> Listing[Connection]:
     """List all connections"""
@@ -74,7 +70,7 @@ def list_connections(studio_id: UUID) -> Listing[Connection]:
 
 
 @routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409, 502])
-def create_connection(studio_id: UUID, body: NewConnection) -> Located[Connection]:
+def create_connection(studio_id: UUID, body: NewConnection) -> Created[Connection]:
     """Connect a platform with tokens at hand, or one that needs none"""
     _check_fields(get_platform(body.platform).credential, body)
     if body.access_token is None:
@@ -87,7 +83,7 @@ def create_connection(studio_id: UUID, body: NewConnection) -> Located[Connectio
             scopes=_scopes(body),
         )
         created = connections.create_connection(studio_id, body.platform, tokens)
-    return Located(created, location=f"/api/connections/{created.platform}")
+    return Created(created, location=f"/api/connections/{created.platform}")
 
 
 @routes.get("/api/connections/{platform}", scope=READ)
@@ -117,11 +113,11 @@ def delete_connection(studio_id: UUID, platform: PlatformName) -> None:
 
 
 @routes.get("/api/connections/{platform}/events", scope=READ)
-def list_events(studio_id: UUID, platform: PlatformName, query: EventsQuery) -> Listing[Event]:
+def list_events(studio_id: UUID, platform: PlatformName, query: ListQuery) -> Listing[Event]:
     """List what happened to a connection, newest first"""
-    before = decode_cursor(query.cursor) if query.cursor else None
-    events = connections.list_events(studio_id, platform, before=before, limit=query.limit + 1)
-    return page_of(events, query.limit)
+    pages = Pages(query, UUID, "events", platform)
+    events = connections.list_events(studio_id, platform, before=pages.after, limit=pages.fetched)
+    return pages.page_of(events, key=lambda event: event.id)
 
 
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])

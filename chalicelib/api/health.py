@@ -1,6 +1,7 @@
 """/api/health: whether this deployment can serve."""
 
-from chalicelib.runtime.routes import PUBLIC, Reply, Routes
+from chalicelib.runtime.declare import PUBLIC, Routes
+from chalicelib.runtime.responses import Response
 from chalicelib.services import health
 from chalicelib.services.health import Health
 
@@ -8,7 +9,7 @@ routes = Routes()
 
 
 @routes.get("/api/health", scope=PUBLIC, extra_statuses=[503])
-def get_health() -> Reply[Health]:
+def get_health() -> Response[Health]:
     """Process, database and schema; 503 when degraded"""
     found = health.check_health()
-    return Reply(found, status=200 if found.status == "ok" else 503)
+    return Response(found, status=200 if found.status == "ok" else 503)

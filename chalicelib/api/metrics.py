@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.api.params import PlatformName
-from chalicelib.runtime.routes import Routes
+from chalicelib.runtime.declare import Routes
 from chalicelib.services import metrics
 from chalicelib.services.metrics import Interval, Overview, PlatformMetrics
 

@@ -7,7 +7,8 @@ import msgspec
 
 from chalicelib.api.params import PlatformName
 from chalicelib.data.rows import Moment
-from chalicelib.runtime.routes import PUBLIC, Redirect, Reply, Routes
+from chalicelib.runtime.declare import PUBLIC, Routes
+from chalicelib.runtime.responses import Redirect, Response
 from chalicelib.secret import Secret
 from chalicelib.services import authorization, pending_grants
 from chalicelib.services.authorization import StartedAuthorization
@@ -69,10 +70,10 @@ def start_authorization(studio_id: UUID, platform: PlatformName, body: Authoriza
 
 
 @routes.get("/api/oauth/{platform}/callback", scope=PUBLIC, errors=[400, 409, 502], redirects=True)
-def handle_callback(platform: PlatformName, query: Callback) -> Reply[PendingAuthorization]:
+def handle_callback(platform: PlatformName, query: Callback) -> Response[PendingAuthorization]:
     """Where the platform sends the browser back to; sends it on to `returnTo`, if there is one, with a one-time code"""
     finished = authorization.handle_callback(platform, state=query.state, code=Secret(query.code), error=query.error)
-    return Redirect(location=finished) if isinstance(finished, str) else Reply(_shown(finished))
+    return Redirect(location=finished) if isinstance(finished, str) else Response(_shown(finished))
 
 
 @routes.post("/api/oauth/{platform}/complete", scope="connections:write", errors=[400, 409])

@@ -1,14 +1,16 @@
 """/api/openapi.json: OpenAPI 3.1, made of the declared routes and the types they decode and answer with."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from chalicelib.runtime.routes import PUBLIC, Route, Routes
+from chalicelib.runtime.declare import PUBLIC, Route, Routes
+from chalicelib.runtime.decoding import JSON
+from chalicelib.runtime.paging import ListQuery
 
 REF = "#/components/schemas/{name}"
 SECURITY = "apiKey"
@@ -31,6 +33,20 @@ RETRY_AFTER = {
     "Retry-After": {"description": "Seconds until the request may be sent again.", "schema": {"type": "integer"}}
 }
 LOCATION = {"schema": {"type": "string"}, "required": True}
+ETAG = {
+    "description": "Sent back as `If-None-Match`, it gets a 304 while nothing has changed.",
+    "schema": {"type": "string"},
+    "required": True,
+}
+RAW = {"type": "string"}
+"""A body of another media type than JSON, as it is sent"""
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the response that is known already.",
+    "schema": {"type": "string"},
+}
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -44,28 +60,23 @@ def describe(groups: Iterable[Routes]) -> Routes:
     """A route that describes these routes, and itself."""
     routes = Routes()
 
-    @routes.get("/api/openapi.json", scope=PUBLIC)
+    @routes.get("/api/openapi.json", scope=PUBLIC, etag=True, cross_origin=True)
     def get_openapi() -> dict[str, Any]:
         """This document"""
-        return document()
+        return encoded()  # type: ignore[return-value]  # the same once it is decoded
 
     declared = [route for group in [*groups, routes] for route in group.declared]
 
     @cache
-    def document() -> dict[str, Any]:
-        return openapi(declared)
+    def encoded() -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(openapi(declared)))
 
     return routes
 
 
 def openapi(routes: list[Route]) -> dict[str, Any]:
     """The document; every type is a component under its own name."""
-    bodies = [route.body for route in routes if route.body]
-    answers = [route.returns for route in routes if route.returns]
-    fields = [field.type for route in routes if route.query for field in msgspec.structs.fields(route.query)]
-    params = [kind for route in routes for kind in route.params.values()]
-    refusals = [route.error_format.shape for route in routes]
-    types = [*bodies, *answers, *fields, *params, *refusals]
+    types = [kind for route in routes for kind in _types(route)]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
@@ -89,6 +100,18 @@ def openapi(routes: list[Route]) -> dict[str, Any]:
     }
 
 
+def _types(route: Route) -> Iterator[Any]:
+    """Every type that a route's description has a schema of."""
+    yield from route.params.values()
+    for inputs in (route.headers, route.query):
+        yield from (field.type for field in (msgspec.structs.fields(inputs) if inputs else ()))
+    if route.body not in (None, bytes):
+        yield route.body
+    if route.returns is not None and route.produces == JSON:
+        yield route.returns
+    yield route.error_format.shape
+
+
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,
@@ -99,8 +122,8 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         "security": [] if route.scope == PUBLIC else [{SECURITY: [route.scope]}],
     }
     if route.body:
-        required = route.body is str or any(field.required for field in msgspec.structs.fields(route.body))
-        content = {route.accepts: {"schema": schema_of[_key(route.body)]}}
+        required = route.body is bytes or any(field.required for field in msgspec.structs.fields(route.body))
+        content = {route.accepts: {"schema": RAW if route.body is bytes else schema_of[_key(route.body)]}}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
 
@@ -114,15 +137,18 @@ def _parameters(route: Route, schema_of: dict[str, Any]) -> list[dict[str, Any]]
         {"name": name, "in": "path", "required": True, "schema": schema_of[_key(kind)]}
         for name, kind in route.params.items()
     ]
-    for field in msgspec.structs.fields(route.query) if route.query else ():
-        parameters.append(
-            {
-                "name": field.encode_name,
-                "in": "query",
-                "required": field.required,
-                "schema": _without_null(schema_of[_key(field.type)]),
-            }
-        )
+    parameters += [
+        {
+            "name": field.encode_name,
+            "in": place,
+            "required": field.required,
+            "schema": _without_null(schema_of[_key(field.type)]),
+        }
+        for place, inputs in (("header", route.headers), ("query", route.query))
+        for field in (msgspec.structs.fields(inputs) if inputs else ())
+    ]
+    if route.etag:
+        parameters.append(IF_NONE_MATCH)
     if takes_idempotency_key(route):
         parameters.append(IDEMPOTENCY_KEY)
     return parameters
@@ -135,13 +161,16 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     }
     done: dict[str, Any] = {}
     if route.returns is not None:
-        done["content"] = {"application/json": {"schema": schema_of[_key(route.returns)]}}
-    if route.located:
-        done["headers"] = {"Location": LOCATION}
+        schema = schema_of[_key(route.returns)] if route.produces == JSON else RAW
+        done["content"] = {route.produces: {"schema": schema}}
+    if headers := {**({"Location": LOCATION} if route.located else {}), **({"ETag": ETAG} if route.etag else {})}:
+        done["headers"] = headers
     for status in (route.status, *route.extra_statuses):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **done}
     if route.redirects:
         responses["303"] = {"description": HTTPStatus.SEE_OTHER.phrase, "headers": {"Location": LOCATION}}
+    if route.etag:
+        responses["304"] = {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": {"ETag": ETAG}}
     return {status: _with_limits(route, int(status), response) for status, response in responses.items()}
 
 
@@ -161,7 +190,8 @@ def _failures(route: Route) -> set[int]:
         failures.update(OF_SCOPE)
         failures.update(OF_IDEMPOTENCY if takes_idempotency_key(route) else ())
     failures.update(OF_BODY if route.body else ())
-    failures.update((422,) if route.query else ())
+    failures.update((422,) if route.query or route.headers else ())
+    failures.update((400,) if route.query and issubclass(route.query, ListQuery) else ())
     failures.update((404,) if route.params else ())
     return failures
 

@@ -1,14 +1,26 @@
-"""What may stand in a path. This describes and does not check: something unknown is a 404, not a wrong value."""
+"""What may stand in a path: what is not there, and text that could be nothing of the kind, is the same 404."""
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
-from chalicelib.platforms.registry import NAMES
+from chalicelib.platforms.registry import NAMES, require_known
+from chalicelib.runtime.decoding import IdOf
 
-PlatformName = Annotated[str, msgspec.Meta(examples=["google"], extra_json_schema={"enum": list(NAMES)})]
-RunId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
-WebhookId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
-ConnectedAccountId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
-DeliveryId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+
+class KnownPlatform:
+    """A parameter that is a platform's name."""
+
+    def decode(self, text: str) -> str:
+        return require_known(text)
+
+
+PlatformName = Annotated[
+    str, msgspec.Meta(examples=["google"], extra_json_schema={"enum": list(NAMES)}), KnownPlatform()
+]
+RunId = Annotated[UUID, IdOf("run")]
+WebhookId = Annotated[UUID, IdOf("webhook endpoint")]
+ConnectedAccountId = Annotated[UUID, IdOf("account")]
+DeliveryId = Annotated[UUID, IdOf("delivery")]
 ConfirmationCode = Annotated[str, msgspec.Meta(examples=["6f1ed002ab5595859014ebf0951522d9"])]

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib.api.paging import Cursor, Limit, Listing, decode_cursor, page_of
 from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
 from chalicelib.data.set_aside import SetAsideRecord
 from chalicelib.data.stream_status import StreamStatus
-from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Located, Routes
+from chalicelib.runtime.declare import Routes
+from chalicelib.runtime.paging import Listing, ListQuery, Pages
+from chalicelib.runtime.responses import Created
 from chalicelib.services import backfills, schedules, set_aside, sync
 from chalicelib.services.set_aside import Retried
 
@@ -71,19 +71,15 @@ class StreamChoice(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_
     sync_type: SyncType | None = None
 
 
-class SetAsideQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class SetAsideQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
     platform: Slug | None = None
     sync_type: SyncType | None = None
-    cursor: Cursor | None = None
-    limit: Limit = 50
 
 
-class LogQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class LogQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
     platform: Slug | None = None
     sync_type: SyncType | None = None
     status: RunStatus | None = None
-    cursor: Cursor | None = None
-    limit: Limit = 50
 
 
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
@@ -94,10 +90,10 @@ def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> St
 
 
 @routes.post("/api/sync/{platform}/backfill", scope=WRITE, status=202, errors=[409])
-def start_backfill(studio_id: UUID, platform: PlatformName, body: BackfillRequest) -> Located[StartedRuns]:
+def start_backfill(studio_id: UUID, platform: PlatformName, body: BackfillRequest) -> Created[StartedRuns]:
     """Read days of the past once more, beside the live sync; the same backfill under way is answered, not doubled"""
     run = backfills.start_backfill(studio_id, platform, body.sync_type, body.first, body.last)
-    return Located(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
+    return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
 
 
 @routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
@@ -127,14 +123,15 @@ def resume_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStre
 @routes.get("/api/sync/set-aside", scope=READ, errors=[404])
 def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRecord]:
     """The records that could not be read, newest first: which field is wrong, and how; never their content"""
-    found = set_aside.list_set_aside(
+    pages = Pages(query, UUID, "set-aside")
+    records = set_aside.list_set_aside(
         studio_id,
         platform=query.platform,
         sync_type=query.sync_type,
-        before=decode_cursor(query.cursor) if query.cursor else None,
-        limit=query.limit + 1,
+        before=pages.after,
+        limit=pages.fetched,
     )
-    return page_of(found, query.limit)
+    return pages.page_of(records, key=lambda record: record.id)
 
 
 @routes.post("/api/sync/{platform}/set-aside/retry", scope=WRITE, errors=[409])
@@ -143,7 +140,7 @@ def retry_set_aside(studio_id: UUID, platform: PlatformName, body: StreamChoice)
     return set_aside.retry_set_aside(studio_id, platform, body.sync_type)
 
 
-@routes.get("/api/sync/status", scope=READ)
+@routes.get("/api/sync/status", scope=READ, etag=True)
 def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
     """What goes on with each stream of each connection, and why"""
     return Listing(items=sync.list_stream_statuses(studio_id))
@@ -152,38 +149,32 @@ def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
 @routes.get("/api/sync/log", scope=READ, errors=[404])
 def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
     """The runs of the past, newest first"""
+    pages = Pages(query, UUID, "runs")
     runs = sync.list_runs(
         studio_id,
         platform=query.platform,
         sync_type=query.sync_type,
         status=query.status,
-        before=decode_cursor(query.cursor) if query.cursor else None,
-        limit=query.limit + 1,
+        before=pages.after,
+        limit=pages.fetched,
     )
-    return page_of(runs, query.limit)
+    return pages.page_of(runs, key=lambda run: run.id)
 
 
 @routes.get("/api/sync/log/{run_id}", scope=READ)
 def get_run(studio_id: UUID, run_id: RunId) -> Run:
     """One run"""
-    return sync.get_run(studio_id, _uuid(run_id))
+    return sync.get_run(studio_id, run_id)
 
 
 @routes.delete("/api/sync/log/{run_id}", scope=WRITE, status=200, errors=[409])
 def cancel_run(studio_id: UUID, run_id: RunId) -> Run:
     """Cancel a run; one that is being worked on stops at its next page"""
-    return sync.cancel_run(studio_id, _uuid(run_id))
+    return sync.cancel_run(studio_id, run_id)
 
 
 @routes.post("/api/sync/log/{run_id}/retry", scope=WRITE, status=202, errors=[409])
-def retry_run(studio_id: UUID, run_id: RunId) -> Located[StartedRuns]:
+def retry_run(studio_id: UUID, run_id: RunId) -> Created[StartedRuns]:
     """Start a new run for one that failed or was cancelled"""
-    run = sync.retry_run(studio_id, _uuid(run_id))
-    return Located(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
-
-
-def _uuid(run_id: str) -> UUID:
-    try:
-        return UUID(run_id)
-    except ValueError as error:
-        raise NotFound("Run not found", code="run_not_found") from error
+    run = sync.retry_run(studio_id, run_id)
+    return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")

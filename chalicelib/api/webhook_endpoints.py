@@ -6,11 +6,11 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.api.connections import READ, WRITE
-from chalicelib.api.paging import Listing
 from chalicelib.api.params import DeliveryId, WebhookId
 from chalicelib.data.webhook_endpoints import Delivery, WebhookEndpoint
-from chalicelib.errors import NotFound
-from chalicelib.runtime.routes import Located, Routes
+from chalicelib.runtime.declare import Routes
+from chalicelib.runtime.paging import Listing
+from chalicelib.runtime.responses import Created
 from chalicelib.security.outbound import MAX_URL_LENGTH
 from chalicelib.services import webhook_endpoints
 
@@ -47,27 +47,17 @@ def create_webhook_endpoint(studio_id: UUID, body: NewWebhook) -> CreatedWebhook
 @routes.delete("/api/webhook-endpoints/{endpoint_id}", scope=WRITE)
 def delete_webhook_endpoint(studio_id: UUID, endpoint_id: WebhookId) -> None:
     """Delete a webhook and what was on its way to it"""
-    webhook_endpoints.delete_webhook_endpoint(studio_id, _uuid(endpoint_id, "webhook_endpoint"))
+    webhook_endpoints.delete_webhook_endpoint(studio_id, endpoint_id)
 
 
 @routes.post("/api/webhook-endpoints/{endpoint_id}/test", scope=WRITE, status=202)
-def test_webhook_endpoint(studio_id: UUID, endpoint_id: WebhookId) -> Located[Delivery]:
+def test_webhook_endpoint(studio_id: UUID, endpoint_id: WebhookId) -> Created[Delivery]:
     """Send a `test` event, also to a webhook that is disabled; the location says what came of it"""
-    id = _uuid(endpoint_id, "webhook_endpoint")
-    test = webhook_endpoints.test_webhook_endpoint(studio_id, id)
-    return Located(test, location=f"/api/webhook-endpoints/{id}/deliveries/{test.id}")
+    test = webhook_endpoints.test_webhook_endpoint(studio_id, endpoint_id)
+    return Created(test, location=f"/api/webhook-endpoints/{endpoint_id}/deliveries/{test.id}")
 
 
 @routes.get("/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}", scope=READ)
 def get_delivery(studio_id: UUID, endpoint_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
     """One delivery of a webhook"""
-    return webhook_endpoints.get_delivery(
-        studio_id, _uuid(endpoint_id, "webhook_endpoint"), _uuid(delivery_id, "delivery")
-    )
-
-
-def _uuid(text: str, what: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NotFound(f"{what.capitalize()} not found", code=f"{what}_not_found") from error
+    return webhook_endpoints.get_delivery(studio_id, endpoint_id, delivery_id)

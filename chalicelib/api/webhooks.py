@@ -4,9 +4,9 @@ import msgspec
 
 from chalicelib.api.params import ConfirmationCode
 from chalicelib.errors import AppError
-from chalicelib.runtime.decoding import FORM, JSON
+from chalicelib.runtime.declare import PUBLIC, Routes
+from chalicelib.runtime.decoding import FORM, JSON, decode_ascii
 from chalicelib.runtime.problems import ErrorFormat
-from chalicelib.runtime.routes import PUBLIC, Routes
 from chalicelib.services import webhooks
 from chalicelib.services.webhooks import DeletionStatus
 from chalicelib.settings import get_settings
@@ -48,9 +48,9 @@ def _event_refused(error: AppError, request_id: str) -> EventRefused:
     accepts=SECURITY_EVENT,
     error_format=ErrorFormat(_event_refused, EventRefused, JSON),
 )
-def handle_google_event(body: str) -> None:
+def handle_google_event(body: bytes) -> None:
     """Receive a security event token of Google's Cross-Account Protection"""
-    webhooks.handle_google_event(body.strip())
+    webhooks.handle_google_event(decode_ascii(body).strip())
 
 
 @routes.post("/api/webhooks/meta/deauthorize", scope=PUBLIC, status=204, accepts=FORM)

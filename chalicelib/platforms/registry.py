@@ -11,10 +11,16 @@ LOADED: dict[str, Platform] = {}
 """Those asked for so far: few requests need any, and a cold start pays for every module."""
 
 
-def get_platform(name: str) -> Platform:
-    """Raises NotFound, naming those known."""
+def require_known(name: str) -> str:
+    """The name, if there is such a platform; imports nothing. Raises NotFound, naming those known."""
     if name not in NAMES:
         raise NotFound(f"Unknown platform; known platforms are {', '.join(NAMES)}", code="unknown_platform")
+    return name
+
+
+def get_platform(name: str) -> Platform:
+    """Raises NotFound, naming those known."""
+    require_known(name)
     if name not in LOADED:
         LOADED[name] = getattr(import_module(f"chalicelib.platforms.{name}"), name.upper())
     return LOADED[name]

@@ -3,12 +3,13 @@
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 from urllib.parse import parse_qs
+from uuid import UUID
 
 import msgspec
 
-from chalicelib.errors import BadRequest, FieldProblem, InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.errors import BadRequest, FieldProblem, InvalidInput, NotFound, PayloadTooLarge, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -25,39 +26,91 @@ UNSTORABLE = re.compile(f"\0|{HALF.pattern}")
 PATH = re.compile(r" - at `(key in )?\$(?P<path>[^`]*)`$")
 
 
-def decode_body(body: bytes, content_type: str | None, into: type[T]) -> T:
-    """A JSON object as `into`; an absent body is an empty object.
+@runtime_checkable
+class PathType(Protocol):
+    """Stands in the `Annotated` type of a path parameter: how its text becomes an argument."""
 
-    Raises PayloadTooLarge, UnsupportedMediaType, BadRequest for what is not JSON, and InvalidInput naming each field.
+    def decode(self, text: str) -> Any:
+        """Raises the NotFound of what the parameter names, also for text that names nothing at all."""
+        ...
+
+
+class PathText:
+    """A parameter that is text."""
+
+    def decode(self, text: str) -> str:
+        if not is_storable(text):
+            raise NotFound
+        return text
+
+
+class IdOf(NamedTuple):
+    """A parameter that is the id of such a thing."""
+
+    noun: str
+
+    def decode(self, text: str) -> UUID:
+        try:
+            return msgspec.convert(text, UUID)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise NotFound(
+                f"{self.noun.capitalize()} not found", code=f"{self.noun.replace(' ', '_')}_not_found"
+            ) from error
+
+
+def path_type(kind: Any) -> PathType:
+    """Of a parameter's declared type; one that does not say otherwise is text."""
+    return next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, PathType)), PathText())
+
+
+def decode_path(params: Mapping[str, str], types: Mapping[str, PathType]) -> dict[str, Any]:
+    return {name: kind.decode(params[name]) for name, kind in types.items()}
+
+
+def decode_headers(headers: Mapping[str, str], into: type[T]) -> T:
+    """The request headers that `into` names, whatever their case; all others are passed over. Raises InvalidInput."""
+    names = [field.encode_name for field in msgspec.structs.fields(into)]
+    return _convert({name: headers[name] for name in names if name in headers}, into, strict=False)
+
+
+def decode_body(body: bytes, content_type: str | None, into: type[Any], *, accepts: str = JSON) -> Any:
+    """A body of that media type as `into`, or as it was sent where that is `bytes`.
+
+    Raises PayloadTooLarge, UnsupportedMediaType, BadRequest for what cannot be read, InvalidInput naming each field.
     """
     if len(body) > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body has more than {MAX_BODY_BYTES} bytes")
-    if not body:
-        return _convert({}, into, strict=True)
-    if not JSON_TYPE.fullmatch((content_type or "application/json").strip()):
-        raise UnsupportedMediaType("The body must be application/json")
-    return _convert(_json_object(body), into, strict=True)
+    if accepts == JSON and into is not bytes:
+        return _decode_json(body, content_type, into)
+    if (content_type or accepts).partition(";")[0].strip().lower() != accepts:
+        raise UnsupportedMediaType(f"The body must be {accepts}")
+    return body if into is bytes else _decode_form(body, into)
 
 
-def decode_form(body: bytes, content_type: str | None, into: type[T]) -> T:
-    """A form as `into`; all its values are text and come once each. Raises as `decode_body` does."""
-    try:
-        fields = parse_qs(decode_text(body, content_type, FORM), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
-    except ValueError as error:
-        raise BadRequest(f"The form has more than {MAX_FORM_FIELDS} fields") from error
-    return decode_query(fields, into)
-
-
-def decode_text(body: bytes, content_type: str | None, media_type: str) -> str:
-    """A body that is ASCII text of a media type. Raises PayloadTooLarge, UnsupportedMediaType or BadRequest."""
-    if len(body) > MAX_BODY_BYTES:
-        raise PayloadTooLarge(f"The body has more than {MAX_BODY_BYTES} bytes")
-    if (content_type or media_type).partition(";")[0].strip().lower() != media_type:
-        raise UnsupportedMediaType(f"The body must be {media_type}")
+def decode_ascii(body: bytes) -> str:
+    """Raises BadRequest."""
     try:
         return body.decode("ascii")
     except UnicodeDecodeError as error:
         raise BadRequest("The body is not ASCII text") from error
+
+
+def _decode_json(body: bytes, content_type: str | None, into: type[T]) -> T:
+    """A JSON object; an absent body is an empty one."""
+    if not body:
+        return _convert({}, into, strict=True)
+    if not JSON_TYPE.fullmatch((content_type or JSON).strip()):
+        raise UnsupportedMediaType("The body must be application/json")
+    return _convert(_json_object(body), into, strict=True)
+
+
+def _decode_form(body: bytes, into: type[T]) -> T:
+    """All values of a form are text and come once each."""
+    try:
+        fields = parse_qs(decode_ascii(body), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise BadRequest(f"The form has more than {MAX_FORM_FIELDS} fields") from error
+    return decode_query(fields, into)
 
 
 def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:

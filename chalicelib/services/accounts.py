@@ -47,7 +47,7 @@ def change_account(
         message=RULE_CHANGED,
     )
     if changed is None:
-        raise NotFound("Not found", code="account_not_found")
+        raise NotFound("Account not found", code="account_not_found")
     work_queue.enqueue(work_queue.Message(run_id=run_id, studio_id=studio_id) for run_id in changed.runs)
     logs.event("account.rule_saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
     return changed.account

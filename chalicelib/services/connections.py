@@ -88,7 +88,6 @@ def list_connections(studio_id: UUID) -> list[Connection]:
 
 
 def get_connection(studio_id: UUID, platform: str) -> Connection:
-    get_platform(platform)
     found = read(studio_id, rows.FIND_CONNECTION, platform=platform)
     if found is None:
         raise not_connected(platform)
@@ -114,7 +113,6 @@ def connect_account(studio_id: UUID, platform_name: str, account_id: str | None)
 
 def list_events(studio_id: UUID, platform: str, *, before: UUID | None, limit: int) -> list[Event]:
     """What happened to the connection, newest first, from the event before `before` on; also after a disconnect."""
-    get_platform(platform)
     found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
     if found is None:
         raise not_connected(platform)
@@ -251,7 +249,6 @@ def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account:
 
 
 def _stored(studio_id: UUID, platform: str) -> StoredConnection:
-    get_platform(platform)
     stored = read(studio_id, rows.FIND_STORED_CONNECTION, platform=platform)
     if stored is None:
         raise not_connected(platform)

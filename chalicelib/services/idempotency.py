@@ -1,6 +1,6 @@
-"""Writes that carry an `Idempotency-Key`: done once, their repeats answered with the first answer for a day."""
+"""Writes that carry an `Idempotency-Key`: done once, their repeats answered with the first response for a day."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from uuid import UUID
 
@@ -16,19 +16,18 @@ MAX_KEPT = 10_000
 """Keys of a studio that are kept at a time, for a day each."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a write answered."""
+class EncodedResponse(msgspec.Struct, frozen=True):
+    """A response as it is sent. Of its headers only the Location is stored."""
 
     status: int
     body: str
-    location: str | None = None
-    replayed: bool = False
+    headers: Mapping[str, str] = {}
 
 
-def idempotent(studio_id: UUID, key: str, request: bytes, work: Callable[[], Answer]) -> Answer:
-    """Does `work` unless this key has been used: then its answer is given again.
+def idempotent(studio_id: UUID, key: str, request: bytes, work: Callable[[], EncodedResponse]) -> EncodedResponse:
+    """Does `work` unless this key has been used: then its response is given again, marked `Idempotency-Replayed`.
 
-    An answer that is an error is not kept, so that a corrected request may use the key. Raises InvalidInput for a
+    A response that is an error is not stored, so that a corrected request may use the key. Raises InvalidInput for a
     malformed key or one used for another request, Conflict while the first request is under way, TooManyRequests when
     the studio has used too many keys within a day.
     """
@@ -46,17 +45,19 @@ def idempotent(studio_id: UUID, key: str, request: bytes, work: Callable[[], Ans
     if not reservation.reserved:
         return _repeat(read(studio_id, rows.FIND_STORED_RESPONSE, key=key), fingerprint)
     try:
-        answer = work()
+        response = work()
     except BaseException:
         write(studio_id, rows.RELEASE_KEY, key=key)
         raise
-    write(studio_id, rows.STORE_RESPONSE, key=key, status=answer.status, location=answer.location, body=answer.body)
-    return answer
+    location = response.headers.get("Location")
+    write(studio_id, rows.STORE_RESPONSE, key=key, status=response.status, location=location, body=response.body)
+    return response
 
 
-def _repeat(kept: StoredResponse | None, fingerprint: bytes) -> Answer:
-    if kept is not None and kept.request_hash != fingerprint:
+def _repeat(stored: StoredResponse | None, fingerprint: bytes) -> EncodedResponse:
+    if stored is not None and stored.request_hash != fingerprint:
         raise InvalidInput("This Idempotency-Key was used for another request", code="idempotency_key_reused")
-    if kept is None or kept.status is None or kept.body is None:
+    if stored is None or stored.status is None or stored.body is None:
         raise Conflict("A request with this Idempotency-Key is still in progress", code="request_in_progress")
-    return Answer(status=kept.status, body=kept.body, location=kept.location, replayed=True)
+    location = {} if stored.location is None else {"Location": stored.location}
+    return EncodedResponse(stored.status, stored.body, {**location, "Idempotency-Replayed": "true"})

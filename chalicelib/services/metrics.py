@@ -15,7 +15,6 @@ from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies, periods
 from chalicelib.data.rows import Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
-from chalicelib.platforms.registry import get_platform
 from chalicelib.services.time_zones import zone_of
 
 Interval = Literal["day", "week", "month"]
@@ -127,7 +126,6 @@ def get_platform_metrics(
     as_of: date | None = None,
 ) -> PlatformMetrics:
     """Weeks begin on Monday; the first and the last bucket are cut to the period. `as_of` as in the overview."""
-    get_platform(platform)
     zone = _zone(studio_id)
     first, last = _period(first, last, zone, as_of)
     end = last + timedelta(days=1)

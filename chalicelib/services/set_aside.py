@@ -18,7 +18,7 @@ from chalicelib.errors import DecryptionFailed
 from chalicelib.platforms.base import Stream
 from chalicelib.platforms.items import Gone, Outcome, SetAside
 from chalicelib.platforms.records import Record
-from chalicelib.platforms.registry import get_platform
+from chalicelib.platforms.registry import get_platform, require_known
 from chalicelib.services.left_out import content_data
 from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
 from chalicelib.services.tokens import open_at
@@ -43,7 +43,7 @@ def list_set_aside(
 ) -> list[SetAsideRecord]:
     """The newest first, from the one before `before` on. Raises NotFound for an unknown platform."""
     if platform is not None:
-        get_platform(platform)
+        require_known(platform)
     return read(studio_id, rows.LIST_SET_ASIDE, platform=platform, stream=sync_type, before=before, limit=limit)
 
 

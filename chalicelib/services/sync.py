@@ -10,7 +10,7 @@ from chalicelib.data.runs import Run, RunStatus, StartedRun, Trigger
 from chalicelib.data.schedules import SAVE_SCHEDULES
 from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamStatus
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.platforms.registry import get_platform
+from chalicelib.platforms.registry import require_known
 from chalicelib.services.backfills import retry_backfill
 from chalicelib.services.connections import usable_connection
 from chalicelib.services.schedules import first_schedules
@@ -74,7 +74,7 @@ def list_runs(
 ) -> list[Run]:
     """The studio's runs, newest first, from the one before `before` on."""
     if platform is not None:
-        get_platform(platform)
+        require_known(platform)
     return read(
         studio_id, rows.LIST_RUNS, platform=platform, stream=sync_type, status=status, before=before, limit=limit
     )

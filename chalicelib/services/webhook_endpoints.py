@@ -98,7 +98,7 @@ def test_webhook_endpoint(studio_id: UUID, endpoint_id: UUID) -> Delivery:
 def get_delivery(studio_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> Delivery:
     delivery = read(studio_id, rows.FIND_DELIVERY, endpoint_id=endpoint_id, id=delivery_id)
     if delivery is None:
-        raise NotFound(code="delivery_not_found")
+        raise NotFound("Delivery not found", code="delivery_not_found")
     return delivery
 
 

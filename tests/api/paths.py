@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.runtime.routes import Route
+from chalicelib.runtime.declare import Route
 
 NO_ID = "00000000-0000-0000-0000-000000000001"
 """Of nothing that there is."""

@@ -11,7 +11,7 @@ import pg8000.native
 import pytest
 
 from app import API
-from chalicelib.runtime.routes import PUBLIC
+from chalicelib.runtime.declare import PUBLIC
 from chalicelib.settings import get_settings
 from dev.ports import find_free_port
 from tests.api.paths import path_of

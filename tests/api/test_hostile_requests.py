@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app import API
-from chalicelib.runtime.routes import PUBLIC, Route
+from chalicelib.runtime.declare import PUBLIC, Route
 from tests.api.hostile import ODD, ask
 from tests.api.test_authorization import BODIES, NO_RUN
 from tests.conftest import Api

@@ -11,7 +11,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from app import API
 from chalicelib.api.openapi import describe, openapi
 from chalicelib.platforms.registry import NAMES
-from chalicelib.runtime.routes import PUBLIC, Located, Reply, Route, Routes, mount
+from chalicelib.runtime.declare import PUBLIC, Route, Routes
+from chalicelib.runtime.dispatch import mount
+from chalicelib.runtime.responses import Created, Response
 from tests.conftest import ROOT, Api, Database
 
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
@@ -90,8 +92,8 @@ def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> 
         for status, response in responses.items():
             kinds = set(response.get("content", {}))
             problem = status >= "400" and int(status) not in route.extra_statuses
-            expected = route.error_format.content_type if problem else "application/json"
-            is_empty = status == "303" or (not problem and route.returns is None)
+            expected = route.error_format.content_type if problem else route.produces
+            is_empty = status in ("303", "304") or (not problem and route.returns is None)
             assert kinds == (set() if is_empty else {expected})
 
 
@@ -110,7 +112,7 @@ def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
 def test_every_answer_to_a_key_says_what_is_left_and_one_that_asks_to_wait_how_long(document: Any) -> None:
     for route in ROUTES:
         for status, response in operation(document, route)["responses"].items():
-            told = set(response.get("headers", {})) - {"Location"}
+            told = set(response.get("headers", {})) - {"Location", "ETag"}
             limits = {"RateLimit", "RateLimit-Policy"} if route.scope != PUBLIC and status != "401" else set()
             assert told == limits | ({"Retry-After"} if status in ("429", "503") else set()), (route.path, status)
         assert ("429" in operation(document, route)["responses"]) is (route.scope != PUBLIC)
@@ -136,12 +138,12 @@ def test_a_route_that_answers_with_a_location_declares_it(database: Database) ->
     routes = Routes()
 
     @routes.post("/api/things", scope=PUBLIC, status=202)
-    def make_thing() -> Located[dict[str, str]]:
-        return Located({"name": "thing"}, location="/api/things/1")
+    def make_thing() -> Created[dict[str, str]]:
+        return Created({"name": "thing"}, location="/api/things/1")
 
     @routes.post("/api/others", scope=PUBLIC, status=201)
-    def make_other() -> Reply[dict[str, str]]:
-        return Reply({"name": "other"}, status=200)
+    def make_other() -> Response[dict[str, str]]:
+        return Response({"name": "other"}, status=200)
 
     described = openapi(routes.declared)["paths"]
     assert "Location" in described["/api/things"]["post"]["responses"]["202"]["headers"]

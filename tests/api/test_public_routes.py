@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app import API
 from chalicelib import clock
 from chalicelib.api.openapi import describe
-from chalicelib.runtime.routes import PUBLIC
+from chalicelib.runtime.declare import PUBLIC
 from chalicelib.services import webhooks
 from dev.sandbox import CLIENT_ID, Sandbox
 from dev.sandbox.google import security_events

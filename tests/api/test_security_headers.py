@@ -9,7 +9,7 @@ from chalice.test import Client
 
 from app import API, app
 from chalicelib.api.openapi import describe
-from chalicelib.runtime.routes import Route
+from chalicelib.runtime.declare import Route
 from chalicelib.runtime.security_headers import HTTPS_ONLY, SECURITY_HEADERS
 from chalicelib.settings import get_settings
 from dev.invocation import Context, request_event

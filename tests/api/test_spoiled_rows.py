@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Inte
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app import API
-from chalicelib.runtime.routes import PUBLIC, Route
+from chalicelib.runtime.declare import PUBLIC, Route
 from chalicelib.services.commands import COMMANDS
 from tests.api.paths import path_of
 from tests.conftest import Api, Studios

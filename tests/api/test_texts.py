@@ -15,8 +15,8 @@ from chalicelib.api.openapi import describe
 from chalicelib.api.webhook_endpoints import NewWebhook
 from chalicelib.data.odd_values import parts_of
 from chalicelib.errors import AppError
+from chalicelib.runtime.declare import Route
 from chalicelib.runtime.decoding import FORM, decode_values
-from chalicelib.runtime.routes import Route
 from chalicelib.services.commands import COMMANDS
 from chalicelib.services.commands.base import Command
 from tests.api.paths import path_of

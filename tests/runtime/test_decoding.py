@@ -2,29 +2,46 @@
 
 import json
 import re
+import subprocess
+import sys
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 import pytest
+from chalice.app import CaseInsensitiveMapping
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app import API
-from chalicelib.errors import AppError, BadRequest, FieldProblem, InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.errors import (
+    AppError,
+    BadRequest,
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from chalicelib.runtime.decoding import (
     FORM,
     MAX_BODY_BYTES,
+    IdOf,
+    decode_ascii,
     decode_body,
-    decode_form,
+    decode_headers,
+    decode_path,
     decode_query,
-    decode_text,
     decode_values,
+    path_type,
 )
+from tests.conftest import ROOT
 
 ROUTES = [route for group in API for route in group.declared]
 BODIES = {route.body for route in ROUTES if route.body and route.accepts == "application/json"}
 QUERIES = {route.query for route in ROUTES if route.query}
 JSON = "application/json"
+HALF = "\ud800"
 quick = settings(derandomize=True, max_examples=150)
 
 
@@ -214,7 +231,7 @@ class Form(msgspec.Struct):
 
 
 def test_a_form_becomes_the_struct_whatever_else_it_holds() -> None:
-    assert decode_form(b"signed=a%2Bb+c&more=1", f"{FORM}; charset=utf-8", Form) == Form("a+b c")
+    assert decode_body(b"signed=a%2Bb+c&more=1", f"{FORM}; charset=utf-8", Form, accepts=FORM) == Form("a+b c")
 
 
 @pytest.mark.parametrize(
@@ -232,19 +249,100 @@ def test_a_form_becomes_the_struct_whatever_else_it_holds() -> None:
 )
 def test_what_is_not_the_form_is_refused(body: bytes, content_type: str, error: type[AppError]) -> None:
     with pytest.raises(error):
-        decode_form(body, content_type, Form)
+        decode_body(body, content_type, Form, accepts=FORM)
 
 
-def test_a_body_of_text_has_its_own_media_type_and_is_ascii() -> None:
-    kind = "application/secevent+jwt"
-    assert decode_text(b"a.b.c", kind.upper(), kind) == "a.b.c"
+@pytest.mark.parametrize("kind", ["application/secevent+jwt", JSON, FORM])
+def test_a_raw_body_of_any_media_type_is_the_bytes_that_were_sent(kind: str) -> None:
+    sent = b'{"a": 1,\r\n "a":\xff2}'
+    for content_type in (kind.upper(), f"{kind}; charset=utf-8", None):
+        assert decode_body(sent, content_type, bytes, accepts=kind) == sent
+    assert decode_body(b"", kind, bytes, accepts=kind) == b""
     for body, content_type, error in (
-        (b"a", JSON, UnsupportedMediaType),
-        ("\u00e9".encode(), kind, BadRequest),
+        (b"a", "text/plain", UnsupportedMediaType),
         (b"a" * (MAX_BODY_BYTES + 1), kind, PayloadTooLarge),
     ):
         with pytest.raises(error):
-            decode_text(body, content_type, kind)
+            decode_body(body, content_type, bytes, accepts=kind)
+
+
+def test_what_has_to_be_ascii_is_refused_if_it_is_not() -> None:
+    assert decode_ascii(b"a.b.c") == "a.b.c"
+    with pytest.raises(BadRequest):
+        decode_ascii("\u00e9".encode())
+
+
+class Signed(msgspec.Struct):
+    signature: Annotated[str, msgspec.Meta(pattern="^sha256=[0-9a-f]+$")] = msgspec.field(name="X-Hub-Signature-256")
+    attempt: int = msgspec.field(name="X-Attempt", default=1)
+
+
+def headers_of(**sent: str) -> CaseInsensitiveMapping:
+    return CaseInsensitiveMapping({name.replace("_", "-"): value for name, value in sent.items()})
+
+
+def test_named_headers_are_decoded_whatever_their_case_and_others_are_passed_over() -> None:
+    headers = headers_of(x_hub_SIGNATURE_256="sha256=0a", X_Attempt="3", Cookie="a=b")
+    assert decode_headers(headers, Signed) == Signed(signature="sha256=0a", attempt=3)
+    assert decode_headers(headers_of(x_hub_signature_256="sha256=0a"), Signed).attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "problem"),
+    [
+        ({}, "X-Hub-Signature-256", "is missing"),
+        ({"x_hub_signature_256": "md5=0a"}, "X-Hub-Signature-256", "expected `str` matching regex"),
+        ({"x_hub_signature_256": "sha256=0a", "x_attempt": "x"}, "X-Attempt", "expected `int`"),
+        ({"x_hub_signature_256": "sha256=0a\0"}, "X-Hub-Signature-256", "must not contain NUL"),
+    ],
+)
+def test_a_wrong_header_is_named(sent: dict[str, str], field: str, problem: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode_headers(headers_of(**sent), Signed)
+    ((named, said),) = [(each.field, each.problem) for each in caught.value.fields]
+    assert named == field
+    assert said.startswith(problem)
+
+
+THING = UUID("01a22ce8-8f1d-7946-a109-04b93da8779a")
+
+
+@pytest.mark.parametrize("text", [str(THING), str(THING).upper(), THING.hex])
+def test_an_id_in_a_path_is_decoded(text: str) -> None:
+    kind = Annotated[UUID, IdOf("small thing")]
+    assert decode_path({"id": text}, {"id": path_type(kind)}) == {"id": THING}
+
+
+@pytest.mark.parametrize("text", ["", "x", f"{{{THING}}}", f"urn:uuid:{THING}", f"{THING}0", "\0", HALF, "1" * 5000])
+def test_an_id_that_is_none_is_the_404_of_its_resource(text: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        decode_path({"id": text}, {"id": IdOf("small thing")})
+    assert (caught.value.code, caught.value.message) == ("small_thing_not_found", "Small thing not found")
+
+
+def test_a_path_parameter_without_a_type_of_its_own_is_text_that_can_be_stored() -> None:
+    assert decode_path({"code": "a%b\n"}, {"code": path_type(str)}) == {"code": "a%b\n"}
+    for text in ("a\0", HALF):
+        with pytest.raises(NotFound):
+            decode_path({"code": text}, {"code": path_type(Annotated[str, msgspec.Meta(max_length=5)])})
+
+
+def test_a_known_platform_is_recognized_without_importing_it() -> None:
+    program = """
+import sys
+from typing import Annotated
+from chalicelib.api.params import PlatformName
+from chalicelib.errors import NotFound
+from chalicelib.platforms.registry import LOADED
+from chalicelib.runtime.decoding import path_type
+assert path_type(PlatformName).decode("google") == "google"
+try:
+    path_type(PlatformName).decode("nope")
+except NotFound as error:
+    assert error.code == "unknown_platform"
+assert not LOADED and "chalicelib.platforms.google" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 class Texts(msgspec.Struct, forbid_unknown_fields=True):
@@ -252,9 +350,6 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True):
     short: Annotated[str, msgspec.Meta(max_length=5)] = ""
     many: list[str] = []
     named: dict[str, str] = {}
-
-
-HALF = "\ud800"
 
 
 @pytest.mark.parametrize("field", ["free", "short"])

@@ -180,8 +180,9 @@ def test_two_pages_running_of_nothing_but_odd_records_are_a_changed_contract(
 def test_the_list_goes_on_page_by_page_and_is_the_studios_own(studio: Studio, studios: Studios) -> None:
     for number in range(3):
         keep(studio, {"id": f"e{number}"})
-    first = studio.api.get("/api/sync/set-aside?limit=2&platform=google&syncType=bookings").json
-    rest = studio.api.get(f"/api/sync/set-aside?limit=2&cursor={first['nextCursor']}").json
+    path = "/api/sync/set-aside?limit=2&platform=google&syncType=bookings"
+    first = studio.api.get(path).json
+    rest = studio.api.get(f"{path}&cursor={first['nextCursor']}").json
     assert [item["externalId"] for item in first["items"] + rest["items"]] == ["e2", "e1", "e0"]
     assert rest["nextCursor"] is None
     assert studio.api.get("/api/sync/set-aside?syncType=inquiries").json["items"] == []

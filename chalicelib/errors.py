@@ -18,12 +18,30 @@ class FieldProblem(msgspec.Struct, frozen=True):
     problem: str
 
 
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an error means for the work that met it, and for everybody else who asks the same platform."""
+
+    is_retried: bool = False
+    """Whether it may pass: the same work is tried again after a while"""
+    waits: bool = False
+    """Whether somebody asked for the wait: it lasts as long as it takes, and is no attempt without progress"""
+    is_outage: bool = False
+    """Whether it counts towards the platform's circuit"""
+
+
+FINAL = RetryPolicy()
+BACKOFF = RetryPolicy(is_retried=True)
+OUTAGE = RetryPolicy(is_retried=True, is_outage=True)
+WAIT = RetryPolicy(is_retried=True, waits=True)
+
+
 class AppError(Exception):
     """Anything this product refuses or fails to do, with the answer it gives."""
 
     status = 500
     code = "internal_error"
     title = "Internal error"
+    retry = FINAL
 
     def __init__(
         self,
@@ -166,6 +184,20 @@ class DecryptionFailed(AppError):
     title = "A stored secret could not be decrypted"
 
 
+class RunCrashed(AppError):
+    """What nobody foresaw stopped a run. Ours to mend; the platform is not to blame."""
+
+    title = "An internal error stopped the run"
+    retry = BACKOFF
+
+
+class RunAbandoned(AppError):
+    """The workers of a run died again and again without a word."""
+
+    code = "gave_up"
+    title = "The run was abandoned after its workers failed repeatedly"
+
+
 class PlatformError(AppError):
     """A platform did not do what was asked. The subclass says what that means for the run and the connection.
 
@@ -188,26 +220,42 @@ class TransientFault(PlatformError):
 
     code = "platform_unavailable"
     title = "The platform is not available right now"
-
-
-class RefreshInProgress(TransientFault):
-    """Another worker is refreshing the access token at this moment; try again when it is done."""
-
-    code = "token_being_refreshed"
-    title = "The access token is being refreshed by another worker"
+    retry = OUTAGE
 
 
 class AnswerTooLarge(TransientFault):
     """The platform cannot make an answer of this size; a smaller one may do."""
 
 
-class RateLimited(PlatformError):
-    """Try again at `resume_at`, or after a backoff when the platform names no time.
+class RefreshInProgress(PlatformError):
+    """Another worker is refreshing the access token at this moment; try again when it is done."""
+
+    code = "token_being_refreshed"
+    title = "The access token is being refreshed by another worker"
+    retry = WAIT
+
+
+class Throttled(PlatformError):
+    """The platform may not be asked for now: try again at `resume_at`, or after a backoff when nobody names a time.
+
+    The subclass says who says so.
+    """
+
+    status = 503
+    retry = WAIT
+
+    @property
+    def is_fault(self) -> bool:
+        """A platform that asks us to wait is no failure, neither its own nor ours."""
+        return False
+
+
+class RateLimited(Throttled):
+    """The platform refused: its limit is reached.
 
     `scope` is whose limit it is: this application's, for all studios, or the connected account's.
     """
 
-    status = 503
     code = "platform_rate_limited"
     title = "The platform's rate limit is reached"
 
@@ -223,20 +271,15 @@ class RateLimited(PlatformError):
         super().__init__(message, internal=internal, code=code, resume_at=resume_at)
         self.scope = scope
 
-    @property
-    def is_fault(self) -> bool:
-        """A platform that asks us to wait is no failure, neither its own nor ours."""
-        return False
 
-
-class QuotaSpent(RateLimited):
+class QuotaSpent(Throttled):
     """Not asked at all, to stay below the platform's rate limit."""
 
     code = "quota_spent"
     title = "The platform's quota is nearly used up"
 
 
-class CircuitOpen(RateLimited):
+class CircuitOpen(Throttled):
     """Not asked at all: the platform failed everybody just now."""
 
     code = "platform_down"

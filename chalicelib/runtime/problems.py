@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib import clock
-from chalicelib.errors import AppError, FieldProblem, PlatformError, RateLimited
+from chalicelib.errors import AppError, FieldProblem, PlatformError, Throttled
 
 CONTENT_TYPE = "application/problem+json"
 UNTOLD_WAIT_SECONDS = 30
@@ -43,7 +43,7 @@ def problem_of(error: AppError, request_id: str) -> Problem:
 def headers_of_error(error: AppError) -> dict[str, str]:
     """Those of the error itself, and when to come back if a platform wants to be left alone until then."""
     resume_at = error.resume_at if isinstance(error, PlatformError) else None
-    if resume_at is None and not isinstance(error, RateLimited):
+    if resume_at is None and not isinstance(error, Throttled):
         return error.headers
     wait = (resume_at - clock.now()).total_seconds() if resume_at else UNTOLD_WAIT_SECONDS
     return {**error.headers, "Retry-After": str(min(max(1, ceil(wait)), LONGEST_WAIT_SECONDS))}

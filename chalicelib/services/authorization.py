@@ -19,10 +19,8 @@ from chalicelib.errors import (
     FieldProblem,
     InvalidInput,
     Misconfigured,
-    RateLimited,
     TokenRevoked,
     TooManyRequests,
-    TransientFault,
 )
 from chalicelib.platforms import oauth2
 from chalicelib.platforms.base import Account, Platform, Stream
@@ -259,7 +257,7 @@ def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFail
     if issubclass(rule.kind, Misconfigured):
         message = f"{platform.title} refuses this application, not the account: contact support"
         return AuthorizationFailed(message, code=Misconfigured.code, internal=internal)
-    if issubclass(rule.kind, TransientFault | RateLimited):
+    if rule.kind.retry.is_retried:
         message = f"{platform.title} could not answer just now: start again in a few minutes"
         return AuthorizationFailed(message, code=rule.kind.code, internal=internal)
     return AuthorizationFailed(

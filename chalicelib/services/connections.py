@@ -19,8 +19,8 @@ from chalicelib.errors import (
     FieldProblem,
     InvalidInput,
     PlatformError,
-    RateLimited,
     ReconnectRequired,
+    Throttled,
     Unreadable,
 )
 from chalicelib.platforms.base import Account, Platform
@@ -185,7 +185,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     session = Session(stored)
     try:
         account = _identify(platform, session)
-    except RateLimited:
+    except Throttled:
         raise
     except (PlatformError, DecryptionFailed) as error:
         if isinstance(error, ReconnectRequired | DecryptionFailed):

@@ -11,7 +11,7 @@ from uuid import UUID
 from chalicelib import telemetry
 from chalicelib.data.database import write
 from chalicelib.data.throttle import CHECK_CALL, CallState
-from chalicelib.errors import PlatformError, QuotaSpent, RateLimited, TooManyRequests, TransientFault
+from chalicelib.errors import PlatformError, QuotaSpent, TooManyRequests
 from chalicelib.platforms.base import Platform
 from chalicelib.platforms.client import Client
 from chalicelib.services.retries import delay_after
@@ -41,7 +41,7 @@ class PlatformCall:
     def failed(self, error: PlatformError) -> None:
         """A refusal is an answer as well. What it said of the quotas comes before the limit that it may be."""
         self._spend()
-        if isinstance(error, TransientFault | RateLimited):
+        if error.retry.is_retried:
             self._throttle.failed(error, delay_after(error, attempts=0, attempts_without_progress=0))
         elif self._client is not None and self._client.api_calls:
             self._throttle.answered()

@@ -4,7 +4,7 @@ import random
 from datetime import datetime, timedelta
 
 from chalicelib import clock
-from chalicelib.errors import AppError, PlatformError, RateLimited, RefreshInProgress, TransientFault
+from chalicelib.errors import AppError, PlatformError
 
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 6
 """Attempts in a row, without a stored page between them, after which a passing fault counts as a lasting one."""
@@ -15,25 +15,26 @@ LONGEST_WAIT = timedelta(days=1)
 
 
 def delay_after(error: AppError, *, attempts: int, attempts_without_progress: int) -> timedelta | None:
-    """How long a run waits before it is tried again, or None when there is no use in it. A rate limit may last.
+    """How long a run waits before it is tried again, or None when there is no use in it.
 
     A span, not a moment: it is the database that knows what time it is, whatever a worker's clock says.
     """
-    if isinstance(error, RateLimited | RefreshInProgress):
-        return backoff(attempts) if error.resume_at is None else time_until(error.resume_at)
-    if isinstance(error, TransientFault) and attempts_without_progress < MAX_ATTEMPTS_WITHOUT_PROGRESS:
+    if error.retry.waits:
+        resume_at = resume_at_of(error)
+        return backoff(attempts) if resume_at is None else time_until(resume_at)
+    if error.retry.is_retried and attempts_without_progress < MAX_ATTEMPTS_WITHOUT_PROGRESS:
         return backoff_after(error, attempts_without_progress)
     return None
 
 
-def is_idle(error: AppError) -> bool:
-    """Whether such an attempt counts towards MAX_ATTEMPTS_WITHOUT_PROGRESS: one that was told to wait does not."""
-    return not isinstance(error, RateLimited | RefreshInProgress)
+def resume_at_of(error: AppError) -> datetime | None:
+    """When a platform wants to be asked again, where it says so."""
+    return error.resume_at if isinstance(error, PlatformError) else None
 
 
 def backoff_after(error: AppError, attempts: int) -> timedelta:
     """A backoff, or as long as the platform asked for if that is longer."""
-    asked = error.resume_at if isinstance(error, PlatformError) else None
+    asked = resume_at_of(error)
     return max(backoff(attempts), time_until(asked)) if asked else backoff(attempts)
 
 

@@ -25,9 +25,10 @@ from chalicelib.errors import (
     ContractChanged,
     CursorExpired,
     DecryptionFailed,
-    PlatformError,
     ReconnectRequired,
     RefreshInProgress,
+    RunAbandoned,
+    RunCrashed,
     TransientFault,
     Unavailable,
 )
@@ -37,7 +38,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.services import accounts, backfills, connection_state
 from chalicelib.services.left_out import LeftOut, PageLeftOut
 from chalicelib.services.refresh import COME_BACK_AFTER, Session
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS, delay_after, is_idle
+from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS, delay_after
 from chalicelib.services.set_aside import retry_cooled_down
 from chalicelib.services.streams import TABLES, syncable_stream
 from chalicelib.services.throttle import Throttle, throttle_of
@@ -118,7 +119,7 @@ class _Attempt:
     def run(self) -> str:
         try:
             if self._run.attempts_without_progress > MAX_ATTEMPTS_WITHOUT_PROGRESS:
-                raise PlatformError("The run was abandoned after its workers failed repeatedly", code="gave_up")
+                raise RunAbandoned()
             return self._read_stream(self._stream())
         except LeaseLost as error:
             return error.code
@@ -129,7 +130,7 @@ class _Attempt:
         except Exception as error:
             # Ours to mend. The run says so and is tried again; the message goes back, and in the end to the DLQ.
             logs.event("run.crashed", level=logging.ERROR, error=error)
-            self._handle_error(TransientFault("An internal error stopped the run", code="internal_error"))
+            self._handle_error(RunCrashed())
             raise
 
     def _stream(self) -> Stream[Any]:
@@ -311,7 +312,7 @@ class _Attempt:
             with transaction(self._studio_id) as tx:
                 if delay is not None:
                     seconds = delay.total_seconds()
-                    self._write(tx, rows.DEFER_RUN, delay_seconds=seconds, idle=is_idle(error), **noted)
+                    self._write(tx, rows.DEFER_RUN, delay_seconds=seconds, idle=not error.retry.waits, **noted)
                 else:
                     self._write(tx, rows.FAIL_RUN, **noted)
         except LeaseLost as lost:

@@ -15,7 +15,7 @@ from chalicelib.data.database import write
 from chalicelib.data.query import Query
 from chalicelib.data.runs import LeasedRun
 from chalicelib.data.throttle import ThrottleState
-from chalicelib.errors import AppError, CircuitOpen, QuotaSpent, RateLimited, TransientFault
+from chalicelib.errors import AppError, CircuitOpen, QuotaSpent, RateLimited
 from chalicelib.platforms.client import Client
 from chalicelib.services.retries import time_until
 
@@ -73,9 +73,9 @@ class Throttle:
 
     def failed(self, error: AppError, delay: timedelta | None) -> None:
         """What stopped the run may be news for all: a platform that is down, or a limit that was reached."""
-        if type(error) is RateLimited and delay is not None:
+        if isinstance(error, RateLimited) and delay is not None:
             self._block(error, delay)
-        elif isinstance(error, TransientFault) and error.code == TransientFault.code:
+        elif error.retry.is_outage:
             tripped = self._run(
                 rows.TRIP_CIRCUIT,
                 threshold=FAILURES_TO_OPEN,

@@ -19,7 +19,7 @@ from chalicelib.data.database import read, transaction, write
 from chalicelib.data.pending_grants import END_ACCOUNT_GRANTS
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.webhooks import AccountConnection
-from chalicelib.errors import BadRequest, NotFound, PlatformError, RateLimited, TokenRevoked, Unavailable
+from chalicelib.errors import BadRequest, NotFound, PlatformError, Throttled, TokenRevoked, Unavailable
 from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, KeySet
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.transport import Transport
@@ -106,7 +106,7 @@ def _google_key(token: str) -> dict[str, object]:
     try:
         key = google_keys().find(key_id_of(token), transport)
     except PlatformError as error:
-        seconds = _seconds_until(error.resume_at if isinstance(error, RateLimited) else None)
+        seconds = _seconds_until(error.resume_at if isinstance(error, Throttled) else None)
         problem = "Google's keys cannot be read right now"
         raise Unavailable(problem, internal=str(error), retry_after_seconds=seconds) from error
     if key is None:

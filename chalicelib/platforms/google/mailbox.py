@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from chalicelib.errors import AnswerTooLarge, RateLimited, TransientFault
+from chalicelib.errors import AnswerTooLarge, RateLimited, RefreshInProgress, TransientFault
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google.messages import is_id
 from chalicelib.platforms.google.threads import THREADS, MailContext
@@ -34,7 +34,7 @@ _JUDGED = frozenset(
 )
 """Labels that decide whether a thread is an inquiry. To read or archive a mail changes others, all day long."""
 
-FAULTS = (RateLimited, TransientFault)
+FAULTS = (RateLimited, TransientFault, RefreshInProgress)
 """What ends a page early, with what was read of it: the next one meets it first, and waits."""
 
 

@@ -130,7 +130,8 @@ def _studio_in_step(server: Server) -> UUID:
 
 def _run(studio_id: UUID) -> dict[str, Any]:
     """The message of a new run."""
-    return message_event({"runId": str(studios.queue_run(studio_id, "bookings")), "studioId": str(studio_id)})
+    run_id = studios.queue_run(studio_id, "bookings")
+    return message_event({"kind": "run", "id": str(run_id), "studioId": str(studio_id)})
 
 
 def _ran(studio_id: UUID, outcome: Outcome) -> bool:

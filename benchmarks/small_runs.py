@@ -75,7 +75,7 @@ def _change(running: Source, account: str, stream: str, changes: int) -> None:
 
 def _work(studio_id: UUID, stream: str, sample: Sample, changes: int | None = None) -> None:
     run_id = studios.queue_run(studio_id, stream)
-    event = message_event({"runId": str(run_id), "studioId": str(studio_id)})
+    event = message_event({"kind": "run", "id": str(run_id), "studioId": str(studio_id)})
     context = Context("ansel-local-sync", 900.0)
     with query_statistics() as statistics:
         started, cpu_started = perf_counter(), thread_time()

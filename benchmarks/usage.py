@@ -134,7 +134,7 @@ def _sync(running: Server, google: source.Source, samples: int) -> Invocation:
         google.change(account, edition=uuid4().int % 1_000_000, **changed)
         runs.append(studios.queue_run(studio_id, stream))
         vault.cache_clear()
-        event = message_event({"runId": str(runs[-1]), "studioId": str(studio_id)})
+        event = message_event({"kind": "run", "id": str(runs[-1]), "studioId": str(studio_id)})
         return partial(sync, event, Context("ansel-sync", 300))
 
     streams = ("bookings", "inquiries")

@@ -20,16 +20,45 @@ SENDERS = 8
 _making_client = Lock()  # a boto3 session is not thread-safe, its clients are
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Asks a worker to go on with one thing: a run, the refresh of a connection's grant, a delivery, or the revocation
-    of a grant that nobody completed."""
+class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
+    """Asks a worker to go on with one thing of a studio's."""
 
-    run_id: UUID | None = None
-    refresh_of: UUID | None = None
-    """A connection"""
-    delivery_id: UUID | None = None
-    grant_id: UUID | None = None
+    id: UUID
     studio_id: UUID
+
+
+class RunMessage(_Message, frozen=True, tag="run"):
+    """To go on with a run."""
+
+
+class RefreshMessage(_Message, frozen=True, tag="refresh"):
+    """To refresh the grant of a connection that may not have been used for long."""
+
+
+class DeliveryMessage(_Message, frozen=True, tag="delivery"):
+    """To attempt the delivery of an event to a webhook endpoint."""
+
+
+class RevocationMessage(_Message, frozen=True, tag="revocation"):
+    """To revoke a pending grant that nobody completed."""
+
+
+Message = RunMessage | RefreshMessage | DeliveryMessage | RevocationMessage
+
+
+def kind_of(message: Message) -> str:
+    return str(message.__struct_config__.tag)
+
+
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def decode(body: str) -> Message:
+    """Raises ValueError for what is no message of ours."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError("not a message") from error
 
 
 def enqueue(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Planted secrets, the ways they are used, every form they could leak in, and the places that are searched for them."""
 
 import base64
+import json
 import logging
 import re
 import traceback
@@ -13,16 +14,14 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
+from chalicelib import work_queue
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.database import read
 from chalicelib.data.tenants import studio_settings
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
-from chalicelib.services.pending_grants import revoke_expired_grant
-from chalicelib.services.refresh import refresh_idle
-from chalicelib.services.runs import execute_run
+from chalicelib.services.messages import KINDS
 from chalicelib.services.tokens import Tokens, open_tokens
-from chalicelib.services.webhook_endpoints import deliver
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from tests.conftest import ENCRYPTION_KEY, PROOF_KEY, Answer, Api, Queue, Studios
@@ -176,14 +175,8 @@ class Drive:
         for message in self.queue.receive():
             self.evidence.add("queue", repr(message))
             try:
-                if "refreshOf" in message:
-                    outcome = refresh_idle(UUID(message["studioId"]), UUID(message["refreshOf"]))
-                elif "grantId" in message:
-                    outcome = revoke_expired_grant(UUID(message["studioId"]), UUID(message["grantId"]))
-                elif "deliveryId" in message:
-                    outcome = deliver(UUID(message["studioId"]), UUID(message["deliveryId"]), lambda: 60_000)
-                else:
-                    outcome = execute_run(UUID(message["studioId"]), UUID(message["runId"]), lambda: 60_000)
+                kind = KINDS[type(work_queue.decode(json.dumps(message)))]
+                outcome = str(kind.handle(UUID(message["studioId"]), UUID(message["id"]), lambda: 60_000))
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes
                 outcome = "crashed"
                 self.evidence.add("exception", f"{error!r}")

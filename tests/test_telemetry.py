@@ -271,7 +271,7 @@ def failing_queue(clean_database: Any, local_aws: Any, monkeypatch: pytest.Monke
 
 
 def enqueue(count: int) -> None:
-    work_queue.enqueue(work_queue.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
+    work_queue.enqueue(work_queue.RunMessage(id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
 
 
 def test_each_message_that_could_not_be_sent_is_counted(failing_queue: Fake) -> None:

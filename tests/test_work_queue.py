@@ -19,17 +19,17 @@ WAIT_SECONDS = 10.0
 
 
 def enqueue(count: int) -> None:
-    work_queue.enqueue(work_queue.Message(run_id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
+    work_queue.enqueue(work_queue.RunMessage(id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 95])
 def test_each_message_arrives_once(count: int, clean_database: object, queue: Queue) -> None:
     enqueue(count)
-    assert sorted(body["runId"] for body in queue.receive()) == [str(UUID(int=number)) for number in range(count)]
+    assert sorted(body["id"] for body in queue.receive()) == [str(UUID(int=number)) for number in range(count)]
 
 
 def test_a_message_may_come_later() -> None:
-    message = work_queue.Message(run_id=UUID(int=1), studio_id=UUID(int=2))
+    message = work_queue.RunMessage(id=UUID(int=1), studio_id=UUID(int=2))
     assert [entry["DelaySeconds"] for entry in work_queue.entries([message], 3)] == [3]
     assert [entry["DelaySeconds"] for entry in work_queue.entries([message])] == [0]
 

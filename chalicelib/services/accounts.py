@@ -48,7 +48,7 @@ def change_account(
     )
     if changed is None:
         raise NotFound("Account not found", code="account_not_found")
-    work_queue.enqueue(work_queue.Message(run_id=run_id, studio_id=studio_id) for run_id in changed.runs)
+    work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)
     logs.event("account.rule_saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
     return changed.account
 

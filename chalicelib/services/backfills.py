@@ -128,7 +128,7 @@ def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_
     days = {"first": window.first, "last": window.last, "page_cursor": page_cursor}
     queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
     if queued is not None:
-        work_queue.enqueue([work_queue.Message(run_id=queued.id, studio_id=studio_id)])
+        work_queue.enqueue([work_queue.RunMessage(id=queued.id, studio_id=studio_id)])
         return queued
     active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
     if active is None or active.backfill is None:

@@ -242,7 +242,7 @@ def note_event(
 
 def enqueue_deliveries(studio_id: UUID, change: Change) -> None:
     """Asks workers for the deliveries that a committed change has made."""
-    work_queue.enqueue(work_queue.Message(delivery_id=id, studio_id=studio_id) for id in change.deliveries)
+    work_queue.enqueue(work_queue.DeliveryMessage(id=id, studio_id=studio_id) for id in change.deliveries)
 
 
 def _replace(

@@ -9,15 +9,13 @@ from uuid import UUID
 import msgspec
 from msgspec import structs
 
-from chalicelib import logs
-from chalicelib.data.database import read
+from chalicelib import logs, work_queue
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.runs import FIND_RUN_STATE
 from chalicelib.errors import SettingsError, Unavailable
+from chalicelib.services.messages import is_wanted
 from chalicelib.settings import get_settings
 from chalicelib.work_queue import SQS_BATCH, Message, entries, sqs
 
-ACTIVE = ("queued", "running", "deferred")
 WAIT_SECONDS = 1
 """A look that waits asks all of the queue's servers, so that no answer means that nothing is left."""
 HIDDEN_SECONDS = 120
@@ -25,7 +23,7 @@ HIDDEN_SECONDS = 120
 STOP_MS = 15_000
 """With less time than this left no further batch is taken out: longer than handling one takes."""
 
-Kind = Literal["run", "refresh", "delivery", "grant", "malformed"]
+MALFORMED = "malformed"
 State = Literal["waiting", "ended", "malformed"]
 
 
@@ -34,7 +32,8 @@ class DeadLetter(Row):
 
     message_id: str
     sent_at: Moment
-    kind: Kind
+    kind: str
+    """That of the message, or `malformed`"""
     state: State
     studio_id: UUID | None = None
     id: UUID | None = None
@@ -132,35 +131,15 @@ def _take(limit: int) -> list[_Taken]:
 
 def _judge(received: dict[str, Any]) -> _Taken:
     sent_at = datetime.fromtimestamp(int(received["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    letter = DeadLetter(message_id=received["MessageId"], sent_at=sent_at, kind=MALFORMED, state="malformed")
     try:
-        message = msgspec.json.decode(received["Body"], type=Message)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        message = None
-    kind, id = _subject(message)
-    letter = DeadLetter(message_id=received["MessageId"], sent_at=sent_at, kind=kind, state="malformed")
-    if message is not None and id is not None:
-        letter.studio_id, letter.id, letter.state = message.studio_id, id, _state(message)
+        message = work_queue.decode(received["Body"])
+    except ValueError:
+        return _Taken(letter, None, received["ReceiptHandle"])
+    letter.kind = work_queue.kind_of(message)
+    letter.state = "waiting" if is_wanted(message) else "ended"
+    letter.studio_id, letter.id = message.studio_id, message.id
     return _Taken(letter, message, received["ReceiptHandle"])
-
-
-def _subject(message: Message | None) -> tuple[Kind, UUID | None]:
-    if message is not None and message.run_id is not None:
-        return "run", message.run_id
-    if message is not None and message.refresh_of is not None:
-        return "refresh", message.refresh_of
-    if message is not None and message.delivery_id is not None:
-        return "delivery", message.delivery_id
-    if message is not None and message.grant_id is not None:
-        return "grant", message.grant_id
-    return "malformed", None
-
-
-def _state(message: Message) -> State:
-    """All but runs are judged by the worker, which drops what is not due."""
-    if message.run_id is None:
-        return "waiting"
-    run = read(message.studio_id, FIND_RUN_STATE, run_id=message.run_id)
-    return "waiting" if run is not None and run.status in ACTIVE else "ended"
 
 
 def _send(waiting: list[_Taken]) -> list[_Taken]:

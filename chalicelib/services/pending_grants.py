@@ -30,7 +30,7 @@ from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.revocations import revoke_pending, revoke_unused
 from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import Tokens, open_grant, seal_grant
-from chalicelib.work_queue import Message
+from chalicelib.work_queue import RevocationMessage
 
 CODE_SECONDS = 600
 MAX_ATTEMPTS = 5
@@ -122,7 +122,7 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
 def enqueue_expired_grants() -> int:
     """Ends every grant that nobody completed in time, and sends a message to revoke it. Returns how many."""
     return enqueue_due(
-        rows.CLAIM_EXPIRED_GRANTS, lambda expired: Message(grant_id=expired.grant_id, studio_id=expired.studio_id)
+        rows.CLAIM_EXPIRED_GRANTS, lambda expired: RevocationMessage(id=expired.grant_id, studio_id=expired.studio_id)
     )
 
 

@@ -44,7 +44,7 @@ from chalicelib.services.platform_credentials import find_oauth_client, platform
 from chalicelib.services.retries import backoff_after
 from chalicelib.services.tokens import Tokens, open_access_token, open_tokens
 from chalicelib.settings import get_settings
-from chalicelib.work_queue import Message
+from chalicelib.work_queue import RefreshMessage
 
 LEASE_SECONDS = 180
 """Longer than a refresh may take: every secret of ours may be tried, each within the client's total timeout."""
@@ -65,7 +65,7 @@ WARN_AFTER = 6
 def enqueue_due_refreshes() -> int:
     """Sends a message for each grant that is due for a refresh; returns how many."""
     return enqueue_due(
-        rows.CLAIM_DUE_REFRESHES, lambda due: Message(refresh_of=due.connection_id, studio_id=due.studio_id)
+        rows.CLAIM_DUE_REFRESHES, lambda due: RefreshMessage(id=due.connection_id, studio_id=due.studio_id)
     )
 
 

@@ -295,7 +295,7 @@ class _Attempt:
     def _yield(self) -> str:
         with transaction(self._studio_id) as tx:
             self._write(tx, rows.YIELD_RUN)
-        work_queue.enqueue([work_queue.Message(run_id=self._run.id, studio_id=self._studio_id)])
+        work_queue.enqueue([work_queue.RunMessage(id=self._run.id, studio_id=self._studio_id)])
         return "handed_over"
 
     def _handle_error(self, error: AppError) -> str:
@@ -319,7 +319,7 @@ class _Attempt:
             return lost.code
         if delay is not None and isinstance(error, RefreshInProgress):
             # Sooner than the tick would: the token is there in a moment.
-            message = work_queue.Message(run_id=self._run.id, studio_id=self._studio_id)
+            message = work_queue.RunMessage(id=self._run.id, studio_id=self._studio_id)
             work_queue.enqueue([message], delay_seconds=ceil(delay.total_seconds()))
         if isinstance(error, ReconnectRequired | DecryptionFailed):
             # By the tokens that were refused: since the run was leased, they may have been refreshed.

@@ -160,5 +160,5 @@ def _phase(studio_id: UUID, platform: str, stream: str) -> float:
 
 def _enqueue(dispatches: list[Dispatch]) -> None:
     work_queue.enqueue(
-        work_queue.Message(run_id=dispatch.run_id, studio_id=dispatch.studio_id) for dispatch in dispatches
+        work_queue.RunMessage(id=dispatch.run_id, studio_id=dispatch.studio_id) for dispatch in dispatches
     )

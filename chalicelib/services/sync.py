@@ -59,7 +59,7 @@ def start_sync(
             raise not_connected(platform.name)  # since a moment ago
         if confirm_deletions and len(queued) < len(started):
             raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")
-    work_queue.enqueue(work_queue.Message(run_id=run.id, studio_id=studio_id) for run in queued)
+    work_queue.enqueue(work_queue.RunMessage(id=run.id, studio_id=studio_id) for run in queued)
     return started
 
 

@@ -54,7 +54,7 @@ def clear_throttles(platform_name: str, studio_id: UUID | None, remaining_ms: Ca
 def _clear_one(platform: str, studio_id: UUID) -> Cleared:
     get_studio(studio_id)
     cleared = write(studio_id, rows.CLEAR_ACCOUNT_THROTTLES, platform=platform)
-    work_queue.enqueue(work_queue.Message(run_id=run_id, studio_id=studio_id) for run_id in cleared.runs)
+    work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in cleared.runs)
     return Cleared(
         platform=platform,
         studio_id=studio_id,

@@ -24,7 +24,7 @@ from chalicelib.security.vault import AssociatedData
 from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import get_settings
-from chalicelib.work_queue import Message
+from chalicelib.work_queue import DeliveryMessage
 
 MAX_WEBHOOK_ENDPOINTS = 5
 MINUTE, HOUR = 60, 3600
@@ -91,7 +91,7 @@ def test_webhook_endpoint(studio_id: UUID, endpoint_id: UUID) -> Delivery:
     if started is None:
         raise _unknown()
     if started.is_new:
-        work_queue.enqueue([Message(delivery_id=started.delivery.id, studio_id=studio_id)])
+        work_queue.enqueue([DeliveryMessage(id=started.delivery.id, studio_id=studio_id)])
     return started.delivery
 
 
@@ -105,7 +105,7 @@ def get_delivery(studio_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> Deliv
 def enqueue_due_deliveries() -> int:
     """Rings for every delivery that is due. Returns how many."""
     return enqueue_due(
-        rows.CLAIM_DUE_DELIVERIES, lambda due: Message(delivery_id=due.delivery_id, studio_id=due.studio_id)
+        rows.CLAIM_DUE_DELIVERIES, lambda due: DeliveryMessage(id=due.delivery_id, studio_id=due.studio_id)
     )
 
 

@@ -3,10 +3,7 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
-from chalicelib.services.pending_grants import enqueue_expired_grants
-from chalicelib.services.refresh import enqueue_due_refreshes
-from chalicelib.services.schedules import start_due_runs
-from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
+from chalicelib.services.messages import enqueue_due
 
 blueprint = Blueprint(__name__)
 
@@ -14,7 +11,4 @@ blueprint = Blueprint(__name__)
 @blueprint.schedule("rate(1 minute)", name="tick")
 @job
 def tick(event: CloudWatchEvent) -> None:
-    start_due_runs()
-    enqueue_due_refreshes()
-    enqueue_due_deliveries()
-    enqueue_expired_grants()
+    enqueue_due()

@@ -37,15 +37,15 @@ def test_a_sync_queues_a_run_for_each_stream_and_enqueues_once_per_run(connected
     runs = start(connected)
     assert [(run["syncType"], run["status"]) for run in runs] == [(stream, "queued") for stream in STREAMS]
     messages = queue.receive()
-    assert sorted(message["runId"] for message in messages) == sorted(run["id"] for run in runs)
+    assert sorted(message["id"] for message in messages) == sorted(run["id"] for run in runs)
     for message in messages:
-        assert message == {"runId": message["runId"], "studioId": str(connected.studio_id)}, "ids and nothing else"
+        assert message == {"kind": "run", "id": message["id"], "studioId": str(connected.studio_id)}
 
 
 def test_a_sync_of_one_stream_queues_that_one(connected: Api, queue: Queue) -> None:
     (run,) = start(connected, syncType="inquiries")
     assert run["syncType"] == "inquiries"
-    assert [message["runId"] for message in queue.receive()] == [run["id"]]
+    assert [message["id"] for message in queue.receive()] == [run["id"]]
 
 
 def test_a_run_that_is_under_way_is_answered_and_not_doubled(connected: Api, queue: Queue) -> None:
@@ -347,7 +347,7 @@ def test_a_retry_queues_a_new_run_of_the_same_stream(
     (run,) = answer.json["runs"]
     assert (run["syncType"], run["status"]) == ("inquiries", "queued")
     assert answer.headers["Location"] == f"/api/sync/log/{run['id']}"
-    assert [message["runId"] for message in queue.receive()] == [run["id"]]
+    assert [message["id"] for message in queue.receive()] == [run["id"]]
     assert connected.get(answer.headers["Location"]).json["trigger"] == "retry"
     assert run["id"] != old["id"]
     assert connected.get(f"/api/sync/log/{old['id']}").json["status"] == ending

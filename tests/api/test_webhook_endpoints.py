@@ -103,14 +103,14 @@ def test_a_test_is_taken_at_once_and_found_where_the_answer_says(api: Api, queue
     shown = answer.json
     assert (shown["type"], shown["platform"], shown["eventId"]) == ("test", None, shown["id"])
     assert (shown["state"], shown["attempts"], shown["problem"], shown["deliveredAt"]) == ("waiting", 0, None, None)
-    assert queue.receive() == [{"deliveryId": shown["id"], "studioId": str(api.studio_id)}]
+    assert queue.receive() == [{"kind": "delivery", "id": shown["id"], "studioId": str(api.studio_id)}]
 
 
 def test_a_webhook_has_one_test_at_a_time(api: Api, queue: Queue) -> None:
     first, second = make(api), make(api, f"{URL}/2")
     asked = [api.post(f"/api/webhook-endpoints/{made['id']}/test").json["id"] for made in (first, first, second)]
     assert asked[0] == asked[1] != asked[2]
-    assert {message["deliveryId"] for message in queue.receive()} == set(asked)
+    assert {message["id"] for message in queue.receive()} == set(asked)
 
 
 def test_tests_that_are_asked_for_at_once_are_one(api: Api) -> None:

@@ -282,7 +282,7 @@ def test_a_broken_connection_is_told_to_the_webhooks(world: World, queue: Queue)
     world.meta("deauthorize", world.request())
     (message,) = queue.receive()
     assert UUID(message["studioId"]) == world.api.studio_id
-    assert message["deliveryId"]
+    assert message["id"]
 
 
 def test_either_secret_of_a_rollover_may_have_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ class Studio:
         while messages := self.queue.receive():
             for message in messages:
                 with login_as(SYNC):
-                    outcomes.append(execute_run(UUID(message["studioId"]), UUID(message["runId"]), remaining_ms))
+                    outcomes.append(execute_run(UUID(message["studioId"]), UUID(message["id"]), remaining_ms))
         return outcomes
 
     def run(self, run_id: str) -> dict[str, Any]:

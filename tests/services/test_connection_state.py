@@ -186,7 +186,7 @@ def test_webhooks_are_told_of_a_break_and_of_its_end_and_of_nothing_else(
     )
     assert [kind for _, kind in deliveries or ()] == ["failed", "recovered"]
     studio_id = str(api.studio_id)
-    assert queue.receive() == [{"deliveryId": str(id), "studioId": studio_id} for id, _ in deliveries or ()]
+    assert queue.receive() == [{"kind": "delivery", "id": str(id), "studioId": studio_id} for id, _ in deliveries or ()]
 
 
 def test_a_webhook_that_is_disabled_is_told_nothing(

@@ -49,7 +49,7 @@ def requeue(limit: int = 100, *, dry_run: bool = False, remaining_ms: Any = admi
 
 
 def of_run(studio: Studio, run_id: str) -> dict[str, str]:
-    return {"runId": run_id, "studioId": str(studio.id)}
+    return {"kind": "run", "id": run_id, "studioId": str(studio.id)}
 
 
 def test_what_waits_is_sent_and_what_has_ended_is_dropped(studio: Studio, dead: Queue, queue: Queue) -> None:
@@ -73,16 +73,16 @@ def test_a_requeued_run_is_worked_on_to_its_end(studio: Studio, dead: Queue, que
 
 
 def test_all_but_runs_is_left_to_the_worker_to_judge(studio: Studio, dead: Queue, queue: Queue) -> None:
-    kinds = {"refreshOf": "refresh", "deliveryId": "delivery", "grantId": "grant"}
-    messages = [{name: str(uuid4()), "studioId": str(studio.id)} for name in kinds]
+    kinds = {"refresh", "delivery", "revocation"}
+    messages = [{"kind": kind, "id": str(uuid4()), "studioId": str(studio.id)} for kind in kinds]
     bury(dead, *messages)
-    assert {letter.kind for letter in show_dead_letters(10).shown} == set(kinds.values())
+    assert {letter.kind for letter in show_dead_letters(10).shown} == kinds
     assert requeue().sent == 3
     assert sorted(queue.receive(), key=str) == sorted(messages, key=str)
 
 
 def test_what_nobody_can_read_stays_and_is_told_and_not_quoted(dead: Queue, queue: Queue) -> None:
-    bury(dead, "QXcanary{", "[" * 5000, {"studioId": str(uuid4())}, {"runId": "QXcanary", "studioId": "x"})
+    bury(dead, "QXcanary{", "[" * 5000, {"studioId": str(uuid4())}, {"kind": "run", "id": "QXcanary", "studioId": "x"})
     report = requeue()
     assert len(report.malformed) == 4
     assert (report.sent, report.dropped, report.complete) == (0, 0, True)

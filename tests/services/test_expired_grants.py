@@ -36,7 +36,7 @@ def revoke_what_expired(queue: Queue) -> list[str]:
     """A tick and a worker."""
     queue.receive()
     enqueue_expired_grants()
-    return [revoke_expired_grant(UUID(each["studioId"]), UUID(each["grantId"])) for each in queue.receive()]
+    return [revoke_expired_grant(UUID(each["studioId"]), UUID(each["id"])) for each in queue.receive()]
 
 
 def revocations(platforms: Sandbox) -> int:
@@ -70,8 +70,8 @@ def test_a_message_names_the_grant_and_one_that_comes_again_is_dropped(
     assert enqueue_expired_grants() == 1
     assert enqueue_expired_grants() == 0
     (message,) = queue.receive()
-    assert set(message) == {"grantId", "studioId"}
-    outcomes = [revoke_expired_grant(api.studio_id, UUID(message["grantId"])) for _ in range(2)]
+    assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "revocation")
+    outcomes = [revoke_expired_grant(api.studio_id, UUID(message["id"])) for _ in range(2)]
     assert outcomes == ["revoked", "dropped"]
 
 

@@ -69,8 +69,8 @@ def events(studio: Studio, platform: str = "google") -> list[tuple[str, str | No
 def tick_and_refresh(studio: Studio) -> list[str]:
     """One minute's tick, and a worker that serves its messages for refreshes."""
     tick(schedule_event("tick"), Context("tick", 60))
-    wanted = [message for message in studio.queue.receive() if "refreshOf" in message]
-    return [refresh.refresh_idle(UUID(each["studioId"]), UUID(each["refreshOf"])) for each in wanted]
+    wanted = [message for message in studio.queue.receive() if message["kind"] == "refresh"]
+    return [refresh.refresh_idle(UUID(each["studioId"]), UUID(each["id"])) for each in wanted]
 
 
 def test_a_living_token_is_used_without_a_refresh(studio: Studio, platforms: Sandbox) -> None:
@@ -159,7 +159,7 @@ def test_a_run_does_not_wait_for_another_workers_refresh_but_is_deferred_and_com
         assert wait <= refresh.COME_BACK_AFTER
     assert superuser.run("SELECT attempts_without_progress FROM sync_log") == [[0]]
     assert superuser.run("SELECT count(*) FROM platform_circuit") == [[0]]
-    assert {message["runId"] for message in expired.queue.receive()} == {run["id"]}
+    assert {message["id"] for message in expired.queue.receive()} == {run["id"]}
     grant = issue_token("studio")
     refreshed = Tokens(Secret(grant.access_token), Secret(grant.refresh_token), None, None, expires_in=3600)
     assert connection_state.replace_tokens(connection, refreshed)

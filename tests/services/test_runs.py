@@ -397,7 +397,7 @@ def test_a_page_that_cannot_be_stored_leaves_nothing_of_itself(
         run = bulk.start("bookings")
         (message,) = bulk.queue.receive()
         with pytest.raises(Exception, match="poison"):
-            execute(bulk, message["runId"])
+            execute(bulk, message["id"])
     finally:
         superuser.run("ALTER TABLE booking DROP CONSTRAINT poison")
     noted = bulk.run(run["id"])
@@ -430,7 +430,7 @@ def test_a_database_that_goes_away_amid_a_page_loses_and_doubles_nothing(
     superuser.run(CUT_AMID_A_PAGE)
     try:
         with pytest.raises(Unavailable):
-            execute(bulk, message["runId"])
+            execute(bulk, message["id"])
     finally:
         superuser.run("DROP FUNCTION cut CASCADE")
     assert scalar(superuser, "SELECT count(*) FROM booking") == bulk.run(run["id"])["records"]["created"] == 1000

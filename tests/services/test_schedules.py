@@ -51,7 +51,7 @@ def test_a_new_connections_streams_are_due_at_once(api: Api, queue: Queue) -> No
     runs = api.get("/api/sync/log").json["items"]
     assert sorted(run["syncType"] for run in runs) == STREAMS
     assert {run["trigger"] for run in runs} == {"schedule"}
-    assert {message["runId"] for message in queue.receive()} == {run["id"] for run in runs}
+    assert {message["id"] for message in queue.receive()} == {run["id"] for run in runs}
 
 
 def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
@@ -60,7 +60,7 @@ def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
     messages = queue.receive()
     assert len(messages) == 2
     for message in messages:
-        assert set(message) == {"runId", "studioId"}
+        assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "run")
         assert message["studioId"] == str(api.studio_id)
 
 

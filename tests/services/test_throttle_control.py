@@ -257,7 +257,7 @@ def test_an_operator_ends_the_wait_of_one_studio(
     run, waiting = studio.sync("bookings"), other.sync("bookings")
     cleared = clear_throttles("google", studio.id, plenty)
     assert (cleared.quotas, cleared.runs, cleared.complete) == (1, 1, True)
-    assert [message["runId"] for message in queue.receive()] == [run["id"]]
+    assert [message["id"] for message in queue.receive()] == [run["id"]]
     assert execute(studio, run["id"]) == "succeeded"
     assert waits(other.run(waiting["id"])) > timedelta(hours=23)
 

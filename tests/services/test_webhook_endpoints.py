@@ -65,7 +65,7 @@ class Studio:
         assert self.api.put("/api/connections/pinterest", {"accessToken": "another"}).status == 200
 
     def enqueued(self) -> list[UUID]:
-        return [UUID(message["deliveryId"]) for message in self.queue.receive() if "deliveryId" in message]
+        return [UUID(message["id"]) for message in self.queue.receive() if message["kind"] == "delivery"]
 
     def deliver(self, delivery_id: UUID) -> str:
         return deliver(self.api.studio_id, delivery_id, lambda: NEEDED_MS)
@@ -123,7 +123,7 @@ def test_a_connection_that_breaks_and_recovers_is_told_signed_and_without_tokens
 def test_the_message_in_the_queue_holds_ids_only(studio: Studio) -> None:
     studio.break_it()
     (message,) = studio.queue.receive()
-    assert set(message) == {"deliveryId", "studioId"}
+    assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "delivery")
 
 
 def test_each_webhook_gets_its_own_delivery_of_the_same_event(studio: Studio) -> None:

@@ -65,7 +65,7 @@ def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_tells_why(
         assert (stream["until"], stream["running"]["attempts"]) == (run["resumeAt"], attempt)
         superuser.run("UPDATE sync_log SET resume_at = now(), enqueue_at = now()")
     assert receive(queue) == []
-    assert dead_letters.receive() == [{"runId": run["id"], "studioId": str(poisoned.id)}]
+    assert dead_letters.receive() == [{"kind": "run", "id": run["id"], "studioId": str(poisoned.id)}]
 
     assert start_due_runs() == 1, "the run lives on without its message"
     (message,) = receive(queue)

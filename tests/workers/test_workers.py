@@ -118,7 +118,7 @@ def test_the_worker_refreshes_the_grant_that_a_message_names(
     superuser.run("UPDATE platform_connection SET refresh_at = now()")
     tick(schedule_event("tick"), Context("tick", 60))
     (message,) = queue.receive()
-    assert set(message) == {"refreshOf", "studioId"}
+    assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "refresh")
     sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
 
@@ -130,20 +130,20 @@ def test_the_worker_revokes_the_grant_that_nobody_completed(
     superuser.run("UPDATE pending_grant SET expires_at = now(), due_at = now()")
     tick(schedule_event("tick"), Context("tick", 60))
     (message,) = queue.receive()
-    assert set(message) == {"grantId", "studioId"}
+    assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "revocation")
     sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
     assert platforms.requests.counts()["oauth2.revoke"] == 1
 
 
-def test_a_message_that_names_nothing_to_go_on_with_is_dropped(
-    clean_database: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    sync(sqs_event(json.dumps({"studioId": str(uuid4())})), Context("sync", 300))
-    assert ("message.dropped", "empty") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
+ID = "01a22ce8-8f1d-7946-a109-04b93da8779a"
+WRONG = (
+    *("", "{", "{}", "\\u0000", "[" * 5000, '{"kind": "run", "id": "x", "studioId": "y"}', f'{{"studioId": "{ID}"}}'),
+    *(f'{{"kind": "run", "studioId": "{ID}"}}', f'{{"kind": "other", "id": "{ID}", "studioId": "{ID}"}}'),
+)
 
 
-@pytest.mark.parametrize("body", ["", "{", "{}", '{"runId": "x", "studioId": "y"}', "\\u0000", "[" * 5000])
+@pytest.mark.parametrize("body", WRONG)
 def test_a_malformed_message_is_dropped_and_logged(
     clean_database: Any, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:

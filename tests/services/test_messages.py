@@ -1,0 +1,31 @@
+"""The table of message kinds: complete, and what is on the wire names the kind, an id and the studio."""
+
+import json
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from chalicelib import work_queue
+from chalicelib.services.messages import KINDS
+from chalicelib.work_queue import Message, entries
+
+ID, STUDIO = UUID(int=1), UUID(int=2)
+ON_THE_WIRE = {"run", "refresh", "delivery", "revocation"}
+
+
+def test_every_kind_of_message_is_in_the_table() -> None:
+    assert set(KINDS) == set(get_args(Message))
+    assert {work_queue.kind_of(kind(id=ID, studio_id=STUDIO)) for kind in KINDS} == ON_THE_WIRE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_is_its_kind_an_id_and_the_studio(kind: type[Message]) -> None:
+    message = kind(id=ID, studio_id=STUDIO)
+    (entry,) = entries([message])
+    assert json.loads(entry["MessageBody"]) == {
+        "kind": work_queue.kind_of(message),
+        "id": str(ID),
+        "studioId": str(STUDIO),
+    }
+    assert work_queue.decode(entry["MessageBody"]) == message

@@ -133,7 +133,7 @@ INSERT_WEBHOOK_ENDPOINT: Query[WebhookEndpoint] = Query(
         "INSERT INTO webhook_endpoint AS w (id, studio_id, url, secret) VALUES (:id, :studio_id, :url, :secret)",
         "w.studio_id, w.id",
         columns(WebhookEndpoint, "w", state="'enabled'", deliveries="'[]'::json"),
-        action="webhook.create",
+        action="webhook_endpoint.create",
         subject="webhook_endpoint",
         detail="'{}'::jsonb",
     ),
@@ -144,7 +144,7 @@ DELETE_WEBHOOK_ENDPOINT: Query[NewId | None] = Query(
         "DELETE FROM webhook_endpoint AS w WHERE w.id = :id",
         "w.studio_id, w.id",
         "w.id",
-        action="webhook.delete",
+        action="webhook_endpoint.delete",
         subject="webhook_endpoint",
         detail="'{}'::jsonb",
     ),
@@ -176,7 +176,7 @@ START_TEST: Query[StartedTest | None] = Query(
         ON CONFLICT (studio_id, endpoint_id) WHERE event_id IS NULL AND due_at IS NOT NULL
             DO UPDATE SET due_at = open.due_at
         RETURNING new.*, old.id IS NULL AS is_new
-    ), {audited("d", action="webhook.test", subject="webhook_endpoint", id="x.endpoint_id", when="x.is_new")}
+    ), {audited("d", action="webhook_endpoint.test", subject="webhook_endpoint", id="x.endpoint_id", when="x.is_new")}
     SELECT json_build_object('delivery', (SELECT row_to_json(r) FROM (SELECT {DELIVERY}) AS r), 'isNew', d.is_new)
     FROM d {WITH_EVENT}
     """,

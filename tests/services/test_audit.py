@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[Callable[[Api], Any], str]] = {
         lambda api: api.post("/api/sync/google/backfill", {**BOOKINGS, "from": "2026-01-01", "to": "2026-01-31"}),
         "run",
     ),
-    "webhook.create": (lambda api: api.post("/api/webhook-endpoints", WEBHOOK), "webhook_endpoint"),
+    "webhook_endpoint.create": (lambda api: api.post("/api/webhook-endpoints", WEBHOOK), "webhook_endpoint"),
     "connection.disconnect": (lambda api: api.delete("/api/connections/google"), "connection"),
 }
 
@@ -99,8 +99,8 @@ def test_what_follows_on_a_change_is_recorded_too(studio: Studio, superuser: pg8
     assert entries(superuser, studio.id) == [
         ("schedule.resume", "api_key", "schedule"),
         ("sync.cancel", "api_key", "run"),
-        ("webhook.test", "api_key", "webhook_endpoint"),
-        ("webhook.delete", "api_key", "webhook_endpoint"),
+        ("webhook_endpoint.test", "api_key", "webhook_endpoint"),
+        ("webhook_endpoint.delete", "api_key", "webhook_endpoint"),
     ]
 
 

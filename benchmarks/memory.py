@@ -18,7 +18,8 @@ from benchmarks import studios
 from benchmarks.server import ROOT, Server
 from benchmarks.table import Row, Table
 from chalicelib import logs
-from chalicelib.services.runs import YIELD_MS, execute_run
+from chalicelib.services.leases import YIELD_MS
+from chalicelib.services.runs import execute_run
 
 PAGE = 1000
 MEBIBYTE = 2**20

@@ -136,7 +136,7 @@ def _booking(number: int, edition: int, chance: Random) -> BookingRecord:
 def _upsert(studio_id: UUID, pages: Pages) -> None:
     for page in pages:
         with transaction(studio_id) as tx:
-            upsert(tx, "booking", studio_id, "google", page)
+            upsert(tx, "booking", studio_id, "google", page, account_id=studio_id)
 
 
 @contextmanager

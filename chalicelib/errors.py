@@ -42,6 +42,8 @@ class AppError(Exception):
     code = "internal_error"
     title = "Internal error"
     retry = FINAL
+    is_of_one_account: bool = False
+    """Whether it says nothing of the other accounts that a run has still to read"""
 
     def __init__(
         self,
@@ -189,6 +191,7 @@ class RunCrashed(AppError):
 
     title = "An internal error stopped the run"
     retry = BACKOFF
+    is_of_one_account = True
 
 
 class RunAbandoned(AppError):
@@ -221,6 +224,7 @@ class TransientFault(PlatformError):
     code = "platform_unavailable"
     title = "The platform is not available right now"
     retry = OUTAGE
+    is_of_one_account = True
 
 
 class AnswerTooLarge(TransientFault):
@@ -250,10 +254,14 @@ class Throttled(PlatformError):
         return False
 
 
+LimitScope = Literal["app", "account", "one_account"]
+
+
 class RateLimited(Throttled):
     """The platform refused: its limit is reached.
 
-    `scope` is whose limit it is: this application's, for all studios, or the connected account's.
+    `scope` is whose limit it is: this application's, for all studios; the connected account's; or, of the accounts
+    under it, only that of the one that was read.
     """
 
     code = "platform_rate_limited"
@@ -266,10 +274,11 @@ class RateLimited(Throttled):
         internal: str = "",
         code: str = "",
         resume_at: datetime | None = None,
-        scope: Literal["app", "account"] = "account",
+        scope: "LimitScope" = "account",
     ) -> None:
         super().__init__(message, internal=internal, code=code, resume_at=resume_at)
         self.scope = scope
+        self.is_of_one_account = scope == "one_account"
 
 
 class QuotaSpent(Throttled):
@@ -311,6 +320,7 @@ class PermissionMissing(PlatformError):
 
     code = "permission_missing"
     title = "The connection lacks a permission"
+    is_of_one_account = True
 
 
 class ServiceNotEnabled(PlatformError):
@@ -318,6 +328,14 @@ class ServiceNotEnabled(PlatformError):
 
     code = "service_not_enabled"
     title = "The connected account has no data source for this stream"
+    is_of_one_account = True
+
+
+class AccountGone(PlatformError):
+    """The grant is alive, but the account under it that a stream reads was deleted, or is no longer shared with it."""
+
+    code = "account_gone"
+    title = "The account is gone, or no longer shared with the connected account"
 
 
 class BlockedByAdministrator(PlatformError):
@@ -325,6 +343,7 @@ class BlockedByAdministrator(PlatformError):
 
     code = "blocked_by_administrator"
     title = "An administrator of the connected account's organization blocks access"
+    is_of_one_account = True
 
 
 class ScopeMissing(PermissionMissing):
@@ -343,6 +362,7 @@ class ContractChanged(PlatformError):
 
     code = "platform_contract_changed"
     title = "The platform sent an unexpected response"
+    is_of_one_account = True
 
 
 class CursorExpired(PlatformError):
@@ -350,3 +370,4 @@ class CursorExpired(PlatformError):
 
     code = "cursor_expired"
     title = "The platform no longer knows where the last sync ended"
+    is_of_one_account = True

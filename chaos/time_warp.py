@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.services.runs import LEASE_SECONDS
+from chalicelib.services.leases import LEASE_SECONDS
 
 SILENT_LEASE_SECONDS = 1.5
 """A lease that was not refreshed for so long expires here, as it does after LEASE_SECONDS elsewhere."""

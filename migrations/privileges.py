@@ -111,6 +111,11 @@ TABLES: dict[str, dict[str, str]] = {
         ADMIN: "SELECT, UPDATE, DELETE",
         DEFINER: "SELECT, UPDATE (missed_windows, next_run_at)",
     },
+    "account_position": {
+        API: "SELECT, INSERT, UPDATE, DELETE",
+        SYNC: "SELECT, INSERT, UPDATE, DELETE",
+        ADMIN: "SELECT, UPDATE, DELETE",
+    },
     "sync_seen": {
         API: ERASE,
         SYNC: "SELECT, INSERT, DELETE",

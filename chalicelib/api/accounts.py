@@ -20,16 +20,19 @@ Words = Annotated[list[Word], msgspec.Meta(max_length=100)]
 
 
 class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What is left out stays. `rule`: `all`, or `matching` for what looks like the studio's business. `words`: the
-    studio's own words for that, compared with the beginnings of words, whatever their case and accents."""
+    """What is left out stays. `selected`: whether it is read; what was read stays, and counts only while it is.
 
+    `rule`: `all`, or `matching` for what looks like the studio's business. `words`: the studio's own words for that,
+    compared with the beginnings of words, whatever their case and accents."""
+
+    selected: bool | None = None
     rule: Rule | None = None
     words: Words | None = None
 
 
 @routes.get("/api/connections/{platform}/accounts", scope=READ)
 def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
-    """List what syncs have found under a connection, such as its calendar"""
+    """List what syncs have found under a connection, such as its calendars, and where each stream stands with it"""
     return Listing(items=accounts.list_accounts(studio_id, platform))
 
 
@@ -37,7 +40,12 @@ def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
 def change_account(
     studio_id: UUID, platform: PlatformName, account_id: ConnectedAccountId, body: AccountChange
 ) -> Account:
-    """Change what of an account counts; it is then read again from the start"""
+    """Select an account or leave it out, or change what of it counts; it is then read, by a new rule from the start"""
     if body == AccountChange():
-        raise InvalidInput("There is nothing to change", fields=[FieldProblem("rule", "is missing")])
-    return accounts.change_account(studio_id, platform, account_id, rule=body.rule, words=body.words)
+        raise InvalidInput(
+            "There is nothing to change",
+            fields=[FieldProblem(name, "is missing") for name in ("selected", "rule", "words")],
+        )
+    return accounts.change_account(
+        studio_id, platform, account_id, selected=body.selected, rule=body.rule, words=body.words
+    )

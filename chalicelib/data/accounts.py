@@ -3,15 +3,35 @@
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.actions import Reason, action_of
 from chalicelib.data.audit import audited
 from chalicelib.data.connections import LIVE as CONNECTED
 from chalicelib.data.connections import WORKING
 from chalicelib.data.events import noted
+from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many, typed
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, HELD, LIVE, AccountToRead
+from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
 Rule = Literal["all", "matching"]
+
+
+StreamOfAccountState = Literal["pending", "waiting", "failing", "needs_confirmation", "idle"]
+"""The first of these that holds. `pending`: it has not been read yet. `waiting`: until `resumesAt`."""
+
+
+class AccountStream(Row):
+    """Where a stream stands with an account."""
+
+    sync_type: str
+    state: StreamOfAccountState
+    reason: Reason | None
+    since: Moment | None
+    """Since when it has failed for that reason"""
+    resumes_at: Moment | None
+    last_success_at: Moment | None
+    failures_in_row: int
+    refused_deletions: int
 
 
 class Account(Row):
@@ -19,37 +39,80 @@ class Account(Row):
 
     id: UUID
     kind: str
-    """`calendar`"""
+    """`calendar` or `ad_account`"""
     external_id: str | None
     """The platform's own id; null while the connection's scopes do not allow to read it"""
     name: str | None
     time_zone: str | None
+    currency: str | None
+    is_primary: bool
+    """Whether it is the connected user's own"""
     selected: bool
-    """Whether syncs read it"""
+    """Whether syncs read it, and what they read counts"""
+    gone_at: Moment | None
+    """Since when the platform no longer names it: it counts nowhere until it is back"""
     rule: Rule
     """What of it counts: `all`, or `matching` for what looks like the studio's business"""
     words: list[str]
     """The studio's own words for that, compared with the beginnings of words, whatever their case and accents"""
     seen_at: Moment
     """When the platform last named it"""
-
-
-class SavedAccount(AccountToRead):
-    """An account as it is after a look-up."""
-
-    is_renamed: bool
-    was: str | None
-    """Its id before, if it is renamed"""
+    streams: list[AccountStream]
+    """Those that have read it, or tried to"""
 
 
 class ChangedAccount(Row):
-    """An account after a change, and the runs that are to read it again."""
+    """An account after a change, and the runs that are to read it."""
 
     account: Account
+    changed: bool
     runs: list[UUID]
 
 
-SHOWN = columns(Account, "a")
+OF_ACCOUNT = "s.studio_id = a.studio_id AND s.connection_id = a.connection_id AND s.account_kind = a.kind"
+EVENT_KIND = """
+    CASE WHEN NOT x.is_moved THEN 'rule_changed' WHEN x.selected THEN 'account_selected' ELSE 'account_deselected' END
+"""
+EVENT_CODE = "CASE WHEN NOT x.is_moved THEN x.rule END"
+EVENT_MESSAGE = "CASE WHEN x.is_moved THEN x.name ELSE :message END"
+ABOUT_ACCOUNT = "jsonb_build_object('selected', x.selected, 'rule', x.rule)"
+ACCOUNT_COLUMNS = (
+    "studio_id, connection_id, id, kind, external_id, name, time_zone, currency, is_primary, selected, gone_at, rule,"
+    " words, seen_at"
+)
+
+
+def _reason() -> str:
+    return f"""
+        CASE WHEN p.code IS NOT NULL THEN json_build_object(
+            'code', p.code, 'message', coalesce(p.message, p.code), 'action', {action_of("p.code")}
+        ) END
+    """
+
+
+STREAM_STATE = """
+    CASE
+        WHEN p.resume_at > now() THEN 'waiting'
+        WHEN p.code IS NOT NULL THEN 'failing'
+        WHEN p.refused_deletions > 0 THEN 'needs_confirmation'
+        WHEN p.last_success_at IS NULL THEN 'pending'
+        ELSE 'idle'
+    END
+"""
+SHOWN_STREAM = columns(
+    AccountStream,
+    "p",
+    sync_type="p.stream",
+    state=STREAM_STATE,
+    reason=_reason(),
+    resumes_at="CASE WHEN p.resume_at > now() THEN p.resume_at END",
+)
+STREAMS_OF_ACCOUNT = many(
+    f"SELECT {SHOWN_STREAM} FROM account_position AS p"
+    " WHERE p.studio_id = a.studio_id AND p.connection_id = a.connection_id AND p.account_id = a.id"
+    " AND p.backfill_id IS NULL ORDER BY p.stream"
+)
+SHOWN = columns(Account, "a", streams=f"({STREAMS_OF_ACCOUNT})")
 
 LIST_ACCOUNTS: Query[list[Account] | None] = Query(
     f"""
@@ -57,7 +120,7 @@ LIST_ACCOUNTS: Query[list[Account] | None] = Query(
         many(
             f'''
             SELECT {SHOWN} FROM connected_account AS a WHERE a.studio_id = c.studio_id AND a.connection_id = c.id
-            ORDER BY a.kind, a.name, a.id
+            ORDER BY a.kind, a.gone_at IS NOT NULL, a.selected DESC, a.is_primary DESC, a.name, a.id
             '''
         )
     })
@@ -66,64 +129,6 @@ LIST_ACCOUNTS: Query[list[Account] | None] = Query(
     list[Account] | None,
 )
 """None when the platform is not connected."""
-
-OF_RUN = "run.studio_id = a.studio_id AND run.connection_id = a.connection_id"
-
-SAVE_ACCOUNT: Query[SavedAccount | None] = Query(
-    typed(
-        f"""
-        WITH run AS (
-            SELECT r.studio_id, r.connection_id FROM sync_log AS r WHERE {HELD} FOR UPDATE
-        ), known AS (
-            SELECT a.id FROM connected_account AS a JOIN run ON {OF_RUN} WHERE a.kind = :kind AND a.selected
-        ), other AS (
-            SELECT a.id FROM connected_account AS a JOIN run ON {OF_RUN}
-            WHERE a.kind = :kind AND NOT a.selected AND a.external_id = :external_id
-        ), renamed AS (
-            UPDATE connected_account AS a SET
-                external_id = coalesce(:external_id, a.external_id), name = coalesce(:name, a.name),
-                time_zone = coalesce(:time_zone, a.time_zone), seen_at = now()
-            FROM known WHERE a.id = known.id AND NOT EXISTS (SELECT FROM other)
-            RETURNING a.*, old.external_id IS DISTINCT FROM new.external_id AS is_renamed, old.external_id AS was
-        ), replaced AS (
-            DELETE FROM connected_account AS a USING known WHERE a.id = known.id AND EXISTS (SELECT FROM other)
-        ), made AS (
-            INSERT INTO connected_account AS a (studio_id, connection_id, kind, external_id, name, time_zone)
-            SELECT run.studio_id, run.connection_id, :kind, :external_id, :name, :time_zone FROM run
-            WHERE NOT EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM other)
-            ON CONFLICT (studio_id, connection_id, kind, external_id) DO UPDATE SET
-                selected = true, name = coalesce(excluded.name, a.name),
-                time_zone = coalesce(excluded.time_zone, a.time_zone), seen_at = now()
-            RETURNING a.*, false AS is_renamed, NULL AS was
-        )
-        SELECT row_to_json(account) FROM (
-            SELECT {columns(SavedAccount, "a")} FROM (SELECT * FROM renamed UNION ALL SELECT * FROM made) AS a
-        ) AS account
-        """,
-        kind="text",
-        external_id="text",
-        name="text",
-        time_zone="text",
-    ),
-    SavedAccount | None,
-)
-"""What the platform says of the account that a run reads. The one that is selected is renamed in place; it gives way to
-one that was selected before another account was connected, which keeps its own rule."""
-
-MOVE_BOOKINGS: Query[None] = Query(
-    typed(
-        """
-        UPDATE booking AS b SET calendar_id = :external_id
-        WHERE b.platform = :platform AND b.calendar_id IS NOT DISTINCT FROM :was
-        """,
-        external_id="text",
-        was="text",
-    )
-)
-"""The calendar that they are in has another id now."""
-
-OF_ACCOUNT = "{0}.studio_id = a.studio_id AND {0}.connection_id = a.connection_id"
-STREAMS = "(SELECT json_array_elements_text(:streams::json -> a.kind))"
 
 CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
     typed(
@@ -134,56 +139,72 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
             WHERE a.id = :id AND c.platform = :platform AND {CONNECTED}
             FOR UPDATE OF a
         ), changed AS (
-            UPDATE connected_account AS a SET rule = coalesce(:rule, a.rule), words = coalesce(:words, a.words)
+            UPDATE connected_account AS a SET
+                selected = coalesce(:selected, a.selected),
+                rule = coalesce(:rule, a.rule), words = coalesce(:words, a.words)
             FROM before
             WHERE a.id = before.id
-              AND (coalesce(:rule, a.rule), coalesce(:words, a.words)) IS DISTINCT FROM (a.rule, a.words)
-            RETURNING a.*
-        ), forgotten AS (
-            UPDATE sync_schedule AS s SET cursor = NULL
-            FROM changed AS a WHERE {OF_ACCOUNT.format("s")} AND s.stream IN {STREAMS}
+              AND (coalesce(:selected, a.selected), coalesce(:rule, a.rule), coalesce(:words, a.words))
+                  IS DISTINCT FROM (a.selected, a.rule, a.words)
+            RETURNING a.*, old.selected <> new.selected AS is_moved,
+                      (old.rule, old.words) IS DISTINCT FROM (new.rule, new.words) AS is_judged_anew
+        ), positions AS (
+            UPDATE account_position AS p SET
+                cursor = CASE WHEN a.is_judged_anew THEN NULL ELSE p.cursor END, resume_at = NULL,
+                is_open = p.is_open AND p.backfill_id IS NOT NULL AND a.selected,
+                page_cursor = CASE WHEN p.backfill_id IS NOT NULL THEN p.page_cursor END,
+                run_id = CASE WHEN p.backfill_id IS NOT NULL THEN p.run_id END
+            FROM changed AS a
+            WHERE p.studio_id = a.studio_id AND p.connection_id = a.connection_id AND p.account_id = a.id
         ), begun AS (
             UPDATE sync_log AS r SET
-                page_cursor = CASE WHEN NOT ({LIVE}) THEN r.page_cursor END,
-                full_read = {LIVE}, read_started_at = now(), skipped = '{{}}',
+                full_read = r.full_read OR ({LIVE} AND a.is_judged_anew),
                 lease_owner = NULL,
                 lease_expires_at = CASE WHEN r.status = 'running' THEN now() END,
                 enqueue_at = CASE WHEN r.status = 'running' THEN now() ELSE r.enqueue_at END
             FROM changed AS a
-            WHERE {OF_ACCOUNT.format("r")} AND r.stream IN {STREAMS} AND {ACTIVE} AND r.started_at IS NOT NULL
+            JOIN sync_schedule AS s ON {OF_ACCOUNT}
+            WHERE r.studio_id = a.studio_id AND r.connection_id = a.connection_id AND r.stream = s.stream
+              AND {ACTIVE} AND r.started_at IS NOT NULL
             RETURNING r.id, r.status
         ), unseen AS (
-            DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
+            DELETE FROM sync_seen AS seen USING begun, changed AS a
+            WHERE seen.run_id = begun.id AND seen.account_id = a.id
         ), queued AS (
             INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, enqueue_at)
             SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'manual', {FIRST_ENQUEUE}
             FROM changed AS a
-            JOIN sync_schedule AS s ON {OF_ACCOUNT.format("s")} AND s.stream IN {STREAMS}
+            JOIN sync_schedule AS s ON {OF_ACCOUNT}
             JOIN platform_connection AS c ON c.studio_id = a.studio_id AND c.id = a.connection_id
-            WHERE {WORKING}
+            WHERE {WORKING} AND {PRESENT}
             ON CONFLICT DO NOTHING
             RETURNING r.id
         ), connection AS (
-            SELECT a.studio_id, a.connection_id AS id, a.rule FROM changed AS a
-        ), {noted("connection", kind="'rule_changed'", code="x.rule", message=":message")}, {
-            audited("changed", action="account.change", subject="account", detail="jsonb_build_object('rule', x.rule)")
+            SELECT a.studio_id, a.connection_id AS id, coalesce(a.name, a.external_id) AS name, a.rule, a.selected,
+                   a.is_moved FROM changed AS a
+        ), {noted("connection", kind=EVENT_KIND, code=EVENT_CODE, message=EVENT_MESSAGE)}, {
+            audited("changed", action="account.change", subject="account", detail=ABOUT_ACCOUNT)
         }
         SELECT json_build_object(
             'account', (SELECT row_to_json(shown) FROM (SELECT {SHOWN}) AS shown),
+            'changed', EXISTS (SELECT FROM changed),
             'runs', (SELECT coalesce(json_agg(id), '[]') FROM (
                 SELECT id FROM queued UNION ALL SELECT id FROM begun WHERE status = 'running'
             ) AS runs)
         )
         FROM (
-            SELECT * FROM changed
-            UNION ALL SELECT * FROM before WHERE NOT EXISTS (SELECT FROM changed)
+            SELECT {ACCOUNT_COLUMNS} FROM changed
+            UNION ALL SELECT {ACCOUNT_COLUMNS} FROM before WHERE NOT EXISTS (SELECT FROM changed)
         ) AS a
         """,
+        selected="boolean",
         rule="text",
         words="jsonb",
         message="text",
     ),
     ChangedAccount | None,
 )
-"""What is None stays. A change makes the streams of the account's kind, by `streams`, read it from the start: active
-runs start over, and workers at them lose their leases, so that nothing is stored that was judged by the old rule."""
+"""What is None stays. A change makes the streams of the account's kind read it, by a new rule from the start.
+
+Workers at active runs lose their leases, so that nothing is stored that was judged by the old rule, or of an account
+that is no longer wanted."""

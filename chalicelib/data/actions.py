@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from chalicelib.data.rows import Row
+
 Action = Literal[
     "none",
     "reconnect",
@@ -19,13 +21,21 @@ connect another one. `ask_administrator`: the one of the account's organization.
 `contact_support`: it is our matter.
 """
 
+
+class Reason(Row):
+    code: str
+    message: str
+    action: Action
+    """What a person has to do about it"""
+
+
 CODES: Mapping[Action, frozenset[str]] = {
     "reconnect": frozenset(
         {"reconnect_required", "token_expired", "token_revoked", "business_not_found", "business_moved"}
     ),
     "grant_scopes": frozenset({"permission_missing", "scopes_missing"}),
     "fix_account": frozenset(
-        {"service_not_enabled", "mailbox_not_enabled", "calendar_not_enabled", "business_not_shown"}
+        {"service_not_enabled", "mailbox_not_enabled", "calendar_not_enabled", "business_not_shown", "account_gone"}
     ),
     "ask_administrator": frozenset({"blocked_by_administrator"}),
     "wait": frozenset(

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chalicelib.data.audit import audited
-from chalicelib.data.connections import DEAD, WORKING, left_accounts
+from chalicelib.data.connections import DEAD, WORKING, abandoned
 from chalicelib.data.events import Change, changed, noted
 from chalicelib.data.query import Query, array_of, returned, typed
 from chalicelib.data.rows import Row
@@ -18,9 +18,12 @@ RESUMED = """
         UPDATE sync_schedule AS s SET
             paused_at = CASE WHEN s.paused_by = 'studio' THEN s.paused_at END,
             paused_by = CASE WHEN s.paused_by = 'studio' THEN s.paused_by END,
-            failures_in_row = CASE WHEN s.paused_by = 'studio' THEN s.failures_in_row ELSE 0 END
+            failures_in_row = CASE
+                WHEN s.paused_at IS NULL OR s.paused_by = 'studio' THEN s.failures_in_row ELSE 0
+            END,
+            accounts_listed_at = CASE WHEN NOT :by_hand THEN s.accounts_listed_at END
         FROM replaced AS x
-        WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND s.paused_at IS NOT NULL
+        WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND (s.paused_at IS NOT NULL OR :by_hand)
 """
 OF_PLATFORM = "jsonb_build_object('platform', x.platform)"
 
@@ -51,6 +54,9 @@ INSERT_CONNECTION: Query[Change | None] = Query(
             revocation = NULL, disconnected_at = NULL, updated_at = now()
         WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
         RETURNING c.studio_id, c.id, c.platform
+    ), left_accounts AS (
+        UPDATE connected_account AS a SET gone_at = coalesce(a.gone_at, now())
+        FROM made AS x WHERE a.studio_id = x.studio_id AND a.connection_id = x.id
     ), {unblocked("made")},
     {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")},
     {audited("made", action="connection.connect", subject="connection", detail=OF_PLATFORM)}
@@ -58,7 +64,9 @@ INSERT_CONNECTION: Query[Change | None] = Query(
     """,
     Change | None,
 )
-"""Inserts, or revives a disconnected row. Nothing comes back when a live one was there first."""
+"""Inserts, or revives a disconnected row, whose accounts are gone until the platform names them.
+
+Nothing comes back when a live one was there first."""
 
 REPLACE_TOKENS: Query[Change | None] = Query(
     typed(
@@ -86,6 +94,14 @@ REPLACE_TOKENS: Query[Change | None] = Query(
         FROM replaced AS x
         WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
           AND r.status = 'deferred' AND r.resume_at > now()
+    ), due AS (
+        UPDATE account_position AS p SET
+            resume_at = NULL,
+            code = CASE WHEN x.was = 'active' THEN p.code END,
+            failures_in_row = CASE WHEN x.was = 'active' THEN p.failures_in_row ELSE 0 END
+        FROM replaced AS x
+        WHERE (:by_hand OR x.was <> 'active') AND p.studio_id = x.studio_id AND p.connection_id = x.id
+          AND (p.resume_at > now() OR p.code IS NOT NULL)
     ), resumed AS ({RESUMED}), interrupted AS (
         UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), enqueue_at = now()
         FROM replaced AS x
@@ -241,7 +257,8 @@ DISCONNECT: Query[Change | None] = Query(
     ), unscheduled AS (
         DELETE FROM sync_schedule AS s USING gone
         WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
-    ), {left_accounts("gone")}, {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")},
+    ), {abandoned("gone", accounts="a.external_id IS NULL")},
+    {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")},
     {audited("gone", action="connection.disconnect", subject="connection", detail=OF_PLATFORM)}
     {changed("gone")}
     """,

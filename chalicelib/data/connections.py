@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chalicelib.data.actions import Action, action_of, codes_of_the_studio
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
+from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
@@ -39,7 +40,8 @@ class Connection(Row):
     status: ConnectionStatus
     status_reason: StatusReason
     health: Health
-    """broken: cannot sync; degraded: a stream fails, or the token runs out within a day and cannot be refreshed"""
+    """broken: cannot sync; degraded: a stream or an account fails, or the token runs out within a day and cannot be
+    refreshed"""
     account_id: str | None
     account_name: str | None
     scopes: list[str] | None
@@ -100,6 +102,12 @@ WORKING = "c.status IN ('active', 'misconfigured', 'error')"
 REFRESHING = "c.status = 'active' AND c.refresh_lease_expires_at > now()"
 STATUS = f"CASE WHEN {REFRESHING} THEN 'refreshing' ELSE c.status END"
 RUN_OUT = "c.status = 'active' AND c.token_expires_at <= now() AND c.refresh_token IS NULL"
+FAILING_ACCOUNTS = f"""
+    account_position AS p JOIN connected_account AS a ON a.studio_id = p.studio_id AND a.id = p.account_id
+    WHERE p.studio_id = c.studio_id AND p.connection_id = c.id AND p.backfill_id IS NULL
+      AND p.failures_in_row > 0 AND p.code IS NOT NULL AND {PRESENT}
+"""
+OF_ACCOUNT = "coalesce(a.name || ': ', '') || p.message"
 HEALTH = f"""
     CASE
         WHEN c.status NOT IN ('active', 'misconfigured') OR {RUN_OUT}
@@ -108,27 +116,34 @@ HEALTH = f"""
             OR EXISTS (
                 SELECT FROM sync_schedule AS s
                 WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
-            ) THEN 'degraded'
+            ) OR EXISTS (SELECT FROM {FAILING_ACCOUNTS}) THEN 'degraded'
         ELSE 'healthy'
     END
 """
 RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token"
 FAILING_STREAM = f"""
     (SELECT json_build_object(
-        'code', r.error_code, 'message', r.error_message, 'since', r.finished_at, 'action', {action_of("r.error_code")}
+        'code', failing.code, 'message', failing.message, 'since', failing.since,
+        'action', {action_of("failing.code")}
     )
-    FROM sync_schedule AS s
-    CROSS JOIN LATERAL (
-        SELECT run.* FROM sync_log AS run
-        WHERE run.studio_id = s.studio_id AND run.platform = s.platform AND run.stream = s.stream
-          AND run.trigger <> 'backfill' AND run.status IN ('succeeded', 'failed')
-        ORDER BY run.id DESC LIMIT 1
-    ) AS r
-    WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
-      AND r.error_code IN {codes_of_the_studio()}
-    ORDER BY r.id DESC LIMIT 1)
+    FROM (
+        SELECT r.error_code AS code, r.error_message AS message, r.finished_at AS since, 1 AS rank
+        FROM sync_schedule AS s
+        CROSS JOIN LATERAL (
+            SELECT run.* FROM sync_log AS run
+            WHERE run.studio_id = s.studio_id AND run.platform = s.platform AND run.stream = s.stream
+              AND run.trigger <> 'backfill' AND run.status IN ('succeeded', 'failed')
+            ORDER BY run.id DESC LIMIT 1
+        ) AS r
+        WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
+        UNION ALL
+        SELECT p.code, {OF_ACCOUNT}, p.since, 2 FROM {FAILING_ACCOUNTS}
+    ) AS failing
+    WHERE failing.code IN {codes_of_the_studio()}
+    ORDER BY failing.rank, failing.since DESC LIMIT 1)
 """
-"""What the studio has to do for a stream, though the connection itself works: its last run says so."""
+"""What the studio has to do for a stream or one of its accounts, though the connection itself works: its last run says
+so."""
 STATUS_REASON = f"""
     CASE
         WHEN {RUN_OUT} THEN json_build_object(
@@ -231,17 +246,19 @@ DRAFT_CONNECTION: Query[Draft] = Query(
 )
 
 
-def left_accounts(connections: str) -> str:
-    """CTEs that leave the accounts under connections, of `studio_id` and `id`, until they are found again. One without
-    an id could be anybody's."""
-    of_connection = "a.studio_id = x.studio_id AND a.connection_id = x.id"
+def abandoned(connections: str, *, accounts: str = "true") -> str:
+    """CTEs that forget where connections, of `studio_id` and `id`, were with their accounts. Those of `accounts`, a
+    condition, are gone until the platform names them again."""
+    of_connection = "{0}.studio_id = x.studio_id AND {0}.connection_id = x.id"
     return f"""
-    deselected AS (
-        UPDATE connected_account AS a SET selected = false
-        FROM {connections} AS x WHERE {of_connection} AND a.external_id IS NOT NULL
-    ), nameless AS (
-        DELETE FROM connected_account AS a
-        USING {connections} AS x WHERE {of_connection} AND a.external_id IS NULL
+    positions AS (
+        UPDATE account_position AS p SET
+            cursor = NULL, page_cursor = NULL, full_read = p.backfill_id IS NULL, read_started_at = now(),
+            resume_at = NULL, skipped = '{{}}', refused_deletions = 0
+        FROM {connections} AS x WHERE {of_connection.format("p")}
+    ), left_accounts AS (
+        UPDATE connected_account AS a SET gone_at = coalesce(a.gone_at, now())
+        FROM {connections} AS x WHERE {of_connection.format("a")} AND {accounts}
     )"""
 
 
@@ -252,18 +269,18 @@ IDENTIFY_CONNECTION: Query[NewId | None] = Query(
         FROM platform_connection AS c
         WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
     ), reset AS (
-        UPDATE sync_schedule AS s SET cursor = NULL
+        UPDATE sync_schedule AS s SET accounts_listed_at = NULL
         FROM before WHERE before.is_another AND s.studio_id = before.studio_id AND s.connection_id = before.id
     ), begun AS (
         UPDATE sync_log AS r SET
-            page_cursor = NULL, full_read = r.trigger <> 'backfill', read_started_at = now()
+            full_read = r.trigger <> 'backfill'
         FROM before
         WHERE before.is_another AND r.studio_id = before.studio_id AND r.connection_id = before.id
           AND r.status IN ('queued', 'running', 'deferred') AND r.started_at IS NOT NULL
         RETURNING r.id
     ), forgotten AS (
         DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
-    ), {left_accounts("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}, identified AS (
+    ), {abandoned("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}, identified AS (
         UPDATE platform_connection AS c SET
             external_account_id = :account_id, external_account_name = :account_name,
             scopes = coalesce({array_of("scopes")}, c.scopes), account_unverified = false, updated_at = now()

@@ -9,7 +9,8 @@ from chalicelib.data.studios import NewId
 
 TABLES = (
     *("sync_seen", "set_aside", "skipped_record", "pending_grant"),
-    *("webhook_delivery", "connection_event", "webhook_endpoint", "oauth_state", "sync_log", "sync_schedule"),
+    *("webhook_delivery", "connection_event", "webhook_endpoint", "oauth_state"),
+    *("account_position", "sync_log", "sync_schedule"),
     *("attribution", "booking", "inquiry"),
     *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
     *("connected_account", "platform_connection", "account_quota", "rate_limit"),

@@ -7,7 +7,16 @@ from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 
 EventKind = Literal[
-    "connected", "reconnected", "failed", "recovered", "misconfigured", "warning", "disconnected", "rule_changed"
+    "connected",
+    "reconnected",
+    "failed",
+    "recovered",
+    "misconfigured",
+    "warning",
+    "disconnected",
+    "rule_changed",
+    "account_selected",
+    "account_deselected",
 ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from chalicelib.data.positions import counts
 from chalicelib.data.query import Query, array_of
 from chalicelib.data.rows import Row
 from chalicelib.data.upserts import RESTATED
@@ -75,8 +76,16 @@ SUMMED = ", ".join(f"{_sum(name)} AS {name}" for name in TOTALS)
 CONVERSIONS = "coalesce(sum(least(greatest(m.conversions, -1e15), 1e15)), 0)"
 """Neither infinite nor not a number, which JSON does not have."""
 OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
-BOOKED = "b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation'"
+BOOKED = f"b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation' AND {counts('b')}"
 """What counts as a booking: a talk about one does not."""
+COPIED = f"""
+    b.ical_uid IS NOT NULL AND EXISTS (
+        SELECT FROM {{booking}} AS o
+        WHERE o.studio_id = b.studio_id AND o.ical_uid = b.ical_uid AND o.starts_at = b.starts_at
+          AND (coalesce(o.series_id, ''), o.id) < (coalesce(b.series_id, ''), b.id) AND {BOOKED.replace("b.", "o.")}
+    )
+"""
+"""Whether another booking is a copy of the same event, from another calendar, and is the one that counts."""
 
 
 def periods(edges: Sequence[datetime], days: Sequence[date]) -> dict[str, Any]:
@@ -149,7 +158,7 @@ TALLIED = f"""
                {_sum("m.impressions")} AS impressions, {_sum("m.clicks")} AS clicks, {CONVERSIONS} AS conversions
         FROM {{ad_metric}} AS m
         JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
-        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_PLATFORM.format("c")}
+        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_PLATFORM.format("c")} AND {counts("c")}
         GROUP BY bucket, m.currency
     ), reviews AS (
         SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"
@@ -164,14 +173,14 @@ TALLIED = f"""
     ), first_of_series AS (
         SELECT DISTINCT ON (b.platform, b.series_id) b.id
         FROM {{booking}} AS b
-        WHERE b.series_id IS NOT NULL AND {BOOKED} AND {OF_PLATFORM.format("b")}
+        WHERE b.series_id IS NOT NULL AND {BOOKED} AND NOT ({COPIED}) AND {OF_PLATFORM.format("b")}
         ORDER BY b.platform, b.series_id, b.booked_at, b.id
     ), bookings AS (
         SELECT {_bucket("b.booked_at")}, b.currency,
                count(*) FILTER (WHERE b.series_id IS NULL OR b.id IN (SELECT id FROM first_of_series)) AS count,
                {_sum("b.value_minor")} AS "valueMinor"
         FROM {{booking}} AS b
-        WHERE {_within("b.booked_at")} AND {BOOKED} AND {OF_PLATFORM.format("b")}
+        WHERE {_within("b.booked_at")} AND {BOOKED} AND NOT ({COPIED}) AND {OF_PLATFORM.format("b")}
         GROUP BY bucket, b.currency
     )
     SELECT json_build_object(

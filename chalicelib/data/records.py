@@ -4,21 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 from uuid import UUID
 
 from chalicelib.data.database import Transaction
+from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query, array_of, to_json
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import CHANGED_AT, natural_key, upsert_sql
+from chalicelib.data.upserts import CHANGED_AT, HOLDER, ON_DELETE, natural_key, upsert_sql
 
 BATCH = 1000
 """Records a statement; 500 to 2,000 measured best."""
 
 EXTERNAL_IDS = array_of("external_ids")
-
-ON_DELETE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
-"""What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
 
 UNCONFIRMED_DELETION_ROWS = 20
 UNCONFIRMED_DELETION_SHARE = 0.25
@@ -64,9 +62,10 @@ def upsert(
     platform: str,
     records: Sequence[Identified],
     *,
+    account_id: UUID,
     fetched_at: datetime | None = None,
 ) -> Outcome:
-    """Stores records by their natural key; rows that would not change are left untouched.
+    """Stores the records of an account by their natural key; rows that would not change are left untouched.
 
     A key that comes twice counts once, the last one wins. Records `fetched_at` a moment of the database's clock, and
     stored beside what others fetch, do not touch rows that changed since: these count as unchanged.
@@ -77,7 +76,7 @@ def upsert(
     for start in range(0, len(distinct), BATCH):
         rows = to_json(distinct[start : start + BATCH])
         query = _upsert_query(table, distinct[start].__struct_fields__, bool(when))
-        outcome = tx.run(query, studio_id=studio_id, platform=platform, rows=rows, **when)
+        outcome = tx.run(query, studio_id=studio_id, platform=platform, account_id=account_id, rows=rows, **when)
         created, updated = created + outcome.created, updated + outcome.updated
     return Outcome(created=created, updated=updated, unchanged=len(distinct) - created - updated)
 
@@ -94,11 +93,12 @@ def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[O
     return Query(upsert_sql(table, fields, guarded=guarded), Outcome)
 
 
-def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str]) -> int:
-    """Marks rows that the platform says are gone; returns how many there were."""
+def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str], *, account_id: UUID) -> int:
+    """Marks rows that the platform says are gone from an account; returns how many are gone altogether. What another
+    account holds, or has taken over, stays."""
     if table not in ON_DELETE or not external_ids:
         return 0
-    return tx.run(_remove_query(table), platform=platform, external_ids=list(external_ids)).count
+    return tx.run(_remove_query(table), platform=platform, account_id=account_id, external_ids=list(external_ids)).count
 
 
 @cache
@@ -108,34 +108,45 @@ def _remove_query(table: str) -> Query[Removed]:
 
 REMEMBER_SEEN: Query[None] = Query(
     f"""
-    INSERT INTO sync_seen (run_id, studio_id, external_id)
-    SELECT :run_id::uuid, :studio_id::uuid, unnest({EXTERNAL_IDS})
+    INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)
+    SELECT :run_id::uuid, :account_id::uuid, :studio_id::uuid, unnest({EXTERNAL_IDS})
     ON CONFLICT DO NOTHING
     """
 )
 
 
-def remember_seen(tx: Transaction, run_id: UUID, studio_id: UUID, external_ids: Sequence[str]) -> None:
+class FullRead(NamedTuple):
+    """What a run reads from its start, for what it does not meet: an account of a stream."""
+
+    run_id: UUID
+    account_id: UUID
+    stream: str
+
+
+def remember_seen(tx: Transaction, read: FullRead, studio_id: UUID, external_ids: Sequence[str]) -> None:
     """Notes what a complete read has met, for `sweep` at its end."""
     if external_ids:
-        tx.run(REMEMBER_SEEN, run_id=run_id, studio_id=studio_id, external_ids=list(external_ids))
+        seen = {"run_id": read.run_id, "account_id": read.account_id, "external_ids": list(external_ids)}
+        tx.run(REMEMBER_SEEN, studio_id=studio_id, **seen)
 
 
-BEFORE_THE_READ = "t.updated_at <= (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)"
+BEFORE_THE_READ = f"t.updated_at <= {READ_STARTED_AT}"
 """What changed since may have been stored by a backfill after the read had passed its place."""
+IN_ACCOUNT = f"t.account_ids @> {HOLDER}"
 
 
-def sweep(tx: Transaction, table: str, platform: str, run_id: UUID, *, confirmed: bool = False) -> Removed:
+def sweep(tx: Transaction, table: str, platform: str, read: FullRead, *, confirmed: bool = False) -> Removed:
     """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
     if table not in ON_DELETE:
         return Removed()
-    missing = tx.run(missing_query(table), platform=platform, run_id=run_id)
+    of_read = {"platform": platform, **read._asdict()}
+    missing = tx.run(missing_query(table), **of_read)
     number = len(missing.external_ids)
     if not confirmed and number > UNCONFIRMED_DELETION_ROWS and number > missing.current * UNCONFIRMED_DELETION_SHARE:
         return Removed(refused=number)
     if not number:
         return Removed()
-    return tx.run(_sweep_query(table), platform=platform, run_id=run_id, external_ids=missing.external_ids)
+    return tx.run(_sweep_query(table), external_ids=missing.external_ids, **of_read)
 
 
 @cache
@@ -146,11 +157,12 @@ def missing_query(table: str) -> Query[Missing]:
         f"""
         WITH current AS (
             SELECT t.external_id, t.updated_at FROM {table} AS t
-            WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]})
+            WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]}) AND {IN_ACCOUNT}
         ), missing AS (
             SELECT t.external_id FROM current AS t WHERE {BEFORE_THE_READ}
             EXCEPT
-            SELECT seen.external_id FROM sync_seen AS seen WHERE seen.run_id = :run_id
+            SELECT seen.external_id FROM sync_seen AS seen
+            WHERE seen.run_id = :run_id AND seen.account_id = :account_id::uuid
         )
         SELECT json_build_object(
             'externalIds', (SELECT coalesce(json_agg(missing.external_id), '[]') FROM missing),
@@ -167,15 +179,20 @@ def _sweep_query(table: str) -> Query[Removed]:
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:
+    """Takes rows from an account. Those that no other one holds are gone, and counted."""
     gone = ON_DELETE[table]
+    column, value = gone.split(" = ")
+    is_last = f"t.account_ids <@ {HOLDER}"
     return Query(
         f"""
         WITH removed AS (
-            UPDATE {table} AS t SET {gone}, updated_at = {CHANGED_AT}
-            WHERE t.platform = :platform AND NOT (t.{gone}) AND {condition}
-            RETURNING t.id
+            UPDATE {table} AS t SET
+                {column} = CASE WHEN {is_last} THEN {value} ELSE t.{column} END,
+                account_ids = array_remove(t.account_ids, :account_id::uuid), updated_at = {CHANGED_AT}
+            WHERE t.platform = :platform AND NOT (t.{gone}) AND {IN_ACCOUNT} AND {condition}
+            RETURNING new.{gone} AS is_gone
         )
-        SELECT json_build_object('count', count(*)) FROM removed
+        SELECT json_build_object('count', count(*) FILTER (WHERE is_gone)) FROM removed
         """,
         Removed,
     )

@@ -1,4 +1,4 @@
-"""Runs: the sync log, and the lease that lets exactly one worker at a time write to a run."""
+"""Runs: the sync log. What a worker does with one is in `leases`."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -6,12 +6,13 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib.data.audit import audited, returned_and_audited
-from chalicelib.data.connections import STORED, Problem, StoredConnection
-from chalicelib.data.query import Query, array_of, columns, many, one, returned, typed
+from chalicelib.data.audit import audited
+from chalicelib.data.connections import Problem
+from chalicelib.data.positions import OF_RUN
+from chalicelib.data.query import Query, array_of, columns, many, one, typed
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
-from chalicelib.data.throttle import ThrottleState, throttle_states_of, unblocked
+from chalicelib.data.throttle import unblocked
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
 Trigger = Literal["manual", "schedule", "retry", "backfill"]
@@ -35,6 +36,20 @@ class Backfill(Row):
     progress: float
 
 
+class VisitProblem(Row):
+    code: str
+    message: str
+
+
+class VisitedAccount(Row):
+    """What became of one of the accounts that a run read."""
+
+    account_id: UUID
+    status: Literal["succeeded", "failed", "deferred"]
+    """`deferred`: it has to wait, and a later run reads it"""
+    error: VisitProblem | None
+
+
 class Run(Row):
     """A run as the API shows it."""
 
@@ -56,6 +71,8 @@ class Run(Row):
     records: RecordCounts
     skipped: dict[str, int]
     """How many records the stream's rules left out, by reason"""
+    accounts: list[VisitedAccount]
+    """What became of each account it read, once it has ended; empty for a stream that reads none of its own"""
     deletions_refused: int
     """Rows that a complete read did not meet and that were kept: too many to be believed without a confirmation."""
     backfill: Backfill | None
@@ -70,50 +87,6 @@ class StartedRun(Row):
     status: RunStatus
     reads_again: bool
     """Whether it had begun before it was asked for: then it reads once more, from where it ends"""
-
-
-class Position(Row):
-    """Where a run goes on."""
-
-    full_read: bool
-    page_cursor: str | None
-    schedule_cursor: str | None
-
-
-class AccountToRead(Row):
-    """An account under the run's connection that its stream may be about."""
-
-    kind: str
-    external_id: str | None
-    time_zone: str | None
-    rule: Literal["all", "matching"]
-    words: list[str]
-
-
-class LeasedRun(Position):
-    """A run this worker holds, with all it takes to go on."""
-
-    id: UUID
-    platform: str
-    stream: str
-    trigger: Trigger
-    backfill_from: date | None
-    backfill_to: date | None
-    deletions_confirmed: bool
-    skipped: dict[str, int]
-    attempts: int
-    attempts_without_progress: int
-    has_left_out: bool
-    """Whether any record of the stream is skipped or set aside"""
-    address_key: bytes | None
-    connection: StoredConnection
-    accounts: list[AccountToRead]
-    """Those that are selected"""
-    throttles: list[ThrottleState]
-
-
-class PageCursor(Row):
-    page_cursor: str | None
 
 
 class RunState(Row):
@@ -134,20 +107,25 @@ RECORDS = """
                       'setAside', r.records_set_aside)
 """
 CURSOR_DAY = """
-    CASE WHEN r.page_cursor IS JSON OBJECT AND pg_input_is_valid(r.page_cursor::json ->> 'last', 'date')
-    THEN (r.page_cursor::json ->> 'last')::date END
+    CASE WHEN p.page_cursor IS JSON OBJECT AND pg_input_is_valid(p.page_cursor::json ->> 'last', 'date')
+    THEN (p.page_cursor::json ->> 'last')::date END
 """
-"""The newest day that a backfill has still to read; nothing where its cursor is no cursor."""
+"""The newest day of an account that a backfill has still to read; nothing where its cursor is no cursor."""
+READ_SHARE = f"""
+    CASE
+        WHEN NOT p.is_open AND p.code IS NULL THEN 1
+        WHEN isfinite(r.backfill_from) AND isfinite(r.backfill_to) AND isfinite({CURSOR_DAY})
+        THEN (r.backfill_to - {CURSOR_DAY}) / greatest(r.backfill_to - r.backfill_from + 1, 1)::numeric
+        ELSE 0
+    END
+"""
 BACKFILL = f"""
     CASE WHEN r.trigger = 'backfill' THEN json_build_object(
         'from', r.backfill_from, 'to', r.backfill_to,
-        'progress', CASE
-            WHEN r.status = 'succeeded' THEN 1
-            WHEN isfinite(r.backfill_from) AND isfinite(r.backfill_to) AND isfinite({CURSOR_DAY}) THEN round(
-                (r.backfill_to - {CURSOR_DAY}) / greatest(r.backfill_to - r.backfill_from + 1, 1)::numeric, 4
-            )
-            ELSE 0
-        END
+        'progress', CASE WHEN r.status = 'succeeded' THEN 1 ELSE coalesce((
+            SELECT round(avg({READ_SHARE}), 4) FROM account_position AS p
+            WHERE p.studio_id = r.studio_id AND p.backfill_id = r.id
+        ), 0) END
     ) END
 """
 SHOWN = columns(Run, "r", sync_type="r.stream", records=RECORDS, backfill=BACKFILL, error=ERROR)
@@ -196,25 +174,34 @@ INSERT_RUNS: Query[list[NewId]] = Query(
 """Queues a run for each stream that has none under way, and not too many of the last day."""
 
 INSERT_BACKFILL: Query[StartedRun | None] = Query(
-    returned_and_audited(
+    typed(
         f"""
-        INSERT INTO sync_log AS r (
-            studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor, enqueue_at
+        WITH r AS (
+            INSERT INTO sync_log AS r (
+                studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, enqueue_at
+            )
+            SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, {FIRST_ENQUEUE}
+            FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
+            ON CONFLICT DO NOTHING
+            RETURNING r.*
+        ), continued AS (
+            INSERT INTO account_position (
+                studio_id, connection_id, stream, account_id, backfill_id, run_id, is_open, page_cursor, turn_at
+            )
+            SELECT p.studio_id, p.connection_id, p.stream, p.account_id, r.id, r.id,
+                   p.is_open OR p.code IS NOT NULL, p.page_cursor, p.turn_at
+            FROM r JOIN account_position AS p ON p.studio_id = r.studio_id AND p.backfill_id = :continues
         )
-        SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, :page_cursor,
-               {FIRST_ENQUEUE}
-        FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
-        ON CONFLICT DO NOTHING
+        , {audited("r", action="backfill.start", subject="run", detail=ABOUT_RUN)}
+        SELECT row_to_json(shown) FROM (SELECT {STARTED} FROM r) AS shown
         """,
-        "r.studio_id, r.id, r.platform, r.stream, r.trigger",
-        STARTED,
-        action="backfill.start",
-        subject="run",
-        detail=ABOUT_RUN,
+        continues="uuid",
+        first="date",
+        last="date",
     ),
     StartedRun | None,
 )
-"""Queues a backfill, unless the stream has one under way. `page_cursor` is where an earlier one ended, if any."""
+"""Queues a backfill, unless the stream has one under way. It goes on where the one ended that it `continues`."""
 
 LIST_SPENT_STREAMS: Query[list[SpentStream]] = Query(
     many(
@@ -239,22 +226,6 @@ FIND_ACTIVE_BACKFILL: Query[Run | None] = Query(
     ),
     Run | None,
 )
-FIND_PAGE_CURSOR: Query[PageCursor | None] = Query(
-    one('SELECT r.page_cursor AS "pageCursor" FROM sync_log AS r WHERE r.id = :run_id'), PageCursor | None
-)
-
-FIND_POSITION: Query[Position | None] = Query(
-    one(
-        """
-        SELECT r.full_read AS "fullRead", r.page_cursor AS "pageCursor", s.cursor AS "scheduleCursor"
-        FROM sync_log AS r
-        JOIN sync_schedule AS s ON s.studio_id = r.studio_id AND s.platform = r.platform AND s.stream = r.stream
-        WHERE r.id = :run_id
-        """
-    ),
-    Position | None,
-)
-
 READ_AGAIN: Query[list[StartedRun]] = Query(
     f"""
     WITH r AS (
@@ -269,58 +240,6 @@ READ_AGAIN: Query[list[StartedRun]] = Query(
 """The active runs of the streams. One that has begun reads once more at its end: what it has read may be older than the
 wish to sync now."""
 
-HAS_LEFT_OUT = " OR ".join(
-    f"EXISTS (SELECT FROM {table} AS x WHERE x.studio_id = leased.studio_id AND x.platform = leased.platform"
-    " AND x.stream = leased.stream)"
-    for table in ("set_aside", "skipped_record")
-)
-ADDRESS_KEY = (
-    "(SELECT translate(encode(s.address_key, 'base64'), E'\\n', '') FROM studio AS s WHERE s.id = leased.studio_id)"
-)
-
-ACCOUNTS = many(
-    f"SELECT {columns(AccountToRead, 'a')} FROM connected_account AS a WHERE a.studio_id = leased.studio_id"
-    " AND a.connection_id = leased.connection_id AND a.selected"
-)
-
-LEASE_RUN: Query[LeasedRun | None] = Query(
-    f"""
-    WITH leased AS (
-        UPDATE sync_log AS r SET
-            status = 'running', lease_owner = :owner,
-            lease_expires_at = now() + make_interval(secs => :lease_seconds),
-            enqueue_at = now() + make_interval(secs => :lease_seconds),
-            resume_at = NULL, started_at = coalesce(r.started_at, now()),
-            read_started_at = coalesce(r.read_started_at, now()),
-            attempts = r.attempts + 1, attempts_without_progress = r.attempts_without_progress + 1,
-            cursor_before = CASE WHEN r.started_at IS NULL AND {LIVE} THEN s.cursor ELSE r.cursor_before END,
-            full_read = CASE WHEN r.started_at IS NULL THEN {LIVE} AND (s.cursor IS NULL OR r.deletions_confirmed)
-                             ELSE r.full_read END
-        FROM sync_schedule AS s
-        WHERE r.id = :run_id AND {ACTIVE}
-          AND s.studio_id = r.studio_id AND s.platform = r.platform AND s.stream = r.stream
-          AND (r.lease_expires_at IS NULL OR r.lease_expires_at < now())
-          AND (r.resume_at IS NULL OR r.resume_at <= now())
-        RETURNING r.*, s.cursor AS schedule_cursor
-    )
-    SELECT row_to_json(run) FROM (
-        SELECT {
-        columns(
-            LeasedRun,
-            "leased",
-            connection=f"(SELECT row_to_json(c) FROM (SELECT {STORED} FROM platform_connection AS c"
-            " WHERE c.studio_id = leased.studio_id AND c.id = leased.connection_id) AS c)",
-            has_left_out=HAS_LEFT_OUT,
-            address_key=ADDRESS_KEY,
-            accounts=f"({ACCOUNTS})",
-            throttles=throttle_states_of("leased"),
-        )
-    }
-        FROM leased
-    ) AS run
-    """,
-    LeasedRun | None,
-)
 FIND_RUN_STATE: Query[RunState | None] = Query(
     one(
         """
@@ -333,158 +252,6 @@ FIND_RUN_STATE: Query[RunState | None] = Query(
 
 DATABASE_TIME: Query[datetime] = Query("SELECT to_json(clock_timestamp())", datetime)
 
-HeldWrite = Query[NewId | None]
-"""A write that a worker may make only while it holds the run's lease; without it, nothing comes back."""
-
-HELD = "r.id = :run_id AND r.lease_owner = :owner AND r.status = 'running'"
-
-
-class RecordedPage(NewId):
-    ended: bool
-    """Whether the run has succeeded; False while there is more to read, or the same stream once more"""
-
-
-ENDS = ":last AND NOT r.reads_again"
-AGAIN = ":last AND r.reads_again"
-
-RECORD_PAGE: Query[RecordedPage | None] = Query(
-    typed(
-        f"""
-    WITH run AS (
-        UPDATE sync_log AS r SET
-            pages = r.pages + 1, attempts_without_progress = 0,
-            records_seen = r.records_seen + :seen, records_created = r.records_created + :created,
-            records_updated = r.records_updated + :updated, records_unchanged = r.records_unchanged + :unchanged,
-            records_deleted = r.records_deleted + :deleted, records_set_aside = r.records_set_aside + :set_aside,
-            skipped = :skipped, deletions_refused = greatest(r.deletions_refused, :refused),
-            api_calls = r.api_calls + :api_calls,
-            page_cursor = CASE WHEN NOT :last THEN :cursor END,
-            cursor_after = CASE WHEN :last THEN :cursor END,
-            reads_again = r.reads_again AND NOT :last,
-            full_read = CASE WHEN {AGAIN} THEN :cursor IS NULL ELSE r.full_read END,
-            read_started_at = CASE WHEN {AGAIN} THEN now() ELSE r.read_started_at END,
-            status = CASE WHEN {ENDS} THEN 'succeeded' ELSE r.status END,
-            finished_at = CASE WHEN {ENDS} THEN now() END,
-            duration_ms = CASE WHEN {ENDS} THEN extract(epoch FROM now() - r.started_at) * 1000 END,
-            lease_owner = CASE WHEN NOT ({ENDS}) THEN r.lease_owner END,
-            lease_expires_at = CASE WHEN NOT ({ENDS}) THEN now() + make_interval(secs => :lease_seconds) END,
-            enqueue_at = now() + make_interval(secs => :lease_seconds),
-            error_code = NULL, error_message = NULL, error_at = NULL
-        WHERE {HELD}
-        RETURNING r.*, old.full_read AS read_all
-    ), schedule AS (
-        UPDATE sync_schedule AS s SET
-            cursor = :cursor, last_run_at = now(), last_success_at = now(), failures_in_row = 0,
-            refused_deletions = CASE WHEN run.read_all THEN run.deletions_refused ELSE s.refused_deletions END
-        FROM run
-        WHERE :last AND run.trigger <> 'backfill'
-          AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
-    ), connection AS (
-        UPDATE platform_connection AS c SET
-            last_sync_at = now(), last_error_code = NULL, last_error_message = NULL, last_error_at = NULL
-        FROM run
-        WHERE :last AND run.trigger <> 'backfill' AND c.studio_id = run.studio_id AND c.id = run.connection_id
-    ), forgotten AS (
-        DELETE FROM sync_seen AS seen USING run WHERE :last AND seen.run_id = run.id
-    )
-    SELECT json_build_object('id', run.id, 'ended', run.status = 'succeeded') FROM run
-    """,
-        last="boolean",
-        cursor="text",
-        skipped="json",
-    ),
-    RecordedPage | None,
-)
-"""Moves the run on by one stored page. `last` hands its cursor to the schedule and ends the run, unless the run is to
-read once more: then it goes on from that cursor."""
-
-RESTART_RUN: HeldWrite = Query(
-    f"""
-    WITH run AS (
-        UPDATE sync_log AS r SET
-            page_cursor = NULL, full_read = true, read_started_at = now(), skipped = '{{}}',
-            api_calls = r.api_calls + :api_calls
-        WHERE {HELD} RETURNING r.*
-    ), forgotten AS (
-        UPDATE sync_schedule AS s SET cursor = NULL
-        FROM run
-        WHERE s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
-    ), unseen AS (
-        DELETE FROM sync_seen AS seen USING run WHERE seen.run_id = run.id
-    )
-    SELECT json_build_object('id', run.id) FROM run
-    """,
-    NewId | None,
-)
-"""Sends a live run back to the start of its stream; nobody uses the dead cursor again."""
-
-KEEP_LEASE: HeldWrite = Query(
-    returned(
-        f"""
-        UPDATE sync_log AS r SET
-            lease_expires_at = now() + make_interval(secs => :lease_seconds),
-            enqueue_at = now() + make_interval(secs => :lease_seconds)
-        WHERE {HELD} RETURNING r.id
-        """
-    ),
-    NewId | None,
-)
-"""The heartbeat of a page that takes long."""
-
-YIELD_RUN: HeldWrite = Query(
-    returned(
-        f"""
-        UPDATE sync_log AS r SET lease_owner = NULL, lease_expires_at = now(), enqueue_at = {FIRST_ENQUEUE}
-        WHERE {HELD} RETURNING r.id
-        """
-    ),
-    NewId | None,
-)
-"""The lease ends now and is not forgotten: a run that nobody takes over shows since when."""
-
-DEFER_RUN: HeldWrite = Query(
-    returned(
-        f"""
-        UPDATE sync_log AS r SET
-            status = 'deferred', resume_at = now() + make_interval(secs => :delay_seconds),
-            enqueue_at = now() + make_interval(secs => :delay_seconds),
-            attempts_without_progress = r.attempts_without_progress - CASE WHEN :idle THEN 0 ELSE 1 END,
-            lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
-            error_code = :code, error_message = :message, error_at = now()
-        WHERE {HELD} RETURNING r.id
-        """
-    ),
-    NewId | None,
-)
-FAIL_RUN: HeldWrite = Query(
-    f"""
-    WITH run AS (
-        UPDATE sync_log AS r SET
-            status = 'failed', finished_at = now(),
-            duration_ms = extract(epoch FROM now() - r.started_at) * 1000,
-            lease_owner = NULL, lease_expires_at = NULL, api_calls = r.api_calls + :api_calls,
-            error_code = :code, error_message = :message, error_at = now()
-        WHERE {HELD}
-        RETURNING r.*
-    ), schedule AS (
-        UPDATE sync_schedule AS s SET last_run_at = now(), failures_in_row = s.failures_in_row + 1
-        FROM run
-        WHERE run.trigger <> 'backfill'
-          AND s.studio_id = run.studio_id AND s.platform = run.platform AND s.stream = run.stream
-    ), connection AS (
-        UPDATE platform_connection AS c SET
-            last_error_code = :code, last_error_message = :message, last_error_at = now()
-        FROM run
-        WHERE run.trigger <> 'backfill' AND c.studio_id = run.studio_id AND c.id = run.connection_id
-          AND c.status = 'active'
-    ), forgotten AS (
-        DELETE FROM sync_seen AS seen USING run WHERE seen.run_id = run.id
-    )
-    SELECT json_build_object('id', run.id) FROM run
-    """,
-    NewId | None,
-)
-
 CANCEL_RUN: Query[Run | None] = Query(
     f"""
     WITH cancelled AS (
@@ -495,6 +262,9 @@ CANCEL_RUN: Query[Run | None] = Query(
             error_code = 'cancelled', error_message = 'The run was cancelled', error_at = now()
         WHERE r.id = :run_id AND {ACTIVE}
         RETURNING r.*, old.status AS was
+    ), visits AS (
+        UPDATE account_position AS p SET is_open = p.backfill_id IS NOT NULL AND p.is_open, resume_at = NULL
+        FROM cancelled AS run WHERE {OF_RUN}
     ), {unblocked("cancelled", when="x.was = 'deferred'")},
     {audited("cancelled", action="sync.cancel", subject="run", detail=ABOUT_RUN)}
     SELECT row_to_json(run) FROM (SELECT {SHOWN} FROM cancelled AS r) AS run

@@ -1,4 +1,4 @@
-"""Schedules: when each stream of a connection syncs, and where its last sync ended."""
+"""Schedules: when each stream of a connection syncs."""
 
 from datetime import datetime
 from typing import Literal
@@ -63,9 +63,10 @@ class Dispatch(Row):
 
 SAVE_SCHEDULES: Query[None] = Query(
     """
-    INSERT INTO sync_schedule AS s (studio_id, connection_id, platform, stream, frequency, next_run_at)
-    SELECT c.studio_id, c.id, c.platform, new.stream, new.frequency, new.next_run_at
-    FROM json_to_recordset(:schedules) AS new (stream text, frequency text, next_run_at timestamptz)
+    INSERT INTO sync_schedule AS s (studio_id, connection_id, platform, stream, account_kind, frequency, next_run_at)
+    SELECT c.studio_id, c.id, c.platform, new.stream, new.account_kind, new.frequency, new.next_run_at
+    FROM json_to_recordset(:schedules)
+        AS new (stream text, account_kind text, frequency text, next_run_at timestamptz)
     JOIN platform_connection AS c ON c.id = :connection_id AND c.disconnected_at IS NULL
     ON CONFLICT (studio_id, platform, stream) DO NOTHING
     """
@@ -85,9 +86,9 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
         f"""
         INSERT INTO sync_schedule AS s (
-            studio_id, connection_id, platform, stream, frequency, next_run_at, paused_at, paused_by
+            studio_id, connection_id, platform, stream, account_kind, frequency, next_run_at, paused_at, paused_by
         )
-        SELECT c.studio_id, c.id, c.platform, :stream, :frequency, :next_run_at,
+        SELECT c.studio_id, c.id, c.platform, :stream, :account_kind, :frequency, :next_run_at,
                CASE WHEN NOT {WORKING} THEN now() END, CASE WHEN NOT {WORKING} THEN 'connection' END
         FROM platform_connection AS c
         WHERE c.platform = :platform AND c.disconnected_at IS NULL
@@ -120,7 +121,7 @@ DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     ),
     Schedule | None,
 )
-"""A schedule taken away stops firing; the stream keeps its cursor for manual syncs."""
+"""A schedule taken away stops firing; its accounts keep their cursors for manual syncs."""
 
 PAUSE_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(

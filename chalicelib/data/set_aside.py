@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
 from chalicelib.data.data_keys import StoredDataKey
+from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query, columns, many, typed
 from chalicelib.data.rows import Moment, Row
 
@@ -28,6 +29,7 @@ class KeptRecord(Row):
 
     id: UUID
     stream: str
+    account_id: UUID
     external_id: str
     content: bytes
     last_seen_at: datetime
@@ -41,12 +43,12 @@ class KeptRecords(Row):
 STORE_SET_ASIDE: Query[None] = Query(
     """
     INSERT INTO set_aside AS s (
-        id, studio_id, connection_id, platform, stream, external_id, field, reason, content
+        id, studio_id, connection_id, platform, stream, account_id, external_id, field, reason, content
     )
-    SELECT r.id, :studio_id::uuid, :connection_id::uuid, :platform, :stream,
+    SELECT r.id, :studio_id::uuid, :connection_id::uuid, :platform, :stream, :account_id::uuid,
            r.external_id, r.field, r.reason, decode(r.content, 'base64')
     FROM json_to_recordset(:rows) AS r (id uuid, external_id text, field text, reason text, content text)
-    ON CONFLICT (studio_id, platform, stream, external_id) DO UPDATE SET
+    ON CONFLICT (studio_id, platform, stream, account_id, external_id) DO UPDATE SET
         id = excluded.id, field = excluded.field, reason = excluded.reason, content = excluded.content,
         last_seen_at = now(), retried_at = now()
     """
@@ -55,16 +57,16 @@ STORE_SET_ASIDE: Query[None] = Query(
 
 CLEAR_SET_ASIDE: Query[None] = Query(
     """
-    DELETE FROM set_aside WHERE platform = :platform AND stream = :stream
+    DELETE FROM set_aside WHERE platform = :platform AND stream = :stream AND account_id = :account_id
       AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
 """For records that could be read by now, or are gone."""
 
 CLEAR_UNSEEN_SET_ASIDE: Query[None] = Query(
-    """
+    f"""
     DELETE FROM set_aside AS s WHERE s.platform = :platform AND s.stream = :stream
-      AND s.last_seen_at < (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)
+      AND s.account_id = :account_id AND s.last_seen_at < {READ_STARTED_AT}
     """
 )
 """What a complete read did not meet is gone at the platform."""

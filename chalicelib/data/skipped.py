@@ -2,12 +2,10 @@
 
 from functools import cache
 
+from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import CHANGED_AT
-
-SKIPPABLE = ("booking", "inquiry")
-"""Tables whose rows may be left out by a rule after they were stored."""
+from chalicelib.data.upserts import CHANGED_AT, HELD_BY_ACCOUNTS, HOLDER, SKIPPABLE
 
 
 class AddressKey(Row):
@@ -16,26 +14,26 @@ class AddressKey(Row):
 
 @cache
 def store_skipped_query(table: str) -> Query[None]:
-    """Notes what is skipped; a row that was stored under the same id counts nowhere from now on."""
-    marked = f"""
-        , marked AS (
-            UPDATE {table} AS t SET skip_reason = r.reason, updated_at = {CHANGED_AT} FROM r
-            WHERE t.platform = :platform AND t.external_id = r.external_id AND t.skip_reason IS DISTINCT FROM r.reason
-        )"""
+    """Notes what is skipped in an account. A row that was stored under the same id counts nowhere from now on, unless
+    another account holds it."""
+    marked = (
+        "" if table not in SKIPPABLE else _marked_in_account(table) if table in HELD_BY_ACCOUNTS else _marked(table)
+    )
     return Query(
         f"""
         WITH r AS (
             SELECT * FROM json_to_recordset(:rows) AS r (
                 external_id text, reason text, counterpart text, last_in_at timestamptz, last_out_at timestamptz
             )
-        ){marked if table in SKIPPABLE else ""}
+        ){marked}
         INSERT INTO skipped_record AS s (
-            studio_id, platform, stream, external_id, reason, counterpart, last_in_at, last_out_at
+            studio_id, platform, stream, account_id, external_id, reason, counterpart, last_in_at, last_out_at
         )
-        SELECT :studio_id::uuid, :platform::text, :stream, r.external_id, r.reason, decode(r.counterpart, 'base64'),
+        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, r.external_id, r.reason,
+               decode(r.counterpart, 'base64'),
                r.last_in_at, r.last_out_at
         FROM r
-        ON CONFLICT (studio_id, platform, stream, external_id) DO UPDATE SET
+        ON CONFLICT (studio_id, platform, stream, account_id, external_id) DO UPDATE SET
             reason = excluded.reason, counterpart = excluded.counterpart,
             last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
             updated_at = greatest(now(), s.updated_at)
@@ -43,18 +41,40 @@ def store_skipped_query(table: str) -> Query[None]:
     )
 
 
+def _marked(table: str) -> str:
+    return f"""
+        , marked AS (
+            UPDATE {table} AS t SET skip_reason = r.reason, updated_at = {CHANGED_AT} FROM r
+            WHERE t.platform = :platform AND t.external_id = r.external_id AND t.skip_reason IS DISTINCT FROM r.reason
+        )"""
+
+
+def _marked_in_account(table: str) -> str:
+    is_last = f"t.account_ids <@ {HOLDER}"
+    return f"""
+        , marked AS (
+            UPDATE {table} AS t SET
+                skip_reason = CASE WHEN {is_last} THEN r.reason ELSE t.skip_reason END,
+                account_ids = CASE WHEN {is_last} THEN t.account_ids ELSE array_remove(t.account_ids, :account_id) END,
+                updated_at = {CHANGED_AT}
+            FROM r
+            WHERE t.platform = :platform AND t.external_id = r.external_id
+              AND CASE WHEN {is_last} THEN t.skip_reason IS DISTINCT FROM r.reason ELSE t.account_ids @> {HOLDER} END
+        )"""
+
+
 CLEAR_SKIPPED: Query[None] = Query(
     """
-    DELETE FROM skipped_record WHERE platform = :platform AND stream = :stream
+    DELETE FROM skipped_record WHERE platform = :platform AND stream = :stream AND account_id = :account_id
       AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
 """For records that are stored, set aside or gone by now."""
 
 CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
-    """
+    f"""
     DELETE FROM skipped_record AS s WHERE s.platform = :platform AND s.stream = :stream
-      AND s.updated_at < (SELECT run.read_started_at FROM sync_log AS run WHERE run.id = :run_id)
+      AND s.account_id = :account_id AND s.updated_at < {READ_STARTED_AT}
     """
 )
 """What a complete read did not meet is gone at the platform."""

@@ -3,9 +3,11 @@
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.actions import Action, action_of
+from chalicelib.data.accounts import SHOWN_STREAM, AccountStream
+from chalicelib.data.actions import Reason, action_of
 from chalicelib.data.connections import DEAD as ENDED
-from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
+from chalicelib.data.connections import HEALTH, OF_ACCOUNT, STATUS, ConnectionStatus, Health
+from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunStatus, StartedRun
@@ -26,13 +28,6 @@ StreamState = Literal[
 """The first of these that holds."""
 
 
-class Reason(Row):
-    code: str
-    message: str
-    action: Action
-    """What a person has to do about it"""
-
-
 class ActiveRun(StartedRun):
     attempts: int
 
@@ -40,6 +35,15 @@ class ActiveRun(StartedRun):
 class ActiveBackfill(Backfill):
     id: UUID
     status: RunStatus
+
+
+class StreamAccount(AccountStream):
+    """Where the stream stands with one of the accounts that it reads."""
+
+    account_id: UUID
+    kind: str
+    external_id: str | None
+    name: str | None
 
 
 class StreamStatus(Row):
@@ -68,7 +72,9 @@ class StreamStatus(Row):
     set_aside: int
     """Records that could not be read: GET /api/sync/set-aside lists them"""
     refused_deletions: int
-    """Records that the last complete read did not meet, too many to be deleted without a confirmation"""
+    """Records that the last complete reads did not meet, too many to be deleted without a confirmation"""
+    accounts: list[StreamAccount]
+    """Those that are selected; empty for a stream that reads none of its own"""
 
 
 def _reason(code: str, message: str, action: str) -> str:
@@ -85,9 +91,9 @@ STATE = f"""
         END THEN 'stuck'
         WHEN run.status = 'deferred' AND run.error_code IN {THROTTLED} THEN 'throttled'
         WHEN run.status IS NOT NULL THEN run.status
-        WHEN s.refused_deletions > 0 THEN 'needs_confirmation'
+        WHEN reading.refused_deletions > 0 THEN 'needs_confirmation'
         WHEN {PAUSED} THEN 'paused'
-        WHEN last.status = 'failed' THEN 'failing'
+        WHEN last.status = 'failed' OR reading.failing IS NOT NULL THEN 'failing'
         ELSE 'idle'
     END
 """
@@ -116,7 +122,7 @@ UNCONFIRMED = _reason(
     """format(
         'The last complete read did not meet %s records, too many to believe it, so they were kept; '
         'POST /api/sync/%s {"syncType": "%s", "confirmDeletions": true} reads all again and deletes what is gone',
-        s.refused_deletions, s.platform, s.stream
+        reading.refused_deletions, s.platform, s.stream
     )""",
     "'confirm_deletions'",
 )
@@ -132,7 +138,9 @@ REASON = f"""
         WHEN 'deferred' THEN {WAITING}
         WHEN 'needs_confirmation' THEN {UNCONFIRMED}
         WHEN 'paused' THEN {BY_HAND}
-        WHEN 'failing' THEN CASE WHEN last.error IS NOT NULL THEN {FAILED} END
+        WHEN 'failing' THEN CASE
+            WHEN last.status <> 'failed' THEN reading.failing WHEN last.error IS NOT NULL THEN {FAILED}
+        END
     END
 """
 UNTIL = f"""
@@ -159,6 +167,22 @@ SET_ASIDE = """
      WHERE x.studio_id = s.studio_id AND x.platform = s.platform AND x.stream = s.stream)
 """
 
+SHOWN_ACCOUNT = f'{SHOWN_STREAM}, p.account_id AS "accountId", a.kind, a.external_id AS "externalId", a.name'
+READING = f"""
+    SELECT coalesce(sum(p.refused_deletions), 0)::bigint AS refused_deletions,
+           coalesce(json_agg((SELECT row_to_json(shown) FROM (SELECT {SHOWN_ACCOUNT}) AS shown) ORDER BY a.name, a.id)
+                    FILTER (WHERE a.id IS NOT NULL), '[]') AS accounts,
+           (array_agg(json_build_object(
+               'code', p.code, 'message', {OF_ACCOUNT}, 'action', {action_of("p.code")}
+           ) ORDER BY p.since DESC) FILTER (WHERE a.id IS NOT NULL AND p.failures_in_row > 0 AND p.code IS NOT NULL))[1]
+               AS failing
+    FROM account_position AS p
+    LEFT JOIN connected_account AS a ON a.studio_id = p.studio_id AND a.id = p.account_id
+    WHERE p.studio_id = s.studio_id AND p.connection_id = s.connection_id AND p.stream = s.stream
+      AND p.backfill_id IS NULL AND (a.id IS NULL OR ({PRESENT}))
+    OFFSET 0
+"""
+
 LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
     many(
         f"""
@@ -180,6 +204,8 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
                 running=RUNNING,
                 backfill=BACKFILLING,
                 set_aside=SET_ASIDE,
+                refused_deletions="reading.refused_deletions",
+                accounts="reading.accounts",
             )
         }
         FROM sync_schedule AS s
@@ -191,6 +217,7 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
         LEFT JOIN LATERAL (
             SELECT {SHOWN} FROM sync_log AS r WHERE {OF_STREAM} AND {LIVE} ORDER BY r.id DESC LIMIT 1
         ) AS last ON true
+        CROSS JOIN LATERAL ({READING}) AS reading
         CROSS JOIN LATERAL (SELECT {STATE} AS name OFFSET 0) AS state
         ORDER BY s.platform, s.stream
         """

@@ -44,6 +44,15 @@ RESTATED = {
 }
 """What platforms change in hindsight: the values before stay on record in `<table>_restatement`."""
 
+ON_DELETE = {"ad_campaign": "status = 'archived'", "booking": "status = 'cancelled'"}
+"""What becomes of a row whose source is gone. Tables not named here keep it: a lead stays a lead."""
+HELD_BY_ACCOUNTS = ("ad_campaign", "booking")
+"""Tables whose rows say which accounts hold them: an event may be in several calendars under one id, or move to another
+one. A row is gone only once no account holds it."""
+SKIPPABLE = ("booking", "inquiry")
+"""Tables whose rows may be left out by a rule after they were stored."""
+HOLDER = "ARRAY[:account_id::uuid]"
+
 CHANGED_AT = "greatest(now(), t.updated_at)"
 """Transactions overtake each other: of two that change a row, the one that began first may be the last to do so. The
 time of a row never goes back, or its history would hold the two in the wrong order."""
@@ -59,7 +68,8 @@ def natural_key(table: str) -> list[str]:
 def upsert_sql(table: str, fields: Sequence[str], *, guarded: bool = False) -> str:
     """For records with these fields. A column no field names is never touched by an update.
 
-    Takes `rows`, `studio_id` and `platform`, a guarded one `fetched_at` as well; counts created and updated rows.
+    Takes `rows`, `studio_id`, `platform` and `account_id`, a guarded one `fetched_at` as well; counts created and
+    updated rows.
     """
     types = _column_types(table, fields)
     typed = ", ".join(f"{name} {types.get(name, 'text')}" for name in fields)
@@ -68,6 +78,10 @@ def upsert_sql(table: str, fields: Sequence[str], *, guarded: bool = False) -> s
     new = _new_row(table, [name for name in fields if name in types])
     changes = [f"{name} = excluded.{name}" for name in values]
     changes += [f"{name} = {update}" for name, (_, update) in derived.items()]
+    is_another_holder = ""
+    if table in HELD_BY_ACCOUNTS:
+        changes.append(f"account_ids = {_holders(table)}")
+        is_another_holder = f"OR NOT {HOLDER} <@ t.account_ids"
     return f"""
         WITH r AS (
             SELECT * FROM json_to_recordset(:rows) AS r ({typed})
@@ -75,8 +89,8 @@ def upsert_sql(table: str, fields: Sequence[str], *, guarded: bool = False) -> s
             INSERT INTO {table} AS t ({", ".join(new)})
             SELECT {", ".join(new.values())} FROM {_source(table)}
             ON CONFLICT ({", ".join(key)}) DO UPDATE SET {", ".join(changes)}, updated_at = {CHANGED_AT}
-            WHERE ({", ".join(f"t.{name}" for name in values)})
-                  IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in values)})
+            WHERE (({", ".join(f"t.{name}" for name in values)})
+                   IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in values)}) {is_another_holder})
                   {"AND t.updated_at < :fetched_at::timestamptz" if guarded else ""}
             RETURNING (xmax = 0) AS created{_returned_before(table)}
         ){_kept_restatements(table)}
@@ -91,7 +105,17 @@ def _new_row(table: str, columns: Sequence[str]) -> dict[str, str]:
     parent = PARENTS.get(table)
     owner = {parent.column: "parent.id"} if parent else {"platform": ":platform"}
     derived = {name: insert for name, (insert, _) in COMPUTED.get(table, {}).items()}
-    return {"studio_id": ":studio_id::uuid", **owner, **{name: f"r.{name}" for name in columns}, **derived}
+    held = {"account_ids": HOLDER} if table in HELD_BY_ACCOUNTS else {}
+    return {"studio_id": ":studio_id::uuid", **owner, **held, **{name: f"r.{name}" for name in columns}, **derived}
+
+
+def _holders(table: str) -> str:
+    """The accounts that hold a row after one has brought it. What was gone or left out is held by this one alone."""
+    is_void = f"t.{ON_DELETE[table]}" + (" OR t.skip_reason IS NOT NULL" if table in SKIPPABLE else "")
+    return f"""
+        CASE WHEN {is_void} THEN {HOLDER} WHEN {HOLDER} <@ t.account_ids THEN t.account_ids
+             ELSE t.account_ids || {HOLDER} END
+    """
 
 
 def _source(table: str) -> str:
@@ -112,13 +136,14 @@ def _found_parents(table: str) -> str:
     if parent is None:
         return ""
     named = f"r.{parent.external_id}"
+    made = parent.made | ({"account_ids": HOLDER} if parent.table in HELD_BY_ACCOUNTS else {})
     return f"""
         , known AS (
             SELECT p.id, p.external_id FROM {parent.table} AS p
             WHERE p.platform = :platform::text AND p.external_id IN (SELECT {named} FROM r)
         ), made AS (
-            INSERT INTO {parent.table} AS p ({", ".join([*KEY, *parent.made])})
-            SELECT DISTINCT ON ({named}) :studio_id::uuid, :platform::text, {named}, {", ".join(parent.made.values())}
+            INSERT INTO {parent.table} AS p ({", ".join([*KEY, *made])})
+            SELECT DISTINCT ON ({named}) :studio_id::uuid, :platform::text, {named}, {", ".join(made.values())}
             FROM r WHERE {named} NOT IN (SELECT known.external_id FROM known)
             ORDER BY {named}
             ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET external_id = excluded.external_id

@@ -1,6 +1,6 @@
 """Accounts under a grant: what of it a stream reads, such as one of its calendars, and by which rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,7 +16,10 @@ class ConnectedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     external_id: str | None = None
     """None while the grant may not tell it: then the platform's name for the grant's own account has to do"""
+    own_address: str | None = None
+    """The id of the grant's own account of the kind, which for a calendar is the studio's address"""
     time_zone: str | None = None
+    currency: str | None = None
     rule: Rule = "matching"
     """Which of its records count: all, or those that look like the studio's business"""
     words: tuple[str, ...] = ()
@@ -29,13 +32,23 @@ class FoundAccount(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str | None = None
     name: str | None = None
     time_zone: str | None = None
+    currency: str | None = None
+    is_primary: bool = False
+    """Whether it is the grant's own: it stays the same account when its id changes"""
+    selected: bool = True
+    """Whether it is read unless the studio says otherwise"""
+
+
+class FoundAccounts(msgspec.Struct, frozen=True):
+    """The accounts of a grant; `complete` unless there may be others, so that what is missing is gone."""
+
+    accounts: Sequence[FoundAccount] = ()
+    complete: bool = True
 
 
 class AccountKind(msgspec.Struct, frozen=True):
     """A kind of account that streams read."""
 
     name: str
-    find: Callable[["Client"], FoundAccount]
-    """Asks the platform for the one that the grant's streams read"""
-    scopes: tuple[str, ...] = ()
-    """Any one of these is enough to learn its id"""
+    list_accounts: Callable[["Client"], FoundAccounts]
+    """Asks the platform for all of the grant's"""

@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from chalicelib.errors import PlatformError
+from chalicelib.errors import LimitScope, PlatformError
 from chalicelib.platforms.faults import Fault
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ class Rule(msgspec.Struct, frozen=True):
     """Empty: the kind's."""
     message: str = ""
     """For the studio: what happened, and what to do. Empty: the kind's."""
-    scope: Literal["app", "account"] = "account"
+    scope: LimitScope = "account"
 
     def fault(self, reason: str = "", resume_at: datetime | None = None) -> Fault:
         return Fault(self.kind, reason, resume_at, self.scope, self.code, self.message)

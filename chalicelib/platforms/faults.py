@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import msgspec
 
@@ -12,6 +11,7 @@ from chalicelib.errors import (
     BlockedByAdministrator,
     ContractChanged,
     CursorExpired,
+    LimitScope,
     Misconfigured,
     PermissionMissing,
     PlatformError,
@@ -55,7 +55,7 @@ class Fault(msgspec.Struct, frozen=True):
     reason: str = ""
     """For logs: our own words, or codes of the platform's that `errors.loggable` lets through. Never its text."""
     resume_at: datetime | None = None
-    scope: Literal["app", "account"] = "account"
+    scope: LimitScope = "account"
     """Whose limit was reached: this application's everywhere, or only the connected account's."""
     code: str = ""
     """Stable, for programs. Empty: the kind's."""

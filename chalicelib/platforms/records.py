@@ -41,6 +41,8 @@ class BookingRecord(Record, frozen=True, kw_only=True):
     notes: str | None = None
     url: str | None = None
     series_id: str | None = None
+    ical_uid: str | None = None
+    """The same for all copies of an event, in whichever calendar, and for all dates of a series."""
     source_updated_at: datetime | None = None
     skip_reason: None = None
     """A record that is stored is not left out, or no longer."""

@@ -1,21 +1,29 @@
-"""Accounts under a connection: which one a stream reads, who it is, and by which rule its records count."""
+"""Accounts under a connection: which there are, which of them are read, and by which rule their records count."""
 
+from datetime import timedelta
 from uuid import UUID
+
+import msgspec
 
 from chalicelib import logs, work_queue
 from chalicelib.data import accounts as rows
+from chalicelib.data import found_accounts as found_rows
 from chalicelib.data.accounts import Account, Rule
-from chalicelib.data.database import read, transaction, write
+from chalicelib.data.database import Transaction, read, transaction, write
+from chalicelib.data.leases import LeasedRun
+from chalicelib.data.positions import Visit
 from chalicelib.data.query import to_json
-from chalicelib.data.runs import AccountToRead, LeasedRun
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
-from chalicelib.platforms.accounts import AccountKind, ConnectedAccount
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.accounts import AccountKind, ConnectedAccount, FoundAccounts
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.titles import fold
 from chalicelib.services.streams import not_connected
 
 RULE_CHANGED = "The rule for what counts in an account was changed, so the account is read again"
+LISTED_FOR = timedelta(days=1)
+"""How long a list of accounts is good for"""
+LISTED_FOR_BY_HAND = timedelta(minutes=10)
+"""The same for a run that somebody asks for: it may be for a new account's sake."""
 
 
 def list_accounts(studio_id: UUID, platform_name: str) -> list[Account]:
@@ -28,69 +36,77 @@ def list_accounts(studio_id: UUID, platform_name: str) -> list[Account]:
 
 
 def change_account(
-    studio_id: UUID, platform_name: str, account_id: UUID, *, rule: Rule | None, words: list[str] | None
+    studio_id: UUID,
+    platform_name: str,
+    account_id: UUID,
+    *,
+    selected: bool | None = None,
+    rule: Rule | None = None,
+    words: list[str] | None = None,
 ) -> Account:
-    """Changes the rule of an account, which is then read again from the start; None keeps what there is."""
+    """Selects an account or leaves it out, or changes its rule; None keeps what there is. It is then read.
+
+    A new rule has it read from the start.
+    """
     platform = get_platform(platform_name)
-    streams: dict[str, list[str]] = {}
-    for stream in platform.streams:
-        if stream.accounts is not None:
-            streams.setdefault(stream.accounts.name, []).append(stream.name)
     changed = write(
         studio_id,
         rows.CHANGE_ACCOUNT,
         id=account_id,
         platform=platform.name,
+        selected=selected,
         rule=rule,
         words=None if words is None else _distinct(words),
-        streams=to_json(streams),
         message=RULE_CHANGED,
     )
     if changed is None:
         raise NotFound("Account not found", code="account_not_found")
-    work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)
-    logs.event("account.rule_saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
+    if changed.changed:
+        work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)
+        logs.event("account.saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
     return changed.account
 
 
-def known_account(run: LeasedRun, kind: AccountKind) -> ConnectedAccount:
-    """As it was when the run was leased; one of which nothing is known for a connection that has not been read yet."""
-    found = next((account for account in run.accounts if account.kind == kind.name), None)
-    return ConnectedAccount() if found is None else _to_read(found)
+def is_list_due(run: LeasedRun, age_seconds: float | None) -> bool:
+    """Whether a run asks the platform which accounts there are, before it reads any."""
+    good_for = LISTED_FOR_BY_HAND if run.trigger == "manual" else LISTED_FOR
+    return age_seconds is None or age_seconds > good_for.total_seconds()
 
 
-def has_to_be_found(run: LeasedRun, kind: AccountKind, account: ConnectedAccount, cursor: str | None) -> bool:
-    """Whether the platform is to be asked who it is: where a read begins, and while the id is not known although the
-    grant may tell it by now."""
-    scopes = run.connection.scopes
-    may_tell = scopes is not None and not set(kind.scopes).isdisjoint(scopes)
-    return cursor is None or (account.external_id is None and may_tell)
+def save_accounts(run: LeasedRun, kind: AccountKind, found: FoundAccounts, held: dict[str, UUID]) -> bool:
+    """Keeps what the platform says. Bookings follow a calendar that has another id now.
 
-
-def find_account(run: LeasedRun, kind: AccountKind, client: Client, held: dict[str, UUID]) -> ConnectedAccount | None:
-    """Asks the platform, and keeps what it says. Bookings follow a calendar that has another id now.
-
-    None when the run's lease was lost meanwhile.
+    False when the run's lease was lost meanwhile.
     """
-    found = kind.find(client)
-    described = {"external_id": found.external_id, "name": found.name, "time_zone": found.time_zone}
+    distinct = {account.external_id: account for account in found.accounts}
+    primary = next((account for account in distinct.values() if account.is_primary and account.external_id), None)
     with transaction(run.connection.studio_id) as tx:
-        saved = tx.run(rows.SAVE_ACCOUNT, kind=kind.name, **described, **held)
-        if saved is None:
-            return None
-        if saved.is_renamed:
-            tx.run(rows.MOVE_BOOKINGS, platform=run.platform, external_id=saved.external_id, was=saved.was)
-    if saved.is_renamed:
-        logs.event("account.renamed", platform=run.platform, kind=kind.name)
-    return _to_read(saved)
+        if primary is not None:
+            _name_primary(tx, {"kind": kind.name, "external_id": primary.external_id}, held)
+        listed = to_json([*distinct.values()])
+        saved = tx.run(found_rows.SAVE_ACCOUNTS, kind=kind.name, accounts=listed, complete=found.complete, **held)
+    if saved is not None:
+        logs.event("accounts.listed", platform=run.platform, kind=kind.name, found=saved.found, gone=saved.gone)
+    return saved is not None
 
 
-def _to_read(account: AccountToRead) -> ConnectedAccount:
+def _name_primary(tx: Transaction, primary: dict[str, str | None], held: dict[str, UUID]) -> None:
+    named = tx.run(found_rows.NAME_PRIMARY, **primary, **held)
+    if named is None:
+        return
+    tx.run(found_rows.MOVE_BOOKINGS, external_id=primary["external_id"], **msgspec.structs.asdict(named))
+    if named.replaced is not None:
+        tx.run(found_rows.FORGET_REPLACED, replaced=named.replaced, id=named.id)
+
+
+def to_read(visit: Visit) -> ConnectedAccount:
     return ConnectedAccount(
-        external_id=account.external_id,
-        time_zone=account.time_zone,
-        rule=account.rule,
-        words=tuple(account.words),
+        external_id=visit.external_id,
+        own_address=visit.own_address,
+        time_zone=visit.time_zone,
+        currency=visit.currency,
+        rule=visit.rule,
+        words=tuple(visit.words),
     )
 
 

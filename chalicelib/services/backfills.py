@@ -1,7 +1,7 @@
 """Backfills: days of the past read once more, beside the live sync and without touching its cursor.
 
-To the engine a backfill is a run of a stream like any other; that stream goes through the days slice by slice, the
-newest first, and its cursor says how far it got.
+To the engine a backfill is a run of a stream like any other; that stream goes through the days of each account slice by
+slice, the newest first, and its cursor says how far it got.
 """
 
 from collections.abc import Callable
@@ -49,16 +49,14 @@ def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, 
     _window_fetch(stream)
     _check(first, last)
     usable_connection(studio_id, platform)
-    return _start(studio_id, platform, stream.name, Window(first, last), page_cursor=None)
+    return _start(studio_id, platform, stream.name, Window(first, last), continues=None)
 
 
 def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
     """Goes on with a backfill that failed or was cancelled, where it ended."""
     usable_connection(studio_id, run.platform)
-    ended = read(studio_id, rows.FIND_PAGE_CURSOR, run_id=run.id)
     window = Window(backfill.first, backfill.last)
-    cursor = ended.page_cursor if ended else None
-    return _start(studio_id, run.platform, run.sync_type, window, page_cursor=cursor)
+    return _start(studio_id, run.platform, run.sync_type, window, continues=run.id)
 
 
 def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
@@ -123,9 +121,9 @@ def _check(first: date, last: date) -> None:
         raise InvalidInput(fields=problems)
 
 
-def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, page_cursor: str | None) -> StartedRun:
+def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, continues: UUID | None) -> StartedRun:
     named = {"platform": platform, "stream": stream}
-    days = {"first": window.first, "last": window.last, "page_cursor": page_cursor}
+    days = {"first": window.first, "last": window.last, "continues": continues}
     queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
     if queued is not None:
         work_queue.enqueue([work_queue.RunMessage(id=queued.id, studio_id=studio_id)])

@@ -19,8 +19,9 @@ from chalicelib import logs
 from chalicelib.data import set_aside as set_aside_rows
 from chalicelib.data import skipped as skipped_rows
 from chalicelib.data.database import Transaction, read, write
+from chalicelib.data.leases import LeasedRun
+from chalicelib.data.positions import Visit
 from chalicelib.data.query import Query
-from chalicelib.data.runs import LeasedRun
 from chalicelib.data.studios import NEW_IDS
 from chalicelib.errors import ContractChanged, DecryptionFailed
 from chalicelib.platforms.base import Page
@@ -48,15 +49,22 @@ class PageLeftOut(msgspec.Struct, frozen=True):
 
 
 class LeftOut:
-    """What a run leaves out, counted by reason."""
+    """What a run leaves out of the account it reads, counted by reason."""
 
     def __init__(self, run: LeasedRun) -> None:
-        self.counts = Counter(run.skipped)
+        self.counts: Counter[str] = Counter()
         self.is_any = run.has_left_out
         self._run = run
         self._stream = {"platform": run.platform, "stream": run.stream}
         self._studio_id = run.connection.studio_id
         self._address_key: bytes | None = None
+        self._unreadable_pages = 0
+        self._account_id = run.connection.id
+
+    def begin(self, visit: Visit) -> None:
+        """With the next account."""
+        self.counts = Counter(visit.skipped)
+        self._account_id = visit.account_id
         self._unreadable_pages = 0
 
     def prepare(self, page: Page[Any]) -> PageLeftOut:
@@ -77,14 +85,14 @@ class LeftOut:
             self._clear(tx, set_aside_rows.CLEAR_SET_ASIDE, [*prepared.known, *skipped])
         if skipped:
             query = skipped_rows.store_skipped_query(table)
-            tx.run(query, studio_id=self._studio_id, rows=prepared.skipped, **self._stream)
+            tx.run(query, studio_id=self._studio_id, rows=prepared.skipped, **self._of_account())
         if odd:
             tx.run(
                 set_aside_rows.STORE_SET_ASIDE,
                 studio_id=self._studio_id,
                 connection_id=self._run.connection.id,
                 rows=prepared.set_aside,
-                **self._stream,
+                **self._of_account(),
             )
         self.counts.update(each.reason for each in page.skipped)
         self.is_any = self.is_any or bool(skipped or odd)
@@ -95,7 +103,7 @@ class LeftOut:
             return
         if read_all:
             for query in (skipped_rows.CLEAR_UNSEEN_SKIPPED, set_aside_rows.CLEAR_UNSEEN_SET_ASIDE):
-                tx.run(query, run_id=self._run.id, **self._stream)
+                tx.run(query, run_id=self._run.id, **self._of_account())
         tx.run(skipped_rows.COUNT_SKIPPED, **self._stream)
 
     def forget_counts(self) -> None:
@@ -121,7 +129,10 @@ class LeftOut:
 
     def _clear(self, tx: Transaction, query: Query[None], external_ids: list[str]) -> None:
         if external_ids:
-            tx.run(query, external_ids=external_ids, **self._stream)
+            tx.run(query, external_ids=external_ids, **self._of_account())
+
+    def _of_account(self) -> dict[str, Any]:
+        return {**self._stream, "account_id": self._account_id}
 
     def _set_aside_rows(self, set_aside: Sequence[SetAside]) -> list[dict[str, Any]]:
         ids = read(None, NEW_IDS, count=len(set_aside)) if set_aside else []

@@ -25,6 +25,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 class NewSchedule(msgspec.Struct, frozen=True):
     stream: str
+    account_kind: str | None
     frequency: str
     next_run_at: str
 
@@ -43,6 +44,7 @@ def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str)
         rows.PUT_SCHEDULE,
         platform=platform,
         stream=stream.name,
+        account_kind=kind_of(stream),
         frequency=frequency.strip().lower(),
         next_run_at=next_run_at,
     )
@@ -93,7 +95,14 @@ def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
 def first_schedules(streams: Sequence[Stream[Any]]) -> str:
     """The schedules a new connection starts with, as JSON for the query: each stream is due at once."""
     now = clock.now().isoformat()
-    return msgspec.json.encode([NewSchedule(stream.name, stream.frequency, now) for stream in streams]).decode()
+    return msgspec.json.encode(
+        [NewSchedule(stream.name, kind_of(stream), stream.frequency, now) for stream in streams]
+    ).decode()
+
+
+def kind_of(stream: Stream[Any]) -> str | None:
+    """The kind of account that a stream reads, where it reads accounts of their own."""
+    return stream.accounts.name if stream.accounts else None
 
 
 def start_due_runs() -> int:

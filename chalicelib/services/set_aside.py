@@ -97,23 +97,26 @@ def _settle(
 ) -> int:
     """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
     table, named = TABLES[stream.record], {"platform": platform, "stream": stream.name}
-    odd, done = [], []
+    odd: list[dict[str, Any]] = []
+    done: dict[UUID, list[str]] = {}
     for kept, outcome in tried:
         if isinstance(outcome, SetAside):
             odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
             continue
-        done.append(kept.external_id)
+        done.setdefault(kept.account_id, []).append(kept.external_id)
+        of_account = {"account_id": kept.account_id}
         if isinstance(outcome, Record):
-            record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at)
+            record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at, **of_account)
         elif isinstance(outcome, Gone):
-            record_rows.remove(tx, table, platform, [outcome.external_id])
+            record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
         else:
             skipped = [{"external_id": outcome.external_id, "reason": outcome.reason}]
-            tx.run(skipped_rows.store_skipped_query(table), studio_id=studio_id, rows=skipped, **named)
+            query = skipped_rows.store_skipped_query(table)
+            tx.run(query, studio_id=studio_id, rows=skipped, **named, **of_account)
             if outcome.called_off:
-                record_rows.remove(tx, table, platform, [outcome.external_id])
-    if done:
-        tx.run(rows.CLEAR_SET_ASIDE, external_ids=done, **named)
+                record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
+    for account_id, external_ids in done.items():
+        tx.run(rows.CLEAR_SET_ASIDE, external_ids=external_ids, account_id=account_id, **named)
     if odd:
         tx.run(rows.NOTE_RETRIED, rows=odd)
     return len(odd)

@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from chalicelib.data import studio_health as rows
+from chalicelib.data.actions import Reason
 from chalicelib.data.database import transaction
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.stream_status import LIST_STREAM_STATUSES, Reason, StreamState, StreamStatus
+from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamState, StreamStatus
 from chalicelib.data.studio_health import ConnectionHealth, DataKeyHealth, Quarantined, RunsHealth
 from chalicelib.data.studios import GET_STUDIO, Studio
 from chalicelib.errors import NotFound

@@ -12,8 +12,8 @@ from uuid import UUID
 from chalicelib import clock, logs
 from chalicelib.data import throttle as rows
 from chalicelib.data.database import write
+from chalicelib.data.leases import LeasedRun
 from chalicelib.data.query import Query
-from chalicelib.data.runs import LeasedRun
 from chalicelib.data.throttle import ThrottleState
 from chalicelib.errors import AppError, CircuitOpen, QuotaSpent, RateLimited
 from chalicelib.platforms.client import Client
@@ -42,6 +42,7 @@ class Throttle:
         self._api: dict[str, Any] = {"platform": platform, "api": state.api}
         self._state = state
         self._failing = state.failures_in_row > 0
+        self._is_open = False
         self._counted_calls = 0
 
     def check(self) -> None:
@@ -59,6 +60,11 @@ class Throttle:
         if seconds is not None:
             raise QuotaSpent(resume_at=later(seconds))
 
+    def require_closed(self) -> None:
+        """Before another account is read. Raises CircuitOpen when the last one's failure was one too many."""
+        if self._is_open:
+            raise CircuitOpen(resume_at=later(OPEN_SECONDS))
+
     def record_usage(self, client: Client) -> float | None:
         """Tells all workers that the platform answers, and what it said of its quotas; returns how long to wait."""
         self.answered()
@@ -74,7 +80,8 @@ class Throttle:
     def failed(self, error: AppError, delay: timedelta | None) -> None:
         """What stopped the run may be news for all: a platform that is down, or a limit that was reached."""
         if isinstance(error, RateLimited) and delay is not None:
-            self._block(error, delay)
+            if error.scope != "one_account":
+                self._block(error, delay)
         elif error.retry.is_outage:
             tripped = self._run(
                 rows.TRIP_CIRCUIT,
@@ -82,7 +89,9 @@ class Throttle:
                 first_seconds=OPEN_SECONDS,
                 longest_seconds=LONGEST_OPEN_SECONDS,
             )
-            if tripped.failures_in_row >= FAILURES_TO_OPEN:
+            self._failing = True
+            self._is_open = tripped.failures_in_row >= FAILURES_TO_OPEN
+            if self._is_open:
                 logs.event("circuit.opened", failures_in_row=tripped.failures_in_row, **self._api)
 
     def _probe(self) -> bool:

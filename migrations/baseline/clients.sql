@@ -33,7 +33,9 @@ CREATE TABLE booking (
     platform text NOT NULL,
     external_id text NOT NULL,
     calendar_id text,
+    account_ids uuid[] NOT NULL DEFAULT '{}',
     series_id text,
+    ical_uid text,
     title text,
     event_type text NOT NULL,
     event_date date NOT NULL,
@@ -64,6 +66,7 @@ CREATE TABLE booking (
     CONSTRAINT booking_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
 CREATE INDEX booking_booked_idx ON booking (studio_id, booked_at);
+CREATE INDEX booking_ical_uid_idx ON booking (studio_id, ical_uid, starts_at) WHERE ical_uid IS NOT NULL;
 CREATE INDEX booking_inquiry_idx ON booking (studio_id, inquiry_id);
 CREATE INDEX booking_series_idx ON booking (studio_id, series_id) WHERE series_id IS NOT NULL;
 

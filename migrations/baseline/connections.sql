@@ -123,19 +123,24 @@ CREATE TABLE connected_account (
     external_id text,
     name text,
     time_zone text,
+    currency text,
+    is_primary boolean NOT NULL DEFAULT false,
     selected boolean NOT NULL DEFAULT true,
     rule text NOT NULL DEFAULT 'matching',
     words jsonb NOT NULL DEFAULT '[]',
+    gone_at timestamptz,
     seen_at timestamptz NOT NULL DEFAULT now(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT connected_account_pkey PRIMARY KEY (id),
     CONSTRAINT connected_account_studio_id_connection_id_kind_external_id_key
-        UNIQUE NULLS NOT DISTINCT (studio_id, connection_id, kind, external_id),
+        UNIQUE (studio_id, connection_id, kind, external_id),
     CONSTRAINT connected_account_studio_id_connection_id_fkey
         FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT connected_account_rule_check CHECK (rule IN ('all', 'matching')),
     CONSTRAINT connected_account_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
+CREATE UNIQUE INDEX connected_account_nameless_idx ON connected_account (studio_id, connection_id, kind)
+    WHERE external_id IS NULL AND gone_at IS NULL;
 
 CREATE TABLE connection_event (
     id uuid NOT NULL DEFAULT uuidv7(),

@@ -3,6 +3,7 @@ CREATE TABLE ad_campaign (
     studio_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
+    account_ids uuid[] NOT NULL DEFAULT '{}',
     name text NOT NULL,
     status text NOT NULL,
     objective text,

@@ -20,9 +20,10 @@ CREATE TABLE platform_circuit (
 
 CREATE TABLE sync_seen (
     run_id uuid NOT NULL,
+    account_id uuid NOT NULL,
     external_id text NOT NULL,
     studio_id uuid NOT NULL,
-    CONSTRAINT sync_seen_pkey PRIMARY KEY (run_id, external_id)
+    CONSTRAINT sync_seen_pkey PRIMARY KEY (run_id, account_id, external_id)
 );
 
 CREATE TABLE account_quota (
@@ -68,10 +69,7 @@ CREATE TABLE sync_log (
     backfill_to date,
     api_calls bigint NOT NULL DEFAULT 0,
     full_read boolean NOT NULL DEFAULT false,
-    read_started_at timestamptz,
-    cursor_before text,
-    cursor_after text,
-    page_cursor text,
+    accounts jsonb NOT NULL DEFAULT '[]',
     lease_owner uuid,
     lease_expires_at timestamptz,
     resume_at timestamptz,
@@ -110,13 +108,13 @@ CREATE TABLE sync_schedule (
     paused_at timestamptz,
     paused_by text,
     next_run_at timestamptz,
-    cursor text,
+    account_kind text,
+    accounts_listed_at timestamptz,
     last_run_at timestamptz,
     last_success_at timestamptz,
     failures_in_row integer NOT NULL DEFAULT 0,
     missed_windows bigint NOT NULL DEFAULT 0,
     skipped json NOT NULL DEFAULT '{}',
-    refused_deletions bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT sync_schedule_pkey PRIMARY KEY (id),
     CONSTRAINT sync_schedule_studio_id_platform_stream_key UNIQUE (studio_id, platform, stream),
@@ -127,3 +125,38 @@ CREATE TABLE sync_schedule (
 );
 CREATE INDEX sync_schedule_connection_idx ON sync_schedule (studio_id, connection_id);
 CREATE INDEX sync_schedule_due_idx ON sync_schedule (next_run_at) WHERE enabled AND paused_at IS NULL;
+
+CREATE TABLE account_position (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
+    stream text NOT NULL,
+    account_id uuid NOT NULL,
+    backfill_id uuid,
+    run_id uuid,
+    is_open boolean NOT NULL DEFAULT false,
+    cursor text,
+    page_cursor text,
+    full_read boolean NOT NULL DEFAULT false,
+    read_started_at timestamptz,
+    turn_at timestamptz,
+    skipped json NOT NULL DEFAULT '{}',
+    attempts_without_progress integer NOT NULL DEFAULT 0,
+    resume_at timestamptz,
+    code text,
+    message text,
+    since timestamptz,
+    last_success_at timestamptz,
+    failures_in_row integer NOT NULL DEFAULT 0,
+    refused_deletions bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT account_position_pkey PRIMARY KEY (id),
+    CONSTRAINT account_position_account_key
+        UNIQUE NULLS NOT DISTINCT (studio_id, connection_id, stream, account_id, backfill_id),
+    CONSTRAINT account_position_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
+    CONSTRAINT account_position_studio_id_backfill_id_fkey
+        FOREIGN KEY (studio_id, backfill_id) REFERENCES sync_log (studio_id, id) ON DELETE CASCADE,
+    CONSTRAINT account_position_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+);
+CREATE INDEX account_position_backfill_idx ON account_position (studio_id, backfill_id) WHERE backfill_id IS NOT NULL;

@@ -21,7 +21,7 @@ TENANT_TABLES = (
     *("studio", "api_key", "data_key", "idempotency_key", "quarantine", "audit_entry"),
     *("oauth_state", "pending_grant", "platform_connection", "connected_account", "connection_event"),
     *("webhook_endpoint", "webhook_delivery"),
-    *("account_quota", "sync_log", "sync_schedule", "sync_seen"),
+    *("account_quota", "sync_log", "sync_schedule", "sync_seen", "account_position"),
     *("ad_campaign", "ad_metric", "ad_metric_restatement", "content", "content_metric", "review", "review_restatement"),
     *("inquiry", "booking", "attribution"),
     *("set_aside", "skipped_record", "rate_limit"),

@@ -45,14 +45,20 @@ ODD: dict[type[Any], tuple[str, ...]] = {
     ),
 }
 """By type: what a column may hold that nobody expects there."""
-NOT_TAKEN = ("23502", "23505", "23514", "0A000")
-"""NOT NULL, a unique key, a check, a list of lists where a check looks for NULLs: such a row there cannot be."""
+NOT_TAKEN = ("23502", "23505", "23514", "0A000", "22P02")
+"""NOT NULL, a unique key, a check, a list of lists where a check looks for NULLs, a text that is no id: such a row
+there cannot be."""
 ENDED = ("studio", "platform_connection", "data_key", "api_key")
 """Tables whose rows a disconnect or an erasure reads: each odd value is tried; of the others, the last."""
 MAKE_BACKFILL = """
-    INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, page_cursor)
-    SELECT studio_id, connection_id, platform, stream, 'backfill', '2026-05-01', '2026-05-04', '{"last": "2026-05-02"}'
-    FROM sync_log WHERE studio_id = :studio
+    WITH made AS (
+        INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to)
+        SELECT studio_id, connection_id, platform, stream, 'backfill', '2026-05-01', '2026-05-04'
+        FROM sync_log WHERE studio_id = :studio
+        RETURNING *
+    )
+    INSERT INTO account_position (studio_id, connection_id, stream, account_id, backfill_id, is_open, page_cursor)
+    SELECT studio_id, connection_id, stream, connection_id, id, true, '{"last": "2026-05-02"}' FROM made
 """
 
 

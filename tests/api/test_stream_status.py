@@ -71,7 +71,10 @@ def pause(api: Api, sql: Sql) -> None:
 
 
 def refuse_deletions(api: Api, sql: Sql) -> None:
-    sql("UPDATE sync_schedule SET refused_deletions = 37 WHERE stream = 'bookings'")
+    sql(
+        "INSERT INTO account_position (studio_id, connection_id, stream, account_id, refused_deletions)"
+        " SELECT studio_id, id, 'bookings', id, 37 FROM platform_connection"
+    )
 
 
 def queue(api: Api, sql: Sql) -> None:

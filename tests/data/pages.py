@@ -18,6 +18,8 @@ from chalicelib.services.streams import TABLES
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 DAY = date(2026, 3, 1)
+ACCOUNT = UUID(int=1)
+"""The account that pages come from, unless a test has several"""
 
 
 def booking(external_id: str, **changes: Any) -> BookingRecord:
@@ -63,10 +65,15 @@ def review(external_id: str = "one", **changes: Any) -> ReviewRecord:
 
 
 def store(
-    studio_id: UUID, page: Sequence[Record], platform: str = "google", fetched_at: datetime | None = None
+    studio_id: UUID,
+    page: Sequence[Record],
+    platform: str = "google",
+    fetched_at: datetime | None = None,
+    account_id: UUID = ACCOUNT,
 ) -> Outcome:
+    table = TABLES[type(page[0])]
     with transaction(studio_id) as tx:
-        return records.upsert(tx, TABLES[type(page[0])], studio_id, platform, page, fetched_at=fetched_at)
+        return records.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)
 
 
 def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:

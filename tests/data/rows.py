@@ -33,12 +33,18 @@ SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure", "t
 TENANT_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in SHARED]
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 CHOSEN: Mapping[str, Any] = {
+    "account_position.backfill_id": None,
+    "account_position.is_open": True,
+    "account_position.resume_at": None,
     "ad_campaign.status": "active",
     "api_key.revoked_at": None,
     "audit_entry.actor_kind": "api_key",
     "booking.skip_reason": None,
     "booking.status": "confirmed",
+    "connected_account.gone_at": None,
+    "connected_account.kind": "calendar",
     "connected_account.rule": "matching",
+    "sync_schedule.account_kind": "calendar",
     "connected_account.words": ["atelier"],
     "connection_event.kind": "failed",
     "content.kind": "reel",
@@ -53,6 +59,7 @@ CHOSEN: Mapping[str, Any] = {
     "platform_connection.token_generation": 7,
     "review.rating": 4,
     "studio.time_zone": "UTC",
+    "sync_log.accounts": [],
     "sync_log.lease_expires_at": None,
     "sync_log.reads_again": False,
     "sync_log.resume_at": None,
@@ -65,7 +72,14 @@ CHOSEN: Mapping[str, Any] = {
     "webhook_delivery.delivered_at": None,
 }
 """Where not just any value will do."""
-UNKEYED = {"sync_seen.run_id": "sync_log"}
+UNKEYED = {
+    "account_position.account_id": "connected_account",
+    "account_position.run_id": "sync_log",
+    "set_aside.account_id": "connected_account",
+    "skipped_record.account_id": "connected_account",
+    "sync_seen.account_id": "connected_account",
+    "sync_seen.run_id": "sync_log",
+}
 """References that no foreign key holds."""
 SAME_FOR_ALL = {"platform": "google", "stream": "bookings", "frequency": "hourly", "external_id": "one", "key": "one"}
 """Natural keys that two studios share."""
@@ -149,7 +163,8 @@ def _value(column: "Column[Any]", rows: Rows, studio_id: UUID, marker: str) -> A
 
 def _by_type(column: "Column[Any]", marker: str) -> Any:
     if isinstance(column.type, ARRAY):
-        return [marker]
+        is_of_accounts = isinstance(column.type.item_type, Uuid)
+        return [id_of(marker, "connected_account")] if is_of_accounts else [marker]
     if isinstance(column.type, JSON):
         return {marker: 1}
     if isinstance(column.type, LargeBinary):

@@ -257,7 +257,7 @@ def test_there_is_no_trigger(superuser: pg8000.native.Connection) -> None:
         "UPDATE tenant_key SET inner_pad = ''",
         "SELECT * FROM booking",
         "UPDATE api_key SET revoked_at = NULL",
-        "UPDATE sync_schedule SET cursor = NULL",
+        "UPDATE sync_schedule SET frequency = 'daily'",
         "UPDATE sync_log SET status = 'failed'",
         "UPDATE sync_log SET finished_at = now()",
         "DELETE FROM sync_schedule",

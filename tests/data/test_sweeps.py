@@ -9,11 +9,11 @@ import pytest
 from chalicelib.data import records
 from chalicelib.data.database import transaction
 from chalicelib.data.maintenance import FORGET_SEEN_OF_ENDED_RUNS
-from chalicelib.data.records import Removed
+from chalicelib.data.records import FullRead, Removed
 from chalicelib.platforms.records import AdCampaignRecord
 from dev.tenants import act_as
 from tests.conftest import Database
-from tests.data.pages import booking, column, store, wait_until_blocked
+from tests.data.pages import ACCOUNT, booking, column, store, wait_until_blocked
 from tests.data.rows import insert, new_studio
 
 
@@ -23,21 +23,23 @@ def studio(clean_database: Database) -> UUID:
 
 
 @pytest.fixture
-def run(studio: UUID, superuser: pg8000.native.Connection) -> UUID:
+def run(studio: UUID, superuser: pg8000.native.Connection) -> FullRead:
     """A run of the studio, which can remember what it has seen; it starts after whatever the test stores."""
     connection_id = UUID(int=studio.int ^ 1)
     connection = {"id": connection_id, "studio_id": studio, "platform": "google", "access_token": b"sealed"}
     insert(superuser, "platform_connection", [connection])
-    log = {"id": studio, "studio_id": studio, "connection_id": connection_id, "platform": "google"}
-    insert(superuser, "sync_log", [{**log, "stream": "bookings", "trigger": "manual", "read_started_at": "infinity"}])
-    return studio
+    of_stream = {"studio_id": studio, "connection_id": connection_id, "stream": "bookings"}
+    insert(superuser, "sync_log", [{"id": studio, "platform": "google", "trigger": "manual", **of_stream}])
+    position = {"run_id": studio, "account_id": ACCOUNT, "read_started_at": "infinity"}
+    insert(superuser, "account_position", [{**of_stream, **position}])
+    return FullRead(studio, ACCOUNT, "bookings")
 
 
 def start(superuser: pg8000.native.Connection) -> None:
-    superuser.run("UPDATE sync_log SET read_started_at = clock_timestamp()")
+    superuser.run("UPDATE account_position SET read_started_at = clock_timestamp()")
 
 
-def swept(studio: UUID, run: UUID, *, confirmed: bool = False, table: str = "booking") -> Removed:
+def swept(studio: UUID, run: FullRead, *, confirmed: bool = False, table: str = "booking") -> Removed:
     with transaction(studio) as tx:
         return records.sweep(tx, table, "google", run, confirmed=confirmed)
 
@@ -47,7 +49,7 @@ def cancelled(superuser: pg8000.native.Connection) -> set[str]:
 
 
 def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in "abcd"])
     store(studio, [booking("elsewhere")], "website")
@@ -61,7 +63,7 @@ def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
 
 
 def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [AdCampaignRecord(external_id=key, name="Spring", status="paused") for key in "ab"])
     with transaction(studio) as tx:
@@ -82,7 +84,7 @@ def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
     ],
 )
 def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
-    met: int, missed: int, believed: bool, studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    met: int, missed: int, believed: bool, studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     seen, unseen = [f"met {n}" for n in range(met)], [f"missed {n}" for n in range(missed)]
     store(studio, [booking(key) for key in seen + unseen])
@@ -95,7 +97,7 @@ def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
 
 
 def test_a_confirmed_sweep_removes_however_much_it_is(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(str(n)) for n in range(50)])
     assert swept(studio, run) == Removed(refused=50)
@@ -104,7 +106,7 @@ def test_a_confirmed_sweep_removes_however_much_it_is(
 
 
 def test_what_changed_after_a_read_began_is_not_counted_as_missing(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in ("created before", "changed after")])
     start(superuser)
@@ -114,7 +116,7 @@ def test_what_changed_after_a_read_began_is_not_counted_as_missing(
 
 
 def test_what_changed_after_a_read_began_is_neither_missed_by_many(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(str(n)) for n in range(20)])
     start(superuser)
@@ -123,13 +125,13 @@ def test_what_changed_after_a_read_began_is_neither_missed_by_many(
 
 
 def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in "ab"])
     start(superuser)
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
-            records.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")])
+            records.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")], account_id=ACCOUNT)
             sweep = beside.submit(swept, studio, run)
             wait_until_blocked(superuser)
         assert sweep.result() == Removed(count=1)
@@ -138,17 +140,17 @@ def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
 
 @pytest.mark.parametrize("started", [True, False], ids=["unknown", "not started"])
 def test_a_sweep_for_a_run_that_never_read_anything_removes_nothing(
-    started: bool, studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    started: bool, studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking("a")])
     if not started:
-        superuser.run("UPDATE sync_log SET read_started_at = NULL")
-    assert swept(studio, UUID(int=1) if started else run, confirmed=True) == Removed()
+        superuser.run("UPDATE account_position SET read_started_at = NULL")
+    assert swept(studio, run._replace(run_id=UUID(int=1)) if started else run, confirmed=True) == Removed()
     assert cancelled(superuser) == set()
 
 
 def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
-    studio: UUID, run: UUID, clean_database: Database
+    studio: UUID, run: FullRead, clean_database: Database
 ) -> None:
     """A first read fills both tables before the server has statistics of either."""
     store(studio, [booking(str(number)) for number in range(2000)])
@@ -162,7 +164,7 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
 
 
 def test_what_a_run_has_seen_is_forgotten_when_the_run_is_gone(
-    studio: UUID, run: UUID, superuser: pg8000.native.Connection
+    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     with transaction(studio) as tx:
         records.remember_seen(tx, run, studio, ["a"])

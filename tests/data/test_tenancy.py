@@ -16,11 +16,11 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 import chalicelib.data
-from chalicelib.data import records, skipped
+from chalicelib.data import records, skipped, upserts
 from chalicelib.data.database import transaction
 from chalicelib.data.metrics import periods
 from chalicelib.data.query import Query, array_of
-from chalicelib.data.records import Removed
+from chalicelib.data.records import FullRead, Removed
 from chalicelib.platforms.records import AdCampaignRecord, BookingRecord
 from chalicelib.services.streams import TABLES
 from tests.conftest import ROOT
@@ -67,15 +67,16 @@ class Aim:
 
 DAYS = [date(2026, 5, 1), date(2026, 6, 1)]
 EDGES = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in DAYS]
+FOUND = '[{"external_id": "intruder", "is_primary": false, "selected": true}]'
 SCHEDULES = '[{"stream": "bookings", "frequency": "daily", "next_run_at": "2026-05-04T00:00:00Z"}]'
 MAKE_BACKFILL = """
     UPDATE sync_log SET
-        trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04', page_cursor = NULL
+        trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04'
 """
 KEEP_PENDING = "UPDATE pending_grant SET expires_at = 'infinity'"
 SET_ASIDE = '[{"id": "0190c1a2-0000-7000-8000-000000000001", "external_id": "two", "field": "start", "reason": "x"}]'
 RETRIED = f'[{{"id": "{id_of("victim", "set_aside")}", "field": "intruder", "reason": "intruder"}}]'
-READ_LATER = "UPDATE sync_log SET read_started_at = 'infinity'"
+READ_LATER = "UPDATE account_position SET read_started_at = 'infinity'"
 TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'failed'"
 AIMS: dict[str, Aim] = {
     "LIST_API_KEYS": Aim(),
@@ -101,7 +102,7 @@ AIMS: dict[str, Aim] = {
     "DRAFT_CONNECTION": Aim(),
     "INSERT_CONNECTION": Aim(
         "platform_connection",
-        values={"token_generation": 8},
+        values={"token_generation": 8, "account_id": "intruder"},
         prepare="UPDATE platform_connection SET status = 'disabled'",
     ),
     "REPLACE_TOKENS": Aim("platform_connection"),
@@ -112,11 +113,13 @@ AIMS: dict[str, Aim] = {
     "FAIL_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
     "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
     "LIST_ACCOUNTS": Aim(),
-    "SAVE_ACCOUNT": Aim("sync_log", values={"kind": "calendar", "external_id": "one"}),
-    "CHANGE_ACCOUNT": Aim(
-        "connected_account", values={"rule": "all", "words": '["intruder"]', "streams": '{"calendar": ["bookings"]}'}
+    "NAME_PRIMARY": Aim("sync_log", values={"kind": "calendar", "external_id": "intruder"}),
+    "SAVE_ACCOUNTS": Aim("sync_log", values={"kind": "calendar", "accounts": FOUND, "complete": True}),
+    "CHANGE_ACCOUNT": Aim("connected_account", values={"selected": False, "rule": "all", "words": '["intruder"]'}),
+    "MOVE_BOOKINGS": Aim(
+        "connected_account", values={"external_id": "intruder", "was": "victim calendar_id", "replaced": None}
     ),
-    "MOVE_BOOKINGS": Aim(values={"external_id": "intruder", "was": "victim calendar_id"}),
+    "FORGET_REPLACED": Aim("connected_account", values={"replaced": id_of("victim", "connected_account")}),
     "RESERVE_KEY": Aim(),
     "FIND_STORED_RESPONSE": Aim(),
     "STORE_RESPONSE": Aim(values={"status": 299}),
@@ -125,16 +128,15 @@ AIMS: dict[str, Aim] = {
     "TALLY_AS_OF": Aim(values={"as_of": datetime(2026, 6, 1, tzinfo=UTC)}),
     "REMEMBER_SEEN": Aim("sync_log", values={"external_ids": ["two"]}),
     "INSERT_RUNS": Aim(prepare="DELETE FROM sync_log"),
-    "INSERT_BACKFILL": Aim(values={"first": NOW.date(), "last": NOW.date(), "page_cursor": None}),
+    "INSERT_BACKFILL": Aim(values={"first": NOW.date(), "last": NOW.date(), "continues": None}),
     "FIND_ACTIVE_BACKFILL": Aim(prepare=MAKE_BACKFILL),
-    "FIND_PAGE_CURSOR": Aim("sync_log"),
-    "FIND_POSITION": Aim("sync_log"),
+    "OPEN_VISITS": Aim("sync_log", values={"again": True}),
     "READ_AGAIN": Aim(),
     "LIST_SPENT_STREAMS": Aim(values={"most": 0}),
     "LEASE_RUN": Aim("sync_log"),
     "FIND_RUN_STATE": Aim("sync_log"),
-    "RECORD_PAGE": Aim("sync_log"),
-    "RESTART_RUN": Aim("sync_log"),
+    "ADVANCE_RUN": Aim("sync_log", values={"outcome": "last", "code": None, "message": None}),
+    "RESTART_VISIT": Aim("sync_log"),
     "KEEP_LEASE": Aim("sync_log"),
     "YIELD_RUN": Aim("sync_log"),
     "DEFER_RUN": Aim("sync_log"),
@@ -233,13 +235,13 @@ def built() -> Iterator[tuple[str, Query[Any], Aim]]:
         query = records._upsert_query(table, record.__struct_fields__, guarded)
         yield f"{RECORDS_MODULE}._upsert_query({table}, {guarded})", query, Aim(values=values)
     one = Aim("sync_log", values={"external_ids": ["one"]})
-    for table in records.ON_DELETE:
+    for table in upserts.ON_DELETE:
         yield f"{RECORDS_MODULE}._counting({table})", records._counting(table, "true"), one
         yield f"{RECORDS_MODULE}._remove_query({table})", records._remove_query(table), one
         yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
         unseen = replace(one, prepare="DELETE FROM sync_seen")
         yield f"{RECORDS_MODULE}.missing_query({table})", records.missing_query(table), unseen
-    for table in (*skipped.SKIPPABLE, "ad_campaign"):
+    for table in (*upserts.SKIPPABLE, "ad_campaign"):
         aim = Aim(values={"rows": '[{"external_id": "one", "reason": "intruder"}]'})
         yield f"{skipped.__name__}.store_skipped_query({table})", skipped.store_skipped_query(table), aim
 
@@ -275,7 +277,12 @@ class AnyValue(dict[str, Any]):
             batch=10,
             **dict.fromkeys(("expires_in", "refresh_expires_in", "refresh_in", "warn_after"), 60),
             **dict.fromkeys(("needs_token", "by_hand", "same_refresh_token"), True),
-            **dict.fromkeys(("account_id", "account_name", "status_code", "status_message", "kind"), "intruder"),
+            account_id=rows["connected_account"]["id"],
+            waiting_seconds=300,
+            stored=True,
+            outcome="last",
+            account_kind="calendar",
+            **dict.fromkeys(("account_name", "status_code", "status_message", "kind"), "intruder"),
             id=row_id,
             run_id=run["id"],
             studio_id=VICTIM,
@@ -376,9 +383,11 @@ def booking(external_id: str) -> BookingRecord:
 
 
 def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
+    account = victim["connected_account"]["id"]
+
     def store() -> None:
         with transaction(INTRUDER) as tx:
-            records.upsert(tx, "booking", VICTIM, "google", [booking("one"), booking("two")])
+            records.upsert(tx, "booking", VICTIM, "google", [booking("one"), booking("two")], account_id=account)
 
     refused(store, "42501")
 
@@ -386,13 +395,18 @@ def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
 def test_a_page_removal_or_sweep_with_the_same_keys_touches_no_other_studio(
     victim: Rows, superuser: pg8000.native.Connection
 ) -> None:
-    superuser.run("UPDATE sync_log SET read_started_at = 'infinity'")  # after whatever is stored here
+    superuser.run("UPDATE account_position SET read_started_at = 'infinity'")  # after whatever is stored here
     ((own_run,),) = superuser.run("SELECT id FROM sync_log WHERE studio_id = :studio", studio=INTRUDER) or [[None]]
+    (((account,),),) = (superuser.run("SELECT account_ids[1] FROM booking WHERE studio_id = :id", id=INTRUDER),)
     before = snapshot(superuser, VICTIM)
     with transaction(INTRUDER) as tx:
-        outcome = records.upsert(tx, "booking", INTRUDER, "google", [booking("one"), booking("two")])
+        outcome = records.upsert(
+            tx, "booking", INTRUDER, "google", [booking("one"), booking("two")], account_id=account
+        )
         assert (outcome.created, outcome.updated) == (1, 1)
-        assert records.remove(tx, "booking", "google", ["one"]) == 1
-        assert records.sweep(tx, "booking", "google", victim["sync_log"]["id"]) == Removed()
-        assert records.sweep(tx, "booking", "google", own_run) == Removed(count=1)
+        assert records.remove(tx, "booking", "google", ["one"], account_id=account) == 1
+        assert (
+            records.sweep(tx, "booking", "google", FullRead(victim["sync_log"]["id"], account, "bookings")) == Removed()
+        )
+        assert records.sweep(tx, "booking", "google", FullRead(own_run, account, "bookings")) == Removed(count=1)
     assert snapshot(superuser, VICTIM) == before

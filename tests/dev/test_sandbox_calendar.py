@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from dev.sandbox.google import accounts
 from tests.dev.sandbox_client import EVENTS, SandboxClient
 
 TODAY = "2026-11-18"
@@ -195,7 +197,7 @@ def test_a_list_that_was_narrowed_by_time_gives_no_sync_token(google: SandboxCli
 
 def test_the_primary_calendar_is_found_by_its_alias_and_its_id(google: SandboxClient) -> None:
     base = "/www.googleapis.com/calendar/v3"
-    (entry,) = google.get(f"{base}/users/me/calendarList").json["items"]
+    entry, *_ = google.get(f"{base}/users/me/calendarList").json["items"]
     assert entry == google.get(f"{base}/users/me/calendarList/primary").json
     assert (entry["id"], entry["timeZone"], entry["primary"]) == ("hello@lindenandlight.example", "Europe/Berlin", True)
     by_id = f"{base}/calendars/hello%40lindenandlight.example/events"
@@ -234,3 +236,45 @@ def test_a_renamed_calendar_is_found_under_its_new_id_and_keeps_its_events(googl
     assert google.get(f"{base}/calendars/hello%40lindenandlight.example/events").status == 404
     assert google.get(f"{base}/calendars/studio%40lindenandlight.example/events").status == 200
     assert [event["id"] for event in listed(google)] == [event["id"] for event in before]
+
+
+BASE = "/www.googleapis.com/calendar/v3"
+WEDDINGS = accounts.WEDDINGS
+
+
+def events_of(calendar_id: str) -> str:
+    return f"{BASE}/calendars/{quote(calendar_id, safe='')}/events"
+
+
+def test_a_users_calendars_are_listed_in_pages_and_by_role(google: SandboxClient) -> None:
+    url = f"{BASE}/users/me/calendarList"
+    whole = google.get(url).json["items"]
+    assert [(entry["summary"], entry.get("primary", False)) for entry in whole] == [
+        ("Linden & Light Photography", True),
+        ("Weddings", False),
+        ("Family", False),
+    ]
+    pages = google.pages(url, {"maxResults": "2"})
+    assert [entry for page in pages for entry in page["items"]] == whole
+    google.control("POST", "/calendars", calendar_id="busy@example.com", name="Busy", role="freeBusyReader")
+    google.control("POST", "/calendars", calendar_id="shared@example.com", name="Shared", role="reader")
+    readable = google.get(url, {"minAccessRole": "reader"}).json["items"]
+    assert [entry["summary"] for entry in readable[3:]] == ["Shared"]
+    google.control("DELETE", "/calendars", calendar_id="shared@example.com")
+    assert google.get(events_of("shared@example.com")).status == 404
+
+
+def test_a_moved_event_is_deleted_here_and_there_under_the_same_id(google: SandboxClient) -> None:
+    event = google.control("POST", "/events", event={"summary": "Wedding"}).json
+    here = sync_token(google)
+    there = google.get(events_of(WEDDINGS)).json["nextSyncToken"]
+    google.control("POST", "/move-event", event_id=event["id"], to=WEDDINGS)
+    (gone,) = google.get(EVENTS, {"syncToken": here}).json["items"]
+    (come,) = google.get(events_of(WEDDINGS), {"syncToken": there}).json["items"]
+    assert (gone["id"], gone["status"]) == (event["id"], "cancelled")
+    assert (come["id"], come["summary"], come["iCalUID"]) == (event["id"], "Wedding", event["iCalUID"])
+    assert come["organizer"]["email"] == WEDDINGS
+
+
+def test_a_sync_token_belongs_to_its_calendar(google: SandboxClient) -> None:
+    assert google.get(events_of(WEDDINGS), {"syncToken": sync_token(google)}).status == 410

@@ -257,3 +257,15 @@ def test_without_a_fixed_day_the_clock_tells_it() -> None:
         client.pool.clear()
     after = datetime.now(BERLIN).date()  # today: it is what this test is about
     assert before <= date.fromisoformat(rows.json["data"][-1]["date_start"]) <= after
+
+
+def test_one_ad_account_can_be_refused_or_taken_away(google: SandboxClient, ask: Ask) -> None:
+    euro, yen = of_account(ask), of_account(ask, "JPY")
+    google.control("POST", "/meta/refuse-ad-account", ad_account=euro, code=80004)
+    assert code(ask(f"{euro}/campaigns")) == (400, 80004, None)
+    assert ask(f"{yen}/campaigns").status == 200
+    google.control("POST", "/meta/refuse-ad-account", ad_account=euro, code=0)
+    assert ask(f"{euro}/campaigns").status == 200
+    google.control("POST", "/meta/share-ad-account", ad_account=euro, shared=False)
+    assert [account["id"] for account in ask("me/adaccounts").json["data"]] == [yen]
+    assert code(ask(f"{euro}/campaigns")) == (400, 100, 33)

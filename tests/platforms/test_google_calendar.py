@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib.errors import (
+    AccountGone,
     ContractChanged,
     CursorExpired,
     PermissionMissing,
@@ -16,18 +17,18 @@ from chalicelib.errors import (
     RateLimited,
     TransientFault,
 )
-from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount
+from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount, FoundAccounts
 from chalicelib.platforms.base import Platform, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.google.calendar import BOOKINGS, CalendarCursor, fetch_bookings_of, find_calendar
+from chalicelib.platforms.google.calendar import BOOKINGS, CalendarCursor, fetch_bookings_of, list_calendars
 from chalicelib.platforms.records import BookingRecord
 from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]
 
 PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "events.json").read_bytes()
-PRIMARY = "/www.googleapis.com/calendar/v3/users/me/calendarList/primary"
+CALENDAR_LIST = "/www.googleapis.com/calendar/v3/users/me/calendarList"
 CALENDAR = "lena#x@example.com"
 EVENTS = "/www.googleapis.com/calendar/v3/calendars/lena%23x%40example.com/events"
 EVENTS_BY_ALIAS = "/www.googleapis.com/calendar/v3/calendars/primary/events"
@@ -43,18 +44,48 @@ def client(client_of: ClientOf) -> Client:
     return client
 
 
-def test_the_calendar_is_found_with_its_name_and_zone(fake: Fake, client_of: ClientOf) -> None:
-    fake.on(PRIMARY, Reply({"id": CALENDAR, "summary": "lena@example.com", "timeZone": "Europe/Berlin"}))
-    found = FoundAccount(external_id=CALENDAR, name="lena@example.com", time_zone="Europe/Berlin")
-    assert find_calendar(client_of(GOOGLE)) == found
-    fake.on(PRIMARY, Reply({"id": CALENDAR, "summary": "lena@example.com", "summaryOverride": "Jobs"}))
-    assert find_calendar(client_of(GOOGLE)) == FoundAccount(external_id=CALENDAR, name="Jobs")
+def test_all_calendars_are_listed_and_the_primary_one_is_read_by_default(fake: Fake, client_of: ClientOf) -> None:
+    own = {"id": CALENDAR, "summary": "lena@example.com", "timeZone": "Europe/Berlin", "primary": True}
+    weddings = {"id": "w@group.calendar.google.com", "summary": "Bookings", "summaryOverride": "Weddings"}
+    fake.on(CALENDAR_LIST, Reply({"items": [own], "nextPageToken": "p2"}), Reply({"items": [weddings]}))
+    found = list_calendars(client_of(GOOGLE))
+    assert found == FoundAccounts(
+        [
+            FoundAccount(
+                external_id=CALENDAR,
+                name="lena@example.com",
+                time_zone="Europe/Berlin",
+                is_primary=True,
+                selected=True,
+            ),
+            FoundAccount(external_id="w@group.calendar.google.com", name="Weddings", selected=False),
+        ]
+    )
+    asked = [request.query for request in fake.requests]
+    assert asked[0] == [("maxResults", "250"), ("minAccessRole", "reader")]
+    assert asked[1] == [*asked[0], ("pageToken", "p2")]
+
+
+def test_a_list_that_does_not_end_is_a_passing_fault(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(CALENDAR_LIST, Reply({"items": [], "nextPageToken": "again"}))
+    with pytest.raises(TransientFault):
+        list_calendars(client_of(GOOGLE))
+    assert len(fake.requests) == 20
+
+
+def test_an_entry_that_cannot_be_read_leaves_the_others_and_no_calendar_is_taken_for_gone(
+    fake: Fake, client_of: ClientOf
+) -> None:
+    fake.on(CALENDAR_LIST, Reply({"items": [{"id": 7}, {"id": CALENDAR, "primary": True}]}))
+    found = list_calendars(client_of(GOOGLE))
+    assert ([account.external_id for account in found.accounts], found.complete) == ([CALENDAR], False)
 
 
 def test_a_grant_without_the_scope_for_the_list_has_the_calendar_nameless(fake: Fake, client_of: ClientOf) -> None:
-    fake.on(PRIMARY, Reply(SCOPE_MISSING, status=403))
+    fake.on(CALENDAR_LIST, Reply(SCOPE_MISSING, status=403))
     fake.on(EVENTS_BY_ALIAS, Reply(body=PAYLOAD))
-    assert find_calendar(client_of(GOOGLE)) == FoundAccount(time_zone="Europe/Berlin")
+    own = FoundAccount(time_zone="Europe/Berlin", is_primary=True)
+    assert list_calendars(client_of(GOOGLE)) == FoundAccounts([own], complete=False)
     assert fake.requests[1].query[0] == ("maxResults", "1")
 
 
@@ -70,10 +101,10 @@ def test_a_grant_without_the_scope_for_the_list_has_the_calendar_nameless(fake: 
 def test_any_other_refusal_is_an_error_and_no_reason_to_read_under_another_name(
     fake: Fake, client_of: ClientOf, refusal: Reply, kind: type[PlatformError]
 ) -> None:
-    fake.on(PRIMARY, refusal)
+    fake.on(CALENDAR_LIST, refusal)
     with pytest.raises(kind):
-        find_calendar(client_of(GOOGLE))
-    assert fake.paths() == [PRIMARY]
+        list_calendars(client_of(GOOGLE))
+    assert fake.paths() == [CALENDAR_LIST]
 
 
 def test_a_read_from_the_start_asks_for_all_events_and_ends_with_a_sync_token(fake: Fake, client: Client) -> None:
@@ -143,14 +174,10 @@ def test_a_sync_token_that_is_gone_and_a_cursor_of_another_shape_mean_reading_fr
             BOOKINGS.fetch_page(client, stored)
 
 
-def test_a_calendar_that_is_no_longer_found_is_looked_up_again_and_at_the_start_it_is_an_error(
-    fake: Fake, client: Client
-) -> None:
+def test_a_calendar_that_is_not_found_is_gone_wherever_the_read_is(fake: Fake, client: Client) -> None:
     fake.on(EVENTS, Reply({}, status=404))
-    for cursor in (CalendarCursor("p2"), CalendarCursor(sync_token="s1")):
-        with pytest.raises(CursorExpired):
+    for cursor in (CalendarCursor("p2"), CalendarCursor(sync_token="s1"), None):
+        with pytest.raises(AccountGone):
             BOOKINGS.fetch(client, cursor)
-    with pytest.raises(ContractChanged):
-        BOOKINGS.fetch(client, None)
-    with pytest.raises(ContractChanged):
+    with pytest.raises(AccountGone):
         fetch_bookings_of(client, Window(date(2026, 3, 1), date(2026, 3, 31)), None)

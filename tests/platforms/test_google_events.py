@@ -75,6 +75,7 @@ def test_a_page_of_events_becomes_bookings_and_what_is_left_out() -> None:
         location="Studio A",
         notes="Twins!\nBring the white blanket & props",
         url="https://www.google.com/calendar/event?eid=abc",
+        ical_uid="evt7k1@google.com",
         series_id=None,
         source_updated_at=datetime(2026, 10, 5, 14, 20, 31, 120_000, UTC),
     )
@@ -390,3 +391,19 @@ def test_any_event_becomes_a_storable_booking_or_is_left_out(
 def count(batch: Batch) -> int:
     called_off = sum(skipped.called_off for skipped in batch.skipped)
     return len(batch.records) + len(batch.gone) + len(batch.skipped) + len(batch.set_aside) - called_off
+
+
+def test_in_another_calendar_the_studios_own_address_is_that_of_its_primary_one() -> None:
+    """An event there is organized by the calendar itself, and the studio may be a guest."""
+    weddings = CalendarContext("w1@group.calendar.google.com", "UTC", own_address="lena@example.com")
+    organizer = {"email": "w1@group.calendar.google.com", "self": True}
+    own = [{"email": "lena@example.com"}, {"email": "assistant@example.com"}]
+    assert reason({"summary": "Zahnarzt", "organizer": organizer, "attendees": own}, weddings) == "no_match"
+    client = [*own, {"email": "mia@client.example"}]
+    assert booked({"summary": "Zahnarzt", "organizer": organizer, "attendees": client}, weddings).client_email == (
+        "mia@client.example"
+    )
+
+
+def test_copies_of_an_event_are_known_by_one_id() -> None:
+    assert booked({"iCalUID": "one@google.com"}, BERLIN).ical_uid == "one@google.com"

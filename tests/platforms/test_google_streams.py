@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib.errors import (
+    AccountGone,
     ContractChanged,
     CursorExpired,
     PermissionMissing,
@@ -23,7 +24,7 @@ from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.google import GOOGLE, identify
-from chalicelib.platforms.google.calendar import BOOKINGS, find_calendar
+from chalicelib.platforms.google.calendar import BOOKINGS, list_calendars
 from chalicelib.platforms.google.gmail import INQUIRIES
 from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
@@ -148,16 +149,21 @@ def test_a_calendar_of_several_pages_is_read_whole(sandbox: Sandbox) -> None:
     assert client.api_calls == 3
 
 
+def primary(client: Client) -> FoundAccount:
+    (found,) = [account for account in list_calendars(client).accounts if account.is_primary]
+    return found
+
+
 def test_the_primary_calendar_is_found_with_its_id_also_after_that_has_changed(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
-    found = find_calendar(client)
+    found = primary(client)
     assert (found.external_id, found.time_zone) == ("hello@lindenandlight.example", "Europe/Berlin")
     client.account = ConnectedAccount(external_id=found.external_id)
     records, _, cursor = read(BOOKINGS, client)
     sandbox.google.rename_calendar("studio@lindenandlight.example")
-    with pytest.raises(CursorExpired):
+    with pytest.raises(AccountGone):
         read(BOOKINGS, client, cursor)
-    client.account = ConnectedAccount(external_id=find_calendar(client).external_id)
+    client.account = ConnectedAccount(external_id=primary(client).external_id)
     again = read(BOOKINGS, client)[0]
     assert [record.external_id for record in again] == [record.external_id for record in records]
 
@@ -330,7 +336,7 @@ def test_a_missing_scope_stops_one_stream_and_not_the_other(sandbox: Sandbox) ->
 def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
     client = client_for(sandbox, issue_token(scopes=["https://www.googleapis.com/auth/calendar.events.readonly"]))
     everything = client_for(sandbox)
-    assert find_calendar(client) == FoundAccount(time_zone="Europe/Berlin")
+    assert primary(client) == FoundAccount(time_zone="Europe/Berlin", is_primary=True)
     assert [record.external_id for record in read(BOOKINGS, client)[0]] == [
         record.external_id for record in read(BOOKINGS, everything)[0]
     ]

@@ -135,7 +135,7 @@ def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(stream: Stre
     assert len(alone.records) == 2
     assert [record for record in batch.records if record in alone.records] == alone.records
     with transaction(studio_id) as tx:
-        stored = records.upsert(tx, TABLES[stream.record], studio_id, "google", batch.records)
+        stored = records.upsert(tx, TABLES[stream.record], studio_id, "google", batch.records, account_id=studio_id)
     assert stored.created + stored.unchanged + stored.updated >= 2
     assert batch.set_aside
     for each in batch.set_aside:

@@ -130,7 +130,8 @@ def _set_aside(studio_id: UUID) -> None:
     content = b64encode(seal_at(content_data(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
     row = {"id": row_id, "external_id": "one", "field": "start", "reason": "is missing", "content": content}
     stream = {"platform": "google", "stream": "bookings", "connection_id": connection.id}
-    write(studio_id, STORE_SET_ASIDE, studio_id=studio_id, rows=msgspec.json.encode([row]).decode(), **stream)
+    rows = msgspec.json.encode([row]).decode()
+    write(studio_id, STORE_SET_ASIDE, studio_id=studio_id, account_id=studio_id, rows=rows, **stream)
 
 
 def rest(superuser: pg8000.native.Connection) -> None:

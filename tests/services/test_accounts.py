@@ -9,6 +9,7 @@ import pytest
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.services import runs
+from chalicelib.services.schedules import start_due_runs
 from dev.sandbox import DEFAULT_SCOPES, Sandbox, issue_token
 from tests.conftest import Answer, Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -25,9 +26,14 @@ def accounts(studio: Studio) -> list[dict[str, Any]]:
     return answer.json["items"]  # type: ignore[no-any-return]
 
 
+def own(studio: Studio) -> dict[str, Any]:
+    """The primary calendar of the grant."""
+    (account,) = [account for account in accounts(studio) if account["isPrimary"] and account["goneAt"] is None]
+    return account
+
+
 def change(studio: Studio, **body: Any) -> Answer:
-    (account,) = accounts(studio)
-    return studio.api.put(f"{PATH}/{account['id']}", body)
+    return studio.api.put(f"{PATH}/{own(studio)['id']}", body)
 
 
 def bookings(superuser: pg8000.native.Connection) -> dict[str, tuple[str, str | None]]:
@@ -51,30 +57,72 @@ def reconnect(studio: Studio, account: str = "studio", scopes: Any = DEFAULT_SCO
     assert studio.api.put("/api/connections/google", tokens).status == 200
 
 
-def test_the_primary_calendar_is_listed_once_it_has_been_read(studio: Studio, platforms: Sandbox) -> None:
+def test_all_calendars_are_listed_once_one_has_been_read_and_the_primary_one_is_selected(studio: Studio) -> None:
     assert accounts(studio) == []
     run = studio.sync("bookings")
     assert run["apiCalls"] == 2
-    (account,) = accounts(studio)
-    assert account.pop("id")
-    assert account.pop("seenAt")
+    found = accounts(studio)
+    assert [(account["name"], account["selected"], account["isPrimary"]) for account in found] == [
+        ("Linden & Light Photography", True, True),
+        ("Family", False, False),
+        ("Weddings", False, False),
+    ]
+    account = found[0]
+    for name in ("id", "seenAt"):
+        assert account.pop(name)
+    (stream,) = account.pop("streams")
+    assert stream.pop("lastSuccessAt")
+    assert stream == {
+        "syncType": "bookings",
+        "state": "idle",
+        "reason": None,
+        "since": None,
+        "resumesAt": None,
+        "failuresInRow": 0,
+        "refusedDeletions": 0,
+    }
     assert account == {
         "kind": "calendar",
         "externalId": "hello@lindenandlight.example",
         "name": "Linden & Light Photography",
         "timeZone": "Europe/Berlin",
+        "currency": None,
+        "isPrimary": True,
         "selected": True,
+        "goneAt": None,
         "rule": "matching",
         "words": [],
     }
+    assert found[1]["streams"] == []
     assert studio.sync("bookings")["apiCalls"] == 1
 
 
-def test_the_calendar_is_looked_up_again_where_a_read_begins(studio: Studio, platforms: Sandbox) -> None:
+def test_the_calendars_are_listed_again_after_a_day_and_for_a_run_by_hand_after_ten_minutes(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
     studio.sync("bookings")
-    platforms.google.expire_sync_tokens()
-    run = studio.sync("bookings")
-    assert (run["fullRead"], run["apiCalls"], len(accounts(studio))) == (True, 3, 1)
+    platforms.google.add_calendar("c_new@group.calendar.google.com", "Minis")
+    assert studio.sync("bookings")["apiCalls"] == 1
+    superuser.run("UPDATE sync_schedule SET accounts_listed_at = now() - interval '11 minutes'")
+    assert studio.sync("bookings")["apiCalls"] == 2
+    assert "Minis" in [account["name"] for account in accounts(studio)]
+    for hours, calls in ((23, 1), (25, 2)):
+        superuser.run(f"UPDATE sync_schedule SET accounts_listed_at = now() - interval '{hours} hours'")
+        superuser.run("UPDATE sync_schedule SET next_run_at = now() WHERE stream = 'bookings'")
+        start_due_runs()
+        studio.work()
+        run = studio.api.get("/api/sync/log?limit=1&syncType=bookings").json["items"][0]
+        assert (run["trigger"], run["apiCalls"]) == ("schedule", calls)
+
+
+def test_known_calendars_are_read_while_the_list_cannot_be(
+    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
+) -> None:
+    studio.sync("bookings")
+    superuser.run("UPDATE sync_schedule SET accounts_listed_at = NULL")
+    platforms.add_fault(kind="status", host=CALENDAR, path=CALENDAR_LIST, status=503)
+    assert studio.sync("bookings")["status"] == "succeeded"
+    assert scalar(superuser, "SELECT accounts_listed_at FROM sync_schedule WHERE stream = 'bookings'") is None
 
 
 def test_a_renamed_calendar_keeps_its_bookings_its_rule_and_its_id(
@@ -83,12 +131,12 @@ def test_a_renamed_calendar_keeps_its_bookings_its_rule_and_its_id(
     studio.sync("bookings")
     assert change(studio, words=["zahnarzt"]).status == 200
     studio.work()
-    (before,), count = accounts(studio), scalar(superuser, "SELECT count(*) FROM booking")
+    before, count = own(studio), scalar(superuser, "SELECT count(*) FROM booking")
     platforms.google.rename_calendar("studio@lindenandlight.example")
     run = studio.sync("bookings")
     assert (run["status"], run["fullRead"]) == ("succeeded", True)
     assert run["records"]["unchanged"] == count
-    (after,) = accounts(studio)
+    after = own(studio)
     assert after["externalId"] == "studio@lindenandlight.example"
     assert [after[name] for name in ("id", "words")] == [before["id"], ["zahnarzt"]]
     assert calendar_ids(superuser) == ["studio@lindenandlight.example"]
@@ -100,14 +148,14 @@ def test_while_the_scope_for_its_id_is_missing_a_calendar_is_read_without_and_na
     studio = connect(api, queue, scopes=EVENTS_ONLY)
     first = studio.sync("bookings")
     assert first["status"] == "succeeded"
-    (nameless,) = accounts(studio)
+    nameless = own(studio)
     assert (nameless["externalId"], nameless["timeZone"]) == (None, "Europe/Berlin")
     assert calendar_ids(superuser) == [None]
     assert studio.sync("bookings")["apiCalls"] == 1
     reconnect(studio)
     run = studio.sync("bookings")
     assert (run["fullRead"], run["records"]["seen"]) == (False, 0)
-    (named,) = accounts(studio)
+    named = own(studio)
     assert (named["id"], named["externalId"]) == (nameless["id"], "hello@lindenandlight.example")
     assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
     platforms.google.expire_sync_tokens()
@@ -129,7 +177,7 @@ def test_a_scope_that_comes_and_goes_doubles_no_booking(
         run = studio.sync("bookings")
         assert (run["fullRead"], run["records"]["unchanged"], run["deletionsRefused"]) == (True, count, 0)
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE status <> 'cancelled'") == count
-    assert len(accounts(studio)) == 1
+    assert own(studio)["externalId"] == "hello@lindenandlight.example"
 
 
 @pytest.mark.parametrize(
@@ -140,21 +188,13 @@ def test_a_scope_that_comes_and_goes_doubles_no_booking(
         ({"status": 503}, "deferred", "platform_unavailable"),
     ],
 )
-def test_a_calendar_that_cannot_be_looked_up_is_an_error_and_changes_nothing(
-    studio: Studio,
-    platforms: Sandbox,
-    superuser: pg8000.native.Connection,
-    fault: dict[str, Any],
-    status: str,
-    code: str,
+def test_while_no_calendar_is_known_a_list_that_cannot_be_read_is_an_error(
+    studio: Studio, platforms: Sandbox, fault: dict[str, Any], status: str, code: str
 ) -> None:
-    studio.sync("bookings")
-    before = superuser.run("SELECT external_id, status, calendar_id FROM booking ORDER BY external_id")
-    platforms.google.expire_sync_tokens()
     platforms.add_fault(kind="status", host=CALENDAR, path=CALENDAR_LIST, **fault)
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == (status, code)
-    assert superuser.run("SELECT external_id, status, calendar_id FROM booking ORDER BY external_id") == before
+    assert accounts(studio) == []
 
 
 def test_a_backfill_reads_the_calendar_that_is_known(
@@ -164,7 +204,6 @@ def test_a_backfill_reads_the_calendar_that_is_known(
     assert studio.api.post("/api/sync/google/backfill", days).status == 202
     assert studio.work() == ["succeeded"]
     assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
-    assert len(accounts(studio)) == 1
 
 
 def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Studio, platforms: Sandbox) -> None:
@@ -175,15 +214,15 @@ def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Stu
     reconnect(studio, "bulk-5")
     studio.sync("bookings")
     by_id = {account["externalId"]: account for account in accounts(studio)}
-    assert by_id["hello@lindenandlight.example"]["selected"] is False
+    assert by_id["hello@lindenandlight.example"]["goneAt"]
     other = by_id["bulk-5@studio.example"]
     assert (other["selected"], other["rule"]) == (True, "matching")
     reconnect(studio)
     studio.sync("bookings")
     by_id = {account["externalId"]: account for account in accounts(studio)}
     again = by_id["hello@lindenandlight.example"]
-    assert (again["selected"], again["rule"]) == (True, "all")
-    assert by_id["bulk-5@studio.example"]["selected"] is False
+    assert (again["selected"], again["goneAt"], again["rule"]) == (True, None, "all")
+    assert by_id["bulk-5@studio.example"]["goneAt"]
 
 
 def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
@@ -197,11 +236,10 @@ def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
     studio.sync("bookings")
     reconnect(studio, scopes=EVENTS_ONLY)
     studio.sync("bookings")
-    assert [account["externalId"] for account in accounts(studio) if account["selected"]] == [None]
+    assert [account["externalId"] for account in accounts(studio) if account["goneAt"] is None] == [None]
     reconnect(studio)
     studio.sync("bookings")
-    selected = [(account["externalId"], account["rule"]) for account in accounts(studio) if account["selected"]]
-    assert selected == [("hello@lindenandlight.example", "all")]
+    assert (own(studio)["externalId"], own(studio)["rule"]) == ("hello@lindenandlight.example", "all")
     assert None not in [account["externalId"] for account in accounts(studio)]
 
 
@@ -209,13 +247,13 @@ def test_a_calendar_is_found_again_after_a_disconnect(studio: Studio, platforms:
     studio.sync("bookings")
     change(studio, words=["mini"])
     studio.work()
-    (before,) = accounts(studio)
+    before = own(studio)
     assert studio.api.delete("/api/connections/google").status == 204
     assert studio.api.get(PATH).json["code"] == "connection_not_found"
     again = connect(studio.api, studio.queue)
-    assert [account["selected"] for account in accounts(again)] == [False]
+    assert all(account["goneAt"] for account in accounts(again))
     again.sync("bookings")
-    (after,) = accounts(again)
+    after = own(again)
     assert [after[name] for name in ("id", "selected", "words")] == [before["id"], True, ["mini"]]
 
 
@@ -326,8 +364,8 @@ def test_what_the_rule_leaves_out_is_kept_without_its_content(
 
 
 def put(studio: Studio, body: Any) -> Answer:
-    (account,) = accounts(studio) or (studio.sync("bookings"), *accounts(studio))[1:]
-    return studio.api.put(f"{PATH}/{account['id']}", body)
+    studio.sync("bookings")
+    return studio.api.put(f"{PATH}/{own(studio)['id']}", body)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +383,9 @@ def put(studio: Studio, body: Any) -> Answer:
         ({"words": ["a\nb"]}, "words[0]"),
         ({"words": [" ", "-", "..."]}, "words[0]"),
         ({"words": ["w"] * 101}, "words"),
-        ({"selected": False}, "selected"),
+        ({"selected": None}, "selected"),
+        ({"selected": "no"}, "selected"),
+        ({"name": "Mine"}, "name"),
     ],
 )
 def test_a_wrong_field_is_named(studio: Studio, body: Any, field: str) -> None:
@@ -359,7 +399,7 @@ def test_words_are_kept_as_they_were_written_and_each_once(studio: Studio) -> No
     words = ["null", "NULL", " Señora ", "senora", "{a,b}", '"quoted"', "💍", "婚礼"]
     answer = put(studio, {"words": words})
     assert answer.json["words"] == ["null", "Señora", "{a,b}", '"quoted"', "💍", "婚礼"]
-    assert accounts(studio)[0]["words"] == answer.json["words"]
+    assert own(studio)["words"] == answer.json["words"]
     assert studio.work() == ["succeeded"]
 
 
@@ -371,7 +411,7 @@ def test_an_unknown_account_is_not_found(studio: Studio, account_id: str) -> Non
 
 def test_an_account_belongs_to_its_platform_and_its_studio(studio: Studio, studios: Studios) -> None:
     studio.sync("bookings")
-    (account,) = accounts(studio)
+    account = own(studio)
     other = studios.new()
     for api, platform in ((other, "google"), (studio.api, "meta")):
         answer = api.put(f"/api/connections/{platform}/accounts/{account['id']}", {"rule": "all"})
@@ -387,7 +427,7 @@ def test_a_platform_without_accounts_has_none(studio: Studio) -> None:
 
 def test_reading_takes_one_scope_and_changing_another(studio: Studio, studios: Studios) -> None:
     studio.sync("bookings")
-    (account,) = accounts(studio)
+    account = own(studio)
     reader = studios.with_key(studio.id, "connections:read")
     assert reader.get(PATH).status == 200
     assert reader.put(f"{PATH}/{account['id']}", {"rule": "all"}).status == 403

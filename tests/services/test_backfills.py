@@ -33,7 +33,11 @@ def started(studio: Studio, first: str, last: str, stream: str = "bookings") -> 
 
 
 def cursor_of(superuser: pg8000.native.Connection, stream: str = "bookings") -> str:
-    return str(scalar(superuser, "SELECT cursor FROM sync_schedule WHERE stream = :name", name=stream))
+    return str(
+        scalar(
+            superuser, "SELECT cursor FROM account_position WHERE stream = :name AND backfill_id IS NULL", name=stream
+        )
+    )
 
 
 def titles(superuser: pg8000.native.Connection, where: str, first: date, last: date) -> list[str]:

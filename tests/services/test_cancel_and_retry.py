@@ -40,7 +40,11 @@ def cancel(studio: Studio, run_id: str) -> str:
 
 
 def schedule_of(superuser: pg8000.native.Connection) -> dict[str, Any]:
-    rows = superuser.run("SELECT cursor, failures_in_row FROM sync_schedule WHERE stream = 'bookings'")
+    rows = superuser.run(
+        "SELECT p.cursor, s.failures_in_row FROM sync_schedule AS s"
+        " LEFT JOIN account_position AS p ON p.connection_id = s.connection_id AND p.stream = s.stream"
+        " WHERE s.stream = 'bookings'"
+    )
     return dict(zip(("cursor", "failures_in_row"), rows[0], strict=True))
 
 

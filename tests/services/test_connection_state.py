@@ -58,16 +58,19 @@ def test_whose_old_tokens_were_says_nothing_of_new_ones(
     given = issue_token("bulk-40")
     tokens = {"accessToken": given.access_token, "refreshToken": given.refresh_token, "expiresIn": 3600}
     assert api.put("/api/connections/google", tokens).status == 200
-    superuser.run("UPDATE sync_schedule SET cursor = 'kept'")
+    superuser.run(
+        "INSERT INTO account_position (studio_id, connection_id, stream, account_id, cursor)"
+        " SELECT studio_id, id, 'bookings', id, 'kept' FROM platform_connection"
+    )
     with transaction(api.studio_id) as tx:
         assert not connection_state.identify(tx, tested.id, tested.token_generation, Account("account-2", "Jo"))
     assert superuser.run("SELECT external_account_id, account_unverified FROM platform_connection") == [
         ["account-1", True]
     ]
-    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [["kept"]]
+    assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [["kept"]]
     with transaction(api.studio_id) as tx:
         assert connection_state.identify(tx, tested.id, tested.token_generation + 1, Account("account-2", "Jo"))
-    assert superuser.run("SELECT DISTINCT cursor FROM sync_schedule") == [[None]]
+    assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [[None]]
 
 
 def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:

@@ -25,15 +25,15 @@ def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confi
     refused = bulk.sync("bookings")
     assert (refused["status"], refused["records"]["deleted"]) == ("succeeded", 0)
     assert refused["deletionsRefused"] == kept > 1000
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
+    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == kept
     assert bulk.sync("bookings")["deletionsRefused"] == 0  # it reads changes only and knows no better
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == kept
+    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == kept
     answer = bulk.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
     assert answer.status == 202
     assert bulk.work() == ["succeeded"]
     confirmed = bulk.run(answer.json["runs"][0]["id"])
     assert (confirmed["fullRead"], confirmed["records"]["deleted"]) == (True, kept)
-    assert scalar(superuser, "SELECT refused_deletions FROM sync_schedule WHERE stream = 'bookings'") == 0
+    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == 0
 
 
 def test_deletions_cannot_be_confirmed_for_a_run_that_is_under_way(studio: Studio) -> None:

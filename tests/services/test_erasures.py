@@ -91,8 +91,9 @@ def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
 ) -> None:
     monkeypatch.setattr(erasures, "BATCH", 10)
     superuser.run(
-        "INSERT INTO sync_seen (run_id, studio_id, external_id)"
-        " SELECT run_id, studio_id, 'more ' || i FROM sync_seen, generate_series(1, 25) AS i WHERE studio_id = :id",
+        "INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)"
+        " SELECT run_id, account_id, studio_id, 'more ' || i FROM sync_seen, generate_series(1, 25) AS i"
+        " WHERE studio_id = :id",
         id=filled,
     )
     first = erase(filled, left=time_for(4))

@@ -5,7 +5,7 @@ from datetime import datetime
 import pg8000.native
 import pytest
 
-from chalicelib.services import runs
+from chalicelib.services import leases
 from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.services.conftest import PLENTY_MS, Studio
@@ -14,25 +14,25 @@ from tests.services.conftest import PLENTY_MS, Studio
 def test_a_page_of_many_requests_keeps_its_lease(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0)
     run = studio.start("inquiries")
-    leases: set[tuple[datetime, ...]] = set()
+    ends: set[tuple[datetime, ...]] = set()
 
     def watch() -> int:
-        leases.update(map(tuple, superuser.run("SELECT lease_expires_at FROM sync_log WHERE pages = 0") or ()))
+        ends.update(map(tuple, superuser.run("SELECT lease_expires_at FROM sync_log WHERE pages = 0") or ()))
         return PLENTY_MS
 
     assert studio.work(remaining_ms=watch) == ["succeeded"]
-    assert len(leases) > 3
+    assert len(ends) > 3
     assert studio.run(run["id"])["attempts"] == 1
 
 
 def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0)
     run = studio.start("inquiries")
 
     def cancel() -> int:
@@ -47,18 +47,18 @@ def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
 def test_a_page_that_time_runs_out_in_is_begun_again_by_the_next_invocation(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
+    monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
     run = studio.start("inquiries")
-    left = iter([PLENTY_MS] * 5 + [runs.OUT_OF_TIME_MS - 1])
+    left = iter([PLENTY_MS] * 5 + [leases.OUT_OF_TIME_MS - 1])
     assert studio.work(remaining_ms=lambda: next(left, PLENTY_MS)) == ["handed_over", "succeeded"]
     done = studio.run(run["id"])
     assert (done["attempts"], done["error"]) == (2, None)
 
 
 def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
+    monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
     run = studio.start("inquiries")
-    studio.work(remaining_ms=lambda: runs.OUT_OF_TIME_MS - 1)
+    studio.work(remaining_ms=lambda: leases.OUT_OF_TIME_MS - 1)
     done = studio.run(run["id"])
     assert (done["status"], done["error"]["code"], done["attempts"]) == (
         "failed",
@@ -70,11 +70,11 @@ def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, m
 def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "LONG_PAGE_SECONDS", 0)
+    monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
     run = studio.start("inquiries")
 
     def cancel() -> int:
         studio.api.delete(f"/api/sync/log/{run['id']}")
-        return runs.OUT_OF_TIME_MS - 1
+        return leases.OUT_OF_TIME_MS - 1
 
     assert studio.work(remaining_ms=cancel) == ["lease_lost"]

@@ -79,8 +79,8 @@ def add_keys(superuser: Superuser, studio_id: UUID, *, age: str, count: int = 1)
 
 def add_seen(superuser: Superuser, studio_id: UUID, run_id: UUID, *, count: int = 1) -> None:
     superuser.run(
-        "INSERT INTO sync_seen (run_id, studio_id, external_id)"
-        f" SELECT :run_id, :studio_id, i::text FROM generate_series(1, {count}) AS i",
+        "INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)"
+        f" SELECT :run_id, :studio_id, :studio_id, i::text FROM generate_series(1, {count}) AS i",
         run_id=run_id,
         studio_id=studio_id,
     )
@@ -166,6 +166,20 @@ def test_an_ended_backfill_goes_and_is_never_what_stays_of_a_stream(studio: UUID
     (newer,) = add_runs(superuser, studio, days=600, stream="inquiries")
     maintain(plenty)
     assert kept(superuser, live, backfill, newer) == [newer]
+
+
+def test_a_backfill_takes_its_positions_along_and_no_others(studio: UUID, superuser: Superuser) -> None:
+    add_runs(superuser, studio, days=1)
+    (backfill,) = add_runs(superuser, studio, days=500, trigger="backfill")
+    for belongs_to in (backfill, None):
+        superuser.run(
+            "INSERT INTO account_position (studio_id, connection_id, stream, account_id, backfill_id)"
+            " SELECT studio_id, id, 'bookings', id, :backfill FROM platform_connection WHERE studio_id = :studio",
+            backfill=belongs_to,
+            studio=studio,
+        )
+    assert maintain(plenty).runs_pruned == 1
+    assert superuser.run("SELECT backfill_id FROM account_position") == [[None]]
 
 
 def test_every_studio_is_treated_alike_and_keeps_all_else(studio: UUID, superuser: Superuser) -> None:

@@ -70,7 +70,7 @@ def test_a_worker_that_takes_over_goes_on_from_where_the_first_read_ended(
     make_due(superuser, run["id"])
     assert execute(studio, run["id"]) == "succeeded"
     done = studio.run(run["id"])
-    assert (done["pages"], done["records"]["seen"], done["fullRead"]) == (2, stored, False)
+    assert (done["pages"], done["records"]["seen"], done["fullRead"]) == (2, stored, True)
 
 
 def test_a_stream_without_changes_to_ask_for_is_read_in_full_once_more(

@@ -11,7 +11,7 @@ from chalicelib import clock
 from chalicelib.data.database import transaction
 from chalicelib.data.query import Query
 from chalicelib.errors import Unavailable
-from chalicelib.services import runs
+from chalicelib.services import leases, runs
 from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue, database_time, from_now, paused_streams
@@ -140,7 +140,7 @@ def test_a_stream_longer_than_the_time_left_is_handed_on_as_one_run(
     bulk: Studio, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
-    assert bulk.work(remaining_ms=lambda: runs.YIELD_MS - 1) == ["handed_over", "handed_over", "succeeded"]
+    assert bulk.work(remaining_ms=lambda: leases.YIELD_MS - 1) == ["handed_over", "handed_over", "succeeded"]
     done = bulk.run(run["id"])
     assert (done["status"], done["attempts"], done["records"]["created"]) == ("succeeded", 3, 2500)
     assert scalar(superuser, "SELECT count(*) FROM sync_log") == 1

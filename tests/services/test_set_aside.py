@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pg8000.native
@@ -40,6 +41,12 @@ def status_of(studio: Studio, stream: str) -> dict[str, Any]:
     return next(status for status in statuses if status["syncType"] == stream)
 
 
+def account_of(studio: Studio) -> UUID:
+    """The calendar that bookings come from; before it is known, any."""
+    accounts = studio.api.get("/api/connections/google/accounts").json["items"]
+    return next((UUID(account["id"]) for account in accounts if account["isPrimary"]), UUID(int=1))
+
+
 def keep(studio: Studio, event: dict[str, Any]) -> None:
     """An event that an earlier release could not read; this one may."""
     stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
@@ -50,7 +57,7 @@ def keep(studio: Studio, event: dict[str, Any]) -> None:
     row = {"id": row_id, "external_id": event["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
     named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
-    write(studio.id, STORE_SET_ASIDE, rows=rows, **named)
+    write(studio.id, STORE_SET_ASIDE, rows=rows, account_id=account_of(studio), **named)
 
 
 def test_an_odd_record_is_set_aside_and_its_neighbours_are_stored(
@@ -100,7 +107,7 @@ def test_a_full_read_leaves_the_booking_of_a_record_that_became_odd_as_it_was(
     event = platforms.google.add_event({**ODD, "attendees": []})
     studio.sync("bookings")
     platforms.google.update_event(event["id"], {"attendees": CANARY})
-    superuser.run("UPDATE sync_schedule SET cursor = NULL")
+    superuser.run("UPDATE account_position SET cursor = NULL")
     assert studio.sync("bookings")["fullRead"]
     assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding Quinn'") == "confirmed"
 
@@ -108,8 +115,10 @@ def test_a_full_read_leaves_the_booking_of_a_record_that_became_odd_as_it_was(
 def test_what_a_full_read_no_longer_meets_is_no_longer_listed(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
+    studio.sync("bookings")
     keep(studio, {"id": "gone"})
     superuser.run("UPDATE set_aside SET last_seen_at = now() - interval '1 day'")
+    superuser.run("UPDATE account_position SET cursor = NULL")
     assert studio.sync("bookings")["fullRead"]
     assert listed(studio) == []
 

@@ -33,9 +33,18 @@ from chalicelib.data.models.studios import (
     StudioErasure,
     TenantKey,
 )
-from chalicelib.data.models.sync import AccountQuota, AppQuota, PlatformCircuit, SyncLog, SyncSchedule, SyncSeen
+from chalicelib.data.models.sync import (
+    AccountPosition,
+    AccountQuota,
+    AppQuota,
+    PlatformCircuit,
+    SyncLog,
+    SyncSchedule,
+    SyncSeen,
+)
 
 __all__ = [
+    "AccountPosition",
     "AccountQuota",
     "AdCampaign",
     "AdMetric",

@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -25,6 +26,8 @@ CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
 UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
 """When a sync last changed the row; one that read the same again leaves it."""
 Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+AccountIds = Annotated[list[UUID], mapped_column(server_default=text("'{}'"))]
+"""The accounts under the connection that hold a row, in no particular order; empty once none does."""
 Minor = Annotated[int, mapped_column(BigInteger)]
 """Money in minor units; the currency stands beside it."""
 
@@ -45,6 +48,7 @@ class Base(DeclarativeBase):
         bytes: LargeBinary(),
         float: Double(),
         list[str]: ARRAY(Text()),
+        list[UUID]: ARRAY(Uuid()),
     }
 
 

@@ -7,7 +7,17 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, CreatedAt, Minor, StudioId, UpdatedAt, UuidKey, one_of, same_studio
+from chalicelib.data.models.base import (
+    AccountIds,
+    Base,
+    CreatedAt,
+    Minor,
+    StudioId,
+    UpdatedAt,
+    UuidKey,
+    one_of,
+    same_studio,
+)
 
 INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
 BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
@@ -57,6 +67,11 @@ class Booking(Base):
         CheckConstraint("(value_minor IS NULL) = (currency IS NULL)", name="value_currency"),
         Index("booking_booked_idx", "studio_id", "booked_at"),
         Index("booking_inquiry_idx", "studio_id", "inquiry_id"),
+        Index(
+            "booking_ical_uid_idx",
+            *("studio_id", "ical_uid", "starts_at"),
+            postgresql_where=text("ical_uid IS NOT NULL"),
+        ),
         Index("booking_series_idx", "studio_id", "series_id", postgresql_where=text("series_id IS NOT NULL")),
     )
 
@@ -66,6 +81,9 @@ class Booking(Base):
     external_id: Mapped[str]
     calendar_id: Mapped[str | None]
     """None while the connection's scopes do not allow to read it"""
+    account_ids: Mapped[AccountIds]
+    ical_uid: Mapped[str | None]
+    """The same for all copies of an event, in whichever calendar, and for all dates of a series."""
     series_id: Mapped[str | None]
     title: Mapped[str | None]
     event_type: Mapped[str]

@@ -70,12 +70,19 @@ class PlatformConnection(Base):
 
 
 class ConnectedAccount(Base):
-    """What a stream reads under a connection, a calendar say, and by which rule its records count."""
+    """What streams read under a connection, a calendar say, and by which rule its records count. Those of one that is
+    deselected or gone stay, and count nowhere until it is back."""
 
     __tablename__ = "connected_account"
     __table_args__ = (
+        UniqueConstraint("studio_id", "connection_id", "kind", "external_id"),
         # While its id is not known there is one of a kind: it is named in place.
-        UniqueConstraint("studio_id", "connection_id", "kind", "external_id", postgresql_nulls_not_distinct=True),
+        Index(
+            "connected_account_nameless_idx",
+            *("studio_id", "connection_id", "kind"),
+            unique=True,
+            postgresql_where=text("external_id IS NULL AND gone_at IS NULL"),
+        ),
         same_studio("connection_id", "platform_connection"),
         one_of("rule", ACCOUNT_RULES),
     )
@@ -87,12 +94,17 @@ class ConnectedAccount(Base):
     external_id: Mapped[str | None]
     name: Mapped[str | None]
     time_zone: Mapped[str | None]
+    currency: Mapped[str | None]
+    is_primary: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is the grant's own account, whatever its id is by now"""
     selected: Mapped[bool] = mapped_column(server_default=text("true"))
     rule: Mapped[str] = mapped_column(server_default="matching")
     words: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
     """The studio's own words for what is its business"""
     seen_at: Mapped[CreatedAt]
     """When the platform last named it"""
+    gone_at: Mapped[datetime | None]
+    """Since when the platform no longer names it, or another account has been connected"""
     created_at: Mapped[CreatedAt]
 
 

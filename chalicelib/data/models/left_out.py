@@ -14,7 +14,7 @@ class SetAside(Base):
 
     __tablename__ = "set_aside"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "stream", "external_id"),
+        UniqueConstraint("studio_id", "platform", "stream", "account_id", "external_id"),
         same_studio("connection_id", "platform_connection"),
         Index("set_aside_connection_idx", "studio_id", "connection_id"),
         Index("set_aside_seen_idx", "last_seen_at"),
@@ -25,6 +25,8 @@ class SetAside(Base):
     connection_id: Mapped[UUID]
     platform: Mapped[str]
     stream: Mapped[str]
+    account_id: Mapped[UUID]
+    """As a position's."""
     external_id: Mapped[str]
     field: Mapped[str]
     """A path such as `start.date`; empty for the record as a whole."""
@@ -45,6 +47,8 @@ class SkippedRecord(Base):
     studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
     platform: Mapped[str] = mapped_column(primary_key=True)
     stream: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """As a position's."""
     external_id: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
     counterpart: Mapped[bytes | None]

@@ -6,7 +6,18 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, Count, CreatedAt, Minor, StudioId, UpdatedAt, UuidKey, one_of, same_studio
+from chalicelib.data.models.base import (
+    AccountIds,
+    Base,
+    Count,
+    CreatedAt,
+    Minor,
+    StudioId,
+    UpdatedAt,
+    UuidKey,
+    one_of,
+    same_studio,
+)
 
 CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
 CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
@@ -73,6 +84,7 @@ class AdCampaign(Base):
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
     external_id: Mapped[str]
+    account_ids: Mapped[AccountIds]
     name: Mapped[str]
     status: Mapped[str]
     objective: Mapped[str | None]

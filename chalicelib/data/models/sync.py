@@ -1,9 +1,11 @@
 """Schedules and runs, and what all workers know of a platform."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.data.models.base import Base, Count, CreatedAt, StudioId, UuidKey, one_of, same_studio
@@ -17,7 +19,7 @@ PAUSERS = ("studio", "connection")
 
 
 class SyncSchedule(Base):
-    """A stream of a connection: when it syncs next, and where its last sync ended."""
+    """A stream of a connection: when it syncs next, and how its last runs went."""
 
     __tablename__ = "sync_schedule"
     __table_args__ = (
@@ -40,15 +42,78 @@ class SyncSchedule(Base):
     paused_by: Mapped[str | None]
     """The studio, until it resumes the schedule itself; or the connection, until it is reconnected."""
     next_run_at: Mapped[datetime | None]
-    cursor: Mapped[str | None]
+    account_kind: Mapped[str | None]
+    """The kind of account that it reads; None for a stream that reads the connection as a whole."""
+    accounts_listed_at: Mapped[datetime | None]
+    """When a run last asked the platform which accounts there are; None: the next run asks."""
     last_run_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     missed_windows: Mapped[Count]
     skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
     """How many records the stream's rules leave out, by reason."""
+    created_at: Mapped[CreatedAt]
+
+
+class AccountPosition(Base):
+    """Where a stream stands with one account that it reads. A backfill has positions of its own beside the live ones.
+
+    A run visits the accounts that are due: those whose position names the run and is open are still to be read by it.
+    """
+
+    __tablename__ = "account_position"
+    __table_args__ = (
+        UniqueConstraint(
+            *("studio_id", "connection_id", "stream", "account_id", "backfill_id"),
+            name="account_position_account_key",
+            postgresql_nulls_not_distinct=True,
+        ),
+        same_studio("connection_id", "platform_connection"),
+        same_studio("backfill_id", "sync_log"),
+        Index(
+            "account_position_backfill_idx",
+            *("studio_id", "backfill_id"),
+            postgresql_where=text("backfill_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
+    stream: Mapped[str]
+    account_id: Mapped[UUID]
+    """A connected account; the connection's own id for a stream that reads the connection as a whole."""
+    backfill_id: Mapped[UUID | None]
+    """The backfill that it belongs to; None for the live sync."""
+    run_id: Mapped[UUID | None]
+    """The run that reads the account, or was the last to do so."""
+    is_open: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether that run has still to read it."""
+    cursor: Mapped[str | None]
+    """Where the last live sync ended."""
+    page_cursor: Mapped[str | None]
+    """Where the next page starts while a run reads it."""
+    full_read: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether the run reads it from its start: no cursor yet, or one the platform no longer knows."""
+    read_started_at: Mapped[datetime | None]
+    """When the run began to read it: at its start, or when it started over."""
+    turn_at: Mapped[datetime | None]
+    """When it last had a turn. The account that has waited longest comes first, so that none holds up the others."""
+    skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
+    """How many records the stream's rules left out in the run, by reason."""
+    attempts_without_progress: Mapped[int] = mapped_column(server_default=text("0"))
+    """Attempts since the last stored page; after too many it counts as failed."""
+    resume_at: Mapped[datetime | None]
+    """Until then it is not read: the platform asked for that, or it failed just now."""
+    code: Mapped[str | None]
+    """Why the last attempt to read it failed; None once it was read."""
+    message: Mapped[str | None]
+    since: Mapped[datetime | None]
+    """Since when it has failed with that code."""
+    last_success_at: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     refused_deletions: Mapped[Count]
-    """Rows that the last complete read did not meet and that were kept all the same: too many to believe it."""
+    """Rows that its last complete read did not meet and that were kept all the same: too many to believe it."""
     created_at: Mapped[CreatedAt]
 
 
@@ -113,13 +178,9 @@ class SyncLog(Base):
     """The days a backfill reads, both included."""
     api_calls: Mapped[Count]
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether it reads the stream from its start: no cursor yet, or one the platform no longer knows."""
-    read_started_at: Mapped[datetime | None]
-    """When it began to read: at its start, or when it started over."""
-    cursor_before: Mapped[str | None]
-    cursor_after: Mapped[str | None]
-    page_cursor: Mapped[str | None]
-    """Where the next page starts while the run is under way."""
+    """Whether it reads an account from its start: no cursor yet, or one the platform no longer knows."""
+    accounts: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """What became of each account it read, once it has ended."""
     lease_owner: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
     resume_at: Mapped[datetime | None]
@@ -131,7 +192,7 @@ class SyncLog(Base):
 
 
 class SyncSeen(Base):
-    """The external ids a full read has met so far, so that what it did not meet can be told at its end.
+    """The external ids a full read of an account has met so far, so that what it did not meet can be told at its end.
 
     Without foreign keys, which took more than half of the time of noting an id; maintenance forgets what outlives its
     run.
@@ -140,6 +201,7 @@ class SyncSeen(Base):
     __tablename__ = "sync_seen"
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
     studio_id: Mapped[UUID]
 

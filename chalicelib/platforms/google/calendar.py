@@ -1,14 +1,17 @@
-"""The stream `bookings`: events of the grant's primary calendar (Calendar API v3)."""
+"""The stream `bookings`: events of the grant's calendars (Calendar API v3)."""
 
+import logging
 from datetime import datetime, time, timedelta
 
 import msgspec
 from msgspec import Raw
 
-from chalicelib.errors import AnswerTooLarge, CursorExpired, ScopeMissing
-from chalicelib.platforms.accounts import AccountKind, FoundAccount
+from chalicelib import logs
+from chalicelib.errors import AccountGone, AnswerTooLarge, ScopeMissing, TransientFault
+from chalicelib.platforms.accounts import AccountKind, FoundAccount, FoundAccounts
 from chalicelib.platforms.base import Page, Stream, Window
 from chalicelib.platforms.client import Client
+from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.google.events import EVENTS, CalendarContext, zone_of
 from chalicelib.platforms.records import BookingRecord
 from chalicelib.platforms.text import clean
@@ -20,6 +23,11 @@ PRIMARY = "primary"
 """What Google calls the grant's own calendar, whatever its id is."""
 PAGE_SIZES = (1000, 100, 10)
 """One page is one statement; Google allows 2500. The smaller ones are for events whose answer would be too large."""
+
+CALENDAR_LIST = url_of(f"{BASE_URL}/users/me/calendarList")
+CALENDAR_LIST_PARAMS = (("maxResults", "250"), ("minAccessRole", "reader"))
+"""Those of which only the free time is shared have no events to read."""
+MOST_LIST_PAGES = 20
 
 # The same for every request: a sync token only continues a list asked for in the same way, and neither orderBy nor
 # timeMin goes with one.
@@ -41,6 +49,12 @@ class CalendarEntry(msgspec.Struct, frozen=True, rename="camel"):
     summary: str | None = None
     summary_override: str | None = None
     time_zone: str | None = None
+    primary: bool = False
+
+
+class CalendarList(msgspec.Struct, frozen=True, rename="camel"):
+    items: list[Raw] = []
+    next_page_token: str | None = None
 
 
 class Events(msgspec.Struct, frozen=True, rename="camel"):
@@ -52,15 +66,48 @@ class Events(msgspec.Struct, frozen=True, rename="camel"):
     next_sync_token: str | None = None
 
 
-def find_calendar(client: Client) -> FoundAccount:
-    """The primary calendar. `calendar.events.readonly` alone reads its events and may not see which one it is."""
+def list_calendars(client: Client) -> FoundAccounts:
+    """All calendars whose events the grant may read; unless the studio says otherwise only the primary one is.
+
+    `calendar.events.readonly` alone reads events and may not see whose calendar they are in.
+    """
+    found: list[FoundAccount] = []
+    complete, page_token = True, None
+    for _ in range(MOST_LIST_PAGES):
+        try:
+            page = client.get(CALENDAR_LIST, [*CALENDAR_LIST_PARAMS, *_page_param(page_token)], into=CalendarList)
+        except ScopeMissing:
+            return _primary_calendar(client)
+        entries = [_read_entry(raw) for raw in page.items]
+        found += [_described(entry) for entry in entries if entry is not None]
+        complete = complete and None not in entries
+        page_token = page.next_page_token or None
+        if page_token is None:
+            return FoundAccounts(found, complete)
+    raise TransientFault(internal="the list of calendars does not end")
+
+
+def _primary_calendar(client: Client) -> FoundAccounts:
+    events = client.get(_events_url(PRIMARY), [("maxResults", "1"), *LIST_PARAMS], into=Events)
+    return FoundAccounts([FoundAccount(time_zone=clean(events.time_zone), is_primary=True)], complete=False)
+
+
+def _read_entry(raw: Raw) -> CalendarEntry | None:
     try:
-        entry = client.get(url_of(f"{BASE_URL}/users/me/calendarList/{PRIMARY}"), into=CalendarEntry)
-    except ScopeMissing:
-        events = client.get(_events_url(PRIMARY), [("maxResults", "1"), *LIST_PARAMS], into=Events)
-        return FoundAccount(time_zone=clean(events.time_zone))
-    name = clean(entry.summary_override) or clean(entry.summary)
-    return FoundAccount(external_id=clean(entry.id), name=name, time_zone=clean(entry.time_zone))
+        return decode_leniently(raw, CalendarEntry)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        logs.event("calendar.unreadable", level=logging.WARNING)
+        return None
+
+
+def _described(entry: CalendarEntry) -> FoundAccount:
+    return FoundAccount(
+        external_id=clean(entry.id),
+        name=clean(entry.summary_override) or clean(entry.summary),
+        time_zone=clean(entry.time_zone),
+        is_primary=entry.primary,
+        selected=entry.primary,
+    )
 
 
 def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
@@ -88,31 +135,31 @@ def fetch_bookings_of(client: Client, window: Window, cursor: CalendarCursor | N
 
 def _list(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]]) -> Events:
     """One page, as large as Google can answer it."""
-    page = [("pageToken", cursor.page_token)] if cursor.page_token else []
+    page = _page_param(cursor.page_token)
     *sizes, smallest = ([("maxResults", str(size)), *LIST_PARAMS, *params, *page] for size in PAGE_SIZES)
     for asked in sizes:
         try:
-            return _find(client, cursor, asked)
+            return _find(client, asked)
         except AnswerTooLarge:
             continue
-    return _find(client, cursor, smallest)
+    return _find(client, smallest)
 
 
-def _find(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]]) -> Events:
-    """A calendar that is not found where a list had begun has another id now: it is looked up again."""
-    url = _events_url(client.account.external_id or PRIMARY)
-    if cursor == CalendarCursor():
-        return client.get(url, params, into=Events)
-    events = client.find(url, params, into=Events)
+def _page_param(token: str | None) -> list[tuple[str, str]]:
+    return [("pageToken", token)] if token else []
+
+
+def _find(client: Client, params: list[tuple[str, str]]) -> Events:
+    events = client.find(_events_url(client.account.external_id or PRIMARY), params, into=Events)
     if events is None:
-        raise CursorExpired(internal="the calendar is gone, or has another id now")
+        raise AccountGone("The calendar was deleted, or is no longer shared with the connected account")
     return events
 
 
 def _page(client: Client, events: Events, following: CalendarCursor | None) -> Page[CalendarCursor]:
     account = client.account
     zone = events.time_zone or account.time_zone or "UTC"
-    context = CalendarContext(account.external_id, zone, account.rule, account.words)
+    context = CalendarContext(account.external_id, zone, account.rule, account.words, account.own_address)
     return Page.of(EVENTS.read(events.items, context), following, last=not events.next_page_token)
 
 
@@ -135,14 +182,10 @@ BOOKINGS = Stream(
         f"{SCOPE}.events.owned.readonly",
         f"{SCOPE}.events.owned",
     ),
-    # The calendar's own id, by which the studio's own address is known.
+    # The calendars of the grant, and the id of its own, by which the studio's own address is known.
     helpful_scopes=(f"{SCOPE}.calendarlist.readonly",),
     complete=True,
-    accounts=AccountKind(
-        "calendar",
-        find_calendar,
-        scopes=(f"{SCOPE}.calendarlist.readonly", f"{SCOPE}.calendarlist", f"{SCOPE}.readonly", SCOPE),
-    ),
+    accounts=AccountKind("calendar", list_calendars),
     fetch_window=fetch_bookings_of,
     slice_days=366,
     api="calendar",

@@ -55,6 +55,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     organizer: Person | None = None
     attendees: list[Person] = []
     recurring_event_id: str | None = None
+    ical_uid: str | None = msgspec.field(name="iCalUID", default=None)
     transparency: str = "opaque"
     event_type: str = "default"
 
@@ -63,10 +64,12 @@ class CalendarContext(msgspec.Struct, frozen=True):
     """What an event of a calendar is read with."""
 
     calendar_id: str | None
-    """A primary calendar's is its owner's address; None while the grant may not tell it"""
+    """None while the grant may not tell it"""
     time_zone: str
     rule: Rule = "matching"
     words: tuple[str, ...] = ()
+    own_address: str | None = None
+    """That of the grant's own calendar, which is its owner's address; the calendar's own id where that is not known"""
 
 
 def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone | Skipped:
@@ -135,6 +138,7 @@ def _booking(
         notes=from_html(event.description),
         url=clean(event.html_link),
         series_id=clean(event.recurring_event_id),
+        ical_uid=clean(event.ical_uid),
         source_updated_at=updated_at,
     )
 
@@ -153,7 +157,8 @@ class _Calendar(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _prepared(context: CalendarContext) -> _Calendar:
-    address = context.calendar_id or ""
+    known = context.own_address or context.calendar_id or ""
+    address = "" if known.endswith(NOT_PEOPLE) else known
     words = tuple(fold(word).rstrip() for word in context.words)
     return _Calendar(context.calendar_id, zone_of(context.time_zone), address, organisation_of(address), words)
 

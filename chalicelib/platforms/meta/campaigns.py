@@ -1,4 +1,4 @@
-"""The stream `campaigns`: every campaign of every ad account of the grant (Marketing API)."""
+"""The stream `campaigns`: every campaign of an ad account (Marketing API)."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,7 +9,7 @@ from msgspec import Meta
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.items import Items
-from chalicelib.platforms.meta.graph import ADS_SCOPES, BASE_URL, AdAccount, fetch_edge, list_ad_accounts
+from chalicelib.platforms.meta.graph import AD_ACCOUNTS, ADS_SCOPES, BASE_URL, fetch_edge, id_of_account
 from chalicelib.platforms.meta.money import from_units
 from chalicelib.platforms.records import AdCampaignRecord
 from chalicelib.platforms.text import clean
@@ -30,12 +30,10 @@ Units = Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
 
 
 class CampaignsCursor(msgspec.Struct, frozen=True):
-    """The ad accounts still to read, the first one from `after` on. No cursor outlasts a run: what changed is not told,
-    so each reads everything, and what it does not meet is gone, if the accounts were `complete`."""
+    """A page of the list. None outlasts a run: what changed is not told, so each run reads everything, and what it does
+    not meet is gone."""
 
-    left: list[AdAccount] = []
-    after: str | None = None
-    complete: bool = True
+    after: str
 
 
 class Campaign(msgspec.Struct, frozen=True):
@@ -60,22 +58,11 @@ class CampaignContext(msgspec.Struct, frozen=True):
 
 
 def fetch_campaigns(client: Client, cursor: CampaignsCursor | None) -> Page[CampaignsCursor]:
-    cursor = cursor or _first_cursor(client)
-    if not cursor.left:
-        return Page([], None, last=True, complete=cursor.complete)
-    account, *others = cursor.left
     params = [("fields", FIELDS), ("effective_status", LISTED)]
-    url = url_of(BASE_URL + "/{ad_account}/campaigns", ad_account=account.id)
-    edge, after = fetch_edge(client, url, params, cursor.after)
-    batch = CAMPAIGN_ITEMS.read(edge.data, CampaignContext(account.currency, client.now()))
-    left = cursor.left if after else others
-    following = CampaignsCursor(left, after, cursor.complete) if left else None
-    return Page.of(batch, following, last=not left, complete=cursor.complete)
-
-
-def _first_cursor(client: Client) -> CampaignsCursor:
-    found = list_ad_accounts(client)
-    return CampaignsCursor(found.accounts, complete=found.complete)
+    url = url_of(BASE_URL + "/{ad_account}/campaigns", ad_account=id_of_account(client))
+    edge, after = fetch_edge(client, url, params, cursor.after if cursor else None)
+    batch = CAMPAIGN_ITEMS.read(edge.data, CampaignContext(client.account.currency, client.now()))
+    return Page.of(batch, CampaignsCursor(after) if after else None, last=after is None)
 
 
 def parse_campaign(campaign: Campaign, context: CampaignContext) -> AdCampaignRecord:
@@ -119,5 +106,6 @@ CAMPAIGNS = Stream(
     frequency="every 6 hours",
     scopes=ADS_SCOPES,
     complete=True,
+    accounts=AD_ACCOUNTS,
     api="ads_management",
 )

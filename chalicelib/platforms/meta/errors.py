@@ -56,10 +56,9 @@ RULES = (
     # Breakdowns or metrics that do not go together, under the code of passing faults.
     Rule(ContractChanged, frozenset({"2/1504041", "2/1504042"})),
     Rule(RateLimited, frozenset({"4", "341"}), scope="app"),
-    Rule(
-        RateLimited,
-        frozenset({"17", "32", "613", "status 429", *(str(code) for code in range(80000, 80015))}),
-    ),
+    Rule(RateLimited, frozenset({"17", "32", "613", "status 429"})),
+    # The business use case's limits, which each ad account has for itself.
+    Rule(RateLimited, frozenset(str(code) for code in range(80000, 80015)), scope="one_account"),
     # The application is blocked for a policy, or demands a proof of its secret with each call.
     Rule(Misconfigured, frozenset({"368", "appsecret_proof"})),
     Rule(

@@ -1,18 +1,18 @@
 """The Graph API's common ground: its version, its edges page by page, and the ad accounts a grant reaches."""
 
 import logging
-from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
 
 from chalicelib import logs
-from chalicelib.errors import AnswerTooLarge, TransientFault
+from chalicelib.errors import AnswerTooLarge, ContractChanged, TransientFault
+from chalicelib.platforms.accounts import AccountKind, FoundAccount, FoundAccounts
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import decode_leniently
+from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import Url, url_of
-from chalicelib.platforms.zones import find_zone
 
 HOST = "graph.facebook.com"
 # Released on 29 July 2026; each version lives for about two years: developers.facebook.com/docs/graph-api/changelog
@@ -48,23 +48,13 @@ class Edge(msgspec.Struct, frozen=True):
 
 class AdAccount(msgspec.Struct, frozen=True):
     id: AdAccountId
+    name: str | None = None
     currency: Currency | None = None
-    timezone_name: str = "UTC"
-
-    def day_of(self, moment: datetime) -> date:
-        """The day by which this account counts what is delivered at the moment."""
-        return moment.astimezone(find_zone(self.timezone_name, unknown="ad_account.zone_unknown")).date()
+    timezone_name: str | None = None
 
 
 class _BareAccount(msgspec.Struct):
     id: AdAccountId
-
-
-class AdAccounts(msgspec.Struct, frozen=True):
-    """The ad accounts of a grant; `complete` unless one of them could not be read."""
-
-    accounts: list[AdAccount] = []
-    complete: bool = True
 
 
 def fetch_edge(client: Client, url: Url, params: list[tuple[str, str]], after: str | None) -> tuple[Edge, str | None]:
@@ -77,19 +67,39 @@ def fetch_edge(client: Client, url: Url, params: list[tuple[str, str]], after: s
     return edge, _following(edge.paging, after)
 
 
-def list_ad_accounts(client: Client) -> AdAccounts:
+def list_ad_accounts(client: Client) -> FoundAccounts:
     """Every ad account of the grant, in few requests: most studios have one."""
-    found, after = AdAccounts(), None
+    found: list[FoundAccount] = []
+    complete, after = True, None
     for _ in range(MOST_ACCOUNT_PAGES):
         edge, after = fetch_edge(
-            client, url_of(f"{BASE_URL}/me/adaccounts"), [("fields", "id,currency,timezone_name")], after
+            client, url_of(f"{BASE_URL}/me/adaccounts"), [("fields", "id,name,currency,timezone_name")], after
         )
         read = [_read_account(raw) for raw in edge.data]
-        accounts = [*found.accounts, *(account for account in read if account)]
-        found = AdAccounts(accounts, complete=found.complete and None not in read)
+        found += [_described(account) for account in read if account]
+        complete = complete and None not in read
         if after is None:
-            return found
+            return FoundAccounts(found, complete)
     raise TransientFault(internal="the list of ad accounts does not end")
+
+
+AD_ACCOUNTS = AccountKind("ad_account", list_ad_accounts)
+
+
+def id_of_account(client: Client) -> str:
+    """The ad account to read. One without an id is in no list."""
+    if client.account.external_id is None:
+        raise ContractChanged(internal="no ad account was named")
+    return client.account.external_id
+
+
+def _described(account: AdAccount) -> FoundAccount:
+    return FoundAccount(
+        external_id=account.id,
+        name=clean(account.name),
+        time_zone=account.timezone_name,
+        currency=account.currency,
+    )
 
 
 def _read_account(raw: Raw) -> AdAccount | None:

@@ -1,6 +1,6 @@
 """The stream `ad_insights`: each campaign's numbers of each day, read again until Meta stops restating them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -15,18 +15,19 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import describe
 from chalicelib.platforms.items import Batch, Items, UnreadableRecord
 from chalicelib.platforms.meta.graph import (
+    AD_ACCOUNTS,
     ADS_SCOPES,
     BASE_URL,
-    AdAccount,
     Currency,
     Edge,
     fetch_edge,
-    list_ad_accounts,
+    id_of_account,
 )
 from chalicelib.platforms.meta.money import from_amount
 from chalicelib.platforms.records import AdMetricRecord
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import url_of
+from chalicelib.platforms.zones import find_zone
 
 FIELDS = "campaign_id,campaign_name,date_start,account_currency,impressions,clicks,spend,actions"
 
@@ -48,14 +49,12 @@ Amount = Annotated[str, Meta(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,10})?$")]
 
 
 class InsightsCursor(msgspec.Struct, frozen=True):
-    """Between runs only `read`, the last day read of each ad account.
+    """Between runs only `read`, the last day that was read, as the ad account counts days.
 
-    Within a run, `days` are those left to read of the first account of `left`, as it counts days; `step` at once, the
-    first ones from `after` on.
+    Within a run, `days` are those left to read, `step` at once, the first ones from `after` on.
     """
 
-    read: dict[str, date] = {}
-    left: list[AdAccount] = []
+    read: date | None = None
     days: Window | None = None
     step: int = STEP
     after: str | None = None
@@ -95,68 +94,54 @@ def find_insights_id(row: dict[str, Any], context: InsightsContext) -> str:
 
 def fetch_insights(client: Client, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
     """Up to today, from LOOKBACK before the last day read."""
-    cursor = cursor or InsightsCursor()
-
-    def days(account: AdAccount, today: date) -> Window:
-        read = cursor.read.get(account.id)
-        return Window(min(read, today) - LOOKBACK if read else today - FIRST_READ, today)
-
-    return _fetch(client, cursor, days)
+    cursor, today = cursor or InsightsCursor(), _today(client)
+    first = min(cursor.read, today) - LOOKBACK if cursor.read else today - FIRST_READ
+    return _fetch(client, cursor, Window(first, today), today)
 
 
 def fetch_insights_of(client: Client, window: Window, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
     """Days of somebody's choice, as far as Meta has them."""
-    return _fetch(client, cursor or InsightsCursor(), lambda _, today: Window(window.first, min(window.last, today)))
+    today = _today(client)
+    return _fetch(client, cursor or InsightsCursor(), Window(window.first, min(window.last, today)), today)
 
 
-def _fetch(client: Client, cursor: InsightsCursor, days: Callable[[AdAccount, date], Window]) -> Page[InsightsCursor]:
-    left = cursor.left or list_ad_accounts(client).accounts
-    if not left:
-        return Page([], InsightsCursor(read=cursor.read), last=True)
-    account, today = left[0], left[0].day_of(client.now())
-    unread = cursor.days or _kept(days(account, today), today)
-    cursor = replace(cursor, left=left, days=unread)
+def _today(client: Client) -> date:
+    """The day by which the ad account counts what is delivered now."""
+    zone = find_zone(client.account.time_zone or "UTC", unknown="ad_account.zone_unknown")
+    return client.now().astimezone(zone).date()
+
+
+def _fetch(client: Client, cursor: InsightsCursor, days: Window, today: date) -> Page[InsightsCursor]:
+    unread = cursor.days or replace(days, first=max(days.first, today - HISTORY))
     if unread.first > unread.last:
-        return _page(Batch(), _next_account(cursor, unread))
-    edge, following = _read(client, account, unread, cursor)
-    return _page(INSIGHT_ITEMS.read(edge.data, InsightsContext(account.currency)), following)
+        return Page.of(Batch(), InsightsCursor(read=unread.last), last=True)
+    edge, following = _read(client, unread, cursor)
+    batch = INSIGHT_ITEMS.read(edge.data, InsightsContext(client.account.currency))
+    return Page.of(batch, following, last=following.days is None)
 
 
-def _kept(days: Window, today: date) -> Window:
-    return replace(days, first=max(days.first, today - HISTORY))
-
-
-def _page(batch: Batch, cursor: InsightsCursor) -> Page[InsightsCursor]:
-    return Page.of(batch, cursor, last=not cursor.left)
-
-
-def _read(client: Client, account: AdAccount, unread: Window, cursor: InsightsCursor) -> tuple[Edge, InsightsCursor]:
+def _read(client: Client, unread: Window, cursor: InsightsCursor) -> tuple[Edge, InsightsCursor]:
     """One page of the next days, and where to go on. Days that are too many for Meta are read one by one."""
     asked = _next_days(unread, cursor.step)
     try:
-        edge, after = _ask(client, account, asked, cursor.after)
+        edge, after = _ask(client, asked, cursor.after)
     except AnswerTooLarge:
         if cursor.after or asked.first == asked.last:
             raise
         cursor, asked = replace(cursor, step=1), _next_days(unread, 1)
-        edge, after = _ask(client, account, asked, None)
+        edge, after = _ask(client, asked, None)
     if after:
-        return edge, replace(cursor, after=after)
+        return edge, replace(cursor, days=unread, after=after)
     if asked.last < unread.last:
         return edge, replace(cursor, days=replace(unread, first=asked.last + DAY), after=None)
-    return edge, _next_account(cursor, unread)
+    return edge, InsightsCursor(read=unread.last)
 
 
 def _next_days(unread: Window, step: int) -> Window:
     return Window(unread.first, min(unread.first + (step - 1) * DAY, unread.last))
 
 
-def _next_account(cursor: InsightsCursor, read: Window) -> InsightsCursor:
-    account, *others = cursor.left
-    return InsightsCursor(read={**cursor.read, account.id: read.last}, left=others)
-
-
-def _ask(client: Client, account: AdAccount, days: Window, after: str | None) -> tuple[Edge, str | None]:
+def _ask(client: Client, days: Window, after: str | None) -> tuple[Edge, str | None]:
     params = [
         ("level", "campaign"),
         ("time_increment", "1"),
@@ -165,7 +150,7 @@ def _ask(client: Client, account: AdAccount, days: Window, after: str | None) ->
         ("use_unified_attribution_setting", "true"),
         ("fields", FIELDS),
     ]
-    url = url_of(BASE_URL + "/{ad_account}/insights", ad_account=account.id)
+    url = url_of(BASE_URL + "/{ad_account}/insights", ad_account=id_of_account(client))
     return fetch_edge(client, url, params, after)
 
 
@@ -208,6 +193,7 @@ AD_INSIGHTS = Stream(
     fetch=fetch_insights,
     frequency="every 6 hours",
     scopes=ADS_SCOPES,
+    accounts=AD_ACCOUNTS,
     fetch_window=fetch_insights_of,
     slice_days=28,
     api="ads_insights",

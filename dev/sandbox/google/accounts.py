@@ -13,10 +13,28 @@ from dev.sandbox.store import Journal, Listed, Original, Store
 from dev.sandbox.studio import STUDIO, Person, appointments, conversations
 from dev.sandbox.wire import Json
 
+PRIMARY = "primary"
+WEDDINGS = "c_5d1f0a7e9b@group.calendar.google.com"
+FAMILY = "c_83b2c64e10@group.calendar.google.com"
+STUDIO_CALENDARS = ((WEDDINGS, "Weddings", "owner"), (FAMILY, "Family", "writer"))
+"""The studio's calendars beside its own: id, name, role."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A calendar as one user sees it. `role` is what the user may do with it."""
+
+    id: str
+    name: str
+    events: Store
+    changes: Journal[str]
+    role: str = "owner"
+    is_primary: bool = False
+
 
 @dataclass(frozen=True)
 class Account:
-    """One user with a calendar and a mailbox.
+    """One user with calendars and a mailbox. The primary calendar is the user's own, under the user's address.
 
     A journal entry of the calendar is the id of an event, one of the mailbox is a history record of Gmail's.
     """
@@ -32,18 +50,41 @@ class Account:
     """Of messages that do not begin their thread, whose id is their own."""
     deleted: set[str]
     """Messages that are gone for good; a thread without any is gone as well."""
+    others: dict[str, Calendar]
+    """The calendars beside the primary one, by id."""
 
     def version(self) -> tuple[int | str, ...]:
         """Differs whenever anything that can be read has changed."""
         journals = (self.changes.position, self.changes.oldest, self.history.position, self.history.oldest)
-        return (*journals, self.owner.email)
+        others = [(each.id, each.changes.position, each.changes.oldest) for each in self.others.values()]
+        return (*journals, self.owner.email, *(part for other in others for part in other))
 
-    def event(self, event_id: str) -> Json:
+    def calendars(self) -> list[Calendar]:
+        own = Calendar(self.owner.email, self.owner.name, self.events, self.changes, is_primary=True)
+        return [own, *self.others.values()]
+
+    def calendar(self, calendar_id: str) -> Calendar | None:
+        return next(
+            (
+                each
+                for each in self.calendars()
+                if calendar_id == each.id or (calendar_id == PRIMARY and each.is_primary)
+            ),
+            None,
+        )
+
+    def event(self, event_id: str, calendar_id: str = "primary") -> Json:
         """Raises ValueError when there is none."""
-        event = self.events.get(event_id)
+        event = self._calendar(calendar_id).events.get(event_id)
         if event is None:
             raise ValueError(f"there is no event {event_id!r}")
         return event
+
+    def _calendar(self, calendar_id: str) -> Calendar:
+        calendar = self.calendar(calendar_id)
+        if calendar is None:
+            raise ValueError(f"there is no calendar {calendar_id!r}")
+        return calendar
 
     def message(self, message_id: str) -> Json:
         """Raises ValueError when there is none."""
@@ -53,16 +94,17 @@ class Account:
                 return found
         raise ValueError(f"there is no message {message_id!r}")
 
-    def put_event(self, make: Callable[[int], Json]) -> Json:
-        """Adds or replaces the event that `make` builds for its position in the journal."""
+    def put_event(self, make: Callable[[int], Json], calendar_id: str = "primary") -> Json:
+        """Adds or replaces the event that `make` builds for its position in the calendar's journal."""
+        calendar = self._calendar(calendar_id)
 
         def put(position: int) -> str:
             event = make(position)
-            self.events.put(event)
+            calendar.events.put(event)
             event_id: str = event["id"]
             return event_id
 
-        return self.event(self.changes.append(put))
+        return self.event(calendar.changes.append(put), calendar_id)
 
     def put_message(self, thread_id: str, make: Callable[[int], Json]) -> Json:
         """Adds the message that `make` builds to the thread, or to a new one when `thread_id` is empty."""
@@ -110,6 +152,10 @@ class Account:
         return self.threads.get(self.thread_of.get(message_id, message_id)) or {"messages": []}
 
 
+def new_calendar(calendar_id: str, name: str, start: int, clock: Clock, *, role: str = "owner") -> Calendar:
+    return Calendar(calendar_id, name, Store(Listed([])), Journal(start, clock), role)
+
+
 def open_account(name: str, today: date, clock: Clock = machine_time) -> Account | None:
     """`studio`, `empty`, or `bulk-N` with N events and N threads; None for any other name.
 
@@ -127,7 +173,10 @@ def open_account(name: str, today: date, clock: Clock = machine_time) -> Account
 def _studio(name: str, monday: date, clock: Clock) -> Account:
     calendar, threads = _studio_records(monday)
     replies = {message["id"]: thread["id"] for thread in threads for message in thread["messages"][1:]}
-    return _account(name, STUDIO, Listed(calendar), Listed(threads), replies, monday, clock)
+    account = _account(name, STUDIO, Listed(calendar), Listed(threads), replies, monday, clock)
+    for calendar_id, title, role in STUDIO_CALENDARS:
+        account.others[calendar_id] = new_calendar(calendar_id, title, account.changes.oldest, clock, role=role)
+    return account
 
 
 @lru_cache(maxsize=1)
@@ -162,4 +211,5 @@ def _account(
         history=Journal(start, clock),
         thread_of=thread_of,
         deleted=set(),
+        others={},
     )

@@ -1,4 +1,4 @@
-"""Calendar v3: one calendar a user, its events, and incremental syncs.
+"""Calendar v3: the calendars of a user, their events, and incremental syncs.
 
 https://developers.google.com/workspace/calendar/api/guides/sync
 """
@@ -6,7 +6,7 @@ https://developers.google.com/workspace/calendar/api/guides/sync
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 
-from dev.sandbox.google.accounts import Account
+from dev.sandbox.google.accounts import PRIMARY, Account, Calendar
 from dev.sandbox.google.errors import invalid_parameter, refusal
 from dev.sandbox.google.grants import SCOPE
 from dev.sandbox.google.methods import Call, Method, Params
@@ -19,65 +19,68 @@ HOST = "www.googleapis.com"
 
 EVENT_TYPES = ("birthday", "default", "focusTime", "fromGmail", "outOfOffice", "workingLocation")
 ROLES = ("freeBusyReader", "owner", "reader", "writer", "writerWithoutPrivateAccess")
+RANKS = {"freeBusyReader": 0, "reader": 1, "writerWithoutPrivateAccess": 2, "writer": 3, "owner": 4}
 NOT_WITH_SYNC_TOKEN = ("orderBy", "timeMin", "timeMax", "updatedMin")
 
 Admits = Callable[[Json], bool]
 
 
 def list_calendars(call: Call) -> Response:
-    call.params.choice("minAccessRole", ROLES)
-    call.params.size(default=100, most=250)
-    return as_json({"kind": "calendar#calendarList", "etag": '"1"', "items": [_list_entry(call.account)]})
+    """Roles are ordered: who may write may read."""
+    least = call.params.choice("minAccessRole", ROLES)
+    calendars = [each for each in call.account.calendars() if least is None or RANKS[each.role] >= RANKS[least]]
+    start, size = call.params.page().get("position", 0), call.params.size(default=100, most=250)
+    page: Json = {"items": [_list_entry(each) for each in calendars[start : start + size]]}
+    if start + size < len(calendars):
+        page["nextPageToken"] = call.params.page_token(position=start + size)
+    return as_json({"kind": "calendar#calendarList", "etag": '"1"', **page})
 
 
 def get_list_entry(call: Call) -> Response:
-    _check_calendar(call)
-    return as_json(_list_entry(call.account))
+    return as_json(_list_entry(_calendar(call)))
 
 
 def get_calendar(call: Call) -> Response:
-    _check_calendar(call)
-    entry = _list_entry(call.account)
+    entry = _list_entry(_calendar(call))
     shown = {name: entry[name] for name in ("etag", "id", "summary", "timeZone")}
     return as_json({"kind": "calendar#calendar", **shown})
 
 
 def get_event(call: Call) -> Response:
-    _check_calendar(call)
-    event = call.account.events.get(call.path["eventId"])
+    event = _calendar(call).events.get(call.path["eventId"])
     if event is None:
         raise refusal(404, "notFound", "Not Found")
     return as_json(event)
 
 
 def list_events(call: Call) -> Response:
-    _check_calendar(call)
-    page = _changed_events(call) if "syncToken" in call.params else _all_events(call)
-    return as_json({**_collection(call.account), **page})
+    calendar = _calendar(call)
+    page = _changed_events(call, calendar) if "syncToken" in call.params else _all_events(call, calendar)
+    return as_json({**_collection(calendar), **page})
 
 
-def _all_events(call: Call) -> Json:
+def _all_events(call: Call, calendar: Calendar) -> Json:
     """One page of the calendar. The sync token at the end counts from the first page, so nothing falls in between."""
-    account, params = call.account, call.params
+    params = call.params
     page = params.page()
-    as_of = page.get("as_of", account.changes.position)
-    records, admits = _ordered(account.events, params), _filter(params)
+    as_of = page.get("as_of", calendar.changes.position)
+    records, admits = _ordered(calendar.events, params), _filter(params)
     positions = range(page.get("position", 0), len(records))
     items, position = walk(records, positions, params.size(default=250, most=2500), admits)
     if position is not None:
         return {"items": items, "nextPageToken": params.page_token(position=position, as_of=as_of)}
     if any(name in params for name in NOT_WITH_SYNC_TOKEN):
         return {"items": items}
-    return {"items": items, "nextSyncToken": _sync_token(account, as_of)}
+    return {"items": items, "nextSyncToken": _sync_token(call.account, calendar, as_of)}
 
 
-def _changed_events(call: Call) -> Json:
+def _changed_events(call: Call, calendar: Calendar) -> Json:
     """One page of what changed since the sync token, deleted events included."""
-    account, params = call.account, call.params
+    params = call.params
     _check_combination(params)
-    since = params.page().get("since", _synced_position(account, params.text("syncToken") or ""))
+    since = params.page().get("since", _synced_position(call.account, calendar, params.text("syncToken") or ""))
     try:
-        changes = account.changes.since(since)
+        changes = calendar.changes.since(since)
     except Expired:
         raise _full_sync_required() from None
     latest = {event_id: position for position, event_id in changes}
@@ -86,11 +89,11 @@ def _changed_events(call: Call) -> Json:
     for event_id, position in sorted(latest.items(), key=lambda change: change[1]):
         if len(items) == size:
             return {"items": items, "nextPageToken": params.page_token(since=since)}
-        event = account.events.get(event_id)
+        event = calendar.events.get(event_id)
         if event is not None and admits(event):
             items.append(event)
         since = position
-    return {"items": items, "nextSyncToken": _sync_token(account, since)}
+    return {"items": items, "nextSyncToken": _sync_token(call.account, calendar, since)}
 
 
 def _ordered(events: Store, params: Params) -> Records:
@@ -128,9 +131,11 @@ def _filter(params: Params, *, with_deleted: bool = False) -> Admits:
     return admits
 
 
-def _check_calendar(call: Call) -> None:
-    if call.path["calendarId"] not in ("primary", call.account.owner.email):
+def _calendar(call: Call) -> Calendar:
+    calendar = call.account.calendar(call.path["calendarId"])
+    if calendar is None:
         raise refusal(404, "notFound", "Not Found")
+    return calendar
 
 
 def _check_combination(params: Params) -> None:
@@ -141,16 +146,21 @@ def _check_combination(params: Params) -> None:
         raise invalid_parameter("showDeleted", "Sync token cannot be used with showDeleted set to false.")
 
 
-def _sync_token(account: Account, position: int) -> str:
-    return seal("sync", {"a": account.name, "p": position})
+def _sync_token(account: Account, calendar: Calendar, position: int) -> str:
+    return seal("sync", {"a": account.name, "c": _token_name(calendar), "p": position})
 
 
-def _synced_position(account: Account, token: str) -> int:
+def _synced_position(account: Account, calendar: Calendar, token: str) -> int:
     claims = unseal("sync", token)
-    if claims is None or claims["a"] != account.name:
+    if claims is None or (claims["a"], claims["c"]) != (account.name, _token_name(calendar)):
         raise _full_sync_required()
     position: int = claims["p"]
     return position
+
+
+def _token_name(calendar: Calendar) -> str:
+    """The primary calendar is the same one whatever its address is."""
+    return PRIMARY if calendar.is_primary else calendar.id
 
 
 def _full_sync_required() -> Exception:
@@ -158,38 +168,38 @@ def _full_sync_required() -> Exception:
     return refusal(410, "fullSyncRequired", message, domain="calendar")
 
 
-def _collection(account: Account) -> Json:
+def _collection(calendar: Calendar) -> Json:
     """What is said of the calendar on each page."""
-    position = account.changes.position
+    position = calendar.changes.position
     return {
         "kind": "calendar#events",
         "etag": f'"p{position}"',
-        "summary": account.owner.name,
+        "summary": calendar.name,
         "description": "",
         "updated": datetime.fromtimestamp(position / 1000, UTC)
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z"),
         "timeZone": ZONE.key,
-        "accessRole": "owner",
+        "accessRole": calendar.role,
         "defaultReminders": [{"method": "popup", "minutes": 30}],
     }
 
 
-def _list_entry(account: Account) -> Json:
-    return {
+def _list_entry(calendar: Calendar) -> Json:
+    entry = {
         "kind": "calendar#calendarListEntry",
         "etag": '"1"',
-        "id": account.owner.email,
-        "summary": account.owner.name,
+        "id": calendar.id,
+        "summary": calendar.name,
         "timeZone": ZONE.key,
         "colorId": "14",
         "backgroundColor": "#9fe1e7",
         "foregroundColor": "#000000",
         "selected": True,
-        "accessRole": "owner",
+        "accessRole": calendar.role,
         "defaultReminders": [{"method": "popup", "minutes": 30}],
-        "primary": True,
     }
+    return {**entry, "primary": True} if calendar.is_primary else entry
 
 
 def _time(moment: Json) -> datetime:
@@ -241,7 +251,7 @@ METHODS = (
         "/calendar/v3/users/me/calendarList",
         _LIST_SCOPES,
         list_calendars,
-        ("maxResults", "minAccessRole", "showHidden", "showDeleted"),
+        ("maxResults", "minAccessRole", "pageToken", "showHidden", "showDeleted"),
     ),
     Method(
         "calendar.calendarList.get",

@@ -69,6 +69,12 @@ def answered_event(event: Json, response: str, owner: Person, position: int) -> 
     return changed_event(event, {"attendees": [*others, own]}, position)
 
 
+def moved_event(event: Json, calendar_id: str, name: str, position: int) -> Json:
+    """As it is in the calendar that it was moved to, which organizes it from then on."""
+    organizer = {"email": calendar_id, "displayName": name, "self": True}
+    return changed_event(event, {"organizer": organizer}, position)
+
+
 def deleted_event(event: Json) -> Json:
     """What is left of a deleted event: only the id is promised, and for an instance the place it had in its series."""
     return {name: value for name, value in {**event, "status": "cancelled"}.items() if name in SPARSE}

@@ -10,7 +10,7 @@ from threading import Lock
 
 from dev.sandbox.clock import Clock
 from dev.sandbox.google import calendar, errors, events, gmail, mail, oauth, security_events
-from dev.sandbox.google.accounts import Account, open_account
+from dev.sandbox.google.accounts import PRIMARY, Account, Calendar, new_calendar, open_account
 from dev.sandbox.google.grants import CLIENT_ID, Claims, Grants, issue_token
 from dev.sandbox.google.methods import Method
 from dev.sandbox.routing import Control, PathValues, Route
@@ -58,7 +58,11 @@ class Google:
             Control("POST", "/events", self.add_event),
             Control("PATCH", "/events", self.update_event),
             Control("DELETE", "/events", self.delete_event),
+            Control("POST", "/move-event", self.move_event),
+            Control("POST", "/copy-event", self.copy_event),
             Control("POST", "/respond", self.respond),
+            Control("POST", "/calendars", self.add_calendar),
+            Control("DELETE", "/calendars", self.remove_calendar),
             Control("POST", "/rename-calendar", self.rename_calendar),
             Control("POST", "/messages", self.add_message),
             Control("PATCH", "/messages", self.label_message),
@@ -84,27 +88,52 @@ class Google:
         subject = security_events.user_subject(self.account(account).user_id)
         return security_events.sign(security_events.claims(event, subject, CLIENT_ID, **details))
 
-    def expire_sync_tokens(self, account: str = "studio") -> None:
-        self.account(account).changes.forget()
+    def expire_sync_tokens(self, account: str = "studio", calendar: str = PRIMARY) -> None:
+        self._calendar(account, calendar).changes.forget()
 
     def expire_history(self, account: str = "studio") -> None:
         self.account(account).history.forget()
 
-    def add_event(self, event: Json | None = None, account: str = "studio") -> Json:
+    def add_event(self, event: Json | None = None, account: str = "studio", calendar: str = PRIMARY) -> Json:
         """`event` holds the members that matter, in Calendar's own words; the others are made up."""
         owner = self.account(account)
         event_id = (event or {}).get("id") or secrets.token_hex(13)
-        return owner.put_event(lambda at: events.new_event(event_id, owner.owner, event or {}, at))
+        return owner.put_event(lambda at: events.new_event(event_id, owner.owner, event or {}, at), calendar)
 
-    def update_event(self, event_id: str, changes: Json, account: str = "studio") -> Json:
+    def update_event(self, event_id: str, changes: Json, account: str = "studio", calendar: str = PRIMARY) -> Json:
         owner = self.account(account)
-        before = owner.event(event_id)
-        return owner.put_event(lambda at: events.changed_event(before, changes, at))
+        before = owner.event(event_id, calendar)
+        return owner.put_event(lambda at: events.changed_event(before, changes, at), calendar)
 
-    def delete_event(self, event_id: str, account: str = "studio") -> Json:
+    def delete_event(self, event_id: str, account: str = "studio", calendar: str = PRIMARY) -> Json:
         owner = self.account(account)
-        gone = events.deleted_event(owner.event(event_id))
-        return owner.put_event(lambda at: gone)
+        gone = events.deleted_event(owner.event(event_id, calendar))
+        return owner.put_event(lambda at: gone, calendar)
+
+    def move_event(self, event_id: str, to: str, account: str = "studio", calendar: str = PRIMARY) -> Json:
+        """Into another calendar, under the same id; where it was it looks deleted."""
+        owner, target = self.account(account), self._calendar(account, to)
+        event = owner.event(event_id, calendar)
+        owner.put_event(lambda at: events.deleted_event(event), calendar)
+        return owner.put_event(lambda at: events.moved_event(event, target.id, target.name, at), to)
+
+    def copy_event(
+        self, event_id: str, to: str, new_id: str = "", account: str = "studio", calendar: str = PRIMARY
+    ) -> Json:
+        """As an invitation that reaches both calendars: the same iCalUID, and the same id unless there is a new one."""
+        owner = self.account(account)
+        event = owner.event(event_id, calendar)
+        return owner.put_event(lambda at: {**event, "id": new_id or event_id}, to)
+
+    def add_calendar(self, calendar_id: str, name: str, role: str = "owner", account: str = "studio") -> None:
+        owner = self.account(account)
+        start = owner.changes.oldest
+        owner.others[calendar_id] = new_calendar(calendar_id, name, start, self._clock, role=role)
+
+    def remove_calendar(self, calendar_id: str, account: str = "studio") -> None:
+        """It was deleted, or is no longer shared with the user."""
+        self._calendar(account, calendar_id)
+        del self.account(account).others[calendar_id]
 
     def respond(self, event_id: str, response: str, account: str = "studio") -> Json:
         """The owner of the calendar answers an invitation: `accepted`, `declined`, `tentative` or `needsAction`."""
@@ -158,6 +187,12 @@ class Google:
 
     def delete_message(self, message_id: str, account: str = "studio") -> None:
         self.account(account).delete_message(message_id)
+
+    def _calendar(self, account: str, calendar_id: str) -> Calendar:
+        calendar = self.account(account).calendar(calendar_id)
+        if calendar is None:
+            raise ValueError(f"there is no calendar {calendar_id!r}")
+        return calendar
 
     def account(self, name: str) -> Account:
         """Raises ValueError for a name that no account can have."""

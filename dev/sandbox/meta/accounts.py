@@ -15,13 +15,16 @@ BERLIN, TOKYO = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")
 
 @dataclass
 class AdAccount:
-    """`restated` are the numbers of single days by campaign, which stand from then on."""
+    """`restated` are the numbers of single days by campaign, which stand from then on. `refusal` is the error code that
+    requests for it are refused with, if any; one that is not `shared` is not there for the user."""
 
     record: Json
     zone: ZoneInfo
     decimals: int
     campaigns: dict[str, Campaign]
     restated: dict[tuple[str, date], Numbers] = field(default_factory=dict)
+    refusal: int = 0
+    shared: bool = True
 
     def numbers(self, campaign: Campaign, day: date, asked_on: date) -> Numbers:
         restated = self.restated.get((campaign.id, day))
@@ -42,6 +45,12 @@ class User:
     name: str
     record: Json
     ad_accounts: dict[str, AdAccount]
+
+    def ad_account(self, account_id: str) -> AdAccount:
+        """Raises ValueError when there is none."""
+        if account_id not in self.ad_accounts:
+            raise ValueError(f"there is no ad account {account_id!r}")
+        return self.ad_accounts[account_id]
 
     def find_campaign(self, campaign_id: str) -> tuple[AdAccount, Campaign]:
         """Raises ValueError when there is none."""

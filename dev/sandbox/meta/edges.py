@@ -90,7 +90,7 @@ def permissions(call: Call) -> Json:
 
 def ad_accounts(call: Call) -> Shown:
     _check_scopes(call)
-    records = [account.record for account in call.user.ad_accounts.values()]
+    records = [account.record for account in call.user.ad_accounts.values() if account.shared]
     return Shown(records, lambda record: record, AD_ACCOUNT_FIELDS, default=("id", "account_id"))
 
 
@@ -132,9 +132,11 @@ def _check_scopes(call: Call) -> None:
 
 def _ad_account(call: Call) -> AdAccount:
     account = call.user.ad_accounts.get(call.account_id)
-    if account is None:
+    if account is None or not account.shared:
         raise no_object(call.account_id)
     _check_scopes(call)
+    if account.refusal:
+        raise refusal(account.refusal, f"(#{account.refusal}) The request for this ad account is refused")
     return account
 
 

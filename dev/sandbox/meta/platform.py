@@ -58,6 +58,8 @@ class Meta:
             Control("POST", "/meta/usage", self.set_usage),
             Control("POST", "/meta/expire-cursors", self.expire_cursors),
             Control("PATCH", "/meta/campaigns", self.update_campaign),
+            Control("POST", "/meta/refuse-ad-account", self.refuse_ad_account),
+            Control("POST", "/meta/share-ad-account", self.share_ad_account),
         )
 
     def revoke(self, account: str = "studio") -> None:
@@ -87,6 +89,15 @@ class Meta:
         ad_account, campaign = self.user(account).find_campaign(campaign_id)
         ad_account.campaigns[campaign_id] = campaign.changed(changes)
         return ad_account.campaigns[campaign_id].record
+
+    def refuse_ad_account(self, ad_account: str, code: int = 200, account: str = "studio") -> None:
+        """Requests for one ad account are refused: 200 for a permission, 80004 for its rate limit, 2 for a passing
+        fault. 0 ends that."""
+        self.user(account).ad_account(ad_account).refusal = code
+
+    def share_ad_account(self, ad_account: str, shared: bool = True, account: str = "studio") -> None:
+        """Whether the user still has the ad account."""
+        self.user(account).ad_account(ad_account).shared = shared
 
     def set_usage(self, app: float = 3, account: float = 2, minutes: int = 0) -> None:
         """Percentages of the quotas; from 100 on requests are refused, for so many minutes as the headers say."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta import META
@@ -27,9 +28,17 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def connect(sandbox: Sandbox) -> Connect:
-    def make(account: str = "studio", grant: Grant | None = None, now: datetime = NOON) -> Client:
+    def make(account: str = "studio", grant: Grant | None = None, now: datetime = NOON, ad_account: int = 0) -> Client:
+        """With the ad account of that number to read, if the user has any."""
         token = Secret((grant or issue_token(account)).access_token)
-        return Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
+        client = Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
+        found = [*sandbox.meta.user(account).ad_accounts.values()]
+        if found:
+            record = found[ad_account].record
+            client.account = ConnectedAccount(
+                external_id=record["id"], time_zone=record["timezone_name"], currency=record["currency"]
+            )
+        return client
 
     return make
 

@@ -56,7 +56,7 @@ def test_a_limit_ends_when_the_headers_say_so() -> None:
     assert fault.resume_at == NOON + timedelta(minutes=19)
 
 
-@pytest.mark.parametrize(("code", "scope"), [(4, "app"), (341, "app"), (17, "account"), (80004, "account")])
+@pytest.mark.parametrize(("code", "scope"), [(4, "app"), (341, "app"), (17, "account"), (80004, "one_account")])
 def test_a_limit_is_the_applications_or_the_accounts(code: int, scope: str) -> None:
     assert classify(Response(400, {}, json.dumps({"error": {"code": code}}).encode())).scope == scope
 

@@ -11,11 +11,12 @@ import pytest
 from msgspec import Raw
 
 from chalicelib.errors import AnswerTooLarge
+from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.base import Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.items import SetAside
 from chalicelib.platforms.meta import META
-from chalicelib.platforms.meta.graph import AdAccount, Edge
+from chalicelib.platforms.meta.graph import Edge
 from chalicelib.platforms.meta.insights import (
     AD_INSIGHTS,
     InsightsContext,
@@ -29,20 +30,22 @@ from tests.http_fake import Fake, Reply
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"
 GRAPH = "/graph.facebook.com/v26.0"
 INSIGHTS = f"{GRAPH}/act_1/insights"
-BERLIN = AdAccount("act_1", "EUR", "Europe/Berlin")
+BERLIN = ConnectedAccount(external_id="act_1", currency="EUR", time_zone="Europe/Berlin")
 TODAY = date(2026, 11, 18)
 DOLLARS = InsightsContext("USD")
 
 
-def client_of(fake: Fake, now: datetime = datetime(2026, 11, 18, 12, tzinfo=UTC)) -> Client:
-    return Client(META, Secret("EAAGcanary"), sandbox_url=fake.url, now=lambda: now)
+def client_of(
+    fake: Fake, now: datetime = datetime(2026, 11, 18, 12, tzinfo=UTC), account: ConnectedAccount = BERLIN
+) -> Client:
+    client = Client(META, Secret("EAAGcanary"), sandbox_url=fake.url, now=lambda: now)
+    client.account = account
+    return client
 
 
-def answering(fake: Fake, *accounts: AdAccount) -> None:
-    """Ad accounts, none of which ever delivered anything."""
-    fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [msgspec.to_builtins(account) for account in accounts]}))
-    for account in accounts:
-        fake.on(f"{GRAPH}/{account.id}/insights", Reply({"data": []}))
+def answering(fake: Fake) -> None:
+    """An ad account that never delivered anything."""
+    fake.on(INSIGHTS, Reply({"data": []}))
 
 
 def asked(fake: Fake) -> list[tuple[str, str, str]]:
@@ -100,7 +103,7 @@ def test_a_day_with_an_odd_number_is_set_aside_and_its_neighbour_stored(
 ) -> None:
     day = {"campaign_id": "1", "date_start": "2026-11-02"}
     fake.on(INSIGHTS, Reply({"data": [{**day, **odd}, {**day, "campaign_id": "2"}]}))
-    page = AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN]))
+    page = AD_INSIGHTS.fetch(client_of(fake), None)
     assert [record.external_id for record in page.records] == ["2/2026-11-02"]
     (found,) = page.set_aside
     assert (found.external_id, found.field) == (f"1/{odd.get('date_start', '2026-11-02')}", field)
@@ -109,7 +112,7 @@ def test_a_day_with_an_odd_number_is_set_aside_and_its_neighbour_stored(
 def test_what_nobody_counts_may_be_anything(fake: Fake) -> None:
     actions = [{"action_type": "link_click", "value": "1.0E7"}, None, {}, {"action_type": "lead", "value": "3"}]
     fake.on(INSIGHTS, Reply({"data": [{"campaign_id": "1", "date_start": "2026-11-02", "actions": actions}]}))
-    (record,) = AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN])).records
+    (record,) = AD_INSIGHTS.fetch(client_of(fake), None).records
     assert isinstance(record, AdMetricRecord)
     assert record.conversions == 3
 
@@ -123,13 +126,13 @@ def test_a_day_in_no_currency_is_set_aside() -> None:
 
 
 def test_a_first_read_goes_back_90_days_a_week_at_once(fake: Fake) -> None:
-    answering(fake, BERLIN)
+    answering(fake)
     cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor))
     weeks = asked(fake)
     assert weeks[:2] == [("act_1", "2026-08-20", "2026-08-26"), ("act_1", "2026-08-27", "2026-09-02")]
     assert weeks[-1] == ("act_1", "2026-11-12", "2026-11-18")
     assert len(weeks) == 13
-    assert cursor == InsightsCursor(read={"act_1": TODAY})
+    assert cursor == InsightsCursor(read=TODAY)
 
 
 @pytest.mark.parametrize(
@@ -142,46 +145,48 @@ def test_a_first_read_goes_back_90_days_a_week_at_once(fake: Fake) -> None:
     ],
 )
 def test_a_later_read_begins_28_days_before_the_last_day_read(fake: Fake, last_read: str, since: str) -> None:
-    answering(fake, BERLIN)
-    begun = InsightsCursor(read={"act_1": date.fromisoformat(last_read)})
+    answering(fake)
+    begun = InsightsCursor(read=date.fromisoformat(last_read))
     read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
     days = asked(fake)
     assert (days[0][1], days[-1][2]) == (since, "2026-11-18")
 
 
-def test_today_is_the_day_of_each_ad_account(fake: Fake) -> None:
-    answering(fake, BERLIN, AdAccount("act_2", "JPY", "Asia/Tokyo"), AdAccount("act_3", "USD", "Mars/Olympus"))
+@pytest.mark.parametrize(
+    ("zone", "today"),
+    [
+        ("Europe/Berlin", TODAY),
+        ("Asia/Tokyo", TODAY + timedelta(days=1)),
+        ("Mars/Olympus", TODAY),
+        (None, TODAY),
+    ],
+)
+def test_today_is_the_day_of_the_ad_account(fake: Fake, zone: str | None, today: date) -> None:
+    answering(fake)
     late = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
-    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake, late), cursor))
-    assert cursor.read == {"act_1": TODAY, "act_2": TODAY + timedelta(days=1), "act_3": TODAY}
+    account = ConnectedAccount(external_id="act_1", time_zone=zone)
+    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake, late, account), cursor))
+    assert cursor.read == today
 
 
 def test_days_that_were_begun_are_finished_even_past_midnight(fake: Fake) -> None:
-    answering(fake, BERLIN)
-    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 15), TODAY), after="MQ")
+    answering(fake)
+    begun = InsightsCursor(days=Window(date(2026, 11, 15), TODAY), after="MQ")
     page = AD_INSIGHTS.fetch(client_of(fake, datetime(2026, 11, 19, 1, tzinfo=UTC)), begun)
     assert (asked(fake), dict(fake.requests[0].query)["after"]) == ([("act_1", "2026-11-15", "2026-11-18")], "MQ")
     assert page.cursor is not None
-    assert (page.last, page.cursor.read) == (True, {"act_1": TODAY})
-
-
-def test_a_new_ad_account_is_read_from_its_start_beside_a_known_one(fake: Fake) -> None:
-    answering(fake, BERLIN, AdAccount("act_2", "EUR", "Europe/Berlin"))
-    begun = InsightsCursor(read={"act_1": TODAY, "act_9": date(2026, 1, 1)})
-    cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
-    assert next(since for account, since, _ in asked(fake) if account == "act_2") == "2026-08-20"
-    assert cursor.read == {"act_1": TODAY, "act_2": TODAY, "act_9": date(2026, 1, 1)}
+    assert (page.last, page.cursor.read) == (True, TODAY)
 
 
 def test_a_window_is_read_as_it_is_given(fake: Fake) -> None:
-    answering(fake, BERLIN)
+    answering(fake)
     window = Window(date(2025, 1, 1), date(2025, 1, 10))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
     assert asked(fake) == [("act_1", "2025-01-01", "2025-01-07"), ("act_1", "2025-01-08", "2025-01-10")]
 
 
 def test_a_window_is_cut_to_what_meta_has(fake: Fake) -> None:
-    answering(fake, BERLIN)
+    answering(fake)
     window = Window(date(2001, 1, 1), date(2030, 1, 1))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
     assert (asked(fake)[0][1], asked(fake)[-1][2]) == ("2023-11-04", "2026-11-18")
@@ -189,7 +194,7 @@ def test_a_window_is_cut_to_what_meta_has(fake: Fake) -> None:
 
 @pytest.mark.parametrize("year", [2001, 2030])
 def test_a_window_of_which_meta_has_nothing_costs_no_request(fake: Fake, year: int) -> None:
-    answering(fake, BERLIN, AdAccount("act_2", "EUR"))
+    answering(fake)
     window = Window(date(year, 1, 1), date(year, 2, 1))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
     assert asked(fake) == []
@@ -200,7 +205,7 @@ TIMEOUT = Reply({"error": {"code": 100, "error_subcode": 1504018, "message": "Yo
 
 def test_days_that_are_too_much_for_meta_are_read_one_by_one(fake: Fake) -> None:
     fake.on(INSIGHTS, TIMEOUT, TIMEOUT, Reply({"data": []}))
-    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 16), TODAY))
+    begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY))
     read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
     assert [days[1:] for days in asked(fake)] == [
         ("2026-11-16", "2026-11-18"),
@@ -214,7 +219,7 @@ def test_days_that_are_too_much_for_meta_are_read_one_by_one(fake: Fake) -> None
 def test_a_page_within_days_never_changes_the_days(fake: Fake) -> None:
     """A cursor leads on in the answer it came with, and in no other."""
     fake.on(INSIGHTS, TIMEOUT)
-    begun = InsightsCursor(left=[BERLIN], days=Window(date(2026, 11, 16), TODAY), after="MQ")
+    begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY), after="MQ")
     with pytest.raises(AnswerTooLarge):
         AD_INSIGHTS.fetch(client_of(fake), begun)
     assert {days[1:] for days in asked(fake)} == {("2026-11-16", "2026-11-18")}
@@ -223,4 +228,4 @@ def test_a_page_within_days_never_changes_the_days(fake: Fake) -> None:
 def test_one_day_that_is_too_much_is_tried_again_later(fake: Fake) -> None:
     fake.on(INSIGHTS, TIMEOUT)
     with pytest.raises(AnswerTooLarge):
-        AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(left=[BERLIN], days=Window(TODAY, TODAY)))
+        AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(days=Window(TODAY, TODAY)))

@@ -17,6 +17,7 @@ from chalicelib.errors import (
     TokenExpired,
     TransientFault,
 )
+from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.base import Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.meta import META
@@ -39,13 +40,25 @@ def by_id(records: list[Any]) -> dict[str, Any]:
     return found
 
 
-def test_every_campaign_of_every_ad_account_is_read(connect: Connect, read: Read) -> None:
+def test_every_campaign_of_an_ad_account_is_read(connect: Connect, read: Read) -> None:
     client = connect()
     records, _ = read(CAMPAIGNS, client)
     assert {record.status for record in records} == {"active", "paused", "ended", "archived"}
-    assert {record.currency for record in records} == {"EUR", "JPY"}
+    assert {record.currency for record in records} == {"EUR"}
     assert TEST not in by_id(records)
-    assert client.api_calls == 3
+    assert client.api_calls == 1
+    others, _ = read(CAMPAIGNS, connect(ad_account=1))
+    assert {record.currency for record in others} == {"JPY"}
+
+
+def test_the_ad_accounts_of_a_user_are_listed_with_their_currency_and_zone(connect: Connect) -> None:
+    found = list_ad_accounts(connect())
+    assert found.complete
+    assert [(account.name, account.currency, account.time_zone, account.selected) for account in found.accounts] == [
+        ("Linden & Light Photography", "EUR", "Europe/Berlin", True),
+        ("Linden & Light Kyoto", "JPY", "Asia/Tokyo", True),
+    ]
+    assert list_ad_accounts(connect("empty")).accounts == []
 
 
 def test_a_changed_campaign_is_seen_and_a_deleted_one_is_no_longer_there(
@@ -67,7 +80,7 @@ def test_a_first_read_has_90_days_and_the_numbers_of_each(connect: Connect, read
     assert (min(days), max(days)) == (date(2026, 8, 20), date(2026, 11, 18))
     assert by_id(records)[f"{WEDDINGS}/2026-11-17"].campaign_name == "Spring weddings"
     assert any(record.conversions for record in records)
-    yen = [record.spend_minor for record in records if record.currency == "JPY"]
+    yen = [record.spend_minor for record in read(AD_INSIGHTS, connect(ad_account=1))[0]]
     assert 500 < max(yen) < 5000
 
 
@@ -106,17 +119,17 @@ def test_a_window_of_the_past_has_the_days_it_names(connect: Connect, read: Read
 def test_many_campaigns_come_in_pages_and_each_once(connect: Connect, read: Read) -> None:
     client = connect("bulk-230")
     assert len(by_id(read(CAMPAIGNS, client)[0])) == 230
-    left, days = list_ad_accounts(client).accounts, Window(date(2026, 11, 17), date(2026, 11, 18))
-    records, _ = read(AD_INSIGHTS, client, msgspec.json.encode(InsightsCursor(left=left, days=days)).decode())
+    days = Window(date(2026, 11, 17), date(2026, 11, 18))
+    records, _ = read(AD_INSIGHTS, client, msgspec.json.encode(InsightsCursor(days=days)).decode())
     assert len(by_id(records)) == 460
 
 
-def test_a_user_without_ad_accounts_has_nothing_and_can_be_followed(connect: Connect, read: Read) -> None:
+@EVERY_STREAM
+def test_without_an_ad_account_there_is_nothing_to_ask(connect: Connect, stream: Stream[Any]) -> None:
     client = connect("empty")
-    for stream in META.streams:
-        records, cursor = read(stream, client)
-        assert records == []
-        assert read(stream, client, cursor)[0] == []
+    with pytest.raises(ContractChanged):
+        stream.fetch_page(client, None)
+    assert client.api_calls == 0
 
 
 @EVERY_STREAM
@@ -151,7 +164,7 @@ def test_a_quota_that_is_used_up_names_the_moment_to_go_on(
     with pytest.raises(RateLimited) as caught:
         stream.fetch_page(connect(), None)
     assert caught.value.resume_at is not None
-    assert caught.value.scope == "account"
+    assert caught.value.scope == "one_account"
     sandbox.meta.set_usage(app=100)
     with pytest.raises(RateLimited) as caught:
         stream.fetch_page(connect(), None)
@@ -175,9 +188,10 @@ def test_without_the_permission_to_read_ads_there_is_nothing_to_read(connect: Co
 
 
 def test_an_ad_account_that_was_taken_away_is_a_missing_permission(connect: Connect) -> None:
-    stored = '{"left": [{"id": "act_999", "currency": "EUR", "timezone_name": "Europe/Berlin"}]}'
+    client = connect()
+    client.account = ConnectedAccount(external_id="act_999", currency="EUR", time_zone="Europe/Berlin")
     with pytest.raises(PermissionMissing, match="100/33"):
-        CAMPAIGNS.fetch_page(connect(), stored)
+        CAMPAIGNS.fetch_page(client, None)
 
 
 def test_cursors_within_a_run_may_expire(sandbox: Sandbox, connect: Connect) -> None:
@@ -192,7 +206,7 @@ def test_cursors_within_a_run_may_expire(sandbox: Sandbox, connect: Connect) -> 
 @EVERY_STREAM
 def test_a_dead_token_is_found_on_the_way(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
     client = connect()
-    first = stream.fetch_page(client, None)
+    stream.fetch_page(client, None)
     sandbox.add_fault(kind="status", status=401)
     with pytest.raises(TokenExpired):
-        stream.fetch_page(client, msgspec.json.encode(first.cursor).decode())
+        stream.fetch_page(client, None)

@@ -76,7 +76,7 @@ TABLES: dict[str, dict[str, str]] = {
         ),
     },
     "connected_account": {
-        API: "SELECT, UPDATE, DELETE",
+        API: "SELECT, UPDATE",
         SYNC: "SELECT, INSERT, UPDATE, DELETE",
         ADMIN: "SELECT, UPDATE, DELETE",
     },
@@ -112,7 +112,7 @@ TABLES: dict[str, dict[str, str]] = {
         DEFINER: "SELECT, UPDATE (missed_windows, next_run_at)",
     },
     "account_position": {
-        API: "SELECT, INSERT, UPDATE, DELETE",
+        API: "SELECT, INSERT, UPDATE",
         SYNC: "SELECT, INSERT, UPDATE, DELETE",
         ADMIN: "SELECT, UPDATE, DELETE",
     },

@@ -20,7 +20,7 @@ from chalicelib.data.database import read
 from chalicelib.data.tenants import studio_settings
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
-from chalicelib.services.messages import KINDS
+from chalicelib.services.messages import HANDLERS
 from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
@@ -175,7 +175,7 @@ class Drive:
         for message in self.queue.receive():
             self.evidence.add("queue", repr(message))
             try:
-                kind = KINDS[type(work_queue.decode(json.dumps(message)))]
+                kind = HANDLERS[type(work_queue.decode(json.dumps(message)))]
                 outcome = str(kind.handle(UUID(message["studioId"]), UUID(message["id"]), lambda: 60_000))
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes
                 outcome = "crashed"

@@ -3,7 +3,10 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
-from chalicelib.services.messages import enqueue_due
+from chalicelib.services.pending_grants import enqueue_expired_grants
+from chalicelib.services.refresh import enqueue_due_refreshes
+from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
 
 blueprint = Blueprint(__name__)
 
@@ -11,4 +14,7 @@ blueprint = Blueprint(__name__)
 @blueprint.schedule("rate(1 minute)", name="tick")
 @job
 def tick(event: CloudWatchEvent) -> None:
-    enqueue_due()
+    start_due_runs()
+    enqueue_due_refreshes()
+    enqueue_due_deliveries()
+    enqueue_expired_grants()

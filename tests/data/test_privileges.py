@@ -19,7 +19,7 @@ from tests.data.test_tenancy import built
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
 ENTRIES: Mapping[str, tuple[str, ...]] = {
-    API: ("chalicelib.api", "chalicelib.runtime.routes", "chalicelib.runtime.invocation"),
+    API: ("chalicelib.api", "chalicelib.runtime.dispatch", "chalicelib.runtime.invocation"),
     TICK: ("chalicelib.workers.tick",),
     SYNC: ("chalicelib.workers.sync",),
     MAINTENANCE: ("chalicelib.workers.maintenance",),

@@ -175,8 +175,8 @@ class Drive:
         for message in self.queue.receive():
             self.evidence.add("queue", repr(message))
             try:
-                kind = HANDLERS[type(work_queue.decode(json.dumps(message)))]
-                outcome = str(kind.handle(UUID(message["studioId"]), UUID(message["id"]), lambda: 60_000))
+                handle = HANDLERS[type(work_queue.decode(json.dumps(message)))]
+                outcome = str(handle(UUID(message["studioId"]), UUID(message["id"]), lambda: 60_000))
             except Exception as error:  # noqa: BLE001  a run that crashes raises what it likes
                 outcome = "crashed"
                 self.evidence.add("exception", f"{error!r}")

@@ -88,7 +88,7 @@ def test_a_tick_and_the_worker_bring_a_new_connection_up_to_date(api: Api, queue
     connect(api, queue)
     tick(schedule_event("tick"), Context("tick", 60))
     for message in queue.receive():
-        sync(sqs_event(json.dumps(message)), Context("sync", 320))
+        sync(sqs_event(json.dumps(message)), Context("sync", 300))
     runs = api.get("/api/sync/log").json["items"]
     assert [(run["trigger"], run["status"]) for run in runs] == [("schedule", "succeeded")] * 2
 
@@ -105,7 +105,7 @@ def test_the_worker_hands_over_when_its_time_is_nearly_up(api: Api, queue: Queue
 def test_maintenance_comes_to_its_end_within_its_time_and_reports(
     clean_database: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    maintenance(schedule_event("maintenance"), Context("maintenance", 320))
+    maintenance(schedule_event("maintenance"), Context("maintenance", 300))
     reports = [record.fields for record in caplog.records if record.getMessage() == "maintenance.done"]  # type: ignore[attr-defined]
     assert [report["complete"] for report in reports] == [True]
 
@@ -119,7 +119,7 @@ def test_the_worker_refreshes_the_grant_that_a_message_names(
     tick(schedule_event("tick"), Context("tick", 60))
     (message,) = queue.receive()
     assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "refresh")
-    sync(sqs_event(json.dumps(message)), Context("sync", 320))
+    sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
 
 
@@ -131,7 +131,7 @@ def test_the_worker_revokes_the_grant_that_nobody_completed(
     tick(schedule_event("tick"), Context("tick", 60))
     (message,) = queue.receive()
     assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "revocation")
-    sync(sqs_event(json.dumps(message)), Context("sync", 320))
+    sync(sqs_event(json.dumps(message)), Context("sync", 300))
     assert superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
     assert platforms.requests.counts()["oauth2.revoke"] == 1
 
@@ -147,7 +147,7 @@ WRONG = (
 def test_a_malformed_message_is_dropped_and_logged(
     clean_database: Any, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sync(sqs_event(body), Context("sync", 320))
+    sync(sqs_event(body), Context("sync", 300))
     assert ("message.dropped", "malformed") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
 
 
@@ -158,6 +158,6 @@ def test_a_failing_message_goes_back_to_the_queue(api: Api, queue: Queue, platfo
     superuser.run("ALTER TABLE booking RENAME TO hidden")
     try:
         with pytest.raises(Exception, match="booking"):
-            sync(sqs_event(json.dumps(message)), Context("sync", 320))
+            sync(sqs_event(json.dumps(message)), Context("sync", 300))
     finally:
         superuser.run("ALTER TABLE hidden RENAME TO booking")

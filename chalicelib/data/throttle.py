@@ -1,9 +1,10 @@
 """The throttle: whether a platform may be called now. Its circuit and what is left of its quotas, one row each.
 
-`platform_circuit` and `app_quota` are shared by all studios, `account_quota` is a studio's own.
+`platform_circuit` and `app_quota` are shared by all studios, so they are changed by cross-tenant functions alone, which
+set bounds. `account_quota` is a studio's own.
 """
 
-from chalicelib.data.query import Query, all_returned, returned, typed
+from chalicelib.data.query import Query, typed
 from chalicelib.data.rows import Row
 
 
@@ -47,9 +48,10 @@ SHARED = 0.25
 CALLS_WINDOW = "interval '1 hour'"
 """How long calls are counted together, to tell which studio had how many."""
 
-APP_RESET = "now() + make_interval(secs => coalesce(:app_seconds::float8, 300))"
-ACCOUNT_RESET = "now() + make_interval(secs => coalesce(:account_seconds::float8, 300))"
+SLIDING_SECONDS = 300
 """A platform whose window slides names no moment; five minutes later a good part of it is free again."""
+APP_RESET = f"now() + make_interval(secs => coalesce(:app_seconds::float8, {SLIDING_SECONDS}))"
+ACCOUNT_RESET = f"now() + make_interval(secs => coalesce(:account_seconds::float8, {SLIDING_SECONDS}))"
 
 
 def throttle_states_of(run: str) -> str:
@@ -89,21 +91,11 @@ SPEND_QUOTA: Query[Wait] = Query(
     WITH mine AS (
         SELECT window_at FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
     ), app AS (
-        INSERT INTO app_quota AS q (platform, api, used, used_until, calls, studios, blocked_until)
-        VALUES (:platform, :api, coalesce(:app_used::float8, 0), {APP_RESET}, :calls, 1,
-                CASE WHEN :app_used::float8 > {FULL} THEN {APP_RESET} END)
-        ON CONFLICT (platform, api) DO UPDATE SET
-            used = coalesce(:app_used, q.used),
-            used_until = CASE WHEN :app_used IS NULL THEN q.used_until ELSE excluded.used_until END,
-            calls = excluded.calls + CASE WHEN q.window_at > now() - {CALLS_WINDOW} THEN q.calls ELSE 0 END,
-            studios = CASE
-                WHEN q.window_at <= now() - {CALLS_WINDOW} THEN 1
-                WHEN q.window_at IN (SELECT mine.window_at FROM mine) THEN q.studios
-                ELSE q.studios + 1
-            END,
-            window_at = CASE WHEN q.window_at > now() - {CALLS_WINDOW} THEN q.window_at ELSE now() END,
-            blocked_until = CASE WHEN :app_used IS NULL THEN q.blocked_until ELSE excluded.blocked_until END
-        RETURNING q.*
+        SELECT q.used, q.calls, q.studios, q."windowAt" AS window_at, q."blockedUntil" AS blocked_until
+        FROM json_to_record(cross_tenant.spend_app_quota(
+            :platform, :api, :app_used, :app_used::float8 > {FULL},
+            coalesce(:app_seconds::float8, {SLIDING_SECONDS}), :calls, (SELECT mine.window_at FROM mine)
+        )) AS q (used float8, calls bigint, studios integer, "windowAt" timestamptz, "blockedUntil" timestamptz)
     ), account AS (
         INSERT INTO account_quota AS q (studio_id, platform, api, used, calls, window_at, blocked_until)
         SELECT :studio_id, :platform, :api, coalesce(:account_used::float8, 0), :calls, app.window_at,
@@ -179,13 +171,7 @@ CHECK_CALL: Query[CallState] = Query(
 )
 """Whether a request may call the platform; if it may, and `charged`, the call counts as one of the studio's."""
 
-BLOCK_APP: Query[None] = Query(
-    """
-    INSERT INTO app_quota AS q (platform, api, blocked_until)
-    VALUES (:platform, :api, now() + make_interval(secs => :seconds))
-    ON CONFLICT (platform, api) DO UPDATE SET blocked_until = greatest(q.blocked_until, excluded.blocked_until)
-    """
-)
+BLOCK_APP: Query[None] = Query("SELECT cross_tenant.block_app(:platform, :api, :seconds)")
 BLOCK_ACCOUNT: Query[None] = Query(
     """
     INSERT INTO account_quota AS q (studio_id, platform, api, blocked_until)
@@ -197,41 +183,13 @@ BLOCK_ACCOUNT: Query[None] = Query(
 """The platform refused: the account's other runs wait as well, as all studios' do after BLOCK_APP."""
 
 TRIP_CIRCUIT: Query[Circuit] = Query(
-    returned(
-        """
-        INSERT INTO platform_circuit AS c (platform, api, failures_in_row) VALUES (:platform, :api, 1)
-        ON CONFLICT (platform, api) DO UPDATE SET
-            failures_in_row = c.failures_in_row + 1,
-            open_until = CASE WHEN c.failures_in_row + 1 >= :threshold THEN
-                now() + make_interval(secs => least(:first_seconds * 2 ^ (c.failures_in_row + 1 - :threshold),
-                                                    :longest_seconds))
-            END
-        RETURNING c.failures_in_row AS "failuresInRow"
-        """
-    ),
-    Circuit,
+    "SELECT cross_tenant.trip_circuit(:platform, :api, :threshold, :first_seconds, :longest_seconds)", Circuit
 )
 """One more failure without a success between; from the threshold on it opens, longer each time."""
 
 PROBE_CIRCUIT: Query[Circuit | None] = Query(
-    returned(
-        """
-        UPDATE platform_circuit AS c SET open_until = now() + make_interval(secs => :seconds)
-        WHERE c.platform = :platform AND c.api = :api AND c.failures_in_row >= :threshold AND c.open_until <= now()
-        RETURNING c.failures_in_row AS "failuresInRow"
-        """
-    ),
-    Circuit | None,
+    "SELECT cross_tenant.probe_circuit(:platform, :api, :threshold, :seconds)", Circuit | None
 )
 """The circuit is half open: one run at a time gets the right to try."""
 
-CLOSE_CIRCUIT: Query[list[Circuit]] = Query(
-    all_returned(
-        """
-        UPDATE platform_circuit AS c SET failures_in_row = 0, open_until = NULL
-        WHERE c.platform = :platform AND c.api = :api AND c.failures_in_row > 0
-        RETURNING c.failures_in_row AS "failuresInRow"
-        """
-    ),
-    list[Circuit],
-)
+CLOSE_CIRCUIT: Query[None] = Query("SELECT cross_tenant.close_circuit(:platform, :api)")

@@ -35,6 +35,7 @@ FUNCTIONS = dict.fromkeys(
         *("prune_runs", "prune_deliveries", "prune_events", "prune_set_aside", "prune_audit", "redact_audit"),
         *("forget_seen", "forget_idempotency_keys", "forget_pending_grants", "forget_data_deletions"),
         *("find_stuck_runs", "find_studios", "find_waits", "resume_deferred_runs"),
+        *("trip_circuit", "probe_circuit", "close_circuit", "block_app", "spend_app_quota"),
         *("find_keys_to_rewrap", "find_studios_to_rekey", "find_quarantined", "find_key_counts"),
     ),
     1,

@@ -63,14 +63,21 @@ def actor_setting() -> str:
 
 
 def audited(
-    change: str, *, action: Action, subject: str, id: str = "x.id", detail: str = "'{}'::jsonb", when: str = "true"
+    change: str,
+    *,
+    action: Action,
+    subject: str,
+    id: str = "x.id",
+    detail: str = "'{}'::jsonb",
+    when: str = "true",
+    name: str = "audit",
 ) -> str:
-    """A CTE that records the action for each row `x` of the CTE `change`. `id`, `detail` and `when` are SQL.
+    """The CTE `name`, which records the action for each row `x` of the CTE `change`. `id`, `detail` and `when` are SQL.
 
     The detail holds neither secrets nor what a person wrote. Without an actor the statement fails.
     """
     return f"""
-    audit AS (
+    {name} AS (
         INSERT INTO audit_entry (studio_id, actor_kind, actor_id, request_id, action, subject_kind, subject_id, detail)
         SELECT x.studio_id, actor.kind, actor.id, actor."requestId", '{action}', '{subject}', {id}, {detail}
         FROM {change} AS x

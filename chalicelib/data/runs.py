@@ -162,10 +162,16 @@ INSERT_RUNS: Query[list[NewId]] = Query(
         WHERE s.platform = :platform AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING r.studio_id, r.id, r.platform, r.stream, r.trigger, r.deletions_confirmed
-    ), {audited("started", action="sync.start", subject="run", detail=ABOUT_RUN, when="NOT x.deletions_confirmed")}, {
+    ), {audited("started", action="sync.start", subject="run", detail=ABOUT_RUN, when="NOT x.deletions_confirmed")},
+    {
         audited(
-            "started", action="deletions.confirm", subject="run", detail=ABOUT_RUN, when="x.deletions_confirmed"
-        ).replace("audit AS", "confirmed AS")
+            "started",
+            action="deletions.confirm",
+            subject="run",
+            detail=ABOUT_RUN,
+            when="x.deletions_confirmed",
+            name="confirmed",
+        )
     }
     SELECT coalesce(json_agg(json_build_object('id', x.id)), '[]') FROM started AS x
     """,

@@ -35,7 +35,7 @@ class Cloud:
 
     def start(self, function: str, **environ: str | None) -> Container:
         """A value of None takes the variable away."""
-        variables = {**self.environ, "DATABASE_URL": self._database_urls[function], **environ}
+        variables = {**self.environ, "DATABASE_URL": self._database_urls.get(function, ""), **environ}
         env = {name: value for name, value in variables.items() if value is not None}
         log = self._folder / f"{len(self._containers)}.log"
         container = Container(self.functions[function], self._package.task, self._runtime, env, log=log)

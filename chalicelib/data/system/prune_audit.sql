@@ -9,6 +9,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     WITH old AS (
         SELECT e.id FROM public.audit_entry AS e
         WHERE e.id < uuidv7(-make_interval(days => greatest(days, 365))) ORDER BY e.id LIMIT batch
+        FOR UPDATE SKIP LOCKED
     ), pruned AS (
         DELETE FROM public.audit_entry WHERE id = ANY (ARRAY(SELECT old.id FROM old)) RETURNING 1
     )

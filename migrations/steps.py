@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from chalicelib.data.system.functions import OWNER, load_function
-from migrations.privileges import DEFINER, TABLES
+from migrations.privileges import DEFINER, LOGINS, TABLES
 
 PROVED_STUDIO = "(SELECT cross_tenant.current_studio())"
 """As a subquery it is evaluated once per table and statement, and not once per row."""
@@ -60,7 +60,7 @@ def apply_function(name: str, version: int) -> None:
     op.execute(f"GRANT CREATE ON SCHEMA cross_tenant TO {DEFINER}")
     op.execute(f"SET LOCAL ROLE {DEFINER}")
     op.execute(function.sql)
-    op.execute(f"REVOKE ALL ON FUNCTION cross_tenant.{name} FROM PUBLIC")
+    op.execute(f"REVOKE ALL ON FUNCTION cross_tenant.{name} FROM PUBLIC, {', '.join(LOGINS)}")
     op.execute(f"GRANT EXECUTE ON FUNCTION cross_tenant.{name} TO {callers}")
     op.execute("RESET ROLE")
     op.execute(f"REVOKE CREATE ON SCHEMA cross_tenant FROM {DEFINER}")

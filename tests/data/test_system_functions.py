@@ -24,7 +24,7 @@ DEFINITIONS = """
 """
 VERSIONED = """
 -- Answers a number.
--- callers: ansel_joint
+-- callers: ansel_api
 -- version: {version}
 CREATE OR REPLACE FUNCTION cross_tenant.sample() RETURNS integer LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS 'SELECT {version}'
@@ -78,6 +78,20 @@ def test_a_migration_applies_the_version_that_it_names(folder: Path, migrating: 
         ]
 
 
+def test_a_later_version_may_be_called_by_others_and_no_longer_by_those_before(
+    folder: Path, migrating: Operations
+) -> None:
+    later = folder / "sample.sql"
+    later.write_text(later.read_text().replace("callers: ansel_api", "callers: ansel_sync, ansel_tick"))
+    for version, callers in ((1, {"ansel_api"}), (2, {"ansel_sync", "ansel_tick"})):
+        apply_function("sample", version)
+        granted = migrating.get_bind().exec_driver_sql(
+            "SELECT grantee::regrole::text FROM pg_proc, aclexplode(proacl)"
+            " WHERE proname = 'sample' AND grantee <> proowner"
+        )
+        assert set(granted.scalars()) == callers
+
+
 def test_a_version_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(LookupError, match="the function sample has no version 3"):
         load_function("sample", 3)
@@ -87,7 +101,7 @@ def test_a_version_that_is_not_there_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "with_what"),
-    [("-- version: 1\n", ""), ("-- callers: ansel_joint\n", ""), ("cross_tenant.sample()", "cross_tenant.other()")],
+    [("-- version: 1\n", ""), ("-- callers: ansel_api\n", ""), ("cross_tenant.sample()", "cross_tenant.other()")],
     ids=["no version", "no callers", "another function"],
 )
 def test_a_file_that_does_not_state_what_it_must_is_refused(folder: Path, text: str, with_what: str) -> None:

@@ -1,1 +1,1 @@
-"""What the product costs, measured beside what it could have been built with. `make bench` runs every subject."""
+"""What the product costs, compared with the alternatives it could be built with. `make bench` runs every subject."""

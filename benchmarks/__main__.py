@@ -47,7 +47,7 @@ ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="subject", help=", ".join([*WITHOUT_DATABASE, *ON_DATABASE]))
-    parser.add_argument("--quick", action="store_true", help="small and few: shows that it works, not how fast")
+    parser.add_argument("--quick", action="store_true", help="small samples: shows that it works, not how fast")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks.json"))
     options = parser.parse_args(arguments)
     known = [*WITHOUT_DATABASE, *ON_DATABASE]

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.bill [--measure]`: the monthly bill of AWS: what invocations use times list prices.
+"""`python -m benchmarks.bill [--measure]`: the monthly AWS bill: what invocations use, at list prices.
 
-Prints the tables of docs/cost.md. What is used is in benchmarks/usage.json; `--measure` measures it again.
+Prints the tables of docs/cost.md. The usage is in benchmarks/usage.json; `--measure` measures it again.
 """
 
 import argparse
@@ -22,17 +22,17 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What no measurement of the product can tell. Per studio, where nothing else is said."""
+    """What cannot be measured in the product. Per studio, unless stated otherwise."""
 
     runs_a_day: float = 2 * 24 * 4 + 2 * 4
-    """Google's two streams every 15 minutes and Meta's two every 6 hours, as they come"""
+    """Google's two streams every 15 minutes and Meta's two every 6 hours, the defaults"""
     requests_a_day: float = 50
     platform_ms: float = 300
-    """How long a platform takes to answer a call"""
+    """How long a platform takes to respond to a call"""
     queue_ms: float = 15
-    """How long SQS takes to take ten messages"""
+    """How long SQS takes to accept ten messages"""
     platform_bytes: float = 20_000
-    """In and out of a call, TLS included"""
+    """Sent and received per call, TLS included"""
     stored_gb: float = 0.02
     """After a year, indexes included"""
     traced: float = 0.05
@@ -51,7 +51,7 @@ class Fleet:
     endpoints: int = 3
     """SQS, KMS and Secrets Manager"""
     memory_gb: float = 1.0
-    """Of API and worker; the tick has half of it. What was measured on a whole core takes longer on a share of one"""
+    """Of API and worker; the tick has half. Times measured on a whole core are longer on a share of one"""
 
 
 FLEETS = (
@@ -62,14 +62,14 @@ FLEETS = (
 SECRETS = 3
 """The platforms' credentials, the keys that prove a studio, the owner's password"""
 ALARM_METRICS = 20
-"""An alarm is paid for by the metrics it looks at"""
+"""Alarms are billed by the metrics they watch"""
 QUEUE_POLLS = 5 * 60 / 20 * 60 * prices.HOURS
 """Lambda's five pollers, each with a long poll of 20 seconds, while the queue is empty"""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What happens in a month."""
+    """The usage of a month."""
 
     runs: float
     requests: float
@@ -80,9 +80,9 @@ class Load:
     platform_gb: float
     answer_gb: float
     tick_seconds: float
-    """Of one tick, with the runs spread evenly"""
+    """Per tick, with the runs spread evenly"""
     busy_cores: float
-    """Of the database, at most: as if it worked as long as statements take"""
+    """Upper bound for the database: as if it worked for as long as statements take"""
 
 
 def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
@@ -110,7 +110,7 @@ def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
 
 
 def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
-    """US dollars a month by what they are paid for."""
+    """US dollars per month, by item."""
     of = load(fleet, usage, given)
     hours, zones = prices.HOURS, fleet.zones
     stored = max(20.0, fleet.studios * given.stored_gb)
@@ -135,7 +135,7 @@ def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
 
 
 def options(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
-    """What the switches of the template add."""
+    """What the optional parts of the template add."""
     of = load(fleet, usage, given)
     return {
         "RDS Proxy": prices.HOURS * prices.PROXY_VCPU_HOUR * prices.RDS_VCPUS[fleet.database],
@@ -150,27 +150,27 @@ def tables(usage: Usage, given: Assumptions) -> Iterator[Table]:
     columns = ("", *(f"{fleet.studios:,} studios" for fleet in FLEETS))
     happens: list[Row] = [
         ("runs", *(of.runs for of in loads)),
-        ("runs a second", *(of.runs / prices.HOURS / 3600 for of in loads)),
+        ("runs per second", *(of.runs / prices.HOURS / 3600 for of in loads)),
         ("requests", *(of.requests for of in loads)),
         ("GB-seconds of Lambda", *(of.gb_seconds for of in loads)),
-        ("calls of KMS", *(of.kms_calls for of in loads)),
+        ("KMS calls", *(of.kms_calls for of in loads)),
         ("GB of logs", *(of.log_gb for of in loads)),
-        ("seconds a tick takes", *(of.tick_seconds for of in loads)),
+        ("seconds per tick", *(of.tick_seconds for of in loads)),
         ("database", *(f"{fleet.database} x {fleet.zones}" for fleet in FLEETS)),
-        ("cores of it that are busy, at most", *(of.busy_cores for of in loads)),
+        ("peak busy database cores", *(of.busy_cores for of in loads)),
     ]
-    yield Table("What happens in a month", columns, happens)
+    yield Table("Usage per month", columns, happens)
     dollars: list[Row] = [(line, *(each[line] for each in bills)) for line in bills[0]]
     totals = [sum(each.values()) for each in bills]
-    dollars.append(("together", *totals))
-    dollars.append(("a studio", *(total / fleet.studios for total, fleet in zip(totals, FLEETS, strict=True))))
-    dollars += [(f"switched on: {line}", *(each[line] for each in extras)) for line in extras[0]]
-    yield Table(f"US dollars a month, list prices of {prices.AS_OF}", columns, dollars)
+    dollars.append(("total", *totals))
+    dollars.append(("per studio", *(total / fleet.studios for total, fleet in zip(totals, FLEETS, strict=True))))
+    dollars += [(f"optional: {line}", *(each[line] for each in extras)) for line in extras[0]]
+    yield Table(f"US dollars per month, list prices of {prices.AS_OF}", columns, dollars)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bill", description=__doc__)
-    parser.add_argument("--measure", action="store_true", help="measure what invocations use, and keep it")
+    parser.add_argument("--measure", action="store_true", help="measure what invocations use, and save it")
     if parser.parse_args().measure:
         from benchmarks import usage as measuring
 

@@ -1,4 +1,4 @@
-"""Cold starts under AWS's own runtime client: from the start of a container to its first answer, beside hello world."""
+"""Cold starts under AWS's own runtime client: from the start of a container to its first response."""
 
 import json
 import os
@@ -32,16 +32,16 @@ HELLO, LIST = "hello world", "GET /api/connections (of 4)"
 SETTINGS = ("ANSEL_STAGE", "DATABASE_URL", "ENCRYPTION_KEY", "TENANT_PROOF_KEYS", *cloud(0))
 AIM = 5
 NOTE = (
-    "From the start of the process to its first answer, in turn. CPU and the greatest resident size are the process's "
-    "own. Nothing is deployed: loading the zip and starting the container are Lambda's and not in it, memory is not "
-    "limited to the function's share, the database is on this machine and without TLS. Where nothing else is said the "
-    f"zip is as packaged. Aim: at most {AIM} times hello world."
+    "From the start of the process to its first response, in turn. CPU and peak resident size are the process's own. "
+    "Nothing is deployed: loading the zip and starting the container are Lambda's part and not included, memory is not "
+    "limited to the function's share, the database is on this machine and without TLS. Unless stated otherwise, the "
+    f"zip is as packaged. Target: at most {AIM} times hello world."
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """A function, and what it is asked for the first time."""
+    """A function and its first event."""
 
     name: str
     function: Function
@@ -119,7 +119,7 @@ def _studio_of_four() -> str:
 
 
 def _studio_in_step(server: Server) -> UUID:
-    """One whose next runs find nothing new, and that has no schedule of its own."""
+    """A studio whose next runs find nothing new, and that has no schedule of its own."""
     studio_id = studios.connect(server, "bulk-100")
     superuser = server.connect(server.urls.superuser)
     superuser.run("UPDATE sync_schedule SET enabled = false")
@@ -135,7 +135,7 @@ def _run(studio_id: UUID) -> dict[str, Any]:
 
 
 def _ran(studio_id: UUID, outcome: Outcome) -> bool:
-    """Whether the run that was started last has succeeded."""
+    """Whether the run started last has succeeded."""
     (latest,) = list_runs(studio_id, platform=None, sync_type=None, status=None, before=None, limit=1)
     return outcome.error is None and latest.status == "succeeded"
 
@@ -161,5 +161,5 @@ def _table(samples: Mapping[str, list[Sample]], rounds: int) -> Table:
         cpu_ms = median(sample.usage.cpu_ms for sample in found)
         peak = median(sample.usage.peak_mib for sample in found)
         rows.append((name, milliseconds, milliseconds / base, cpu_ms, cpu_ms / cpu_base, peak))
-    columns = ("first answer", "ms", "times hello world", "CPU ms", "times its CPU", "peak MiB")
+    columns = ("first response", "ms", "times hello world", "CPU ms", "times its CPU", "peak MiB")
     return Table(f"Cold starts (medians of {rounds})", columns, rows, [NOTE])

@@ -1,4 +1,4 @@
-"""Who loads the same records into the same server: the worker, COPY + merge, dlt, and Meltano's target-postgres."""
+"""Competitors loading the same records into the same server: worker, COPY + merge, dlt, Meltano's target-postgres."""
 
 import json
 import os
@@ -35,7 +35,7 @@ FORMATS = {
 
 @dataclass
 class Material:
-    """What there is to load now: the list at the source, and the same records as the product maps them."""
+    """What to load now: the list at the source, and the same records as the product maps them."""
 
     account: str
     url: str
@@ -45,17 +45,17 @@ class Material:
 
 class Competitor(Protocol):
     table: str
-    """Where the records are, with a condition; for the check that they are all there."""
+    """Where the records are stored, with a condition; to check that all of them are."""
 
     def begin(self) -> None:
-        """What was loaded before is not there for the next load."""
+        """Removes what was loaded before, so that the next load starts empty."""
 
     def load(self) -> float:
-        """Seconds, without the start of a process."""
+        """Seconds, excluding the start of a process."""
 
 
 class Worker:
-    """The whole of it: page by page from the source, each with its cursor and counters in one transaction."""
+    """The complete worker: page by page from the source, each with its cursor and counters in one transaction."""
 
     def __init__(self, server: Server, material: Material) -> None:
         self._server, self._material = server, material
@@ -75,7 +75,7 @@ class Worker:
 
 
 class Copying:
-    """The rows in memory already, on the same table under the same policies."""
+    """The rows are already in memory; same table, same policies."""
 
     def __init__(self, server: Server, material: Material) -> None:
         self._server, self._material = server, material
@@ -92,7 +92,7 @@ class Copying:
 
 
 class Dlt:
-    """A pipeline on a database of its own, without policies or foreign keys."""
+    """A pipeline with its own database, without policies or foreign keys."""
 
     def __init__(self, python: Path, database_url: str, material: Material, folder: Path, form: str) -> None:
         self._python, self._material = python, material
@@ -111,7 +111,7 @@ class Dlt:
 
 
 class Singer:
-    """A target that reads a file of messages, made before; on a database of its own, as dlt's."""
+    """A target that reads a prepared file of messages; with its own database, like dlt."""
 
     def __init__(
         self, python: Path, database_url: str, material: Material, folder: Path, name: str, config: dict[str, Any]
@@ -182,7 +182,7 @@ def _database_of_loaders(server: Server) -> str:
 
 
 def _installed(name: str, *, quick: bool) -> Path | None:
-    """The Python of a virtual environment that has the loader; made when missing, unless there is no time for that."""
+    """The Python of a virtual environment that has the loader; created if missing, unless there is no time for that."""
     venv, requirements = VENVS / name, ROOT / "benchmarks" / f"requirements-{name}.txt"
     python, ready = venv / "bin" / "python", venv / "ready"
     recipe = requirements.read_text()

@@ -1,4 +1,4 @@
-"""What invocations use, as `usage` measures it and `bill` prices it; kept in benchmarks/usage.json."""
+"""What invocations use, as `usage` measures it and `bill` prices it; stored in benchmarks/usage.json."""
 
 import msgspec
 
@@ -7,13 +7,13 @@ class Invocation(msgspec.Struct, kw_only=True, rename="camel"):
     """What one warm invocation of a function uses."""
 
     ms: float
-    """From the event to the answer, platforms' time left out"""
+    """From the event to the response, excluding the platforms' time"""
     log_bytes: float
     answer_bytes: float = 0
     kms_calls: float = 0
     api_calls: float = 0
     database_ms: float = 0
-    """Of a statement's time on the server and the wire"""
+    """Time of statements on the server and the wire"""
 
 
 class Usage(msgspec.Struct, kw_only=True, rename="camel"):
@@ -24,7 +24,7 @@ class Usage(msgspec.Struct, kw_only=True, rename="camel"):
     api: Invocation
     """GET /api/connections"""
     tick: Invocation
-    """One that finds nothing due"""
+    """A tick that finds nothing due"""
     tick_per_run: Invocation
     """What each run that a tick starts adds"""
     sync: Invocation

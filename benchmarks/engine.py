@@ -1,4 +1,4 @@
-"""Records through the whole worker, beside other ways to get the same records into the same PostgreSQL."""
+"""Records through the whole worker, compared with other ways to load them into the same PostgreSQL."""
 
 import gc
 import os
@@ -30,18 +30,18 @@ AIMS = {"COPY + merge": 0.5, "dlt": 3.0, "target-postgres": 7.0}
 SLOW = ("target-postgres, plain",)
 """Takes part in the first round only."""
 NOTES = (
-    "The worker reads {count:,} events from the source over HTTP, 1,000 a page, maps them and commits each page "
-    "with its cursor and counters. First load: nothing is there. Second load: every record has changed; the worker is "
-    "told so by the platform's list of changes, the others read the whole list again. dlt reads the pages of the "
-    "same source, as dicts or as Arrow tables; target-postgres reads Singer messages from a file, as it comes (plain, "
-    "but for upsert) and with COPY and without validation and metadata columns (tuned); COPY + merge has its rows in "
-    "memory. dlt and target-postgres store into tables with no index but the key and without policies, as superuser. "
-    "The start of their processes is not counted.",
-    "The source runs in a process of its own and answers every page from memory.",
+    "The worker reads {count:,} events from the source over HTTP, 1,000 per page, maps them and commits each page "
+    "with its cursor and counters. First load: the tables are empty. Second load: every record has changed; the worker "
+    "reads the platform's list of changes, the others read the whole list again. dlt reads the pages of the "
+    "same source, as dicts or as Arrow tables; target-postgres reads Singer messages from a file, with its defaults "
+    "except upsert (plain) and with COPY and without validation and metadata columns (tuned); COPY + merge has its "
+    "rows in memory. dlt and target-postgres store into tables with no index but the key and without policies, as "
+    "superuser. Starting their processes is not counted.",
+    "The source runs in a separate process and serves every page from memory.",
 )
 STATEMENTS = (
     ("INSERT INTO booking", "PostgreSQL: the page's rows"),
-    ("INSERT INTO sync_seen", "PostgreSQL: ids met, for the sweep"),
+    ("INSERT INTO sync_seen", "PostgreSQL: ids seen, for the sweep"),
     ("EXCEPT", "PostgreSQL: the sweep"),
     ("records_seen", "PostgreSQL: cursor and counters"),
 )
@@ -53,7 +53,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
         running = stack.enter_context(studios.at_work())
         superuser = server.connect(server.urls.superuser)
         stack.callback(superuser.close)
-        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a table to land in
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a target table
         race = Race(server, running, f"bulk-{count}", superuser)
         competitors = stack.enter_context(all_there_are(server, race.material, quick=quick))
         for turn in range(rounds):
@@ -63,7 +63,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
 
 
 class Race:
-    """Rounds of a first and a second load. Each edition of the source is loaded by everyone."""
+    """Rounds of a first and a second load. Every competitor loads each edition of the source."""
 
     def __init__(self, server: Server, running: Source, account: str, superuser: Any) -> None:
         token = issue_token(account, lifetime=studios.LIFETIME).access_token
@@ -92,7 +92,7 @@ class Race:
                 self._check(there[name])
 
     def profile(self) -> dict[str, tuple[Profiler, float]]:
-        """The worker once more, watched: seconds of its stages, and of all."""
+        """The worker once more, profiled: seconds per stage, and in total."""
         self._superuser.run("TRUNCATE studio CASCADE")
         worker = Worker(self._server, self.material)
         worker.begin()
@@ -116,7 +116,7 @@ class Race:
         self.material.pages, self._changes = self._read(None)
 
     def _read(self, cursor: CalendarCursor | None) -> tuple[list[Sequence[BookingRecord]], CalendarCursor | None]:
-        """As the worker will: from here on the source has these pages in memory."""
+        """Reads as the worker will, so that from here on the source has these pages in memory."""
         asking = Client(GOOGLE, Secret(self.material.token), sandbox_url=self._source.url)
         asking.account = self._calendar
         pages: list[Sequence[BookingRecord]] = []
@@ -128,7 +128,7 @@ class Race:
                 return pages, cursor
 
     def _check(self, competitor: Competitor) -> None:
-        """Whoever is fast must also have stored everything."""
+        """Being fast only counts if everything was stored."""
         expected = [sum(map(len, self.material.pages)), self.material.pages[0][0].location]
         database, _, table = competitor.table.partition(".")
         connection = self._server.connect(self._server.urls.superuser.rpartition("/")[0] + f"/{database}")
@@ -144,7 +144,7 @@ def _statement(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) ->
 
 
 WATCHED = (
-    Watched(transport.Transport, "send", "HTTP: request, answer read"),
+    Watched(transport.Transport, "send", "HTTP: request, response read"),
     Watched(client, "decode", "decode: JSON to a page"),
     Watched(items.Items, "read", "decode and map: events to bookings"),
     Watched(records, "upsert", "encode: bookings to JSON"),
@@ -167,13 +167,13 @@ def _rates(
         shown = name if len(ratios[0]) == rounds else f"{name} ({len(ratios[0])} round)"
         spread = "; ".join(f"{min(each):.2f} to {max(each):.2f}" for each in ratios)
         rows.append((shown, *rates, *map(median, ratios), spread, aim))
-    title = f"{count:,} bookings, records a second (medians of {rounds}; load average {os.getloadavg()[0]:.1f})"
-    columns = ("loaded by", *LOADS, *(f"worker, times, {load}" for load in LOADS), "lowest to highest", "aim")
+    title = f"{count:,} bookings, records per second (medians of {rounds}; load average {os.getloadavg()[0]:.1f})"
+    columns = ("loaded by", *LOADS, *(f"worker, times, {load}" for load in LOADS), "min to max", "aim")
     return Table(title, columns, rows, [note.format(count=count) for note in NOTES])
 
 
 def _ratios(theirs: Sequence[float], workers: Sequence[float]) -> list[float]:
-    """Round by round, since what else the machine does differs between rounds more than within one."""
+    """Round by round, because the machine's other load differs more between rounds than within one."""
     return [seconds / worker for seconds, worker in zip(theirs, workers, strict=False)]
 
 
@@ -192,11 +192,11 @@ def _profile(profiles: Mapping[str, tuple[Profiler, float]], count: int) -> Tabl
     ]
     rows.append(("the rest", rest[0], None, rest[1], None))
     rows.append(
-        ("microseconds a record", *(cell for _, total in profiles.values() for cell in (total / count * 1e6, None)))
+        ("microseconds per record", *(cell for _, total in profiles.values() for cell in (total / count * 1e6, None)))
     )
-    columns = ("stage", *(column for load in LOADS for column in (f"{load}, % of time", f"{load}, % at work")))
+    columns = ("stage", *(column for load in LOADS for column in (f"{load}, % of time", f"{load}, % own CPU")))
     note = (
-        "At work is the worker's own CPU time; the rest of a stage it waits for the source or the server. A stage is "
-        "without the stages it calls."
+        "Own CPU is the worker's CPU time; during the rest of a stage it waits for the source or the server. A stage "
+        "excludes the stages it calls."
     )
     return Table("Where the worker's time goes", columns, rows, [note])

@@ -1,4 +1,4 @@
-"""Requests through `app.app` in this process, as Lambda calls it, beside a Chalice route that answers a constant."""
+"""Requests through `app.app` in this process, as Lambda calls it, and a Chalice route that returns a constant."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ def constant() -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and what is done before each one."""
+    """A request, and what runs before each one."""
 
     name: str
     call: Callable[[], Any]
@@ -127,7 +127,7 @@ def _table(taken: dict[str, list[float]], statistics: dict[str, tuple[int, int]]
         (name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / base, *statistics[name])
         for name, times in taken.items()
     ]
-    title = f"Requests in one process, from the API Gateway event to the answer ({samples:,} each)"
+    title = f"Requests in one process, from the API Gateway event to the response ({samples:,} each)"
     columns = ("request", "p50 ms", "p99 ms", "times bare", "statements", "round trips")
     note = "The key is looked up in the database unless it says cached; BEGIN and COMMIT are not counted as statements."
     return Table(title, columns, rows, [note])
@@ -143,7 +143,7 @@ def context() -> Context:
 
 @contextmanager
 def quiet(lines: TextIO | None = None) -> Iterator[None]:
-    """Log lines are made and written as ever, but to `lines`, or to where nobody reads them."""
+    """Log lines are formatted and written as usual, but to `lines`, or discarded."""
     root = logging.getLogger()
     before = root.handlers[:]
     with open(os.devnull, "w") as nowhere:

@@ -37,7 +37,7 @@ def measure(quick: bool) -> list[Table]:
 
 
 def _run(module: str) -> list[str]:
-    """Milliseconds, then which of the forbidden packages it brought in."""
+    """Milliseconds, then which of the forbidden packages it imported."""
     return _python("-c", MILLISECONDS_PROGRAM.format(module=module, forbidden=FORBIDDEN)).stdout.split()
 
 
@@ -47,12 +47,12 @@ def _times(found: dict[str, list[list[str]]], rounds: int) -> Table:
     for module, runs in found.items():
         brought = sorted({name for _, *names in runs for name in names})
         rows.append((module, taken[module], taken[module] / taken[BASE], ", ".join(brought) or "none"))
-    title = f"Import time in a fresh interpreter, bytecode at hand (medians of {rounds})"
+    title = f"Import time in a fresh interpreter, bytecode available (medians of {rounds})"
     return Table(title, ("module", "ms", f"times {BASE}", f"of {', '.join(FORBIDDEN)}"), rows)
 
 
 def _weights(rounds: int) -> Table:
-    """What each package adds by itself. Its dependencies are rows of their own, as far as they are heavy enough."""
+    """What each package itself adds. Dependencies have rows of their own if they are heavy enough."""
     weights = {entry: _median_weights(entry, rounds) for entry in ENTRIES}
     heaviest = sorted(weights["app"], key=lambda package: -weights["app"][package][0])[:HEAVIEST]
     rows: list[Row] = []
@@ -75,11 +75,11 @@ def _median_weights(entry: str, rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def _weigh(report: str) -> dict[str, tuple[float, float]]:
-    """Milliseconds of each package that is not standard: all its modules alone, and together with their imports."""
+    """Milliseconds of each third-party package: its modules alone, and including their imports."""
     own: dict[str, float] = defaultdict(float)
     with_all: dict[str, float] = defaultdict(float)
     importers: list[tuple[int, str]] = []
-    for line in reversed(report.splitlines()):  # a module is listed after what it imports, which is indented deeper
+    for line in reversed(report.splitlines()):  # a module is listed after its imports, which are indented deeper
         if not (match := IMPORT_TIME_LINE.match(line)):
             continue
         depth, package = len(match[3]), match[4].partition(".")[0]

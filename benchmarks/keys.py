@@ -1,4 +1,4 @@
-"""Rotations of keys: data keys wrapped again, studios rotated with what they have sealed, and studios skipped."""
+"""Key rotation: data keys re-wrapped, studios rotated with their sealed values, studios skipped."""
 
 import time
 from collections.abc import Callable
@@ -24,8 +24,8 @@ INQUIRIES = """
     SELECT :studio_id, 'google', n::text, 'email', now() FROM generate_series(1, :count) AS n
 """
 NOTE = (
-    "Data keys are wrapped under ENCRYPTION_KEY on this machine; with KMS its answers are added: for each data key one "
-    "to unwrap it, and two for each KMS key to wrap it and to try that. One after the other, by one process."
+    "Data keys are wrapped under ENCRYPTION_KEY on this machine; with KMS, add its response times: per data key one "
+    "call to unwrap it, and two per KMS key to wrap it and to verify that. Sequentially, in one process."
 )
 
 
@@ -38,10 +38,10 @@ def measure(quick: bool, server: Server) -> list[Table]:
             configure(DATABASE_URL=server.urls.admin)
             now = datetime.now(UTC)
             shown = [
-                _row("wrap a data key again", studios, _rewrap),
+                _row("re-wrap a data key", studios, _rewrap),
                 _row(f"rotate a studio with {SEALED} sealed values", studios, partial(_rotate, now)),
-                _row("pass by a studio that is done", studios, partial(_rotate, now)),
-                _row(f"erase a studio, of {rows:,} inquiries: an inquiry", rows, partial(_erase, ids[0])),
+                _row("skip a studio that is done", studios, partial(_rotate, now)),
+                _row(f"erase a studio of {rows:,} inquiries: per inquiry", rows, partial(_erase, ids[0])),
             ]
     finally:
         configure(DATABASE_URL=server.urls.joint)

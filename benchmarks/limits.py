@@ -1,6 +1,6 @@
-"""What another studio notices while one key runs into its limit: latencies alone, beside it, and if it had no limit.
+"""How one key at its limit affects another studio: latencies alone, with that key, and with that key unlimited.
 
-The key's requests come at a pace of their own to processes that stand for containers, whatever is answered.
+The key's requests are sent at a fixed rate to processes that stand for containers, whatever the responses are.
 """
 
 import time
@@ -20,14 +20,14 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
 from chalicelib.services.authentication import forget_callers
 
-ALONE, LIMITED, UNBOUND = "alone", "beside a key at its limit", "beside the same key without a limit"
+ALONE, LIMITED, UNBOUND = "alone", "with a key at its limit", "with the same key, unlimited"
 LIMITS: dict[str, dict[str, str]] = {ALONE: {}, LIMITED: dict.fromkeys(UNLIMITED, ""), UNBOUND: UNLIMITED}
-"""Settings; empty ones are their defaults."""
+"""Settings; empty means the default."""
 CONTAINERS = 4
 PER_SECOND = 25
-"""To each container, so five times what the key may send"""
+"""Per container, so in total five times the key's limit"""
 SETTLE_SECONDS = 2.0
-"""Until what may come at once has come"""
+"""Until the allowed burst is used up"""
 
 Pipes = Sequence[Connection]
 
@@ -74,7 +74,7 @@ def _containers(bearer: str) -> Iterator[Pipes]:
 
 
 def _serve(pipe: Connection, bearer: str) -> None:
-    """Asked to with limits, answers requests with the key until it hears again; sends how many were answered how."""
+    """Sends requests with the key under the limits it receives until told to stop; reports the count per status."""
     request = event("GET", LOG, bearer)
     with quiet():
         while (limits := pipe.recv()) != "end":
@@ -93,7 +93,7 @@ def _serve(pipe: Connection, bearer: str) -> None:
 def _measure(
     pipes: Pipes, reset: Callable[[], object], bearer: str, rounds: int, samples: int
 ) -> tuple[dict[str, list[float]], dict[str, Counter[int]]]:
-    """The other studio's seconds for each request, and how the key's were answered; in turn, as `timing` does it."""
+    """The other studio's seconds per request, and the statuses of the key's; in turn, as `timing` does it."""
     taken: dict[str, list[float]] = {name: [] for name in LIMITS}
     answers: dict[str, Counter[int]] = {name: Counter() for name in LIMITS}
     names = list(LIMITS)
@@ -123,10 +123,10 @@ def _table(taken: dict[str, list[float]], answers: dict[str, Counter[int]], samp
         sent = sum(answers[name].values())
         refused = 100 * answers[name][429] / sent if sent else None
         rows.append((name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / alone, sent, refused))
-    title = f"Another studio's GET {CONNECTIONS} while one key asks for its log ({samples:,} each)"
-    columns = ("another studio", "p50 ms", "p99 ms", "times alone", "requests of the key", "refused, %")
+    title = f"Another studio's GET {CONNECTIONS} while one key requests its log ({samples:,} each)"
+    columns = ("another studio", "p50 ms", "p99 ms", "times alone", "requests with the key", "refused, %")
     note = (
-        f"The key's requests reach {CONTAINERS} processes beside the one that is measured, {PER_SECOND} a second each."
-        " The other studio's key is looked up each time. All share this machine's cores, which containers do not."
+        f"The key's requests go to {CONTAINERS} processes besides the measured one, at {PER_SECOND} per second each."
+        " The other studio's key is looked up each time. All share this machine's cores, unlike containers."
     )
     return Table(title, columns, rows, [note])

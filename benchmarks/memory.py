@@ -1,4 +1,4 @@
-"""The resident memory of a worker over one very long run, page by page; flat is the aim.
+"""The resident memory of a worker over one very long run, page by page; it should stay flat.
 
 As `python -m benchmarks.memory` it is that worker: a process that invokes `execute_run` until the run is done.
 """
@@ -25,9 +25,9 @@ PAGE = 1000
 MEBIBYTE = 2**20
 QUARTERS = ("first", "second", "third", "last")
 NOTE = (
-    "One run of the bookings stream, a full read, in one process over {invocations} invocations that each hand over "
-    "when their time is out; sampled at each page. Before the first page the process took {start:.0f} MiB, after "
-    "it {one:.0f}; with the first hand-over boto3 is imported. {rate:,.0f} records a second, the source making each "
+    "One run of the bookings stream, a full read, in one process over {invocations} invocations that each yield "
+    "when their time is up; sampled at each page. Before the first page the process took {start:.0f} MiB, after "
+    "it {one:.0f}; the first yield imports boto3. {rate:,.0f} records per second, with the source generating each "
     "page again."
 )
 
@@ -69,14 +69,14 @@ def _table(found: dict[str, Any], pages: int) -> Table:
         for name, part in zip(QUARTERS, parts, strict=True)
     ]
     title = f"Memory of a worker over a run of {pages * PAGE:,} records"
-    columns = ("part of the run", "MiB, median", "MiB, most", "times the first quarter")
+    columns = ("part of the run", "MiB, median", "MiB, max", "times the first quarter")
     rate, start = pages * PAGE / found["seconds"], found["start"] / MEBIBYTE
     note = NOTE.format(invocations=found["invocations"], start=start, one=samples[0], rate=rate)
     return Table(title, columns, rows, [note])
 
 
 class Meter:
-    """Takes a sample whenever the worker asks how much time it has left, which is about once a page."""
+    """Takes a sample whenever the worker asks how much time is left, which is about once per page."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -88,7 +88,7 @@ class Meter:
         return int(self._process.memory_info().rss)
 
     def begin(self, milliseconds: int) -> None:
-        """A new invocation, which works for so long before it hands over."""
+        """A new invocation, which works for this long before it yields."""
         self._deadline = time.monotonic() * 1000 + YIELD_MS + milliseconds
 
     def remaining_ms(self) -> int:

@@ -1,6 +1,6 @@
-"""A queue that takes every message and keeps none: SQS's JSON protocol, as far as sending in batches needs it.
+"""A queue that accepts every message and discards it: the part of SQS's JSON protocol that batch sends need.
 
-moto's queue slows down with each message it holds, so it would be measured instead of the tick.
+moto's queue slows down with each message it holds, so the benchmark would measure moto instead of the tick.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from dev.sandbox.wire import Json, Request, Response, as_json
 
 @contextmanager
 def running() -> Iterator[str]:
-    """In a process of its own; its address."""
+    """Runs in a separate process; yields its address."""
     command = [sys.executable, "-m", "benchmarks.null_queue"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
         yield child.stdout.readline().strip()
-        child.communicate()  # its input ends, and so does it
+        child.communicate()  # it ends when its input does
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is deployed, and what it is compared with: hello world, the same without bytecode, and everything imported."""
+"""The deployed package, and what it is compared with: hello world, no bytecode, and everything imported."""
 
 import os
 import platform
@@ -52,7 +52,7 @@ def build(output: Path) -> Path:
 
 
 def hello(folder: Path, package: Path) -> Path:
-    """Hello world in Chalice, with bytecode as our package has it."""
+    """Hello world in Chalice, with bytecode like our package."""
     folder.mkdir()
     shutil.copytree(package / "chalice", folder / "chalice")
     (folder / "app.py").write_text(HELLO)
@@ -67,7 +67,7 @@ def everything(folder: Path) -> Path:
 
 
 def sources(folder: Path) -> Path:
-    """Our modules and all packages but the runtime's own, as Chalice packs them: without bytecode."""
+    """Our modules and all packages except the runtime's own, as Chalice packs them: without bytecode."""
     folder.mkdir()
     shutil.copy(ROOT / "app.py", folder)
     for name in ("chalicelib", "migrations"):

@@ -1,17 +1,17 @@
-"""AWS's list prices, which the bill is computed with: us-east-1, US dollars, on demand, no free tiers or discounts."""
+"""AWS's list prices, from which the bill is computed: us-east-1, US dollars, on demand, no free tiers or discounts."""
 
 AS_OF = "2026-11-22"
-"""When they were written down; look them up again on the pricing pages of each service."""
+"""When they were looked up; check the pricing page of each service again."""
 HOURS = 730.0
 """A month, as AWS counts it."""
 
 LAMBDA_REQUESTS = 0.20 / 1e6
 LAMBDA_GB_SECOND = 0.0000133334
-"""arm64, the first 7.5 thousand million of a month"""
+"""arm64, the first 7.5 billion per month"""
 LAMBDA_VCPU_MB = 1769
 """The memory that comes with one virtual core: Lambda Developer Guide, Configure Lambda function memory"""
 API_GATEWAY_REQUESTS = 3.50 / 1e6
-"""REST API, the first 333 million of a month"""
+"""REST API, the first 333 million per month"""
 SQS_REQUESTS = 0.40 / 1e6
 KMS_KEY = 1.00
 KMS_REQUESTS = 0.03 / 1e4

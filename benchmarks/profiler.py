@@ -1,4 +1,4 @@
-"""Where the time goes: wall and CPU seconds of chosen functions, each without what chosen ones below it took."""
+"""Where the time goes: wall and CPU seconds of chosen functions, each excluding the chosen functions it calls."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ Named = str | Callable[..., str]
 
 @dataclass
 class Stage:
-    """`cpu` is this thread's; the rest of `wall` it waited, for a server or for its turn."""
+    """`cpu` is this thread's; during the rest of `wall` it waited for a server or for the CPU."""
 
     calls: int = 0
     wall: float = 0.0
@@ -21,7 +21,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Watched:
-    """A function, where it is looked up when called. A stage is named by a text, or from the call's arguments."""
+    """A function, given by where callers look it up. The stage's name is fixed or derived from the call's arguments."""
 
     owner: Any
     attribute: str
@@ -30,11 +30,11 @@ class Watched:
 
 @dataclass
 class Profiler:
-    """Functions are wrapped, never replaced: what is measured is the product at work. For one thread."""
+    """Functions are wrapped, never replaced, so the real product is measured. For one thread."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
     _open: list[list[float]] = field(default_factory=list)
-    """What watched calls took, of each call that is under way."""
+    """What nested calls took, for each call in progress."""
 
     @contextmanager
     def watching(self, functions: Sequence[Watched]) -> Iterator[None]:

@@ -26,7 +26,7 @@ from chalicelib.platforms.records import BookingRecord
 from dev.tenants import act_as
 
 PAGE = 1000
-"""Rows a commit, for everyone."""
+"""Rows per commit, for every competitor."""
 KEY = ("studio_id", "platform", "external_id")
 FIELDS = BookingRecord.__struct_fields__
 CHANGED = tuple(name for name in FIELDS if name not in KEY)
@@ -54,7 +54,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
     with ExitStack() as stack:
         superuser = server.connect(server.urls.superuser)
         stack.callback(superuser.close)
-        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a table to land in
+        superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a target table
         studio_id = server.new_studio()
         competitors: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
@@ -69,7 +69,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
 def _race(
     competitors: Mapping[str, Store], first: Pages, second: Pages, rounds: int, superuser: pg8000.native.Connection
 ) -> dict[str, dict[str, list[float]]]:
-    """Each in turn finds the table empty, fills it, changes every row, and stores the same again. Seconds a row."""
+    """Seconds per row. Each competitor fills an empty table, changes every row, and stores the same rows again."""
     taken: dict[str, dict[str, list[float]]] = {case: {name: [] for name in competitors} for case in CASES}
 
     def run(name: str) -> None:
@@ -85,7 +85,7 @@ def _race(
 
 
 def _check(superuser: pg8000.native.Connection, pages: Pages) -> None:
-    """Whoever is fast must also have stored everything."""
+    """Being fast only counts if everything was stored."""
     rows = superuser.run("SELECT external_id, notes, starts_at FROM booking ORDER BY external_id") or []
     expected = sorted([record.external_id, record.notes, record.starts_at] for page in pages for record in page)
     assert [list(row) for row in rows] == expected
@@ -99,12 +99,12 @@ def _table(taken: dict[str, dict[str, list[float]]], count: int, rounds: int) ->
         rows.append((case, *map(round, rates.values()), *ratios))
     competitors = tuple(taken[CASES[0]])
     columns = ("case", *competitors, *(f"times {name}" for name in competitors if name != OURS))
-    title = f"Bulk upsert of {count:,} bookings, rows a second (medians of {rounds})"
+    title = f"Bulk upsert of {count:,} bookings, rows per second (medians of {rounds})"
     return Table(title, columns, rows, [NOTE.format(page=PAGE, slow=SLOW_PAGES * PAGE)])
 
 
 def _bookings(count: int, edition: int) -> Pages:
-    """What a studio's calendar looks like; every row of another edition differs."""
+    """A realistic calendar of a studio; every row differs between editions."""
     chance = Random(7)
     records = [_booking(number, edition, chance) for number in range(count)]
     return [records[start : start + PAGE] for start in range(0, count, PAGE)]
@@ -141,7 +141,7 @@ def _upsert(studio_id: UUID, pages: Pages) -> None:
 
 @contextmanager
 def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
-    """COPY into a temporary table made once, and one statement from there: plain pg8000 with its stream support."""
+    """COPY into a temporary table that is created once, then one statement: plain pg8000 with its stream support."""
     connection = server.connect(server.urls.joint)
     names = ", ".join(FIELDS)
     connection.run(f"CREATE TEMP TABLE arriving ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0")
@@ -183,12 +183,12 @@ def _sqlalchemy(server: Server, studio_id: UUID, form: Form) -> Iterator[Store]:
 
 
 def _many_values(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """One statement that spells out every row."""
+    """One statement that lists every row."""
     connection.execute(_or_update(insert(Booking).values(rows)))
 
 
 def _many_executions(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """`insertmanyvalues`, SQLAlchemy's own batching. RETURNING is what turns it on for this driver."""
+    """`insertmanyvalues`, SQLAlchemy's own batching. RETURNING enables it for this driver."""
     connection.execute(_or_update(insert(Booking)).returning(Booking.id), rows).all()
 
 

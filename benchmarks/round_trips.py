@@ -1,4 +1,4 @@
-"""One SELECT in a tenant transaction: the product's driver beside plain pg8000, without and with a network between."""
+"""One SELECT in a tenant transaction: the product's driver and plain pg8000, without and with network latency."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
 
 @contextmanager
 def _clients(server: Server, url: str, studio_id: UUID) -> Iterator[Works]:
-    """Everyone with an open connection to `url`."""
+    """All competitors, each with an open connection to `url`."""
     lead_product_to(url)
     plain = server.connect(url)
     works: Works = {

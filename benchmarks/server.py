@@ -1,4 +1,4 @@
-"""The PostgreSQL that everything is measured on: embedded, migrated, made for this run and thrown away after it."""
+"""The PostgreSQL that everything is measured on: embedded, migrated, created for this run and deleted afterwards."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 UNLIMITED = dict.fromkeys(
     ("KEY_REQUESTS_PER_SECOND", "KEY_REQUEST_BURST", "STUDIO_REQUESTS_PER_SECOND", "STUDIO_REQUEST_BURST"), "100000"
 )
-"""Subjects send as fast as they can; what limits do is measured by the subject of that name."""
+"""Subjects send as fast as they can; the subject `limits` measures what limits do."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Server:
         return create_studio("Benchmark")
 
     def new_database(self, name: str) -> Urls:
-        """Another one beside the first, migrated."""
+        """A second database, migrated."""
         urls = bootstrap(self.postgres, name, joint=True)
         migrate(urls)
         return urls
@@ -58,7 +58,7 @@ class Server:
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Without fsync: the disk of whoever runs this is not what is measured."""
+    """Without fsync: this machine's disk is not what is measured."""
     folder = Path(tempfile.mkdtemp(prefix="ansel-bench-"))
     folder.chmod(0o755)
     try:
@@ -79,12 +79,12 @@ def migrate(urls: Urls) -> None:
 
 
 def lead_product_to(url: str) -> None:
-    """From here on the product's connections go there."""
+    """From here on the product connects to it."""
     configure(DATABASE_URL=url)
 
 
 def configure(**environ: str) -> None:
-    """From here on the product finds these in its environment."""
+    """From here on the product sees these in its environment."""
     os.environ.update(environ)
     get_settings.cache_clear()
     close_pool()

@@ -1,4 +1,4 @@
-"""A network of our own: a TCP proxy on loopback that delivers late, and counts round trips."""
+"""A simulated network: a TCP proxy on loopback that delays delivery and counts round trips."""
 
 import socket
 import time
@@ -14,7 +14,7 @@ CHUNK = 65536
 
 
 class SlowProxy:
-    """Each chunk arrives `delay` seconds after it was sent, in both directions; chunks may be under way together."""
+    """Each chunk arrives `delay` seconds after it was sent, in both directions; several may be in transit at once."""
 
     def __init__(self, target_port: int, delay: float) -> None:
         self._target_port = target_port
@@ -23,7 +23,7 @@ class SlowProxy:
         self._listens_to_client = True
         self.port: int = self._listener.getsockname()[1]
         self.round_trips = 0
-        """Times a client spoke after the server had spoken; meaningful while one client at a time talks."""
+        """Times a client sent after the server had sent; only meaningful with one client at a time."""
 
     def __enter__(self) -> Self:
         Thread(target=self._accept, daemon=True).start()
@@ -32,7 +32,7 @@ class SlowProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave accept() waiting
+        self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting
         self._listener.close()
 
     def _accept(self) -> None:
@@ -64,7 +64,7 @@ class SlowProxy:
 
 
 def _deliver(target: socket.socket, under_way: "SimpleQueue[tuple[float, bytes]]") -> None:
-    """An empty chunk is the end."""
+    """An empty chunk ends it."""
     while True:
         due_at, chunk = under_way.get()
         time.sleep(max(0.0, due_at - time.perf_counter()))
@@ -73,5 +73,5 @@ def _deliver(target: socket.socket, under_way: "SimpleQueue[tuple[float, bytes]]
                 target.shutdown(socket.SHUT_WR)
                 return
             target.sendall(chunk)
-        except OSError:  # that end is gone; nobody waits for the rest
+        except OSError:  # that side is closed; the rest is not needed
             return

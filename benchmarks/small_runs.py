@@ -1,4 +1,4 @@
-"""The fixed cost of a run: one worker at incremental syncs that find nothing, or very little, that is new."""
+"""The fixed cost of a run: one worker doing incremental syncs that find nothing or very little new."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ from dev.invocation import Context, message_event
 
 STUDIOS = 20
 EVENTS = 100
-"""In each studio's calendar, and threads in its mailbox."""
+"""Events in each studio's calendar, and threads in its mailbox."""
 CASES = (("bookings", 0), ("bookings", 1), ("bookings", 3), ("inquiries", 0), ("inquiries", 1), ("inquiries", 3))
 AIM = 20
 NOTE = (
-    f"From the SQS event to the return of the worker's handler, log lines included, over {STUDIOS} studios in turn; "
-    "the source's own time is in it. BEGIN and COMMIT are not counted as statements; BEGIN never takes a round trip of "
-    f"its own. Gmail is asked once for the history and once for each thread. Aim: at least {AIM} runs a second."
+    f"From the SQS event to the return of the worker's handler, including log lines, for {STUDIOS} studios in turn; "
+    "includes the source's own time. BEGIN and COMMIT are not counted as statements; BEGIN takes no round trip of "
+    f"its own. Gmail is called once for the history and once for each thread. Target: at least {AIM} runs per second."
 )
 
 
 @dataclass
 class Sample:
-    """What runs of one kind took, in seconds, and what one of them did."""
+    """How long runs of one kind took, in seconds, and what one of them did."""
 
     seconds: list[float] = field(default_factory=list)
     at_work: list[float] = field(default_factory=list)
@@ -62,7 +62,7 @@ def _accounts() -> list[str]:
 
 
 def _turns(fleet: Sequence[tuple[UUID, str]]) -> Iterator[tuple[UUID, str, tuple[str, int]]]:
-    """Each case in turn, at another studio each time."""
+    """Each case in turn, with a different studio each time."""
     for number in count():
         studio_id, account = fleet[number % len(fleet)]
         yield studio_id, account, CASES[number % len(CASES)]
@@ -101,9 +101,9 @@ def _table(samples: dict[tuple[str, int], Sample], rounds: int) -> Table:
         [each for of in samples.values() for each in of.seconds],
         [each for of in samples.values() for each in of.at_work],
     )
-    rows.append(("all of these", *_speed(together), None, None, None, None))
+    rows.append(("all", *_speed(together), None, None, None, None))
     title = f"Small runs, by one worker ({rounds} each)"
-    measured_in = ("runs a second", "ms p50", "ms p99", "own CPU ms")
+    measured_in = ("runs per second", "ms p50", "ms p99", "own CPU ms")
     return Table(title, ("run", *measured_in, "statements", "commits", "round trips", "API calls"), rows, [NOTE])
 
 

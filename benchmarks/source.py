@@ -1,6 +1,6 @@
-"""The platform that is synced from: the sandbox in a process of its own, whose records change when told to.
+"""The platform that is synced from: the sandbox in a separate process, whose records change on command.
 
-A page that was asked for before, and has not changed since, is answered from memory.
+A page that was requested before and has not changed since is served from memory.
 """
 
 import json
@@ -17,7 +17,7 @@ from dev.sandbox import CLIENT_ID, CLIENT_SECRET, Sandbox
 
 @dataclass(frozen=True)
 class Source:
-    """A running one. `environ` is what leads the product to it."""
+    """A running source. `environ` points the product at it."""
 
     url: str
     _child: "subprocess.Popen[str]"
@@ -31,7 +31,7 @@ class Source:
         }
 
     def change(self, account: str, *, events: int = 0, messages: int = 0, edition: int = 0) -> None:
-        """The first so many events take place elsewhere from now on, and so many messages arrive."""
+        """The first `events` events take place elsewhere from now on, and `messages` messages arrive."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         order = {"account": account, "events": events, "messages": messages, "edition": edition}
@@ -46,7 +46,7 @@ def running() -> Iterator[Source]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
         yield Source(child.stdout.readline().strip(), child)
-        child.communicate()  # its input ends, and so does it
+        child.communicate()  # it ends when its input does
 
 
 def place_of(edition: int) -> str:

@@ -1,4 +1,4 @@
-"""Studios that sync from the source, and runs of theirs that a worker may take up."""
+"""Studios that sync from the source, and their runs, ready for a worker."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ PLATFORM = "google"
 
 @contextmanager
 def at_work() -> Iterator[Source]:
-    """The product finds a source and a queue, and its log lines are read by nobody."""
+    """The product has a source and a queue, and its log lines are discarded."""
     with quiet(), null_queue.in_use(), source.running() as running:
         configure(**running.environ)
         yield running
@@ -43,6 +43,6 @@ def connect(server: Server, account: str) -> UUID:
 
 
 def queue_run(studio_id: UUID, stream: str) -> UUID:
-    """A sync by hand; nobody delivers its message."""
+    """A manual sync whose message is not delivered."""
     runs = start_sync(studio_id, PLATFORM, stream)
     return next(run.id for run in runs if run.sync_type == stream)

@@ -1,4 +1,4 @@
-"""What a subject hands over: a table of figures, printed as Markdown and kept as JSON."""
+"""The result of a subject: a table of figures, printed as Markdown and stored as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], are_numbers: Sequence[boo
 
 
 def _shown(cell: Cell) -> str:
-    """Three significant digits, which is more than these figures repeat to."""
+    """Three significant digits, which is more than these figures are reproducible to."""
     if cell is None:
         return ""
     if isinstance(cell, str | int):

@@ -1,4 +1,4 @@
-"""The tick: 1,000 due of many schedules are claimed, their runs are made, and their messages are sent."""
+"""The tick: of many schedules, 1,000 due ones are claimed, their runs created and their messages sent."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ from chalicelib.services.schedules import start_due_runs
 
 DUE, WARM_UP = 1_000, 10
 STREAMS = 5
-"""Schedules a studio."""
+"""Schedules per studio."""
 CLAIM, START, LOOK, SEND, OTHERS = "claim", "start runs", "look for more", "send", "others"
 STATEMENTS = (CLAIM, START, LOOK, OTHERS)
 CROSS_TENANT = {"claim_due_schedules": CLAIM, "start_scheduled_runs": START, "enqueue_lost_runs": LOOK}
@@ -41,15 +41,15 @@ MAKE_DUE = """
     WHERE id = ANY(ARRAY(SELECT id FROM sync_schedule ORDER BY random() LIMIT :due))
 """
 NOTE = (
-    "Medians of {samples}, in turn over databases that differ in their size alone. Statements: the claim, the runs "
-    "with the schedules' next windows, and those that find nothing more. Sends: {due:,} messages, ten a request, to "
-    "an SQS on this machine that keeps none, so they show this process's own part. Next windows are computed here."
+    "Medians of {samples}, alternating between databases that differ only in size. Statements: the claim, the runs "
+    "with the schedules' next windows, and those that find nothing more. Sends: {due:,} messages, ten per request, to "
+    "a queue on this machine that discards them, so they show this process's own part. Next windows are computed here."
 )
 
 
 @dataclass
 class Fleet:
-    """A database with so many schedules."""
+    """A database with this many schedules."""
 
     size: int
     url: str = field(repr=False)
@@ -68,7 +68,9 @@ def measure(quick: bool, server: Server) -> list[Table]:
         for turn in range(samples + 1):
             for fleet in fleets[turn % len(fleets) :] + fleets[: turn % len(fleets)]:
                 _tick(fleet)
-                if turn == 0:  # the first time connects, imports, and reads what was just written from disk
+                if (
+                    turn == 0
+                ):  # the first time includes connecting, importing, and reading from disk what was just written
                     fleet.watches.clear()
                     fleet.seconds.clear()
     return [_table(fleets, samples)]
@@ -78,7 +80,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
 def _fleet(server: Server, size: int) -> Iterator[Fleet]:
     urls = server.new_database(f"ansel_{size}")
     superuser = server.connect(urls.superuser)
-    superuser.run("SET session_replication_role = replica")  # what is made here is right without its keys being checked
+    superuser.run("SET session_replication_role = replica")  # these rows are valid, so foreign keys need not be checked
     make_studios, make_connections, make_schedules = FILL
     superuser.run(make_studios, studios=size // STREAMS)
     superuser.run(make_connections)
@@ -99,7 +101,7 @@ def _drop(server: Server, name: str) -> None:
 
 
 def _tick(fleet: Fleet) -> None:
-    """The first one of a connection prepares its functions, so a small one goes ahead of the one that is timed."""
+    """The first tick of a connection prepares its functions, so an untimed small one runs first."""
     configure(DATABASE_URL=fleet.url)
     for due in (WARM_UP, DUE):
         fleet.superuser.run("DELETE FROM sync_log")
@@ -108,7 +110,7 @@ def _tick(fleet: Fleet) -> None:
         with watch.watching(WATCHED):
             seconds = timing.seconds(start_due_runs)
         ((started,),) = fleet.superuser.run("SELECT count(*) FROM sync_log")
-        assert started >= due  # the next window of one may begin meanwhile
+        assert started >= due  # a schedule's next window may begin meanwhile
     fleet.watches.append(watch)
     fleet.seconds.append(seconds)
 

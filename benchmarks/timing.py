@@ -1,4 +1,4 @@
-"""Times competitors in turn, so that what else the machine does meets all of them alike."""
+"""Times competitors in turn, so that the machine's other load affects all of them alike."""
 
 import gc
 import time
@@ -21,16 +21,16 @@ def interleaved(
     samples: int = 1,
     prepare: Mapping[str, Work] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of every call: each round calls each competitor `samples` times, and each round another one goes first.
+    """Seconds of every call: each round calls each competitor `samples` times, and a different one goes first.
 
-    What `prepare` has for a competitor runs untimed before each of its calls.
+    A competitor's entry in `prepare` runs untimed before each of its calls.
     """
     taken: dict[str, list[float]] = {name: [] for name in competitors}
     names = list(competitors)
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            gc.collect()  # what one competitor left behind is not swept up at another's expense
+            gc.collect()  # one competitor's garbage must not be collected at another's expense
             for _ in range(samples):
                 if prepare:
                     prepare[name]()

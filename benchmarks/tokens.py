@@ -1,4 +1,4 @@
-"""Sealing and opening one token: the vault's layout beside one AWS Encryption SDK message per token."""
+"""Sealing and opening one token: the vault's layout compared with one AWS Encryption SDK message per token."""
 
 from functools import partial
 from statistics import median
@@ -23,7 +23,7 @@ SUITES = {
     "SDK message, signed": AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
 }
 VAULT_CALLS = 100
-"""The vault's work is too short to be timed call by call."""
+"""Calls per sample: one call of the vault is too short to be timed."""
 
 
 def measure(quick: bool) -> list[Table]:
@@ -64,7 +64,9 @@ def _table(micros: dict[str, float], sizes: dict[str, int], samples: int) -> Tab
         rows.append((name, seal, open_, size, seal / micros["vault/seal"], open_ / micros["vault/open"]))
     title = f"Sealing and opening a token of {len(TOKEN)} bytes (medians of {samples:,})"
     columns = ("layout", "seal, microseconds", "open, microseconds", "stored bytes", "seal, times", "open, times")
-    note = "Raw AES key provider for all. Under KMS, each SDK message costs a network call more, each way."
+    note = (
+        "Raw AES key provider for all. Under KMS, each SDK message costs one more network call to seal and one to open."
+    )
     return Table(title, columns, rows, [note])
 
 

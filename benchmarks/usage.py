@@ -1,4 +1,4 @@
-"""What one invocation of each function uses, for the bill: time, log lines, calls of KMS and of platforms."""
+"""What one invocation of each function uses, for the bill: time, log lines, calls to KMS and to platforms."""
 
 import io
 import json
@@ -51,7 +51,7 @@ Work = Callable[[], Any]
 
 
 def measure(samples: int = SAMPLES) -> Usage:
-    """On an embedded server, with KMS and SQS of moto and the sandbox's Google."""
+    """On an embedded server, with moto's KMS and SQS and the sandbox's Google."""
     with ExitStack() as stack:
         running = stack.enter_context(server.running())
         stack.enter_context(_cloud())
@@ -59,7 +59,7 @@ def measure(samples: int = SAMPLES) -> Usage:
         configure(**google.environ, PUBLIC_URL="https://api.example.com")
         idle_tick, due_run = _ticks(running, samples)
         return Usage(
-            measured_on=date.today().isoformat(),  # noqa: DTZ011  the day of whoever measures
+            measured_on=date.today().isoformat(),  # noqa: DTZ011  the local day of the measurement
             machine=f"{platform.machine()}, Python {platform.python_version()}",
             api=_api(running, samples),
             tick=idle_tick,
@@ -71,7 +71,7 @@ def measure(samples: int = SAMPLES) -> Usage:
 
 @contextmanager
 def _cloud() -> Iterator[None]:
-    """A local SQS and KMS, and the `test` stage: the product wraps and reports as it does when deployed."""
+    """A local SQS and KMS, and the `test` stage: the product wraps keys and reports metrics as when deployed."""
     port = find_free_port()
     environ = cloud(port)
     with Supervisor() as parts, tempfile.TemporaryDirectory() as folder:
@@ -103,9 +103,9 @@ def _api(running: Server, samples: int) -> Invocation:
 
 
 def _ticks(running: Server, samples: int) -> tuple[Invocation, Invocation]:
-    """One that finds nothing due, and what each due schedule adds; its messages cost this process's own part only."""
+    """A tick that finds nothing due, and what each due schedule adds; sending counts this process's own part only."""
     for _ in range(DUE // 2):
-        studios.connect(running, f"bulk-{DUE}")  # which has the two streams scheduled
+        studios.connect(running, f"bulk-{DUE}")  # its two streams are scheduled
     superuser = running.connect(running.urls.superuser)
     before = dict(os.environ)
 
@@ -124,7 +124,7 @@ def _ticks(running: Server, samples: int) -> tuple[Invocation, Invocation]:
 
 
 def _sync(running: Server, google: source.Source, samples: int) -> Invocation:
-    """Runs of one change each, Calendar and Gmail in turn, in a container that has not met the studio's data key."""
+    """Runs of one change each, Calendar and Gmail in turn, in a container that has not used the studio's data key."""
     account = "bulk-100"
     studio_id = studios.connect(running, account)
     runs: list[UUID] = []
@@ -149,7 +149,7 @@ def _sync(running: Server, google: source.Source, samples: int) -> Invocation:
 
 
 def _used(works: Iterable[Work]) -> Invocation:
-    """Medians over the works, the first of which is for warming up. Bytes and calls are of the last."""
+    """Medians of all calls but the first, which is a warm-up. Bytes and calls are those of the last."""
     seconds, in_database = [], []
     for work in works:
         watch, lines = Profiler(), io.StringIO()
@@ -181,5 +181,5 @@ def _difference(busy: Invocation, idle: Invocation, times: int) -> Invocation:
 
 
 def _metric_series() -> int:
-    """Metrics as CloudWatch counts them: each by its name and the values of its dimensions, five of each at most."""
+    """Metrics as CloudWatch counts them: by name and dimension values, at most five values per dimension."""
     return sum(1 + (5 ** len(metric.dimensions) if metric.dimensions else 0) for metric in telemetry.METRICS.values())

@@ -1,6 +1,6 @@
-"""Requests to AWS's JSON services, signed with Signature Version 4 over the standard library.
+"""Requests to AWS's JSON services, signed with Signature Version 4 using the standard library.
 
-boto3 does the same, and importing it costs a cold start more than all the rest (docs/decisions/0006). The rules:
+boto3 does the same, but importing it takes longer than the rest of a cold start (docs/decisions/0006). The rules:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -22,23 +22,23 @@ from chalicelib.settings import AwsIdentity, get_aws_endpoint, get_aws_identity
 ALGORITHM = "AWS4-HMAC-SHA256"
 MEDIA_TYPE = "application/x-amz-json-1.1"
 SERVICE_IDS = {"secretsmanager": "SECRETS_MANAGER"}
-"""The services that are called, under the names that environment variables have for them."""
+"""The services that are called, with their names in environment variables."""
 TIMEOUT_SECONDS = 5
 ATTEMPTS = 3
 
 
 class AwsError(Exception):
-    """The service refused, by the name it gives the reason, or could not be reached."""
+    """The service refused, with its code for the reason, or could not be reached."""
 
     def __init__(self, code: str, *, may_pass: bool) -> None:
         self.code = code
         self.may_pass = may_pass
-        """Whether the same request may well succeed later"""
+        """Whether the same request may succeed later"""
         super().__init__(code)
 
 
 def call(service: str, region: str, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """One operation of a service; what may pass is tried again at once. Raises AwsError."""
+    """One operation of a service; transient failures are retried at once. Raises AwsError."""
     identity = get_aws_identity() or find_identity()
     if identity is None:
         raise AwsError("NoCredentials", may_pass=False)
@@ -121,12 +121,12 @@ def _decoded(status: int, answer: bytes) -> dict[str, Any]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Made once: reading the system's authorities takes its time."""
+    """Created once, because reading the system's certificate authorities is slow."""
     return ssl.create_default_context()
 
 
 def find_identity() -> AwsIdentity | None:
-    """For a machine whose credentials are not in the environment: botocore knows all the places there are."""
+    """For a machine whose credentials are not in the environment: botocore knows all other sources."""
     from botocore.session import get_session
 
     session = get_session()

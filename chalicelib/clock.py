@@ -1,4 +1,4 @@
-"""The only clock of the process. Leases and due times are judged by the database's clock, not this one."""
+"""The only clock of the process. Leases and due times use the database's clock instead."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ def now() -> datetime:
 
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
-    """Inside it is this moment, in every thread, so that what depends on the day can be tested on any day.
+    """Fixes the time inside the block, in every thread, so that date-dependent code can be tested on any day.
 
-    The monotonic clock and the database's go on.
+    The monotonic clock and the database's keep running.
     """
     global _fixed
     before, _fixed = _fixed, moment
@@ -33,7 +33,7 @@ def at(moment: datetime) -> Iterator[None]:
 
 @contextmanager
 def deadline(in_seconds: float) -> Iterator[None]:
-    """Whoever is asked inside is waited for no longer than so many seconds from now."""
+    """Inside the block, no wait lasts beyond this many seconds from now."""
     token = _ends_at.set(monotonic() + in_seconds)
     try:
         yield
@@ -42,6 +42,6 @@ def deadline(in_seconds: float) -> Iterator[None]:
 
 
 def remaining(seconds: float) -> float:
-    """So many seconds, or what is left of an `ending` block: zero or less when its time is over."""
+    """These seconds, or what is left of an `ending` block if less: zero or negative once its time is over."""
     ends_at = _ends_at.get()
     return seconds if ends_at is None else min(seconds, ends_at - monotonic())

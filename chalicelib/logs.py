@@ -1,4 +1,4 @@
-"""JSON logs, one event a line, with bound context and nothing secret in them."""
+"""JSON logs, one event per line, with bound context and no secrets."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ SECRET_NAMES = re.compile(
 )
 SECRET_VALUES = re.compile(
     r"ansel_[0-9a-f]{32}_\w+"  # our API keys
-    r"|\b[0-9a-fA-F]{64}\b"  # ENCRYPTION_KEY, and an API key's secret by itself
+    r"|\b[0-9a-fA-F]{64}\b"  # ENCRYPTION_KEY, and the secret part of an API key
     r"|ya29\.[\w.~-]+|1//[\w-]{8,}|\b4/0[\w-]{8,}|GOCSPX-[\w-]+"  # Google: access, refresh, code, client secret
     r"|\bEAA[0-9A-Za-z]{20,}"  # Meta
     r"|\bpin[ar]_[\w-]{8,}"  # Pinterest
@@ -35,11 +35,11 @@ SECRET_VALUES = re.compile(
     r"|://[^\s/:@]*:[^\s/]+@"  # credentials in a URL
 )
 _NEVER_SECRET = (bool, int, float, UUID, date, type(None))
-_ID = re.compile(r"[0-9a-f-]{1,63}")  # too poor for any of SECRET_VALUES
+_ID = re.compile(r"[0-9a-f-]{1,63}")  # too few characters for any of SECRET_VALUES
 _LONGEST_KEPT = 64
 _MOST_KEPT = 1000
 _harmless: set[str] = set()
-"""Short texts that were searched and hold no secret: names of events, routes and the like come again and again."""
+"""Short texts that were searched and contain no secret: event names, routes and similar texts recur."""
 
 
 @contextmanager
@@ -53,12 +53,12 @@ def bound(**fields: Any) -> Iterator[None]:
 
 
 def bind(**fields: Any) -> None:
-    """Adds fields that become known amid a `bound` block to every event until it ends."""
+    """Adds fields that become known during a `bound` block to every event until the block ends."""
     _context.set({**_context.get(), **fields})
 
 
 def bound_field(name: str) -> Any:
-    """What is bound under this name just now; None if nothing is."""
+    """The value currently bound to this name, or None."""
     return _context.get().get(name)
 
 
@@ -69,19 +69,19 @@ def event(name: str, /, *, level: int = logging.INFO, error: BaseException | Non
 
 
 def configure(level: str = "INFO") -> None:
-    """Sends every logger of the process through the JSON formatter, once."""
+    """Routes every logger of the process through the JSON formatter; runs once."""
     root = logging.getLogger()
     if not any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(JsonFormatter())
         root.handlers[:] = [handler]
-    # Other people's loggers only warn: botocore and urllib3 print headers and bodies at DEBUG, and chat at INFO.
+    # Third-party loggers only warn: botocore and urllib3 log headers and bodies at DEBUG, and are verbose at INFO.
     _set_level(root, max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     _set_level(logging.getLogger("ansel"), logging.getLevelNamesMapping()[level])
 
 
 def _set_level(logger: logging.Logger, level: int) -> None:
-    if logger.level != level:  # setting it empties the cache of every logger there is
+    if logger.level != level:  # setting it clears the cache of every logger
         logger.setLevel(level)
 
 
@@ -104,12 +104,12 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {**own, **_context.get(), **getattr(record, "fields", {}), **own}
         if record.exc_info and record.exc_info[0]:
             line["error"] = self.formatException(record.exc_info)
-        # ASCII: a lone surrogate cannot be written, and some readers take U+2028 for the end of a line
+        # ASCII: a lone surrogate cannot be written, and some readers treat U+2028 as a line end
         return json.dumps({key: _clean(key, value) for key, value in line.items()}, ensure_ascii=True)
 
 
 def _clean(key: str, value: Any) -> Any:
-    """The value as JSON can say it, masked where its field's name or its own look tells of a secret."""
+    """The value as JSON, masked if its field's name or its own format indicates a secret."""
     if isinstance(value, str):
         return MASK if _names_a_secret(key) else _plain(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Secrets Manager: what it keeps, read when it is first needed and kept for a bounded time."""
+"""Secrets from Secrets Manager, read when first needed and cached for a limited time."""
 
 from datetime import datetime, timedelta
 from threading import Lock
@@ -11,10 +11,10 @@ from chalicelib.aws_requests import AwsError
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
 
-# By the calendar, as a container may stand still for hours: a rotation is noticed so soon after it.
+# By wall-clock time, because a container may be frozen for hours: this is how soon a rotation is noticed.
 KEPT = timedelta(minutes=5)
 ASKED_AGAIN = timedelta(seconds=30)
-"""After a failure, during which nobody waits for another one."""
+"""After a failure, during which no caller waits for another attempt."""
 ERROR_RULES = (
     "AccessDeniedException",
     "NoCredentials",
@@ -25,23 +25,23 @@ ERROR_RULES = (
     "UnrecognizedClientException",
     "ValidationException",
 )
-"""Answers that stay the same however often one asks: the secret, or what the function may do, is set up wrongly."""
+"""Errors that retrying does not change: the secret or the function's permissions are misconfigured."""
 
 _kept: dict[str, tuple[datetime, dict[str, Secret]]] = {}
 _reading = Lock()
 
 
 def get_secret(arn: str, *, bypass_cache: bool = False) -> dict[str, Secret]:
-    """The fields of a secret that is a JSON object; `again` asks for it whatever is kept.
+    """The fields of a secret that is a JSON object; `again` bypasses the cache.
 
-    While it cannot be read, what was read before goes on being used. Raises SettingsError where asking again will not
-    help, Unavailable where it may.
+    While it cannot be read, the last value stays in use. Raises SettingsError if retrying will not help, Unavailable
+    if it may.
     """
     asked_at = clock.now()
     if not bypass_cache and (fields := _find_kept(arn, asked_at)) is not None:
         return fields
     with _reading:
-        # While this one waited, another may have read it.
+        # While this thread waited, another may have read it.
         fields = _find_kept(arn, asked_at, since=asked_at if bypass_cache else None)
         if fields is None:
             fields = _read_or_kept(arn, bypass_cache=bypass_cache)
@@ -49,12 +49,12 @@ def get_secret(arn: str, *, bypass_cache: bool = False) -> dict[str, Secret]:
 
 
 def forget_secrets() -> None:
-    """Drops what is kept: between tests."""
+    """Clears the cache, between tests."""
     _kept.clear()
 
 
 def forget_secret(arn: str, *, older_than: timedelta) -> None:
-    """Has it read when it is needed next, unless it was read just now."""
+    """Forces a read at the next use, unless it was read just now."""
     read_at, _ = _kept.get(arn, (None, {}))
     if read_at is not None and clock.now() - read_at > older_than:
         _kept.pop(arn, None)
@@ -88,15 +88,15 @@ def _read(arn: str) -> str:
         )
     except AwsError as error:
         if error.may_pass or error.code not in ERROR_RULES:
-            raise Unavailable(internal=f"The secret {arn} cannot be read just now: {error.code}") from error
+            raise Unavailable(internal=f"The secret {arn} cannot be read at the moment: {error.code}") from error
         raise SettingsError(f"The secret {arn} cannot be read: {error.code}") from error
     return str(answer.get("SecretString", ""))
 
 
 def _parse(arn: str, text: str) -> dict[str, Secret]:
-    """Texts and numbers; RDS keeps the port among the fields of its secrets."""
+    """Strings and numbers; RDS stores the port in its secrets."""
     try:
         found = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeEncodeError):
-        raise SettingsError(f"The secret {arn} is not a JSON object") from None  # the cause may quote from it
+        raise SettingsError(f"The secret {arn} is not a JSON object") from None  # the cause may quote its content
     return {name: Secret(str(value)) for name, value in found.items() if isinstance(value, str | int)}

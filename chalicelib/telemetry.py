@@ -1,4 +1,4 @@
-"""Metrics: counted while an invocation lasts and written at its end, in CloudWatch's embedded metric format (EMF).
+"""Metrics: counted during an invocation and written at its end, in CloudWatch's embedded metric format (EMF).
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -15,37 +15,39 @@ from chalicelib import clock
 
 NAMESPACE: Final = "Ansel"
 STAGE: Final = "Stage"
-"""The dimension of every metric. One that has dimensions of its own is also kept by stage and all of those."""
+"""The dimension of every metric. One with dimensions of its own is also recorded by stage and all of those."""
 MAX_VALUES = 100
-"""Of one metric in one line"""
+"""Values of one metric in one line"""
 
 
 class Metric(NamedTuple):
     unit: str
     meaning: str
     dimensions: tuple[str, ...] = ()
-    """Its own, beside the stage. They have few values: a studio or a run is a field of log lines, never a dimension"""
+    """In addition to the stage. They have few values: a studio or a run is a field of log lines, never a dimension"""
 
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "Invocations": Metric("Count", "Invocations of all functions that came to their end"),
+    "Invocations": Metric("Count", "Invocations of all functions that completed"),
     "ColdStarts": Metric("Count", "1 for the first invocation of a container, 0 for the others"),
     "Errors": Metric(
-        "Count", "1 for a job that raised and a request answered with 5xx, 0 for the others and for `PlatformWaits`"
+        "Count", "1 for a job that raised and a request answered with 5xx, 0 for all others and for `PlatformWaits`"
     ),
-    "Duration": Metric("Milliseconds", "What an invocation took inside the function, without a container's start"),
-    "Statements": Metric("Count", "Statements an invocation sent to the database, BEGIN and COMMIT counted too"),
+    "Duration": Metric(
+        "Milliseconds", "Duration of an invocation inside the function, excluding the container's start"
+    ),
+    "Statements": Metric("Count", "Statements an invocation sent to the database, including BEGIN and COMMIT"),
     "RoundTrips": Metric("Count", "Round trips those statements took"),
-    "Runs": Metric("Count", "Turns of a worker at a run, by what became of it", ("Platform", "Status")),
-    "RunFailures": Metric("Count", "Turns that an error ended, tried again or not, by the error's code", ("Kind",)),
-    "Records": Metric("Count", "Records met in pages that were stored, unchanged ones too", ("Platform",)),
-    "ScheduleLag": Metric("Milliseconds", "How late the latest schedule was that a tick started; 0 if none was due"),
-    "KmsCalls": Metric("Count", "Uses of a KMS key: to make, wrap or unwrap a data key"),
-    "KmsErrors": Metric("Count", "1 for a use of a KMS key that failed, 0 for the others"),
-    "TokenRefreshes": Metric("Count", "Refreshes of grants that a platform was asked for", ("Platform", "Outcome")),
+    "Runs": Metric("Count", "Times a worker processed a run, by how it ended", ("Platform", "Status")),
+    "RunFailures": Metric("Count", "Times an error stopped a run, retried or not, by the error's code", ("Kind",)),
+    "Records": Metric("Count", "Records in pages that were stored, including unchanged ones", ("Platform",)),
+    "ScheduleLag": Metric("Milliseconds", "Longest delay of a schedule that a tick started; 0 if none was due"),
+    "KmsCalls": Metric("Count", "Uses of a KMS key: to create, wrap or unwrap a data key"),
+    "KmsErrors": Metric("Count", "1 for a use of a KMS key that failed, 0 for all others"),
+    "TokenRefreshes": Metric("Count", "Attempts to refresh a grant at a platform", ("Platform", "Outcome")),
     "ConnectionsFailed": Metric("Count", "Connections that stopped working", ("Platform",)),
-    "RequestsRefused": Metric("Count", "Requests that a key or its studio may not send for now", ("Limit",)),
-    "PlatformWaits": Metric("Count", "Requests answered with 503 because a platform may not be asked for now"),
+    "RequestsRefused": Metric("Count", "Requests refused because a key or its studio reached a limit", ("Limit",)),
+    "PlatformWaits": Metric("Count", "Requests answered with 503 because a platform must not be called for now"),
     "QueueErrors": Metric("Count", "Messages that could not be sent; a tick sends them again"),
 }
 
@@ -54,7 +56,7 @@ _Series = tuple[str, tuple[str, ...]]
 
 
 class Tally:
-    """What an invocation has counted and measured."""
+    """The counts and measurements of an invocation."""
 
     def __init__(self) -> None:
         self._totals: dict[_Series, float] = {}
@@ -67,11 +69,11 @@ class Tally:
         self._samples.setdefault(series, []).append(value)
 
     def total(self, name: str) -> float:
-        """What was counted of a metric without dimensions of its own."""
+        """The total of a metric without dimensions of its own."""
         return self._totals.get((name, ()), 0)
 
     def parts(self) -> Iterator[tuple[_Series, float | list[float]]]:
-        """What fits into one line each."""
+        """Parts that each fit into one line."""
         yield from self._totals.items()
         for series, values in self._samples.items():
             for start in range(0, len(values), MAX_VALUES):
@@ -89,7 +91,7 @@ def count(name: str, value: float = 1, **dimensions: str) -> None:
 
 
 def measure(name: str, value: float, **dimensions: str) -> None:
-    """Notes one value of a metric of METRICS; an invocation reports each, so that CloudWatch knows percentiles."""
+    """Records one value of a metric of METRICS; an invocation reports each, so that CloudWatch has percentiles."""
     series = _series(name, dimensions)
     if tally := _tally.get():
         tally.sample(series, value)
@@ -97,7 +99,7 @@ def measure(name: str, value: float, **dimensions: str) -> None:
 
 @contextmanager
 def collected() -> Iterator[Tally]:
-    """What is counted and measured inside is collected; outside of it, it is for nobody."""
+    """Collects what is counted and measured inside; outside of it, nothing is collected."""
     tally = Tally()
     token = _tally.set(tally)
     try:
@@ -107,9 +109,9 @@ def collected() -> Iterator[Tally]:
 
 
 def write(tally: Tally, stage: str, properties: Mapping[str, Any]) -> None:
-    """Writes a tally as lines of EMF, to where Lambda takes log lines from. Properties are told in each of them.
+    """Writes a tally as lines of EMF to Lambda's log output, each with the given properties.
 
-    In the `local` stage nobody would read them: it writes none.
+    Writes nothing in the `local` stage, where they would not be read.
     """
     if stage != "local":
         lines = _lines(tally, stage, properties)
@@ -124,7 +126,7 @@ def _series(name: str, dimensions: Mapping[str, str]) -> _Series:
 
 
 class _Line:
-    """One line: any metrics whose dimensions do not contradict each other, each metric once."""
+    """Metrics for one line: their dimensions do not conflict, and each metric occurs once."""
 
     def __init__(self) -> None:
         self.dimensions: dict[str, str] = {}
@@ -136,7 +138,7 @@ class _Line:
         return not dimensions or all(self.dimensions.get(key, value) == value for key, value in dimensions.items())
 
     def directives(self) -> list[dict[str, Any]]:
-        """For each set of dimensions, the metrics that have it."""
+        """The metrics for each set of dimensions."""
         by_dimensions: dict[tuple[str, ...], list[str]] = {}
         for name in self.values:
             by_dimensions.setdefault(METRICS[name].dimensions, []).append(name)

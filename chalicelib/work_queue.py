@@ -15,7 +15,7 @@ from chalicelib.settings import get_settings
 
 SQS_BATCH = 10
 SENDERS = 8
-"""Batches under way at once"""
+"""Batches sent concurrently"""
 
 _making_client = Lock()  # a boto3 session is not thread-safe, its clients are
 
@@ -62,10 +62,10 @@ def decode(body: str) -> Message:
 
 
 def enqueue(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:
-    """Sends the messages; called after the commit that made what they ask for. A worker gets them after the delay, at
-    most 15 minutes.
+    """Sends the messages, after the commit that created their items. A worker receives them after the delay, at most
+    15 minutes.
 
-    One that cannot be sent is only logged: the tick re-enqueues what nobody took up.
+    One that cannot be sent is only logged: the tick re-enqueues items that no worker took.
     """
     waiting = iter(messages)
     batches = list(iter(lambda: list(islice(waiting, SQS_BATCH)), []))
@@ -81,7 +81,7 @@ def enqueue(messages: Iterable[Message], *, delay_seconds: int = 0) -> None:
 
 
 def _send_all(batches: list[list[Message]], delay_seconds: int) -> Iterable[dict[str, Any] | Exception]:
-    """The answer to each batch. Side by side, if there are several: a tick would mostly wait for SQS."""
+    """The response to each batch. Sent concurrently if there are several, because a tick would mostly wait for SQS."""
     send = partial(_send, delay_seconds=delay_seconds)
     if len(batches) < 2:
         return map(send, batches)
@@ -104,8 +104,8 @@ def _send(batch: list[Message], *, delay_seconds: int) -> dict[str, Any] | Excep
 
 
 def entries(batch: list[Message], delay_seconds: int = 0) -> list[dict[str, Any]]:
-    """Of a `send_message_batch`; each has its index for an id."""
-    # The group makes the queue fair between studios; on a standard queue it promises no order.
+    """Entries of a `send_message_batch`; the index of each is its id."""
+    # The group makes the queue fair between studios; on a standard queue it does not guarantee order.
     return [
         {
             "Id": str(index),

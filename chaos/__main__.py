@@ -1,4 +1,4 @@
-"""`python -m chaos [--quick | --short] [--scenario NAME] [--seed N]`: disturbs, compares, prints a table; 1 if bad."""
+"""`python -m chaos [--quick | --short] [--scenario NAME] [--seed N]`: injects faults, compares; exits with 1 if bad."""
 
 import argparse
 import os
@@ -27,12 +27,12 @@ SHOWN_NOTES = 10
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="few tries: shows that it works, proves little")
+    form.add_argument("--quick", action="store_true", help="few repetitions: shows that it works, proves little")
     form.add_argument("--short", action="store_true", help="fewer still, and the fastest scenarios only")
-    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="this one only; may be repeated")
-    parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
-    parser.add_argument("--times", type=int, default=None, help="so many tries instead")
-    parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="the folder for logs")
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only this one; may be repeated")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the same random faults")
+    parser.add_argument("--times", type=int, default=None, help="this many repetitions instead")
+    parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="folder for logs")
     options = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sizes(options: argparse.Namespace) -> dict[str, Size]:
-    """The scenarios to run, and how hard to try."""
+    """The scenarios to run, and their sizes."""
     sizes = {}
     for name in options.scenario or SCENARIOS:
         entry = SCENARIOS[name]

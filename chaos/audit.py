@@ -1,4 +1,4 @@
-"""What the database says of itself: the rows to compare, the log of the runs, and how long runs were put off."""
+"""Reads the database: the rows to compare, the log of the runs, and how long runs were deferred."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -16,7 +16,7 @@ LEFTOVERS = {
     "leases": "SELECT count(*) FROM sync_log WHERE lease_owner IS NOT NULL",
     "remembered ids": "SELECT count(*) FROM sync_seen",
 }
-# As JSON, because the driver takes its time with each value.
+# As JSON, because the driver is slow with individual values.
 BOOKINGS = """
     SELECT json_build_array(studio_id, external_id, title, starts_at, ends_at,
                             CASE WHEN skip_reason IS NULL THEN status ELSE 'left out' END, client_email, location,
@@ -49,12 +49,12 @@ WATCH = (
     WHEN (NEW.status = 'deferred' AND OLD.status = 'running') EXECUTE FUNCTION chaos.note()
     """,
 )
-"""Notes for how long each run was put off when it was, before the environment lets that time pass."""
+"""Records how long each run is deferred, before the environment skips that time."""
 LONGEST_DELAY_SECONDS = 3600.0
 
 
 def databases(sql: Sql) -> dict[UUID, Database]:
-    """What each studio has, read past row-level security."""
+    """Each studio's rows, read bypassing row-level security."""
     found: dict[UUID, Database] = {}
     for studio_id, *booking in _decoded(sql, BOOKINGS, StoredBooking):
         found.setdefault(studio_id, Database()).bookings.append(tuple(booking))
@@ -64,13 +64,13 @@ def databases(sql: Sql) -> dict[UUID, Database]:
 
 
 def created(sql: Sql) -> dict[tuple[UUID, str], int]:
-    """How many records the runs of each stream counted as created. Counters commit with their pages."""
+    """How many records the runs of each stream counted as created. Counters are committed with their pages."""
     query = "SELECT studio_id, stream, sum(records_created)::bigint FROM sync_log GROUP BY studio_id, stream"
     return {(studio_id, stream): count for studio_id, stream, count in sql(query)}
 
 
 def log_difference(sql: Sql, started: Collection[UUID]) -> Difference:
-    """There is one row for each run that was started, and nothing of it goes on."""
+    """There is one row per run that was started, and none is still active."""
     found = Difference()
     logged = {row[0] for row in sql("SELECT id FROM sync_log WHERE trigger = 'manual'")}
     if logged != set(started):
@@ -82,12 +82,12 @@ def log_difference(sql: Sql, started: Collection[UUID]) -> Difference:
 
 
 def delays(sql: Sql) -> tuple[int, Difference]:
-    """How often runs were put off; wrong is every time that lies in the past or beyond the longest backoff."""
+    """How often runs were deferred; a time in the past or beyond the longest backoff is wrong."""
     found = Difference()
     seconds = [row[0] for row in sql("SELECT seconds FROM chaos.put_off")]
     for delay in seconds:
         if not 0 <= delay <= LONGEST_DELAY_SECONDS:
-            found.note(f"a run was put off by {delay:,.0f} seconds")
+            found.note(f"a run was deferred by {delay:,.0f} seconds")
     return len(seconds), found
 
 
@@ -96,7 +96,7 @@ def counted_once(sql: Sql) -> Difference:
     found = Difference()
     for stream, seen, stored in sql(SEEN):
         if seen != stored:
-            found.note(f"a first read of {stream} saw {seen} records, {stored} are there")
+            found.note(f"a first read of {stream} saw {seen} records, {stored} are stored")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The environment of the chaos tests: server, queue, sandbox and workers, and time that passes faster."""
+"""The environment of the chaos tests: server, queue, sandbox and workers, with time that passes faster."""
 
 import os
 import random
@@ -44,12 +44,12 @@ STREAMS = ("bookings", "inquiries")
 THREADS = 8
 RESTART_SECONDS = 30.0
 RESTART_STATES = ("57P", "08", "53300")
-"""SQLSTATEs of a server that is going away, coming up, or has a cut connection to say so."""
+"""SQLSTATEs of a server that shuts down or starts up, or that terminated the connection."""
 STATES = "SELECT DISTINCT ON (studio_id, stream) studio_id, stream, status FROM sync_log ORDER BY 1, 2, id DESC"
 
 
 class Unfinished(Exception):
-    """The runs were not done in time."""
+    """The runs did not finish in time."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Studio:
 
 
 class Environment:
-    """What a scenario works with. Everything the harness itself asks of the database survives a cut connection."""
+    """What a scenario works with. The harness's own queries survive a cut connection."""
 
     def __init__(self, postgres: Postgres, sandbox: Sandbox, queue: Queue, pool: WorkerPool) -> None:
         self.postgres, self.sandbox, self.queue, self.pool = postgres, sandbox, queue, pool
@@ -75,11 +75,11 @@ class Environment:
         self._patience = TimeWarp(self.sql)
 
     def sql(self, statement: str, **params: Any) -> list[list[Any]]:
-        """As superuser: past row-level security."""
+        """As superuser, so bypassing row-level security."""
         return insisting(lambda: self._sql(statement, params), self._disconnect)
 
     def connect(self, account: str, streams: Sequence[str] = STREAMS, *, lifetime: int = 3600) -> Studio:
-        """A new studio. Its schedules wait; a token that lives shorter than an hour is believed to live that long."""
+        """A new studio. Its schedules wait; a token with a lifetime under an hour is recorded as valid for an hour."""
         grant = issue_token(account, lifetime=lifetime)
         studio_id = create_studio("Proof", time_zone="Europe/Berlin")
         tokens = Tokens(
@@ -98,11 +98,11 @@ class Environment:
             list(pool.map(self.connect, [account] * count))
 
     def hold_schedules(self) -> None:
-        """A new connection's schedules are due at once; here they wait."""
+        """A new connection's schedules would be due at once; here they are postponed."""
         self.sql("UPDATE sync_schedule SET next_run_at = now() + interval '1 day'")
 
     def sync(self) -> None:
-        """Starts a run for every stream of every studio, and the tick if there is none yet."""
+        """Starts a run for every stream of every studio, and the tick process if there is none yet."""
         self.hold_schedules()
         self.pool.ensure_ticker()
         for studio in self.studios:
@@ -114,7 +114,7 @@ class Environment:
         self.started.update(run.id for run in runs if run.sync_type == stream)
 
     def finish(self, disturb: Callable[[], object] = lambda: None, *, seconds: float = 300.0) -> None:
-        """Disturbs, and lets time pass, until each stream's last run has succeeded; one that failed is started again.
+        """Calls `disturb` and skips time until each stream's last run has succeeded; a failed run is started again.
 
         Raises Unfinished.
         """
@@ -133,7 +133,7 @@ class Environment:
         raise Unfinished(f"not done after {seconds:.0f} seconds: {states}, {wanted} wanted")
 
     def difference(self) -> Difference:
-        """The database against the platform, and the log against what was started."""
+        """Compares the database with the platform, and the log with the runs that were started."""
         found = audit.log_difference(self.sql, self.started)
         stored, created = audit.databases(self.sql), audit.created(self.sql)
         for studio in self.studios:
@@ -142,20 +142,20 @@ class Environment:
             for stream, there in (("bookings", rows.bookings), ("inquiries", rows.inquiries)):
                 counted = created.get((studio.id, stream), 0)
                 if stream in studio.streams and counted != len(there):
-                    found.note(f"{stream}: {counted} counted as created, {len(there)} there")
+                    found.note(f"{stream}: {counted} counted as created, {len(there)} stored")
         return found
 
     def restart_server(self, *, crash: bool) -> None:
-        """In order (the default of `pg_ctl restart`), or as after a crash."""
+        """Restarts cleanly (the default of `pg_ctl restart`), or as after a crash."""
         if crash:
             self.postgres.process.send_signal(signal.SIGQUIT)
             self.postgres.process.wait(RESTART_SECONDS)
         self.postgres.stop()
         self.postgres.start()
-        close_pool()  # this process's own connections to the server that was
+        close_pool()  # this process's own connections to the previous server
 
     def clean(self) -> None:
-        """Nothing is left of a scenario for the next one."""
+        """Removes everything that a scenario left behind."""
         self.pool.stop_worker()
         self.queue.reset(Delivery(chance=random.Random(0)))
         self.sandbox.faults = Faults()
@@ -191,7 +191,7 @@ class Environment:
 
 
 def insisting(ask: Callable[[], T], after_failure: Callable[[], object] = lambda: None) -> T:
-    """Asks again while the database is away or has cut the connection."""
+    """Retries while the database is unavailable or has cut the connection."""
     deadline = time.monotonic() + RESTART_SECONDS
     while True:
         try:
@@ -212,12 +212,12 @@ def _may_pass(error: Exception) -> bool:
 
 @contextmanager
 def running(log_dir: Path) -> Iterator[Environment]:
-    """An environment that leaves nothing behind but its logs. The server is durable, as in production."""
+    """An environment that leaves only its logs behind. The server is durable, as in production."""
     folder = Path(tempfile.mkdtemp(prefix="ansel-chaos-"))
     folder.chmod(0o755)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        # A fixed port: workers have to find the server again after a restart.
+        # A fixed port, so that workers find the server again after a restart.
         postgres = stack.enter_context(Postgres(folder / "data", port=find_free_port(), log=log_dir / "postgres.log"))
         urls = bootstrap(postgres, joint=True)
         sandbox = stack.enter_context(Sandbox())
@@ -232,7 +232,7 @@ def running(log_dir: Path) -> Iterator[Environment]:
         )
         migration = {**env, "MIGRATION_DATABASE_URL": urls.owner}
         process.run("migration", ["-m", "alembic", "upgrade", "head"], log_dir / "migration.log", migration)
-        os.environ.update(env, DATABASE_URL=urls.joint)  # this process does what an operator and the API do
+        os.environ.update(env, DATABASE_URL=urls.joint)  # this process acts as an operator and as the API
         get_settings.cache_clear()
         pool = stack.enter_context(WorkerPool(env, urls, queue, log_dir))
         environment = Environment(postgres, sandbox, queue, pool)
@@ -241,5 +241,5 @@ def running(log_dir: Path) -> Iterator[Environment]:
 
 
 def chance_of(seed: int, name: str) -> random.Random:
-    """The same draws for a scenario however many ran before it."""
+    """The same random numbers for a scenario, however many ran before it."""
     return random.Random(f"{seed} {name}")

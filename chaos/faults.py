@@ -1,4 +1,4 @@
-"""Platforms that misbehave at random: which request goes wrong, and how, is drawn from a seeded generator."""
+"""Platforms that misbehave at random: a seeded generator decides which request goes wrong, and how."""
 
 import random
 from collections import Counter
@@ -21,9 +21,9 @@ TROUBLES: Mapping[str, Callable[[], Fault]] = {
 
 
 class Chaos(Faults):
-    """In place of the sandbox's faults. `odds` say how likely a request to a host goes wrong.
+    """Replaces the sandbox's faults. `odds` is the probability, per host, that a request goes wrong.
 
-    `mortal` holds access tokens and how many requests each of them is good for.
+    `mortal` maps access tokens to the number of requests that each is valid for.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Chaos(Faults):
         return True
 
     def _draw(self) -> str:
-        """As from a deck that is shuffled when it is empty, so that no trouble stays away for long."""
+        """Draws as from a deck that is reshuffled when empty, so that every kind of fault keeps occurring."""
         if not self._deck:
             self._deck = self._chance.sample(self._troubles, len(self._troubles))
         return self._deck.pop()

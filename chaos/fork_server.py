@@ -1,6 +1,6 @@
-"""The fork_server: a process that has imported the workers already and forks one whenever told, so a kill costs little.
+"""The fork server: a process with the workers already imported that forks one on request, so that kills are cheap.
 
-Reads one JSON order a line and answers each with a line. It ends, with all it forked, when its input does.
+Reads one JSON order per line and replies with one line each. It ends, with all its children, when its input does.
 """
 
 import json
@@ -21,8 +21,8 @@ Order = dict[str, Any]
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the harness, which then closes our input
-    boto3.client("sqs")  # reads the service's description, which its children then have
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the harness, which then closes our input
+    boto3.client("sqs")  # loads the service description, so that children inherit it
     print("fork_server ready", flush=True)
     while line := sys.stdin.readline():
         print(json.dumps(obey(json.loads(line))), flush=True)
@@ -30,13 +30,13 @@ def main() -> None:
 
 
 def obey(order: Order) -> Order:
-    """A child is reaped only here, after its kill, so its number never means another process."""
+    """Children are reaped only here, after the kill, so that a process id is never reused before."""
     if "kill" in order:
         try:
             os.kill(order["kill"], signal.SIGKILL)
             os.waitpid(order["kill"], 0)
         except (ProcessLookupError, ChildProcessError):
-            pass  # an interrupted harness asks again
+            pass  # an interrupted harness repeats the order
         return {}
     pid = os.fork()
     if pid:

@@ -1,4 +1,4 @@
-"""The comparison: what the platform holds, mapped here once more and on our own, against the database row for row.
+"""The comparison: the platform's records, mapped here independently, against the database row by row.
 
 It shares no code with the product's parsers, so that one mistake cannot hide in both.
 """
@@ -21,19 +21,19 @@ JOB = re.compile(
     r"|business headshots|mini portrait|elopement|styled shoot|babybauchshooting)",
     re.IGNORECASE,
 )
-"""How the sandbox's own jobs are called, and no appointment of private life."""
+"""Titles of the sandbox's jobs, but of no private appointment."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Row = tuple[Any, ...]
 
 StoredBooking = tuple[UUID, str, str | None, datetime | None, datetime | None, str, str | None, str | None, str | None]
 """Studio, external id, title, start, end, status or `left out`, client's address, place, series."""
 StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, str]
-"""Studio, external id, subject, arrival, sender's address, text, time of the answer, whether it is answered."""
+"""Studio, external id, subject, arrival, sender's address, text, time of the reply, whether it was answered."""
 
 
 @dataclass
 class Difference:
-    """Lost: the platform has it, the database has not. Duplicated: more than once. Wrong: anything else."""
+    """Lost: on the platform but not in the database. Duplicated: more than once. Wrong: any other difference."""
 
     lost: int = 0
     duplicated: int = 0
@@ -57,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Database:
-    """What a studio has: rows that begin with their external id."""
+    """A studio's records as rows that begin with their external id."""
 
     bookings: list[Row] = field(default_factory=list)
     inquiries: list[Row] = field(default_factory=list)
@@ -74,7 +74,7 @@ def compare(account: Account, found: Database, streams: Iterable[str]) -> Differ
 
 
 def expected_bookings(account: Account) -> tuple[dict[str, Row], set[str]]:
-    """The rows that should be, and the ids that may be there as cancelled ones."""
+    """The expected rows, and the ids that may exist as cancelled ones."""
     living: dict[str, Row] = {}
     gone: set[str] = set()
     for event in (account.events[index] for index in range(len(account.events))):
@@ -112,7 +112,7 @@ def _own_answer(event: Mapping[str, Any]) -> str | None:
 
 
 def _strangers(event: Mapping[str, Any], owner: str) -> list[Mapping[str, str]]:
-    """Whoever invites or is invited and is not of the studio; the sandbox's clients do not decline what goes on."""
+    """The organizer or guest who is not the studio; the sandbox's clients do not decline active events."""
     domain = owner.partition("@")[2]
     people = [event["organizer"], *event.get("attendees", ())] if "organizer" in event else event.get("attendees", [])
     return [person for person in people if not person["email"].endswith(f"@{domain}")]
@@ -124,7 +124,7 @@ def expected_inquiries(account: Account) -> dict[str, Row]:
 
 
 def _inquiries(messages: list[dict[str, Any]]) -> Iterator[tuple[str, Row]]:
-    """Of a thread its first mail, and of the posts of a form each person's first one."""
+    """The first mail of a thread, and for submissions of a form each person's first one."""
     first = messages[0]
     begun = {person: post for post in reversed(messages) if "Reply-To" in _headers(post) and (person := _person(post))}
     if not begun and (person := _person(first)):
@@ -139,7 +139,7 @@ def _inquiries(messages: list[dict[str, Any]]) -> Iterator[tuple[str, Row]]:
 
 
 def _person(message: dict[str, Any]) -> str | None:
-    """The address of whoever wrote it to the studio; None for machines and for the studio itself."""
+    """The sender's address if a person wrote it to the studio; None for machines and for the studio itself."""
     headers, labels = _headers(message), set(message["labelIds"])
     if labels & {"SPAM", "TRASH", "CHAT", "CATEGORY_SOCIAL", "CATEGORY_PROMOTIONS"}:
         return None
@@ -168,7 +168,7 @@ def _address(mailbox: str) -> str:
 def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Row]) -> Difference:
     difference = Difference()
     found = {external_id: tuple(rest) for external_id, *rest in rows}
-    # A record kept under two names is there twice as well.
+    # A record stored under two names is a duplicate as well.
     bare = Counter(str(external_id).rpartition("/")[2] for external_id, *_ in rows)
     difference.duplicated = len(rows) - len(found) + sum(count - 1 for count in bare.values())
     missing = living.keys() - found.keys()
@@ -178,7 +178,7 @@ def _compare(noun: str, living: Mapping[str, Row], gone: set[str], rows: list[Ro
         if external_id in living and row != living[external_id]:
             difference.note(f"{noun} {external_id} is {row}, not {living[external_id]}")
         elif external_id not in living and not (external_id in gone and ("cancelled" in row or "left out" in row)):
-            difference.note(f"{noun} {external_id} should not be there")
+            difference.note(f"{noun} {external_id} should not exist")
     return difference
 
 

@@ -1,4 +1,4 @@
-"""Lists that are hard to read: their cursors expire, their pages come twice, or in another order."""
+"""Lists that are hard to read: cursors expire, pages are delivered twice or in a different order."""
 
 import json
 import random
@@ -17,16 +17,16 @@ CALENDAR = "www.googleapis.com"
 GMAIL = "gmail.googleapis.com"
 PEEK = "x-peek"
 LISTS = {"/events": "items", "/threads": "threads", "/history": "history"}
-"""The member that holds a page's records, by the end of the path."""
+"""The member that holds a page's records, by path suffix."""
 
 Key = tuple[str, ...]
 
 
 @dataclass(kw_only=True)
 class Listed(Fault):
-    """The answer of a list, as `make` changes the true one."""
+    """The response of a list, modified by `make`."""
 
-    kind: str = "shape"  # type: ignore[assignment]  # a fault must have one; this one answers by itself
+    kind: str = "shape"  # type: ignore[assignment]  # a fault must have one; this one builds its own response
     make: Callable[[Response], Response]
 
     def apply(self, answer: Callable[[], Response], failure: Callable[[int], Response]) -> Response:
@@ -34,11 +34,11 @@ class Listed(Fault):
 
 
 class Paging:
-    """Odds for each request that goes on with a list. What was sent under a token stays sent under it, until a restart.
+    """Odds for each request that continues a list. The response to a token stays the same until a restart.
 
     `forget`   the cursor has expired: Calendar's 410, Gmail's 404 for a list of changes
-    `repeat`   the page before comes once more
-    `reorder`  the records of this page and of the next one change places, so all come, but in another order
+    `repeat`   the previous page is delivered again
+    `reorder`  the records of this page and the next swap places, so all are delivered, but in another order
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Paging:
         self.start_over()
 
     def start_over(self) -> None:
-        """For when the platform's data have changed: the lists before are over."""
+        """For when the platform's data have changed: earlier lists are over."""
         with self._lock:
             self._sent: dict[Key, Response] = {}
             self._records: dict[Key, list[Json]] = {}
@@ -73,7 +73,7 @@ class Paging:
         return Listed(make=lambda true: self._page(request, true, member, swap, struck))
 
     def _page(self, request: Request, true: Response, member: str, swap: bool, struck: Counter[str]) -> Response:
-        """Whoever asks for the same page again gets the same records: a platform that lost some would prove nothing."""
+        """Repeating a request returns the same records: a platform that lost some would prove nothing."""
         if true.status != 200:
             return true
         page = json.loads(true.body)

@@ -1,6 +1,6 @@
-"""The queue: the part of SQS that the product uses, as boto3 speaks it, on loopback.
+"""The queue: the part of SQS that the product uses, over boto3's protocol, on loopback.
 
-It may deliver often, late, out of order, or not at all, all of which a standard queue or a failing network may do.
+It may deliver repeatedly, late, out of order or not at all, as a standard queue or a failing network may do.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ LATEST_COPY_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """How messages are delivered: so many copies of each, save those that get lost, in their order or in none."""
+    """How messages are delivered: the number of copies, the share that is lost, in order or shuffled."""
 
     chance: random.Random
     copies: int = 1
@@ -43,7 +43,7 @@ class _Message:
 
 
 class Queue:
-    """A context manager. A worker that polls `url_of(name)` is known by that name."""
+    """A context manager. A worker that polls `url_of(name)` is identified by that name."""
 
     def __init__(self) -> None:
         self._server = Server(self._answer)
@@ -75,7 +75,7 @@ class Queue:
         return f"{self._server.url}/{ACCOUNT}/{QUEUE}/{worker}"
 
     def reset(self, delivery: Delivery) -> None:
-        """Empties the queue and begins to count again; who polls still, perhaps dead by now, gets nothing any more."""
+        """Empties the queue and resets the counts; consumers that still poll, perhaps dead by now, get nothing more."""
         with self._arrival:
             self._delivery = delivery
             self._arrival.notify_all()
@@ -85,17 +85,17 @@ class Queue:
             self.delivered: Counter[str] = Counter()
 
     def holders(self) -> set[str]:
-        """The workers that have a message in hand."""
+        """The workers that are processing a message."""
         with self._arrival:
             return {message.holder for message in self._held.values()}
 
     def waiting(self) -> bool:
-        """Whether a message could be taken up now."""
+        """Whether a message could be received now."""
         with self._arrival:
             return any(message.visible_at <= time.monotonic() for message in self._waiting)
 
     def is_empty(self) -> bool:
-        """Whether each message was delivered, late copies too, and dealt with."""
+        """Whether each message, including late copies, was delivered and processed."""
         with self._arrival:
             return not self._waiting and not self._held
 
@@ -103,7 +103,7 @@ class Queue:
         action = request.headers.get("x-amz-target", "").rpartition(".")[2]
         if action not in self._actions:
             return as_json({"__type": "com.amazon.coral.service#UnknownOperationException"}, status=400)
-        if len(request.body) < int(request.headers["content-length"]):  # its sender was killed amid it
+        if len(request.body) < int(request.headers["content-length"]):  # the sender was killed while sending it
             return as_json({"__type": "com.amazonaws.sqs#InvalidMessageContents"}, status=400)
         with self._arrival:
             answer = self._actions[action](request.json())
@@ -119,7 +119,7 @@ class Queue:
         return {"Successful": taken, "Failed": []}
 
     def _take_in(self, body: str, delay_seconds: int) -> None:
-        """Every other copy comes at once, the rest some time later: amid a run, and when it is done."""
+        """Every other copy is delivered at once, the rest later: during the run, and after it."""
         delivery, now = self._delivery, time.monotonic() + delay_seconds
         for copy in range(delivery.copies):
             if delivery.chance.random() < delivery.loss:
@@ -134,7 +134,7 @@ class Queue:
         delivery = self._delivery
         while (message := self._next()) is None:
             left = deadline - time.monotonic()
-            self._arrival.wait(max(0.0, min(left, 0.1)))  # a late copy comes without a notice
+            self._arrival.wait(max(0.0, min(left, 0.1)))  # a late copy arrives without notification
             if left <= 0 or self._stopping or self._delivery is not delivery:
                 return {}
         message.receives += 1

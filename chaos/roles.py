@@ -1,4 +1,4 @@
-"""What a forked process does: the stack's own worker or ticker, with the disturbance it is to have in itself."""
+"""What a forked process does: the stack's own worker or ticker, with the disturbance built in."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from chalicelib.services import refresh as refreshes
 
 
 def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None:
-    """The real handler on real messages; its clock may be wrong, and its time may be over before it begins."""
+    """The real handler on real messages; its clock may be wrong, and its time may be up before it starts."""
     if skew_seconds:
         _skew(timedelta(seconds=skew_seconds))
     setattr(dev.worker, "WORKER_TIMEOUT_SECONDS", timeout_seconds)  # noqa: B010  no constant elsewhere
@@ -39,7 +39,7 @@ def tick(*, seconds: float) -> None:
 
 
 def refresh(*, studio_id: str, platform: str, threads: int, at: float, die: str, report: str) -> None:
-    """So many threads that need the same token at the same moment; reports what each got: its hash, or an error."""
+    """Threads that need the same token at the same moment; reports what each got: its hash, or an error."""
     stored = read(UUID(studio_id), FIND_STORED_CONNECTION, platform=platform)
     assert stored is not None
     if die:
@@ -60,7 +60,7 @@ def _token(stored: StoredConnection) -> str:
 
 
 def _die(step: str) -> None:
-    """SIGKILL at one step of a refresh: with the lease taken, with the answer in hand, or with it stored."""
+    """SIGKILL at one step of a refresh: after the lease was taken, the response received, or the response stored."""
     real = connection_state.replace_tokens
 
     def fatal(*given: Any, **named: Any) -> None:
@@ -75,7 +75,7 @@ def _die(step: str) -> None:
 
 
 def _skew(by: timedelta) -> None:
-    """Beneath `clock.now` and not in its place: whoever holds the function has the wrong time as well."""
+    """Patches below `clock.now`, so that code holding a reference to it gets the wrong time as well."""
 
     class Skewed(datetime):
         @classmethod

@@ -1,4 +1,4 @@
-"""What scenarios are made of: their size, workers at work, the conclusion, and what it came to."""
+"""Building blocks of scenarios: size, running workers, conclusion and result."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ WORKERS = 4
 
 @dataclass(frozen=True)
 class Proof:
-    """What a scenario's tries came to."""
+    """The result of a scenario."""
 
     tries: str
     difference: Difference
@@ -22,9 +22,9 @@ class Proof:
 
 @dataclass(frozen=True)
 class Size:
-    """How hard to try: so many disturbances, over calendars of so many events and mailboxes of so many threads.
+    """The size of a scenario: the number of disturbances, of events per calendar and of threads per mailbox.
 
-    Where refreshes are disturbed, `events` counts the workers of a race, or a platform's connections in an outage.
+    In refresh scenarios `events` is the number of workers in a race, or of a platform's connections in an outage.
     """
 
     times: int
@@ -46,7 +46,7 @@ def at_work(
     loss: float = 0.0,
     shuffle: bool = False,
 ) -> Iterator[None]:
-    """Workers and a queue that delivers as told; afterwards an empty environment."""
+    """Workers and a queue that delivers as configured; afterwards the environment is emptied."""
     environment.queue.reset(Delivery(chance=chance, copies=copies, loss=loss, shuffle=shuffle))
     try:
         for _ in range(workers):
@@ -57,7 +57,7 @@ def at_work(
 
 
 def connect(environment: Environment, size: Size, count: int = 1, *, first: int = 0) -> None:
-    """So many calendars of the size and as many mailboxes, each of another account, counted from `first`."""
+    """Connects `count` calendars and as many mailboxes, each of a different account, numbered from `first`."""
     for number in range(first, first + count):
         environment.connect(f"bulk-{size.events + number}", ("bookings",))
         environment.connect(f"bulk-{size.threads + number}", ("inquiries",))
@@ -66,7 +66,7 @@ def connect(environment: Environment, size: Size, count: int = 1, *, first: int 
 def concluded(
     environment: Environment, disturb: Callable[[], object] = lambda: None, *, seconds: float = 300.0
 ) -> Difference:
-    """The difference when all is done, or that it never was."""
+    """The difference once all runs are done, or a note that they never were."""
     try:
         environment.finish(disturb, seconds=seconds)
     except Unfinished as error:
@@ -77,13 +77,13 @@ def concluded(
 
 
 def changed(environment: Environment, chance: random.Random, *, events: int = 20, mails: int = 10) -> None:
-    """Events and mails come, change and go in every account."""
+    """Adds, changes and deletes events and mails in every account."""
     google = environment.sandbox.google
     for name in sorted({studio.account for studio in environment.studios}):
         account = google.account(name)
         picked = chance.sample(range(len(account.events)), min(events, len(account.events)))
         ids = [account.events[index]["id"] for index in picked]
-        gone = len(ids) // 10  # a complete read that misses many more is not believed
+        gone = len(ids) // 10  # if many more were missing from a complete read, the sweep would wait for confirmation
         for event_id in ids[:gone]:
             google.delete_event(event_id, name)
         for event_id in ids[gone:]:

@@ -1,4 +1,4 @@
-"""Waiting cut short: what would pass only after minutes is made to pass at once, in the database and nowhere else."""
+"""Shortens waiting: what would take minutes happens at once, by changing the database only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from chalicelib.services.leases import LEASE_SECONDS
 
 SILENT_LEASE_SECONDS = 1.5
-"""A lease that was not refreshed for so long expires here, as it does after LEASE_SECONDS elsewhere."""
+"""A lease without a heartbeat for this long expires here, as it does after LEASE_SECONDS in production."""
 SLOWNESS = 40
-"""Where a sync takes long the machine is slow: leases last at least this part of the time since its start."""
+"""On a slow machine syncs take long: leases last at least this fraction of the time since the sync started."""
 LOST_MESSAGE_SECONDS = 1.0
-"""A message that nobody took up for so long is enqueued again, as it is after two minutes elsewhere."""
+"""A message that no worker received for this long is re-enqueued, as it is after two minutes in production."""
 SILENT_LEASES = """
     UPDATE sync_log SET lease_expires_at = now() - interval '1 ms', enqueue_at = now()
     WHERE status = 'running' AND lease_expires_at > now()
@@ -27,7 +27,7 @@ PAUSES = """
     SELECT table_name, column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND column_name IN ('open_until', 'blocked_until')
 """
-"""Where a circuit or a quota notes until when a platform is not asked."""
+"""Columns in which circuits and quotas store until when a platform must not be called."""
 TABLES = """
     SELECT schemaname || '.' || tablename FROM pg_tables
     WHERE schemaname IN ('public', 'chaos') AND tablename NOT IN ('alembic_version', 'tenant_key')
@@ -35,7 +35,7 @@ TABLES = """
 
 
 class TimeWarp:
-    """Lets time pass, one statement after the other: what the first one did is then seen by the others."""
+    """Skips time in separate statements, so that each sees what the previous one did."""
 
     def __init__(self, sql: Callable[..., list[list[Any]]]) -> None:
         self._sql = sql
@@ -43,7 +43,7 @@ class TimeWarp:
         self._statements = [*pauses, PUT_OFF]
 
     def pass_time(self, *, elapsed_seconds: float, messages_wait: bool) -> None:
-        """A message that still waits in the queue is not lost, however long it takes."""
+        """A message that is still in the queue is not lost, however long it waits."""
         silence = max(SILENT_LEASE_SECONDS, elapsed_seconds / SLOWNESS)
         self._sql(SILENT_LEASES, left=LEASE_SECONDS - silence)
         for statement in self._statements:

@@ -1,4 +1,4 @@
-"""The pool: the harness's hand on its worker and ticker processes."""
+"""The pool: starts, kills and watches the harness's worker and ticker processes."""
 
 import json
 import random
@@ -23,7 +23,7 @@ class _Worker(NamedTuple):
 
 
 class WorkerPool:
-    """A context manager; at its end none of its processes is left, even when the harness itself was killed."""
+    """A context manager; no process outlives it, even if the harness itself is killed."""
 
     def __init__(self, env: Mapping[str, str], urls: Urls, queue: Queue, log_dir: Path) -> None:
         self._env = dict(env)
@@ -59,7 +59,7 @@ class WorkerPool:
                 pipe.close()
 
     def start_worker(self, *, timeout_seconds: float = LAMBDA_SECONDS, skew_seconds: float = 0.0) -> str:
-        """One more worker; returns its name."""
+        """Starts another worker; returns its name."""
         self._hired += 1
         name = f"worker-{self._hired}"
         terms = {"timeout_seconds": timeout_seconds, "skew_seconds": skew_seconds}
@@ -75,15 +75,15 @@ class WorkerPool:
             self.start_ticker()
 
     def refresh(self, **given: Any) -> int:
-        """A process whose threads need a connection's token; returns its id, for `reap`."""
+        """Starts a process whose threads need a connection's token; returns its id, for `reap`."""
         return self._fork("refresher", given)
 
     def reap(self, pid: int) -> None:
-        """Kills it, unless it has ended by itself."""
+        """Kills it, unless it has already ended."""
         self._kill(pid)
 
     def kill_busy(self, chance: random.Random) -> bool:
-        """SIGKILL for a worker with a message in hand, if there is one; another takes its place on the same terms."""
+        """SIGKILLs a worker that is processing a message, if there is one; an identical one replaces it."""
         busy = sorted(self._workers.keys() & self._queue.holders())
         if not busy:
             return False
@@ -99,7 +99,7 @@ class WorkerPool:
         self._tickers.clear()
 
     def count_logged(self, event: str) -> int:
-        """How often processes of this pool, and of others with the same logs, have logged the event."""
+        """How often processes of this pool, and of other pools with the same logs, have logged the event."""
         logs = (path.read_text() for path in self._log_dir.glob("*ers.log"))
         return sum(log.count(f'"event": "{event}"') for log in logs)
 

@@ -1,4 +1,4 @@
-"""Which known vulnerabilities a version has, of advisories in the OSV format: https://ossf.github.io/osv-schema/"""
+"""Finds the known vulnerabilities of a version in OSV advisories: https://ossf.github.io/osv-schema/"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Finding:
 
 
 def read_records(source: Path) -> Iterator[Record]:
-    """From a folder of JSON files, at any depth, or a zip of them, as OSV publishes one for PyPI. Raises ValueError."""
+    """Reads a folder of JSON files, at any depth, or a zip like the one OSV publishes for PyPI. Raises ValueError."""
     if source.is_dir():
         for path in sorted(source.rglob("*.json")):
             yield _record(path.name, path.read_bytes())
@@ -49,14 +49,14 @@ def _record(name: str, content: bytes) -> Record:
     try:
         record: object = json.loads(content)
     except ValueError as error:
-        raise ValueError(f"{name} is no JSON: {error}") from error
+        raise ValueError(f"{name} is not JSON: {error}") from error
     if not isinstance(record, dict) or "id" not in record:
-        raise ValueError(f"{name} is no OSV record")
+        raise ValueError(f"{name} is not an OSV record")
     return record
 
 
 def _at(text: str) -> Version | None:
-    """None for what is no version by Python's rules, as old entries hold."""
+    """None for a string that is not a Python version, as in some old entries."""
     try:
         return Version(text)
     except InvalidVersion:
@@ -100,7 +100,7 @@ def _finding(pin: Pin, record: Record, entry: Mapping[str, Any]) -> Finding:
 
 
 def find(pins: Iterable[Pin], records: Iterable[Record]) -> list[Finding]:
-    """Every vulnerability once: of several databases' records of one, the first that names the others counts."""
+    """Every vulnerability once: of several databases' records for one, the first that names the others is used."""
     by_name: dict[str, list[Pin]] = {}
     for pin in pins:
         by_name.setdefault(pin.name, []).append(pin)

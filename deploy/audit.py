@@ -1,4 +1,4 @@
-"""`python -m deploy.audit`: that what is pinned fits together and has no known vulnerability."""
+"""`python -m deploy.audit`: checks that the pins are compatible and have no known vulnerabilities."""
 
 import argparse
 import subprocess
@@ -18,7 +18,7 @@ def _fail(why: str) -> int:
 
 
 def audit_offline(advisories: Path) -> int:
-    """Every pin against the advisories in a folder or zip; says which findings are deployed."""
+    """Checks every pin against the advisories in a folder or zip; says which findings are deployed."""
     pins = read_pins(LOCK)
     deployed = {(pin.name, pin.version) for pin in read_pins(RUNTIME)}
     try:
@@ -36,19 +36,19 @@ def audit_offline(advisories: Path) -> int:
 
 
 def audit_online() -> int:
-    """pip-audit over the lock: nothing is resolved, and only names and versions leave the machine."""
+    """Runs pip-audit on the lock: nothing is resolved, and only names and versions leave the machine."""
     command = [sys.executable, "-m", *_PIP_AUDIT, "--requirement", str(LOCK)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if "Traceback" in done.stderr:  # how it ends when OSV cannot be reached
+    if "Traceback" in done.stderr:  # the error when OSV cannot be reached
         reason = done.stderr.strip().splitlines()[-1]
-        return _fail(f"OSV could not be asked; ADVISORIES=<folder or zip> does without a network. {reason}")
+        return _fail(f"OSV could not be reached; ADVISORIES=<folder or zip> works without a network. {reason}")
     print(done.stderr, end="", file=sys.stderr)
     return done.returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.audit", description=__doc__)
-    parser.add_argument("--advisories", type=Path, help="a folder or zip of OSV records, in place of asking a service")
+    parser.add_argument("--advisories", type=Path, help="a folder or zip of OSV records, instead of querying a service")
     options = parser.parse_args(arguments)
     if options.advisories and not options.advisories.exists():
         parser.error(f"there is no {options.advisories}")

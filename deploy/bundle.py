@@ -1,4 +1,4 @@
-"""The zip that Lambda runs: our sources and the wheels' content, with bytecode, the same bytes at every build."""
+"""The zip that Lambda runs: our sources and the wheels' content, with bytecode; every build produces the same bytes."""
 
 import os
 import re
@@ -11,25 +11,25 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from deploy.wheels import PackagingError, Wheel
 
 TASK_ROOT = "/var/task"
-"""Where Lambda unpacks the zip; what tracebacks name instead of a build folder."""
+"""Where Lambda unpacks the zip; tracebacks show this path instead of a build folder."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ONLY = {
-    "cffi": re.compile(r"_cffi_backend\b"),  # what cryptography's binary calls; the rest compiles bindings
-    "chalice": re.compile(r"chalice/(app|__init__)\.py$"),  # as Chalice packs itself; the rest is its command line
+    "cffi": re.compile(r"_cffi_backend\b"),  # used by cryptography's binary; the rest compiles bindings
+    "chalice": re.compile(r"chalice/(app|__init__)\.py$"),  # what Chalice packs of itself; the rest is its command line
 }
-"""Packages of which a part is packed."""
+"""Packages that are packed only in part."""
 
 _UNUSED = re.compile(
     r"""
     \.data/                          # scripts and headers
     | (^|/)(tests?|testing)/         # the packages' own tests
-    | \.(pyi|pyx|pxd|c|h|cpp)$       # what type checkers and compilers read
+    | \.(pyi|pyx|pxd|c|h|cpp)$       # for type checkers and compilers
     | (^|/)py\.typed$
-    | ^alembic/templates/            # what `alembic init` copies
+    | ^alembic/templates/            # templates for `alembic init`
     | ^sqlalchemy/dialects/(mssql|mysql|oracle|sqlite)/
     | ^sqlalchemy/ext/(asyncio/|automap|horizontal_shard)
     | ^urllib3/contrib/emscripten/   # for browsers
-    | ^dateutil/zoneinfo/            # tzdata is here
+    | ^dateutil/zoneinfo/            # we use tzdata
     | \.dist-info/(?!METADATA$|LICEN[CS]E|COPYING|NOTICE|AUTHORS|licenses/|sboms/)
     """,
     re.VERBOSE,
@@ -37,12 +37,12 @@ _UNUSED = re.compile(
 
 
 def _headers(metadata: bytes) -> bytes:
-    """Without the description: it is the package's README, and long."""
+    """Without the description, which is the package's README and long."""
     return re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0] + b"\n"
 
 
 def unpack(wheel: Wheel, folder: Path) -> None:
-    """What the functions need of the wheel, with its metadata: scanners read it, and pg8000 looks up its own."""
+    """The parts of the wheel that the functions need, and its metadata: scanners read it, pg8000 looks up its own."""
     only = ONLY.get(wheel.pin.name)
     with wheel.open() as archive:
         for entry in archive.infolist():
@@ -55,8 +55,8 @@ def unpack(wheel: Wheel, folder: Path) -> None:
 
 
 def compile_tree(folder: Path, *, keep_sources: bool) -> None:
-    """Bytecode beside each module that Lambda need not check. A fresh interpreter with a fixed hash seed makes it: what
-    else a process has done shows in the bytecode's references."""
+    """Adds unchecked bytecode to each module. A fresh interpreter with a fixed hash seed compiles it, because a
+    process's earlier work shows in the bytecode's references."""
     command = [sys.executable, "-S", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
     command += ["-s", str(folder), "-p", TASK_ROOT, *([] if keep_sources else ["-b"]), str(folder)]
     done = subprocess.run(command, env={"PYTHONHASHSEED": "0", "PATH": os.defpath}, capture_output=True, text=True)
@@ -68,13 +68,13 @@ def compile_tree(folder: Path, *, keep_sources: bool) -> None:
 
 
 def write_zip(folders: Iterable[Path], target: Path) -> None:
-    """Sorted, undated and readable by all. A path in two folders is an error."""
+    """Sorted, without dates, readable by all. A path that is in two folders is an error."""
     files: dict[str, Path] = {}
     for folder in folders:
         for path in folder.rglob("*"):
             name = str(PurePosixPath(path.relative_to(folder)))
             if path.is_file() and files.setdefault(name, path) != path:
-                raise PackagingError(f"two packages hold {name}")
+                raise PackagingError(f"two packages contain {name}")
     with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=9) as archive:
         for name, path in sorted(files.items()):
             entry = ZipInfo(name, EPOCH)

@@ -1,4 +1,4 @@
-"""`python -m deploy.certificates --region eu-central-1`: Amazon RDS's authorities, by which databases are verified."""
+"""`python -m deploy.certificates --region eu-central-1`: downloads Amazon RDS's certificate authorities."""
 
 import argparse
 import ssl
@@ -17,38 +17,38 @@ from deploy.pins import ROOT
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 TRUST_STORE = "https://truststore.pki.rds.amazonaws.com"
 EVERYWHERE = "global"
-"""Instead of a Region: all of them. A cold start takes longer to read their hundred authorities than a Region's few."""
+"""Stands for all Regions. A cold start takes longer to read their hundred authorities than a Region's few."""
 PATH = ROOT / "vendor" / "certificates" / "rds.pem"
 OWNER = "Amazon Web Services, Inc."
 LARGEST = 2 * 1024 * 1024
 
 
 class NotRdsError(Exception):
-    """What was fetched is not RDS's list of certificate authorities."""
+    """The downloaded file is not RDS's list of certificate authorities."""
 
 
 def _check(certificate: x509.Certificate) -> None:
-    """Trust is in the connection it came over; this refuses what would make verification pointless or impossible."""
+    """Trust comes from the TLS connection; this refuses files that would make verification pointless or impossible."""
     subject = certificate.subject.rfc4514_string()
     if [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] != [OWNER]:
-        raise NotRdsError(f"{subject} is not of {OWNER}")
+        raise NotRdsError(f"{subject} does not belong to {OWNER}")
     if "RDS" not in subject:
-        raise NotRdsError(f"{subject} is no authority of RDS")
+        raise NotRdsError(f"{subject} is not an authority of RDS")
     try:
         is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         certificate.verify_directly_issued_by(certificate)
     except (x509.ExtensionNotFound, InvalidSignature, ValueError) as reason:
-        raise NotRdsError(f"{subject} is no root certificate") from reason
+        raise NotRdsError(f"{subject} is not a root certificate") from reason
     if not is_authority:
-        raise NotRdsError(f"{subject} is no certificate authority")
+        raise NotRdsError(f"{subject} is not a certificate authority")
 
 
 def check(bundle: bytes) -> int:
-    """How many authorities `bundle` holds; NotRdsError unless each is a root certificate of Amazon RDS."""
+    """The number of authorities in `bundle`; NotRdsError unless each is a root certificate of Amazon RDS."""
     try:
         certificates = x509.load_pem_x509_certificates(bundle)
     except ValueError as reason:
-        raise NotRdsError("it holds no certificates") from reason
+        raise NotRdsError("it contains no certificates") from reason
     for certificate in certificates:
         _check(certificate)
     return len(certificates)
@@ -61,7 +61,7 @@ def bundle_of(region: str) -> str:
 def fetch(url: str, context: ssl.SSLContext | None = None) -> bytes:
     """Over TLS only, verified with this machine's authorities unless `context` says otherwise."""
     if not url.startswith("https://"):
-        raise NotRdsError("certificates are fetched over TLS only")
+        raise NotRdsError("certificates are downloaded over TLS only")
     verified = context or ssl.create_default_context()
     with urllib.request.urlopen(url, context=verified, timeout=30) as answer:  # noqa: S310 - https alone, see above
         return bytes(answer.read(LARGEST))
@@ -69,8 +69,8 @@ def fetch(url: str, context: ssl.SSLContext | None = None) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.certificates", description=__doc__)
-    parser.add_argument("--region", default=EVERYWHERE, help="where the database is; all Regions unless given")
-    parser.add_argument("--url", help="where else to take them from")
+    parser.add_argument("--region", default=EVERYWHERE, help="the database's Region (default: all Regions)")
+    parser.add_argument("--url", help="another URL to download them from")
     parser.add_argument("--output", type=Path, default=PATH)
     options = parser.parse_args(arguments)
     url = options.url or bundle_of(options.region)

@@ -1,4 +1,4 @@
-"""Change sets: made, shown and judged before anything is changed, then executed and watched to their end."""
+"""Change sets: created, shown and checked before anything changes, then executed and watched until they end."""
 
 import json
 import time
@@ -14,14 +14,14 @@ from deploy.releases import Release
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 KEPT = {
-    "AWS::RDS::DBInstance": "the database and all that is in it",
-    "AWS::RDS::DBCluster": "the database and all that is in it",
-    "AWS::KMS::Key": "every data key, and so every token, that it wraps",
+    "AWS::RDS::DBInstance": "the database and everything in it",
+    "AWS::RDS::DBCluster": "the database and everything in it",
+    "AWS::KMS::Key": "every data key that it wraps, and so every token",
     "AWS::SecretsManager::Secret": "the secrets in it",
     "AWS::S3::Bucket": "the objects in it",
     "AWS::ApiGateway::RestApi": "the URL that clients, redirect URIs and webhooks use",
 }
-"""What must not go by accident, and what goes with it."""
+"""What must not be deleted by accident, and what would be lost with it."""
 ENDED = {
     *("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"),
     *("ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
@@ -31,11 +31,11 @@ SUCCESS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 WHAT_TO_DO = {
     "ROLLBACK_COMPLETE": "a first deployment that failed leaves an empty stack: remove it with "
     "`python -m deploy.stack delete --stage {stage}`, then deploy again",
-    "ROLLBACK_FAILED": "its events say what could not be taken back, such as a protected database: mend that, then "
+    "ROLLBACK_FAILED": "its events say what could not be rolled back, such as a protected database: fix that, then "
     "remove it with `python -m deploy.stack delete --stage {stage}`",
-    "UPDATE_ROLLBACK_FAILED": "mend the cause, then run `aws cloudformation continue-update-rollback "
+    "UPDATE_ROLLBACK_FAILED": "fix the cause, then run `aws cloudformation continue-update-rollback "
     "--stack-name ansel-{stage}`",
-    "DELETE_FAILED": "mend the cause, then run `python -m deploy.stack delete --stage {stage}` again",
+    "DELETE_FAILED": "fix the cause, then run `python -m deploy.stack delete --stage {stage}` again",
 }
 POLL_SECONDS = 3.0
 
@@ -49,7 +49,7 @@ class Change:
 
     @property
     def loss(self) -> str | None:
-        """What would be lost by it."""
+        """What the change would destroy."""
         goes = self.action == "Remove" or self.replaced != "no"
         return KEPT.get(self.kind) if goes else None
 
@@ -66,11 +66,11 @@ class ChangeSet:
 
 
 def ensure_ready(stack: Stack | None, stage: str) -> None:
-    """DeployError for a stack that takes no change set now."""
+    """DeployError for a stack that cannot be changed now."""
     if stack is None or stack.is_new:
         return
     if stack.status.endswith("_IN_PROGRESS"):
-        raise DeployError(f"{stack.name} is being changed by somebody else ({stack.status}): wait for it")
+        raise DeployError(f"{stack.name} is being changed by another deployment ({stack.status}): wait for it")
     if stack.status in WHAT_TO_DO:
         raise DeployError(f"{stack.name} is {stack.status}: {WHAT_TO_DO[stack.status].format(stage=stage)}")
 
@@ -78,7 +78,7 @@ def ensure_ready(stack: Stack | None, stage: str) -> None:
 def make_change_set(
     cloud: Cloud, stage: str, stack: Stack | None, release: Release, given: Mapping[str, str]
 ) -> ChangeSet | None:
-    """None when there is nothing to change. A parameter that is not given keeps its value."""
+    """None if there is nothing to change. Parameters that are not given keep their values."""
     is_update = stack is not None and not stack.is_new
     made = cloud.cloudformation.create_change_set(
         StackName=stack_name(stage),
@@ -114,7 +114,7 @@ def _parameters(release: Release, known: frozenset[str], given: Mapping[str, str
 
 
 def _ensure_unchanged(cloud: Cloud, change_set: str, error: WaiterError) -> None:
-    """That there is nothing to change is told as a failure, in words only; refused change sets must not pile up."""
+    """CloudFormation reports "nothing to change" as a failure, only in words; failed change sets must not pile up."""
     reason = str(error.last_response.get("StatusReason", error))
     cloud.cloudformation.delete_change_set(ChangeSetName=change_set)
     if not ("didn't contain changes" in reason or "No updates are to be performed" in reason):
@@ -122,7 +122,7 @@ def _ensure_unchanged(cloud: Cloud, change_set: str, error: WaiterError) -> None
 
 
 def read_changes(answered: Iterable[Mapping[str, Any]]) -> list[Change]:
-    """Of `Changes` as DescribeChangeSet answers them; what would be lost comes last, where it is read."""
+    """From `Changes` as DescribeChangeSet returns them; losses are listed last, where they are noticed."""
     found = [change["ResourceChange"] for change in answered if "ResourceChange" in change]
     stay = {change["LogicalResourceId"] for change in found if change.get("Replacement") == "False"}
     changes = [
@@ -133,7 +133,7 @@ def read_changes(answered: Iterable[Mapping[str, Any]]) -> list[Change]:
 
 
 def _is_replaced(change: Mapping[str, Any], stay: set[str]) -> Literal["no", "yes", "perhaps"]:
-    """`Conditional` is also said of what refers to a resource that changes in place, whose names stay what they are."""
+    """`Conditional` also covers references to a resource that changes in place, whose names stay the same."""
     match change.get("Replacement"):
         case "True":
             return "yes"
@@ -149,7 +149,7 @@ def _is_replaced(change: Mapping[str, Any], stay: set[str]) -> Literal["no", "ye
 
 
 def discard(cloud: Cloud, stage: str, change_set: ChangeSet) -> None:
-    """Of a stack that was never created, its empty shell as well."""
+    """For a stack that was never created, this also deletes its empty shell."""
     cloud.cloudformation.delete_change_set(ChangeSetName=change_set.id)
     stack = find_stack(cloud, stage)
     if stack is not None and stack.is_new:
@@ -157,7 +157,7 @@ def discard(cloud: Cloud, stage: str, change_set: ChangeSet) -> None:
 
 
 def execute(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
-    """To its end; nothing to change is executed at once."""
+    """Waits for the end; if there is nothing to change, it executes at once."""
     if change_set is None:
         return
     seen = _newest_event(cloud, stack_name(stage))
@@ -172,7 +172,7 @@ def delete(cloud: Cloud, stage: str, stack: Stack) -> None:
 
 
 def list_retained(cloud: Cloud, stack: Stack) -> list[str]:
-    """What a deletion leaves behind, or leaves a snapshot of."""
+    """Resources that a deletion retains or snapshots."""
     body = cloud.cloudformation.get_template(StackName=stack.id, TemplateStage="Processed")["TemplateBody"]
     template = json.loads(body) if isinstance(body, str) else body
     policies = {name: resource.get("DeletionPolicy", "Delete") for name, resource in template["Resources"].items()}
@@ -191,7 +191,7 @@ def _newest_event(cloud: Cloud, stack: str) -> str | None:
 
 
 def _watch(cloud: Cloud, stage: str, stack: str, seen: str | None) -> None:
-    """Prints what happens until it has ended; DeployError with the first failure unless that is a good end."""
+    """Prints events until it has ended; DeployError with the first failure unless it succeeded."""
     first_failure: str | None = None
     while True:
         for event in _events_after(cloud, stack, seen):
@@ -208,7 +208,7 @@ def _watch(cloud: Cloud, stage: str, stack: str, seen: str | None) -> None:
 
 
 def _events_after(cloud: Cloud, stack: str, seen: str | None) -> list[dict[str, Any]]:
-    """Oldest first. They come newest first, a hundred a page."""
+    """Oldest first. CloudFormation returns them newest first, a hundred per page."""
     found: list[dict[str, Any]] = []
     for page in cloud.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
         for event in page["StackEvents"]:
@@ -221,5 +221,5 @@ def _events_after(cloud: Cloud, stack: str, seen: str | None) -> list[dict[str, 
 def _judge(stage: str, status: str, first_failure: str | None) -> None:
     if status in SUCCESS:
         return
-    advice = WHAT_TO_DO.get(status, "everything is as it was before").format(stage=stage)
+    advice = WHAT_TO_DO.get(status, "everything is as it was").format(stage=stage)
     raise DeployError(f"{first_failure or status}. {stack_name(stage)} is {status}: {advice}")

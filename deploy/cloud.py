@@ -1,4 +1,4 @@
-"""The account that is deployed to: its clients, and what stands there of a stage."""
+"""The AWS account deployed to: its clients, and the state of a stage."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LONGEST_FUNCTION_SECONDS = 900
 
 
 class DeployError(Exception):
-    """A reason to stop that an operator can act on; its text is one line."""
+    """A failure that an operator can act on; its text is one line."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stage as it stands in the account."""
+    """The current state of a stage in the account."""
 
     name: str
     id: str
@@ -39,7 +39,7 @@ class Stack:
 
     @property
     def is_new(self) -> bool:
-        """A change set of it was made, but none was ever executed."""
+        """A change set was created for it, but none was ever executed."""
         return self.status == "REVIEW_IN_PROGRESS"
 
     @property
@@ -48,8 +48,8 @@ class Stack:
 
 
 def connect(region: str | None) -> Cloud:
-    region = region or os.environ.get("AWS_REGION")  # as AWS's command line does; boto3 knows AWS_DEFAULT_REGION alone
-    # An invocation is answered when the function ends, and one that was sent must not be sent again.
+    region = region or os.environ.get("AWS_REGION")  # like the AWS CLI; boto3 only knows AWS_DEFAULT_REGION
+    # The response arrives when the function ends, and an invocation must not be sent twice.
     patient = Config(read_timeout=LONGEST_FUNCTION_SECONDS + 30, retries={"total_max_attempts": 1}, tcp_keepalive=True)
     try:
         cloudformation = boto3.client("cloudformation", region_name=region)

@@ -1,4 +1,4 @@
-"""What may be in the package: our sources, RDS's certificates, the wheels' content; nothing that looks secret."""
+"""The contents allowed in the package: our sources, RDS's certificates, the wheels; nothing that looks secret."""
 
 import re
 from collections.abc import Iterable
@@ -22,20 +22,20 @@ _SECRET_CONTENT = re.compile(
 
 
 def check_ours(folder: Path) -> None:
-    """PackagingError naming whatever Chalice packed of the project that does not belong there."""
+    """PackagingError naming any file that Chalice packed from the project and that does not belong there."""
     for path in sorted(folder.rglob("*")):
         name = str(PurePosixPath(path.relative_to(folder)))
         if path.is_dir() or name == CERTIFICATES:
             continue
         looks_secret = _SECRET_NAME.search(name) and not re.fullmatch(_OURS_IN_SQL, name)
         if not _OURS.fullmatch(name) or looks_secret:
-            raise PackagingError(f"{name} does not belong into the package")
+            raise PackagingError(f"{name} does not belong in the package")
         if _SECRET_CONTENT.search(path.read_bytes()):
-            raise PackagingError(f"{name} seems to hold a secret")
+            raise PackagingError(f"{name} seems to contain a secret")
 
 
 def check_others(names: Iterable[str]) -> None:
-    """The same for what wheels brought: no wheel is to bring what looks like a secret or like a part of ours."""
+    """The same for the wheels' files: none may look like a secret or like one of our own files."""
     for name in names:
         if _SECRET_NAME.search(name) or PurePosixPath(name).parts[0] in (
             "app.py",
@@ -43,4 +43,4 @@ def check_others(names: Iterable[str]) -> None:
             "migrations",
             "certificates",
         ):
-            raise PackagingError(f"{name} came with a wheel and does not belong into the package")
+            raise PackagingError(f"{name} came with a wheel and does not belong in the package")

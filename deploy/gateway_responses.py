@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, as problem documents in the shape of the API's own errors."""
+"""API Gateway's own responses, as problem documents in the format of the API's errors."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from chalicelib.runtime.problems import CONTENT_TYPE, problem_of
 from chalicelib.runtime.security_headers import SECURITY_HEADERS
 
 REQUEST_ID = "$context.requestId"
-"""What the gateway puts the request's id in place of"""
+"""The placeholder that the gateway replaces with the request's id"""
 
 
 class Answer(NamedTuple):
@@ -26,19 +26,19 @@ class Answer(NamedTuple):
     retry_after_seconds: int = 0
 
 
-_NOTHING_THERE = Answer(NotFound("There is nothing at this path"))
+_NOTHING_THERE = Answer(NotFound("Nothing is available at this path"))
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 ANSWERS = {
-    "MISSING_AUTHENTICATION_TOKEN": _NOTHING_THERE,  # what the gateway says of an unknown path
+    "MISSING_AUTHENTICATION_TOKEN": _NOTHING_THERE,  # the gateway's type for an unknown path
     "RESOURCE_NOT_FOUND": _NOTHING_THERE,
-    "INVALID_SIGNATURE": _NOTHING_THERE,  # or, for it takes our callers' `Authorization` there for a signature
+    "INVALID_SIGNATURE": _NOTHING_THERE,  # or, as it expects a signature in `Authorization`
     "REQUEST_TOO_LARGE": Answer(PayloadTooLarge("A request body may have 10485760 bytes")),
     "UNSUPPORTED_MEDIA_TYPE": Answer(UnsupportedMediaType("The body must be application/json")),
-    "THROTTLED": Answer(TooManyRequests("There are too many requests at the moment"), 1),
-    "QUOTA_EXCEEDED": Answer(TooManyRequests("The quota of requests is used up"), 60),
+    "THROTTLED": Answer(TooManyRequests("Too many requests"), 1),
+    "QUOTA_EXCEEDED": Answer(TooManyRequests("The request quota is used up"), 60),
     "WAF_FILTERED": Answer(Forbidden("The request was refused")),
-    "INTEGRATION_TIMEOUT": Answer(Unavailable("The service took too long to answer"), 5),
+    "INTEGRATION_TIMEOUT": Answer(Unavailable("The service took too long to respond"), 5),
     "INTEGRATION_FAILURE": Answer(Unavailable("The service could not be reached"), 5),
     "DEFAULT_4XX": Answer(BadRequest("The request cannot be read")),
     "DEFAULT_5XX": Answer(AppError("Something went wrong on our side")),
@@ -46,7 +46,7 @@ ANSWERS = {
 
 
 def gateway_responses() -> dict[str, Any]:
-    """As the OpenAPI extension x-amazon-apigateway-gateway-responses has them."""
+    """In the format of the OpenAPI extension x-amazon-apigateway-gateway-responses."""
     return {kind: _response(answer) for kind, answer in ANSWERS.items()}
 
 

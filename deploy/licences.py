@@ -1,4 +1,4 @@
-"""What the deployed packages are licensed under; `python -m deploy.licences` writes docs/licences.md."""
+"""The licences of the deployed packages; `python -m deploy.licences` writes docs/licences.md."""
 
 import sys
 from email.message import Message
@@ -13,13 +13,13 @@ from deploy.pins import LEFT_OUT, LEFT_TO_THE_RUNTIME, ROOT, RUNTIME, read_pins
 PAGE = ROOT / "docs" / "licences.md"
 
 ALLOWED = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "PSF-2.0"})
-"""SPDX identifiers. A package under anything else is argued for in docs/decisions/0004 first, then allowed here."""
+"""SPDX identifiers. Any other licence must be justified in docs/decisions/0004 before it is added here."""
 
 READ_IN_THE_FILE = {
-    "cronsim": "BSD-3-Clause",  # its metadata says BSD only
-    "python-dateutil": "BSD-3-Clause",  # "Dual License": BSD applies to all of it, Apache-2.0 to a part
+    "cronsim": "BSD-3-Clause",  # its metadata only says BSD
+    "python-dateutil": "BSD-3-Clause",  # "Dual License": BSD applies to all of it, Apache-2.0 to parts
 }
-"""Where the metadata says too little, what the licence file says."""
+"""What the licence file says, where the metadata is not precise enough."""
 
 _SPELLINGS = {
     "apache license 2.0": "Apache-2.0",
@@ -29,14 +29,14 @@ _SPELLINGS = {
 
 
 def licence(metadata: Message) -> str:
-    """The SPDX expression of a package's metadata, else what it says in its own words."""
+    """The SPDX expression in a package's metadata, or else its own wording."""
     stated = metadata.get("License-Expression") or READ_IN_THE_FILE.get(canonicalize_name(metadata["Name"]))
     stated = stated or str(metadata.get("License") or "unknown").strip().splitlines()[0]
     return _SPELLINGS.get(stated.lower(), stated)
 
 
 def is_allowed(expression: str) -> bool:
-    """Whether one of the alternatives is allowed whole. What this cannot read, such as brackets, is not."""
+    """Whether one of the alternatives is fully allowed. Expressions with brackets cannot be parsed and are not."""
     alternatives = (alternative.split(" AND ") for alternative in expression.split(" OR "))
     return any(all(part.strip() in ALLOWED for part in parts) for parts in alternatives)
 
@@ -50,7 +50,7 @@ def _home(metadata: Message) -> str:
 
 
 def _wanted_by(names: list[str]) -> dict[str, list[str]]:
-    """Which of the packages each is needed by; nothing for what we asked for ourselves."""
+    """Which packages each is needed by; empty for our direct dependencies."""
     wanted: dict[str, list[str]] = {name: [] for name in names}
     for name in names:
         for line in distribution(name).requires or []:
@@ -64,7 +64,7 @@ def _wanted_by(names: list[str]) -> dict[str, list[str]]:
 def _row(name: str, version: str, wanted: list[str]) -> str:
     metadata = distribution(name).metadata
     packed = "no: Lambda has it" if name in LEFT_TO_THE_RUNTIME else "no: unused" if name in LEFT_OUT else "yes"
-    # email's Message is what importlib.metadata reads it with
+    # importlib.metadata parses it as an email Message
     return f"| [{name}]({_home(metadata)}) | {version} | {licence(metadata)} | {packed} | {', '.join(sorted(wanted))} |"  # type: ignore[arg-type]
 
 

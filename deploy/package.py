@@ -1,4 +1,4 @@
-"""`python -m deploy.package --stage prod`: the deployment zip, its template, its bill of materials and its figures."""
+"""`python -m deploy.package --stage prod`: the deployment zip, its template, bill of materials and figures."""
 
 import argparse
 import hashlib
@@ -28,13 +28,13 @@ _CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 def stages() -> list[str]:
-    """Those that are deployed: `local` is a stage of this machine alone."""
+    """The stages that are deployed: `local` exists on this machine only."""
     config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     return sorted(config["stages"].keys() - {"local"})
 
 
 def _stage_project(folder: Path, architecture: str) -> None:
-    """A copy for Chalice to work in: it leaves files behind, and would fetch packages without their hashes."""
+    """A copy for Chalice to work in, because it leaves files behind and would download packages without hashes."""
     shutil.copy2(ROOT / "app.py", folder)
     for name in ("chalicelib", "vendor", ".chalice"):
         shutil.copytree(
@@ -60,7 +60,7 @@ def _run_chalice(project: Path, stage: str, output: Path) -> None:
         str(merged),
         str(output),
     ]
-    # A region has to be set, though nothing is asked of it; nothing of the builder's environment gets in.
+    # A region must be set, although it is not used; nothing of the builder's environment gets in.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(project), "AWS_DEFAULT_REGION": "us-east-1"}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
@@ -103,9 +103,9 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def build(stage: str, target: Target, output: Path) -> dict[str, Any]:
-    """Writes deployment.zip, template.yaml, sbom.cdx.json and package.json into `output`; the last one's content.
+    """Writes deployment.zip, template.yaml, sbom.cdx.json and package.json into `output`; returns the last one.
 
-    All four or none: a zip beside the template of a build before would be deployed with it.
+    All four or none: otherwise a zip could be deployed with an earlier build's template.
     """
     packed = wheels(target)
     with tempfile.TemporaryDirectory(prefix="ansel-package-") as folder:
@@ -122,7 +122,7 @@ def build(stage: str, target: Target, output: Path) -> dict[str, Any]:
         _write_json(made / "sbom.cdx.json", sbom.bill(packed, made / ZIP, target))
         _write_json(made / "package.json", report)
         if (size := report["unzippedBytes"]) > MOST_UNZIPPED:
-            raise PackagingError(f"{size} bytes unzipped is more than Lambda takes ({MOST_UNZIPPED})")
+            raise PackagingError(f"{size} bytes unzipped is more than Lambda accepts ({MOST_UNZIPPED})")
         output.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             shutil.move(path, output / path.name)
@@ -135,10 +135,10 @@ def _say(report: Mapping[str, Any], output: Path) -> None:
     print(f"  {ZIP} {packed:.1f} MiB, unzipped {unzipped:.1f} MiB, {report['files']} files")
     print(f"  sha256 {report['sha256']}", flush=True)
     if report["unzippedBytes"] > AIM_UNZIPPED:
-        print(f"  warning: more than the aim of {AIM_UNZIPPED / 1024 / 1024:.0f} MiB unzipped", file=sys.stderr)
+        print(f"  warning: more than the target of {AIM_UNZIPPED / 1024 / 1024:.0f} MiB unzipped", file=sys.stderr)
     if not report["databaseCertificates"]:
         print(
-            "  warning: without RDS's certificates, and so not to be deployed with a database of RDS: run",
+            "  warning: without RDS's certificates it cannot be deployed with an RDS database: run",
             file=sys.stderr,
         )
         print("  `make certificates REGION=...`, and package again", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The pinned packages: `requirements.txt` (what runs in the cloud), and the locks of what runs here and of all."""
+"""The pinned packages: `requirements.txt` (for the cloud), and the locks for running locally and for development."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 RUNTIME = ROOT / "requirements.txt"
 LOCK = ROOT / "requirements-dev.txt"
 RUN_LOCK = ROOT / "requirements-run.txt"
-"""What `make run` needs, at the versions of the other."""
+"""What `make run` needs, with the same versions as the full lock."""
 
 LEFT_TO_THE_RUNTIME = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
-"""Lambda's Python has them, and nothing else of ours needs them. What they share with ours is
+"""Lambda's Python has them, and only they need each other. Dependencies they share with ours are
 packed (urllib3, dateutil): the package comes before Lambda's own on the path."""
 
 LEFT_OUT = frozenset({"pycparser"})
-"""Reads C when cffi compiles something; cryptography, for which cffi is here, comes compiled."""
+"""Only needed when cffi compiles C; cryptography, which needs cffi, comes compiled."""
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -35,7 +35,7 @@ class Pin:
     hashes: frozenset[str] = frozenset()
 
     def line(self) -> str:
-        """As pip reads it."""
+        """In pip's format."""
         marker = f" ; {self.marker}" if self.marker else ""
         return " ".join(
             [f"{self.name}=={self.version}{marker}", *(f"--hash=sha256:{it}" for it in sorted(self.hashes))]
@@ -43,14 +43,14 @@ class Pin:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """Lines without comments, the continued ones joined."""
+    """Lines without comments, with continuation lines joined."""
     for line in text.replace("\\\n", " ").splitlines():
         if (bare := _COMMENT.sub("", line).strip()) and not bare.startswith("-"):
             yield bare
 
 
 def parse_pins(text: str) -> list[Pin]:
-    """Every pin of a requirements file; ValueError for a line that is not one exact version."""
+    """Every pin of a requirements file; ValueError for a line that does not pin one exact version."""
     pins = []
     for line in _logical_lines(text):
         requirement = Requirement(line.split("--hash=")[0])
@@ -68,7 +68,7 @@ def read_pins(path: Path) -> list[Pin]:
 
 
 def packed_pins() -> list[Pin]:
-    """What goes into the package, with the hashes of the lock."""
+    """The pins that are packed, with the hashes of the lock."""
     locked = {(pin.name, pin.version): pin for pin in read_pins(LOCK)}
     wanted = [pin for pin in read_pins(RUNTIME) if pin.name not in LEFT_TO_THE_RUNTIME | LEFT_OUT]
     if unlocked := [pin.name for pin in wanted if not locked.get((pin.name, pin.version), pin).hashes]:

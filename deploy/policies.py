@@ -1,7 +1,7 @@
-"""The functions' IAM policies, .chalice/policies: one source, with names in ${...} for what an account's resources are.
+"""The functions' IAM policies, .chalice/policies: one source, with ${...} placeholders for an account's resources.
 
-CloudFormation's template gets references in their place. For plain `chalice deploy`, this module as a program puts the
-ARNs in, and points the stage in .chalice/config.json at what it wrote. Without that IAM refuses the names as no ARNs.
+The CloudFormation template gets references in their place. For plain `chalice deploy`, run this module as a program: it
+fills in the ARNs and points the stage in .chalice/config.json at the result. Without that, IAM refuses the policies.
 """
 
 import argparse
@@ -66,27 +66,27 @@ _COMPUTED: dict[str, Any] = {
 
 
 _OF_PLAIN_DEPLOY = {"DatabasePassword", "MakesItsLog"}
-"""Statements that the template's functions do without: they log in by IAM, and their log groups are made before them. A
-group that the last lines of a deleted function made again would be in the way of the next stack."""
+"""Statements that the template's functions do not need: they log in by IAM, and their log groups are created first. A
+group recreated by the last log lines of a deleted function would block the next stack."""
 
 
 class Missing(Exception):
-    """What a stage says is not enough to give its functions rights."""
+    """A stage's settings are not sufficient to derive its functions' rights."""
 
 
 def for_cloudformation(document: Any) -> Any:
-    """A policy with references to the template's own resources in place of its names."""
+    """A policy with references to the template's own resources instead of placeholders."""
     statements = [part for part in document["Statement"] if part["Sid"] not in _OF_PLAIN_DEPLOY]
     if not any(map(_names, statements)):
         raise ValueError(
-            "These policies were written for plain `chalice deploy`; the template needs .chalice/policies: take the "
-            "paths in .chalice/config.json back, as with `git checkout .chalice/config.json`"
+            "These policies were written for plain `chalice deploy`; the template needs .chalice/policies: revert the "
+            "paths in .chalice/config.json, for instance with `git checkout .chalice/config.json`"
         )
     return {**document, "Statement": [_referring(part) for part in statements]}
 
 
 def names_a_resource(statement: Any) -> bool:
-    """Whether it waits for something that the template makes."""
+    """Whether it depends on a resource of the template."""
     return not _OF_THE_ACCOUNT.issuperset(_names(statement))
 
 
@@ -114,7 +114,7 @@ def _reference(text: str) -> Any:
 
 
 def rendered(document: Any, values: Mapping[str, str | list[str]]) -> Any:
-    """A policy with values in place of its names. A statement on something the stage does not use is left out."""
+    """A policy with values instead of placeholders. Statements about things the stage does not use are omitted."""
     statements = [statement for statement in document["Statement"] if not _unused(statement, values)]
     return {**document, "Statement": [_filled(statement, values) for statement in statements]}
 
@@ -139,14 +139,14 @@ def _filled(part: Any, values: Mapping[str, str | list[str]]) -> Any:
 
 
 def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[str, str | list[str]]:
-    """What the names stand for in a function with these variables. Raises Missing naming the variable."""
+    """The placeholders' values for a function with these variables. Raises Missing naming the variable."""
     queue = _matched(QUEUE_URL, environ, "SYNC_QUEUE_URL")
     keys = [key.strip() for key in environ.get("KMS_KEY_IDS", "").split(",")]
     if not all(_KEY_ARN.fullmatch(key) for key in keys):
         raise Missing("KMS_KEY_IDS must be ARNs of KMS keys, comma-separated")
     by_iam = environ.get("DATABASE_AUTH") == "iam"
     if by_iam and not _DATABASE_ID.fullmatch(database_id):
-        raise Missing("DATABASE_AUTH=iam needs --database-id, db-... or cluster-... or of RDS Proxy prx-...")
+        raise Missing("DATABASE_AUTH=iam needs --database-id: db-..., cluster-..., or prx-... for RDS Proxy")
     partition = keys[0].split(":")[1]
     dead = environ.get("DEAD_LETTER_QUEUE_URL") and _matched(QUEUE_URL, environ, "DEAD_LETTER_QUEUE_URL")
     return {
@@ -168,7 +168,7 @@ def values_of(stage: str, environ: Mapping[str, str], database_id: str) -> dict[
 def _matched(pattern: re.Pattern[str], environ: Mapping[str, str], name: str) -> re.Match[str]:
     match = pattern.fullmatch(environ.get(name, ""))
     if match is None:
-        raise Missing(f"{name} is not set, or is not what AWS would give it")
+        raise Missing(f"{name} is not set, or is not a valid value of AWS")
     return match
 
 
@@ -181,7 +181,7 @@ def _secret_arn(environ: Mapping[str, str], name: str) -> str:
 
 
 def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
-    """Writes the stage's policies and points its functions at them, all or nothing. Raises Missing."""
+    """Writes the stage's policies and points its functions at them; all or nothing. Raises Missing."""
     config = json.loads((chalice / "config.json").read_text())
     of_stage = config["stages"][stage]
     done: dict[str, str] = {}
@@ -200,12 +200,12 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.policies", description=__doc__)
     parser.add_argument("--stage", choices=("dev", "prod"), required=True)
-    parser.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if it is used")
+    parser.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if used")
     arguments = parser.parse_args()
     try:
         write(arguments.stage, arguments.database_id)
     except Missing as error:
-        sys.exit(f"No policies are written: {error}")
+        sys.exit(f"No policies were written: {error}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Releases in a bucket: a zip of code and the template that names it, each under the SHA-256 of its bytes.
 
-A release's id is the hash of its template, which names the hash of the code. So one id stands for every byte that is
-deployed, and one that was deployed before can be deployed again.
+A release's id is the hash of its template, which names the hash of the code. So one id identifies every byte that is
+deployed, and an earlier release can be deployed again.
 """
 
 import json
@@ -21,25 +21,25 @@ from deploy.storage import Bucket
 
 FUNCTION = "AWS::Serverless::Function"
 PARAMETER = "Release"
-"""Of the template: the id, the hash of the template, in which it cannot stand. The stack's output repeats it."""
+"""The template's parameter for the id, which the template cannot contain itself. The stack's output repeats it."""
 _CODE_KEY = re.compile(r"code/(?P<sha256>[0-9a-f]{64})\.zip")
 _TEMPLATE_KEY = re.compile(r"releases/[^/]+/(?P<id>[0-9a-f]{64})\.json")
 
 
 @dataclass(frozen=True)
 class Code:
-    """What a function runs: an object of the bucket, and the Python that it was built for."""
+    """What a function runs: an object in the bucket, and the Python version that it was built for."""
 
     bucket: Bucket
     key: str
     runtime: str
     architecture: str
     version: str | None = None
-    """Of the object, once its content was compared with its hash"""
+    """The object's version, once its content was compared with its hash"""
 
     @property
     def sha256(self) -> str | None:
-        """None for one that somebody deployed without this program."""
+        """None for a stack that was deployed without this program."""
         return _hash_in(self.key)
 
 
@@ -60,7 +60,7 @@ class Release:
 
     @property
     def functions(self) -> dict[str, Any]:
-        """The properties of each, by logical id."""
+        """Properties by logical id."""
         return _functions(self.template)
 
     def code(self, logical_id: str) -> Code:
@@ -70,7 +70,7 @@ class Release:
 
 
 def store_release(bucket: Bucket, stage: str, package: Path) -> Release:
-    """Uploads a package, as `python -m deploy.package` leaves it; what is there already stays, if it is the same."""
+    """Uploads a package written by `python -m deploy.package`; an identical object that already exists stays."""
     archive, template = package / "deployment.zip", package / "template.yaml"
     if not (archive.exists() and template.exists()):
         raise DeployError(f"there is no package in {package}: run `make package STAGE={stage}` first")
@@ -85,7 +85,7 @@ def store_release(bucket: Bucket, stage: str, package: Path) -> Release:
 
 
 def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> None:
-    """What would else be noticed when the database has been made, or not at all."""
+    """Detects what would otherwise be noticed only after the database was created, or not at all."""
     stages = template.get("Parameters", {}).get("Stage", {}).get("AllowedValues", [stage])
     if stage not in stages:
         raise DeployError(f"{archive.parent} was packaged for {', '.join(stages)}, not for {stage}")
@@ -93,29 +93,31 @@ def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> N
         names = zipped.namelist()
     if f"{TASK_ROOT}/{CERTIFICATES}" in json.dumps(template) and CERTIFICATES not in names:
         raise DeployError(
-            "the package has no certificates of RDS, without which nothing can migrate: run "
+            "the package has no RDS certificates, which migrations need: run "
             f"`make certificates`, and then `make package STAGE={stage}` again"
         )
 
 
 def get_release(bucket: Bucket, stage: str, prefix: str) -> Release:
-    """One that was stored before, by its id or a beginning of it that no other has."""
+    """An earlier release, by its id or a unique prefix of it."""
     found = [release_id for release_id, _ in list_releases(bucket, stage) if release_id.startswith(prefix)]
     listed = "see `python -m deploy.stack releases`"
     if not found:
-        raise DeployError(f"release {prefix} of {stage} is not there: {listed}")
+        raise DeployError(f"release {prefix} of {stage} does not exist: {listed}")
     if len(found) > 1:
-        raise DeployError(f"release {prefix} of {stage} is ambiguous, it may be {' or '.join(sorted(found))}: {listed}")
+        raise DeployError(
+            f"release {prefix} of {stage} is ambiguous, it could be {' or '.join(sorted(found))}: {listed}"
+        )
     return _read(bucket, stage, found[0])
 
 
 def pinned(code: Code) -> Code:
-    """The same, with the version of the object that was compared with its hash. Raises DeployError."""
+    """The same code, with the version of the object that was compared with its hash. Raises DeployError."""
     return replace(code, version=storage.read(code.bucket, code.key, code.sha256).version) if code.sha256 else code
 
 
 def list_releases(bucket: Bucket, stage: str) -> list[tuple[str, str]]:
-    """Ids, each with when it was first stored, newest first. What is not named as a release is not one."""
+    """Ids with the time each was first stored, newest first. Objects that are not named like a release are ignored."""
     pages = bucket.storage.get_paginator("list_objects_v2").paginate(**bucket.place, Prefix=f"releases/{stage}/")
     stored = [entry for page in pages for entry in page.get("Contents", [])]
     stored.sort(key=lambda entry: entry["LastModified"], reverse=True)
@@ -128,7 +130,7 @@ def _as_released(template: dict[str, Any], bucket: Bucket, code_key: str) -> dic
         properties["CodeUri"] = {"Bucket": bucket.name, "Key": code_key}
     template.setdefault("Parameters", {})[PARAMETER] = {"Type": "String", "Description": "Set by the deployment"}
     template.setdefault("Outputs", {})[PARAMETER] = {
-        "Description": "The release that is deployed, as `python -m deploy.stack releases` lists it",
+        "Description": "The deployed release, as `python -m deploy.stack releases` lists it",
         "Value": {"Ref": PARAMETER},
     }
     return template
@@ -144,7 +146,7 @@ def _template_key(stage: str, release_id: str) -> str:
 
 
 def _read(bucket: Bucket, stage: str, release_id: str) -> Release:
-    """Template and code as they are stored, each compared with its hash."""
+    """The stored template and code, each compared with its hash."""
     key = _template_key(stage, release_id)
     stored = storage.read(bucket, key, release_id)
     try:
@@ -154,7 +156,9 @@ def _read(bucket: Bucket, stage: str, release_id: str) -> Release:
         raise DeployError(f"{key} in bucket {bucket.name} is not the template of a release") from error
     code_key, sha256 = place[1], _hash_in(place[1])
     if place[0] != bucket.name or sha256 is None:
-        raise DeployError(f"release {release_id} takes its code from {'/'.join(place)}, which is no hash in here")
+        raise DeployError(
+            f"release {release_id} takes its code from {'/'.join(place)}, which is not a hash in this bucket"
+        )
     code = storage.read(bucket, code_key, sha256)
     return Release(release_id, bucket, bucket.url(key, stored.version), template, code_key, sha256, code.version)
 

@@ -1,4 +1,4 @@
-"""What goes with a deployment: the migrations before new code serves, and the check that it does."""
+"""The steps around a deployment: migrations before new code serves, and the health check afterwards."""
 
 import json
 import sys
@@ -25,9 +25,9 @@ def admin_name(stage: str) -> str:
 
 @contextmanager
 def admin_ahead(cloud: Cloud, stage: str, release: Release) -> Iterator[None]:
-    """The admin function has the release's code, and what it had before again if the block fails.
+    """The admin function runs the release's code, and gets its previous code back if the block fails.
 
-    CloudFormation changes code and resources at once, so what has to run before the new code serves runs here.
+    CloudFormation changes code and resources together, so whatever must run before the new code serves runs here.
     """
     before = _deployed_admin(cloud, stage, release.bucket)
     try:
@@ -39,15 +39,15 @@ def admin_ahead(cloud: Cloud, stage: str, release: Release) -> Iterator[None]:
 
 
 def _put_back(cloud: Cloud, function: str, before: Code) -> None:
-    """Not what was written over meanwhile. The reason to go back is told, whatever becomes of this."""
+    """Restores the previous code unless it was overwritten meanwhile. The original failure is reported in any case."""
     try:
         _put_code(cloud, function, pinned(before))
     except DeployError as error:
-        print(f"{function} does not have its former code back: {error}", file=sys.stderr)
+        print(f"{function} did not get its previous code back: {error}", file=sys.stderr)
 
 
 def _deployed_admin(cloud: Cloud, stage: str, bucket: Bucket) -> Code:
-    """What the stack says, which is what CloudFormation goes back to."""
+    """The code that the stack names, to which CloudFormation rolls back."""
     answer = cloud.cloudformation.get_template(StackName=stack_name(stage), TemplateStage="Processed")
     body = answer["TemplateBody"]
     template = json.loads(body) if isinstance(body, str) else body
@@ -68,11 +68,11 @@ def _put_code(cloud: Cloud, function: str, code: Code) -> None:
     )
     functions.get_waiter("function_updated_v2").wait(FunctionName=function)
     if code.sha256 and updated["CodeSha256"] != checksum_of(code.sha256):
-        raise DeployError(f"{function} was given other code than {code.key} is named for; it was not invoked")
+        raise DeployError(f"{function} received different code than {code.key} is named for; it was not invoked")
 
 
 def ensure_code(cloud: Cloud, stage: str, release: Release) -> None:
-    """Each function has to run the release's code: CloudFormation named an object, which may have changed since."""
+    """Each function must run the release's code: CloudFormation named an object, which may have changed since."""
     wanted = checksum_of(release.code_sha256)
     pages = cloud.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
     deployed = [
@@ -84,8 +84,8 @@ def ensure_code(cloud: Cloud, stage: str, release: Release) -> None:
     others = [name for name in deployed if _code_of(cloud, name) != wanted]
     if others:
         raise DeployError(
-            f"{', '.join(sorted(others))} runs other code than release {release.id}: somebody else has deployed, or "
-            "has written over the release meanwhile. Deploy again"
+            f"{', '.join(sorted(others))} runs different code than release {release.id}: somebody else deployed, or "
+            "overwrote the release meanwhile. Deploy again"
         )
 
 
@@ -94,7 +94,7 @@ def _code_of(cloud: Cloud, function: str) -> str:
 
 
 def migrate(cloud: Cloud, stage: str, to: str | None = None) -> None:
-    """Has the admin function migrate: to what its code needs, unless told where to."""
+    """Makes the admin function migrate, by default to what its code needs."""
     command = {"command": "migrate up"} | ({"to": to} if to else {})
     reached: object = None
     while True:
@@ -103,19 +103,19 @@ def migrate(cloud: Cloud, stage: str, to: str | None = None) -> None:
         if answer.get("complete", True):
             return
         if answer.get("at") == reached:
-            raise DeployError("the next migration takes longer than a function may run: see docs/admin.md, migrations")
+            raise DeployError("the next migration takes longer than a function may run: see docs/admin.md, Migrations")
         reached = answer.get("at")
 
 
 def _invoke(cloud: Cloud, function: str, command: dict[str, Any]) -> Any:
-    """What a command answers. One that failed is an error of the function, told as JSON."""
+    """A command's result. A command that failed is a function error, reported as JSON."""
     answer = cloud.functions.invoke(FunctionName=function, Payload=json.dumps(command).encode())
     result = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" not in answer:
         return result
     error = _read_error(result.get("errorMessage", ""))
     if error.get("code") == "schema_ahead":
-        return {"applied": [], "note": "the schema is of a later release, and stays so"}
+        return {"applied": [], "note": "the schema belongs to a later release and stays as it is"}
     message = error.get("message") or f"{result.get('errorType')}: {result.get('errorMessage')}"
     fields = "".join(f"; {wrong['field']} {wrong['problem']}" for wrong in error.get("fields", []))
     raise DeployError(f"`{command['command']}` failed: {message}{fields}")
@@ -124,24 +124,20 @@ def _invoke(cloud: Cloud, function: str, command: dict[str, Any]) -> Any:
 def _read_error(text: str) -> dict[str, Any]:
     try:
         told = json.loads(text)["error"]
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # the function itself failed: it was out of time, or could not be imported
+    except (ValueError, KeyError, TypeError):  # the function itself failed: a timeout, or an import error
         return {}
     return told if isinstance(told, dict) else {}
 
 
 def check(stack: Stack, url: str | None, patience: float) -> None:
-    """The deployed API has to say within so many seconds that it is well. `url` is up to `/api`, as PUBLIC_URL is."""
+    """The deployed API must report ok within `patience` seconds. `url` ends before `/api`, like PUBLIC_URL."""
     address = f"{(url or _api_url(stack)).rstrip('/')}{HEALTH}"
     deadline = time.monotonic() + patience
     http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=35), retries=False)
     while (problem := _problem(http, address)) is not None:
         if time.monotonic() > deadline:
             raise DeployError(
-                f"{address} {problem}. To go back: `make rollback`, which lists the releases, then again with the "
+                f"{address} {problem}. To roll back: `make rollback`, which lists the releases, then again with the "
                 "RELEASE before"
             )
         time.sleep(1)
@@ -152,15 +148,15 @@ def _problem(http: urllib3.PoolManager, address: str) -> str | None:
         answer = http.request("GET", address)
         health = answer.json()
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        return f"does not answer ({error})"
+        return f"does not respond ({error})"
     if answer.status != 200 or health.get("status") != "ok":
-        return f"answers {answer.status}: {json.dumps(health)}"
+        return f"returns {answer.status}: {json.dumps(health)}"
     print(f"{address} is ok, the schema is {health.get('migrations')} ({health.get('migrationsHead')})")
     return None
 
 
 def _api_url(stack: Stack) -> str:
-    """Chalice's own output, with a slash at its end."""
+    """Chalice's own output, which ends with a slash."""
     if "EndpointURL" not in stack.outputs:
         raise DeployError(f"{stack.name} has no output EndpointURL: give --url")
     return stack.outputs["EndpointURL"]

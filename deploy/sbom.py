@@ -1,4 +1,4 @@
-"""The bill of materials of a package, in CycloneDX 1.6: what is in the zip, the same at every build."""
+"""The bill of materials of a package, in CycloneDX 1.6: the contents of the zip, identical for every build."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from deploy.licences import licence
 from deploy.wheels import Target, Wheel
 
 _INNER_FIELDS = ("type", "name", "version", "purl", "licenses", "hashes")
-"""What is kept of a component that a wheel's own bill names; its references hold paths of the machine that built it."""
+"""Fields kept of components in a wheel's own bill; its references contain paths of the machine that built it."""
 
 
 def _metadata(wheel: Wheel) -> Message:
@@ -27,7 +27,7 @@ def _metadata(wheel: Wheel) -> Message:
 
 
 def _inside(wheel: Wheel) -> list[dict[str, Any]]:
-    """What a wheel says it has built in (PEP 770): for cryptography its Rust crates and OpenSSL."""
+    """Components that a wheel declares to contain (PEP 770): for cryptography its Rust crates and OpenSSL."""
     found = []
     with wheel.open() as archive:
         for name in sorted(archive.namelist()):
@@ -64,7 +64,7 @@ def _needs(wheel: Wheel, target: Target) -> Iterator[str]:
 
 
 def _certificates(archive: Path) -> list[dict[str, Any]]:
-    """Files in the zip that came neither from us nor from a wheel."""
+    """Files in the zip that are neither ours nor from a wheel."""
     with ZipFile(archive) as zipped:
         return [
             {
@@ -79,7 +79,7 @@ def _certificates(archive: Path) -> list[dict[str, Any]]:
 
 
 def bill(packed: Sequence[Wheel], archive: Path, target: Target) -> dict[str, Any]:
-    """Its serial number is made of the zip's hash. A time would differ at each build, so there is none."""
+    """Its serial number is derived from the zip's hash. A time would differ for each build, so there is none."""
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     components = [_component(wheel) for wheel in packed]
     references = {wheel.pin.name: component["bom-ref"] for wheel, component in zip(packed, components, strict=True)}

@@ -1,4 +1,4 @@
-"""`python -m deploy.stack`: a stage as a CloudFormation stack, from its package to a service that says it is well."""
+"""`python -m deploy.stack`: a stage as a CloudFormation stack, from its package to a healthy service."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
-    """An existing stage is migrated before its code changes, a new one after it was made."""
+    """An existing stage is migrated before its code changes, a new one after it was created."""
     ensure_somebody_agrees(options)
     given = read_parameters(options.parameters)
     stack = find_stack(cloud, options.stage)
@@ -46,9 +46,11 @@ def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
 
 
 def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
-    """A change set that is not to be executed is gone afterwards."""
+    """A change set that is not executed is deleted afterwards."""
     print("\n".join(str(change) for change in change_set.changes))
-    lost = [f"{change.resource} would go, and with it {change.loss}" for change in change_set.changes if change.loss]
+    lost = [
+        f"{change.resource} would be deleted, and with it {change.loss}" for change in change_set.changes if change.loss
+    ]
     refused = bool(lost) and not options.allow_replacement
     if (
         not refused
@@ -58,7 +60,7 @@ def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet)
         return True
     changes.discard(cloud, options.stage, change_set)
     if refused:
-        raise DeployError(f"{'; '.join(lost)}: nothing was changed; add --allow-replacement if that is meant")
+        raise DeployError(f"{'; '.join(lost)}: nothing was changed; add --allow-replacement if this is intended")
     print("nothing was changed")
     return False
 
@@ -72,7 +74,7 @@ def _roll_out(
         changes.execute(cloud, options.stage, change_set)
         rollout.migrate(cloud, options.stage)
     else:
-        # Migrations expand before they contract: the code before works with the schema after, but not the other way.
+        # Migrations expand before they contract: old code works with the new schema, but not the other way round.
         with rollout.admin_ahead(cloud, options.stage, release):
             _migrate_before(cloud, options.stage, change_set)
             changes.execute(cloud, options.stage, change_set)
@@ -84,7 +86,7 @@ def _migrate_before(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> N
     except Exception:
         if change_set is not None:
             changes.discard(cloud, stage, change_set)
-        print("the schema is where that migration left it; nothing else was changed", file=sys.stderr)
+        print("the schema is as that migration left it; nothing else was changed", file=sys.stderr)
         raise
 
 
@@ -126,7 +128,7 @@ def _delete(options: argparse.Namespace, cloud: Cloud) -> None:
 
 def ensure_somebody_agrees(options: argparse.Namespace) -> None:
     if not (options.yes or options.dry_run or sys.stdin.isatty()):
-        raise DeployError("there is nobody to ask: add --yes")
+        raise DeployError("no terminal to ask for confirmation: add --yes")
 
 
 def _says_yes(options: argparse.Namespace, question: str, answer: str) -> bool:
@@ -138,7 +140,7 @@ def _says_yes(options: argparse.Namespace, question: str, answer: str) -> bool:
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, str]:
-    """`Key=Value`, or JSON files of an object; what comes later wins."""
+    """`Key=Value`, or files with a JSON object; later ones win."""
     found: dict[str, str] = {}
     for item in given:
         name, is_pair, value = item.partition("=")
@@ -150,14 +152,14 @@ def _read_parameter_file(path: Path) -> dict[str, str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DeployError(f"{path} holds no parameters: {error}") from error
+        raise DeployError(f"{path} contains no parameters: {error}") from error
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
-        raise DeployError(f"{path} holds no parameters: it has to be one object of strings")
+        raise DeployError(f"{path} contains no parameters: it must be one object of strings")
     return document
 
 
 def _given(text: str) -> str:
-    """Not empty, as a variable of make is that was not set."""
+    """Not empty, unlike a make variable that was not set."""
     if not text:
         raise argparse.ArgumentTypeError("is empty; with make, give it as STAGE=... and BUCKET=...")
     return text
@@ -169,41 +171,45 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _deploy_command(commands)
     migrating = _command(commands, "migrate", _migrate, "migrate through the admin function")
-    migrating.add_argument("--to", help="a migration, or head: the contracting ones too (default: what the code needs)")
-    checking = _command(commands, "check", _check, "print the outputs, and ask the API whether it is well")
+    migrating.add_argument("--to", help="a migration, or head for contracting ones too (default: what the code needs)")
+    checking = _command(commands, "check", _check, "print the outputs, and check the API's health")
     _check_arguments(checking)
-    listing = _command(commands, "releases", _list_releases, "list what can be deployed again, newest first")
+    listing = _command(commands, "releases", _list_releases, "list releases that can be deployed again, newest first")
     _bucket_arguments(listing)
-    deleting = _command(commands, "delete", _delete, "delete the stack; data that is to be kept stays")
-    deleting.add_argument("--yes", action="store_true", help="do not ask")
+    deleting = _command(commands, "delete", _delete, "delete the stack; retained resources stay")
+    deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     return parser
 
 
 def _deploy_command(commands: Any) -> None:
-    deploying = _command(commands, "deploy", deploy, "deploy a package, or a release once more")
+    deploying = _command(commands, "deploy", deploy, "deploy a package, or an earlier release")
     _bucket_arguments(deploying)
-    deploying.add_argument("--create-bucket", action="store_true", help="make the bucket if it is not there")
+    deploying.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
     source = deploying.add_mutually_exclusive_group()
     source.add_argument("--package", type=Path, help="default: build/package/STAGE")
-    source.add_argument("--release", help="one that was stored before, by its id or a unique beginning of it")
+    source.add_argument("--release", help="an earlier release, by its id or a unique prefix of it")
     deploying.add_argument(
-        "--parameters", nargs="*", default=[], metavar="KEY=VALUE", help="or JSON files; what is not given stays"
+        "--parameters",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="or JSON files; parameters not given stay unchanged",
     )
     deploying.add_argument("--dry-run", action="store_true", help="show the changes only")
-    deploying.add_argument("--yes", action="store_true", help="do not ask")
+    deploying.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     deploying.add_argument("--allow-replacement", action="store_true", help="even if database, keys or URL are lost")
-    deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as when going back")
+    deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as for a rollback")
     _check_arguments(deploying)
 
 
 def _bucket_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bucket", required=True, type=_given, help="where releases are kept")
-    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="whose bucket it is (default: this account's)")
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="account that owns the bucket (default: this one)")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="where the API is asked, up to its /api (default: the stack's output)")
-    parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS", help="how long it may take (60)")
+    parser.add_argument("--url", help="the API's URL up to its /api (default: the stack's output)")
+    parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS", help="seconds it may take (60)")
 
 
 def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
@@ -220,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options, connect(options.region))
     except NoCredentialsError:
         print(
-            "deploy: no credentials of AWS: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and what belongs to it",
+            "deploy: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             file=sys.stderr,
         )
         return 1
@@ -228,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("deploy: interrupted. What AWS was told goes on; deploy again to see how it stands", file=sys.stderr)
+        print("deploy: interrupted. AWS continues what was started; deploy again to see the state", file=sys.stderr)
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""The bucket of releases: an object is put once, under the SHA-256 of its content, and is that content or nothing."""
+"""The bucket of releases: an object is stored once, under the SHA-256 of its content, and verified when read."""
 
 import base64
 import hashlib
@@ -12,14 +12,14 @@ from botocore.exceptions import ClientError
 from deploy.cloud import Cloud, DeployError
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
-"""What a conditional PUT is told of an object that is there, or is just being put: docs.aws.amazon.com/AmazonS3,
+"""S3's errors for a conditional PUT of an object that exists or is being written: docs.aws.amazon.com/AmazonS3,
 userguide/conditional-writes.html"""
 _ABSENT = ("404", "NoSuchKey")
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, and the account that it has to belong to: a name that was given up is anybody's."""
+    """A bucket, and the account that must own it: an abandoned bucket name can be taken by anyone."""
 
     storage: Any
     name: str
@@ -27,7 +27,7 @@ class Bucket:
 
     @property
     def place(self) -> dict[str, str]:
-        """What every request names; S3 refuses it where the bucket is another account's."""
+        """Sent with every request; S3 refuses it if another account owns the bucket."""
         return {"Bucket": self.name, "ExpectedBucketOwner": self.owner}
 
     def url(self, key: str, version: str | None) -> str:
@@ -39,14 +39,14 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object whose content was compared with its hash. `version` is None in a bucket that keeps none."""
+    """An object whose content was compared with its hash. `version` is None in an unversioned bucket."""
 
     content: bytes
     version: str | None
 
 
 def find_bucket(cloud: Cloud, name: str, owner: str | None, *, create: bool) -> Bucket:
-    """Checks that the bucket can be used. One that is made is private, versioned, encrypted and for TLS only."""
+    """Checks that the bucket can be used. One created here is private, versioned, encrypted and for TLS only."""
     bucket = Bucket(cloud.storage, name, owner or cloud.account_id())
     try:
         found = cloud.storage.head_bucket(**bucket.place)
@@ -54,24 +54,24 @@ def find_bucket(cloud: Cloud, name: str, owner: str | None, *, create: bool) -> 
         code = error.response["Error"]["Code"]
         if code == "403":
             raise DeployError(
-                f"bucket {name} cannot be used: it is not open to you, or does not belong to {bucket.owner}; "
+                f"bucket {name} cannot be used: access is denied, or it does not belong to {bucket.owner}; "
                 "--bucket-owner names another account"
             ) from error
         if code not in ("404", "NoSuchBucket"):
             raise DeployError(f"bucket {name} cannot be used: {error}") from error
         if not create:
-            raise DeployError(f"there is no bucket {name}: name another one, or add --create-bucket") from error
+            raise DeployError(f"there is no bucket {name}: choose another one, or add --create-bucket") from error
         _create_bucket(cloud, bucket)
         return bucket
     region = found.get("BucketRegion", cloud.region)
     if region != cloud.region:
-        raise DeployError(f"bucket {name} is in {region}: Lambda takes code from one in its own Region, {cloud.region}")
+        raise DeployError(f"bucket {name} is in {region}: Lambda needs one in its own Region, {cloud.region}")
     return bucket
 
 
 def _create_bucket(cloud: Cloud, bucket: Bucket) -> None:
     storage = bucket.storage
-    # us-east-1 is the one Region that S3 does not take as a constraint.
+    # us-east-1 is the one Region that S3 does not accept as a location constraint.
     place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
     storage.create_bucket(Bucket=bucket.name, **place)
     barriers = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -89,11 +89,11 @@ def _create_bucket(cloud: Cloud, bucket: Bucket) -> None:
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     storage.put_bucket_policy(**bucket.place, Policy=json.dumps({"Version": "2012-10-17", "Statement": [tls_only]}))
-    print(f"made bucket {bucket.name}")
+    print(f"created bucket {bucket.name}")
 
 
 def put_once(bucket: Bucket, key: str, content: bytes) -> None:
-    """Uploads it unless something is there. Whether that is the same, `read` says."""
+    """Uploads it unless the key exists. `read` checks whether the content is the same."""
     checksum = checksum_of(hash_of(content))
     try:
         bucket.storage.put_object(**bucket.place, Key=key, Body=content, IfNoneMatch="*", ChecksumSHA256=checksum)
@@ -103,11 +103,13 @@ def put_once(bucket: Bucket, key: str, content: bytes) -> None:
 
 
 def read(bucket: Bucket, key: str, sha256: str) -> Stored:
-    """Raises DeployError for an object that is not there, or is not what its hash says."""
+    """Raises DeployError for an object that does not exist or does not match its hash."""
     try:
         head = bucket.storage.head_object(**bucket.place, Key=key, ChecksumMode="ENABLED")
         checksum = head.get("ChecksumSHA256", "-")
-        if "-" not in checksum and checksum != checksum_of(sha256):  # one with a dash is of parts, and says nothing
+        if "-" not in checksum and checksum != checksum_of(
+            sha256
+        ):  # a checksum with a dash is one of parts and proves nothing
             raise _foreign(bucket, key)
         version = {"VersionId": head["VersionId"]} if head.get("VersionId", "null") != "null" else {}
         content = bucket.storage.get_object(**bucket.place, Key=key, **version)["Body"].read()
@@ -125,12 +127,12 @@ def hash_of(content: bytes) -> str:
 
 
 def checksum_of(sha256: str) -> str:
-    """The hash as S3 and Lambda write it."""
+    """The hash in the format of S3 and Lambda."""
     return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
 def _foreign(bucket: Bucket, key: str) -> DeployError:
     return DeployError(
-        f"{key} in bucket {bucket.name} is not what its name says: somebody else has written it. Find out who, then "
+        f"{key} in bucket {bucket.name} does not match its name: somebody else has written it. Find out who, then "
         "remove it and deploy the package again"
     )

@@ -1,4 +1,4 @@
-"""The CloudFormation template: our resources as Chalice merges them, and what is done to the template after that."""
+"""The CloudFormation template: our resources, which Chalice merges, and what is changed in the template afterwards."""
 
 import copy
 import json
@@ -16,10 +16,10 @@ SECTIONS = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Output
 
 
 def resources(stage: str) -> dict[str, Any]:
-    """What `chalice package --merge-template` takes, of all files in one; written as JSON, it is a .json template."""
+    """All files in one, for `chalice package --merge-template`; as JSON, it is a .json template."""
     defaults = FOLDER / "stages" / f"{stage}.yaml"
     if not defaults.exists():
-        raise ValueError(f"{stage} is no stage that is deployed: .chalice/resources/stages has nothing of it")
+        raise ValueError(f"{stage} is not a stage that is deployed: it has no file in .chalice/resources/stages")
     document: dict[str, Any] = {section: {} for section in SECTIONS}
     for path in sorted(FOLDER.glob("*.yaml")):
         for section, entries in _read(path).items():
@@ -37,7 +37,7 @@ def resources(stage: str) -> dict[str, Any]:
 
 
 def finished(packaged: dict[str, Any], stage: str) -> dict[str, Any]:
-    """The template as it is deployed, of the one that Chalice packaged with `resources(stage)` merged into it."""
+    """The final template, from the one that Chalice packaged with `resources(stage)` merged into it."""
     packaged_for = packaged["Parameters"]["Stage"]["Default"]
     if packaged_for != stage:
         raise ValueError(f"This template was packaged for {packaged_for}, not for {stage}")
@@ -46,17 +46,17 @@ def finished(packaged: dict[str, Any], stage: str) -> dict[str, Any]:
         if f"{name}Policy" in [policy["PolicyName"] for policy in role["Properties"].get("Policies", [])]:
             _set_policy_apart(template["Resources"], name)
     for function in _of_type(template, "AWS::Serverless::Function").values():
-        # The queue's trigger is refused unless the function's role may take messages.
+        # The queue's trigger is refused unless the function's role may receive messages.
         function["DependsOn"] = function["Properties"]["Role"]["Fn::GetAtt"][0] + "Policy"
-    copied: dict[str, Any] = json.loads(json.dumps(template))  # no part twice, or YAML would refer to the first one
+    copied: dict[str, Any] = json.loads(json.dumps(template))  # no object twice, or YAML would use an alias
     return copied
 
 
 def _set_policy_apart(resources: dict[str, Any], role: str) -> None:
-    """The key's policy names the role and the role's policy the key: in one piece they would wait for each other.
+    """The key's policy names the role and the role's policy the key: in one resource they would depend on each other.
 
-    What names no resource stays with the role, which is there long before the function: IAM takes a while, in which
-    Lambda would refuse a function whose role it does not yet see let it into the network.
+    Statements that name no resource stay with the role, which exists long before the function: until IAM has propagated
+    the role's right to the network, Lambda would refuse the function.
     """
     (policy,) = resources[role]["Properties"]["Policies"]
     early, late = _parted(policy["PolicyDocument"])
@@ -78,7 +78,7 @@ def _of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _write_dashboard(body: dict[str, Any]) -> None:
-    """CloudWatch takes a dashboard as JSON text, in which !Sub then puts names in."""
+    """CloudWatch expects a dashboard as JSON text, into which !Sub then inserts names."""
     widgets, values = body["Fn::Sub"]
     body["Fn::Sub"] = [json.dumps(widgets), values]
 
@@ -94,7 +94,7 @@ def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        raise yaml.YAMLError(f"!{tag} takes text or a list")
+        raise yaml.YAMLError(f"!{tag} needs text or a list")
     if tag == "GetAtt":
         value = value.split(".", 1)
     return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}

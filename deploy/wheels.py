@@ -1,4 +1,4 @@
-"""The packages' wheels for a Lambda runtime: fetched by pip by their hashes, and checked again at each use."""
+"""The packages' wheels for a Lambda runtime: pip downloads them by hash, and each use checks them again."""
 
 import hashlib
 import platform
@@ -17,12 +17,12 @@ ARCHITECTURES = ("arm64", "x86_64")
 
 
 class PackagingError(Exception):
-    """What is wrong with the package, for whoever builds it."""
+    """A problem with the package, worded for its builder."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A Lambda runtime. `python` is the version of the interpreter that builds for it: bytecode is its alone."""
+    """A Lambda runtime. `python` is also the version of the interpreter that builds for it, because of the bytecode."""
 
     architecture: str
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -33,7 +33,7 @@ class Target:
 
     @property
     def tags(self) -> list[str]:
-        """glibc 2.17 is what Amazon Linux 2 (Python 3.11) and 2023 (3.12, 3.13) both run."""
+        """Amazon Linux 2 (Python 3.11) and 2023 (3.12, 3.13) both support glibc 2.17."""
         machine = "aarch64" if self.architecture == "arm64" else self.architecture
         return [f"manylinux_2_17_{machine}", f"manylinux2014_{machine}"]
 
@@ -49,7 +49,7 @@ class Wheel:
 
 
 def _known(folder: Path, pins: list[Pin]) -> list[Wheel]:
-    """The wheels in `folder` whose content the lock names."""
+    """The wheels in `folder` whose hash is in the lock."""
     by_hash = {digest: pin for pin in pins for digest in pin.hashes}
     found = []
     for path in sorted(folder.glob("*.whl")):
@@ -60,7 +60,7 @@ def _known(folder: Path, pins: list[Pin]) -> list[Wheel]:
 
 
 def _download(target: Target, pins: list[Pin], folder: Path) -> None:
-    """pip takes only wheels for the target, and only those whose hash is in the lock."""
+    """pip accepts only wheels for the target, and only those whose hash is in the lock."""
     requirements = folder / "requirements.txt"
     requirements.write_text("".join(f"{pin.line()}\n" for pin in pins), encoding="utf-8")
     tags = [part for tag in target.tags for part in ("--platform", tag)]
@@ -70,11 +70,11 @@ def _download(target: Target, pins: list[Pin], folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")][-1:] or [done.stderr[-400:]]
-        raise PackagingError(f"the wheels could not be fetched: {reason[0]}")
+        raise PackagingError(f"the wheels could not be downloaded: {reason[0]}")
 
 
 def wheels(target: Target, cache: Path = CACHE) -> list[Wheel]:
-    """A wheel for every packed pin, sorted by name. Without a network once they have been fetched."""
+    """A wheel for every packed pin, sorted by name. Needs no network once they have been downloaded."""
     pins = packed_pins()
     folder = cache / f"{target.python}-{target.architecture}"
     found = _known(folder, pins)
@@ -85,17 +85,17 @@ def wheels(target: Target, cache: Path = CACHE) -> list[Wheel]:
             _download(target, pins, fresh)
             folder.mkdir(exist_ok=True)
             for path in fresh.glob("*.whl"):
-                path.replace(folder / path.name)  # whole at once: another build may be doing the same
+                path.replace(folder / path.name)  # atomically, because another build may be doing the same
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         found = _known(folder, pins)
     if missing := sorted({pin.name for pin in pins} - {wheel.pin.name for wheel in found}):
-        raise PackagingError(f"no wheel with a hash of the lock for {', '.join(missing)}")
+        raise PackagingError(f"no wheel matches the lock for {', '.join(missing)}")
     return sorted(found, key=lambda wheel: wheel.pin.name)
 
 
 def main() -> int:
-    """Fetches what building for this machine's architecture needs, so that the tests need no network."""
+    """Downloads what building for this machine's architecture needs, so that the tests need no network."""
     try:
         wheels(Target.host())
     except (PackagingError, ValueError) as error:

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 900
 
 
 def parse(words: Sequence[str]) -> Command:
-    """The command that the words spell. Ends the program where they spell none, as argparse does."""
+    """The command that the words name. Ends the program if there is no such command, as argparse does."""
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         raise SystemExit(0)
@@ -38,7 +38,7 @@ def parse(words: Sequence[str]) -> Command:
 
 
 def run(command: Command, options: Options) -> Any:
-    """What the function answers. Raises CommandFailed, or StackError when there is no stack."""
+    """The function's result. Raises CommandFailed, or StackError if no stack is running."""
     os.environ.update(_environment(options))
     handler = logging.FileHandler(options.log("admin"))
     handler.setFormatter(JsonFormatter())

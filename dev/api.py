@@ -14,7 +14,7 @@ class Api:
         self._key = key
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """The status and the decoded answer."""
+        """The status and the decoded response."""
         connection = http.client.HTTPConnection(HOST, self._port, timeout=30)
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         try:
@@ -23,6 +23,6 @@ class Api:
             text = response.read()
             return response.status, json.loads(text) if text else None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise StackError(f"the API does not answer {method} {path} as it should: {error}") from error
+            raise StackError(f"the API does not respond to {method} {path} as expected: {error}") from error
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""Local SQS: moto's server on loopback. What is queued dies with it, and the next tick sends it again."""
+"""Local SQS: moto's server on loopback. Queued messages die with it, and the next tick sends them again."""
 
 import argparse
 import json
@@ -14,11 +14,11 @@ from dev.ports import HOST
 
 MAX_RECEIVES = 5
 VISIBILITY_SECONDS = WORKER_TIMEOUT_SECONDS + 30
-"""Longer than a worker may run, or a second one would be given the same message."""
+"""Longer than a worker may run; otherwise a second one would receive the same message."""
 
 
 def create_queues() -> None:
-    """Makes the queue, and one beside it for messages that keep failing."""
+    """Creates the queue, and a dead-letter queue for messages that keep failing."""
     sqs = boto3.client("sqs")
     sqs.create_queue(QueueName=f"{QUEUE}-dead", Attributes={"MessageRetentionPeriod": str(14 * 24 * 3600)})
     redrive = {
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for every look into the queue
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # avoids a log line for every poll
     app = DomainDispatcherApplication(create_backend_app)
     server = make_server(HOST, port, app, threaded=True, request_handler=MotoRequestHandler)
     serving = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""The demo studio's Google connection, made by a consent as a browser would walk through it, and its first syncs."""
+"""The demo studio's Google connection, authorized as in a browser, and its first syncs."""
 
 import time
 from typing import Any
@@ -9,13 +9,13 @@ from dev.api import Api
 from dev.errors import StackError
 
 STREAMS = ["bookings", "inquiries"]
-"""By name: what Google restricts is asked for in no other way."""
+"""By name: scopes that Google restricts are requested only when named."""
 SYNC_SECONDS = 60.0
 UNFINISHED = ("queued", "running", "deferred")
 
 
 def connect_google(api: Api) -> None:
-    """Does nothing if the studio has its connection already."""
+    """Does nothing if the studio already has its connection."""
     if api.call("GET", "/api/connections/google")[0] == 200:
         return
     print("Connecting Google (the sandbox's) and running the first syncs", flush=True)
@@ -29,13 +29,13 @@ def connect_google(api: Api) -> None:
 
 
 def _consent(authorize_url: str) -> str:
-    """Says yes on the sandbox's page, which sends the browser back to the API; that shows the one-time code."""
+    """Approves on the sandbox's page, which redirects to the API's callback, which shows the one-time code."""
     try:
         answer = urllib3.request("GET", f"{authorize_url}&auto=approve&account=studio", timeout=30, retries=3)
     except urllib3.exceptions.HTTPError as error:
-        raise StackError(f"the demo's consent failed: {error}") from error
+        raise StackError(f"the demo's authorization failed: {error}") from error
     if answer.status != 200:
-        raise StackError(f"the demo's consent failed: the callback answered {answer.status}")
+        raise StackError(f"the demo's authorization failed: the callback returned {answer.status}")
     return str(answer.json()["completionCode"])
 
 
@@ -43,7 +43,7 @@ def _await_run(api: Api, run_id: str) -> None:
     deadline = time.monotonic() + SYNC_SECONDS
     while (run := _expect(200, api, "GET", f"/api/sync/log/{run_id}"))["status"] in UNFINISHED:
         if time.monotonic() > deadline:
-            print(f"  the first sync of {run['syncType']} is still {run['status']}; it goes on in the background")
+            print(f"  the first sync of {run['syncType']} is still {run['status']}; it continues in the background")
             return
         time.sleep(0.1)
     print(f"  {run['syncType']}: {run['status']}", flush=True)
@@ -52,5 +52,5 @@ def _await_run(api: Api, run_id: str) -> None:
 def _expect(status: int, api: Api, method: str, path: str, body: object = None) -> Any:
     got, answer = api.call(method, path, body)
     if got != status:
-        raise StackError(f"the demo failed: {method} {path} answered {got} {(answer or {}).get('detail', '')}".rstrip())
+        raise StackError(f"the demo failed: {method} {path} returned {got} {(answer or {}).get('detail', '')}".rstrip())
     return answer

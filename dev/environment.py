@@ -1,4 +1,4 @@
-"""What the stack's processes find in their environment: nothing of the caller's that could lead them elsewhere."""
+"""The environment of the stack's processes, without any of the caller's variables that could redirect them."""
 
 import secrets
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from dev.sandbox import CREDENTIALS
 
 FOREIGN = ("AWS_", "ANSEL_", "PG")
 FRONTENDS = ("http://localhost:3000", "http://127.0.0.1:3000")
-"""Where a frontend in development usually is: a browser may be sent there after a consent."""
+"""The usual address of a frontend in development: a browser may be redirected there after an authorization."""
 OURS = (
     *("DATABASE_URL", "DATABASE_AUTH", "DATABASE_SECRET_ARN"),
     *("MIGRATION_DATABASE_URL", "MIGRATION_DATABASE_AUTH", "MIGRATION_DATABASE_SECRET_ARN"),
@@ -26,7 +26,7 @@ OURS = (
 
 def plain(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not name.startswith(FOREIGN) and name not in OURS}
-    # A proxy named in the environment cannot reach this machine's loopback.
+    # A proxy set in the environment cannot reach this machine's loopback.
     return {**kept, "PYTHONUNBUFFERED": "1", "NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
 
 
@@ -40,7 +40,7 @@ def product(
     proof_key: str,
     public_url: str = "",
 ) -> dict[str, str]:
-    """The variables of chalicelib/settings.py, for the `local` stage, as the API has them."""
+    """The variables of chalicelib/settings.py for the `local` stage, as the API sees them."""
     return {
         **CREDENTIALS,
         "PUBLIC_URL": public_url,
@@ -56,7 +56,7 @@ def product(
 
 
 def ensure_accepted(environ: Mapping[str, str], sandbox_url: str) -> None:
-    """Raises StackError for a variable of the caller's that the product would refuse, before anything is started."""
+    """Raises StackError for a caller's variable that the product would refuse, before anything is started."""
     nowhere = f"postgresql://nobody:nothing@{HOST}:1/none"
     made = product(
         environ,
@@ -73,7 +73,7 @@ def ensure_accepted(environ: Mapping[str, str], sandbox_url: str) -> None:
 
 
 def administration(product: Mapping[str, str], urls: Urls) -> dict[str, str]:
-    """What the admin function has besides: other roles of the database, and the queue of dead letters."""
+    """The admin function's additional variables: other database roles, and the dead-letter queue."""
     return {
         **product,
         "DATABASE_URL": urls.admin,
@@ -83,7 +83,7 @@ def administration(product: Mapping[str, str], urls: Urls) -> dict[str, str]:
 
 
 def cloud(port: int) -> dict[str, str]:
-    """What boto3 and the product need to find the queue of dev/aws.py."""
+    """What boto3 and the product need to find the queue in dev/aws.py."""
     return {
         "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
         "AWS_ACCESS_KEY_ID": "local",
@@ -96,7 +96,7 @@ def cloud(port: int) -> dict[str, str]:
 
 
 def get_key(path: Path) -> str:
-    """A key of this stack's; made once, for what it seals opens, and what it proves is believed, by nothing else."""
+    """A key of this stack, created once: nothing else can open what it seals or accept what it proves."""
     if not path.exists():
         write_private(path, secrets.token_hex(32))
     return path.read_text().strip()

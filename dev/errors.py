@@ -1,5 +1,5 @@
-"""What the local stack says when it cannot go on."""
+"""The error of the local stack when it cannot continue."""
 
 
 class StackError(Exception):
-    """A reason to stop that a person can act on; its text is one line."""
+    """A failure that the developer can act on; its text is one line."""

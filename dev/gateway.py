@@ -1,4 +1,4 @@
-"""What Chalice's local gateway lacks of API Gateway: refusals in our shape, and the rest of its event."""
+"""What Chalice's local gateway lacks compared with API Gateway: errors in our format, and the rest of its event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,11 +25,11 @@ class LengthRequired(AppError):
 class BadGateway(AppError):
     status = 502
     code = "internal_error"
-    title = "The service failed to answer"
+    title = "The service failed to respond"
 
 
 class Gateway(LocalGateway):
-    """Raises AppError for what never reaches the application."""
+    """Raises AppError for requests that never reach the application."""
 
     def __init__(self, app: Chalice, config: Config) -> None:
         super().__init__(app, config)
@@ -65,12 +65,12 @@ class Gateway(LocalGateway):
             "queryStringParameters": query and {name: values[-1] for name, values in query.items()},
         }
         if not event.setdefault("isBase64Encoded", False):
-            # API Gateway makes text of every body that is not of a binary type, and damages what is not UTF-8.
+            # API Gateway turns every body without a binary type into text, and damages what is not UTF-8.
             event["body"] = body.decode(errors="replace") if body else None
         return event
 
 
 def problem(error: AppError) -> tuple[int, Mapping[str, str], bytes]:
-    """An answer of the gateway's own. In the cloud its gateway responses, merged into the template, have this shape."""
+    """A response of the gateway itself. In the cloud, the template's gateway responses have this format."""
     body = msgspec.json.encode(problem_of(error, str(uuid4())))
     return error.status, {"Content-Type": CONTENT_TYPE, **security_headers(), **error.headers}, body

@@ -1,4 +1,4 @@
-"""What Lambda hands to a function besides the event, and the shapes of the events that trigger the product's own."""
+"""Lambda's context object, and the formats of the events that trigger the product's functions."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ WORKER_TIMEOUT_SECONDS = 60
 
 @dataclass
 class Context:
-    """The part of Lambda's context object that a handler may rely on."""
+    """The part of Lambda's context object that handlers may use."""
 
     function_name: str
     timeout_seconds: float
@@ -30,7 +30,7 @@ class Context:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
     def expire(self) -> None:
-        """Time is up at once: the function should save what it has and return."""
+        """The time is up at once: the function should save its work and return."""
         self._deadline = time.monotonic()
 
 
@@ -66,7 +66,7 @@ def queue_event(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def message_event(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for a message that was in no queue."""
+    """The same for a message that was not in a queue."""
     return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "-", "Body": json.dumps(body), "MD5OfBody": "-"})
 
 
@@ -81,7 +81,7 @@ def request_event(
 ) -> dict[str, Any]:
     """As API Gateway sends it (Developer Guide, "Input format of a Lambda function for proxy integration").
 
-    `route` is the path as declared, where it has parameters; a body of bytes travels as base64.
+    `route` is the path as declared, if it has parameters; a bytes body is sent as base64.
     """
     route = route or path
     names = zip(route.split("/"), path.split("/"), strict=True)

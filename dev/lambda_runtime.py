@@ -1,7 +1,7 @@
 """A Lambda container on this machine: AWS's own runtime client as a child process, talking to dev/runtime_api.py.
 
-Its environment is as in the Lambda Developer Guide, "Defined runtime environment variables". The child finds the
-unpacked package, the client and the boto3 of the runtime, nothing else.
+Its environment follows the Lambda Developer Guide, "Defined runtime environment variables". The child can import the
+unpacked package, the client and the runtime's boto3, nothing else.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ from dev.runtime_api import Invocation, Outcome, RuntimeApi
 
 CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-"""What https://docs.aws.amazon.com/lambda/latest/dg/python-package.html says that the runtime includes."""
+"""Included in the runtime: https://docs.aws.amazon.com/lambda/latest/dg/python-package.html"""
 LOOK_SECONDS = 0.05
 
 
@@ -43,14 +43,14 @@ class Function:
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one container, from its start to its end."""
+    """Resource usage of one container, from its start to its end."""
 
     cpu_ms: float
     peak_mib: float
 
 
 def functions(template: Mapping[str, Any], stage: str) -> dict[str, Function]:
-    """By logical id; the template is as packaged, with `Stage` as its parameter."""
+    """By logical id; the template is the packaged one, with `Stage` as its parameter."""
     return {
         logical_id: Function(
             name=resource["Properties"]["FunctionName"]["Fn::Sub"].replace("${Stage}", stage),
@@ -64,7 +64,7 @@ def functions(template: Mapping[str, Any], stage: str) -> dict[str, Function]:
 
 
 def lay_out_runtime(folder: Path) -> Path:
-    """Fills a folder with what a Python runtime of Lambda has besides the standard library, as links."""
+    """Fills a folder with links to what Lambda's Python runtime has in addition to the standard library."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*CLIENT, *BOTO3):
         spec = importlib.util.find_spec(name)
@@ -77,9 +77,9 @@ def lay_out_runtime(folder: Path) -> Path:
 
 
 class Container:
-    """One container of a function, started at once. A context manager; `output` is all that it has printed.
+    """One container of a function, started at once. A context manager; `output` is everything it has printed.
 
-    `package` is the unpacked zip, `runtime` a folder filled by `lay_out_runtime`. `environ` adds to, and goes before,
+    `package` is the unpacked zip, `runtime` a folder filled by `lay_out_runtime`. `environ` adds to and overrides
     what Lambda itself sets.
     """
 
@@ -94,7 +94,7 @@ class Container:
         with log.open("wb") as output:
             self.started_at = time.perf_counter()
             self.process = subprocess.Popen(
-                # Without `site` there are no site-packages.
+                # Without `site`, there are no site-packages.
                 [sys.executable, "-S", "-m", "awslambdaric", function.handler],
                 cwd=package,
                 env=env,
@@ -117,7 +117,7 @@ class Container:
         return self._log.read_text(errors="replace")
 
     def invoke(self, event: Any) -> Outcome:
-        """Raises StackError when the container ends before it answers."""
+        """Raises StackError if the container ends before it responds."""
         deadline = int((time.time() + self.function.timeout_seconds) * 1000)
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.function.name}"
         invocation = Invocation(json.dumps(event).encode(), deadline, arn)
@@ -125,7 +125,7 @@ class Container:
         return self._wait(invocation.outcome)
 
     def init_error(self) -> Mapping[str, Any]:
-        """Waits for what the runtime client tells of a module that does not import."""
+        """Waits for the runtime client's report about a module that cannot be imported."""
         return self._wait(self._api.init_error).error or {}
 
     def freeze(self) -> None:
@@ -136,7 +136,7 @@ class Container:
         self.process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> int:
-        """As Lambda does before it takes a container down that has an extension. The exit code."""
+        """Ends a container that has an extension, as Lambda does. Returns the exit code."""
         self.process.terminate()
         return self.process.wait(10)
 
@@ -157,7 +157,7 @@ class Container:
             except TimeoutError:
                 if self.process.poll() is not None and not outcome.done():
                     raise StackError(f"{self.function.name} ended with {self.process.returncode}") from None
-        raise StackError(f"{self.function.name} did not answer in {self.function.timeout_seconds} seconds")
+        raise StackError(f"{self.function.name} did not respond in {self.function.timeout_seconds} seconds")
 
 
 def _environment(function: Function, package: Path, runtime: Path, port: int) -> dict[str, str]:
@@ -185,7 +185,7 @@ def _environment(function: Function, package: Path, runtime: Path, port: int) ->
 
 
 def _peak_mib(pid: int) -> float:
-    """Of the program alone; what getrusage tells includes the moment before the exec, when it is as big as we are."""
+    """Of the program alone; getrusage would include the time before the exec, when it is as large as this process."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:

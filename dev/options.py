@@ -1,4 +1,4 @@
-"""What a developer may set for the local stack; every wrong value is one line that names the variable."""
+"""A developer's options for the local stack; an invalid value results in one line that names the variable."""
 
 import fcntl
 import re
@@ -20,7 +20,7 @@ class Options:
     port: int
     local_dir: Path
     sandbox_url: str
-    """Where the platforms are; empty to start our own sandbox."""
+    """The URL of the platforms; if empty, our own sandbox is started."""
     tick_seconds: float = 60
     maintenance_seconds: float = 3600
 
@@ -47,7 +47,7 @@ class Options:
 
     @property
     def admin_file(self) -> Path:
-        """The environment of the admin function, for commands in another terminal"""
+        """The admin function's environment, for commands in another terminal"""
         return self.local_dir / "secrets" / "admin.json"
 
     @property
@@ -78,7 +78,7 @@ def read_seconds(environ: Mapping[str, str], name: str, default: float) -> float
 
 @contextmanager
 def locked(options: Options) -> Iterator[None]:
-    """Holds the folder for one stack. Raises StackError while another one does."""
+    """Locks the folder for one stack. Raises StackError while another stack holds it."""
     try:
         options.local_dir.mkdir(parents=True, exist_ok=True)
         file = options.lock_file.open("w")
@@ -95,7 +95,7 @@ def locked(options: Options) -> Iterator[None]:
 
 
 def is_locked(options: Options) -> bool:
-    """Whether a stack is running in the folder, or about to."""
+    """Whether a stack is running or starting in the folder."""
     try:
         with options.lock_file.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -107,7 +107,7 @@ def is_locked(options: Options) -> bool:
 
 
 def ensure_running(options: Options) -> None:
-    """Raises StackError unless a stack has come far enough to be talked to."""
+    """Raises StackError unless a stack has started far enough to be used."""
     if not (is_locked(options) and options.admin_file.exists()):
         raise StackError(f"no stack is running in {options.local_dir}; start one with `make run`, in another terminal")
 
@@ -115,5 +115,5 @@ def ensure_running(options: Options) -> None:
 def _why_unusable(folder: Path, error: OSError) -> str:
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
-            return "is a file, not a folder" if path == folder else f"lies below {path}, which is a file, not a folder"
+            return "is a file, not a folder" if path == folder else f"is below {path}, which is a file, not a folder"
     return f"cannot be written to: {process.reason(error)}"

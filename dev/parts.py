@@ -1,4 +1,4 @@
-"""The processes of a running stack, written down for the commands of another terminal."""
+"""The processes of a running stack, recorded for commands in another terminal."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from dev.private import write_private
 
 @dataclass(frozen=True)
 class Running:
-    """A part as the stack started it, and whether that process still is."""
+    """A part that the stack started, and whether its process still exists."""
 
     name: str
     pid: int
@@ -28,7 +28,7 @@ def write_parts(path: Path, url: str, pids: Mapping[str, int]) -> None:
 
 
 def read_parts(path: Path) -> tuple[str, list[Running]] | None:
-    """The stack's URL and its parts; None before the first of them was started."""
+    """The stack's URL and its parts; None before the first one was started."""
     try:
         written: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -38,12 +38,12 @@ def read_parts(path: Path) -> tuple[str, list[Running]] | None:
 
 def _read(part: Mapping[str, Any]) -> Running:
     pid, since = part["pid"], part["since"]
-    # A process id is given away again; one that started at another moment is somebody else's.
+    # Process ids are reused; one with another start time belongs to an unrelated process.
     return Running(part["name"], pid, datetime.fromtimestamp(since, UTC), bool(since) and _created(pid) == since)
 
 
 def _created(pid: int) -> float:
-    """When the process was started, in Unix time; 0 if it has ended."""
+    """The process's start time, in Unix time; 0 if it has ended."""
     try:
         process = psutil.Process(pid)
         return 0.0 if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time(), 2)

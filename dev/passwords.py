@@ -1,4 +1,4 @@
-"""The local database's passwords: random, made when first asked for, kept in one file."""
+"""The local database's passwords: random, generated on first use, stored in one file."""
 
 import json
 import secrets

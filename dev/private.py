@@ -1,11 +1,11 @@
-"""Files that only their owner reads."""
+"""Files that only their owner can read."""
 
 import os
 from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file as a whole, so that a stop amid writing leaves the old one."""
+    """Replaces the file atomically, so that an interruption leaves the old one."""
     draft = path.with_name(path.name + ".new")
     draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Who PostgreSQL runs as: it refuses root, which is who one is in a container."""
+"""The user PostgreSQL runs as: it refuses root, the usual user in a container."""
 
 import os
 import pwd
@@ -10,9 +10,9 @@ from dev.errors import StackError
 
 
 def as_owner_of(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root, which is who one is in a container; then it runs as the folder's owner.
+    """PostgreSQL refuses to run as root, the usual user in a container; then it runs as the folder's owner.
 
-    The one capability kept lets it reach its programs and data below a home folder that is closed to others.
+    The only capability kept lets it access its programs and data below a home folder that is closed to others.
     """
     if os.geteuid() != 0:
         return []
@@ -29,7 +29,7 @@ def as_owner_of(folder: Path) -> list[str]:
         [*command, "true"], env={"PATH": os.environ.get("PATH", os.defpath)}, capture_output=True, check=False
     ).returncode:
         raise StackError("PostgreSQL does not run as root, and this container may not change the user: run as another")
-    # The change of user clears the tether that the parent's death pulls, so it is tied again.
+    # Changing the user clears the parent-death signal, so it is set again.
     return [*command, "--pdeathsig", "INT", "--"]
 
 

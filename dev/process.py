@@ -1,4 +1,4 @@
-"""Child processes: started with a log file and tied to their parent's life, stopped with timeout."""
+"""Child processes: started with a log file, ended when their parent dies, stopped with a timeout."""
 
 import errno
 import os
@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 def spawn(
     command: Sequence[str], log: Path, env: Mapping[str, str], *, on_orphaned: signal.Signals = signal.SIGTERM
 ) -> subprocess.Popen[bytes]:
-    """Starts a child in a session of its own, so that a Ctrl-C of the terminal reaches only whoever stops it in order.
+    """Starts a child in its own session, so that Ctrl-C reaches only the parent, which stops children in order.
 
-    Where the system can do it, `on_orphaned` is sent to the child when the starting thread dies without stopping it.
+    Where the system supports it, the child receives `on_orphaned` if the starting thread dies without stopping it.
     """
     argv = [*_tether(on_orphaned), *command]
     try:
@@ -35,7 +35,7 @@ def spawn(
 
 
 def run(name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
-    """Runs Python with these arguments to its end. Raises StackError when that is not a good one."""
+    """Runs Python with these arguments and waits for it. Raises StackError if it fails."""
     child = spawn([sys.executable, *arguments], log, env)
     try:
         if child.wait():
@@ -45,7 +45,7 @@ def run(name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]) 
 
 
 def stop(child: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) -> None:
-    """Sends the child each signal in turn, waiting so many seconds for it; in the end kills its whole group."""
+    """Sends the child each signal in turn, waiting the given seconds each time; finally kills its whole group."""
     for number, timeout in steps:
         if child.poll() is not None:
             break
@@ -56,27 +56,27 @@ def stop(child: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]) -
             continue
     try:
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS returns EPERM for a group of zombies
         pass
     child.wait()
 
 
 def reason(error: OSError) -> str:
-    """The operating system's complaint in one short line."""
+    """The operating system's error in one short line."""
     if error.errno == errno.ENOSPC:
         return f"the disk is full ({error.filename or 'no space left'})"
     return f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
 
 
 def last_line(log: Path) -> str:
-    """Where programs, tracebacks included, put the reason for their end."""
+    """The last line, where programs and tracebacks give the reason for their end."""
     lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 @cache
 def setpriv() -> str | None:
-    """util-linux's setpriv; the one of BusyBox cannot do what is asked of it here."""
+    """util-linux's setpriv; BusyBox's lacks the options used here."""
     program = shutil.which("setpriv")
     if program is None:
         return None

@@ -22,11 +22,11 @@ from migrations.privileges import LOGINS
 
 ROLES = {"postgres": SUPERUSER, "owner": "ansel_owner"} | {role.removeprefix("ansel_"): role for role in LOGINS}
 STUDIO_ROLES = ("api", "sync")
-"""Those that see no row before they name a studio and prove it."""
+"""Roles that see no rows until they name and prove a studio."""
 
 
 def connection(options: Options, role: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which psql connects. Raises StackError when no stack is running."""
+    """The environment in which psql connects. Raises StackError if no stack is running."""
     ensure_running(options)
     product = json.loads(options.admin_file.read_text())
     url = urlsplit(product["MIGRATION_DATABASE_URL"])
@@ -56,9 +56,9 @@ def connection(options: Options, role: str, environ: Mapping[str, str]) -> dict[
 
 
 def _demo_studio(options: Options, superuser: pg8000.native.Connection) -> UUID:
-    """The one that the stack's API key belongs to."""
+    """The studio that the stack's API key belongs to."""
     if not options.key_file.exists():
-        raise StackError("the demo studio is not made yet; wait until `make run` says that AnselAI is running")
+        raise StackError("the demo studio does not exist yet; wait until `make run` says that AnselAI is running")
     key_id = UUID(options.key_file.read_text().split("_")[1])
     found = superuser.run("SELECT studio_id FROM api_key WHERE id = :key_id", key_id=key_id)
     if not found:

@@ -1,4 +1,4 @@
-"""`make reset`: deletes what the local stack keeps under LOCAL_DIR, after a question. Nothing else that lies there."""
+"""`make reset`: deletes the local stack's data under LOCAL_DIR after asking, and nothing else in there."""
 
 import os
 import shutil
@@ -13,18 +13,18 @@ OURS = (
     *("postgres", "postgres.new", "postgres.passwords", "secrets", "sandbox", "logs"),
     *("env", "parts.json", "psql_history", "lock"),
 )
-"""All that a stack writes; the lock, which keeps another one from starting meanwhile, comes last."""
+"""Everything that a stack writes; the lock, which prevents another one from starting meanwhile, comes last."""
 
 
 def find(options: Options) -> list[Path]:
-    """What there is to delete. Raises StackError while a stack runs."""
+    """What can be deleted. Raises StackError while a stack is running."""
     if is_locked(options):
         raise StackError(f"a stack is running in {options.local_dir}; stop it with Ctrl-C first")
     return [path for name in OURS if os.path.lexists(path := options.local_dir / name)]
 
 
 def delete(options: Options) -> list[str]:
-    """Returns the names of what is left in the folder because it is not the stack's."""
+    """Returns the names of files left in the folder because they are not the stack's."""
     with locked(options):
         for path in (options.local_dir / name for name in OURS):
             if path.is_dir() and not path.is_symlink():
@@ -39,19 +39,19 @@ def delete(options: Options) -> list[str]:
 
 def confirmed(options: Options) -> bool:
     if not sys.stdin.isatty():
-        raise StackError("nobody is here to confirm it; YES=1 deletes without asking")
+        raise StackError("no terminal to ask for confirmation; YES=1 deletes without asking")
     answer = input(f"Delete the local database, its keys and its logs in {options.local_dir}? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
 
 
 def reset(options: Options, *, ask: bool) -> str:
-    """What was done, in one line."""
+    """Reports in one line what was done."""
     if not find(options):
         return f"There is no local data in {options.local_dir}"
     if ask and not confirmed(options):
         return "Nothing was deleted"
     left = delete(options)
-    kept = f"; {', '.join(left)} is not the stack's and stays" if left else ""
+    kept = f"; kept what is not the stack's: {', '.join(left)}" if left else ""
     return f"Deleted the local data in {options.local_dir}{kept}"
 
 

@@ -21,7 +21,7 @@ MAX_ANSWER_BYTES = 6 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the function returned, or the error that the runtime client told of it."""
+    """What the function returned, or the error that the runtime client reported."""
 
     payload: Any = None
     error: Mapping[str, Any] | None = None
@@ -38,7 +38,7 @@ class Invocation:
 
 
 class RuntimeApi(ThreadingHTTPServer):
-    """The API of one container, which takes one invocation at a time."""
+    """The API of one container, which handles one invocation at a time."""
 
     daemon_threads = True
 
@@ -50,7 +50,7 @@ class RuntimeApi(ThreadingHTTPServer):
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: a container that ends breaks off the request that it waits with."""
+        """Logs nothing: a container that ends aborts its pending request."""
 
     def stop(self) -> None:
         self.waiting.put(None)
@@ -114,4 +114,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: what the container prints is of interest."""
+        """Logs nothing: only the container's own output matters."""

@@ -1,4 +1,4 @@
-"""Makes the demo studio and writes an API key for it to the given file. A process of its own, for its settings."""
+"""Creates the demo studio and writes an API key for it to the given file. A separate process with its own settings."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Serves `app.app` over HTTP with Chalice's own local server, safe for threads and quick when kept alive."""
+"""Serves `app.app` over HTTP with Chalice's local server, made thread-safe and fast with keep-alive."""
 
 import argparse
 import base64
@@ -31,8 +31,8 @@ log = logging.getLogger("dev.server")
 
 
 class Handler(ChaliceRequestHandler):
-    # Chalice sends head and body apart, and Nagle's algorithm holds the second back until the client acknowledged the
-    # first: 44 ms a request. One send per response, and no Nagle.
+    # Chalice sends head and body separately, and Nagle's algorithm delays the second until the client acknowledges the
+    # first: 44 ms per request. So one send per response, and no Nagle.
     disable_nagle_algorithm = True
     wbufsize = -1
     server_version = "AnselLocal"
@@ -52,26 +52,26 @@ class Handler(ChaliceRequestHandler):
         except ConnectionError:
             self.close_connection = True
         except Exception:
-            log.exception("the application raised instead of answering")
+            log.exception("the application raised an exception")
             self._refuse(BadGateway())
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle
 
     def handle_expect_100(self) -> bool:
         super().handle_expect_100()
-        self.wfile.flush()  # the client waits for this line before it sends the body
+        self.wfile.flush()  # the client waits for this line before sending the body
         return True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the HTTP server itself refuses, such as a malformed request line or an unknown method."""
+        """Errors of the HTTP server itself, such as a malformed request line or an unknown method."""
         self.close_connection = True
         if code == HTTPStatus.NOT_IMPLEMENTED:
             self._refuse(MethodNotAllowed())
-        else:  # the request line may be unknown here, so there is none to log
+        else:  # the request line may be unknown here, so it is not logged
             self._send(*problem(BadRequest(message or "")))
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing: the application logs its requests itself, and what it never sees is logged as a refusal."""
+        """Logs nothing: the application logs its own requests, and requests it never sees are logged when refused."""
 
     def _refuse(self, error: AppError) -> None:
         self.log_message("refused %s %s: %s", self.command, self.path.partition("?")[0], error.code)
@@ -96,7 +96,7 @@ class Handler(ChaliceRequestHandler):
         return body or None
 
     def _linger(self) -> None:
-        """Takes in what the client is still sending, within reason: to close on it would destroy the answer."""
+        """Reads what the client is still sending, within limits: closing early would destroy the response."""
         try:
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(LINGER_SECONDS)
@@ -104,7 +104,7 @@ class Handler(ChaliceRequestHandler):
             while left > 0 and (chunk := self.rfile.read1(CHUNK_BYTES)):
                 left -= len(chunk)
         except OSError:
-            return  # the client is gone, or sends nothing more
+            return  # the client has disconnected, or sends nothing more
 
     def _send(self, status: int, headers: Mapping[str, Any], body: bytes) -> None:
         self.send_response(status)
@@ -122,14 +122,14 @@ class Handler(ChaliceRequestHandler):
 
 
 class Server(ThreadedHTTPServer):
-    request_queue_size = 256  # Chalice's backlog of 5 makes a burst of clients wait
+    request_queue_size = 256  # Chalice's backlog of 5 would make bursts of clients wait
 
 
 def make_server(app: Chalice, port: int = 0) -> Server:
-    """A server bound to its port, to be run by `serve_forever()`."""
+    """A server bound to its port; run it with `serve_forever()`."""
     if not isinstance(app, LocalChalice):
-        # Chalice keeps the current request on the application, where threads would see each other's; this is the swap
-        # by which its own `chalice local` keeps it per thread.
+        # Chalice keeps the current request on the application, where threads would see each other's; this swap, which
+        # `chalice local` does too, keeps it per thread.
         CustomLocalChalice.__bases__ = (LocalChalice, app.__class__)
         app.__class__ = CustomLocalChalice
     root = Path(__file__).parents[1]

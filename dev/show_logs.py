@@ -12,11 +12,11 @@ from dev.options import Options, is_locked
 
 POLL_SECONDS = 0.3
 MOST_BYTES = 1_000_000
-"""Of a log that are looked at for its last lines."""
+"""Bytes at the end of a log that are searched for its last lines."""
 
 
 class Tail:
-    """A log that is read from its end on; one that was put aside begins again."""
+    """A log that is followed from its end; after rotation it is read from the start."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
@@ -32,7 +32,7 @@ class Tail:
         return lines[-count:] if count else []
 
     def new(self) -> list[str]:
-        """The complete lines written since the last look."""
+        """The complete lines written since the last call."""
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -41,7 +41,7 @@ class Tail:
                 self._inode = status.st_ino
                 file.seek(self._position)
                 read = file.read()
-        except FileNotFoundError:  # put aside this moment; the next look finds the new one
+        except FileNotFoundError:  # rotated just now; the next call finds the new one
             return []
         self._position += len(read)
         *lines, self._rest = (self._rest + read).split(b"\n")
@@ -49,7 +49,7 @@ class Tail:
 
 
 def find(options: Options, names: Sequence[str]) -> list[Tail]:
-    """The logs of these parts, of all without a name. Raises StackError for one that is not there."""
+    """The logs of these parts, or of all if none is named. Raises StackError for one that does not exist."""
     paths = {path.stem: path for path in sorted(options.log("any").parent.glob("*.log"))}
     if not paths:
         raise StackError(f"there are no logs in {options.local_dir}; start a stack with `make run`")
@@ -59,7 +59,7 @@ def find(options: Options, names: Sequence[str]) -> list[Tail]:
 
 
 def show(options: Options, names: Sequence[str], count: int) -> None:
-    """Goes on for as long as the stack runs."""
+    """Continues for as long as the stack runs."""
     tails = find(options, names)
     width = max(len(tail.name) for tail in tails)
     lines = [(tail, line) for tail in tails for line in tail.last(count)]
@@ -83,8 +83,8 @@ def main() -> int:
         print(f"make logs: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        pass  # the way to end it
-    except BrokenPipeError:  # piped into a program that has read enough
+        pass  # the way to stop it
+    except BrokenPipeError:  # the reading program closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -1,4 +1,4 @@
-"""`make run`: the whole product on this machine, one process a part, everything it keeps under LOCAL_DIR."""
+"""`make run`: the whole product on this machine, one process per part, with all data under LOCAL_DIR."""
 
 import json
 import os
@@ -27,7 +27,7 @@ WATCH_SECONDS = 0.5
 
 
 def run(options: Options) -> None:
-    """Starts everything and watches over it until it is interrupted."""
+    """Starts everything and supervises it until interrupted."""
     ensure_free(options.port)
     environment.ensure_accepted(os.environ, options.sandbox_url)
     with locked(options):
@@ -54,7 +54,7 @@ def write_down(options: Options, postgres: Postgres, parts: Supervisor) -> None:
 
 
 def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, str]:
-    """The queue and the platforms start while the database migrates; whatever needs all three comes after."""
+    """The queue and the platforms start while the database migrates; what needs all three starts afterwards."""
     queue_port, sandbox_port = find_free_port(), find_free_port()
     product = partial(
         environment.product,
@@ -66,7 +66,7 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
         proof_key=environment.get_key(options.local_dir / "secrets" / "tenant_proof_key"),
     )
     env = product(os.environ)
-    own = {name: env[name] for name in product({})}  # nothing else of the caller's is written down
+    own = {name: env[name] for name in product({})}  # no other variable of the caller is stored
     write_private(options.admin_file, json.dumps(environment.administration(own, urls)))
 
     def part(name: str, module: str, *arguments: object, login: str = urls.api) -> Part:
@@ -89,7 +89,7 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
     say("Starting the API, the tick and the sync workers")
     parts.start(part("api", "dev.server", "--port", options.port))
     parts.wait_ready()
-    # Nobody waits for these: what is due now is found as soon as they are there.
+    # Not waited for: they find what is due as soon as they run.
     workers = (part(f"worker-{number}", "dev.worker", login=urls.sync) for number in range(1, WORKERS + 1))
     parts.start(*workers)
     parts.start(part("ticker", "dev.ticker", "tick", login=urls.tick))
@@ -98,7 +98,7 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
 
 
 def ensure_studio(options: Options, env: Mapping[str, str]) -> str:
-    """The API key of the demo studio; both are made unless the database knows the key already."""
+    """The API key of the demo studio; both are created unless the database already has the key."""
     if options.key_file.exists():
         key = options.key_file.read_text()
         if Api(options.port, key).call("GET", "/api/connections")[0] != 401:
@@ -122,16 +122,16 @@ def announce(options: Options) -> None:
         f"  {call} $ANSEL_URL/api/connections\n"
         f'  {call} "$ANSEL_URL/api/sync/log?limit=5"\n'
         f"  {call} $ANSEL_URL/api/metrics/overview\n\n"
-        f"To walk through a consent, open the authorizeUrl that this answers in a browser:\n"
+        f"To try an authorization, open the authorizeUrl that this returns in a browser:\n"
         f"  {call} -X POST $ANSEL_URL/api/oauth/meta/authorize\n"
-        f"It ends with a code, which this takes:\n"
+        f"It ends with a code; complete it with:\n"
         f'  {call} {json_body} \'{{"code": "..."}}\' $ANSEL_URL/api/oauth/meta/complete\n\n'
         f"make status, make logs and make psql look inside; the logs are in {as_typed(options.local_dir / 'logs')}."
     )
 
 
 def as_typed(path: Path) -> str:
-    """As one would type it in the folder of the repository."""
+    """The path as typed in the repository's folder."""
     shown = path.relative_to(process.ROOT) if path.is_relative_to(process.ROOT) else path
     return shlex.quote(str(shown))
 
@@ -142,7 +142,7 @@ def say(text: str) -> None:
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)  # stopping is under way: a second Ctrl-C shall not leave children behind
+        signal.signal(name, signal.SIG_IGN)  # already stopping: a second Ctrl-C must not leave children behind
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""`make status`: the parts of the running stack, and what each stream of the demo studio did last."""
+"""`make status`: the parts of the running stack, and the last run of each stream of the demo studio."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from dev.parts import Running, read_parts
 
 
 def describe(options: Options, now: datetime) -> tuple[list[str], bool]:
-    """The lines to print, and whether everything runs. Raises StackError when no stack does."""
+    """The lines to print, and whether everything runs. Raises StackError if no stack is running."""
     if not is_locked(options):
         raise StackError(f"no stack is running in {options.local_dir}; start one with `make run`")
     found = read_parts(options.parts_file)
@@ -39,7 +39,7 @@ def _streams(options: Options, url: str) -> list[Mapping[str, Any]]:
         return []
     status, answer = Api(int(url.rpartition(":")[2]), options.key_file.read_text()).call("GET", "/api/sync/status")
     if status != 200:
-        raise StackError(f"the API answered {status} to GET /api/sync/status")
+        raise StackError(f"the API returned {status} for GET /api/sync/status")
     return list(answer["items"])
 
 

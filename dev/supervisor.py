@@ -1,4 +1,4 @@
-"""The parts of a running stack: each a child process with a log of its own, started again when it ends unasked."""
+"""The parts of a running stack: child processes with their own logs, restarted if they end unexpectedly."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ STOP = ((signal.SIGTERM, 10.0),)
 
 @dataclass
 class Part:
-    """A child that writes a line `<name> ready ...` when it can be used."""
+    """A child that prints a line `<name> ready ...` when it can be used."""
 
     name: str
     arguments: Sequence[str]
@@ -48,7 +48,7 @@ class Part:
             if self.ended() is not None:
                 raise StackError(f"the {self.name} did not start: {process.last_line(self.log)} (see {self.log})")
             if time.monotonic() > deadline:
-                raise StackError(f"the {self.name} did not get ready in {READY_SECONDS:.0f} seconds (see {self.log})")
+                raise StackError(f"the {self.name} was not ready within {READY_SECONDS:.0f} seconds (see {self.log})")
             time.sleep(0.02)
 
     def ended(self) -> int | None:
@@ -67,7 +67,7 @@ class Part:
 
 
 class Supervisor:
-    """A context manager that stops every part in the reverse of the order they were started in."""
+    """A context manager that stops the parts in reverse order of their start."""
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
@@ -94,7 +94,7 @@ class Supervisor:
         return {part.name: part.child.pid for part in self._parts if part.child is not None}
 
     def revive(self) -> bool:
-        """Starts what has ended again, and says so; whether it had to. Raises StackError for what keeps ending."""
+        """Restarts parts that have ended; returns whether there were any. Raises StackError if one keeps ending."""
         revived = False
         for part in self._parts:
             code = part.ended()
@@ -102,7 +102,7 @@ class Supervisor:
                 continue
             how = f"the {part.name} ended ({_describe(code)})"
             if code not in FROM_OUTSIDE and time.monotonic() - part.started_at < SHORT_LIFE_SECONDS:
-                raise StackError(f"{how} as soon as it was started: {process.last_line(part.log)} (see {part.log})")
+                raise StackError(f"{how} right after it was started: {process.last_line(part.log)} (see {part.log})")
             print(f"{how}; starting it again (see {part.log})", flush=True)
             part.stop()
             part.start()

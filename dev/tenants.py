@@ -1,4 +1,4 @@
-"""Sessions of the application's role beside the product: which studio they act for, proved as the product proves it."""
+"""Sessions of the application's role outside the product: sets and proves the studio they act for."""
 
 from uuid import UUID
 
@@ -10,6 +10,6 @@ SET_STUDIO = "SELECT set_config('app.studio_id', :studio, {local}), set_config('
 
 
 def act_as(connection: pg8000.native.Connection, studio_id: UUID | None, *, in_transaction: bool = False) -> None:
-    """From here on, or until the transaction that is open ends."""
+    """Valid from here on, or until the current transaction ends."""
     studio, proof = studio_settings(studio_id)
     connection.run(SET_STUDIO.format(local=str(in_transaction).lower()), studio=studio, proof=proof)

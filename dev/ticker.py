@@ -1,6 +1,6 @@
-"""A schedule: invokes the tick or the maintenance at once and then every so often, as EventBridge does.
+"""A schedule: invokes the tick or the maintenance at once and then periodically, as EventBridge does.
 
-`python -m dev.ticker tick`, `python -m dev.ticker maintenance`: a process for each, since each logs in as its own role.
+`python -m dev.ticker tick`, `python -m dev.ticker maintenance`: one process each, because each logs in as its own role.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger("dev.ticker")
 
 @dataclass
 class Rule:
-    """A schedule of EventBridge and the function it invokes."""
+    """An EventBridge schedule and the function it invokes."""
 
     name: str
     function: Callable[[dict[str, Any], Context], Any]
@@ -30,10 +30,10 @@ class Rule:
     due: float = field(default_factory=time.monotonic)
 
     def invoke(self) -> None:
-        self.due = max(self.due + self.interval, time.monotonic())  # one that was late is not made up for
+        self.due = max(self.due + self.interval, time.monotonic())  # missed times are not made up for
         try:
             self.function(schedule_event(self.name), Context(self.name, self.timeout_seconds))
-        except Exception:  # as Lambda: a failed one does not keep the next from coming
+        except Exception:  # as in Lambda, a failure does not prevent the next invocation
             log.exception("%s failed", self.name)
 
 

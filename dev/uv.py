@@ -8,25 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 SECTIONS = ("global", "install", ":env:")
-"""Of `pip config list`; a later one overrides an earlier one, as it does in pip."""
+"""Sections of `pip config list`; later ones override earlier ones, as in pip."""
 ONE_VALUE = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "cert": ("SSL_CERT_FILE",),
     "client-cert": ("SSL_CLIENT_CERT",),
     "retries": ("UV_HTTP_RETRIES",),
 }
-"""Each option's variables; the first is set unless one of them is set already."""
+"""uv's variables per pip option; the first is set unless one of them already is."""
 SEVERAL_VALUES = {
     "extra-index-url": (" ", "UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "trusted-host": (" ", "UV_INSECURE_HOST"),
     "find-links": (",", "UV_FIND_LINKS"),
 }
-"""As above, after what separates the values; pip has white space there."""
+"""As above, with uv's separator of values; pip uses white space."""
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
 def parse(lines: Iterable[str]) -> dict[str, str]:
-    """What is in force of the lines of `pip config list`, such as `global.index-url='https://...'`."""
+    """The effective options from the lines of `pip config list`, such as `global.index-url='https://...'`."""
     found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in lines:
         name, _, value = line.partition("=")
@@ -37,7 +37,7 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
 
 
 def variables(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """What uv has to find in its environment. What is set for uv itself comes before what is set for pip."""
+    """The variables to set for uv. Those already set for uv take precedence over pip's configuration."""
     made = {}
     for option, names in ONE_VALUE.items():
         made[names[0]] = "" if any(environ.get(name) for name in names) else options.get(option, "").strip()
@@ -48,13 +48,13 @@ def variables(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
         made["UV_HTTP_TIMEOUT"] = environ.get("UV_HTTP_TIMEOUT") or str(max(1, round(float(timeout))))
     if proxy := options.get("proxy"):
         made |= dict.fromkeys(PROXIES, proxy if "://" in proxy else f"http://{proxy}")
-    # pip looks into every index for the best match; which file is right is said by the hashes.
+    # pip searches every index for the best match; the hashes ensure that it is the right file.
     made["UV_INDEX_STRATEGY"] = environ.get("UV_INDEX_STRATEGY") or "unsafe-best-match"
     return {name: value for name, value in made.items() if value}
 
 
 def flags(options: Mapping[str, str]) -> list[str]:
-    """What uv has no variable for."""
+    """Options for which uv has no variable."""
     return ["--no-index"] if options.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t") else []
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the virtual environment $1 with the packages of requirements-$2.txt ("run" or "dev"), with the first suitable
-# Python or $3. Does nothing when that is done already; whatever goes wrong is one line.
+# Creates the virtual environment $1 with the packages of requirements-$2.txt ("run" or "dev"), using the first suitable
+# Python or $3. Does nothing if it is up to date; every error is one line.
 set -u
 venv=$1
 kind=$2
@@ -19,13 +19,13 @@ installed() {
     tail -n 1 "$venv/ready" 2>/dev/null
 }
 
-# What developing needs includes what running needs.
+# The development requirements include those for running.
 is_ready() {
     [ "$(head -n 1 "$venv/ready" 2>/dev/null)" = "$recipe" ] && { [ "$(installed)" = "$kind" ] || [ "$(installed)" = dev ]; } &&
         "$venv/bin/python" -c "" 2>/dev/null
 }
 
-# Executed, not just looked for: a version manager's shim may exist and yet refuse.
+# Executed, not just located: a version manager's shim may exist and still fail.
 is_suitable() {
     "$1" -c "import sys; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1
 }
@@ -38,7 +38,7 @@ find_python() {
     return 1
 }
 
-# Two makes may start at once on a fresh clone; the second waits for the first.
+# Two makes may start concurrently on a fresh clone; the second waits for the first.
 take_lock() {
     until mkdir "$lock" 2>/dev/null; do
         [ -d "$lock" ] || fail "this folder cannot be written to (is the disk full?)"
@@ -85,7 +85,7 @@ why_no_packages() {
     fi
 }
 
-# pip brings uv alone, whose hashes are in the lock as well; uv installs a hundred packages in the time pip takes for five.
+# pip installs only uv, whose hashes are in the lock as well; uv installs a hundred packages in the time pip takes for five.
 bring_uv() {
     locked=$(awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements-run.txt)
     case "$("$venv/bin/uv" --version 2>/dev/null) " in "uv $(echo "$locked" | sed -n 's/^uv==\([^ ]*\).*/\1/p') "*) return ;; esac
@@ -96,7 +96,7 @@ bring_uv() {
     return $status
 }
 
-# A folder that has the tools for developing keeps them.
+# A folder that already has the development tools keeps them.
 install() {
     [ "$(installed)" = dev ] && kind=dev
     rm -f "$venv/ready"

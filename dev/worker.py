@@ -1,4 +1,4 @@
-"""The sync worker's trigger: takes messages from the local queue and invokes the function as Lambda does."""
+"""The sync worker's trigger: receives messages from the local queue and invokes the function as Lambda does."""
 
 import logging
 import os
@@ -14,14 +14,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.workers.sync import sync
 from dev.invocation import WORKER_TIMEOUT_SECONDS, Context, queue_event
 
-POLL_SECONDS = 1  # short, since a poll is waited for when the worker stops
+POLL_SECONDS = 1  # short, because stopping waits for the current poll
 log = logging.getLogger("dev.worker")
 
 
 class Worker:
-    """One message at a time. Told to stop amid one, it lets the function run out of time and save its work.
+    """One message at a time. If stopped during one, it lets the function run out of time and save its work.
 
-    A poll is never broken off: the queue would hand its message to nobody, and hide it for a while.
+    A poll is never aborted: its message would be delivered to no one and stay hidden for a while.
     """
 
     def __init__(self, queue_url: str) -> None:
@@ -40,7 +40,7 @@ class Worker:
             try:
                 self._poll()
             except (BotoCoreError, ClientError) as error:
-                log.warning("the queue does not answer: %s", error)
+                log.warning("the queue does not respond: %s", error)
                 time.sleep(1)
 
     def _poll(self) -> None:
@@ -52,7 +52,7 @@ class Worker:
         )
         for message in answer.get("Messages", ()):
             receipt = message["ReceiptHandle"]
-            if self._stopping:  # it came too late: another worker may have it at once
+            if self._stopping:  # too late: make it visible, so that another worker gets it at once
                 self._sqs.change_message_visibility(
                     QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=0
                 )
@@ -60,11 +60,11 @@ class Worker:
                 self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=receipt)
 
     def _invoke(self, message: dict[str, Any]) -> bool:
-        """Whether the message is done with; if not, the queue shows it again after its visibility timeout."""
+        """Whether the message was processed; if not, the queue redelivers it after its visibility timeout."""
         self._context = Context("ansel-local-sync", WORKER_TIMEOUT_SECONDS)
         try:
             result = sync(queue_event(message), self._context)
-        except Exception:  # as Lambda: whatever the function raises leaves the message in the queue
+        except Exception:  # as in Lambda, any exception leaves the message in the queue
             log.exception("the function failed on message %s", message["MessageId"])
             return False
         finally:

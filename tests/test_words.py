@@ -31,6 +31,7 @@ GIVEN_UP = {
     "(BELIEVED_ROWS|BELIEVED_SHARE|DERIVED)": "unconfirmed deletion limits, computed",
     "anew": "again",
     "(crew|nursery|jumble|postbox|stopwatch|contenders?|levers?)": "worker pool, fork server, shuffle, null queue, ...",
+    "(puts? aside|hand-overs?|hands over|gives? back|in pipeline)": "rotate, yield, revoke, in flight",
     "(There is no such thing|The request has wrong values|do not open any more)": "see docs/conventions.md",
 }
 """Each a regular expression of whole words, and what to say instead."""

@@ -1,1 +1,1 @@
-"""Other people's loaders, each run by a virtual environment of its own. Nothing of the product is in here."""
+"""Third-party loaders, each run by its own virtual environment. They use no code of the product."""

@@ -1,4 +1,4 @@
-"""Reads the source's calendar page by page and merges it with dlt. Its order comes by stdin; answers with seconds."""
+"""Reads the source's calendar page by page and merges it with dlt. Reads its order from stdin; prints seconds."""
 
 import json
 import sys
@@ -42,14 +42,14 @@ def main() -> None:
         table_name="booking",
         primary_key="external_id",
         write_disposition="merge",
-        # What dlt takes by itself for dicts, and what was faster than that for tables.
+        # dlt's own default for dicts, and a faster setting for tables.
         loader_file_format="csv" if order["form"] == "tables" else "insert_values",
     )
     print(json.dumps({"seconds": time.perf_counter() - started}))
 
 
 def as_tables(pages: Iterable[Bookings]) -> Iterator[pyarrow.Table]:
-    """What dlt need not look into, row by row."""
+    """Data that dlt does not inspect row by row."""
     for page in pages:
         for row in page:
             row |= {name: datetime.fromisoformat(row[name]) for name in MOMENTS}

@@ -1,4 +1,4 @@
-"""Feeds a file of Singer messages to Meltano's target-postgres. Its order comes by stdin; answers with seconds."""
+"""Feeds a file of Singer messages to Meltano's target-postgres. Reads its order from stdin; prints seconds."""
 
 import json
 import sys

@@ -1,1 +1,1 @@
-"""Envelope encryption of platform tokens, the keys that wrap it, and API keys. Knows no database."""
+"""Envelope encryption of platform tokens, key wrapping, API keys and signatures. Independent of the database."""

@@ -16,7 +16,7 @@ ADMIN = "admin"
 SCOPES = ("connections:read", "connections:write", "sync:read", "sync:write", "metrics:read", ADMIN)
 
 UNKNOWN_HASH = bytes(32)
-"""What an unknown key id is compared with, so that it takes as long as a wrong secret; no key hashes to it."""
+"""Compared with when the key id is unknown, so that it takes as long as a wrong secret; no key hashes to it."""
 
 _GRAMMAR = re.compile(r"ansel_([0-9a-f]{32})_([0-9a-f]{64})")
 
@@ -44,7 +44,7 @@ def new_api_key(id: UUID | None = None) -> NewApiKey:
 
 
 def parse(text: str) -> ParsedKey | None:
-    """None unless it is exactly a key as `new_api_key` writes them; a bearer credential has one spelling."""
+    """None unless it is exactly in the format of `new_api_key`; a bearer credential has one spelling."""
     match = _GRAMMAR.fullmatch(text)
     if match is None:
         return None
@@ -53,16 +53,16 @@ def parse(text: str) -> ParsedKey | None:
 
 
 def matches(parsed: ParsedKey, stored_hash: bytes) -> bool:
-    """In constant time. Compare with UNKNOWN_HASH when there is no such key."""
+    """In constant time. Compare with UNKNOWN_HASH if the key does not exist."""
     return hmac.compare_digest(parsed.secret_hash, stored_hash)
 
 
 def allows(granted: Collection[str], needed: str) -> bool:
-    """Whether a key with these scopes may do what needs `needed`; a scope that does not exist is granted to nobody."""
+    """Whether a key with these scopes may do what requires `needed`; no key has a scope that does not exist."""
     return needed in SCOPES and (ADMIN in granted or needed in granted)
 
 
 def _hash(id: UUID, secret: str) -> bytes:
-    # A fast hash is enough: slow ones make guessing passwords dear, and 256 random bits cannot be guessed.
-    # The prefix keeps it apart from every other SHA-256 of the product; the id ties the hash to its row.
+    # A fast hash is enough: slow ones make guessing passwords expensive, but 256 random bits cannot be guessed.
+    # The prefix separates it from every other SHA-256 in the product; the id binds the hash to its row.
     return sha256(b"ansel/api-key/v1\0" + id.bytes + secret.encode()).digest()

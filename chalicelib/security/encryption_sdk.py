@@ -1,4 +1,4 @@
-"""The AWS Encryption SDK and KMS. Importing this costs about 180 ms: only wrapping and unwrapping a data key do."""
+"""The AWS Encryption SDK and KMS. Importing this takes about 180 ms; only wrapping and unwrapping data keys need it."""
 
 import logging
 import struct
@@ -25,8 +25,8 @@ from chalicelib.security.wrapping import MAX_WRAPPING_KEYS
 
 SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 
-# What KMS says when a later attempt may succeed, and when the ciphertext is not the key's or not the context's:
-# https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html#API_Decrypt_Errors and CommonErrors beside it.
+# KMS's errors if a later attempt may succeed, and if the ciphertext does not belong to the key or the context:
+# https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html#API_Decrypt_Errors and CommonErrors.
 _TRANSIENT = {
     "DependencyTimeoutException",
     "KMSInternalException",
@@ -43,7 +43,7 @@ _BROKEN = {"IncorrectKeyException", "InvalidCiphertextException"}
 _sdk = EncryptionSDKClient(
     commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, max_encrypted_data_keys=MAX_WRAPPING_KEYS
 )
-logging.getLogger("aws_encryption_sdk").setLevel(logging.ERROR)  # it announces every use of a key at INFO
+logging.getLogger("aws_encryption_sdk").setLevel(logging.ERROR)  # it logs every use of a key at INFO
 
 
 _CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
@@ -57,7 +57,7 @@ def _session() -> Any:
 
 @cache
 def kms_client(region: str) -> Any:
-    """The KMS client of a Region, made once."""
+    """The KMS client of a Region, created once."""
     with _making_client:
         return _session().client("kms", region_name=region, config=_CLIENT_CONFIG)
 
@@ -70,13 +70,13 @@ def kms_keys(key_ids: tuple[str, ...]) -> "KmsKeys":
 
 
 def raw_key(key: bytes) -> Any:
-    """The SDK's provider for one 256-bit AES key in our own hands."""
+    """The SDK's provider for one 256-bit AES key of our own."""
     wrapping_key = WrappingKey(WrappingAlgorithm.AES_256_GCM_IV12_TAG16_NO_PADDING, key, EncryptionKeyType.SYMMETRIC)
     return RawMasterKey(provider_id="ansel", key_id="ENCRYPTION_KEY", wrapping_key=wrapping_key)
 
 
 def encrypt(plaintext: bytes, context: dict[str, str], keys: Any) -> bytes:
-    """One SDK message. Raises Unavailable, or SettingsError when the keys cannot be used at all."""
+    """One SDK message. Raises Unavailable, or SettingsError if the keys cannot be used at all."""
     try:
         message, _ = _sdk.encrypt(source=plaintext, key_provider=keys, encryption_context=context, algorithm=SUITE)
     except AWSEncryptionSDKClientError as error:
@@ -85,17 +85,17 @@ def encrypt(plaintext: bytes, context: dict[str, str], keys: Any) -> bytes:
 
 
 def decrypt(message: bytes, context: dict[str, str], keys: Any) -> bytes:
-    """Opens one SDK message of exactly this context. Raises DecryptionFailed, Unavailable or SettingsError."""
+    """Opens one SDK message with exactly this context. Raises DecryptionFailed, Unavailable or SettingsError."""
     try:
         plaintext, header = _read(_sdk.stream(mode="decrypt", source=message, key_provider=keys))
     except AppError:
         raise
-    # A damaged header reaches the SDK's parsers, which raise these beside its own errors.
+    # The SDK's parsers raise these for a damaged header, in addition to its own errors.
     except (AWSEncryptionSDKClientError, InvalidTag, struct.error, ValueError, LookupError, EOFError) as error:
-        raise DecryptionFailed(internal=f"a wrapped data key does not open: {type(error).__name__}") from error
-    # A signing suite is refused here too: it adds its public key to the context.
+        raise DecryptionFailed(internal=f"a wrapped data key cannot be unwrapped: {type(error).__name__}") from error
+    # This also refuses signing suites, which add their public key to the context.
     if header.encryption_context != context:
-        raise DecryptionFailed(internal="a wrapped data key was made for another studio or purpose")
+        raise DecryptionFailed(internal="a wrapped data key was created for another studio or purpose")
     return bytes(plaintext)
 
 
@@ -103,14 +103,14 @@ def _read(decryptor: Any) -> tuple[bytes, Any]:
     try:
         return decryptor.read(), decryptor.header
     finally:
-        # Without a footer it refuses to be closed, and its finalizer prints that to stderr from Python 3.13 on.
+        # Without a footer, closing it fails, and from Python 3.13 on its finalizer prints that to stderr.
         decryptor.footer = None
         decryptor.close()
 
 
 @contextmanager
 def _kms_call() -> Iterator[None]:
-    """Counts a use of KMS, and tells what a failure means: above, the SDK reduces all to `Unable to decrypt any data
+    """Counts a use of KMS and classifies a failure, because the SDK reduces them all to `Unable to decrypt any data
     key`."""
     failed = True
     try:
@@ -119,7 +119,7 @@ def _kms_call() -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise SettingsError(f"KMS cannot be called: {type(error).__name__}") from error
     except BotoCoreError as error:
-        raise Unavailable(internal=f"KMS does not answer: {type(error).__name__}") from error
+        raise Unavailable(internal=f"KMS does not respond: {type(error).__name__}") from error
     except AWSEncryptionSDKClientError as error:
         if isinstance(error.__cause__, ClientError):
             raise _meaning(error.__cause__) from error.__cause__
@@ -140,7 +140,7 @@ def _meaning(error: ClientError) -> AppError:
 
 
 class _KmsKey(KMSMasterKey):  # type: ignore[misc]  # the SDK ships no types
-    """One KMS key whose failures keep their meaning."""
+    """One KMS key whose failures stay distinguishable."""
 
     def _generate_data_key(self, algorithm: Any, encryption_context: Any = None) -> Any:
         with _kms_call():
@@ -159,6 +159,6 @@ class KmsKeys(StrictAwsKmsMasterKeyProvider):  # type: ignore[misc]  # the SDK s
     master_key_class = _KmsKey
 
     def add_regional_client(self, region_name: str) -> None:
-        """Takes our kept client. The SDK's own has no timeouts and drops itself at the first connection error, after
-        which the master key still holding it takes every further one for a key that does not open."""
+        """Uses our cached client. The SDK's own has no timeouts and is dropped at the first connection error; the
+        master key that still holds it then reports every later error as a key that cannot be unwrapped."""
         self._regional_clients.setdefault(region_name, kms_client(region_name))

@@ -1,4 +1,4 @@
-"""Keeps unwrapped data keys in the process, for a bounded time and number."""
+"""Caches unwrapped data keys in the process, for a limited time and up to a limited number."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -10,7 +10,7 @@ ValueT = TypeVar("ValueT")
 
 
 class KeyCache(Generic[KeyT, ValueT]):
-    """Loads each value once, also when several threads ask for it first at the same time."""
+    """Loads each value once, even if several threads request it at the same time."""
 
     def __init__(
         self, load: Callable[[KeyT], ValueT], *, seconds: float, size: int, clock: Callable[[], float]
@@ -27,7 +27,7 @@ class KeyCache(Generic[KeyT, ValueT]):
         return len(self._kept)
 
     def get(self, key: KeyT) -> ValueT:
-        kept = self._kept.get(key)  # no lock: one dictionary look-up is atomic, and its entries never change
+        kept = self._kept.get(key)  # no lock: a dictionary look-up is atomic, and entries never change
         if kept is not None and self._clock() < kept[0]:
             return kept[1]
         with self._lock:
@@ -48,7 +48,7 @@ class KeyCache(Generic[KeyT, ValueT]):
                 self._loading.pop(key, None)
 
     def _keep(self, key: KeyT, value: ValueT) -> None:
-        """All entries live equally long, so that the first one in is also the first one to expire."""
+        """All entries have the same lifetime, so the first one in is also the first to expire."""
         with self._lock:
             now = self._clock()
             self._kept[key] = (now + self._seconds, value)

@@ -1,4 +1,4 @@
-"""What wraps the data keys: KMS, or in the `local` stage one key from the environment."""
+"""Key providers that wrap data keys: KMS, or in the `local` stage one key from the environment."""
 
 import re
 from typing import Protocol
@@ -13,8 +13,8 @@ from chalicelib.settings import Settings
 class KeyProvider(Protocol):
     """Wraps a studio's data key in an AWS Encryption SDK message that is bound to the studio.
 
-    Both raise Unavailable when a later attempt may succeed and SettingsError when the keys may not be used; `unwrap`
-    raises DecryptionFailed for a message that is damaged, another studio's, or under a key that is not ours.
+    Both raise Unavailable if a later attempt may succeed and SettingsError if the keys may not be used; `unwrap`
+    raises DecryptionFailed for a message that is damaged, another studio's, or under a key that is not listed.
     """
 
     @property
@@ -22,18 +22,18 @@ class KeyProvider(Protocol):
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """What it wraps under: each of these unwraps alone."""
+        """The keys it wraps under; each of them can unwrap alone."""
 
     def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes: ...
 
     def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes: ...
 
     def unwrap_with_each(self, wrapped: bytes, studio_id: UUID) -> list[bytes]:
-        """What each of its keys makes of it; raises when one of them fails."""
+        """The result of each of its keys; raises if one of them fails."""
 
 
 class KmsKeyProvider:
-    """Wraps under every KMS key given, so that each alone (another Region's, say) can unwrap."""
+    """Wraps under every given KMS key, so that each alone (another Region's, for example) can unwrap."""
 
     name = "kms"
 
@@ -49,13 +49,13 @@ class KmsKeyProvider:
         return self._key_ids
 
     def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:
-        """Fails when any of the keys fails: that one Region cannot open a data key would only be noticed in need."""
+        """Fails if any key fails: otherwise it would only be noticed in an emergency that one Region cannot unwrap."""
         from chalicelib.security import encryption_sdk
 
         return encryption_sdk.encrypt(plaintext_key, _context(studio_id), encryption_sdk.kms_keys(self._key_ids))
 
     def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
-        """Asks one key after the other: the SDK itself would not go on to the next Region after a timeout."""
+        """Tries one key after the other: the SDK itself would not try the next Region after a timeout."""
         failures: list[AppError] = []
         for key_id in self._key_ids:
             try:
@@ -69,7 +69,7 @@ class KmsKeyProvider:
 
 
 class RawKeyProvider:
-    """Wraps under ENCRYPTION_KEY, 64 hexadecimal characters. `provider_from_settings` keeps it to the `local` stage."""
+    """Wraps under ENCRYPTION_KEY, 64 hexadecimal characters. `provider_from_settings` allows it only in `local`."""
 
     name = "raw"
     key_names = ("ENCRYPTION_KEY",)
@@ -97,13 +97,13 @@ class RawKeyProvider:
 
 
 def provider_from_settings(settings: Settings) -> KeyProvider:
-    """Raises SettingsError rather than wrap with less than the stage demands."""
+    """Raises SettingsError rather than wrapping with less than the stage requires."""
     if settings.encryption_key is None:
         return KmsKeyProvider(settings.kms_key_ids)
     if settings.stage != "local":
         raise SettingsError(f"ENCRYPTION_KEY is for the local stage only, this is {settings.stage}")
     if settings.kms_key_ids:
-        raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS exclude each other")
+        raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS are mutually exclusive")
     return RawKeyProvider(settings.encryption_key)
 
 
@@ -118,5 +118,5 @@ def _context(studio_id: UUID) -> dict[str, str]:
 
 
 def _hope(error: AppError) -> int:
-    """The most hopeful of several keys' failures counts: a throttled key may open what another one never wrapped."""
+    """The most recoverable of the keys' failures counts: a throttled key may unwrap what another key cannot."""
     return (Unavailable, SettingsError, DecryptionFailed).index(type(error))

@@ -1,4 +1,4 @@
-"""The secrets of a consent, 256 random bits each: the state, the PKCE verifier, and the code that completes it.
+"""The secrets of an authorization, 256 random bits each: the state, the PKCE verifier, and the completion code.
 
 State and code are stored as hashes only.
 """
@@ -33,7 +33,7 @@ def new_state() -> NewState:
 
 
 def parse_state(text: str) -> bytes | None:
-    """The hash to find it by; None for what `new_state` never makes, which need not be looked for."""
+    """The hash to look it up by; None for anything that `new_state` cannot have generated."""
     return _hash(b"oauth-state", text) if _STATE.fullmatch(text) else None
 
 
@@ -52,5 +52,5 @@ def hash_completion_code(code: Secret) -> bytes:
 
 
 def _hash(purpose: bytes, text: str) -> bytes:
-    # The prefix keeps it apart from every other SHA-256 of the product.
+    # The prefix separates it from every other SHA-256 in the product.
     return sha256(b"ansel/" + purpose + b"/v1\0" + text.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,7 @@
-"""HTTP to a URL that a studio has chosen: to addresses on the public internet only, however the URL spells them.
+"""HTTP to a URL that a studio has chosen: only to addresses on the public internet, however the URL spells them.
 
-The host is resolved once and every address of it is judged; the connection goes to the very one that was judged, so
-that a name server which answers differently the next time gains nothing. Redirects are not followed.
+The host is resolved once and all its addresses are checked; the connection goes to one of the checked addresses, so a
+name server that answers differently the next time gains nothing. Redirects are not followed.
 """
 
 import http.client
@@ -21,14 +21,14 @@ import msgspec
 from chalicelib.urls import split_url
 
 TIMEOUT_SECONDS = 10.0
-"""For each: connecting, TLS, and any silence while the answer comes."""
+"""For each of: connecting, TLS, and any pause while the response arrives."""
 TOTAL_SECONDS = 15.0
-"""From the connection on. A receiver that sends a byte every nine seconds would hold a worker for ever."""
+"""From the connection on. A receiver that sends a byte every nine seconds would otherwise block a worker forever."""
 READ_BYTES = 1024
 MAX_URL_LENGTH = 2048
 PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Python 3.11 takes it for public; clouds have metadata services there: iana.org, IPv4 Special-Purpose Address Registry.
+# Python 3.11 considers it public; clouds have metadata services there: iana.org, IPv4 Special-Purpose Address Registry.
 PROTOCOL_ASSIGNMENTS = ipaddress.ip_network("192.0.0.0/24")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
@@ -36,25 +36,25 @@ Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a request: the status it was answered with, or why there is none."""
+    """The outcome of a request: the status of the response, or why there is none."""
 
     status: int | None = None
     problem: str = ""
 
 
 class Refused(Exception):
-    """The request is not made, or brought no answer; the message says why and names no address."""
+    """The request was not sent, or got no response; the message says why and names no address."""
 
 
 def problem_of_url(url: str, *, loopback: bool) -> str:
-    """Why this URL would never be asked, as far as can be told without resolving its host; empty when it may be."""
+    """Why this URL would never be called, as far as known without resolving its host; empty if it may be."""
     try:
         parts, _ = _split(url, loopback)
         _judge(ipaddress.ip_address(parts.hostname or ""), loopback)
     except Refused as refused:
         return str(refused)
     except ValueError:
-        return ""  # a name, not an address: judged when it is resolved
+        return ""  # a name, not an address: checked once it is resolved
     return ""
 
 
@@ -66,7 +66,7 @@ def post(
     loopback: bool = False,
     resolve: Resolve = socket.getaddrinfo,
 ) -> Outcome:
-    """POSTs once; never raises for what the other side does. `loopback` allows this machine, and http to it."""
+    """POSTs once; never raises because of the receiver. `loopback` allows this machine, and http to it."""
     try:
         parts, port = _split(url, loopback)
         address = _resolve(parts.hostname or "", port, resolve, loopback)
@@ -79,7 +79,7 @@ def post(
     except ssl.SSLCertVerificationError:
         return Outcome(problem="the certificate is not valid for the host")
     except (OSError, http.client.HTTPException):
-        return Outcome(problem="the connection failed or was closed without an answer")
+        return Outcome(problem="the connection failed or was closed without a response")
 
 
 def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:
@@ -93,14 +93,14 @@ def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:
     if not (parts.scheme == "https" and parts.hostname) and not plain:
         raise Refused("must be an https URL with a host")
     if not loopback and port != PORTS["https"]:
-        raise Refused("must use port 443")  # the only one that the functions' firewall lets out
+        raise Refused("must use port 443")  # the only port that the functions' firewall allows
     if "@" in parts.netloc or "#" in url:
         raise Refused("must have neither a user name nor a fragment")
     return parts, port
 
 
 def _resolve(host: str, port: int, resolve: Resolve, loopback: bool) -> str:
-    """The first address of the host; Refused unless each of them may be asked."""
+    """The first address of the host; Refused unless all of them are allowed."""
     try:
         found = [entry[4][0] for entry in resolve(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
@@ -121,7 +121,7 @@ def _judge(address: IPv4Address | IPv6Address, loopback: bool) -> None:
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for."""
+    """The IPv4 address embedded in an IPv6 one."""
     if isinstance(address, IPv4Address):
         return address
     if address in NAT64:
@@ -135,7 +135,7 @@ def _connected(address: str, parts: SplitResult, port: int) -> Iterator[socket.s
     plain = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
     cut = threading.Event()
     with plain, plain.dup() as watched:
-        # A shutdown of the copy ends the connection under whatever reads from it, which then sees a regular end.
+        # Shutting down the copy ends the connection for a pending read, which then sees a regular end.
         watch = threading.Timer(TOTAL_SECONDS, _shut, (watched, cut))
         watch.daemon = True
         watch.start()

@@ -17,15 +17,15 @@ from chalicelib.secret import Secret
 SECRET_PREFIX = "whsec_"  # noqa: S105  how the secrets of Standard Webhooks begin
 SECRET_BYTES = 32
 LEEWAY = timedelta(minutes=5)
-"""How far somebody else's clock may be ahead of ours."""
+"""How far another system's clock may be ahead of ours."""
 EVENT_ALGORITHM = "RS256"
 MAX_TOKEN_LENGTH = 32 * 1024
 """Characters; a token of a few events has one or two thousand."""
 MAX_HEADER_LENGTH = 2048
-"""Characters of a token's header, which has to be parsed before anything is proved."""
+"""Characters of a token's header, which has to be parsed before the signature is verified."""
 
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding Base64 and JSON may raise, bytes that are no UTF-8 and nesting without end included."""
+"""Errors of decoding Base64 and JSON, including invalid UTF-8 and excessive nesting."""
 
 
 class _SignedPayload(msgspec.Struct):
@@ -38,7 +38,7 @@ class _TokenHeader(msgspec.Struct):
 
 
 class _Claims(msgspec.Struct):
-    """`events` also tells a security event from an ID token, which the same keys sign (RFC 8417, 4.5)."""
+    """`events` also distinguishes a security event from an ID token, which the same keys sign (RFC 8417, 4.5)."""
 
     iss: str
     aud: str | list[str]
@@ -48,7 +48,7 @@ class _Claims(msgspec.Struct):
 
 
 def new_webhook_secret() -> Secret:
-    """As Standard Webhooks writes symmetric secrets: `whsec_` and the Base64 of 24 to 64 bytes."""
+    """In the format of Standard Webhooks: `whsec_` and the Base64 of 24 to 64 bytes."""
     return Secret(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
 
 
@@ -67,7 +67,7 @@ def sign_webhook(secret: Secret, *, message_id: str, at: datetime, body: bytes) 
 def open_signed_request(text: str, keys: Sequence[Secret]) -> bytes:
     """The JSON inside Meta's `signed_request`: base64url(HMAC-SHA256 of the payload as sent) "." base64url(payload).
 
-    Any of the keys may have signed it, and nothing of the payload is decoded before that is known. Raises BadRequest.
+    Any of the keys may have signed it, and the payload is not decoded before that is verified. Raises BadRequest.
     Source: developers.facebook.com, "Data Deletion Request Callback".
     """
     signature, _, payload = text.partition(".")
@@ -76,9 +76,9 @@ def open_signed_request(text: str, keys: Sequence[Secret]) -> bytes:
     except ValueError as error:
         raise _bad_request("The signed request is malformed") from error
     expected = [hmac.digest(key.reveal().encode(), signed, sha256) for key in keys]
-    matches = [hmac.compare_digest(given, each) for each in expected]  # all, so that time does not tell which one
+    matches = [hmac.compare_digest(given, each) for each in expected]  # all, so that timing does not reveal which one
     if not any(matches):
-        raise _bad_request("The signature does not fit the signed request")
+        raise _bad_request("The signature does not match the signed request")
     try:
         opened = _from_base64url(payload)
         algorithm = msgspec.json.decode(opened, type=_SignedPayload).algorithm
@@ -90,8 +90,8 @@ def open_signed_request(text: str, keys: Sequence[Secret]) -> bytes:
 
 
 def key_id_of(token: str) -> str:
-    """Which key a token says has signed it. Nothing is proved yet, so nothing but the header is looked at, which is
-    bounded. Raises BadRequest, as `open_security_event` does."""
+    """The key that a token claims to be signed with. Nothing is verified yet, so only the header is parsed, up to a
+    limit. Raises BadRequest, as `open_security_event` does."""
     header = token.partition(".")[0]
     if len(token) > MAX_TOKEN_LENGTH or len(header) > MAX_HEADER_LENGTH:
         raise _bad_event("The security event token is too long")
@@ -107,7 +107,7 @@ def key_id_of(token: str) -> str:
 def open_security_event(token: str, key: Mapping[str, Any], *, issuer: str, audiences: Sequence[str]) -> dict[str, Any]:
     """The claims of a security event token (RFC 8417) that `key`, a JSON Web Key, has signed with RS256.
 
-    It tells of the past and does not expire. Raises BadRequest with the error code that RFC 8935, 2.4 has for it.
+    It reports a past event and does not expire. Raises BadRequest with the error code of RFC 8935, 2.4.
     """
     payload = _verified(token, key)
     try:
@@ -116,7 +116,7 @@ def open_security_event(token: str, key: Mapping[str, Any], *, issuer: str, audi
     except _UNREADABLE as error:
         raise _bad_event("The security event token is malformed") from error
     if claims.iss != issuer:
-        raise _bad_event("The issuer is not the one expected", code="invalid_issuer")
+        raise _bad_event("The issuer is not the expected one", code="invalid_issuer")
     if set(audiences).isdisjoint([claims.aud] if isinstance(claims.aud, str) else claims.aud):
         raise _bad_event("The audience is not one of ours", code="invalid_audience")
     if claims.iat > (clock.now() + LEEWAY).timestamp():
@@ -125,7 +125,7 @@ def open_security_event(token: str, key: Mapping[str, Any], *, issuer: str, audi
 
 
 def _verified(token: str, key: Mapping[str, Any]) -> bytes:
-    """The payload as it was signed; nobody has parsed it."""
+    """The signed payload, not parsed yet."""
     import jwt
 
     try:
@@ -136,7 +136,7 @@ def _verified(token: str, key: Mapping[str, Any]) -> bytes:
     try:
         payload: bytes = verifier.decode_complete(token, public_key, algorithms=[EVENT_ALGORITHM])["payload"]
     except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
-        raise _bad_event("The signature does not fit the token", code="authentication_failed") from error
+        raise _bad_event("The signature does not match the token", code="authentication_failed") from error
     except (jwt.InvalidTokenError, ValueError) as error:
         raise _bad_event("The security event token is malformed") from error
     except jwt.InvalidKeyError as error:

@@ -1,4 +1,4 @@
-"""Seals platform tokens: AES-256-GCM under the studio's data key, bound to the place where the ciphertext is stored."""
+"""Seals platform tokens: AES-256-GCM under the studio's data key, bound to the place the ciphertext is stored in."""
 
 import os
 import struct
@@ -28,7 +28,7 @@ _KEY_BYTES = 32
 
 
 class AssociatedData(NamedTuple):
-    """Where a sealed value is stored; it opens nowhere else. `generation` counts the replacements of the value."""
+    """Where a sealed value is stored; it can be opened nowhere else. `generation` counts the value's replacements."""
 
     studio_id: UUID
     table: str
@@ -37,7 +37,7 @@ class AssociatedData(NamedTuple):
     generation: int
 
     def encoded(self) -> bytes:
-        """Bytes no other place has: fixed widths, and the length of each name. Whatever is sealed depends on them."""
+        """Unique bytes: fixed widths, and the length of each name. Changing them makes all sealed values unreadable."""
         table, column = self.table.encode(), self.column.encode()
         sizes = struct.pack(">qHH", self.generation, len(table), len(column))
         return b"".join((self.studio_id.bytes, self.row_id.bytes, sizes, table, column))
@@ -55,7 +55,7 @@ class WrappedKey(msgspec.Struct, frozen=True):
 
 
 class Vault:
-    """Seals and opens tokens. A data key stays unwrapped for `cache_seconds`, a destroyed one too."""
+    """Seals and opens tokens. A data key stays unwrapped for `cache_seconds`, even after it was destroyed."""
 
     def __init__(
         self,
@@ -76,28 +76,28 @@ class Vault:
 
     @property
     def wrapped_under(self) -> list[str]:
-        """What each of new and rewrapped keys can be unwrapped with, in an order that settings do not change."""
+        """The KMS keys that can each unwrap new and re-wrapped keys, sorted independently of the settings."""
         return sorted(self._provider.key_names)
 
     def __repr__(self) -> str:
         return f"Vault({self._provider.name})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Vault does not leave the process")
+        raise TypeError("a Vault must not leave the process")
 
     def new_key(self, studio_id: UUID) -> bytes:
         """A fresh 256-bit data key, wrapped; the caller stores it under an id."""
         return self._provider.wrap(os.urandom(_KEY_BYTES), studio_id)
 
     def rewrap(self, key: WrappedKey) -> bytes:
-        """The same data key under the provider's present wrapping keys; what it sealed stays readable.
+        """The same data key under the provider's current wrapping keys; what it sealed stays readable.
 
-        Each of them has opened it when this returns: one that may wrap and not unwrap would be noticed in need only.
+        Each of them has unwrapped it before this returns; a key that can only wrap would otherwise go unnoticed.
         """
         data_key = self._provider.unwrap(key.wrapped, key.studio_id)
         wrapped = self._provider.wrap(data_key, key.studio_id)
         if any(opened != data_key for opened in self._provider.unwrap_with_each(wrapped, key.studio_id)):
-            raise SettingsError(f"data key {key.id} came back from its wrapping as another one")
+            raise SettingsError(f"data key {key.id} was unwrapped to a different key")
         return wrapped
 
     def seal(
@@ -105,31 +105,31 @@ class Vault:
     ) -> bytes:
         """Raises InvalidInput for a secret that is empty, too long or not text."""
         if key.studio_id != data.studio_id:
-            raise DecryptionFailed(internal="a data key seals its own studio's secrets only")
+            raise DecryptionFailed(internal="a data key only seals its own studio's secrets")
         plaintext = _plaintext(secret, max_bytes)
         header = struct.pack("B", _VERSION) + key.id.bytes
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + data.encoded())
 
     def open(self, sealed: bytes, key: WrappedKey, data: AssociatedData) -> Secret:
-        """Raises DecryptionFailed whenever these are not the bytes sealed with this key for this data."""
+        """Raises DecryptionFailed unless these are exactly the bytes sealed with this key for this data."""
         from cryptography.exceptions import InvalidTag
 
         if self.data_key_id(sealed) != key.id or key.studio_id != data.studio_id:
-            raise DecryptionFailed(internal="a sealed value was presented with another data key than its own")
+            raise DecryptionFailed(internal="a sealed value was presented with the wrong data key")
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         ciphertext = sealed[_HEADER_BYTES + _NONCE_BYTES :]
         try:
             plaintext = self._ciphers.get(key).decrypt(nonce, ciphertext, header + data.encoded())
         except InvalidTag as error:
-            raise DecryptionFailed(internal=f"a value sealed with data key {key.id} does not open here") from error
+            raise DecryptionFailed(internal=f"a value sealed with data key {key.id} cannot be opened here") from error
         return Secret(plaintext.decode())
 
     @staticmethod
     def data_key_id(sealed: bytes) -> UUID:
-        """The id of the data key that sealed this, as the header says; only `open` proves it."""
+        """The id of the data key according to the header; only `open` verifies it."""
         if len(sealed) <= _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES:
-            raise DecryptionFailed(internal="a sealed value is too short to be one")
+            raise DecryptionFailed(internal="a sealed value is too short")
         if sealed[0] != _VERSION:
             raise DecryptionFailed(internal=f"a sealed value has the unknown version {sealed[0]}")
         return UUID(bytes=sealed[1:_HEADER_BYTES])
@@ -144,12 +144,12 @@ class Vault:
 
 
 def _plaintext(secret: Secret, max_bytes: int) -> bytes:
-    # surrogatepass, then a check: a UnicodeEncodeError would carry the secret itself
+    # surrogatepass, then a check: a UnicodeEncodeError would contain the secret itself
     plaintext = secret.reveal().encode("utf-8", "surrogatepass")
     if not plaintext:
         raise InvalidInput("A token must not be empty")
     if len(plaintext) > max_bytes:
-        raise InvalidInput(f"A token has at most {max_bytes} bytes")
+        raise InvalidInput(f"A token must have at most {max_bytes} bytes")
     if plaintext.decode("utf-8", "ignore").encode() != plaintext:
         raise InvalidInput("A token must be valid text")
     return plaintext

@@ -1,3 +1,3 @@
-"""How many KMS keys a data key may be wrapped under: known without the Encryption SDK, which is slow to import."""
+"""How many KMS keys may wrap a data key; separate from the Encryption SDK, which is slow to import."""
 
 MAX_WRAPPING_KEYS = 8

@@ -1,4 +1,4 @@
-"""Dead letters: messages that failed too often. What still waits is sent again, what nobody waits for is dropped."""
+"""Dead letters: messages that failed too often. Those still wanted are sent again, the others are dropped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,18 +17,18 @@ from chalicelib.settings import get_settings
 from chalicelib.work_queue import SQS_BATCH, Message, entries, sqs
 
 WAIT_SECONDS = 1
-"""A look that waits asks all of the queue's servers, so that no answer means that nothing is left."""
+"""A long poll queries all of the queue's servers, so an empty response means that nothing is left."""
 HIDDEN_SECONDS = 120
-"""How long a message that was taken out is nobody else's; if we die meanwhile, it comes back."""
+"""How long a received message is hidden from others; if we die meanwhile, it reappears."""
 STOP_MS = 15_000
-"""With less time than this left no further batch is taken out: longer than handling one takes."""
+"""With less time left than this, no further batch is received: longer than processing one takes."""
 
 MALFORMED = "malformed"
 State = Literal["waiting", "ended", "malformed"]
 
 
 class DeadLetter(Row):
-    """A message, and whether anybody waits for what it asks for. A malformed one is not quoted."""
+    """A message, and whether it is still wanted. A malformed one is not quoted."""
 
     message_id: str
     sent_at: Moment
@@ -37,12 +37,12 @@ class DeadLetter(Row):
     state: State
     studio_id: UUID | None = None
     id: UUID | None = None
-    """Of the run, the connection, the delivery or the pending grant"""
+    """The id of the run, connection, delivery or pending grant"""
 
 
 class DeadLetters(Row):
     total: int
-    """About how many there are, as the queue itself tells"""
+    """Approximate number, as reported by the queue"""
     shown: list[DeadLetter]
 
 
@@ -50,17 +50,17 @@ class Requeued(Row):
     dry_run: bool
     sent: int = 0
     dropped: int = 0
-    """Nobody waits for them: their runs have ended, or their studios are gone"""
+    """No longer wanted: their runs have ended, or their studios are gone"""
     kept: int = 0
-    """They could not be sent, or not be taken away after it"""
+    """They could not be sent, or not be deleted afterwards"""
     malformed: list[str] = []
-    """Ids of messages that nobody can read; they stay"""
+    """Ids of malformed messages; they stay"""
     complete: bool = False
-    """False if the limit or the time came first: the same command goes on"""
+    """False if the limit or the time was reached first: the same command resumes"""
 
 
 class _Taken(msgspec.Struct):
-    """A message that is hidden from everybody else for a while."""
+    """A message that is temporarily hidden from other consumers."""
 
     letter: DeadLetter
     message: Message | None
@@ -68,7 +68,7 @@ class _Taken(msgspec.Struct):
 
 
 def show_dead_letters(limit: int) -> DeadLetters:
-    """Looks at so many and puts them back."""
+    """Receives up to `limit` and makes them visible again."""
     shown: list[_Taken] = []
     with _putting_back(shown):
         total = _total()
@@ -78,7 +78,7 @@ def show_dead_letters(limit: int) -> DeadLetters:
 
 
 def requeue_dead_letters(*, limit: int, dry_run: bool, remaining_ms: Callable[[], int]) -> Requeued:
-    """Each is taken away only after it was sent. So none is lost; one sent twice finds its run's lease taken."""
+    """Each is deleted only after it was sent, so none is lost; one sent twice finds its run's lease taken."""
     report = Requeued(dry_run=dry_run)
     try:
         _requeue(report, limit, remaining_ms)
@@ -96,13 +96,13 @@ def _requeue(report: Requeued, limit: int, remaining_ms: Callable[[], int]) -> N
                 report.complete = True
                 return
             limit -= len(batch)
-            staying += batch  # whatever happens, it is put back
+            staying += batch  # whatever happens, it becomes visible again
             for taken in _settle(batch, report):
                 staying.remove(taken)
 
 
 def _settle(batch: list[_Taken], report: Requeued) -> list[_Taken]:
-    """Sends or drops a batch and adds to the report; returns what is gone from the queue."""
+    """Sends or drops a batch and adds to the report; returns what was removed from the queue."""
     ended = [taken for taken in batch if taken.letter.state == "ended"]
     waiting = [taken for taken in batch if taken.letter.state == "waiting"]
     report.malformed += [taken.letter.message_id for taken in batch if taken.letter.state == "malformed"]
@@ -143,7 +143,7 @@ def _judge(received: dict[str, Any]) -> _Taken:
 
 
 def _send(waiting: list[_Taken]) -> list[_Taken]:
-    """Returns those that the sync queue has taken."""
+    """Returns those that the sync queue has accepted."""
     if not waiting:
         return []
     messages = [taken.message for taken in waiting if taken.message is not None]
@@ -152,7 +152,7 @@ def _send(waiting: list[_Taken]) -> list[_Taken]:
 
 
 def _take_away(settled: Sequence[_Taken]) -> list[_Taken]:
-    """Returns those that are gone."""
+    """Returns those that were deleted."""
     if not settled:
         return []
     receipts = [{"Id": str(index), "ReceiptHandle": taken.receipt} for index, taken in enumerate(settled)]
@@ -162,7 +162,7 @@ def _take_away(settled: Sequence[_Taken]) -> list[_Taken]:
 
 @contextmanager
 def _putting_back(staying: list[_Taken]) -> Iterator[None]:
-    """What stays is to be seen at once by whoever looks next. What the queue does wrong is told as Unavailable."""
+    """Makes what stays visible at once for the next consumer. Failures of the queue become Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -171,11 +171,11 @@ def _putting_back(staying: list[_Taken]) -> Iterator[None]:
         finally:
             _put_back(staying)
     except (BotoCoreError, ClientError) as error:
-        raise Unavailable("The queue does not answer", internal=type(error).__name__) from error
+        raise Unavailable("The queue does not respond", internal=type(error).__name__) from error
 
 
 def _put_back(staying: Sequence[_Taken]) -> None:
-    """One that came back by itself meanwhile is refused, and that is well."""
+    """SQS refuses one that has already reappeared, which is fine."""
     for start in range(0, len(staying), SQS_BATCH):
         batch = enumerate(staying[start : start + SQS_BATCH])
         seen = [{"Id": str(index), "ReceiptHandle": taken.receipt, "VisibilityTimeout": 0} for index, taken in batch]

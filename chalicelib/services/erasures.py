@@ -1,7 +1,7 @@
-"""Erasures: a studio and all that is kept of it goes, for good.
+"""Erasures: a studio and all its data are deleted permanently.
 
-Each step commits and may be repeated, so an erasure that was killed or ran out of time is gone on with by the same
-call. From the moment its data keys are gone, nothing that was sealed for the studio opens in this database.
+Each step commits and may be repeated, so the same call resumes an erasure that was killed or ran out of time. Once its
+data keys are deleted, nothing that was sealed for the studio can be opened in this database.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.services.revocations import can_revoke, revoke, revoke_pending
 
 BATCH = 5000
-"""Rows a transaction, so that none takes long."""
+"""Rows per transaction, so that none takes long."""
 STOP_MS = 45_000
 """Longer than any statement may take."""
 GIVE_BACK_MS = 240_000
-"""Longer than giving back a grant may take: a refresh's lease, and one exchange more."""
+"""Longer than revoking a grant may take: a refresh's lease, and one more exchange."""
 
 
 class EndedGrant(Row):
-    """A grant of the studio's, and what became of it at its platform: revoked | failed | shared | unsupported.
+    """One of the studio's grants, and the outcome at its platform: revoked | failed | shared | unsupported.
 
-    In a dry run what is going to be tried: revoke | shared | unsupported. What only another grant of the studio's own
-    shares is told as shared then.
+    In a dry run what would be tried: revoke | shared | unsupported. A grant shared only with another one of the
+    studio itself is then reported as shared.
     """
 
     platform: str
@@ -44,7 +44,7 @@ class EndedGrant(Row):
 
 
 class Erasure(Row):
-    """What an erasure did in this call, or in a dry run what it would find."""
+    """What an erasure did in this call, or would find in a dry run."""
 
     studio_id: UUID
     dry_run: bool
@@ -53,10 +53,10 @@ class Erasure(Row):
     grants: list[EndedGrant] = []
     data_keys_destroyed: int = 0
     rows: dict[str, int] = {}
-    """Deleted rows by table; in a dry run all there are"""
+    """Deleted rows by table; in a dry run all existing ones"""
     complete: bool = False
     problem: str | None = None
-    """What stopped it before its time; the same call goes on"""
+    """What stopped it early; the same call resumes"""
 
 
 class Erasures(Row):
@@ -64,7 +64,7 @@ class Erasures(Row):
 
 
 def erase_studio(studio_id: UUID, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Erasure:
-    """Raises NotFound for a studio that never was, or that a restored database knows nothing of."""
+    """Raises NotFound for a studio that never existed, or is not in a restored database."""
     if read(studio_id, GET_STUDIO) is None:
         return _erased_before(studio_id, dry_run=dry_run)
     if dry_run:
@@ -91,7 +91,7 @@ def erase_studio(studio_id: UUID, *, dry_run: bool, remaining_ms: Callable[[], i
 
 
 def list_erasures() -> Erasures:
-    """Every studio that was erased, oldest first: after a backup was restored they have to be erased again."""
+    """Every erased studio, oldest first: after restoring a backup they have to be erased again."""
     return Erasures(items=read(None, rows.LIST_ERASURES))
 
 
@@ -104,7 +104,7 @@ def _erased_before(studio_id: UUID, *, dry_run: bool) -> Erasure:
 
 
 def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
-    """False when the time is up. The grants come before the keys: without them they could not be given back."""
+    """False if the time is up. Grants come before keys, because revoking them needs the keys."""
     stopped = write(studio_id, rows.STOP_STUDIO)
     report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
     for grant in _list_grants(studio_id):
@@ -122,7 +122,7 @@ def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) ->
 
 
 def _list_grants(studio_id: UUID) -> list[LiveGrant]:
-    """Those of its connections, then those that nobody has completed yet."""
+    """Those of its connections, then those not completed yet."""
     return [*read(studio_id, LIST_GRANTS), *read(studio_id, LIST_PENDING_GRANTS)]
 
 
@@ -132,7 +132,7 @@ def _find_stored(studio_id: UUID, grant: LiveGrant) -> StoredConnection | Stored
 
 
 def _give_back(studio_id: UUID, grant: LiveGrant) -> EndedGrant:
-    """Neither a KMS key that is lost, nor a row that cannot be read, keeps the studio from being erased."""
+    """Neither a lost KMS key nor an unreadable row prevents the studio from being erased."""
     revocation = "revoked"
     try:
         stored = _find_stored(studio_id, grant)
@@ -170,7 +170,7 @@ def _prospect(studio_id: UUID, grant: LiveGrant) -> str:
 
 
 def _empty(studio_id: UUID, table: str, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
-    """False when the time is up."""
+    """False if the time is up."""
     while remaining_ms() >= STOP_MS:
         count = write(studio_id, rows.ERASE_ROWS, table_name=table, batch=BATCH).count
         if count:

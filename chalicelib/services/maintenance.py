@@ -1,4 +1,4 @@
-"""Maintenance: deletes what has been kept long enough, and tells which runs are stuck."""
+"""Maintenance: deletes what has outlived its retention, and reports stuck runs."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -15,7 +15,7 @@ from chalicelib.data.rows import BEFORE_ALL_IDS
 from chalicelib.settings import get_settings
 
 BATCH = 5000
-"""Rows a transaction, so that none takes long."""
+"""Rows per transaction, so that none takes long."""
 STOP_MS = 35_000
 """Longer than any statement may take."""
 SHOWN_STUCK_RUNS = 20
@@ -34,7 +34,7 @@ Kind = Literal[
 
 
 class Report(msgspec.Struct):
-    """What a maintenance deleted, and whether that was all there was to delete."""
+    """What the maintenance deleted, and whether it finished."""
 
     runs_pruned: int = 0
     keys_forgotten: int = 0
@@ -49,7 +49,7 @@ class Report(msgspec.Struct):
 
 
 def maintain(remaining_ms: Callable[[], int]) -> Report:
-    """Deletes batch by batch until its time is nearly out; the next day goes on. Logs one `maintenance.done`."""
+    """Deletes batch by batch until its time is nearly over; the next day continues. Logs one `maintenance.done`."""
     report = Report()
     stuck = read(None, rows.FIND_STUCK_RUNS, shown=SHOWN_STUCK_RUNS)
     try:
@@ -74,7 +74,7 @@ def _delete_all(report: Report, remaining_ms: Callable[[], int]) -> None:
 
 
 def _batches() -> Iterator[tuple[Kind, int]]:
-    """Deletes a batch at each step. The sync log comes last: only it may be too much for one day."""
+    """Deletes a batch per step. The sync log comes last, because only it may be too much for one day."""
     yield from (("seen_forgotten", count) for count in _drain(rows.FORGET_SEEN_OF_ENDED_RUNS))
     yield from (("keys_forgotten", count) for count in _drain(rows.FORGET_IDEMPOTENCY_KEYS))
     yield from (("grants_forgotten", count) for count in _drain(rows.FORGET_PENDING_GRANTS))

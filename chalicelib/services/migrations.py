@@ -1,4 +1,4 @@
-"""Migrations: what the schema is at, forward revision by revision, and one back. Importing this costs Alembic."""
+"""Migrations: the schema's current revision, upgrades revision by revision, and one step back. Imports Alembic."""
 
 import os
 from argparse import Namespace
@@ -21,21 +21,21 @@ from chalicelib.data.rows import Row
 from chalicelib.errors import AppError, Conflict, FieldProblem, InvalidInput, SettingsError, Unavailable
 
 SCRIPTS = Path(__file__).parents[2] / "migrations"
-"""Beside `chalicelib`, in the repository as in the package that Lambda unpacks."""
+"""Next to `chalicelib`, both in the repository and in the package that Lambda unpacks."""
 VERSIONS = (SCRIPTS / "versions",)
 """The folders with revisions."""
 STOP_MS = 20_000
-"""With less time than this left no further revision is begun."""
+"""With less time left than this, no further revision is started."""
 MARGIN_MS = 5_000
-"""A statement is given up so long before the time is up, so that somebody is left to tell."""
+"""Statements time out this long before the time is up, so that the failure can still be reported."""
 
 Refusal = tuple[str, str]
 ERROR_RULES: dict[str, Refusal] = {
-    "55P03": ("locked", "it needs a lock that somebody else holds"),
-    "40P01": ("locked", "it and somebody else waited for each other's locks"),
+    "55P03": ("locked", "it needs a lock that another session holds"),
+    "40P01": ("locked", "it was in a deadlock with another session"),
     "57014": ("timed_out", "a statement took longer than its statement timeout"),
 }
-"""By SQLSTATE: what stopped a revision that may well work the next time."""
+"""By SQLSTATE: reasons that stop a revision but may not occur the next time."""
 
 
 class Revision(Row):
@@ -50,7 +50,7 @@ class SchemaStatus(Row):
     """The oldest revision that this release works with"""
     head: str
     state: Literal["behind", "usable", "current", "ahead"]
-    """usable: what is pending contracts, and comes after the deploy; ahead: of a later release"""
+    """usable: only contracting migrations are pending, for after the deployment; ahead: of a later release"""
     pending: list[Revision]
 
 
@@ -59,7 +59,7 @@ class Migrated(Row):
     at: str | None
     applied: list[str]
     complete: bool
-    """False if the time was nearly up: the same command goes on"""
+    """False if the time was nearly up: the same command resumes"""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def get_schema_status() -> SchemaStatus:
 
 
 def migrate_up(to: str | None, timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrated:
-    """Applies what is missing up to `to`, each revision in its own session. By default that is what this release needs,
-    and all there is for an empty database, which no release before uses.
+    """Applies what is missing up to `to`, each revision in its own session. The default is what this release needs,
+    or everything for an empty database, which no earlier release uses.
 
-    Raises Conflict when a lock is not to be had in time or a statement takes too long: that revision is taken back.
+    Raises Conflict if a lock is not available in time or a statement takes too long: that revision is rolled back.
     """
     scripts, before = _scripts(), _read_revision()
     target = _target(scripts, to or ("head" if before is None else SCHEMA_NEEDED))
@@ -108,11 +108,11 @@ def migrate_up(to: str | None, timeouts: Timeouts, remaining_ms: Callable[[], in
 
 
 def migrate_down(timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrated:
-    """Takes the newest revision back. Raises Conflict as `migrate_up` does."""
+    """Reverts the newest revision. Raises Conflict as `migrate_up` does."""
     scripts, before = _scripts(), _read_revision()
     _check_known(scripts, before)
     if before is None:
-        raise Conflict("There is no migration to take back", code="nothing_to_take_back")
+        raise Conflict("There is no migration to revert", code="nothing_to_take_back")
     below = scripts.get_revision(before).down_revision
     with _telling(before):
         command.downgrade(_config(timeouts.options(remaining_ms())), str(below or "base"))
@@ -121,7 +121,7 @@ def migrate_down(timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrate
 
 
 def _config(options: dict[str, str]) -> Config:
-    """As alembic.ini and the command line would make it; the package holds no alembic.ini."""
+    """As alembic.ini and the command line would create it; the package contains no alembic.ini."""
     config = Config(cmd_opts=Namespace(x=[f"{name}={value}" for name, value in options.items()]))
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -134,7 +134,7 @@ def _scripts() -> ScriptDirectory:
 
 
 def _read_revision() -> str | None:
-    """What the database is at, read as the owner: before the first migration there is no other role to ask as."""
+    """The database's current revision, read as the owner: before the first migration no other role can read it."""
     found: list[str] = []
 
     def look(heads: Any, context: Any) -> list[Any]:
@@ -149,7 +149,7 @@ def _read_revision() -> str | None:
 
 
 def _between(scripts: ScriptDirectory, at: str | None, target: str) -> list[Revision]:
-    """What comes after `at` up to the target, in the order it is applied."""
+    """Revisions after `at` up to the target, in order of application."""
     revisions = [
         Revision(revision=script.revision, title=" ".join(script.doc.split()))
         for script in scripts.walk_revisions("base", target)
@@ -175,16 +175,16 @@ def _knows(scripts: ScriptDirectory, revision: str) -> bool:
 def _check_known(scripts: ScriptDirectory, at: str | None) -> None:
     if at is not None and not _knows(scripts, at):
         raise Conflict(
-            f"The schema is at {at}, which a later release made: only that one can change it", code="schema_ahead"
+            f"The schema is at {at}, which belongs to a later release: only that one can change it", code="schema_ahead"
         )
 
 
 @contextmanager
 def _telling(revision: str) -> Iterator[None]:
-    """What stopped a revision, in words. What that had begun is undone, or starts over the next time."""
+    """What stopped a revision, in words. Its partial work is rolled back, or starts over the next time."""
     try:
         yield
-    except SystemExit as error:  # how the environment says that it is not set up
+    except SystemExit as error:  # raised by the environment if it is not configured
         raise SettingsError(str(error)) from error
     except OSError as error:
         raise Unavailable("The database cannot be reached", internal=str(error)) from error
@@ -197,8 +197,8 @@ def _told(revision: str, error: DBAPIError) -> AppError:
     if state in ERROR_RULES:
         code, reason = ERROR_RULES[state]
         return Conflict(
-            f"{revision} was stopped: {reason}; try again, `migrate status` says where the schema is", code=code
+            f"{revision} was stopped: {reason}; try again, `migrate status` shows the current revision", code=code
         )
     if not state or state.startswith(("08", "28", "53", "57")):
         return Unavailable("The database cannot be reached", internal=state or str(error.orig))
-    return AppError(f"{revision} failed; the log says why", internal=f"SQLSTATE {state}", code="migration_failed")
+    return AppError(f"{revision} failed; the log has the reason", internal=f"SQLSTATE {state}", code="migration_failed")

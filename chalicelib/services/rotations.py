@@ -1,7 +1,7 @@
-"""Rotations of keys, in every studio: data keys wrapped again, or replaced and what they sealed sealed again.
+"""Key rotation in every studio: data keys are re-wrapped, or replaced and their sealed values re-sealed.
 
-Each step stands alone and is a compare-and-swap, so a rotation may be killed anywhere, run twice at once and beside
-everything else; the same call goes on. A value or key that does not open is noted in quarantine and left as it is.
+Each step is an independent compare-and-swap, so a rotation may be killed anywhere and run concurrently with itself and
+everything else; the same call resumes it. A value or key that cannot be opened is quarantined and left as it is.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,55 +22,55 @@ from chalicelib.security.vault import AssociatedData, Vault
 from chalicelib.services.tokens import new_data_key, open_at, seal_at, store_data_key, vault, wrapped_key
 
 BATCH = 500
-"""Ids a page."""
+"""Ids per page."""
 VALUES = 100
-"""Sealed values a page: each may have 16 KiB."""
+"""Sealed values per page: each may have 16 KiB."""
 SHOWN_QUARANTINED = 100
 STOP_MS = 45_000
-"""Longer than one key or one studio takes, KMS and database at their slowest but answering."""
+"""Longer than one key or one studio takes, even when KMS and database are slow."""
 
 
 class Rewrapping(Row):
-    """What a run of re-wrapping did; a dry one does all of it but store."""
+    """The result of re-wrapping; a dry run does everything except store."""
 
     dry_run: bool
     rewrapped: int = 0
     quarantined: int = 0
-    """Keys that did not open in this run"""
+    """Keys that could not be unwrapped in this run"""
     left: int = 0
-    """Keys still to be wrapped again, those in quarantine not among them"""
+    """Keys still to be re-wrapped, excluding those in quarantine"""
     complete: bool = False
     problem: str | None = None
-    """What stopped it before its time, such as KMS being away; the same call goes on"""
+    """What stopped it early, such as KMS being unavailable; the same call resumes"""
 
 
 class Rotation(Row):
-    """What a run of rotating data keys did; a dry one opens and counts."""
+    """The result of rotating data keys; a dry run opens and counts values."""
 
     dry_run: bool
     studios: int = 0
-    """Looked at"""
+    """Studios checked"""
     rekeyed: int = 0
-    """Given a new data key"""
+    """Studios that got a new data key"""
     resealed: int = 0
     quarantined: int = 0
-    """Values that did not open in this run"""
+    """Values that could not be opened in this run"""
     keys_deleted: int = 0
-    """Retired keys that sealed nothing any more"""
+    """Retired keys that no longer sealed anything"""
     keys_retired: int = 0
-    """Those that are left, of the studios looked at: too young, or still needed"""
+    """Retired keys that remain in the studios checked: retired too recently, or still needed"""
     left: int = 0
-    """Studios not looked at"""
+    """Studios not checked yet"""
     complete: bool = False
     problem: str | None = None
 
 
 class KeyStatus(Row):
-    """How the data keys of all studios stand."""
+    """The state of all studios' data keys."""
 
     provider: str
     wanted: list[str]
-    """What each of them is to be wrapped under"""
+    """The KMS keys that each should be wrapped under"""
     wrapped_under: list[WrappedUnder]
     to_rewrap: int
     oldest_made_at: Moment | None
@@ -79,7 +79,7 @@ class KeyStatus(Row):
 
 
 def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewrapping:
-    """Wraps every data key under the present wrapping keys, and those only. What they sealed stays as it is."""
+    """Wraps every data key under exactly the current wrapping keys. Sealed values stay as they are."""
     report, wanted = Rewrapping(dry_run=dry_run), vault().wrapped_under
     try:
         reached_end = _rewrap_all(wanted, report, remaining_ms)
@@ -92,8 +92,8 @@ def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewra
 
 
 def rotate_data_keys(made_before: datetime, *, dry_run: bool, remaining_ms: Callable[[], int]) -> Rotation:
-    """Gives each studio whose data key was made before then a new one, seals under it what older keys have sealed, and
-    deletes those when they have cooled down. Raises InvalidInput for a time in the future, which would never finish.
+    """Gives each studio whose data key is older than that a new one, re-seals values under it, and deletes the older
+    keys once they have cooled down. Raises InvalidInput for a time in the future, which would never finish.
     """
     if made_before.tzinfo is None or made_before > clock.now():
         raise InvalidInput(fields=[FieldProblem("madeBefore", "must be a time in the past, with its zone")])
@@ -122,7 +122,7 @@ def get_key_status() -> KeyStatus:
 
 
 def list_quarantined(*, after: UUID = BEFORE_ALL_IDS) -> QuarantinedPage:
-    """What did not open, from the entry after `after` on."""
+    """Quarantined entries after the id `after`."""
     return read(None, FIND_QUARANTINED, after=after, batch=SHOWN_QUARANTINED)
 
 
@@ -177,7 +177,7 @@ def _rotate_all(made_before: datetime, report: Rotation, remaining_ms: Callable[
 def _rotate(studio_id: UUID, made_before: datetime, report: Rotation) -> None:
     listed = _list_sealed(studio_id)
     if not listed.data_keys or listed.data_keys[0].retired:
-        return  # it is being erased
+        return  # the studio is being erased
     old = listed.data_keys[0].created_at < made_before
     if old:
         report.rekeyed += _rekey(studio_id, listed.data_keys[0], dry_run=report.dry_run)
@@ -197,7 +197,7 @@ def _list_sealed(studio_id: UUID, *, after: SealedValue | None = None, everythin
 
 
 def _rekey(studio_id: UUID, current: ListedKey, *, dry_run: bool) -> bool:
-    """A new key, and the current one retired, in one transaction; False when somebody else did it first."""
+    """Adds a new key and retires the current one in one transaction; False if another process did it first."""
     if dry_run:
         return True
     wrapped = new_data_key(studio_id)

@@ -1,4 +1,4 @@
-"""A studio's health, for an operator: no token, and nothing of the studio's customers."""
+"""A studio's health, for operators: contains no token, and nothing about the studio's customers."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class StreamHealth(Row):
     next_run_at: Moment | None
     last_success_at: Moment | None
     lag_ms: int | None
-    """How long after its time the last run was queued"""
+    """How late the last run was queued"""
     failures_in_row: int
     missed_windows: int
     refused_deletions: int

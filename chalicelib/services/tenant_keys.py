@@ -1,4 +1,4 @@
-"""The keys that studios are proved with: made known to the database, replaced, and compared with what it has."""
+"""The keys that prove studios: registered in the database, replaced, and compared with those it accepts."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from chalicelib.settings import get_owner_login, get_tenant_proof
 T = TypeVar("T")
 
 IN_USE_ELSEWHERE = timedelta(minutes=20)
-"""A container goes on with a key for five minutes after another is first in the secret, an invocation for fifteen."""
+"""After a new key is first in the secret, containers use the old one for five minutes, invocations for fifteen."""
 UNDEFINED_TABLE = "42P01"
 
 
@@ -45,9 +45,9 @@ def get_tenant_keys_status() -> TenantKeysStatus:
 
 
 def apply_tenant_keys(*, force: bool = False) -> AppliedTenantKeys:
-    """Has the database accept the listed keys and no others.
+    """Makes the database accept exactly the listed keys.
 
-    Raises Conflict where a key would go that containers may still use, unless that is to be forced.
+    Raises Conflict if this would remove a key that containers may still use, unless forced.
     """
     with _as_owner() as owner:
         listed = _listed()
@@ -74,7 +74,7 @@ def _apply(owner: PgConnection, listed: Sequence[Secret], *, only_these: bool) -
 
 
 def _listed() -> Sequence[Secret]:
-    """As the secret has them now, the one in use first."""
+    """The secret's current keys, the one in use first."""
     return proof_keys(get_tenant_proof(), bypass_cache=True)
 
 
@@ -91,7 +91,7 @@ def _check_unused(listed: Sequence[Secret], accepted: list[TenantKey]) -> None:
     if since is None or clock.now() - since < IN_USE_ELSEWHERE:
         minutes = IN_USE_ELSEWHERE // timedelta(minutes=1)
         raise Conflict(
-            f"The other key may still be in use: list it second, apply, and leave it out {minutes} minutes later",
+            f"The other key may still be in use: list it second, apply, and remove it {minutes} minutes later",
             code="tenant_key_in_use",
         )
 
@@ -108,7 +108,7 @@ def _list_accepted(owner: PgConnection) -> list[TenantKey]:
     except DatabaseError as error:
         if sqlstate(error) != UNDEFINED_TABLE:
             raise
-        raise Conflict("The database has no table of keys: apply the migrations", code="schema_behind") from error
+        raise Conflict("The database has no table of keys yet: apply the migrations", code="schema_behind") from error
 
 
 def _run(owner: PgConnection, query: Query[T], **params: Any) -> T:

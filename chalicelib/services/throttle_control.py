@@ -1,4 +1,4 @@
-"""Throttles: what an operator does about platforms that are not asked because they were down or over a limit."""
+"""Throttle controls for operators: platforms that are not called because they were down or over a limit."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -13,18 +13,18 @@ from chalicelib.services.studios import get_studio
 
 BATCH = 1000
 OWN_MS = 20_000
-"""With less time than this left no further batch is begun."""
+"""With less time left than this, no further batch is started."""
 
 
 class Throttles(Row):
-    """What holds runs back at the moment."""
+    """What currently holds runs back."""
 
     shared: list[SharedThrottle]
-    """Circuits that are open, and quotas of the application that are used up: they hold back every studio"""
+    """Open circuits, and used-up quotas of the application: they hold back every studio"""
     accounts: list[AccountThrottle]
-    """Accounts that a platform refused, those with the longest waits first"""
+    """Accounts that a platform refused, longest waits first"""
     runs: list[WaitingRuns]
-    """Runs that are deferred, by platform and reason"""
+    """Deferred runs, by platform and reason"""
 
 
 class Cleared(Row):
@@ -43,9 +43,9 @@ def list_throttles(limit: int) -> Throttles:
 
 
 def clear_throttles(platform_name: str, studio_id: UUID | None, remaining_ms: Callable[[], int]) -> Cleared:
-    """Ends the waits of a studio's account at the platform; without a studio those that hold back every studio.
+    """Ends the waits of a studio's account at the platform; without a studio, those that hold back every studio.
 
-    The platform is asked again, and may refuse again. Raises NotFound for a platform or studio that is not known.
+    The platform is called again, and may refuse again. Raises NotFound for an unknown platform or studio.
     """
     platform = get_platform(platform_name).name
     return _clear_all(platform, remaining_ms) if studio_id is None else _clear_one(platform, studio_id)

@@ -1,4 +1,4 @@
-"""Administration: an operator's command as JSON, `{"command": "studio create", "name": "..."}`, and its answer."""
+"""Administration: an operator's command as JSON, `{"command": "studio create", "name": "..."}`, and its result."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ blueprint = Blueprint(__name__)
 
 
 class CommandFailed(Exception):
-    """Raised, not answered, so that Lambda tells the caller that the function failed. Its text is JSON."""
+    """Raised, not returned, so that Lambda reports a function error to the caller. Its text is JSON."""
 
     def __init__(self, error: AppError, request_id: str | None) -> None:
         message = str(error) if isinstance(error, SettingsError) else error.message
@@ -31,13 +31,13 @@ class CommandFailed(Exception):
 
 @blueprint.lambda_function(name="admin")
 def admin(event: Any, context: Any) -> Any:
-    """Raises CommandFailed. A command that fails has done nothing, or goes on when it is repeated: Lambda may retry."""
+    """Raises CommandFailed. A failed command has done nothing, or resumes when it is repeated: Lambda may retry."""
     with job_invocation("admin", context) as running:
         try:
             return _answer(event, context, running)
         except AppError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001  Lambda logs what is raised on, and nobody has looked for secrets there
+        except Exception as error:  # noqa: BLE001  Lambda would log the exception without masking secrets
             failure = AppError(internal=type(error).__name__)
             failure.__cause__ = error
         if failure.is_fault:
@@ -48,11 +48,11 @@ def admin(event: Any, context: Any) -> Any:
 
 
 def _answer(event: Any, context: Any, running: Invocation) -> Any:
-    # Chalice imports this module with the API, whose cold start has no use for what follows.
+    # Chalice imports this module with the API, whose cold start does not need the following imports.
     from chalicelib.services.commands import COMMANDS
 
     if not isinstance(event, dict):
-        raise BadRequest("A command is a JSON object")
+        raise BadRequest("A command must be a JSON object")
     name, fields = event.get("command"), {key: value for key, value in event.items() if key != "command"}
     kind = COMMANDS.get(name) if isinstance(name, str) else None
     if kind is None:
@@ -67,12 +67,12 @@ def _answer(event: Any, context: Any, running: Invocation) -> Any:
 
 
 def _audited(told: Any) -> dict[str, Any]:
-    """What the log keeps of a command and its answer: ids and numbers, no text and above all no key."""
+    """What is logged of a command and its result: ids and numbers, no texts and above all no keys."""
     return {name: value for name, value in msgspec.structs.asdict(told).items() if isinstance(value, UUID | bool | int)}
 
 
 def _shown(value: Any) -> Any:
-    """The one place where a secret leaves: an API key that was just made, in the answer to whoever asked for it."""
+    """The only place where a secret leaves: a newly created API key, in the result for its requester."""
     if not isinstance(value, Secret):
         raise TypeError(type(value).__name__)
     return value.reveal()

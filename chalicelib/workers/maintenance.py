@@ -1,4 +1,4 @@
-"""Maintenance: every day, delete what has been kept long enough and report what is stuck."""
+"""Maintenance: every day, delete what has outlived its retention and report what is stuck."""
 
 from chalice.app import Blueprint, CloudWatchEvent
 

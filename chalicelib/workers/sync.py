@@ -1,4 +1,4 @@
-"""The sync worker: goes on with the run, the refresh, the delivery or the revocation that a message names."""
+"""The sync worker: processes the run, refresh, delivery or revocation that a message names."""
 
 from chalice.app import Blueprint, SQSEvent
 
@@ -11,15 +11,15 @@ from chalicelib.work_queue import RunMessage
 blueprint = Blueprint(__name__)
 
 QUEUE = f"ansel-{get_stage()}-sync"
-"""Of plain `chalice deploy`, which finds the queue by its name; the template gives the queue itself."""
+"""For plain `chalice deploy`, which finds the queue by name; the template refers to the queue itself."""
 
 
 @blueprint.on_sqs_message(queue=QUEUE, batch_size=1, name="sync")
 @job
 def sync(event: SQSEvent) -> None:
-    """One message an invocation: raising returns just that one to the queue, and after five times to the DLQ.
+    """One message per invocation: raising returns just that one to the queue, and after five times to the DLQ.
 
-    A list of failed items instead would be taken for success wherever nobody switched on ReportBatchItemFailures, and
+    A list of failed items instead would count as success wherever ReportBatchItemFailures is not enabled, and
     runs that shared a batch would share its deadline.
     """
     for record in event:

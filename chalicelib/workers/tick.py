@@ -1,4 +1,4 @@
-"""The tick: every minute, start what is due and re-enqueue what got lost."""
+"""The tick: every minute, start what is due and re-enqueue what was lost."""
 
 from chalice.app import Blueprint, CloudWatchEvent
 

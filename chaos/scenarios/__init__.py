@@ -1,4 +1,4 @@
-"""The scenarios by name, each with its full size, a quick one, and for some a short one that the tests run."""
+"""The scenarios by name, each with a full and a quick size, and some with a short one that the tests run."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""A database that goes away."""
+"""A database that becomes unavailable."""
 
 import random
 import time
@@ -13,7 +13,7 @@ WRITER = """
     WHERE usename = 'ansel_sync' AND backend_xid IS NOT NULL
       AND query NOT LIKE '%cross_tenant.%' AND query NOT LIKE '%WITH leased%' AND query NOT LIKE '%SET refresh_owner%'
 """
-"""A connection in a transaction that has written; nearly always a page, for ticks and leases are left out."""
+"""A connection in a transaction that has written; nearly always a page, because ticks and leases are excluded."""
 CUT = f"SELECT pg_terminate_backend(pid) FROM ({WRITER} ORDER BY random() LIMIT 1) AS victim"
 RECONNECTED = "database.reconnected"
 WRITER_SECONDS = 2.0
@@ -22,7 +22,7 @@ DECK = (*["cuts"] * 6, "restarts", "crashes")
 
 
 def cut(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Connections are cut in transactions that have written; the server restarts or crashes while there are some."""
+    """Connections are cut in transactions that have written; the server restarts or crashes during some of them."""
     done = dict.fromkeys(("cuts", "restarts", "crashes"), 0)
     deck: list[str] = []
     takeovers, reconnected_before = 0, environment.pool.count_logged(RECONNECTED)
@@ -52,11 +52,11 @@ def cut(environment: Environment, chance: random.Random, size: Size) -> Proof:
         if not found.is_none:
             break
     struck = ", ".join(f"{count} {kind}" for kind, count in done.items())
-    return Proof(f"{struck}; {takeovers} takeovers, {reconnections} went on over a new connection", found)
+    return Proof(f"{struck}; {takeovers} takeovers, {reconnections} continued on a new connection", found)
 
 
 def _strikes(environment: Environment, kind: str) -> bool:
-    """Waits for a transaction that has written; whether it met one."""
+    """Waits for a transaction that has written; returns whether there was one."""
     deadline = time.monotonic() + WRITER_SECONDS
     while time.monotonic() < deadline:
         if kind == "cuts" and any(cut for (cut,) in environment.sql(CUT)):

@@ -1,4 +1,4 @@
-"""The harness itself: a database in which rows were lost, doubled and changed on purpose must be found so."""
+"""The harness itself: it must notice rows that were deleted, duplicated and changed on purpose."""
 
 import random
 
@@ -30,7 +30,7 @@ SABOTAGES = {
 
 
 def sabotaged(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """After a sync the comparison finds nothing; after each sabotage it finds just one more."""
+    """After a sync the comparison finds nothing; after each sabotage it finds exactly one more difference."""
     with at_work(environment, chance):
         connect(environment, size)
         environment.sync()
@@ -41,5 +41,5 @@ def sabotaged(environment: Environment, chance: random.Random, size: Size) -> Pr
             before = getattr(environment.difference(), noted)
             environment.sql(sabotage)
             if getattr(environment.difference(), noted) <= before:
-                found.note(f"nobody saw what was {kind}")
+                found.note(f"the comparison missed what was {kind}")
     return Proof(f"{len(SABOTAGES)} sabotages ({', '.join(SABOTAGES)})", found)

@@ -1,4 +1,4 @@
-"""Messages that come too often or never, and ticks that run at once."""
+"""Messages that are delivered too often or never, and concurrent ticks."""
 
 import random
 import time
@@ -27,9 +27,9 @@ RUNS_OF_WINDOW = """
 
 
 def five_times(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Every message comes five times, out of order, to four workers, and every page takes one.
+    """Every message is delivered five times, out of order, to four workers, and every page takes one.
 
-    The last copies come when their runs are long done.
+    The last copies are delivered long after their runs are done.
     """
     with at_work(environment, chance, copies=COPIES, shuffle=True, timeout_seconds=SHORT_OF_TIME):
         connect(environment, size, size.times)
@@ -44,7 +44,7 @@ def five_times(environment: Environment, chance: random.Random, size: Size) -> P
             time.sleep(0.05)
         found.add(environment.difference())
         sent, delivered = environment.queue.sent, environment.queue.delivered.total()
-        expect(found, "not every message came five times", delivered >= COPIES * sent)
+        expect(found, "not every message was delivered five times", delivered >= COPIES * sent)
     return Proof(f"{delivered:,} deliveries of {sent:,} messages", found)
 
 
@@ -61,7 +61,7 @@ def dropped(environment: Environment, chance: random.Random, size: Size) -> Proo
 
 
 def double_tick(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Two ticks start at the same moment, all schedules being due at the same minute: one run for each window."""
+    """Two ticks start at the same moment, with all schedules due at the same minute: one run per window."""
     due = size.events // 2 * 2
     with at_work(environment, chance):
         environment.connect_many("empty", due // 2)
@@ -76,12 +76,12 @@ def double_tick(environment: Environment, chance: random.Random, size: Size) -> 
             runs, streams = environment.sql(RUNS_OF_WINDOW, window=window)[0]
             if (runs, streams) != (due, due):
                 found.note(f"{runs} runs of {streams} streams, {due} were due", abs(runs - due) or 1)
-        expect(found, "the ticks did not run at once", released == TICKERS * size.times)
+        expect(found, "the ticks did not run concurrently", released == TICKERS * size.times)
     return Proof(f"{due:,} schedules due at once, {size.times} windows, {TICKERS} ticks each", found)
 
 
 def _release(environment: Environment, window: datetime) -> int:
-    """Makes everything due in a transaction that the ticks have to wait for; returns how many did."""
+    """Makes everything due in a transaction that the ticks have to wait for; returns how many waited."""
     environment.sql("BEGIN")
     environment.sql("LOCK TABLE sync_schedule IN ACCESS EXCLUSIVE MODE")
     waiting = _awaited(environment, TICKS_WAITING, lambda count: count >= TICKERS)
@@ -98,12 +98,12 @@ def _release(environment: Environment, window: datetime) -> int:
 
 
 def _awaited(environment: Environment, query: str, is_enough: Callable[[int], bool], **params: Any) -> int:
-    """The count that the query comes to; after a time, whatever it is."""
+    """Waits until the query returns the wanted count; after a timeout, returns whatever it is."""
     deadline = time.monotonic() + AWAIT_SECONDS
     while True:
         environment.sql(
             "SELECT pg_stat_clear_snapshot()"
-        )  # within a transaction, else, the activity stays as first seen
+        )  # within one transaction, pg_stat_activity would stay as first read
         count = int(environment.sql(query, **params)[0][0])
         if is_enough(count) or time.monotonic() > deadline:
             return count

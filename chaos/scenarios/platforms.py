@@ -1,4 +1,4 @@
-"""Platforms that fail, that list their records in odd ways, and that let tokens die."""
+"""Platforms that fail, that list their records in odd ways, and whose tokens die."""
 
 import random
 from collections import Counter
@@ -13,11 +13,11 @@ from chaos.scenario_kit import Proof, Size, at_work, changed, concluded, connect
 ACCOUNTS = 4
 PAGED_ACCOUNTS = 2
 TWO_PAGES = 1_100, 60
-"""Changes of events, and new mails, that take two pages each to list."""
+"""Number of event changes, and of new mails, so that each list takes two pages."""
 
 
 def failing(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """The provider answers 429, 500 or 503, breaks off, resets or dawdles, at random."""
+    """The provider randomly returns 429, 500 or 503, truncates, resets or responds slowly."""
     chaos = Chaos(chance, {CALENDAR: 0.3, GMAIL: 0.005, TOKENS: 0.2})
     found, put_off = Difference(), 0
     while chaos.struck.total() < size.times or len(chaos.struck) < len(TROUBLES):
@@ -32,14 +32,14 @@ def failing(environment: Environment, chance: random.Random, size: Size) -> Proo
             deferred, wrong = audit.delays(environment.sql)
             put_off += deferred
             found.add(wrong)
-        expect(found, "no run was put off", put_off > 0)
+        expect(found, "no run was deferred", put_off > 0)
         if not found.is_none:
             break
-    return Proof(f"{chaos.struck.total()} faults ({_kinds(chaos.struck)}), runs put off {put_off} times", found)
+    return Proof(f"{chaos.struck.total()} faults ({_kinds(chaos.struck)}), runs deferred {put_off} times", found)
 
 
 def pages(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Cursors expire midway, pages come twice or in another order, in full reads and in reads of changes."""
+    """Cursors expire midway, pages are delivered twice or in another order, in full reads and in reads of changes."""
     struck: Counter[str] = Counter()
     found, connected = Difference(), 0
     while any(struck[kind] < size.times for kind in ("expired", "repeated", "reordered")):
@@ -71,7 +71,7 @@ def pages(environment: Environment, chance: random.Random, size: Size) -> Proof:
 
 
 def tokens(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Tokens die amid runs: every connection refreshes, once, though two streams of it are at work."""
+    """Tokens die during runs: every connection refreshes once, although two of its streams are running."""
     with at_work(environment, chance):
         environment.sandbox.faults = chaos = Chaos(chance, {CALENDAR: 0.3, GMAIL: 0.02}, ["slow"])
         for number in range(size.times):
@@ -88,7 +88,7 @@ def tokens(environment: Environment, chance: random.Random, size: Size) -> Proof
         if refreshes != dead:
             found.note(f"{refreshes} refreshes of {dead} tokens", abs(refreshes - dead))
         expect(found, "a token outlived its run", dead == len(chaos.mortal))
-    return Proof(f"{dead} tokens died amid runs, {refreshes} refreshes", found)
+    return Proof(f"{dead} tokens died during runs, {refreshes} refreshes", found)
 
 
 def _kinds(struck: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Grants under strain: raced for, left by killed workers, out of reach for days, and revoked in earnest."""
+"""Grants under stress: races, killed workers, outages of days, and real revocations."""
 
 import json
 import random
@@ -49,7 +49,7 @@ LET_TIME_GO_BY = """
 
 
 def race(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """So many workers need the same token, which ran out, of a platform that rotates: one request, one new token."""
+    """Many workers need the same expired token of a platform that rotates tokens: one request, one new token."""
     found, asked, served = Difference(), 0, 0
     for _ in range(size.times):
         studio_id = connect(environment, "pinterest", lifetime=1)
@@ -58,18 +58,18 @@ def race(environment: Environment, chance: random.Random, size: Size) -> Proof:
         asked += token_requests(environment)
         served += sum(got.values())
         if got != {hashed(studio_id): PROCESSES * (size.events // PROCESSES)}:
-            found.note(f"workers got {len(got)} kinds of answers: {sorted(got.values())}")
+            found.note(f"workers got {len(got)} different results: {sorted(got.values())}")
         if token_requests(environment) != 1:
             found.note(f"{token_requests(environment)} token requests in one race")
         if not test_connection(studio_id, "pinterest").valid:
             found.note("a grant was lost")
         environment.clean()
-    expect(found, "nobody raced", served > 0)
+    expect(found, "no worker raced", served > 0)
     return Proof(f"{size.times} races, {served} workers served, {asked} token requests", found)
 
 
 def killed(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """A worker dies with the lease taken, with the answer in hand, with it stored: what is left tells the oracle."""
+    """A worker dies after taking the lease, after the response, or after storing it; the stored state must fit."""
     found, deaths, lost = Difference(), 0, 0
     for platform in ("google", "pinterest"):
         for step in [step for _ in range(size.times) for step in STEPS]:
@@ -79,7 +79,7 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
             generation = stored(studio_id, platform).token_generation
             if generation != (2 if step == "stored" else 1):
                 found.note(f"{platform}, killed when {step}: generation {generation}")
-            # A token was rotated and is nowhere: the studio has to consent, and the connection has to say so.
+            # The rotated token is lost: the studio has to consent again, and the connection has to say so.
             is_lost = platform == "pinterest" and step == "answered"
             lost += is_lost
             environment.sql("UPDATE platform_connection SET refresh_lease_expires_at = now() - interval '1 s'")
@@ -90,11 +90,11 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
                 found.note(f"{platform}, killed when {step}: {told.status}, {told.status_reason.action}")
             environment.clean()
     expect(found, "a worker survived", deaths == size.times * 2 * len(STEPS))
-    return Proof(f"{deaths} workers killed, {lost} with a rotated token in hand", found)
+    return Proof(f"{deaths} workers killed, {lost} holding a rotated token", found)
 
 
 def outage(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """No token endpoint answers for hours, half an hour at a time: no connection dies, and all work again after."""
+    """No token endpoint works for hours, half an hour at a time: no connection dies, and all recover afterwards."""
     found = Difference()
     for platform in MINTS:
         for _ in range(size.events):
@@ -120,7 +120,7 @@ def outage(environment: Environment, chance: random.Random, size: Size) -> Proof
 
 
 def revoked(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """The account's owner removes the application: the first attempt tells, and asks for a token at most once."""
+    """The account's owner removes the application: the first attempt notices, with at most one token request."""
     found, seen = Difference(), 0
     for platform in [platform for _ in range(size.times) for platform in MINTS]:
         studio_id = connect(environment, platform)
@@ -166,19 +166,19 @@ def refreshed_by(
 
 
 def died(environment: Environment, studio_id: UUID, platform: str, step: str) -> bool:
-    """Whether the step after which a worker kills itself has been made."""
+    """Whether the step after which a worker kills itself is done."""
     if step == "stored":
         return stored(studio_id, platform).token_generation == 2
     leased = environment.sql("SELECT refresh_owner IS NOT NULL FROM platform_connection") == [[True]]
     if step == "answered":
         leased = leased and token_requests(environment) > 0
     if leased:
-        time.sleep(0.3)  # the kill follows at once
+        time.sleep(0.3)  # the kill follows immediately
     return leased
 
 
 def tick() -> list[str]:
-    """What the tick and its workers do for grants that nobody uses."""
+    """What the tick and its workers do for idle grants."""
     outcomes = []
     with transaction(None) as tx:
         due = tx.run(CLAIM_DUE_REFRESHES, batch=1000)

@@ -1,4 +1,4 @@
-"""Workers that die, that run out of time, and whose clocks are wrong."""
+"""Workers that die, run out of time, or have wrong clocks."""
 
 import random
 import time
@@ -12,18 +12,18 @@ from chaos.scenario_kit import Proof, Size, at_work, changed, concluded, connect
 
 STREAMS_BESIDE = 3
 SHORT_OF_TIME = 30.0
-"""Less than a worker wants to have left for another page."""
+"""Less time than a worker requires for another page."""
 SKEWS = (0.0, -600.0, 600.0, 86_400.0, -86_400.0)
 
 
 def killed(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """Workers are SIGKILLed at random moments amid a run, on fresh enumerations until there were enough."""
+    """Workers are SIGKILLed at random moments during a run, in first full reads, until there were enough kills."""
     kills = rounds = takeovers = records = 0
     pages_before = -1
     found = Difference()
 
     def kill() -> None:
-        """Between two kills a page is stored, or else the machine's speed would decide whether a run ever ends."""
+        """A page is stored between two kills; otherwise the machine's speed would decide whether a run ever ends."""
         nonlocal kills, pages_before
         pages = audit.pages(environment.sql)
         if pages > pages_before and kills < size.times:
@@ -42,7 +42,7 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
             found.add(audit.counted_once(environment.sql))
             takeovers += audit.takeovers(environment.sql)
             records += sum(audit.created(environment.sql).values())
-        expect(found, "no kill struck", bool(kills and takeovers))
+        expect(found, "no kill hit a run", bool(kills and takeovers))
         if not found.is_none:
             break
     return Proof(f"{kills} kills, {takeovers} takeovers, {records:,} records in {rounds} rounds", found)
@@ -64,7 +64,7 @@ def deadlines(environment: Environment, chance: random.Random, size: Size) -> Pr
 
 
 def clock_skew(environment: Environment, chance: random.Random, size: Size) -> Proof:
-    """The workers' clocks differ by up to a day, each page is read by any of them, platforms fail, tokens run out."""
+    """The workers' clocks differ by up to a day, any of them reads the next page, platforms fail, tokens expire."""
     with at_work(environment, chance, workers=0):
         names = [environment.pool.start_worker(timeout_seconds=SHORT_OF_TIME, skew_seconds=skew) for skew in SKEWS]
         environment.sandbox.faults = Chaos(chance, {CALENDAR: 0.2, GMAIL: 0.003, TOKENS: 0.1}, ["429", "500", "reset"])
@@ -79,8 +79,10 @@ def clock_skew(environment: Environment, chance: random.Random, size: Size) -> P
         found.add(concluded(environment))
         put_off, wrong = audit.delays(environment.sql)
         found.add(wrong)
-        expect(found, "no run was put off", put_off > 0)
+        expect(found, "no run was deferred", put_off > 0)
         expect(found, "a worker had no message", all(environment.queue.delivered[name] for name in names))
         runs, handled = len(environment.started), environment.queue.delivered.total()
     skews = ", ".join(f"{skew:+.0f}" for skew in SKEWS)
-    return Proof(f"{runs} runs, {handled} messages, put off {put_off} times, by workers {skews} s off", found)
+    return Proof(
+        f"{runs} runs, {handled} messages, deferred {put_off} times, by workers with clocks {skews} s off", found
+    )

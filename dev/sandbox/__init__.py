@@ -1,10 +1,10 @@
-"""A stand-in for the platforms: their own HTTP contracts, a believable studio behind them, and faults on demand.
+"""Stand-ins for the platforms: their own HTTP contracts, a realistic studio behind them, and faults on demand.
 
     with Sandbox() as sandbox:
         grant = issue_token("studio")
         ...  # {sandbox.url}/www.googleapis.com/calendar/v3/calendars/primary/events
 
-It is the vendors' side, so it shares no code with the product.
+It plays the vendors' side, so it shares no code with the product.
 """
 
 from dev.sandbox import meta, pinterest, yelp
@@ -20,6 +20,6 @@ CREDENTIALS = {
     "PINTEREST_CLIENT_SECRET": pinterest.APP_SECRET,
     "YELP_API_KEY": yelp.API_KEY,
 }
-"""What the product is registered as here, by the variables it reads them from."""
+"""The product's client credentials here, by the variables it reads them from."""
 
 __all__ = ["CLIENT_ID", "CLIENT_SECRET", "CREDENTIALS", "DEFAULT_SCOPES", "Grant", "Sandbox", "issue_token"]

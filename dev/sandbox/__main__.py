@@ -12,10 +12,10 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dev.sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default, picks a free one")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="keeps revocations there between runs")
+    parser.add_argument("--port", type=int, default=0, help="port; 0, the default, picks a free one")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps revocations between runs")
     options = parser.parse_args()
-    # Blocked before any thread starts: a signal that a request's thread receives would not wake this one.
+    # Blocked before any thread starts: a signal delivered to a request's thread would not wake this one.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         sandbox = Sandbox(options.port, state_dir=options.state)

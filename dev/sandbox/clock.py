@@ -1,4 +1,4 @@
-"""What time it is on the platforms: the machine's, or noon of a fixed day and on from there."""
+"""The platforms' time: the machine's, or starting at noon of a fixed day."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta

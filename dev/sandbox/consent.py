@@ -1,7 +1,7 @@
-"""The consent dance on the platforms' side: a page that asks the user, and the single-use code that comes of it.
+"""The platforms' side of an authorization: a page that asks the user, and the resulting single-use code.
 
-Each of a page's answers can also be given in its address: `&auto=approve` or `&auto=deny`, `&account=empty`, and
-`&scopes=a b` for the scopes to grant of those asked for.
+Each choice on the page can also be made in its URL: `&auto=approve` or `&auto=deny`, `&account=empty`, and
+`&scopes=a b` for the requested scopes to grant.
 """
 
 import base64
@@ -24,7 +24,7 @@ HTML = {"Content-Type": "text/html; charset=UTF-8", "Cache-Control": "no-store"}
 
 @dataclass
 class Client:
-    """What the product is registered as. Any of its secrets works, so that one can be replaced without a gap."""
+    """The product's registration. Any of its secrets works, so that one can be replaced without a gap."""
 
     id: str
     secrets: list[str] = field(repr=False)
@@ -35,7 +35,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Consent:
-    """What a user agreed to, and what the exchange of its code has to match."""
+    """What a user agreed to, and what the exchange of the code must match."""
 
     account: str
     scopes: tuple[str, ...]
@@ -47,7 +47,7 @@ class Consent:
     given_at: float
 
     def is_proved_by(self, verifier: str) -> bool:
-        """RFC 7636, 4.6; without a challenge nothing has to be proved."""
+        """RFC 7636, 4.6; without a challenge, no verifier is needed."""
         digest = hashlib.sha256(verifier.encode()).digest()
         return not self.challenge or hmac.compare_digest(
             base64.urlsafe_b64encode(digest).rstrip(b"="), self.challenge.encode()
@@ -55,7 +55,7 @@ class Consent:
 
 
 class Codes:
-    """The codes that were not exchanged yet. They do not outlive the sandbox."""
+    """Codes that have not been exchanged yet. They do not outlive the sandbox."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
@@ -70,7 +70,7 @@ class Codes:
         return code
 
     def take(self, code: str) -> Consent | None:
-        """The consent of a living code, which is dead from now on."""
+        """The consent of a valid code, which becomes invalid."""
         with self._lock:
             consent = self._consents.pop(code, None)
             self._used.add(code)
@@ -80,7 +80,7 @@ class Codes:
         return code in self._used
 
     def expire(self) -> None:
-        """Every code that was not exchanged yet is too old from now on."""
+        """Expires every code that has not been exchanged yet."""
         with self._lock:
             self._consents.clear()
 
@@ -95,13 +95,13 @@ class ConsentPage:
     client: Client
     codes: Codes
     knows: Callable[[str], bool]
-    """Whether there is an account of this name."""
+    """Whether an account of this name exists."""
     separator: str = " "
     denial: tuple[tuple[str, str], ...] = (("error", "access_denied"),)
     fragment: str = ""
     pkce: bool = False
     rename: Mapping[str, str] = field(default_factory=dict)
-    """Scopes that are granted under another name than they are asked for by."""
+    """Scopes that are granted under another name than the requested one."""
 
     def routes(self) -> tuple[Route, ...]:
         return tuple(Route(self.name, method, self.path, self._answer) for method in ("GET", "POST"))
@@ -123,11 +123,11 @@ class ConsentPage:
         return self._decide(params, params["auto"], params.get("account", "studio"), asked, wanted)
 
     def _check(self, params: Mapping[str, str]) -> None:
-        """Nobody is sent to an address that came with the wrong client."""
+        """Never redirects to an address that came with the wrong client."""
         if params.get("client_id") != self.client.id:
             raise Refusal(_plain(400, "invalid_client: the OAuth client was not found"))
         if not _is_address(params.get("redirect_uri", "")):
-            raise Refusal(_plain(400, "redirect_uri_mismatch: the redirect URI is not an address of the application"))
+            raise Refusal(_plain(400, "redirect_uri_mismatch: the redirect URI is not registered for the application"))
         if self.pkce and params.get("code_challenge") and params.get("code_challenge_method") != "S256":
             raise Refusal(_plain(400, "invalid_request: code_challenge_method must be S256"))
 
@@ -137,9 +137,9 @@ class ConsentPage:
         if decision == "deny":
             return self._redirect(params, dict(self.denial))
         if decision != "approve":
-            return _plain(400, "the decision is approve or deny")
+            return _plain(400, "the decision must be approve or deny")
         if not self.knows(account):
-            return _plain(400, "there is no such account: use studio, empty or bulk-N")
+            return _plain(400, "unknown account: use studio, empty or bulk-N")
         granted = tuple(self.rename.get(scope, scope) for scope in asked if scope in wanted)
         consent = Consent(
             account=account,

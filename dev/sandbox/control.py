@@ -18,7 +18,7 @@ def routes(controls: Iterable[Control]) -> list[Route]:
 
 
 def _pull(pull: Callable[..., object], request: Request, _: PathValues) -> Response:
-    """What a control refuses, by a ValueError or by its signature, is a 400 that says so."""
+    """Responds with 400 and the reason if a control refuses its arguments, by a ValueError or by its signature."""
     try:
         arguments = inspect.signature(pull).bind(**request.json())
     except TypeError as error:

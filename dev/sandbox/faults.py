@@ -16,22 +16,22 @@ Kind = Literal["status", "slow", "reset", "truncate", "shape"]
 class Fault:
     """What goes wrong with requests that match `host`, `method` and `path`; an empty one matches all.
 
-    status    answers with `status`, `headers` and `body`, which is the vendor's own wording when not given
-    slow      sends half of the true answer, then waits `seconds` before the rest
+    status    responds with `status`, `headers` and `body`, by default in the vendor's own wording
+    slow      sends half of the real response, then waits `seconds` before the rest
     reset     resets the connection
-    truncate  breaks off in the middle of the true answer
-    shape     changes the true answer by `body`, a JSON merge patch (RFC 7396: null removes a member)
+    truncate  closes the connection in the middle of the real response
+    shape     changes the real response by `body`, a JSON merge patch (RFC 7396: null removes a member)
     """
 
     kind: Kind
     host: str = ""
     method: str = ""
     path: str = ""
-    """A regular expression that the path must start with."""
+    """A regular expression that must match the start of the path."""
     after: int = 0
-    """So many matching requests pass unharmed first."""
+    """The number of matching requests that first pass unharmed."""
     times: int | None = 1
-    """Then so many go wrong; None is all of them."""
+    """The number that then go wrong; None means all of them."""
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
@@ -54,12 +54,12 @@ class Fault:
         )
 
     def strikes(self) -> bool:
-        """Counts a matching request; whether this is one that goes wrong."""
+        """Counts a matching request; returns whether it goes wrong."""
         self.seen += 1
         return self.seen > self.after and (self.times is None or self.seen <= self.after + self.times)
 
     def apply(self, answer: Callable[[], Response], failure: Callable[[int], Response]) -> Response:
-        """The broken response; `answer` makes the true one, `failure` the vendor's wording of a status."""
+        """The faulty response; `answer` creates the real one, `failure` the vendor's wording of a status."""
         match self.kind:
             case "status":
                 return self._failed(failure)
@@ -84,7 +84,7 @@ class Fault:
 
 
 class Faults:
-    """The faults set at the moment, oldest first; the first one that strikes is the one that happens."""
+    """The current faults, oldest first; the first one that applies is used."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -109,7 +109,7 @@ class Faults:
 
 
 def merged(value: Any, patch: Any) -> Any:
-    """`value` after a JSON merge patch (RFC 7396)."""
+    """`value` with a JSON merge patch applied (RFC 7396)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(value) if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox lately, and how often; no tokens in it."""
+"""The sandbox's recent requests, and their counts; contains no tokens."""
 
 import time
 from collections import Counter, deque
@@ -45,12 +45,12 @@ class RequestLog:
             self._counts[name] += 1
 
     def list(self) -> list[Json]:
-        """The last requests, oldest first; one that was reset has status 0."""
+        """The last requests, oldest first; a reset one has status 0."""
         with self._lock:
             return list(self._recent)
 
     def counts(self) -> dict[str, int]:
-        """Requests since the start or the last clearing, by name."""
+        """Requests by name, since the start or the last clear."""
         with self._lock:
             return dict(self._counts)
 

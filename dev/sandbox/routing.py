@@ -23,7 +23,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Control:
-    """Something to move in the sandbox, at /_sandbox/{path}; the members of a JSON body are `pull`'s arguments."""
+    """A control of the sandbox, at /_sandbox/{path}; the members of a JSON body are `pull`'s arguments."""
 
     method: str
     path: str
@@ -31,18 +31,18 @@ class Control:
 
 
 class Platform(Protocol):
-    """What a package of the sandbox offers: a vendor's hosts, and the controls a test or a person moves them by."""
+    """A vendor in the sandbox: its hosts, and the controls for tests and developers."""
 
     def hosts(self) -> Mapping[str, Sequence[Route]]: ...
 
     def controls(self) -> Sequence[Control]: ...
 
     def failure(self, host: str, status: int) -> Response:
-        """How the vendor words a failure with this status."""
+        """The vendor's response for a failure with this status."""
 
 
 class Router:
-    """Finds the route of a request among the routes of one host."""
+    """Finds the route for a request among those of one host."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = [(route, _pattern(route.path)) for route in routes]

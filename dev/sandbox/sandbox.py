@@ -1,4 +1,4 @@
-"""The sandbox put together: platforms behind one port, faults in front of them, a log of what was asked."""
+"""The assembled sandbox: platforms behind one port, faults in front of them, a log of requests."""
 
 from datetime import date
 from functools import partial
@@ -21,8 +21,8 @@ from dev.sandbox.yelp import Yelp
 class Sandbox:
     """Platforms at `{url}/{their host}/{their path}`. Use it as a context manager, or start and stop it.
 
-    `state_dir` keeps what must outlive a restart; `today` is the day the data lie around
-    and changes are made on; without one, it is the machine's. Tokens always live by the machine's clock.
+    `state_dir` keeps what must outlive a restart. `today` is the day around which data are generated
+    and on which changes happen; it defaults to the machine's. Tokens always expire by the machine's clock.
     """
 
     def __init__(self, port: int = 0, *, state_dir: Path | None = None, today: date | None = None) -> None:
@@ -61,7 +61,7 @@ class Sandbox:
         self.stop()
 
     def add_fault(self, **fault: Any) -> None:
-        """Makes requests go wrong; the arguments are the fields of `Fault`. Raises ValueError."""
+        """Makes requests fail; the arguments are the fields of `Fault`. Raises ValueError."""
         try:
             self.faults.add(Fault(**fault))
         except TypeError as error:
@@ -85,7 +85,7 @@ class Sandbox:
             return _routed(found, request) or as_json({"error": "no such control route"}, status=404)
         if request.host not in self._routers:
             served = ", ".join(self._routers)
-            return as_json({"error": f"no host {request.host!r} here; served are {served}"}, status=404)
+            return as_json({"error": f"no host {request.host!r} here; served hosts: {served}"}, status=404)
         return self._answer_as_platform(request)
 
     def _answer_as_platform(self, request: Request) -> Response:

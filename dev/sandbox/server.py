@@ -19,7 +19,7 @@ Answer = Callable[[Request], Response]
 
 
 class Server:
-    """Serves `answer` on a loopback port from threads of its own; port 0 picks a free one."""
+    """Serves `answer` on a loopback port in its own threads; port 0 picks a free one."""
 
     def __init__(self, answer: Answer, port: int = 0) -> None:
         self._http = _HttpServer(port, answer)
@@ -51,7 +51,9 @@ class _HttpServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # HTTPServer's own looks up a host name, which may take seconds without a resolver
+        TCPServer.server_bind(
+            self
+        )  # HTTPServer's implementation looks up a host name, which may take seconds without a resolver
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -64,9 +66,9 @@ class _HttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close_connections(self) -> None:
-        """Ends kept-alive connections and answers that are being slow."""
+        """Ends kept-alive connections and slow responses."""
         self.stopping.set()
-        with self._lock, suppress(OSError):  # a client that has gone already
+        with self._lock, suppress(OSError):  # the client has already disconnected
             for connection in self._connections:
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -87,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """The request log of the sandbox is enough."""
+        """Logs nothing: the sandbox's request log is enough."""
 
     def _read(self) -> Request | None:
         length = self.headers.get("Content-Length", "0")
@@ -146,5 +148,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _middle(message: bytes, response: Response) -> int:
-    """Where the second half of the body begins."""
+    """The offset of the second half of the body."""
     return len(message) - (len(response.body) + 1) // 2

@@ -1,4 +1,4 @@
-"""Records with a memory of what changed: the material of incremental syncs."""
+"""Records with a journal of changes, for incremental syncs."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ EntryT = TypeVar("EntryT")
 
 
 class Expired(Exception):
-    """The position is older than what is remembered, or was never reached here."""
+    """The position is older than the journal, or was never reached here."""
 
 
 class Journal(Generic[EntryT]):
-    """Changes in their order, each at a position that only grows.
+    """Changes in order, each at an increasing position.
 
-    A position is the time of the change in milliseconds, moved up where needed to be unique. So a position handed out
+    A position is the time of the change in milliseconds, increased where needed to be unique. So a position issued
     by an earlier process is never mistaken for one of this process: it is either the start, or it has expired.
     """
 
@@ -31,7 +31,7 @@ class Journal(Generic[EntryT]):
         self._lock = Lock()
 
     def append(self, make: Callable[[int], EntryT]) -> EntryT:
-        """Adds the entry that `make` builds for its position."""
+        """Adds the entry that `make` creates for its position."""
         with self._lock:
             position = self._next()
             entry = make(position)
@@ -48,7 +48,7 @@ class Journal(Generic[EntryT]):
         return list(zip(self._positions[first:], self._entries[first:], strict=False))
 
     def forget(self) -> None:
-        """Expires every position handed out so far."""
+        """Expires every position issued so far."""
         with self._lock:
             self.oldest = self.position = self._next()
 
@@ -65,7 +65,7 @@ class Records(Protocol):
 
 
 class Original(Records, Protocol):
-    """What a store starts with."""
+    """The initial records of a store."""
 
     def find(self, record_id: str) -> int | None: ...
 
@@ -88,7 +88,7 @@ class Listed:
 
 
 class Generated:
-    """Any number of records, made from their index when asked for; ids count up from `first_id`, in hexadecimal."""
+    """Any number of records, generated from their index on demand; ids count up from `first_id`, in hexadecimal."""
 
     def __init__(self, count: int, first_id: int, make: Callable[[str, int], Json]) -> None:
         self._count, self._first_id, self._make = count, first_id, make
@@ -108,7 +108,7 @@ class Generated:
 
 
 class Store:
-    """Records in the order they came, changed ones laid over the original ones."""
+    """Records in order of arrival, with changed ones replacing the original ones."""
 
     def __init__(self, original: Original) -> None:
         self._original = original
@@ -131,7 +131,7 @@ class Store:
         return None if index is None else self._original[index]
 
     def put(self, record: Json) -> None:
-        """Adds the record, or replaces the one of its id."""
+        """Adds the record, or replaces the one with its id."""
         record_id = record["id"]
         is_new = self.get(record_id) is None
         self._changed[record_id] = record
@@ -142,7 +142,7 @@ class Store:
 def walk(
     records: Records, positions: range, size: int, admits: Callable[[Json], bool]
 ) -> tuple[list[Json], int | None]:
-    """Up to `size` admitted records along `positions`, and the position to go on from, if any is left."""
+    """Up to `size` admitted records along `positions`, and the position to continue from, if any are left."""
     found: list[Json] = []
     for position in positions:
         if len(found) == size:

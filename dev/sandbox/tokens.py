@@ -1,4 +1,4 @@
-"""Opaque tokens that carry their own meaning, so that a restarted sandbox still knows those it handed out before."""
+"""Self-contained opaque tokens, so that a restarted sandbox still accepts those it issued before."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ import json
 
 from dev.sandbox.wire import Json
 
-# No secret: it only makes a mistyped or invented token fail the way a real one would.
+# Not a secret: it only makes a mistyped or invented token fail as a real one would.
 KEY = b"ansel platform sandbox"
 MAC_BYTES = 12
 
@@ -19,7 +19,7 @@ def seal(kind: str, claims: Json, *, prefix: str = "") -> str:
 
 
 def unseal(kind: str, token: str, *, prefix: str = "") -> Json | None:
-    """What the token says, or None when it is not one of ours."""
+    """The token's claims, or None if it is not one of ours."""
     if not token.startswith(prefix):
         return None
     text = token.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""The two values of the sandbox's HTTP: a request as a platform sees it, and the answer it gets."""
+"""The two values of the sandbox's HTTP: a request as a platform sees it, and its response."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, and how it travels: `pause` seconds in its middle, or cut off by the server."""
+    """A response and how it is sent: with a pause of `pause` seconds in the middle, or cut off by the server."""
 
     status: int = 200
     body: bytes = b""
@@ -57,6 +57,6 @@ class Request:
 
 
 def as_json(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    # backslashreplace writes a lone surrogate the way JSON escapes it; everything else stays UTF-8.
+    # backslashreplace writes a lone surrogate as JSON escapes it; everything else stays UTF-8.
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     return Response(status, body, {"Content-Type": JSON_TYPE, **(headers or {})})

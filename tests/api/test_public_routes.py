@@ -80,7 +80,7 @@ def test_an_unsigned_request_of_meta_is_refused_alike_whatever_it_holds(callback
     """Neither a parser nor the database has seen it."""
     form = urlencode({"signed_request": f"{unpadded(bytes(32))}.{unpadded(payload)}"})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
-    assert (answer.status, answer.json["detail"]) == (400, "The signature does not fit the signed request")
+    assert (answer.status, answer.json["detail"]) == (400, "The signature does not match the signed request")
     assert statements == 0
 
 
@@ -90,7 +90,7 @@ def test_an_unsigned_token_of_google_is_refused_alike_whatever_it_holds(payload:
     header = json.dumps({"alg": "RS256", "kid": security_events.KEY_ID}).encode()
     token = ".".join(map(unpadded, (header, payload, bytes(256))))
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
-    told = "too long" if len(token) > 32 * 1024 else "The signature does not fit the token"
+    told = "too long" if len(token) > 32 * 1024 else "The signature does not match the token"
     assert (answer.status, told in answer.json["description"]) == (400, True)
     assert statements == 0
 

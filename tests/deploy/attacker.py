@@ -1,4 +1,4 @@
-"""Whoever may write to the bucket of releases, and what is asked of AWS meanwhile."""
+"""An attacker with write access to the bucket of releases, and a record of the calls to AWS."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import boto3
 
 
 class Attacker:
-    """Whoever may write to the bucket, and nothing else."""
+    """An attacker who may write to the bucket, and nothing else."""
 
     def __init__(self, bucket: str, stage: str) -> None:
         self._storage = boto3.client("s3")
@@ -34,7 +34,7 @@ class Attacker:
 
 
 class Calls:
-    """What was asked of AWS, and what somebody did just before."""
+    """The calls to AWS, with actions of the attacker injected before them."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, dict[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""The package as it is deployed, built once for all tests of it and kept until what goes into it changes."""
+"""The deployable package, built once for all its tests and cached until its inputs change."""
 
 import fcntl
 import hashlib
@@ -31,17 +31,17 @@ INPUTS = (
 )
 HOST = Target.host()
 KEPT_FOR = 3600
-"""Seconds; longer than any run that may still be reading a package of sources that have changed since."""
+"""Seconds; longer than any test run that may still read a package of older sources."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """What `make package STAGE=prod` made for this machine's architecture and Python."""
+    """The output of `make package STAGE=prod` for this machine's architecture and Python."""
 
     folder: Path
     """deployment.zip, template.yaml, sbom.cdx.json and package.json"""
     task: Path
-    """the zip unpacked: what Lambda has at /var/task. Not to be written to"""
+    """the unpacked zip: what Lambda has at /var/task. Must not be written to"""
 
     @property
     def zip(self) -> Path:
@@ -68,7 +68,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _forget_old(kept: Path) -> None:
     for folder in CACHE.iterdir():
-        # today: the file system stamps what it keeps
+        # today: file times come from the system clock
         if folder.is_dir() and folder != kept and time.time() - folder.stat().st_mtime > KEPT_FOR:
             shutil.rmtree(folder, ignore_errors=True)
 

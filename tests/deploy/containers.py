@@ -1,4 +1,4 @@
-"""Containers of the packaged functions, what they are asked and what they print."""
+"""Containers of the packaged functions, their invocations and their output."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ ENDING = ("request.done", "job.done", "admin.done")
 
 
 class Cloud:
-    """Starts containers of the packaged functions, with the same environment but for whom each logs in as.
+    """Starts containers of the packaged functions, in the same environment except for their database roles.
 
-    Nothing they print is secret.
+    Checks that they print no secret.
     """
 
     def __init__(self, package: Package, folder: Path, environ: dict[str, str], database_urls: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ class Cloud:
 
 
 class Reply:
-    """The function's answer to API Gateway."""
+    """The function's response to API Gateway."""
 
     def __init__(self, payload: dict[str, Any]) -> None:
         self.status: int = payload["statusCode"]
@@ -69,7 +69,7 @@ class Reply:
 
 
 def lines(container: Container) -> list[dict[str, Any]]:
-    """What a container logged: nothing but JSON, one event a line."""
+    """A container's log: only JSON, one event per line."""
     return [json.loads(line) for line in container.output.splitlines()]
 
 

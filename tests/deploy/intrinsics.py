@@ -1,4 +1,4 @@
-"""CloudFormation's intrinsic functions, as far as the template uses them: what a choice of parameters makes of it."""
+"""CloudFormation's intrinsic functions, as far as the template uses them, to resolve it for given parameters."""
 
 import re
 from graphlib import TopologicalSorter
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 ABSENT = object()
-"""What AWS::NoValue stands for"""
+"""The value of AWS::NoValue"""
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 PSEUDO: dict[str, Any] = {
     "AWS::AccountId": ACCOUNT,
@@ -23,7 +23,7 @@ ARNS = {
 
 
 class Account:
-    """A template with parameters chosen, in an account where every resource is called by its logical id."""
+    """A template with given parameters, in an account where every resource is named by its logical id."""
 
     def __init__(self, document: dict[str, Any], choice: dict[str, str] | None = None) -> None:
         self._document = document
@@ -55,7 +55,7 @@ class Account:
         ]
 
     def dangling(self) -> list[str]:
-        """References from what is made to what is not."""
+        """References from created resources to ones that are not created."""
         live = self._live()
         outputs = {
             f"output {name}": output
@@ -66,11 +66,11 @@ class Account:
         return [f"{name} -> {target}" for name, part in parts.items() for target in self._needs(part) - live]
 
     def needs(self, name: str) -> set[str]:
-        """What a resource refers to."""
+        """The resources that a resource refers to."""
         return self._needs(self._document["Resources"][name])
 
     def in_order(self) -> list[str]:
-        """What is made, in an order in which nothing needs what comes later. Raises CycleError."""
+        """The created resources in order of their dependencies. Raises CycleError."""
         live = self._live()
         graph = {}
         for name in live:

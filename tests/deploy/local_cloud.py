@@ -1,4 +1,4 @@
-"""A local AWS to deploy to: moto's server in a process of its own, with what deploying needs and moto lacks put in."""
+"""A local AWS to deploy to: moto's server in a separate process, extended by what deployments need and moto lacks."""
 
 import argparse
 import logging
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    os.environ.update(cloud(port))  # moto_types calls this very server
-    warnings.simplefilter("ignore")  # moto warns of every type that it skips: moto_cloudformation names them all
+    os.environ.update(cloud(port))  # moto_types calls this same server
+    warnings.simplefilter("ignore")  # moto warns about every type it skips: moto_cloudformation lists them all
     for part in (
         moto_api_gateway,
         moto_cloudformation,

@@ -1,4 +1,4 @@
-"""API Gateway as Chalice and CloudFormation use it: moto reads no Swagger document and no `Body` of a RestApi."""
+"""API Gateway as Chalice and CloudFormation use it: moto reads neither Swagger documents nor a RestApi's `Body`."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ def patch() -> None:
 
 
 def _readable(document: dict[str, Any]) -> dict[str, Any]:
-    """Chalice writes Swagger 2.0, where moto takes OpenAPI 3 only, wants a description, and a URI of each integration:
-    the one that answers a browser's preflight has none."""
+    """Chalice writes Swagger 2.0, but moto only accepts OpenAPI 3 with a description and a URI for each integration,
+    which the integration for a browser's preflight does not have."""
     if "swagger" not in document:
         return document
     read = {key: value for key, value in document.items() if key != "swagger"}
@@ -42,7 +42,7 @@ def _put(backend: Any, api_id: str, document: dict[str, Any], fail_on_warnings: 
 
 
 def _create(cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any) -> Any:
-    """moto demands a name, which the document's title gives, and leaves the document aside."""
+    """moto requires a name, which comes from the document's title, and ignores the document."""
     properties = resource["Properties"]
     body = properties.get("Body")
     properties.setdefault("Name", body["info"]["title"] if body else name)
@@ -61,7 +61,7 @@ def _update(
     account_id: str,
     region_name: str,
 ) -> Any:
-    """moto cannot update an API: its document is put in place of the one before, as CloudFormation does."""
+    """moto cannot update an API, so its document is replaced here, as CloudFormation does."""
     backend = models.apigateway_backends[account_id][region_name]
     if body := cloudformation_json["Properties"].get("Body"):
         backend.put_rest_api(original_resource.id, body, False, "overwrite")

@@ -1,4 +1,4 @@
-"""CloudFormation as the product's template needs it: moto knows no SAM, no roll-back, and not every type."""
+"""CloudFormation as the product's template needs it: moto has no SAM, no rollback, and not every type."""
 
 import json
 import re
@@ -27,8 +27,8 @@ UNMODELLED = {
     "AWS::WAFv2::WebACL",
     "AWS::WAFv2::WebACLAssociation",
 }
-"""Types that moto's CloudFormation does not make: they are left out, and whoever refers to one gets its name. A type
-that is neither modelled nor named here fails the deployment. docs/deploying.md lists them as not tried."""
+"""Types that moto's CloudFormation cannot create: they are skipped, and references to them become names. A type
+that is neither modelled nor listed here fails the deployment. docs/deploying.md lists them as not tried."""
 
 Stack: Any = models.Stack
 ChangeSet: Any = models.ChangeSet
@@ -42,7 +42,7 @@ def patch() -> None:
     Backend.create_change_set = _create
     Backend.execute_change_set = _execute
     Stack.stack_resources = property(_made)
-    # The templates here are JSON, which moto reads as YAML, over and over.
+    # The templates here are JSON, which moto parses as YAML repeatedly.
     Stack.parse_template = staticmethod(json.loads)
     ChangeSet._parse_template = _parse
     parsing.clean_json = _clean  # type: ignore[assignment]  # it names its arguments otherwise
@@ -55,12 +55,12 @@ def _parse(change_set: Any) -> None:
 
 
 def _made(stack: Any) -> list[Any]:
-    """moto counts what a condition leaves out as a resource, and stumbles over it."""
+    """moto treats resources excluded by a condition as resources, and fails."""
     return [resource for resource in stack.resource_map.values() if resource is not None]
 
 
 class _NoManagedPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # it publishes no types
-    """The transform asks IAM for AWS's policies by name; the template names none."""
+    """The transform looks up AWS's managed policies in IAM; the template uses none."""
 
     def __init__(self) -> None: ...
 
@@ -69,7 +69,7 @@ class _NoManagedPolicies(ManagedPolicyLoader):  # type: ignore[misc]  # it publi
 
 
 def _create(backend: Any, *args: Any, template: str, parameters: dict[str, str], **kwargs: Any) -> Any:
-    """As CloudFormation does with a template that names the transform; moto reads it as it is."""
+    """Applies the transform as CloudFormation does; moto would read the template untransformed."""
     document = json.loads(template)
     if document.get("Transform") == SAM:
         document = transform(document, {}, _NoManagedPolicies())
@@ -78,7 +78,7 @@ def _create(backend: Any, *args: Any, template: str, parameters: dict[str, str],
 
 
 def _values(declared: dict[str, Any], given: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """moto splits lists and reads numbers of what is given only, and gives previous values as what it made of them."""
+    """moto parses lists and numbers of given values only, and returns previous values already parsed."""
     for name, parameter in declared.items():
         value = given.get(name, parameter.get("Default"))
         if value is not None:
@@ -101,7 +101,7 @@ def _modelled(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_references(node: Any, names: set[str]) -> Any:
-    """The same, with the name of what was left out in place of a reference to it."""
+    """The same, with references to skipped resources replaced by their names."""
     if isinstance(node, list):
         return [_without_references(item, names) for item in node]
     if not isinstance(node, dict):
@@ -125,7 +125,7 @@ def _without_variables(text: str, names: set[str]) -> str:
 
 
 def _clean(node: Any, resources: Any) -> Any:
-    """moto knows all the template's functions but this one."""
+    """moto has all of the template's intrinsic functions except this one."""
     match node:
         case {"Fn::Cidr": [block, count, bits]}:
             network = ip_network(_clean_json(block, resources))
@@ -142,12 +142,12 @@ class _Failed(Exception):
 
 
 def _naming(make: Callable[..., Any]) -> Callable[..., Any]:
-    """An error that leaves moto does not tell which resource it was; the innermost one is the cause."""
+    """An error raised by moto does not name the resource; the innermost one is the cause."""
 
     def named(logical_id: str, resource: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return make(logical_id, resource, *args, **kwargs)
-        except KeyError as error:  # which moto would take for a resource that is not in the template
+        except KeyError as error:  # which moto would mistake for a resource that is not in the template
             raise _Failed(logical_id, resource["Type"], f"{error} is missing") from error
         except _Failed:
             raise
@@ -158,7 +158,7 @@ def _naming(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _execute(backend: Any, change_set_name: str, stack_name: str | None = None) -> None:
-    """moto lets an error of a resource out as an answer of 500 and leaves the stack as far as it came."""
+    """moto turns an error of a resource into a 500 response and leaves the stack half done."""
     change_set = backend.describe_change_set(change_set_name)
     stack = change_set.stack
     before, parameters = stack.resource_map._template, stack.parameters
@@ -170,11 +170,11 @@ def _execute(backend: Any, change_set_name: str, stack_name: str | None = None) 
         return
     stack.parameters = change_set.parameters
     stack._parse_template()
-    stack.output_map = stack._create_output_map()  # moto keeps the outputs from before
+    stack.output_map = stack._create_output_map()  # moto keeps the previous outputs
 
 
 def _roll_back(stack: Any, verb: str, before: dict[str, Any], parameters: Any, error: _Failed) -> None:
-    """Puts the template before in place again; of a stack that is new, nothing stays."""
+    """Restores the previous template; of a new stack, nothing stays."""
     told = (error.resource, error.resource, error.kind, f"{verb}_FAILED", str(error), None)
     stack.events.append(models.Event(stack.stack_id, stack.name, *told))
     prefix = "UPDATE_" if before else ""
@@ -184,7 +184,7 @@ def _roll_back(stack: Any, verb: str, before: dict[str, Any], parameters: Any, e
         else:
             stack.resource_map.delete()
             stack.template_dict = {}
-            stack.resource_map = stack._create_resource_map()  # or a look at it would make everything again
+            stack.resource_map = stack._create_resource_map()  # otherwise reading it would create everything again
         stack.status = f"{prefix}ROLLBACK_COMPLETE"
     except Exception as second:  # noqa: BLE001  # a protected database, for one
         stack.status = f"{prefix}ROLLBACK_FAILED"

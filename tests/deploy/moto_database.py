@@ -1,4 +1,4 @@
-"""RDS as the template makes it: moto's CloudFormation hands on half of the properties, and no names of settings."""
+"""RDS as the template creates it: moto's CloudFormation passes only half of the properties, and no setting names."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def patch() -> None:
 def _create(
     _cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any
 ) -> models.DBInstance:
-    truths = {"true": True, "false": False}  # what parameters and Ref make of a boolean
+    truths = {"true": True, "false": False}  # how parameters and Ref represent booleans
     given = {
         camelcase_to_underscores(key): truths.get(value, value) if isinstance(value, str) else value
         for key, value in resource["Properties"].items()

@@ -1,4 +1,4 @@
-"""KMS keys as the template makes them: moto keeps the policy as the template's document, where its API has text."""
+"""KMS keys as the template creates them: moto stores the policy as a document, but its API returns text."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lambda without Docker: what is invoked runs in a fresh Python, from its zip; CloudFormation sets all properties."""
+"""Lambda without Docker: invoked functions run in a fresh Python from their zip; CloudFormation sets all properties."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def patch() -> None:
 
 
 def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
-    """Answer, whether it failed, and what it wrote. moto would start a container of the runtime's image."""
+    """The result, whether it failed, and the output. moto would start a container of the runtime's image."""
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(io.BytesIO(function.code_bytes)).extractall(folder)
         ended = subprocess.run(
@@ -50,7 +50,7 @@ def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
     if ended.returncode:
         kind, _, message = ended.stderr.strip().rpartition("\n")[2].partition(": ")
         return json.dumps({"errorType": kind, "errorMessage": message}), True, ended.stderr
-    written, _, answer = ended.stdout.rpartition("\n")  # its log lines come before its answer
+    written, _, answer = ended.stdout.rpartition("\n")  # its log lines precede its result
     return answer, False, written
 
 
@@ -75,7 +75,7 @@ def _update(
 
 
 def _complete(function: Any, properties: dict[str, Any]) -> Any:
-    """What moto's CloudFormation leaves out of a function, or as the number that a parameter is."""
+    """Function properties that moto's CloudFormation omits, or does not convert to a number."""
     function.environment_vars = {name: str(value) for name, value in function.environment_vars.items()}
     function.architectures = properties.get("Architectures", ["x86_64"])
     function.tracing_config = properties.get("TracingConfig", {"Mode": "PassThrough"})

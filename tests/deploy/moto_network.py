@@ -1,4 +1,4 @@
-"""Networks that CloudFormation deletes: moto leaves their route tables, and then refuses to delete them."""
+"""Deleting networks by CloudFormation: moto keeps their route tables, and then refuses to delete the networks."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""S3 with owners of buckets, but no policies: moto knows no condition, and one against plain HTTP would refuse all."""
+"""S3 with bucket owners, but without policies: moto ignores conditions, so one against plain HTTP would refuse all."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def patch() -> None:
 
 
 def _authorize_owner(response: Any, *args: Any, **kwargs: Any) -> None:
-    """moto passes over whose bucket the caller expects; all that it has are of one account."""
+    """moto ignores the expected bucket owner; all its buckets belong to one account."""
     if response.headers.get(OWNER, response.current_account) != response.current_account:
         raise S3AccessDeniedError
     _authorize(response, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Types that moto serves by their own API but not through CloudFormation: made by calling that API."""
+"""Types that moto supports through their own API but not through CloudFormation: created by calling that API."""
 
 import json
 from functools import cache
@@ -14,7 +14,7 @@ def _client(service: str) -> Any:
 
 
 class _Called:
-    """Its subclasses say what CloudFormation calls the type, and how one is put and deleted."""
+    """Subclasses define the CloudFormation type name, and how a resource is created and deleted."""
 
     name_property = ""
 
@@ -78,11 +78,11 @@ class EventInvokeConfig(_Called, CloudFormationModel):
         _client("lambda").put_function_event_invoke_config(**properties)
 
     def delete(self, account_id: str, region_name: str) -> None:
-        """Goes with its function, which moto may have deleted before it."""
+        """Deleted with its function, which moto may already have deleted."""
 
 
 class Secret(_Called, CloudFormationModel):
-    """Its text is written when it is made, and by an update only if the template's text changes: never, here."""
+    """Its text is written on creation, and on an update only if the template's text changes: never, here."""
 
     name_property = "Name"
 

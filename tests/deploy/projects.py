@@ -1,4 +1,4 @@
-"""What is deployed in these tests: the project as Chalice sees it, packages of little code, and where they go."""
+"""What these tests deploy: the project as Chalice sees it, minimal packages, and the local AWS."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def chalice(project: Path, *arguments: str, **environment: str) -> str:
-    """Runs Chalice's command line there; what it said."""
+    """Runs Chalice's command line there; returns its output."""
     ended = subprocess.run(
         [sys.executable, "-c", CHALICE, *arguments],
         cwd=project,
@@ -47,11 +47,13 @@ def chalice(project: Path, *arguments: str, **environment: str) -> str:
 
 
 def write_package(folder: Path, document: Mapping[str, Any], admin: str, *files: str) -> Path:
-    """A package of this template, whose code is no more than an admin function of this source, and empty files."""
+    """A package with this template, whose code is just an admin function with this source, and empty files."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = io.BytesIO()
     with ZipFile(archive, "w") as zipped:
-        zipped.writestr(ZipInfo("chalicelib/workers/admin.py"), admin)  # of 1980, so that equal content is equal
+        zipped.writestr(
+            ZipInfo("chalicelib/workers/admin.py"), admin
+        )  # dated 1980, so that equal content gives equal bytes
         for name in files:
             zipped.writestr(ZipInfo(name), "")
     (folder / "deployment.zip").write_bytes(archive.getvalue())
@@ -61,7 +63,7 @@ def write_package(folder: Path, document: Mapping[str, Any], admin: str, *files:
 
 @contextmanager
 def running_cloud(folder: Path) -> Iterator[None]:
-    """The local AWS of local_cloud.py, to which boto3 leads meanwhile."""
+    """The local AWS of local_cloud.py, which boto3 uses meanwhile."""
     port = find_free_port()
     with pytest.MonkeyPatch.context() as patched, Supervisor() as parts:
         for name, value in cloud(port).items():

@@ -1,4 +1,4 @@
-"""A stage small enough to be deployed in each test, and whoever deploys it as from a terminal."""
+"""A stage small enough to be deployed in each test, and an operator who deploys it as from a terminal."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s
 
 
 def template(url: str, stage: str) -> dict[str, Any]:
-    """What there is in a template for a deployment to get wrong."""
+    """The parts of a template that a deployment could get wrong."""
     function = {
         "Handler": "chalicelib.workers.admin.admin",
         "Runtime": "python3.11",
@@ -75,7 +75,7 @@ class Operator:
         self._said = said
 
     def run(self, *arguments: str) -> tuple[int, str]:
-        """Exit code, and everything said."""
+        """Exit code and output."""
         code = stack.main([arguments[0], "--stage", self.stage, *arguments[1:]])
         said = self._said.readouterr()
         return code, said.out + said.err
@@ -101,7 +101,7 @@ class Operator:
         )
 
     def codes(self) -> set[str]:
-        """The code of all functions, by its hash."""
+        """The code of all functions, as hashes."""
         functions = boto3.client("lambda")
         return {
             functions.get_function_configuration(FunctionName=f"ansel-{self.stage}-{name}")["CodeSha256"]
@@ -116,7 +116,7 @@ class Operator:
         return str(found[0]["StackStatus"])
 
     def change_sets(self) -> list[str]:
-        """The status of each that was not deleted."""
+        """The status of each stack that was not deleted."""
         found = boto3.client("cloudformation").list_change_sets(StackName=f"ansel-{self.stage}")["Summaries"]
         return [change["Status"] for change in found if change["StackName"] == f"ansel-{self.stage}"]
 

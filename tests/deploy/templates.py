@@ -34,7 +34,7 @@ class _Options(PackageOptions):
 
 
 def packaged(stage: str) -> dict[str, Any]:
-    """What `chalice package --merge-template` makes."""
+    """The output of `chalice package --merge-template`."""
     on_disk = json.loads((ROOT / ".chalice" / "config.json").read_text())
     config = Config(
         stage, user_provided_params={"chalice_app": app, "project_dir": str(ROOT)}, config_from_disk=on_disk
@@ -53,13 +53,13 @@ def packaged(stage: str) -> dict[str, Any]:
 
 @cache
 def finished(stage: str) -> dict[str, Any]:
-    """Not to be written to, as it is made once for all."""
+    """Shared by all tests, so it must not be changed."""
     return template.finished(packaged(stage), stage)
 
 
 @cache
 def transformed(stage: str) -> dict[str, Any]:
-    """What CloudFormation makes of it, by AWS's own transform; the code is in a bucket by then."""
+    """The template after AWS's own transform, with the code already in a bucket."""
     document = json.loads(json.dumps(finished(stage)))
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":

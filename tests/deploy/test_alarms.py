@@ -1,4 +1,4 @@
-"""Alarms and dashboard: what they look at is what the functions emit and what the template makes."""
+"""Alarms and dashboard watch metrics that the functions emit and resources that the template creates."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def alarms() -> dict[str, Any]:
 
 
 def metrics_of(part: Any) -> Iterator[tuple[str, str, list[Any]]]:
-    """Namespace, name and names of the dimensions of each metric that an alarm looks at."""
+    """Namespace, name and dimension names of each metric that an alarm watches."""
     if isinstance(part, dict):
         if "MetricName" in part:
             yield part["Namespace"], part["MetricName"], [dimension["Name"] for dimension in part["Dimensions"]]
@@ -27,7 +27,7 @@ def metrics_of(part: Any) -> Iterator[tuple[str, str, list[Any]]]:
             yield from metrics_of(value)
 
 
-def test_alarms_look_at_metrics_that_are_really_emitted() -> None:
+def test_alarms_watch_metrics_that_are_actually_emitted() -> None:
     metrics = [metric for alarm in alarms().values() for metric in metrics_of(alarm)]
     ours = {name: dimensions for namespace, name, dimensions in metrics if namespace == NAMESPACE}
     watched = ["ScheduleLag", "PlatformWaits", "Runs", "RunFailures", "ConnectionsFailed", "KmsErrors", "QueueErrors"]
@@ -40,7 +40,7 @@ def test_every_alarm_is_sent_to_the_topic() -> None:
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
 
 
-def test_a_platform_that_may_not_be_asked_for_now_is_no_failure_of_the_api() -> None:
+def test_a_platform_that_must_not_be_called_for_now_is_not_an_api_failure() -> None:
     metrics = {metric["Id"]: metric for metric in alarms()["ApiErrorsAlarm"]["Properties"]["Metrics"]}
     names = {
         id: metric["MetricStat"]["Metric"]["MetricName"] for id, metric in metrics.items() if "MetricStat" in metric
@@ -49,13 +49,13 @@ def test_a_platform_that_may_not_be_asked_for_now_is_no_failure_of_the_api() -> 
     assert "(FILL(failed, 0) - FILL(waits, 0)) / requests" in metrics["rate"]["Expression"]
 
 
-def test_a_silent_tick_alarms_by_its_silence() -> None:
+def test_a_silent_tick_raises_an_alarm() -> None:
     properties = finished("prod")["Resources"]["TickSilentAlarm"]["Properties"]
     assert properties["TreatMissingData"] == "breaching"
     assert properties["ComparisonOperator"] == "LessThanThreshold"
 
 
-def test_a_message_that_is_hidden_until_its_next_chance_is_not_taken_for_a_stuck_queue() -> None:
+def test_a_message_hidden_until_its_retry_does_not_count_as_a_stuck_queue() -> None:
     metrics = {metric["Id"]: metric for metric in alarms()["MessageAgeAlarm"]["Properties"]["Metrics"]}
     names = {
         id: metric["MetricStat"]["Metric"]["MetricName"] for id, metric in metrics.items() if "MetricStat" in metric
@@ -64,13 +64,13 @@ def test_a_message_that_is_hidden_until_its_next_chance_is_not_taken_for_a_stuck
     assert names == {"age": "ApproximateAgeOfOldestMessage", "waiting": "ApproximateNumberOfMessagesVisible"}
 
 
-def test_storage_that_is_about_to_grow_by_itself_alarms_nobody() -> None:
+def test_storage_that_will_grow_automatically_raises_no_alarm() -> None:
     document = finished("prod")
     least = document["Parameters"]["DatabaseStorage"]["MinValue"] * 1024**3
     assert document["Resources"]["DatabaseStorageAlarm"]["Properties"]["Threshold"] < least / 10
 
 
-def test_the_dashboard_is_json_that_shows_metrics_that_are_really_emitted() -> None:
+def test_the_dashboard_is_json_and_shows_only_emitted_metrics() -> None:
     account = Account(finished("prod"))
     body = json.loads(account.value("Resources", "Dashboard", "Properties", "DashboardBody"))
     shown = [metric for widget in body["widgets"] for metric in widget["properties"].get("metrics", [])]

@@ -1,4 +1,4 @@
-"""`chalice deploy` against the local AWS: what stands there then, again, with a function less, and after its end."""
+"""`chalice deploy` against the local AWS: a first deployment, a second, one with a function less, and deletion."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ OWN_ENVIRONMENT["admin"]["DEAD_LETTER_QUEUE_URL"] = f"{QUEUES}/ansel-dev-sync-de
 
 
 def configure(project: Path) -> None:
-    """What docs/deploying.md has an operator do before the first deployment."""
+    """The steps of docs/deploying.md before the first deployment."""
     path = project / ".chalice" / "config.json"
     config = json.loads(path.read_text())
     stage = config["stages"]["dev"]
@@ -70,7 +70,7 @@ def api_ids() -> list[str]:
 
 
 def statements(name: str) -> dict[str, Any]:
-    """What the function's role may do, by the policy's own names."""
+    """The actions that the function's role allows, with the policy's placeholders."""
     iam = boto3.client("iam")
     role = configuration(name)["Role"].rpartition("/")[2]
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
@@ -98,7 +98,7 @@ def test_each_function_has_the_limits_architecture_network_and_environment_of_it
 
 
 @pytest.mark.usefixtures("project")
-def test_each_function_has_a_role_of_its_own_with_no_more_than_its_policy() -> None:
+def test_each_function_has_its_own_role_with_only_its_policy() -> None:
     assert len({configuration(name)["Role"] for name in FUNCTIONS}) == len(FUNCTIONS)
     assert statements("sync")["TakesFromTheQueue"]["Resource"] == QUEUE_ARN
     assert statements("sync")["DataKeys"]["Resource"] == [KEY_ARN]
@@ -111,7 +111,7 @@ def test_each_function_has_a_role_of_its_own_with_no_more_than_its_policy() -> N
 
 
 @pytest.mark.usefixtures("project")
-def test_what_runs_on_a_schedule_has_a_rule_and_the_worker_its_queue() -> None:
+def test_scheduled_functions_have_a_rule_and_the_worker_has_its_queue() -> None:
     events = boto3.client("events")
     rules = {rule["Name"]: rule["ScheduleExpression"] for rule in events.list_rules()["Rules"]}
     assert rules == {"ansel-dev-tick-event": "rate(1 minute)", "ansel-dev-maintenance-event": "rate(1 day)"}
@@ -124,7 +124,7 @@ def test_what_runs_on_a_schedule_has_a_rule_and_the_worker_its_queue() -> None:
     assert reserved["ReservedConcurrentExecutions"] == 1
 
 
-def test_a_second_deployment_changes_in_place_and_keeps_what_was_added_by_hand(project: Path) -> None:
+def test_a_second_deployment_updates_in_place_and_keeps_manual_settings(project: Path) -> None:
     ids, worker = api_ids(), mapping()["UUID"]
     added = {"FunctionResponseTypes": ["ReportBatchItemFailures"], "ScalingConfig": {"MaximumConcurrency": 5}}
     functions = boto3.client("lambda")
@@ -139,7 +139,7 @@ def test_a_second_deployment_changes_in_place_and_keeps_what_was_added_by_hand(p
     assert functions.get_function_event_invoke_config(FunctionName="ansel-dev-tick")["MaximumRetryAttempts"] == 0
 
 
-def test_a_function_that_is_no_longer_declared_goes_with_its_rule_and_its_role(project: Path) -> None:
+def test_a_function_no_longer_declared_is_deleted_with_its_rule_and_role(project: Path) -> None:
     app = project / "app.py"
     source = app.read_text()
     app.write_text(source.replace("app.register_blueprint(maintenance_worker)\n", ""))
@@ -154,7 +154,7 @@ def test_a_function_that_is_no_longer_declared_goes_with_its_rule_and_its_role(p
     assert configuration("maintenance")["Timeout"] == 240
 
 
-def test_deleting_leaves_the_queues_only(project: Path) -> None:
+def test_deleting_leaves_only_the_queues(project: Path) -> None:
     chalice(project, "delete", "--stage", "dev")
     assert boto3.client("lambda").list_functions()["Functions"] == []
     assert boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"] == []

@@ -1,4 +1,4 @@
-"""What CloudFormation says of a change set, judged: shapes as its API reference documents them."""
+"""How change sets are evaluated, in the format that CloudFormation's API reference documents."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ DATABASE = "AWS::RDS::DBInstance"
 @pytest.mark.parametrize(
     "more", [{"action": "Remove"}, {"Replacement": "True"}, {"Replacement": "Conditional", "Details": []}]
 )
-def test_what_holds_data_is_lost_by_removal_and_replacement(kind: str, more: dict[str, Any]) -> None:
+def test_removing_or_replacing_a_resource_with_data_counts_as_a_loss(kind: str, more: dict[str, Any]) -> None:
     assert [found.loss is not None for found in read_changes([change("Database", kind, **more)])] == [True]
 
 
@@ -39,13 +39,13 @@ def test_a_function_may_be_replaced() -> None:
     assert str(found[0]) == "  REPLACE   Sync  AWS::Lambda::Function"
 
 
-def test_a_reference_to_what_changes_in_place_replaces_nothing() -> None:
+def test_a_reference_to_a_resource_changed_in_place_replaces_nothing() -> None:
     key = change("Key", "AWS::KMS::Key", Replacement="False")
     database = change("Database", DATABASE, Replacement="Conditional", Details=[caused_by("Key.Arn")])
     assert [found.loss for found in read_changes([key, database])] == [None, None]
 
 
-def test_a_reference_to_what_is_replaced_itself_may_replace() -> None:
+def test_a_reference_to_a_replaced_resource_may_replace() -> None:
     key = change("Key", "AWS::KMS::Key", Replacement="True")
     database = change("Database", DATABASE, Replacement="Conditional", Details=[caused_by("Key.Arn")])
     assert [found.replaced for found in read_changes([key, database])] == ["perhaps", "yes"]
@@ -58,12 +58,12 @@ def test_a_cause_that_replaces_nothing_does_not_count() -> None:
     assert [found.loss for found in read_changes([key, database])] == [None, None]
 
 
-def test_a_parameter_as_cause_may_replace() -> None:
+def test_a_changed_parameter_may_replace() -> None:
     database = change("Database", DATABASE, Replacement="Conditional", Details=[caused_by("DatabaseEngine")])
     assert read_changes([database])[0].replaced == "perhaps"
 
 
-def test_losses_are_shown_last() -> None:
+def test_losses_are_listed_last() -> None:
     gone = change("Database", DATABASE, action="Remove")
     found = read_changes([gone, change("Sync", "AWS::Lambda::Function"), change("Tick", "AWS::Lambda::Function")])
     assert [shown.resource for shown in found] == ["Sync", "Tick", "Database"]

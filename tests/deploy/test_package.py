@@ -1,4 +1,4 @@
-"""The package as it is deployed: what is in it, that it is the same at every build, and that it runs by itself."""
+"""The deployable package: its contents, that every build is identical, and that it runs on its own."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from deploy.wheels import PackagingError, Target, Wheel
 from tests.deploy.conftest import HOST, ROOT, Package
 
 UNCHECKED_HASH = 1
-"""The flags of bytecode that is used without a look at its source: PEP 552."""
+"""The flags of unchecked bytecode: PEP 552."""
 
 
 def names(package: Package) -> list[str]:
@@ -34,7 +34,7 @@ def names(package: Package) -> list[str]:
 
 
 def run_alone(package: Package, code: str) -> subprocess.CompletedProcess[str]:
-    """In an interpreter that finds the package and the standard library, and nothing else."""
+    """Runs in an interpreter that finds only the package and the standard library."""
     environ = {"PYTHONPATH": str(package.task), "ANSEL_STAGE": "local", "PATH": os.defpath}
     command = [sys.executable, "-S", "-B", "-c", code]
     return subprocess.run(command, cwd=package.task, env=environ, capture_output=True, text=True)
@@ -48,7 +48,7 @@ def baseline() -> list[Path]:
     return list((ROOT / "migrations/baseline").glob("*.sql"))
 
 
-def test_every_module_of_ours_is_packed_as_source_and_bytecode(package: Package) -> None:
+def test_all_our_modules_are_packed_as_source_and_bytecode(package: Package) -> None:
     sources = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "migrations").rglob("*.py")]
     tag = sys.implementation.cache_tag
     wanted = set()
@@ -64,22 +64,22 @@ def test_every_module_of_ours_is_packed_as_source_and_bytecode(package: Package)
     assert ours == wanted | statements | {"migrations/script.py.mako"}
 
 
-def test_of_the_project_nothing_is_packed_but_the_functions_and_the_migrations(package: Package) -> None:
+def test_only_functions_and_migrations_are_packed_from_the_project(package: Package) -> None:
     tops = {PurePosixPath(name).parts[0] for name in names(package)}
 
     assert not tops & {"benchmarks", "build", "deploy", "dev", "docs", "chaos", "tests", "vendor", "requirements.txt"}
     assert not [name for name in names(package) if "/.env" in f"/{name}" or ".local" in name]
 
 
-def test_what_lambda_has_is_left_to_it_and_what_ours_need_besides_is_packed(package: Package) -> None:
+def test_packages_that_lambda_provides_are_left_out_and_all_others_packed(package: Package) -> None:
     tops = {PurePosixPath(name).parts[0] for name in names(package)}
 
     assert not tops & LEFT_TO_THE_RUNTIME
     assert tops >= {"urllib3", "dateutil", "six.pyc"}
 
 
-def test_nothing_packed_but_the_encryption_sdk_needs_what_is_left_to_lambda(package: Package) -> None:
-    """Those two come with what they need themselves; a third that needed boto3 would be looked at first."""
+def test_only_the_encryption_sdk_needs_packages_left_to_lambda(package: Package) -> None:
+    """Those two bring their own dependencies; a third package that needs boto3 should be reviewed first."""
     needing = set()
     for metadata in package.task.glob("*.dist-info/METADATA"):
         required = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", metadata.read_text(encoding="utf-8"), re.M)
@@ -89,7 +89,7 @@ def test_nothing_packed_but_the_encryption_sdk_needs_what_is_left_to_lambda(pack
     assert needing == {"aws_encryption_sdk", "chalice"}
 
 
-def test_bytecode_is_used_unchecked_and_names_the_folder_it_will_run_in(package: Package) -> None:
+def test_bytecode_is_unchecked_and_names_the_folder_it_will_run_in(package: Package) -> None:
     paths = sorted(package.task.rglob("*.pyc"))
     for path in paths:
         header, body = path.read_bytes()[:8], path.read_bytes()[16:]
@@ -101,7 +101,7 @@ def test_bytecode_is_used_unchecked_and_names_the_folder_it_will_run_in(package:
     assert len(paths) > 500
 
 
-def test_no_path_of_the_machine_that_built_it_is_in_the_package(package: Package) -> None:
+def test_the_package_contains_no_path_of_the_build_machine(package: Package) -> None:
     found = [path for path in package.task.rglob("*.pyc") if b"ansel-package-" in path.read_bytes()]
 
     assert found == []
@@ -148,7 +148,9 @@ def test_the_zip_has_no_dates_and_is_readable_by_all(package: Package) -> None:
     assert {(entry.date_time, entry.external_attr >> 16) for entry in entries} == {((1980, 1, 1, 0, 0, 0), 0o100644)}
 
 
-def test_another_build_elsewhere_is_the_same(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_in_another_place_is_identical(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere = tmp_path / "a longer path than before"
     elsewhere.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
@@ -161,12 +163,10 @@ def test_another_build_elsewhere_is_the_same(package: Package, tmp_path: Path, m
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_build_that_fails_leaves_the_package_before_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_build_leaves_the_previous_package_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "template.yaml").write_text("of the build before", encoding="utf-8")
     monkeypatch.setattr("deploy.package.MOST_UNZIPPED", 1)
-    with pytest.raises(PackagingError, match="more than Lambda takes"):
+    with pytest.raises(PackagingError, match="more than Lambda accepts"):
         build("prod", HOST, tmp_path)
 
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["of the build before"]
@@ -227,13 +227,13 @@ class TestContents:
             "URL = 'postgresql://ansel_api:" + "hunter22@db.abc.eu-west-1.rds.amazonaws.com/ansel'",
         ],
     )
-    def test_a_source_that_holds_a_secret_is_named(self, tmp_path: Path, text: str) -> None:
+    def test_a_source_that_contains_a_secret_is_named(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "app.py").write_text(text, encoding="utf-8")
 
-        with pytest.raises(PackagingError, match=r"app\.py seems to hold a secret"):
+        with pytest.raises(PackagingError, match=r"app\.py seems to contain a secret"):
             contents.check_ours(tmp_path)
 
-    def test_what_the_project_holds_belongs(self, tmp_path: Path) -> None:
+    def test_all_files_of_the_project_are_allowed(self, tmp_path: Path) -> None:
         shutil.copy(ROOT / "app.py", tmp_path)
         (tmp_path / "certificates").mkdir()
         (tmp_path / contents.CERTIFICATES).write_text("public", encoding="utf-8")
@@ -245,7 +245,7 @@ class TestContents:
         contents.check_ours(tmp_path)
 
     @pytest.mark.parametrize("name", ["chalicelib/extra.pyc", "app.py", "somewhere/id_rsa", "x/.env"])
-    def test_a_wheel_brings_nothing_in_our_place_and_nothing_secret(self, name: str) -> None:
+    def test_a_wheel_must_not_contain_our_files_or_secrets(self, name: str) -> None:
         with pytest.raises(PackagingError, match="came with a wheel"):
             contents.check_others(["urllib3/util.pyc", name])
 
@@ -262,7 +262,7 @@ class TestBundle:
             (tmp_path / folder).mkdir()
             (tmp_path / folder / "same.py").write_text("", encoding="utf-8")
 
-        with pytest.raises(PackagingError, match=r"two packages hold same\.py"):
+        with pytest.raises(PackagingError, match=r"two packages contain same\.py"):
             write_zip([tmp_path / "a", tmp_path / "b"], tmp_path / "out.zip")
 
     def test_scripts_tests_and_stubs_of_a_wheel_are_left_out(self, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ class TestBundle:
 
 
 class TestWheels:
-    def test_a_wheel_that_was_changed_is_fetched_again_and_no_other_takes_its_place(
+    def test_a_changed_wheel_is_downloaded_again_and_never_substituted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = tmp_path / f"{HOST.python}-{HOST.architecture}"
@@ -295,10 +295,10 @@ class TestWheels:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
 
-        with pytest.raises(PackagingError, match="could not be fetched"):
+        with pytest.raises(PackagingError, match="could not be downloaded"):
             wheels.wheels(HOST, cache=tmp_path)
 
-    def test_pip_fetches_by_hash_from_what_it_is_configured_with(
+    def test_pip_downloads_by_hash_from_its_configured_index(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real = wheels.wheels(HOST)[0]
@@ -310,13 +310,13 @@ class TestWheels:
         assert [(wheel.pin, wheel.sha256) for wheel in fetched] == [(real.pin, real.sha256)]
         assert [path.name for path in tmp_path.iterdir()] == [f"{HOST.python}-{HOST.architecture}"]
 
-    def test_both_architectures_have_their_tags(self) -> None:
+    def test_both_architectures_have_platform_tags(self) -> None:
         assert Target("arm64").tags == ["manylinux_2_17_aarch64", "manylinux2014_aarch64"]
         assert Target("x86_64").tags == ["manylinux_2_17_x86_64", "manylinux2014_x86_64"]
 
 
 class TestPins:
-    def test_a_lock_is_read_with_its_hashes_and_markers(self) -> None:
+    def test_a_lock_is_parsed_with_its_hashes_and_markers(self) -> None:
         text = (
             "a.b==1.2 ; python_version < '3.12' \\\n    --hash=sha256:"
             + "0" * 64
@@ -330,12 +330,12 @@ class TestPins:
         assert parse_pins(pin.line()) == [pin]
 
     @pytest.mark.parametrize("line", ["a", "a>=1", "a==1.*", "a==1,<2", "a~=1.0"])
-    def test_what_is_not_one_version_is_refused(self, line: str) -> None:
+    def test_a_requirement_that_is_not_one_version_is_refused(self, line: str) -> None:
         with pytest.raises(ValueError, match="not pinned"):
             parse_pins(line)
 
 
-def test_a_failed_build_is_one_line(
+def test_a_failed_build_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deploy.package._CHALICE", "import sys; sys.exit('no such handler')")

@@ -1,4 +1,4 @@
-"""Policies for plain `chalice deploy`: ARNs in place of names, fewer rights where something is not used, or nothing."""
+"""Policies for plain `chalice deploy`: ARNs instead of placeholders, no rights for unused things; all or nothing."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def chalice_folder(folder: Path, environ: dict[str, str], admin: dict[str, str])
 
 
 def written(chalice: Path) -> dict[str, Any]:
-    """By function, what the stage's functions are pointed at."""
+    """The policies that the stage's functions refer to, by function."""
     stage = json.loads((chalice / "config.json").read_text())["stages"]["prod"]
     files = {name: function["iam_policy_file"] for name, function in stage["lambda_functions"].items()}
     files["api"] = stage["iam_policy_file"]
@@ -49,7 +49,7 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 def resources(policy: Any, action: str = "") -> list[str]:
-    """What is allowed that action, or any action."""
+    """The resources on which that action, or any action, is allowed."""
     allowed = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
     matching = [statement for statement in allowed if not action or action in as_list(statement["Action"])]
     return [resource for statement in matching for resource in as_list(statement["Resource"])]
@@ -74,7 +74,7 @@ def test_every_function_gets_the_arns_of_its_stage(tmp_path: Path) -> None:
     assert all(resource == "*" or resource.startswith("arn:aws:") for resource in everything)
 
 
-def test_what_a_stage_does_not_use_nobody_gets_a_right_to(tmp_path: Path) -> None:
+def test_no_function_gets_rights_to_things_the_stage_does_not_use(tmp_path: Path) -> None:
     chalice = chalice_folder(tmp_path, {**ENVIRON, "DATABASE_AUTH": "password", "PLATFORM_SECRETS_ARN": ""}, {})
     write("prod", "", chalice)
     text = json.dumps(written(chalice))
@@ -83,7 +83,7 @@ def test_what_a_stage_does_not_use_nobody_gets_a_right_to(tmp_path: Path) -> Non
     assert "sqs:SendMessage" in text
 
 
-def test_a_password_from_secrets_manager_is_its_own_functions_alone(tmp_path: Path) -> None:
+def test_only_the_function_that_uses_a_password_may_read_it(tmp_path: Path) -> None:
     secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:{}-AbCdEf"
     environ = {**ENVIRON, "DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": secret.format("app")}
     chalice = chalice_folder(tmp_path, environ, {"DATABASE_SECRET_ARN": secret.format("admin")})
@@ -118,7 +118,7 @@ def test_nothing_is_written_unless_every_name_has_an_arn(
     assert not (chalice / "policies" / "prod").exists()
 
 
-def test_what_was_written_for_plain_deploy_does_not_get_into_the_template(tmp_path: Path) -> None:
+def test_policies_written_for_plain_deploy_are_refused_by_the_template(tmp_path: Path) -> None:
     chalice = chalice_folder(tmp_path, ENVIRON, ADMIN)
     write("prod", "db-ABC123", chalice)
     with pytest.raises(ValueError, match="written for plain"):
@@ -126,7 +126,7 @@ def test_what_was_written_for_plain_deploy_does_not_get_into_the_template(tmp_pa
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_iam_takes_what_is_written_and_refuses_the_sources(tmp_path: Path, name: str) -> None:
+def test_iam_accepts_the_written_policies_and_refuses_their_sources(tmp_path: Path, name: str) -> None:
     chalice = chalice_folder(tmp_path, ENVIRON, ADMIN)
     source = (chalice / "policies" / f"{name}.json").read_text()
     with pytest.raises(MalformedPolicyDocument, match="must be in ARN format"):

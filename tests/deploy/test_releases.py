@@ -1,4 +1,4 @@
-"""A release is what its name says: whatever somebody else has put in its place is found before it is deployed."""
+"""A release matches its name: anything else that was put in its place is detected before it is deployed."""
 
 import json
 from base64 import b64encode
@@ -19,7 +19,7 @@ from tests.deploy.small_stage import Operator
 from tests.http_fake import Reply, http_fake
 
 FOREIGN = b"somebody else's"
-NOT_ITS_NAME = "is not what its name says: somebody else has written it"
+NOT_ITS_NAME = "does not match its name: somebody else has written it"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +61,7 @@ def named(key: str) -> str:
     return Path(key).stem
 
 
-def test_names_are_the_whole_hash_of_what_they_name(operator: Operator, attacker: Attacker) -> None:
+def test_names_are_the_full_hash_of_the_content(operator: Operator, attacker: Attacker) -> None:
     assert operator.deploy(1)[0] == 0
     (release,) = attacker.releases()
     code = attacker.code_of(release)
@@ -80,7 +80,7 @@ def test_the_id_covers_the_template(operator: Operator, attacker: Attacker) -> N
     assert attacker.code_of(first) == attacker.code_of(second)
 
 
-def test_a_zip_that_was_placed_before_is_not_deployed(operator: Operator, attacker: Attacker) -> None:
+def test_a_planted_zip_is_not_deployed(operator: Operator, attacker: Attacker) -> None:
     package = operator.package(1)
     key = f"code/{sha256((package / 'deployment.zip').read_bytes()).hexdigest()}.zip"
     attacker.write(key, FOREIGN)
@@ -91,7 +91,7 @@ def test_a_zip_that_was_placed_before_is_not_deployed(operator: Operator, attack
     assert operator.deploy(1)[0] == 0
 
 
-def test_what_was_placed_before_and_is_the_same_is_deployed(operator: Operator, attacker: Attacker) -> None:
+def test_an_identical_object_that_already_exists_is_deployed(operator: Operator, attacker: Attacker) -> None:
     package = operator.package(1)
     content = (package / "deployment.zip").read_bytes()
     attacker.write(f"code/{sha256(content).hexdigest()}.zip", content)
@@ -114,7 +114,7 @@ REWRITTEN: list[Callable[[bytes], bytes]] = [
 ]
 
 
-def test_a_template_that_was_rewritten_is_not_deployed(operator: Operator, attacker: Attacker) -> None:
+def test_a_rewritten_template_is_not_deployed(operator: Operator, attacker: Attacker) -> None:
     operator.deploy(1)
     (first,) = attacker.releases()
     operator.deploy(2)
@@ -130,7 +130,7 @@ def test_a_template_that_was_rewritten_is_not_deployed(operator: Operator, attac
     assert operator.codes() != before
 
 
-def test_code_that_was_rewritten_is_not_rolled_back_to(operator: Operator, attacker: Attacker) -> None:
+def test_a_rollback_to_rewritten_code_is_refused(operator: Operator, attacker: Attacker) -> None:
     operator.deploy(1)
     (first,) = attacker.releases()
     operator.deploy(2)
@@ -143,7 +143,7 @@ def test_code_that_was_rewritten_is_not_rolled_back_to(operator: Operator, attac
     assert f"{key} is not in bucket {operator.bucket}" in rolled_back(operator, named(first))[1]
 
 
-def test_what_s3_itself_says_is_other_content_is_not_even_read(
+def test_an_object_whose_s3_checksum_differs_is_not_even_read(
     operator: Operator, attacker: Attacker, api_calls: Calls
 ) -> None:
     operator.deploy(1)
@@ -155,7 +155,7 @@ def test_what_s3_itself_says_is_other_content_is_not_even_read(
     assert [asked["Key"] for asked in api_calls.named("GetObject")[before:]] == [release]
 
 
-def test_a_template_under_the_hash_of_its_own_has_to_be_a_release_of_this_bucket(
+def test_a_template_named_by_its_hash_must_still_be_a_release_of_this_bucket(
     operator: Operator, attacker: Attacker
 ) -> None:
     operator.deploy(1)
@@ -165,7 +165,7 @@ def test_a_template_under_the_hash_of_its_own_has_to_be_a_release_of_this_bucket
         b"[]": "is not the template of a release",
         b'{"Resources": {}}': "is not the template of a release",
         original.replace(operator.bucket.encode(), b"elsewhere"): "takes its code from elsewhere/code/",
-        original.replace(attacker.code_of(first).encode(), b"code/latest.zip"): "/code/latest.zip, which is no hash",
+        original.replace(attacker.code_of(first).encode(), b"code/latest.zip"): "/code/latest.zip, which is not a hash",
     }.items():
         release = sha256(template).hexdigest()
         attacker.write(f"releases/{operator.stage}/{release}.json", template)
@@ -173,7 +173,7 @@ def test_a_template_under_the_hash_of_its_own_has_to_be_a_release_of_this_bucket
         assert (code, problem in said) == (1, True), said
 
 
-def test_a_beginning_that_two_releases_have_is_refused_naming_both(operator: Operator, attacker: Attacker) -> None:
+def test_an_ambiguous_prefix_is_refused_and_both_releases_are_named(operator: Operator, attacker: Attacker) -> None:
     operator.deploy(1)
     (first,) = attacker.releases()
     id = named(first)
@@ -181,37 +181,39 @@ def test_a_beginning_that_two_releases_have_is_refused_naming_both(operator: Ope
     attacker.write(f"releases/{operator.stage}/{twin}.json", b"{}")
     code, said = rolled_back(operator, id[:8])
     assert code == 1
-    assert f"release {id[:8]} of {operator.stage} is ambiguous, it may be {' or '.join(sorted([id, twin]))}" in said
+    assert f"release {id[:8]} of {operator.stage} is ambiguous, it could be {' or '.join(sorted([id, twin]))}" in said
     for unique in (id, id[:12]):
         assert rolled_back(operator, unique)[0] == 0
 
 
-def test_what_is_not_named_as_a_release_is_not_listed_nor_deployed(operator: Operator, attacker: Attacker) -> None:
+def test_an_object_not_named_like_a_release_is_neither_listed_nor_deployed(
+    operator: Operator, attacker: Attacker
+) -> None:
     operator.deploy(1)
     (first,) = attacker.releases()
     for name in ("latest.json", "abc123.json", f"{'A' * 64}.json", f"{'a' * 64}.yaml", f"deep/{'a' * 64}.json"):
         attacker.write(f"releases/{operator.stage}/{name}", attacker.read(first))
     (listed,) = operator.run("releases", "--bucket", operator.bucket)[1].splitlines()
     assert listed.startswith(f"{named(first)}  ")
-    assert "is not there" in rolled_back(operator, "latest")[1]
+    assert "does not exist" in rolled_back(operator, "latest")[1]
 
 
-def test_code_that_is_exchanged_while_it_is_deployed_is_found_before_it_migrates(
+def test_code_swapped_during_deployment_is_detected_before_it_migrates(
     operator: Operator, attacker: Attacker, api_calls: Calls
 ) -> None:
-    """The local AWS knows no versions of code: there, the admin function gets what is stored last."""
+    """The local AWS does not support versions of code: the admin function gets what was stored last."""
     operator.deploy(1)
     before = operator.codes()
     operator.template["Resources"]["Sync"]["Properties"]["MemorySize"] = 1024
     api_calls.before("UpdateFunctionCode", lambda params: attacker.write(params["S3Key"], FOREIGN))
     code, said = operator.deploy(2)
     assert code == 1
-    assert f"ansel-{operator.stage}-admin was given other code than " in said
+    assert f"ansel-{operator.stage}-admin received different code than " in said
     assert '"version": 2' not in said
     assert operator.codes() == before
 
 
-def test_code_that_is_exchanged_before_the_stack_changes_is_found_afterwards(
+def test_code_swapped_before_the_stack_changes_is_detected_afterwards(
     operator: Operator, attacker: Attacker, api_calls: Calls
 ) -> None:
     operator.deploy(1)
@@ -225,10 +227,10 @@ def test_code_that_is_exchanged_before_the_stack_changes_is_found_afterwards(
     code, said = operator.deploy(2)
     assert code == 1
     (second,) = attacker.releases() - {first}
-    assert f"ansel-{operator.stage}-sync runs other code than release {named(second)}" in said
+    assert f"ansel-{operator.stage}-sync runs different code than release {named(second)}" in said
 
 
-def test_the_former_code_is_not_put_back_when_it_was_written_over(
+def test_previous_code_is_not_restored_if_it_was_overwritten(
     operator: Operator, attacker: Attacker, api_calls: Calls
 ) -> None:
     operator.deploy(1)
@@ -237,13 +239,11 @@ def test_the_former_code_is_not_put_back_when_it_was_written_over(
     api_calls.before("Invoke", lambda params: attacker.write(key, FOREIGN))
     code, said = operator.deploy(2, admin=fails)
     assert code == 1
-    assert f"ansel-{operator.stage}-admin does not have its former code back: {key} in bucket {operator.bucket}" in said
+    assert f"ansel-{operator.stage}-admin did not get its previous code back: {key} in bucket {operator.bucket}" in said
     assert "`migrate up` failed: RuntimeError: version 2" in said
 
 
-def test_every_request_names_whose_bucket_it_is_and_nothing_is_written_over(
-    operator: Operator, api_calls: Calls
-) -> None:
+def test_every_request_names_the_bucket_owner_and_nothing_is_overwritten(operator: Operator, api_calls: Calls) -> None:
     bucket = f"ansel-new-{operator.stage}"
     given = ["--bucket", bucket, "--package", str(operator.package(1)), "--yes", "--patience", "0"]
     assert operator.run("deploy", "--create-bucket", *given)[0] == 0
@@ -259,9 +259,7 @@ def test_every_request_names_whose_bucket_it_is_and_nothing_is_written_over(
         assert put["ChecksumSHA256"] == b64encode(sha256(put["Body"]).digest()).decode()
 
 
-def test_what_was_checked_is_pinned_by_its_version_where_the_bucket_keeps_versions(
-    operator: Operator, api_calls: Calls
-) -> None:
+def test_checked_objects_are_pinned_by_version_in_a_versioned_bucket(operator: Operator, api_calls: Calls) -> None:
     bucket = f"ansel-new-{operator.stage}"
     for version in (1, 2):
         package = str(operator.package(version))
@@ -278,14 +276,14 @@ def test_what_was_checked_is_pinned_by_its_version_where_the_bucket_keeps_versio
         assert parse_qs(url.query) == {"versionId": [versions[url.path[1:]]]}
 
 
-def test_a_bucket_of_another_account_is_refused(operator: Operator, api_calls: Calls) -> None:
+def test_another_accounts_bucket_is_refused(operator: Operator, api_calls: Calls) -> None:
     given = ["deploy", "--bucket", operator.bucket, "--package", str(operator.package(1)), "--yes", "--patience", "0"]
     code, said = operator.run(*given, "--bucket-owner", "999999999999")
     assert (code, operator.status(), api_calls.named("PutObject")) == (1, None, [])
-    assert f"bucket {operator.bucket} cannot be used: it is not open to you, or does not belong to 999999999999" in said
+    assert f"bucket {operator.bucket} cannot be used: access is denied, or it does not belong to 999999999999" in said
     assert operator.run(*given, "--bucket-owner", ACCOUNT)[0] == 0
 
 
-def test_the_releases_of_another_account_are_not_listed(operator: Operator) -> None:
+def test_another_accounts_releases_are_not_listed(operator: Operator) -> None:
     code, said = operator.run("releases", "--bucket", operator.bucket, "--bucket-owner", "999999999999")
     assert (code, "cannot be used" in said) == (1, True)

@@ -1,4 +1,4 @@
-"""The packaged zip alone, under AWS's own runtime client: real events, a real database, a queue and KMS."""
+"""The packaged zip on its own, under AWS's runtime client: real events, a real database, a queue and KMS."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def kms_key(local_aws: Any) -> str:
 def deployed(
     package: Package, platforms: Sandbox, queue: Queue, kms_key: str, database: Database, tmp_path: Path
 ) -> Iterator[Cloud]:
-    """In the `test` stage: as strict as the others, but for TLS and the sandbox."""
+    """In the `test` stage: as strict as the others, except for TLS and the sandbox."""
     environ = {
         **{name: os.environ[name] for name in cloud(0)},
         **CREDENTIALS,
@@ -88,7 +88,7 @@ def connect(studio: Cloud, container: Container) -> Reply:
 
 
 def backends(container: Container, superuser: pg8000.native.Connection) -> list[int]:
-    """The server's processes that serve this function."""
+    """The server processes that serve this function."""
     found = superuser.run(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name",
         name=container.function.name,
@@ -102,19 +102,19 @@ def test_the_template_has_every_function_and_each_one_starts(deployed: Cloud) ->
         container.invoke({})  # raises for a container that ended instead of asking for an event
 
 
-def test_the_api_says_that_it_is_well(deployed: Cloud) -> None:
+def test_the_api_reports_that_it_is_healthy(deployed: Cloud) -> None:
     answer = deployed.call(deployed.start(API), "GET", "/api/health")
     assert (answer.status, answer.json["status"], answer.json["migrations"]) == (200, "ok", "current")
 
 
-def test_a_key_opens_the_api_and_none_does_not(studio: Cloud) -> None:
+def test_the_api_accepts_a_key_and_refuses_requests_without_one(studio: Cloud) -> None:
     api = studio.start(API)
     assert studio.call(api, "GET", "/api/connections").json == {"items": [], "nextCursor": None}
     refused = studio.call(api, "GET", "/api/connections", key="")
     assert (refused.status, refused.headers["Content-Type"]) == (401, "application/problem+json")
 
 
-def test_refusals_are_problems_in_every_case(studio: Cloud) -> None:
+def test_every_refusal_is_a_problem_document(studio: Cloud) -> None:
     api, route = studio.start(API), "/api/connections/{platform}"
     answers = {
         404: studio.call(api, "GET", "/api/connections/google", route=route),
@@ -127,19 +127,19 @@ def test_refusals_are_problems_in_every_case(studio: Cloud) -> None:
     assert all(answer.json["requestId"] for answer in answers.values())
 
 
-def test_a_method_that_is_not_routed_is_refused_without_reaching_a_handler(studio: Cloud) -> None:
+def test_an_unrouted_method_is_refused_before_any_handler(studio: Cloud) -> None:
     api = studio.start(API)
     assert studio.call(api, "OPTIONS", "/api/connections").status == 405
     assert endings(api) == []
 
 
-def test_a_body_that_travels_as_base64_is_read(studio: Cloud) -> None:
+def test_a_base64_body_is_decoded(studio: Cloud) -> None:
     body = json.dumps({"platform": "website"}).encode()
     answer = studio.call(studio.start(API), "POST", "/api/connections", body)
     assert (answer.status, answer.json["platform"]) == (201, "website")
 
 
-def test_a_connection_is_made_its_run_started_and_its_records_stored(
+def test_a_connection_is_created_its_run_started_and_its_records_stored(
     studio: Cloud, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     api = studio.start(API)
@@ -163,7 +163,7 @@ def received(body: str) -> dict[str, Any]:
     return queue_event({"MessageId": str(uuid4()), "ReceiptHandle": "handle", "Body": body, "MD5OfBody": ""})
 
 
-def test_a_message_whose_run_fails_is_given_back_to_the_queue(
+def test_a_message_whose_run_fails_returns_to_the_queue(
     studio: Cloud, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     api = studio.start(API)
@@ -180,13 +180,13 @@ def test_a_message_whose_run_fails_is_given_back_to_the_queue(
     studio.evidence.add("error", json.dumps(outcome.error))
 
 
-def test_maintenance_runs_to_its_end(deployed: Cloud) -> None:
+def test_maintenance_completes(deployed: Cloud) -> None:
     container = deployed.start(MAINTENANCE)
     assert container.invoke(schedule_event("maintenance")).error is None
     assert [line["complete"] for line in lines(container) if line["event"] == "maintenance.done"] == [True]
 
 
-def test_the_admin_function_migrates_and_makes_a_studio_whose_key_opens_the_api(
+def test_the_admin_function_migrates_and_creates_a_studio_with_a_working_key(
     deployed: Cloud, database: Database
 ) -> None:
     admin = deployed.start(ADMIN, MIGRATION_DATABASE_URL=database.url("ansel_owner"))
@@ -213,7 +213,7 @@ def test_a_missing_setting_is_named_in_the_log_and_hidden_from_the_caller(deploy
     assert variable in api.output
 
 
-def test_a_handler_that_does_not_exist_is_an_error_at_the_start(deployed: Cloud) -> None:
+def test_a_missing_handler_is_an_error_at_startup(deployed: Cloud) -> None:
     deployed.functions["Broken"] = Function("broken", "app.nothing", 128, 10)
     container = deployed.start("Broken")
     assert container.init_error()["errorType"] == "Runtime.HandlerNotFound"
@@ -221,7 +221,7 @@ def test_a_handler_that_does_not_exist_is_an_error_at_the_start(deployed: Cloud)
         container.invoke({})
 
 
-def test_a_container_keeps_its_one_connection(studio: Cloud, superuser: pg8000.native.Connection) -> None:
+def test_a_container_keeps_one_database_connection(studio: Cloud, superuser: pg8000.native.Connection) -> None:
     api = studio.start(API)
     studio.call(api, "GET", "/api/connections")
     (first,) = backends(api, superuser)
@@ -235,7 +235,7 @@ def test_a_container_keeps_its_one_connection(studio: Cloud, superuser: pg8000.n
 def test_a_frozen_container_serves_its_next_request(
     studio: Cloud, superuser: pg8000.native.Connection, *, ended: bool
 ) -> None:
-    """`ended`: the server ends every connection meanwhile, as at a restart or a fail-over."""
+    """`ended`: the server closes every connection meanwhile, as in a restart or a fail-over."""
     api = studio.start(API)
     studio.call(api, "GET", "/api/connections")
     (first,) = backends(api, superuser)
@@ -247,7 +247,7 @@ def test_a_frozen_container_serves_its_next_request(
     assert (backends(api, superuser) == [first]) is not ended
 
 
-def test_a_container_that_is_taken_down_says_nothing_and_leaves_no_connection(
+def test_a_container_shut_down_prints_nothing_and_leaves_no_connection(
     studio: Cloud, superuser: pg8000.native.Connection
 ) -> None:
     api = studio.start(API)
@@ -266,7 +266,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def test_only_the_package_and_the_runtime_can_be_imported(deployed: Cloud, package: Package, tmp_path: Path) -> None:
-    """What the tests' own environment has besides would hide a package that is missing from the zip."""
+    """Other packages of the test environment would hide one that is missing from the zip."""
     task = tmp_path / "task"
     task.mkdir()
     (task / "probe.py").write_text(
@@ -282,7 +282,7 @@ def test_only_the_package_and_the_runtime_can_be_imported(deployed: Cloud, packa
     assert not [path for path in told["path"] if "site-packages" in path]
 
 
-def test_a_secret_that_a_container_prints_is_found(deployed: Cloud, database: Database, tmp_path: Path) -> None:
+def test_a_secret_printed_by_a_container_is_detected(deployed: Cloud, database: Database, tmp_path: Path) -> None:
     task = tmp_path / "task"
     task.mkdir()
     (task / "leak.py").write_text("import os\ndef run(event, context):\n    print(os.environ['DATABASE_URL'])\n")

@@ -1,4 +1,4 @@
-"""`python -m deploy.stack` against the local AWS: what a deployment does in which order, what a failing one leaves."""
+"""`python -m deploy.stack` against the local AWS: the order of a deployment, and the state after a failed one."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def api() -> Iterator[Fake]:
-    """What the deployed API answers: the local AWS has none behind its URL."""
+    """Stands in for the deployed API, which the local AWS does not serve."""
     with http_fake() as fake:
         fake.on("/api/health", HEALTHY)
         yield fake
@@ -32,11 +32,11 @@ def api() -> Iterator[Fake]:
 
 @pytest.fixture
 def operator(request: pytest.FixtureRequest, tmp_path: Path, api: Fake, capsys: pytest.CaptureFixture[str]) -> Operator:
-    """For a stage of the test's own, in which nothing is deployed."""
+    """For the test's own stage, in which nothing is deployed."""
     return Operator(f"s{crc32(request.node.name.encode())}", tmp_path, api.url, capsys)
 
 
-def test_a_first_deployment_makes_the_stack_then_migrates_then_asks_the_api(operator: Operator, api: Fake) -> None:
+def test_a_first_deployment_creates_the_stack_then_migrates_then_checks_the_api(operator: Operator, api: Fake) -> None:
     code, said = operator.deploy(1)
     assert code == 0, said
     assert operator.status() == "CREATE_COMPLETE"
@@ -63,31 +63,31 @@ def test_an_update_migrates_with_the_new_code_before_it_changes_the_rest(operato
     [(FAILS, "the lock could not be had"), (REFUSES % "locked", "failed: version 2 refuses; to is odd")],
     ids=["the function fails", "the command is refused"],
 )
-def test_a_failed_migration_leaves_every_function_as_it_was(operator: Operator, admin: str, reason: str) -> None:
+def test_a_failed_migration_leaves_every_function_unchanged(operator: Operator, admin: str, reason: str) -> None:
     operator.deploy(1)
     before = operator.codes()
     code, said = operator.deploy(2, admin=admin)
     assert code == 1
     assert reason in said
-    assert "the schema is where that migration left it; nothing else was changed" in said
+    assert "the schema is as that migration left it; nothing else was changed" in said
     assert operator.codes() == before
     assert operator.status() == "CREATE_COMPLETE"
     assert len(operator.change_sets()) == 1
 
 
-def test_migrations_that_take_several_invocations_are_gone_on_with(operator: Operator, tmp_path: Path) -> None:
+def test_migrations_that_need_several_invocations_are_resumed(operator: Operator, tmp_path: Path) -> None:
     code, said = operator.deploy(1, admin=STOPS % (tmp_path / "at", 9))
     assert code == 0, said
     assert said.count("migrated: ") == 3
 
 
-def test_a_migration_that_never_gets_further_fails_the_deployment(operator: Operator, tmp_path: Path) -> None:
+def test_a_migration_without_progress_fails_the_deployment(operator: Operator, tmp_path: Path) -> None:
     code, said = operator.deploy(1, admin=STOPS % (tmp_path / "at", 1))
     assert code == 1
     assert "takes longer than a function may run" in said
 
 
-def test_a_failed_update_names_the_resource_and_leaves_every_function_as_it_was(operator: Operator) -> None:
+def test_a_failed_update_names_the_resource_and_leaves_every_function_unchanged(operator: Operator) -> None:
     operator.deploy(1)
     before = operator.codes()
     operator.template["Resources"]["Bad"] = {
@@ -97,13 +97,13 @@ def test_a_failed_update_names_the_resource_and_leaves_every_function_as_it_was(
     code, said = operator.deploy(2)
     assert code == 1
     assert "deploy: Bad (AWS::Lambda::EventSourceMapping): " in said
-    assert "UPDATE_ROLLBACK_COMPLETE: everything is as it was before" in said
+    assert "UPDATE_ROLLBACK_COMPLETE: everything is as it was" in said
     assert operator.codes() == before
     del operator.template["Resources"]["Bad"]
     assert operator.deploy(3)[0] == 0
 
 
-def test_a_first_deployment_that_fails_says_how_to_begin_again(operator: Operator) -> None:
+def test_a_failed_first_deployment_says_how_to_start_over(operator: Operator) -> None:
     operator.template["Resources"]["Bad"] = {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:nowhere", "FunctionName": {"Ref": "Sync"}},
@@ -126,12 +126,12 @@ def test_nothing_to_change_is_a_success(operator: Operator) -> None:
     assert "FAILED" not in operator.change_sets()
 
 
-def test_a_key_goes_only_when_that_is_meant(operator: Operator) -> None:
+def test_a_key_is_deleted_only_when_explicitly_allowed(operator: Operator) -> None:
     operator.deploy(1)
     del operator.template["Resources"]["Key"]
     code, said = operator.deploy(2)
     assert code == 1
-    assert "remove    Key  AWS::KMS::Key  LOSES every data key, and so every token, that it wraps" in said
+    assert "remove    Key  AWS::KMS::Key  LOSES every data key that it wraps, and so every token" in said
     assert "Key" in operator.resources()
     assert len(operator.change_sets()) == 1
     assert operator.deploy(2, "--allow-replacement")[0] == 0
@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_changes_and_leaves_nothing_behind(operator: Operato
     assert (operator.status(), operator.change_sets()) == (None, [])
 
 
-def test_a_release_before_can_be_deployed_again_and_leaves_the_schema_as_it_is(operator: Operator) -> None:
+def test_an_earlier_release_can_be_deployed_again_and_leaves_the_schema_unchanged(operator: Operator) -> None:
     operator.deploy(1, "--no-migrate", admin=REFUSES % "schema_ahead")
     before = operator.codes()
     operator.deploy(2)
@@ -154,12 +154,12 @@ def test_a_release_before_can_be_deployed_again_and_leaves_the_schema_as_it_is(o
     assert len(listed) == 2
     code, said = operator.run("deploy", "--bucket", BUCKET, "--release", first[:8], "--yes", "--patience", "0")
     assert code == 0, said
-    assert "the schema is of a later release, and stays so" in said
+    assert "the schema belongs to a later release and stays as it is" in said
     assert operator.codes() == before
     assert f"{first}  deployed" in operator.run("releases", "--bucket", BUCKET)[1].splitlines()
 
 
-def test_parameters_keep_their_values_until_others_are_given(operator: Operator, tmp_path: Path) -> None:
+def test_parameters_keep_their_values_until_changed(operator: Operator, tmp_path: Path) -> None:
     file = tmp_path / "prod.json"
     file.write_text('{"Label": "from a file"}')
     for number, given in enumerate([["--parameters", str(file)], [], ["--parameters", str(file), "Label=given=so"]]):
@@ -177,34 +177,34 @@ def test_a_parameter_that_the_template_does_not_have_is_named(operator: Operator
     assert "the template has no parameter Lable; it has Label" in said
 
 
-def test_a_parameter_that_needs_a_value_is_named_with_what_it_is(operator: Operator) -> None:
+def test_a_parameter_without_a_value_is_named_with_its_description(operator: Operator) -> None:
     operator.template["Parameters"]["Domain"] = {"Type": "String", "Description": "Where the API is"}
     code, said = operator.deploy(1)
     assert code == 1
     assert "parameter Domain needs a value: Where the API is" in said
 
 
-def test_an_api_that_is_not_well_fails_the_deployment(operator: Operator, api: Fake) -> None:
+def test_an_unhealthy_api_fails_the_deployment(operator: Operator, api: Fake) -> None:
     api.on("/api/health", Reply({"status": "degraded", "database": "unreachable"}, status=503))
     code, said = operator.deploy(1)
     assert code == 1
-    assert 'answers 503: {"status": "degraded", "database": "unreachable"}. To go back' in said
+    assert 'returns 503: {"status": "degraded", "database": "unreachable"}. To roll back' in said
 
 
-def test_an_api_may_need_a_while_to_be_well(operator: Operator, api: Fake) -> None:
+def test_an_api_may_need_a_while_to_become_healthy(operator: Operator, api: Fake) -> None:
     api.on("/api/health", Reply(breaks=True), HEALTHY)
     code, said = operator.deploy(1, "--patience", "30")
     assert code == 0, said
 
 
-def test_migrations_up_to_a_given_one_are_left_to_the_operator(operator: Operator) -> None:
+def test_an_operator_can_migrate_to_head(operator: Operator) -> None:
     operator.deploy(1, admin='def admin(event, context):\n    return {"version": %d, "event": event}\n')
     code, said = operator.run("migrate", "--to", "head")
     assert code == 0
     assert '"event": {"command": "migrate up", "to": "head"}' in said
 
 
-def test_deleting_says_what_stays(operator: Operator) -> None:
+def test_deleting_lists_what_stays(operator: Operator) -> None:
     operator.deploy(1)
     key = boto3.client("cloudformation").describe_stack_resource(
         StackName=f"ansel-{operator.stage}", LogicalResourceId="Key"
@@ -217,10 +217,10 @@ def test_deleting_says_what_stays(operator: Operator) -> None:
     assert operator.run("delete", "--yes") == (0, f"there is no stack ansel-{operator.stage} in us-east-1\n")
 
 
-def test_without_a_terminal_nothing_is_changed_unasked(operator: Operator, tmp_path: Path) -> None:
+def test_without_a_terminal_nothing_changes_unconfirmed(operator: Operator, tmp_path: Path) -> None:
     package = write_package(tmp_path / "package", operator.template, MIGRATES % 1)
     code, said = operator.run("deploy", "--bucket", BUCKET, "--package", str(package))
-    assert (code, said) == (1, "deploy: there is nobody to ask: add --yes\n")
+    assert (code, said) == (1, "deploy: no terminal to ask for confirmation: add --yes\n")
 
 
 @pytest.mark.parametrize(
@@ -228,11 +228,14 @@ def test_without_a_terminal_nothing_is_changed_unasked(operator: Operator, tmp_p
     [
         (["--bucket", "ansel-elsewhere"], "there is no bucket ansel-elsewhere"),
         (["--bucket", BUCKET, "--create-bucket", "--package", "/nowhere"], "there is no package in /nowhere"),
-        (["--bucket", BUCKET, "--create-bucket", "--release", "0123"], "is not there"),
-        (["--bucket", BUCKET, "--create-bucket", "--parameters", "/nowhere.json"], "/nowhere.json holds no parameters"),
+        (["--bucket", BUCKET, "--create-bucket", "--release", "0123"], "does not exist"),
+        (
+            ["--bucket", BUCKET, "--create-bucket", "--parameters", "/nowhere.json"],
+            "/nowhere.json contains no parameters",
+        ),
     ],
 )
-def test_what_is_missing_is_said_in_a_line(
+def test_missing_inputs_are_reported_in_one_line(
     operator: Operator, tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     if "/nowhere.json" in arguments:
@@ -244,13 +247,13 @@ def test_what_is_missing_is_said_in_a_line(
     assert operator.status() is None
 
 
-def test_a_package_without_the_certificates_that_its_template_names_is_refused(operator: Operator) -> None:
+def test_a_package_without_the_certificates_its_template_names_is_refused(operator: Operator) -> None:
     operator.template["Resources"]["Admin"]["Properties"]["Environment"] = {
         "Variables": {"MIGRATION_DATABASE_URL": "postgresql://db/ansel?sslrootcert=/var/task/certificates/rds.pem"}
     }
     code, said = operator.deploy(1)
     assert (code, operator.status()) == (1, None)
-    assert "no certificates of RDS" in said
+    assert "no RDS certificates" in said
     assert "make certificates" in said
 
 
@@ -267,11 +270,11 @@ def test_a_bucket_in_another_region_is_refused(operator: Operator) -> None:
     code, said = operator.run("deploy", "--yes", "--bucket", "ansel-abroad", "--package", "/nowhere")
     assert (code, said) == (
         1,
-        "deploy: bucket ansel-abroad is in eu-west-1: Lambda takes code from one in its own Region, us-east-1\n",
+        "deploy: bucket ansel-abroad is in eu-west-1: Lambda needs one in its own Region, us-east-1\n",
     )
 
 
-def test_a_stage_without_releases_is_said(operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_without_releases_is_reported(operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
     operator.deploy(1, "--dry-run")
     assert Operator("other", Path(), "", capsys).run("releases", "--bucket", BUCKET) == (
         0,
@@ -280,7 +283,7 @@ def test_a_stage_without_releases_is_said(operator: Operator, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("ended_by", [EOFError, KeyboardInterrupt])
-def test_whoever_leaves_at_the_question_has_changed_nothing(
+def test_declining_the_confirmation_changes_nothing(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, ended_by: type[BaseException], tmp_path: Path
 ) -> None:
     def leaves(_question: str) -> str:
@@ -295,16 +298,14 @@ def test_whoever_leaves_at_the_question_has_changed_nothing(
     assert (operator.status(), operator.change_sets()) == (None, [])
 
 
-def test_an_empty_stage_or_bucket_is_said_with_its_variable_of_make(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_stage_or_bucket_is_reported_with_its_make_variable(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--stage", "prod", "--bucket", ""], ["--stage", "", "--bucket", BUCKET]):
         with pytest.raises(SystemExit):
             stack.main(["releases", *arguments])
         assert "is empty; with make, give it as STAGE=... and BUCKET=..." in capsys.readouterr().err
 
 
-def test_the_region_is_read_as_the_command_line_of_aws_reads_it(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_region_is_read_as_the_aws_cli_reads_it(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     assert operator.run("delete", "--yes") == (0, f"there is no stack ansel-{operator.stage} in eu-central-1\n")
     assert operator.run("delete", "--yes", "--region", "eu-west-1")[1].endswith(" in eu-west-1\n")
@@ -312,19 +313,21 @@ def test_the_region_is_read_as_the_command_line_of_aws_reads_it(
     assert operator.run("delete", "--yes")[1].endswith(" in eu-central-1\n")
 
 
-def test_without_credentials_it_says_where_to_set_them(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported_with_where_to_set_them(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nowhere")
     boto3.setup_default_session()
     try:
-        assert operator.run("check")[1].startswith("deploy: no credentials of AWS: set AWS_PROFILE")
+        assert operator.run("check")[1].startswith("deploy: no AWS credentials: set AWS_PROFILE")
     finally:
         boto3.DEFAULT_SESSION = None
 
 
-def test_without_a_region_it_says_where_to_set_one(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_reported_with_where_to_set_it(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
@@ -335,7 +338,7 @@ def test_without_a_region_it_says_where_to_set_one(operator: Operator, monkeypat
         boto3.DEFAULT_SESSION = None
 
 
-def test_a_bucket_that_is_made_is_private_versioned_encrypted_and_for_tls_only(operator: Operator) -> None:
+def test_a_created_bucket_is_private_versioned_encrypted_and_tls_only(operator: Operator) -> None:
     operator.deploy(1, "--dry-run")
     storage = boto3.client("s3")
     barriers = storage.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]

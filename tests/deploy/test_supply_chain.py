@@ -1,4 +1,4 @@
-"""Where what we run comes from: exact pins with hashes, a bill of materials, licences, advisories, certificates."""
+"""The supply chain: exact pins with hashes, a bill of materials, licences, advisories, certificates."""
 
 import json
 import ssl
@@ -53,19 +53,19 @@ class TestPins:
         assert [pin.name for pin in read_pins(lock) if not pin.hashes] == []
 
     @LOCKS
-    def test_a_lock_holds_what_runs_in_the_cloud_at_the_same_versions(self, lock: Path) -> None:
+    def test_a_lock_contains_the_cloud_requirements_at_the_same_versions(self, lock: Path) -> None:
         locked = {(pin.name, pin.version) for pin in read_pins(lock) if not pin.marker}
 
         assert {(pin.name, pin.version) for pin in read_pins(RUNTIME)} <= locked
 
     @pytest.mark.parametrize(("lock", "direct"), [(LOCK, DIRECT), (LOCK, RUN_DIRECT), (RUN_LOCK, RUN_DIRECT)])
-    def test_a_lock_holds_every_package_asked_for_directly(self, lock: Path, direct: Path) -> None:
+    def test_a_lock_contains_every_direct_requirement(self, lock: Path, direct: Path) -> None:
         locked = {(pin.name, pin.version) for pin in read_pins(lock)}
 
         assert {(pin.name, pin.version) for pin in read_pins(direct)} <= locked
 
-    def test_what_runs_here_is_a_part_of_what_developing_needs_with_the_same_files(self) -> None:
-        """So that the tests run what `make run` runs, and one environment serves both."""
+    def test_the_run_lock_is_a_subset_of_the_development_lock_with_the_same_files(self) -> None:
+        """The tests run the same versions as `make run`, and one environment serves both."""
         developing = {(pin.name, pin.version): pin.hashes for pin in read_pins(LOCK)}
         running = {(pin.name, pin.version): pin.hashes for pin in read_pins(RUN_LOCK)}
 
@@ -75,20 +75,20 @@ class TestPins:
     @pytest.mark.parametrize(
         "platform", PLATFORMS, ids=lambda it: f"{it['sys_platform']}-{it['platform_machine']}-{it['python_version']}"
     )
-    def test_a_package_has_one_version_on_each_platform(self, platform: dict[str, str]) -> None:
+    def test_a_package_has_one_version_per_platform(self, platform: dict[str, str]) -> None:
         names = [pin.name for pin in read_pins(LOCK) if applies(pin, platform)]
 
         assert len(names) == len(set(names))
         assert {pin.name for pin in read_pins(RUNTIME)} <= set(names)
 
-    def test_what_is_installed_is_what_is_pinned(self) -> None:
-        """Else the tests would pass with something else than what is deployed."""
+    def test_installed_versions_match_the_pins(self) -> None:
+        """Otherwise the tests would run with other versions than those deployed."""
         assert {pin.name: version(pin.name) for pin in read_pins(RUNTIME)} == {
             pin.name: pin.version for pin in read_pins(RUNTIME)
         }
 
-    def test_no_file_says_where_packages_come_from(self) -> None:
-        """That is for the configuration of whoever installs them."""
+    def test_no_file_names_a_package_index(self) -> None:
+        """That is up to the configuration of the environment."""
         for path in (
             RUNTIME,
             LOCK,
@@ -115,7 +115,7 @@ class TestBillOfMaterials:
 
         assert error is None, str(error)[:400]
 
-    def test_it_lists_what_is_in_the_zip_and_nothing_else(self, bill: dict[str, Any], package: Package) -> None:
+    def test_it_lists_exactly_the_contents_of_the_zip(self, bill: dict[str, Any], package: Package) -> None:
         listed = {f"{it['name']}-{it['version']}" for it in bill["components"] if it["type"] == "library"}
         with ZipFile(package.zip) as archive:
             metadata = [name.removesuffix("/METADATA") for name in archive.namelist() if name.endswith("/METADATA")]
@@ -130,13 +130,13 @@ class TestBillOfMaterials:
             assert licences.is_allowed(component["licenses"][0]["expression"]), component["name"]
             assert component["hashes"][0]["content"] in locked[component["name"]]
 
-    def test_what_a_wheel_has_built_in_is_listed_inside_it(self, bill: dict[str, Any]) -> None:
+    def test_bundled_components_are_listed_inside_their_wheel(self, bill: dict[str, Any]) -> None:
         inside = next(it["components"] for it in bill["components"] if it["name"] == "cryptography")
 
         assert "openssl" in {it["name"] for it in inside}
         assert "pyo3" in {it["name"] for it in inside}
 
-    def test_it_says_what_needs_what(self, bill: dict[str, Any]) -> None:
+    def test_it_lists_dependencies(self, bill: dict[str, Any]) -> None:
         needs = {it["ref"].split("@")[0]: [ref.split("@")[0] for ref in it["dependsOn"]] for it in bill["dependencies"]}
 
         assert needs["pkg:pypi/pg8000"] == ["pkg:pypi/python-dateutil", "pkg:pypi/scramp"]
@@ -163,12 +163,12 @@ class TestLicences:
         "expression",
         ["GPL-3.0-only", "MIT AND LGPL-3.0-or-later", "unknown", "", "(MIT OR GPL-2.0-only) AND AGPL-3.0-only"],
     )
-    def test_what_is_not_listed_or_not_understood_is_refused(self, expression: str) -> None:
+    def test_a_licence_not_listed_or_not_understood_is_refused(self, expression: str) -> None:
         assert not licences.is_allowed(expression)
 
 
 def advisory(name: str = "urllib3", **affected: Any) -> dict[str, Any]:
-    """As OSV writes one."""
+    """In OSV's format."""
     entry = {"package": {"ecosystem": "PyPI", "name": name}, **affected}
     return {"id": "PYSEC-1", "aliases": ["CVE-2026-1"], "summary": "It leaks", "affected": [entry]}
 
@@ -195,12 +195,12 @@ class TestAdvisories:
             ("0.1.dev1", [{"introduced": "0"}], True),
         ],
     )
-    def test_a_version_is_judged_by_the_events_around_it(
+    def test_a_version_is_evaluated_by_the_events_around_it(
         self, version: str, events: list[dict[str, str]], affected: bool
     ) -> None:
         assert bool(find([Pin("urllib3", version)], [advisory(**between(*events))])) is affected
 
-    def test_a_version_that_is_listed_is_affected_however_it_is_written(self) -> None:
+    def test_a_listed_version_is_affected_in_any_notation(self) -> None:
         record = advisory(versions=["1.0", "not a version", "2.8"])
 
         assert find([Pin("urllib3", "2.8.0")], [record])
@@ -217,13 +217,13 @@ class TestAdvisories:
         ],
         ids=["withdrawn", "another package", "commits", "another ecosystem", "nothing affected"],
     )
-    def test_what_does_not_concern_the_package_is_passed_over(self, record: dict[str, Any]) -> None:
+    def test_advisories_for_other_packages_are_ignored(self, record: dict[str, Any]) -> None:
         assert find([Pin("urllib3", "1")], [record]) == []
 
-    def test_a_package_is_found_however_its_name_is_written(self) -> None:
+    def test_a_package_is_found_by_any_spelling_of_its_name(self) -> None:
         assert find([Pin("typing-extensions", "1")], [advisory(name="Typing_Extensions", versions=["1"])])
 
-    def test_one_vulnerability_in_two_databases_is_told_once(self) -> None:
+    def test_one_vulnerability_in_two_databases_is_reported_once(self) -> None:
         twin = {**advisory(versions=["1"]), "id": "GHSA-1"}
         (found,) = find([Pin("urllib3", "1")], [advisory(**between({"introduced": "0"}, {"fixed": "2"})), twin])
 
@@ -264,12 +264,12 @@ class TestAudit:
     @pytest.mark.parametrize(
         ("name", "content", "problem"),
         [
-            ("PYSEC-1.json", '{"id": ', "PYSEC-1.json is no JSON"),
-            ("PYSEC-1.json", "[]", "PYSEC-1.json is no OSV record"),
+            ("PYSEC-1.json", '{"id": ', "PYSEC-1.json is not JSON"),
+            ("PYSEC-1.json", "[]", "PYSEC-1.json is not an OSV record"),
             ("all.zip", "half a download", "it is neither a folder nor a zip"),
         ],
     )
-    def test_advisories_that_cannot_be_read_are_said_in_a_line(
+    def test_unreadable_advisories_are_reported_in_one_line(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, problem: str
     ) -> None:
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -277,16 +277,16 @@ class TestAudit:
         assert audit.audit_offline(source) == 1
         assert capsys.readouterr().err.startswith(f"audit: the advisories in {source} cannot be read: {problem}")
 
-    def test_a_service_that_cannot_be_reached_is_said_in_a_line(
+    def test_an_unreachable_service_is_reported_in_one_line(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         for name in ("HTTPS_PROXY", "https_proxy"):
-            monkeypatch.setenv(name, "http://127.0.0.1:1")  # nobody listens: nothing leaves this machine
+            monkeypatch.setenv(name, "http://127.0.0.1:1")  # no server listens there: nothing leaves this machine
         assert audit.audit_online() == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("audit: OSV could not be asked; ADVISORIES=")
+        assert line.startswith("audit: OSV could not be reached; ADVISORIES=")
         assert "api.osv.dev" in line
 
 
@@ -295,12 +295,12 @@ def authority(*, organization: str = OWNER, name: str = "Amazon RDS eu-west-1 Ro
 
 
 def _certificate(organization: str, name: str, ca: bool, *names: x509.GeneralName) -> tuple[bytes, bytes]:
-    """A certificate that is its own issuer, and its key."""
+    """A self-signed certificate, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
     )
-    now = datetime.now(UTC)  # today: the TLS library asks the machine whether a certificate is valid
+    now = datetime.now(UTC)  # today: the TLS library checks validity against the system clock
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=9))
     builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if names:
@@ -312,7 +312,7 @@ def _certificate(organization: str, name: str, ca: bool, *names: x509.GeneralNam
 
 @contextmanager
 def tls_server(folder: Path, body: bytes) -> Iterator[str]:
-    """Serves `body` on loopback under a certificate of its own, which is left in server.pem; the URL."""
+    """Serves `body` on loopback with a self-signed certificate, stored in server.pem; yields the URL."""
     pem, key = _certificate("Loopback", "localhost", True, x509.DNSName("localhost"))
     (folder / "server.pem").write_bytes(pem)
     (folder / "server.key").write_bytes(key)
@@ -327,7 +327,7 @@ def tls_server(folder: Path, body: bytes) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *args: Any) -> None:
-            """Nothing: a test's output is its own."""
+            """Logs nothing, to keep the test output clean."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -338,7 +338,7 @@ def tls_server(folder: Path, body: bytes) -> Iterator[str]:
 
 
 class TestCertificates:
-    def test_one_region_has_a_bundle_of_its_own_beside_that_of_all(self) -> None:
+    def test_each_region_has_its_own_bundle_besides_the_global_one(self) -> None:
         assert certificates.bundle_of("eu-central-1").endswith(".com/eu-central-1/eu-central-1-bundle.pem")
         assert certificates.bundle_of(certificates.EVERYWHERE).endswith(".com/global/global-bundle.pem")
 
@@ -356,17 +356,15 @@ class TestCertificates:
         ],
         ids=["empty", "a page", "somebody else's", "another service's", "not an authority"],
     )
-    def test_anything_else_is_refused(self, bundle: bytes) -> None:
+    def test_any_other_file_is_refused(self, bundle: bytes) -> None:
         with pytest.raises(NotRdsError):
             certificates.check(bundle)
 
-    def test_they_are_fetched_over_tls_only(self) -> None:
+    def test_they_are_downloaded_over_tls_only(self) -> None:
         with pytest.raises(NotRdsError, match="TLS"):
             certificates.fetch("http://127.0.0.1:1/bundle.pem")
 
-    def test_a_server_nobody_vouches_for_is_not_believed(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_an_untrusted_server_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with tls_server(tmp_path, authority()) as url:
             assert certificates.main(["--url", url, "--output", str(tmp_path / "rds.pem")]) == 1
 
@@ -374,7 +372,7 @@ class TestCertificates:
         assert line.startswith(f"certificates: {url}: [SSL: CERTIFICATE_VERIFY_FAILED]")
         assert not (tmp_path / "rds.pem").exists()
 
-    def test_what_a_trusted_server_sends_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_bundle_of_a_trusted_server_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         bundle = authority()
         with tls_server(tmp_path, bundle) as url:
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))

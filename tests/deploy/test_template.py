@@ -1,4 +1,4 @@
-"""The template: whatever is chosen fits together, rights are the least, functions and alarms have what they rely on."""
+"""The template: all parameters work together, rights are minimal, functions and alarms have what they depend on."""
 
 import json
 import re
@@ -36,7 +36,7 @@ UNBOUND = {
     "xray:PutTraceSegments": "X-Ray has no resources to name",
     "xray:PutTelemetryRecords": "as above",
 }
-"""Actions that a function may be allowed on everything, and why."""
+"""Actions that a function may be allowed on all resources, and why."""
 CHOICES: list[dict[str, str]] = [
     {},
     {"DatabaseEngine": "aurora-postgresql", "DatabaseStandby": "true"},
@@ -52,7 +52,7 @@ CHOICES: list[dict[str, str]] = [
 ]
 
 
-def test_what_make_package_writes_is_the_template_tested_here(package: Package) -> None:
+def test_make_package_writes_the_template_tested_here(package: Package) -> None:
     written = yaml.safe_load((package.folder / "template.yaml").read_text())
     for function in of_type(written, "AWS::Serverless::Function").values():
         assert function["Properties"].pop("CodeUri") == "./deployment.zip"
@@ -77,7 +77,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_a_reference_to_what_is_not_made_is_found() -> None:
+def test_a_reference_to_a_missing_resource_is_detected() -> None:
     document = json.loads(json.dumps(transformed("dev")))
     document["Resources"]["DeadLetterQueue"]["Condition"] = "HasFirewall"
     assert "QueuePolicy -> DeadLetterQueue" in Account(document).dangling()
@@ -85,9 +85,7 @@ def test_a_reference_to_what_is_not_made_is_found() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_whatever_is_chosen_no_reference_leads_nowhere_and_nothing_waits_for_itself(
-    stage: str, choice: dict[str, str]
-) -> None:
+def test_no_combination_of_parameters_has_missing_or_circular_references(stage: str, choice: dict[str, str]) -> None:
     account = Account(transformed(stage), choice)
     assert account.broken_rules() == []
     assert account.dangling() == []
@@ -102,7 +100,7 @@ def test_whatever_is_chosen_no_reference_leads_nowhere_and_nothing_waits_for_its
         ({"DomainName": "api.example.com"}, "DomainName needs DomainCertificateArn"),
     ],
 )
-def test_a_choice_that_cannot_work_is_refused_before_anything_is_made(choice: dict[str, str], rule: str) -> None:
+def test_impossible_parameters_are_refused_before_anything_is_created(choice: dict[str, str], rule: str) -> None:
     (broken,) = Account(finished("dev"), choice).broken_rules()
     assert broken.startswith(rule)
 
@@ -111,19 +109,19 @@ def test_a_choice_that_cannot_work_is_refused_before_anything_is_made(choice: di
     ("subnets", "taken"),
     [("subnet-none", True), ("subnet-0a,subnet-0b", True), ("subnet-0a", False), ("subnet-0a, subnet-0b", False)],
 )
-def test_an_existing_network_is_given_with_two_subnets_or_more(subnets: str, taken: bool) -> None:
+def test_an_existing_network_needs_at_least_two_subnets(subnets: str, taken: bool) -> None:
     pattern = finished("dev")["Parameters"]["PrivateSubnetIds"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, subnets)) == taken
 
 
-def test_rules_use_nothing_but_what_cloudformation_evaluates_in_them() -> None:
-    # On lists there are Fn::Contains and Fn::EachMember..., of lists that are written out or of Fn::RefAll.
+def test_rules_use_only_functions_that_cloudformation_allows_in_them() -> None:
+    # For lists there are Fn::Contains and Fn::EachMember..., with literal lists or Fn::RefAll.
     used = set(re.findall(r'"(Ref|Condition|Fn::\w+)"', json.dumps(finished("dev")["Rules"])))
     assert used == {"Ref", "Fn::And", "Fn::Equals", "Fn::Not"}
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
-def test_the_settings_start_with_the_environment_of_every_function(choice: dict[str, str]) -> None:
+def test_the_settings_load_from_the_environment_of_every_function(choice: dict[str, str]) -> None:
     account = Account(transformed("prod"), choice)
     for name in FUNCTIONS:
         environ = account.value("Resources", name, "Properties", "Environment", "Variables")
@@ -139,7 +137,7 @@ def test_the_settings_start_with_the_environment_of_every_function(choice: dict[
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_template_is_good_for_one_stage_only(stage: str) -> None:
+def test_a_template_is_valid_for_one_stage_only(stage: str) -> None:
     assert finished(stage)["Parameters"]["Stage"]["AllowedValues"] == [stage]
     other = "dev" if stage == "prod" else "prod"
     with pytest.raises(ValueError, match=f"packaged for {stage}, not for {other}"):
@@ -151,7 +149,7 @@ def as_documented(values: list[Any]) -> str:
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
-def test_every_parameter_says_what_it_is_and_the_documentation_too() -> None:
+def test_every_parameter_is_described_in_the_template_and_documented() -> None:
     documented = (ROOT / "docs" / "infrastructure.md").read_text()
     for name, parameter in finished("prod")["Parameters"].items():
         assert parameter["Description"].endswith("."), name
@@ -160,7 +158,7 @@ def test_every_parameter_says_what_it_is_and_the_documentation_too() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_function_has_a_name_a_log_with_an_end_traces_and_a_role_of_its_own(stage: str) -> None:
+def test_every_function_has_a_name_log_retention_tracing_and_its_own_role(stage: str) -> None:
     document = finished(stage)
     functions = of_type(document, "AWS::Serverless::Function")
     assert set(functions) == set(FUNCTIONS)
@@ -178,7 +176,7 @@ def test_every_function_has_a_name_a_log_with_an_end_traces_and_a_role_of_its_ow
         assert function["DependsOn"] in document["Resources"], "its rights come before it"
 
 
-def test_a_role_may_join_the_network_minutes_before_its_function_is_made() -> None:
+def test_a_role_gets_network_rights_before_its_function_is_created() -> None:
     account = Account(finished("prod"))
     order = account.in_order()
     for function in of_type(finished("prod"), "AWS::Serverless::Function").values():
@@ -190,7 +188,7 @@ def test_a_role_may_join_the_network_minutes_before_its_function_is_made() -> No
         assert order.index("Database") < order.index(f"{role}Policy")
 
 
-def test_no_right_is_wider_than_it_has_to_be() -> None:
+def test_no_right_is_wider_than_necessary() -> None:
     for name, statement in statements(finished("prod")):
         wide = [resource for resource in as_list(statement["Resource"]) if resource == "*"]
         actions = as_list(statement["Action"])
@@ -198,7 +196,7 @@ def test_no_right_is_wider_than_it_has_to_be() -> None:
         assert not wide or set(actions) <= UNBOUND.keys(), (name, statement)
 
 
-def test_a_function_that_is_being_deleted_cannot_leave_a_log_group_in_the_way_of_the_next_stack() -> None:
+def test_a_function_being_deleted_cannot_recreate_its_log_group() -> None:
     assert "logs:CreateLogGroup" not in json.dumps([statement for _, statement in statements(finished("prod"))])
 
 
@@ -213,7 +211,7 @@ def test_a_functions_own_code_may_not_touch_the_network_interfaces() -> None:
         assert set(statement["Action"]) == {action for action in UNBOUND if action.startswith("ec2:")}
 
 
-def test_the_key_is_used_with_the_encryption_context_only() -> None:
+def test_the_key_is_used_only_with_the_encryption_context() -> None:
     document = finished("prod")
     context = {"kms:EncryptionContext:purpose": "data-key"}
     by_key = document["Resources"]["DataKey"]["Properties"]["KeyPolicy"]["Statement"]
@@ -228,7 +226,7 @@ def test_the_key_is_used_with_the_encryption_context_only() -> None:
     assert document["Resources"]["DataKey"]["Properties"]["EnableKeyRotation"] is True
 
 
-def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
+def test_irreplaceable_resources_survive_mistakes() -> None:
     resources = finished("prod")["Resources"]
     for name, policy in {
         "DataKey": "Retain",
@@ -243,7 +241,7 @@ def test_what_cannot_be_made_again_outlives_a_mistake() -> None:
     )
 
 
-def test_the_key_that_proves_a_studio_is_made_with_the_stack_and_fits_its_setting() -> None:
+def test_the_key_that_proves_a_studio_is_created_with_the_stack_and_is_valid() -> None:
     resources = finished("prod")["Resources"]
     made = resources["TenantProofSecret"]["Properties"]["GenerateSecretString"]
     assert (made["SecretStringTemplate"], made["GenerateStringKey"]) == ("{}", FIELD)
@@ -263,7 +261,7 @@ def test_a_message_stays_hidden_six_times_as_long_as_a_worker_may_take() -> None
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_nothing_that_was_invoked_asynchronously_is_repeated_unasked() -> None:
+def test_asynchronous_invocations_are_retried_only_where_intended() -> None:
     document = transformed("prod")
     retries = {
         made["Properties"]["FunctionName"]["Ref"]: made["Properties"]["MaximumRetryAttempts"]
@@ -294,5 +292,5 @@ def test_the_files_declare_nothing_twice(tmp_path: Any, monkeypatch: pytest.Monk
 
 
 def test_the_local_stage_has_no_template() -> None:
-    with pytest.raises(ValueError, match="local is no stage that is deployed"):
+    with pytest.raises(ValueError, match="local is not a stage that is deployed"):
         template.resources("local")

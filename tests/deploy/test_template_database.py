@@ -1,11 +1,11 @@
-"""The database in the template: who logs in how, by which way, and that its version can be changed."""
+"""The database in the template: how each role logs in, through which endpoint, and that its version can change."""
 
 from migrations.privileges import LOGINS
 from tests.deploy.intrinsics import Account
 from tests.deploy.templates import finished, transformed
 
 
-def test_migrations_go_past_the_proxy_with_the_owners_password() -> None:
+def test_migrations_bypass_the_proxy_with_the_owners_password() -> None:
     account = Account(transformed("prod"), {"DatabaseProxy": "true"})
     environ = account.value("Resources", "Admin", "Properties", "Environment", "Variables")
     assert "DatabaseProxyServer" in environ["DATABASE_URL"]
@@ -16,7 +16,7 @@ def test_migrations_go_past_the_proxy_with_the_owners_password() -> None:
     )
 
 
-def test_the_database_takes_no_connection_in_the_clear_and_no_password_of_ours() -> None:
+def test_the_database_requires_tls_and_has_no_password_of_ours() -> None:
     resources = finished("prod")["Resources"]
     for name in ("DatabaseSettings", "ClusterSettings"):
         assert resources[name]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
@@ -29,13 +29,13 @@ def test_the_database_takes_no_connection_in_the_clear_and_no_password_of_ours()
     assert resources["DatabaseProxyServer"]["Properties"]["RequireTLS"] is True
 
 
-def test_the_database_goes_to_another_major_version_when_its_parameter_says_so() -> None:
+def test_the_databases_major_version_changes_by_parameter() -> None:
     database = finished("prod")["Resources"]["Database"]["Properties"]
     assert database["EngineVersion"] == {"Ref": "DatabaseVersion"}
     assert database["AllowMajorVersionUpgrade"] is True
 
 
-def test_the_proxy_logs_in_as_the_functions_do_and_its_role_is_assumed_as_rds_documents_it() -> None:
+def test_the_proxy_logs_in_like_the_functions_and_its_role_follows_rds_documentation() -> None:
     account = Account(finished("prod"), {"DatabaseProxy": "true"})
     role = account.value("Resources", "DatabaseProxyRole", "Properties")
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]

@@ -1,4 +1,4 @@
-"""The gateway in the template: one guarded way in, the name that metrics have, and no query string in a log."""
+"""The gateway in the template: one protected entry point, the name used by metrics, and no query strings in logs."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.deploy.intrinsics import Account
 from tests.deploy.templates import finished, transformed
 
 
-def test_no_stage_stands_beside_the_one_that_is_limited_and_guarded() -> None:
+def test_there_is_no_api_stage_without_limits_and_firewall() -> None:
     resources = transformed("prod")["Resources"].values()
     stages = [made["Properties"]["StageName"] for made in resources if made["Type"] == "AWS::ApiGateway::Stage"]
     (deployment,) = [made["Properties"] for made in resources if made["Type"] == "AWS::ApiGateway::Deployment"]
@@ -15,7 +15,7 @@ def test_no_stage_stands_beside_the_one_that_is_limited_and_guarded() -> None:
     assert "StageName" not in deployment, "it would make a second stage, past throttling and firewall"
 
 
-def test_every_route_is_throttled_whoever_asks() -> None:
+def test_every_route_is_throttled_for_all_callers() -> None:
     (settings,) = finished("prod")["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     account = Account(finished("prod"))
@@ -23,7 +23,7 @@ def test_every_route_is_throttled_whoever_asks() -> None:
     assert account.resolve(settings["ThrottlingBurstLimit"]) > 0
 
 
-def test_the_api_has_the_name_by_which_its_metrics_are_looked_up() -> None:
+def test_the_api_has_the_name_used_by_its_metrics() -> None:
     account = Account(transformed("prod"))
     api = account.value("Resources", "RestAPI", "Properties")
     metrics = account.value("Resources", "ApiErrorsAlarm", "Properties", "Metrics")
@@ -34,11 +34,11 @@ def test_the_api_has_the_name_by_which_its_metrics_are_looked_up() -> None:
         for dimension in metric["MetricStat"]["Metric"]["Dimensions"]
         if dimension["Name"] == "ApiName"
     }
-    # Whichever of the two an import of the document leaves it with.
+    # Either of the two, depending on how the document was imported.
     assert {api["Name"]} == {api["Body"]["info"]["title"]} == looked_up
 
 
-def test_no_method_is_signed_so_a_signature_is_only_looked_at_where_there_is_nothing() -> None:
+def test_no_method_uses_signatures_so_signature_errors_mean_an_unknown_path() -> None:
     body = finished("prod")["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
     assert "securityDefinitions" not in body
     methods = [method for path in body["paths"].values() for method in path.values()]
@@ -47,7 +47,7 @@ def test_no_method_is_signed_so_a_signature_is_only_looked_at_where_there_is_not
     assert gateway_responses()["INVALID_SIGNATURE"] == gateway_responses()["MISSING_AUTHENTICATION_TOKEN"]
 
 
-def test_no_log_of_the_gateway_holds_a_query_string() -> None:
+def test_no_gateway_log_contains_a_query_string() -> None:
     gateway = finished("prod")["Resources"]["RestAPI"]["Properties"]
     (settings,) = gateway["MethodSettings"]
     assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)

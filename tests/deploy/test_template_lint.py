@@ -1,4 +1,4 @@
-"""cfn-lint finds nothing in the template, neither as it is packaged nor as CloudFormation transforms it."""
+"""cfn-lint finds nothing in the template, neither as packaged nor as CloudFormation transforms it."""
 
 import json
 from collections.abc import Callable

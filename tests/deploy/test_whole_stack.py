@@ -1,4 +1,4 @@
-"""The product's own template, deployed to the local AWS: what stands there then, after an update, and after its end."""
+"""The product's own template, deployed to the local AWS: its state after deployment, update and deletion."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ def resource(logical_id: str) -> str:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_each_function_has_its_handler_network_tracing_and_a_role_of_its_own() -> None:
+def test_each_function_has_its_handler_network_tracing_and_own_role() -> None:
     found = {name: configuration(name) for name in FUNCTIONS}
     assert {name: function["Handler"] for name, function in found.items()} == FUNCTIONS
     assert len({function["Role"] for function in found.values()}) == len(FUNCTIONS)
@@ -93,7 +93,7 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_the_worker_is_fed_by_the_queue_a_message_at_a_time_can_fail() -> None:
+def test_the_queue_feeds_the_worker_and_messages_fail_individually() -> None:
     mappings = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert len(mappings) == 1
     assert mappings[0]["FunctionArn"].endswith(":ansel-prod-sync")
@@ -102,7 +102,7 @@ def test_the_worker_is_fed_by_the_queue_a_message_at_a_time_can_fail() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_what_fails_five_times_goes_to_the_dead_letters() -> None:
+def test_a_message_that_fails_five_times_becomes_a_dead_letter() -> None:
     sqs = boto3.client("sqs")
 
     def attributes(url: str) -> dict[str, str]:
@@ -142,7 +142,7 @@ def test_the_database_is_private_encrypted_and_logged_into_with_iam() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_what_runs_on_a_schedule_has_a_rule_and_runs_once_at_a_time() -> None:
+def test_scheduled_functions_have_a_rule_and_run_one_at_a_time() -> None:
     events = boto3.client("events")
     rules = {rule["Name"]: rule["ScheduleExpression"] for rule in events.list_rules()["Rules"]}
     assert sorted(rules.values()) == ["rate(1 day)", "rate(1 minute)"]
@@ -157,7 +157,7 @@ def test_what_runs_on_a_schedule_has_a_rule_and_runs_once_at_a_time() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_logs_are_kept_for_a_while_and_alarms_reach_the_topic() -> None:
+def test_logs_have_retention_and_alarms_reach_the_topic() -> None:
     groups = boto3.client("logs").describe_log_groups()["logGroups"]
     kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
     assert {name: kept[f"/aws/lambda/{name}"] for name in FUNCTIONS} == dict.fromkeys(FUNCTIONS, 30)
@@ -180,7 +180,7 @@ def test_every_route_reaches_the_api_function() -> None:
     }
 
 
-def test_an_update_changes_functions_in_place_and_nothing_that_holds_data(deployed: Path) -> None:
+def test_an_update_changes_functions_in_place_and_leaves_data_alone(deployed: Path) -> None:
     names = ("Database", "DataKey", "PlatformSecret", "TenantProofSecret", "RestAPI", "SyncQueue")
     stays = {name: resource(name) for name in names}
     secrets = boto3.client("secretsmanager")

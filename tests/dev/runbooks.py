@@ -1,4 +1,4 @@
-"""docs/operations.md as its reader uses it: a runbook by its heading, and the commands it gives."""
+"""docs/operations.md as its readers use it: a runbook by its heading, and the commands in it."""
 
 import json
 import re
@@ -28,16 +28,16 @@ class Runbook:
     text: str
 
     def commands(self) -> list[dict[str, Any]]:
-        """What it gives to the admin function, words in capitals as they stand."""
+        """Its commands for the admin function, with the words in capitals unchanged."""
         return [json.loads(command) for command in ADMIN.findall(self.text)]
 
     def command(self, name: str, **values: object) -> dict[str, Any]:
-        """The last one of this name that it gives, with these values for the words in capitals."""
+        """Its last command with this name, with these values for the words in capitals."""
         (*_, command) = (command for command in self.commands() if command["command"] == name)
         return {field: values.get(str(value), value) for field, value in command.items()}
 
     def payloads(self) -> list[dict[str, Any]]:
-        """What it has another function invoked with."""
+        """The payloads for other functions."""
         return [json.loads(payload) for payload in re.findall(r"--payload '(\{.*?\})' /", self.text)]
 
     def statements(self) -> list[str]:
@@ -46,14 +46,14 @@ class Runbook:
 
 @cache
 def read_runbooks() -> dict[str, Runbook]:
-    """By their titles."""
+    """Runbooks by title."""
     parts = re.split(r"^## (.+)$", OPERATIONS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {title: Runbook(title, text) for title, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Gives commands to the admin function, which runs as it does when deployed: in a process of its own."""
+    """Gives commands to the admin function, which runs as when deployed, with fresh state."""
 
     database: Database
     dead_letters: str
@@ -75,7 +75,7 @@ def _text(value: object) -> object:
 
 @pytest.fixture
 def dead(queue: Queue) -> Queue:
-    """The queue of dead letters, empty."""
+    """The dead-letter queue, empty."""
     letters = Queue(queue.sqs, queue.sqs.get_queue_url(QueueName=f"{QUEUE}-dead")["QueueUrl"])
     letters.receive()
     return letters
@@ -87,7 +87,7 @@ def operator(clean_database: Database, dead: Queue) -> Operator:
 
 
 def serve(queue: Queue) -> None:
-    """A worker takes what is in the queue."""
+    """A worker processes everything in the queue."""
     while bodies := queue.receive():
         for body in bodies:
             message = {"MessageId": "1", "ReceiptHandle": "1", "MD5OfBody": "", "Body": json.dumps(body)}
@@ -101,12 +101,12 @@ def tick_once() -> None:
 
 
 def new_key(operator: Operator, studio: Api) -> tuple[UUID, Api]:
-    """Another key of the studio, and an API that uses it."""
+    """Another key of the studio, and an API client that uses it."""
     made = operator.give({"command": "api-key create", "studioId": str(studio.studio_id), "name": "second"})
     return UUID(made["keyId"]), Api(studio._client, studio.studio_id, made["apiKey"])
 
 
 def answers(api: Api) -> int:
-    """What the API answers to somebody whom no container remembers."""
+    """The API's status for a caller that no container has cached."""
     forget_callers()
     return api.get("/api/connections").status

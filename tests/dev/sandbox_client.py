@@ -1,4 +1,4 @@
-"""Calls the sandbox as any client would: real HTTP, one grant, JSON back."""
+"""Calls the sandbox like any client: real HTTP, one grant, JSON responses."""
 
 import json
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class SandboxClient:
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.data)
 
     def pages(self, path: str, params: Params = ()) -> list[Any]:
-        """Every page of a list, up to one that names no other."""
+        """Every page of a list, up to the last one."""
         pages = [self.get(path, params).json]
         while token := pages[-1].get("nextPageToken"):
             pages.append(self.get(path, [*dict(params).items(), ("pageToken", token)]).json)

@@ -1,4 +1,4 @@
-"""A stack of `python -m dev.stack` as a process, and what it prints."""
+"""A stack of `python -m dev.stack` as a process, and its output."""
 
 import http.client
 import json
@@ -20,11 +20,11 @@ from dev.ports import HOST
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0
-"""For a loaded machine; a start takes a few seconds."""
+"""Generous for a loaded machine; a start takes a few seconds."""
 
 
 class Stack:
-    """A running stack and what it prints."""
+    """A running stack and its output."""
 
     def __init__(self, local_dir: Path, port: int, **environ: str) -> None:
         self.local_dir = local_dir
@@ -101,7 +101,7 @@ def running(local_dir: Path, port: int, **environ: str) -> Iterator[Stack]:
 
 
 def run_module(module: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """A command of the Makefile to its end, with nobody at the terminal."""
+    """Runs a command of the Makefile to its end, without a terminal."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -115,7 +115,7 @@ def run_module(module: str, *arguments: str, **environ: str) -> subprocess.Compl
 
 
 def one_line(local_dir: Path, port: int, **environ: str) -> str:
-    """What a stack that cannot start says."""
+    """The error of a stack that cannot start."""
     done = run_module("dev.stack", PORT=str(port), LOCAL_DIR=str(local_dir), **environ)
     assert done.returncode == 1
     lines = (done.stdout + done.stderr).splitlines()

@@ -1,4 +1,4 @@
-"""`make admin` without a stack: what its words spell, and what it says when it cannot do it."""
+"""`make admin` without a stack: how words become commands, and its errors."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ from dev.admin import parse
 from dev.options import Options, is_locked
 
 
-def test_words_and_options_spell_a_command() -> None:
+def test_words_and_options_form_a_command() -> None:
     command = parse(["studio", "create", "--name", "Anna & Jo", "--time-zone", "Europe/Berlin"])
     assert msgspec.to_builtins(command) == {
         "command": "studio create",
@@ -24,7 +24,7 @@ def test_words_and_options_spell_a_command() -> None:
     }
 
 
-def test_numbers_lists_and_flags_are_taken_for_what_they_are() -> None:
+def test_numbers_lists_and_flags_are_parsed_by_type() -> None:
     studio, key = str(uuid4()), str(uuid4())
     made = parse(["api-key", "create", "--studio-id", studio, "--name", "x", "--scopes", "sync:read", "metrics:read"])
     assert msgspec.to_builtins(made)["scopes"] == ("sync:read", "metrics:read")
@@ -33,14 +33,14 @@ def test_numbers_lists_and_flags_are_taken_for_what_they_are() -> None:
     assert msgspec.to_builtins(parse(["dead-letters", "requeue", "--dry-run"]))["dryRun"] is True
 
 
-def test_a_value_that_is_none_is_told_by_its_field() -> None:
+def test_an_invalid_value_is_reported_by_its_field() -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(["studio", "show", "--studio-id", "7"])
     assert [problem.field for problem in caught.value.fields] == ["studioId"]
 
 
 @pytest.mark.parametrize("words", [["studio"], ["studio", "destroy"]])
-def test_what_is_no_command_is_named_after_those_there_are(
+def test_an_unknown_command_is_reported_with_the_list_of_commands(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -52,9 +52,7 @@ def test_what_is_no_command_is_named_after_those_there_are(
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])
-def test_without_a_command_it_lists_them_and_that_is_no_failure(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_command_it_lists_them_and_succeeds(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(words)
     assert caught.value.code == 0
@@ -63,14 +61,14 @@ def test_without_a_command_it_lists_them_and_that_is_no_failure(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse([*name.split(), "--help"])
     assert caught.value.code == 0
     assert str(COMMANDS[name].__doc__).split()[0] in capsys.readouterr().out
 
 
-def test_a_needed_option_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_required_option_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["studio", "create"])
     assert "--name" in capsys.readouterr().err
@@ -88,7 +86,7 @@ def test_without_a_stack_it_says_how_to_start_one(main: Path, capsys: pytest.Cap
     assert "start one with `make run`" in capsys.readouterr().err
 
 
-def test_what_a_stack_that_has_ended_left_behind_is_not_taken_for_one(
+def test_leftovers_of_a_stopped_stack_are_not_mistaken_for_a_running_one(
     main: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = Options.from_environ({"LOCAL_DIR": str(main)})

@@ -1,4 +1,4 @@
-"""The local queue behaves as the one in the cloud is configured."""
+"""The local queue behaves as the queue in the cloud is configured to."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""docs/operations.md names what there is: alarms, commands, options of AWS, statements, events, headings."""
+"""docs/operations.md names only things that exist: alarms, commands, AWS options, statements, events, headings."""
 
 import re
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tests.dev.runbooks import OPERATIONS, read_runbooks
 RUNBOOKS = read_runbooks()
 VALUES = {"STUDIO": str(UUID(int=1)), "KEY": str(UUID(int=2)), "TIME": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}
 OF_THE_COMMAND_LINE = {"--query", "--output", "--cli-binary-format", "--cli-read-timeout"}
-"""Options that every command of AWS's takes."""
+"""Options that every AWS command accepts."""
 AWS = [
     (runbook.title, line)
     for runbook in RUNBOOKS.values()
@@ -29,7 +29,7 @@ AWS = [
 
 
 def slug(heading: str) -> str:
-    """As GitHub makes the anchor of a heading."""
+    """GitHub's anchor for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
@@ -52,14 +52,14 @@ def test_every_alarm_leads_to_a_runbook() -> None:
 
 
 @pytest.mark.parametrize("title", [title for title, runbook in RUNBOOKS.items() if runbook.commands()])
-def test_every_command_is_one(title: str) -> None:
+def test_every_command_exists(title: str) -> None:
     for command in RUNBOOKS[title].commands():
         kind = COMMANDS[command.pop("command")]
         decode_values({name: VALUES.get(str(value), value) for name, value in command.items()}, kind)
 
 
 @pytest.mark.parametrize(("title", "line"), AWS)
-def test_every_command_of_aws_has_these_options(title: str, line: str) -> None:
+def test_every_aws_command_has_its_options(title: str, line: str) -> None:
     _, service, action, *words = re.sub(r"\"[^\"]*\"|'[^']*'", "VALUE", line).split()
     client: Any = botocore.session.get_session().create_client(
         service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
@@ -76,7 +76,7 @@ def test_every_command_of_aws_has_these_options(title: str, line: str) -> None:
         assert {f"--{xform_name(member, '-')}" for member in shape.required_members} <= given | {"--function-name"}
 
 
-def test_every_resource_and_output_is_there() -> None:
+def test_every_resource_and_output_exists() -> None:
     text, made = OPERATIONS.read_text(encoding="utf-8"), transformed("prod")
     assert set(re.findall(r"\$\(resource (\w+)\)", text)) <= set(made["Resources"])
     assert set(re.findall(r"\$\(output (\w+)\)", text)) <= set(made["Outputs"])
@@ -89,7 +89,7 @@ def test_every_statement_runs(superuser: pg8000.native.Connection) -> None:
         assert superuser.run(statement) is not None
 
 
-def test_every_event_that_is_looked_for_is_one_that_is_logged() -> None:
+def test_every_queried_event_is_logged() -> None:
     logged = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
     text = OPERATIONS.read_text(encoding="utf-8")
     named = re.findall(r"event (?:= |in \[)((?:\"[\w.]+\",? ?)+)", text)
@@ -99,7 +99,7 @@ def test_every_event_that_is_looked_for_is_one_that_is_logged() -> None:
 
 
 @pytest.mark.parametrize("page", ["operations.md", "security.md"])
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_every_link_has_a_target(page: str) -> None:
     folder = ROOT / "docs"
     for target in re.findall(r"\]\(([^)\s]+)\)", (folder / page).read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")

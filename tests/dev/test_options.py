@@ -1,4 +1,4 @@
-"""What a developer sets for the local stack: wrong values are refused by their variable, a folder has one stack."""
+"""A developer's options for the local stack: invalid values are refused by name, and a folder has one stack."""
 
 from pathlib import Path
 
@@ -13,28 +13,28 @@ def in_folder(local_dir: Path) -> Options:
     return Options.from_environ({"LOCAL_DIR": str(local_dir)})
 
 
-def test_what_is_not_set_has_a_default() -> None:
+def test_unset_options_have_defaults() -> None:
     options = Options.from_environ({})
     assert (options.url, options.local_dir) == ("http://127.0.0.1:8000", Path(".local").absolute())
     assert (options.tick_seconds, options.maintenance_seconds) == (60, 3600)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
+def test_an_invalid_port_is_refused(port: str) -> None:
     with pytest.raises(StackError, match="PORT must be a number"):
         Options.from_environ({"PORT": port})
 
 
 @pytest.mark.parametrize("name", ["TICK_SECONDS", "MAINTENANCE_SECONDS"])
 @pytest.mark.parametrize("seconds", ["foo", "0", "-1", "1e3", "nan", "inf", "604801", "1 minute", "\u0663"])
-def test_an_interval_that_is_none_is_refused(name: str, seconds: str) -> None:
+def test_an_invalid_interval_is_refused(name: str, seconds: str) -> None:
     with pytest.raises(StackError, match=f"{name} must be a number of seconds") as caught:
         Options.from_environ({name: seconds})
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [("1", 1.0), ("0.25", 0.25), (" 90 ", 90.0), ("", 60.0)])
-def test_an_interval_is_taken(seconds: str, taken: float) -> None:
+def test_a_valid_interval_is_accepted(seconds: str, taken: float) -> None:
     assert Options.from_environ({"TICK_SECONDS": seconds}).tick_seconds == taken
 
 
@@ -54,14 +54,14 @@ def test_a_variable_that_the_product_refuses_is_refused_first(name: str, value: 
         environment.ensure_accepted({name: value}, sandbox_url)
 
 
-def test_what_the_product_takes_is_accepted() -> None:
+def test_variables_that_the_product_accepts_are_accepted() -> None:
     environment.ensure_accepted({"LOG_LEVEL": "debug", "DATABASE_URL": "of somebody else"}, "")
 
 
 def test_a_folder_below_a_file_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(StackError, match=f"lies below {tmp_path / 'file'}, which is a file"),
+        pytest.raises(StackError, match=f"is below {tmp_path / 'file'}, which is a file"),
         locked(in_folder(tmp_path / "file" / "local")),
     ):
         pass

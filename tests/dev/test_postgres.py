@@ -1,4 +1,4 @@
-"""The embedded server: its data lasts, a killed stack's leftovers do no harm, its roles can do no more than told."""
+"""The embedded server: its data persists, leftovers of a killed stack do no harm, its roles have minimal rights."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def urls(server: Postgres) -> Urls:
 
 @pytest.fixture(scope="module")
 def resting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a server that is not running; first filled beside a draft that an interrupted start left."""
+    """The data folder of a stopped server, initialized next to an incomplete one from an interrupted start."""
     data = tmp_path_factory.mktemp("resting") / "data"
     data.with_name("data.new").mkdir()
     data.with_name("data.new").joinpath("PG_VERSION").write_text("18\n")
@@ -105,12 +105,12 @@ def test_neither_role_can_bypass_row_level_security(urls: Urls) -> None:
         "ALTER ROLE ansel_api BYPASSRLS",
     ],
 )
-def test_the_application_owns_and_makes_nothing(urls: Urls, statement: str) -> None:
+def test_the_application_owns_and_creates_nothing(urls: Urls, statement: str) -> None:
     with pytest.raises(DatabaseError, match="permission denied"):
         run(urls.api, statement)
 
 
-def test_the_owner_creates_functions_of_the_definer_but_has_none_of_its_rights(urls: Urls) -> None:
+def test_the_owner_creates_functions_as_the_definer_without_its_rights(urls: Urls) -> None:
     run(
         urls.owner,
         "CREATE SCHEMA across",
@@ -149,7 +149,7 @@ def test_a_pid_file_naming_an_unrelated_process_does_not_stop_it(resting: Path) 
         assert run(server.url(), "SELECT 1") == [[1]]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux notifies a child of its parent's death")
 def test_a_server_does_not_outlive_a_killed_parent(resting: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from dev.postgres import Postgres\n"
@@ -165,7 +165,7 @@ def test_a_server_does_not_outlive_a_killed_parent(resting: Path) -> None:
     server.wait(10)
 
 
-def test_a_taken_port_is_one_clear_line(resting: Path) -> None:
+def test_a_port_in_use_is_one_clear_line(resting: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = Postgres(resting, durable=False, port=taken.getsockname()[1])
         with pytest.raises(StackError, match="Address already in use") as caught:
@@ -173,7 +173,7 @@ def test_a_taken_port_is_one_clear_line(resting: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_data_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_created_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match=r"Not a directory|File exists") as caught:
         Postgres(tmp_path / "file" / "data", durable=False).start()

@@ -1,4 +1,4 @@
-"""Drills of the runbook "A lost KMS key": one that is away for a while, and one that is gone."""
+"""Drills of the runbook "A lost KMS key": one that is temporarily unavailable, and one that is gone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ RUNBOOK = read_runbooks()["A lost KMS key"]
 
 @pytest.fixture
 def kms_key(operator: Operator, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Deployed under a KMS key; the queue's server has KMS, too."""
+    """Deployed with a KMS key; the queue's server provides KMS, too."""
     forget_clients()
     monkeypatch.delenv("ENCRYPTION_KEY")
     yield deploy_with_new_key(monkeypatch)
@@ -40,14 +40,12 @@ def deploy_with_new_key(environ: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def wrapped(kms_key: str, studios: Studios, queue: Queue, platforms: Sandbox) -> Studio:
-    """A connected studio whose data key is wrapped under it."""
+    """A connected studio whose data key is wrapped under that key."""
     return connect(studios.new(), queue)
 
 
 @pytest.mark.parametrize("code", ["DisabledException", "KMSInvalidStateException"])
-def test_while_a_kms_key_is_away_runs_fail_and_connections_stay_and_all_goes_on_after(
-    wrapped: Studio, code: str
-) -> None:
+def test_while_a_kms_key_is_unavailable_runs_fail_connections_stay_and_all_recovers(wrapped: Studio, code: str) -> None:
     calls = KmsCalls(REGION)
     calls.answers = refusal(code)
     assert wrapped.sync("bookings")["status"] == "succeeded", "processes that have the key unwrapped go on"
@@ -60,7 +58,7 @@ def test_while_a_kms_key_is_away_runs_fail_and_connections_stay_and_all_goes_on_
     assert wrapped.sync("bookings")["status"] == "succeeded"
 
 
-def test_after_a_kms_key_is_lost_for_good_studios_connect_again_and_nothing_else_is_lost(
+def test_after_a_kms_key_is_lost_studios_reconnect_and_nothing_else_is_lost(
     wrapped: Studio, operator: Operator, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, now = wrapped.sync("bookings"), database_time().isoformat()

@@ -1,4 +1,4 @@
-"""Drills of the runbook "Restore a backup": what has to be done again, and what comes back by itself."""
+"""Drills of the runbook "Restore a backup": what has to be repeated, and what recovers automatically."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def back_up(operator: Operator, tmp_path: Path) -> Backup:
 
 @pytest.fixture
 def restore(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restore]:
-    """Makes another database of the backup, has the product use it, and answers who gives commands there."""
+    """Restores the backup into another database, makes the product use it, and returns an operator for it."""
     there = replace(operator.database, name=f"{operator.database.name}_restored")
 
     def restore() -> Operator:
@@ -48,20 +48,20 @@ def restore(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def postgres(name: str, database: Database, *arguments: str) -> None:
-    """One of PostgreSQL's programs, given the database's name as its last word."""
+    """Runs one of PostgreSQL's programs with the database's name as the last argument."""
     place = [f"--host={HOST}", f"--port={database.port}", "--username=postgres"]
     environ = {**os.environ, "PGPASSWORD": database.passwords["postgres"]}
     run([program(name), *place, *arguments, database.name], env=environ, check=True)
 
 
 def minutes_pass(database: Database) -> None:
-    """The tick enqueues what nobody took up, and refreshes."""
+    """The tick re-enqueues what no worker took, and refreshes."""
     beside = database.connect()
     beside.run("UPDATE sync_log SET enqueue_at = now(); UPDATE platform_connection SET refresh_at = now()")
     beside.close()
 
 
-def test_what_was_erased_or_revoked_since_the_backup_is_so_again(
+def test_erasures_and_revocations_since_the_backup_are_repeated(
     studios: Studios, operator: Operator, back_up: Backup, restore: Restore
 ) -> None:
     studio, erased = studios.new(), studios.new()
@@ -79,7 +79,7 @@ def test_what_was_erased_or_revoked_since_the_backup_is_so_again(
     assert (answers(erased), answers(leaked), answers(studio)) == (401, 401, 200)
 
 
-def test_what_was_under_way_goes_on_and_what_came_since_is_read_again(
+def test_runs_in_progress_continue_and_later_data_are_read_again(
     studio: Studio, operator: Operator, back_up: Backup, restore: Restore, platforms: Sandbox
 ) -> None:
     studio.sync("bookings")
@@ -104,7 +104,7 @@ def test_what_was_under_way_goes_on_and_what_came_since_is_read_again(
     assert before["records"]["created"] > 1
 
 
-def test_a_refresh_token_that_was_replaced_since_the_backup_tells_the_studio_to_reconnect(
+def test_a_refresh_token_replaced_since_the_backup_requires_reconnecting(
     api: Api, queue: Queue, operator: Operator, back_up: Backup, restore: Restore, platforms: Sandbox
 ) -> None:
     grant = pinterest.issue_token("studio")

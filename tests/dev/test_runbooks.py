@@ -1,4 +1,4 @@
-"""Drills: runbooks of docs/operations.md carried out, by the commands they give."""
+"""Drills: runbooks of docs/operations.md, carried out with their own commands."""
 
 from collections.abc import Iterator
 
@@ -42,7 +42,7 @@ def poison(superuser: pg8000.native.Connection) -> Iterator[None]:
     superuser.run("ALTER TABLE booking DROP CONSTRAINT IF EXISTS poison")
 
 
-def test_a_stuck_queue_is_emptied_once_the_cause_is_mended(
+def test_a_stuck_queue_is_emptied_once_the_cause_is_fixed(
     studio: Studio, operator: Operator, dead: Queue, superuser: pg8000.native.Connection, poison: None,
     monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
@@ -102,14 +102,14 @@ def test_a_leaked_client_secret_is_replaced_without_a_gap(
         assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_tick_and_a_maintenance_can_be_had_by_hand(studio: Studio, log_lines: LogLines) -> None:
+def test_tick_and_maintenance_can_be_invoked_manually(studio: Studio, log_lines: LogLines) -> None:
     (event,) = RUNBOOKS["A silent tick"].payloads()
     tick(event, Context("tick", 55))
     maintenance(event, Context("maintenance", 300))
     assert [len(log_lines.named(event)) for event in ("tick.done", "maintenance.done")] == [1, 1]
 
 
-def test_after_a_silent_tick_each_stream_syncs_once_and_tells_what_it_missed(
+def test_after_a_silent_tick_each_stream_syncs_once_and_counts_missed_windows(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     tick_once()
@@ -125,7 +125,7 @@ def test_after_a_silent_tick_each_stream_syncs_once_and_tells_what_it_missed(
     assert [count > 20 for count in missed] == [True, True]
 
 
-def test_a_provider_outage_breaks_no_connection_and_passes_by_itself(
+def test_a_provider_outage_breaks_no_connection_and_recovers_automatically(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", host="www.googleapis.com", status=503, times=None)
@@ -138,7 +138,7 @@ def test_a_provider_outage_breaks_no_connection_and_passes_by_itself(
     assert studio.api.get("/api/sync/log").json["items"][-1]["status"] == "succeeded"
 
 
-def test_a_release_goes_back_under_a_newer_schema(
+def test_an_older_release_works_with_a_newer_schema(
     studio: Studio, operator: Operator, superuser: pg8000.native.Connection
 ) -> None:
     (before,) = superuser.run("SELECT version_num FROM alembic_version")[0]

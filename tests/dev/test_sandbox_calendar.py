@@ -20,7 +20,7 @@ def sync_token(client: SandboxClient) -> str:
     return str(client.get(EVENTS, {"maxResults": "2500"}).json["nextSyncToken"])
 
 
-def test_the_studio_has_a_believable_calendar(google: SandboxClient) -> None:
+def test_the_studio_has_a_realistic_calendar(google: SandboxClient) -> None:
     events = listed(google, singleEvents="true")
     assert 40 < len(events) < 100
     assert {event["status"] for event in events} == {"confirmed", "tentative"}
@@ -36,7 +36,7 @@ def test_the_studio_has_a_believable_calendar(google: SandboxClient) -> None:
     assert len({event["id"] for event in events}) == len(events)
 
 
-def test_pages_together_are_the_list_and_only_the_last_has_a_sync_token(google: SandboxClient) -> None:
+def test_pages_add_up_to_the_list_and_only_the_last_has_a_sync_token(google: SandboxClient) -> None:
     whole = listed(google)
     pages = google.pages(EVENTS, {"maxResults": "7"})
     assert [event for page in pages for event in page["items"]] == whole
@@ -49,7 +49,7 @@ def test_a_page_has_250_events_by_default_and_never_more_than_2500(google: Sandb
     assert len(bulk.get(EVENTS, {"maxResults": "9999"}).json["items"]) == 2500
 
 
-def test_a_page_token_belongs_to_its_parameters(google: SandboxClient) -> None:
+def test_a_page_token_is_only_valid_with_its_parameters(google: SandboxClient) -> None:
     token = google.get(EVENTS, {"maxResults": "5"}).json["nextPageToken"]
     assert google.get(EVENTS, {"maxResults": "9", "pageToken": token}).status == 200
     for params in ({"pageToken": token, "showDeleted": "true"}, {"pageToken": "invented"}):
@@ -61,22 +61,22 @@ def test_a_bulk_account_has_as_many_events_as_its_name_says(google: SandboxClien
     assert listed(google.acting_for("bulk-0")) == listed(google.acting_for("empty")) == []
 
 
-def test_a_large_bulk_account_answers_its_first_page_without_making_the_rest(google: SandboxClient) -> None:
+def test_a_large_bulk_account_serves_its_first_page_without_generating_the_rest(google: SandboxClient) -> None:
     page = google.acting_for("bulk-9000000").get(EVENTS, {"maxResults": "10"}).json
     assert [event["summary"][-2:] for event in page["items"][:2]] == [" 0", " 1"]
 
 
-def test_series_come_as_instances_or_as_their_rule(google: SandboxClient) -> None:
+def test_series_are_listed_as_instances_or_as_their_rule(google: SandboxClient) -> None:
     single, ruled = listed(google, singleEvents="true"), listed(google)
     (series,) = [event for event in ruled if "recurrence" in event]
     instances = [event for event in single if event.get("recurringEventId") == series["id"]]
-    assert len(instances) == 7  # of eight, one was cancelled
+    assert len(instances) == 7  # one of the eight was cancelled
     assert all(event["id"].startswith(series["id"] + "_") for event in instances)
     assert series not in single
     assert not [event for event in ruled if "recurringEventId" in event]
 
 
-def test_cancelled_events_are_shown_on_request_only(google: SandboxClient) -> None:
+def test_cancelled_events_are_shown_only_on_request(google: SandboxClient) -> None:
     with_deleted = listed(google, singleEvents="true", showDeleted="true")
     cancelled = [event for event in with_deleted if event["status"] == "cancelled"]
     assert len(cancelled) == 3
@@ -85,7 +85,7 @@ def test_cancelled_events_are_shown_on_request_only(google: SandboxClient) -> No
     assert not [event for event in listed(google, singleEvents="true") if event["status"] == "cancelled"]
 
 
-def test_times_bound_the_end_and_the_start_of_events(google: SandboxClient) -> None:
+def test_time_bounds_apply_to_the_end_and_the_start_of_events(google: SandboxClient) -> None:
     around = listed(google, singleEvents="true", timeMin="2026-11-14T18:00:00+01:00", timeMax="2026-11-14T18:30:00Z")
     assert [event["summary"][:7] for event in around] == ["Wedding"]
     after = listed(google, singleEvents="true", timeMin="2026-11-14T23:00:00+01:00", timeMax="2026-11-15T00:00:00Z")
@@ -103,7 +103,7 @@ def test_events_can_be_ordered_and_filtered_by_type(google: SandboxClient) -> No
     assert {event["eventType"] for event in typed["items"]} == {"birthday", "focusTime"}
 
 
-def test_a_list_by_update_time_includes_what_was_deleted(google: SandboxClient) -> None:
+def test_a_list_by_update_time_includes_deleted_events(google: SandboxClient) -> None:
     event = listed(google)[0]
     google.sandbox.google.delete_event(event["id"])
     found = listed(google, updatedMin="2026-11-01T00:00:00Z")
@@ -129,7 +129,7 @@ def test_a_bad_parameter_is_a_400_that_names_it(google: SandboxClient, params: d
     assert answer.json["error"]["errors"][0]["location"] in params
 
 
-def test_a_sync_returns_just_what_changed_since(google: SandboxClient) -> None:
+def test_a_sync_returns_only_changes(google: SandboxClient) -> None:
     token = sync_token(google)
     assert google.get(EVENTS, {"syncToken": token}).json["items"] == []
     hand = google.sandbox.google
@@ -147,7 +147,7 @@ def test_a_sync_returns_just_what_changed_since(google: SandboxClient) -> None:
     assert google.get(f"{EVENTS}/{added['id']}").json == added
 
 
-def test_a_sync_comes_in_pages_too(google: SandboxClient) -> None:
+def test_a_sync_is_paged_too(google: SandboxClient) -> None:
     token = sync_token(google)
     added = [google.sandbox.google.add_event()["id"] for _ in range(5)]
     pages = google.pages(EVENTS, {"syncToken": token, "maxResults": "2"})
@@ -185,12 +185,12 @@ def test_an_expired_or_unknown_sync_token_needs_a_full_sync(google: SandboxClien
 @pytest.mark.parametrize(
     "params", [{"orderBy": "updated"}, {"timeMin": f"{TODAY}T00:00:00Z"}, {"showDeleted": "false"}]
 )
-def test_a_sync_token_does_not_go_with_every_parameter(google: SandboxClient, params: dict[str, str]) -> None:
+def test_a_sync_token_cannot_be_combined_with_every_parameter(google: SandboxClient, params: dict[str, str]) -> None:
     answer = google.get(EVENTS, {"syncToken": sync_token(google), **params})
     assert (answer.status, answer.reason) == (400, "invalid")
 
 
-def test_a_list_that_was_narrowed_by_time_gives_no_sync_token(google: SandboxClient) -> None:
+def test_a_list_bounded_by_time_returns_no_sync_token(google: SandboxClient) -> None:
     page = google.get(EVENTS, {"maxResults": "2500", "timeMin": "2020-01-01T00:00:00Z"}).json
     assert "nextSyncToken" not in page
 
@@ -215,7 +215,7 @@ def test_events_can_be_changed_over_http(google: SandboxClient) -> None:
     assert google.control("DELETE", "/events", event_id="nothing").status == 400
 
 
-def test_invitations_are_answered_by_the_calendars_owner(google: SandboxClient) -> None:
+def test_the_calendars_owner_answers_invitations(google: SandboxClient) -> None:
     invited = [event for event in listed(google, singleEvents="true") if not event["organizer"].get("self")]
     answers = {guest["responseStatus"] for event in invited for guest in event["attendees"] if guest.get("self")}
     assert answers == {"declined", "needsAction", "tentative"}

@@ -1,4 +1,4 @@
-"""The sandbox's consent pages: what a person sees and answers, and whom a page sends nowhere."""
+"""The sandbox's consent pages: what users see and choose, and which requests are never redirected."""
 
 import re
 from html import unescape
@@ -30,7 +30,7 @@ def ask(client: SandboxClient, page: str = GOOGLE_PAGE, **changes: str) -> Answe
 
 
 def submit(client: SandboxClient, page: Answer, *fields: tuple[str, str]) -> dict[str, list[str]]:
-    """Presses a button of the page; what the browser is sent back with."""
+    """Submits the page; returns the parameters of the redirect."""
     form = re.search(r'<form method="post" action="([^"]+)"', page.body.decode())
     assert form
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -54,7 +54,7 @@ def basic(name: str, secret: str) -> dict[str, str]:
     return {"Authorization": make_headers(basic_auth=f"{name}:{secret}")["authorization"]}
 
 
-def test_a_page_shows_who_asks_for_what_and_runs_nothing_it_was_given(google: SandboxClient) -> None:
+def test_a_page_shows_the_request_and_escapes_its_input(google: SandboxClient) -> None:
     page = ask(google, scope="openid <script>")
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -65,7 +65,7 @@ def test_a_page_shows_who_asks_for_what_and_runs_nothing_it_was_given(google: Sa
     assert '"<b>' not in text
 
 
-def test_a_person_allows_what_they_leave_ticked_for_the_account_they_choose(google: SandboxClient) -> None:
+def test_a_user_allows_the_checked_scopes_for_the_chosen_account(google: SandboxClient) -> None:
     brought = submit(google, ask(google), ("decision", "approve"), ("account", "empty"), ("scope", "email"))
     assert (brought["from"], brought["state"]) == (["here"], [PARAMS["state"]])
     answer = google.post(
@@ -81,7 +81,7 @@ def test_a_person_allows_what_they_leave_ticked_for_the_account_they_choose(goog
     assert info["email"] == "empty@studio.example"
 
 
-def test_a_person_denies(google: SandboxClient) -> None:
+def test_a_user_denies(google: SandboxClient) -> None:
     brought = submit(google, ask(google), ("decision", "deny"), ("account", "studio"))
     assert brought["error"] == ["access_denied"]
 
@@ -100,7 +100,7 @@ def test_a_person_denies(google: SandboxClient) -> None:
         {"auto": "approve", "account": "nobody"},
     ],
 )
-def test_nobody_is_sent_anywhere_by_a_request_that_is_wrong(google: SandboxClient, wrong: dict[str, str]) -> None:
+def test_an_invalid_request_redirects_nowhere(google: SandboxClient, wrong: dict[str, str]) -> None:
     answer = ask(google, **wrong)
     assert answer.status == 400
     assert "location" not in answer.headers
@@ -109,14 +109,14 @@ def test_nobody_is_sent_anywhere_by_a_request_that_is_wrong(google: SandboxClien
 @pytest.mark.parametrize(
     ("wrong", "error"), [({"response_type": "token"}, "unsupported_response_type"), ({"scope": ""}, "invalid_scope")]
 )
-def test_what_is_asked_for_wrongly_is_told_to_the_application(
+def test_invalid_parameters_are_reported_to_the_application(
     google: SandboxClient, wrong: dict[str, str], error: str
 ) -> None:
     answer = ask(google, **wrong)
     assert parse_qs(urlsplit(answer.headers["location"]).query)["error"] == [error]
 
 
-def test_meta_tells_why_and_leaves_its_mark_on_the_address(google: SandboxClient) -> None:
+def test_meta_reports_the_reason_and_adds_its_fragment_to_the_url(google: SandboxClient) -> None:
     answer = ask(google, META_PAGE, client_id=meta.APP_ID, scope="public_profile,ads_read", auto="deny")
     location = urlsplit(answer.headers["location"])
     assert location.fragment == "_=_"
@@ -133,7 +133,7 @@ def test_meta_lists_what_was_declined(google: SandboxClient) -> None:
     ]
 
 
-def test_meta_inspects_tokens_for_its_application_alone(google: SandboxClient) -> None:
+def test_meta_inspects_tokens_only_for_their_application(google: SandboxClient) -> None:
     def inspect(token: str, app: str = f"{meta.APP_ID}|{meta.APP_SECRET}") -> Answer:
         query = urlencode({"input_token": token, "access_token": app})
         return google.send("GET", f"/graph.facebook.com/v26.0/debug_token?{query}")
@@ -147,7 +147,7 @@ def test_meta_inspects_tokens_for_its_application_alone(google: SandboxClient) -
     assert inspect(alive.access_token, "1000|wrong").status == 400
 
 
-def test_pinterest_remembers_a_rotation_over_a_restart(tmp_path: Path) -> None:
+def test_pinterest_rotations_survive_a_restart(tmp_path: Path) -> None:
     grant = pinterest.issue_token()
     with Sandbox(today=TODAY, state_dir=tmp_path) as first:
         refreshed = refresh_at_pinterest(SandboxClient(first), grant.refresh_token).json
@@ -158,13 +158,13 @@ def test_pinterest_remembers_a_rotation_over_a_restart(tmp_path: Path) -> None:
         assert refresh_at_pinterest(client, refreshed["refresh_token"]).status == 200
 
 
-def test_pinterest_knows_its_application_by_the_header(google: SandboxClient) -> None:
+def test_pinterest_identifies_the_application_by_the_header(google: SandboxClient) -> None:
     for headers in ({}, basic(pinterest.APP_ID, "wrong"), {"Authorization": "Basic ####"}):
         answer = google.send("POST", PINTEREST_TOKEN, body="", headers=headers)
         assert (answer.status, answer.json["code"]) == (401, 2)
 
 
-def test_a_users_requests_at_pinterest_run_out(google: SandboxClient) -> None:
+def test_a_users_pinterest_requests_run_out(google: SandboxClient) -> None:
     headers = {"Authorization": f"Bearer {pinterest.issue_token().access_token}"}
     path = "/api.pinterest.com/v5/user_account"
     answer = google.send("GET", path, headers=headers)
@@ -173,7 +173,7 @@ def test_a_users_requests_at_pinterest_run_out(google: SandboxClient) -> None:
     assert google.send("GET", path, headers=headers).status == 429
 
 
-def test_codes_grow_old(google: SandboxClient) -> None:
+def test_codes_expire(google: SandboxClient) -> None:
     answer = ask(google, auto="approve")
     [code] = parse_qs(urlsplit(answer.headers["location"]).query)["code"]
     google.control("POST", "/expire-codes")
@@ -182,7 +182,7 @@ def test_codes_grow_old(google: SandboxClient) -> None:
     assert (refused.status, refused.json["error"]) == (400, "invalid_grant")
 
 
-def test_no_code_or_state_is_in_the_log_of_requests(google: SandboxClient) -> None:
+def test_the_request_log_contains_no_code_or_state(google: SandboxClient) -> None:
     ask(google, auto="approve", state="state-4711")
     path = "/graph.facebook.com/v26.0/oauth/access_token"
     google.send("GET", f"{path}?client_secret=4711&code=4711&fb_exchange_token=4711")

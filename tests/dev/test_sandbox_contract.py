@@ -1,4 +1,4 @@
-"""The sandbox held against what Google publishes: its discovery documents, and its own Python client as a user."""
+"""The sandbox compared with what Google publishes: its discovery documents, and its own Python client."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def published(name: str, method_id: str) -> Any:
 
 
 def problems(value: Any, schema: Any, schemas: Any, path: str) -> list[str]:
-    """Where the value has a member or a type that the schema does not name."""
+    """Members or types in the value that the schema does not have."""
     schema = schemas[schema["$ref"]] if "$ref" in schema else schema
     match schema["type"]:
         case "object" if isinstance(value, dict):
@@ -98,7 +98,7 @@ def test_every_method_is_in_the_discovery_document(name: str, host: str, method:
 
 
 @PARAMETERS
-def test_every_answer_has_the_members_and_types_of_the_document(
+def test_every_response_has_the_members_and_types_of_the_document(
     google: SandboxClient, name: str, host: str, method: Method
 ) -> None:
     schemas, schema = document(name)["schemas"], published(name, method.id)["response"]
@@ -123,7 +123,7 @@ def test_every_answer_has_the_members_and_types_of_the_document(
         assert problems(answer.json, schema, schemas, method.id) == []
 
 
-def test_tokeninfo_is_as_the_document_says(google: SandboxClient) -> None:
+def test_tokeninfo_matches_the_document(google: SandboxClient) -> None:
     theirs, schemas = published("oauth2.v2", "oauth2.tokeninfo"), document("oauth2.v2")["schemas"]
     assert (theirs["httpMethod"], theirs["path"]) == ("POST", "oauth2/v2/tokeninfo")
     answer = google.send("POST", f"/www.googleapis.com/{theirs['path']}?access_token={google.grant.access_token}")
@@ -187,9 +187,7 @@ def test_the_vendors_client_reads_threads_and_history(sandbox: Sandbox, credenti
         assert history["history"][0]["messagesAdded"][0]["message"]["id"] == added["id"]
 
 
-def test_the_vendors_client_waits_and_tries_again_after_a_rate_limit(
-    sandbox: Sandbox, credentials: Credentials
-) -> None:
+def test_the_vendors_client_waits_and_retries_after_a_rate_limit(sandbox: Sandbox, credentials: Credentials) -> None:
     with vendors_client(sandbox, credentials, "calendar", "v3", "www.googleapis.com/calendar/v3/") as service:
         request = service.events().list(calendarId="primary")
         request._sleep, request._rand = lambda seconds: None, lambda: 0

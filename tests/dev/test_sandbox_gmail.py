@@ -30,7 +30,7 @@ def history_id(client: SandboxClient) -> str:
     return str(client.get(f"{GMAIL}/profile").json["historyId"])
 
 
-def test_the_studio_has_a_believable_mailbox(google: SandboxClient) -> None:
+def test_the_studio_has_a_realistic_mailbox(google: SandboxClient) -> None:
     found = messages(google)
     labels = {label for message in found for label in message["labelIds"]}
     assert {"INBOX", "SENT", "UNREAD", "SPAM", "TRASH", "CHAT", *(f"CATEGORY_{name}" for name in CATEGORIES)} <= labels
@@ -45,7 +45,7 @@ def test_the_studio_has_a_believable_mailbox(google: SandboxClient) -> None:
     assert len([1 for message in firsts if int(message["internalDate"]) > newest - month]) > 10
 
 
-def test_threads_come_newest_first_in_pages_without_gap_or_double(google: SandboxClient) -> None:
+def test_threads_are_paged_newest_first_without_gaps_or_duplicates(google: SandboxClient) -> None:
     first = google.get(f"{GMAIL}/threads", {"maxResults": "10"}).json
     google.sandbox.google.add_message()
     rest = google.get(f"{GMAIL}/threads", {"maxResults": "500", "pageToken": first["nextPageToken"]}).json
@@ -53,7 +53,7 @@ def test_threads_come_newest_first_in_pages_without_gap_or_double(google: Sandbo
     assert len(ids) == len(set(ids))
     dates = [google.get(f"{GMAIL}/messages/{message_id}", METADATA).json["internalDate"] for message_id in ids]
     assert dates == sorted(dates, reverse=True)
-    assert len(threads(google)) > len(ids)  # spam and trash, and the one that came meanwhile
+    assert len(threads(google)) > len(ids)  # spam and trash, and the one that arrived meanwhile
 
 
 def test_threads_can_be_limited_to_labels(google: SandboxClient) -> None:
@@ -64,7 +64,7 @@ def test_threads_can_be_limited_to_labels(google: SandboxClient) -> None:
     assert 0 < len(both) < len(threads(google))
 
 
-def test_empty_lists_are_left_out(google: SandboxClient) -> None:
+def test_empty_lists_are_omitted(google: SandboxClient) -> None:
     empty = google.acting_for("empty")
     assert empty.get(f"{GMAIL}/threads").json == {"resultSizeEstimate": 0}
     assert set(history(empty, history_id(empty))) == {"historyId"}
@@ -77,7 +77,7 @@ def test_a_bulk_account_has_as_many_threads_as_its_name_says(google: SandboxClie
     assert bulk.get(f"{GMAIL}/threads/{found[7]['id']}", METADATA).json["id"] == found[7]["id"]
 
 
-def test_formats_show_what_they_promise(google: SandboxClient) -> None:
+def test_each_format_returns_its_documented_fields(google: SandboxClient) -> None:
     reader = google.acting_for(scopes=[SCOPE + "gmail.readonly"])
     message_id = threads(google, labelIds="INBOX")[0]["id"]
     shown = {
@@ -91,7 +91,7 @@ def test_formats_show_what_they_promise(google: SandboxClient) -> None:
     assert reader.get(f"{GMAIL}/messages/{message_id}").json == shown["full"]
 
 
-def test_metadata_headers_choose_headers_whatever_their_case(google: SandboxClient) -> None:
+def test_metadata_headers_select_headers_in_any_case(google: SandboxClient) -> None:
     thread_id = threads(google)[0]["id"]
     params = [("format", "metadata"), ("metadataHeaders", "from"), ("metadataHeaders", "X-None")]
     (message,) = google.get(f"{GMAIL}/threads/{thread_id}", params).json["messages"]
@@ -118,7 +118,7 @@ def test_a_search_finds_threads_with_all_its_words(google: SandboxClient) -> Non
     assert reader.get(f"{GMAIL}/threads", {"q": "from:someone"}).status == 400
 
 
-def test_history_tells_just_the_messages_that_came_since(google: SandboxClient) -> None:
+def test_history_lists_only_messages_that_arrived_since(google: SandboxClient) -> None:
     since = history_id(google)
     thread_id = threads(google)[3]["id"]
     new = google.sandbox.google.add_message(sender="Ana Ruiz <ana@example.com>", subject="12 June?")
@@ -134,7 +134,7 @@ def test_history_tells_just_the_messages_that_came_since(google: SandboxClient) 
     assert {"name": "From", "value": "Ana Ruiz <ana@example.com>"} in headers
 
 
-def test_history_comes_in_pages_and_can_be_filtered(google: SandboxClient) -> None:
+def test_history_is_paged_and_can_be_filtered(google: SandboxClient) -> None:
     since = history_id(google)
     added = [google.sandbox.google.add_message(labels=[label])["id"] for label in ("INBOX", "SPAM", "INBOX")]
     pages = google.pages(f"{GMAIL}/history", {"startHistoryId": since, "maxResults": "2"})
@@ -143,7 +143,7 @@ def test_history_comes_in_pages_and_can_be_filtered(google: SandboxClient) -> No
     assert "history" not in history(google, since, historyTypes="messageDeleted")
 
 
-def test_history_tells_of_labels_and_of_what_is_gone(google: SandboxClient) -> None:
+def test_history_lists_label_changes_and_deletions(google: SandboxClient) -> None:
     message_id = google.sandbox.google.add_message(labels=["SPAM", "UNREAD"])["id"]
     since = history_id(google)
     moved = google.control("PATCH", "/messages", message_id=message_id, add=["INBOX"], remove=["SPAM"]).json
@@ -166,7 +166,7 @@ def test_history_tells_of_labels_and_of_what_is_gone(google: SandboxClient) -> N
     assert google.control("DELETE", "/messages", message_id=message_id).status == 400
 
 
-def test_one_mail_in_the_trash_hides_no_thread(google: SandboxClient) -> None:
+def test_one_mail_in_the_trash_does_not_hide_its_thread(google: SandboxClient) -> None:
     first = google.sandbox.google.add_message()["id"]
     google.control("POST", "/messages", thread_id=first, labels=["SENT"])
     google.control("PATCH", "/messages", message_id=first, add=["TRASH"], remove=["INBOX"])
@@ -174,7 +174,7 @@ def test_one_mail_in_the_trash_hides_no_thread(google: SandboxClient) -> None:
     assert len(google.get(f"{GMAIL}/threads/{first}", METADATA).json["messages"]) == 2
 
 
-def test_answers_go_to_the_other_party_and_name_what_they_answer(google: SandboxClient) -> None:
+def test_replies_go_to_the_other_party_and_reference_the_original(google: SandboxClient) -> None:
     form = google.sandbox.google.add_message(
         sender="Site <no-reply@x.example>", headers={"Reply-To": "ana@example.org"}
     )
@@ -183,7 +183,7 @@ def test_answers_go_to_the_other_party_and_name_what_they_answer(google: Sandbox
     assert (headers["To"], headers["In-Reply-To"]) == ("ana@example.org", f"<{form['id']}@mail.example>")
 
 
-def test_a_history_id_that_is_too_old_or_never_was_is_not_found(google: SandboxClient) -> None:
+def test_a_history_id_that_is_too_old_or_unknown_is_not_found(google: SandboxClient) -> None:
     expired = history_id(google)
     google.control("POST", "/expire-history")
     for start in (expired, "1", str(int(history_id(google)) + 1)):
@@ -194,7 +194,7 @@ def test_a_history_id_that_is_too_old_or_never_was_is_not_found(google: SandboxC
         assert google.get(f"{GMAIL}/history", params).status == 400
 
 
-def test_counts_follow_what_arrives(google: SandboxClient) -> None:
+def test_counts_include_new_messages(google: SandboxClient) -> None:
     before = google.get(f"{GMAIL}/profile").json
     first = google.sandbox.google.add_message()
     google.control("POST", "/messages", thread_id=first["id"], text="And one more thing")
@@ -205,12 +205,12 @@ def test_counts_follow_what_arrives(google: SandboxClient) -> None:
     assert google.control("POST", "/messages", thread_id="nothing").status == 400
 
 
-def test_only_ones_own_mailbox_is_open(google: SandboxClient) -> None:
+def test_only_the_users_own_mailbox_is_accessible(google: SandboxClient) -> None:
     users = "/gmail.googleapis.com/gmail/v1/users"
     assert google.get(f"{users}/hello%40lindenandlight.example/profile").status == 200
     assert google.get(f"{users}/someone%40example.com/profile").status == 403
 
 
-def test_what_does_not_exist_is_not_found(google: SandboxClient) -> None:
+def test_missing_messages_and_threads_are_not_found(google: SandboxClient) -> None:
     for path in ("/threads/ffff", "/messages/ffff", "/labels/Label_1"):
         assert google.get(GMAIL + path, METADATA if "labels" not in path else {}).status == 404

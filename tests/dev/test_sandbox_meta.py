@@ -24,7 +24,7 @@ Ask = Callable[..., Answer]
 
 @pytest.fixture
 def ask(google: SandboxClient) -> Ask:
-    """GET of a path of Graph, by default with a new token of the account `studio`."""
+    """GET of a Graph path, by default with a new token of the account `studio`."""
 
     def get(path: str, params: dict[str, str] | None = None, token: str | None = None) -> Answer:
         grant = issue_token().access_token if token is None else token
@@ -41,7 +41,7 @@ def of_account(ask: Ask, currency: str = "EUR") -> str:
 
 
 def a_day(ask: Ask, day: str) -> dict[str, Any]:
-    """The campaign of weddings on a day."""
+    """The wedding campaign's row of a day."""
     range_ = json.dumps({"since": day, "until": day})
     fields = "campaign_id,impressions,clicks,spend,actions"
     rows = ask(f"{of_account(ask)}/insights", {**DAILY, "time_range": range_, "fields": fields}).json["data"]
@@ -60,7 +60,7 @@ def test_a_token_works_in_a_header_of_either_scheme_and_as_a_parameter(google: S
     assert ask("me", {"access_token": token}, token="").json["name"] == "Mara Linden"
 
 
-def test_tokens_fail_each_in_its_own_way(sandbox: Sandbox, ask: Ask) -> None:
+def test_each_kind_of_invalid_token_has_its_own_error(sandbox: Sandbox, ask: Ask) -> None:
     assert code(ask("me", token="")) == (400, 2500, None)
     assert code(ask("me", token="EAAGinvented")) == (400, 190, None)
     assert code(ask("me", token=issue_token(lifetime=0).access_token)) == (400, 190, 463)
@@ -82,7 +82,7 @@ def test_a_removed_application_stays_removed_after_a_restart(tmp_path: Path) -> 
     assert code(answer) == (400, 190, 458)
 
 
-def test_an_edge_shows_the_fields_asked_for_and_no_others(ask: Ask) -> None:
+def test_an_edge_returns_only_the_requested_fields(ask: Ask) -> None:
     account = of_account(ask)
     assert set(ask(f"{account}/campaigns").json["data"][0]) == {"id"}
     assert set(ask(f"{account}/campaigns", {"fields": "name"}).json["data"][0]) == {"id", "name"}
@@ -90,7 +90,7 @@ def test_an_edge_shows_the_fields_asked_for_and_no_others(ask: Ask) -> None:
     assert set(ask(f"{account}/insights", DAILY).json["data"][0]) >= {"date_start", "date_stop", "spend"}
 
 
-def test_archived_campaigns_have_to_be_asked_for_and_deleted_ones_cannot_be(ask: Ask) -> None:
+def test_archived_campaigns_must_be_requested_and_deleted_ones_cannot_be(ask: Ask) -> None:
     path, fields = f"{of_account(ask)}/campaigns", {"fields": "status"}
     assert {each["status"] for each in ask(path, fields).json["data"]} == {"ACTIVE", "PAUSED"}
     archived = ask(path, {**fields, "effective_status": '["ARCHIVED"]'}).json["data"]
@@ -98,7 +98,7 @@ def test_archived_campaigns_have_to_be_asked_for_and_deleted_ones_cannot_be(ask:
     assert code(ask(path, {**fields, "effective_status": '["DELETED"]'})) == (400, 100, None)
 
 
-def test_pages_lead_from_one_to_the_next_by_an_address_with_the_token(google: SandboxClient, ask: Ask) -> None:
+def test_each_page_links_to_the_next_with_the_token_in_the_url(google: SandboxClient, ask: Ask) -> None:
     found, params = [], {"fields": "id", "limit": "2"}
     path = f"{of_account(ask)}/campaigns"
     answer = ask(path, params).json
@@ -116,7 +116,7 @@ def test_pages_lead_from_one_to_the_next_by_an_address_with_the_token(google: Sa
     assert len(found) == len({each["id"] for each in found}) == 6
 
 
-def test_a_cursor_of_another_request_and_an_expired_one_are_refused(sandbox: Sandbox, ask: Ask) -> None:
+def test_a_cursor_of_another_request_or_an_expired_one_is_refused(sandbox: Sandbox, ask: Ask) -> None:
     path = f"{of_account(ask)}/campaigns"
     after = ask(path, {"limit": "2"}).json["paging"]["cursors"]["after"]
     assert ask(path, {"limit": "1", "after": after}).status == 200
@@ -126,7 +126,7 @@ def test_a_cursor_of_another_request_and_an_expired_one_are_refused(sandbox: San
     assert code(ask(path, {"after": after})) == (400, 2642, None)
 
 
-def test_a_past_day_is_restated_as_time_goes_by_and_then_stands(sandbox: Sandbox, ask: Ask) -> None:
+def test_a_past_day_is_restated_for_a_while_and_then_final(sandbox: Sandbox, ask: Ask) -> None:
     seen = []
     sandbox.meta.advance_days(3)
     for _ in range(32):
@@ -141,7 +141,7 @@ def test_a_past_day_is_restated_as_time_goes_by_and_then_stands(sandbox: Sandbox
     assert seen[28] == seen[29] == seen[31]
 
 
-def test_a_day_can_be_restated_by_hand(google: SandboxClient, ask: Ask) -> None:
+def test_a_day_can_be_restated_manually(google: SandboxClient, ask: Ask) -> None:
     before = a_day(ask, "2026-11-02")
     changes = {"spend": "0.50", "leads": 0, "clicks": 0}
     restated = {"campaign_id": WEDDINGS, "day": "2026-11-02", "changes": changes}
@@ -154,7 +154,7 @@ def test_a_day_can_be_restated_by_hand(google: SandboxClient, ask: Ask) -> None:
     assert google.control("POST", "/meta/restate", **{**restated, "campaign_id": "1"}).status == 400
 
 
-def test_insights_overlap_so_that_adding_up_all_actions_counts_twice(ask: Ask) -> None:
+def test_insights_overlap_so_adding_up_all_actions_counts_twice(ask: Ask) -> None:
     days = ask(f"{of_account(ask)}/insights", {**DAILY, "fields": "campaign_id,actions", "limit": "500"}).json["data"]
     actions = [
         {each["action_type"]: int(each["value"]) for each in day["actions"]}
@@ -166,7 +166,7 @@ def test_insights_overlap_so_that_adding_up_all_actions_counts_twice(ask: Ask) -
     assert all(day.get("lead", 0) == sum(day.get(part, 0) for part in parts) for day in actions)
 
 
-def test_days_without_delivery_and_days_to_come_have_no_rows(ask: Ask) -> None:
+def test_days_without_delivery_and_future_days_have_no_rows(ask: Ask) -> None:
     path = f"{of_account(ask)}/insights"
     for since, until in (("2026-11-19", "2026-11-30"), ("2025-01-01", "2025-01-31")):
         range_ = json.dumps({"since": since, "until": until})
@@ -187,11 +187,11 @@ def test_days_without_delivery_and_days_to_come_have_no_rows(ask: Ask) -> None:
         {**DAILY, "breakdowns": "age"},
     ],
 )
-def test_parameters_that_do_not_fit_are_refused(ask: Ask, params: dict[str, str]) -> None:
+def test_invalid_parameters_are_refused(ask: Ask, params: dict[str, str]) -> None:
     assert code(ask(f"{of_account(ask)}/insights", params)) == (400, 100, None)
 
 
-def test_what_a_token_may_not_see_is_refused(ask: Ask) -> None:
+def test_access_without_permission_is_refused(ask: Ask) -> None:
     bare = issue_token(scopes=["public_profile"]).access_token
     assert code(ask("me/adaccounts", token=bare)) == (403, 200, None)
     assert code(ask(f"{of_account(ask)}/campaigns", token=bare)) == (403, 200, None)
@@ -199,7 +199,7 @@ def test_what_a_token_may_not_see_is_refused(ask: Ask) -> None:
     assert ask("me/permissions", token=bare).json == {"data": [{"permission": "public_profile", "status": "granted"}]}
 
 
-def test_usage_is_told_in_headers_and_refuses_from_100_on(google: SandboxClient, ask: Ask) -> None:
+def test_usage_is_reported_in_headers_and_requests_are_refused_from_100_on(google: SandboxClient, ask: Ask) -> None:
     account = of_account(ask)
     google.control("POST", "/meta/usage", app=28, account=45, minutes=19)
     told = ask(f"{account}/insights", DAILY).headers
@@ -235,27 +235,27 @@ def test_requests_are_logged_without_tokens(sandbox: Sandbox, ask: Ask) -> None:
     assert token not in str(entry)
 
 
-def test_a_campaign_is_edited_in_graphs_words(google: SandboxClient, ask: Ask) -> None:
+def test_a_campaign_is_edited_in_graphs_format(google: SandboxClient, ask: Ask) -> None:
     google.control("PATCH", "/meta/campaigns", campaign_id=WEDDINGS, changes={"status": "ARCHIVED", "name": "Old"})
     listed = ask(f"{of_account(ask)}/campaigns", {"fields": "name", "effective_status": '["ARCHIVED"]'}).json["data"]
     assert {"id": WEDDINGS, "name": "Old"} in listed
 
 
-def test_a_token_is_minted_over_http(google: SandboxClient, ask: Ask) -> None:
+def test_a_token_can_be_issued_over_http(google: SandboxClient, ask: Ask) -> None:
     issued = google.control("POST", "/meta/issue_token", account="empty").json
     assert ask("me/adaccounts", token=issued["access_token"]).json == {"data": []}
 
 
-def test_without_a_fixed_day_the_clock_tells_it() -> None:
-    before = datetime.now(BERLIN).date()  # today: it is what this test is about
-    with Sandbox() as sandbox:  # today: it is what this test is about
+def test_without_a_fixed_day_the_clock_is_used() -> None:
+    before = datetime.now(BERLIN).date()  # today: the subject of this test
+    with Sandbox() as sandbox:  # today: the subject of this test
         client = SandboxClient(sandbox)
         headers = {"Authorization": f"Bearer {issue_token('bulk-1').access_token}"}
         account = client.send("GET", f"{GRAPH}/me/adaccounts", headers=headers).json["data"][0]["id"]
         days = json.dumps({"since": f"{before}", "until": f"{before + timedelta(days=9)}"})
         rows = client.send("GET", f"{GRAPH}/{account}/insights", fields={**DAILY, "time_range": days}, headers=headers)
         client.pool.clear()
-    after = datetime.now(BERLIN).date()  # today: it is what this test is about
+    after = datetime.now(BERLIN).date()  # today: the subject of this test
     assert before <= date.fromisoformat(rows.json["data"][-1]["date_start"]) <= after
 
 

@@ -1,4 +1,4 @@
-"""The sandbox held against what Meta publishes: its Business SDK's field lists, and that SDK as a user."""
+"""The sandbox compared with what Meta publishes: its Business SDK's field lists, and that SDK as a client."""
 
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ def values(enum: Any) -> set[str]:
 
 
 def fits(value: Any, kind: str, node: Any) -> bool:
-    """Whether a value is of the type that the SDK names."""
+    """Whether a value has the type that the SDK declares."""
     match kind:
         case "string":
             return isinstance(value, str)
@@ -62,15 +62,15 @@ def fits(value: Any, kind: str, node: Any) -> bool:
 
 
 @NODES
-def test_every_field_served_is_one_of_the_sdks(node: Any, fields: tuple[str, ...]) -> None:
+def test_every_supported_field_exists_in_the_sdk(node: Any, fields: tuple[str, ...]) -> None:
     assert set(fields) <= node._field_types.keys()
 
 
-def test_the_statuses_that_can_be_listed_are_the_sdks_but_the_deleted() -> None:
+def test_the_listable_statuses_are_the_sdks_except_deleted() -> None:
     assert values(Campaign.EffectiveStatus) - set(edges.LISTED) == {"DELETED"}
 
 
-def test_every_value_is_of_the_type_that_the_sdk_names(api: FacebookAdsApi) -> None:
+def test_every_value_has_the_sdks_type(api: FacebookAdsApi) -> None:
     account = euro_account(api)
     shown = [
         *((AdAccount, node) for node in [account]),
@@ -110,7 +110,7 @@ def test_the_vendors_client_reads_the_errors(sandbox: Sandbox) -> None:
     assert passing.value.api_transient_error() is True
 
 
-def test_the_vendors_client_reads_who_the_user_is_and_what_is_granted(api: FacebookAdsApi) -> None:
+def test_the_vendors_client_reads_the_user_and_the_granted_permissions(api: FacebookAdsApi) -> None:
     assert User("me", api=api).api_get(fields=["name"])["name"] == "Mara Linden"
     granted = {each["permission"]: each["status"] for each in User("me", api=api).get_permissions()}
     assert granted["ads_read"] == "granted"

@@ -18,7 +18,7 @@ def refresh(client: SandboxClient, **form: str) -> Answer:
     return client.post(TOKEN, **{**given, **form})
 
 
-def test_refreshing_gives_an_access_token_and_no_refresh_token(google: SandboxClient) -> None:
+def test_refreshing_returns_an_access_token_and_no_refresh_token(google: SandboxClient) -> None:
     expired = google.acting_for(lifetime=0)
     answer = refresh(expired)
     assert answer.status == 200
@@ -48,7 +48,7 @@ def test_an_access_token_does_not_refresh_and_a_refresh_token_does_not_read(goog
     assert google.send("GET", EVENTS, headers=headers).status == 401
 
 
-def test_other_grant_types_are_not_served(google: SandboxClient) -> None:
+def test_other_grant_types_are_not_supported(google: SandboxClient) -> None:
     assert refresh(google, grant_type="password").json["error"] == "unsupported_grant_type"
 
 
@@ -65,11 +65,11 @@ def test_a_request_without_a_token_is_refused(google: SandboxClient) -> None:
     assert (answer.status, answer.reason) == (401, "required")
 
 
-def test_a_token_of_no_account_is_refused(google: SandboxClient) -> None:
+def test_a_token_without_an_account_is_refused(google: SandboxClient) -> None:
     assert google.acting_for("nobody").get(EVENTS).status == 401
 
 
-def test_a_missing_scope_is_told(google: SandboxClient) -> None:
+def test_a_missing_scope_is_reported(google: SandboxClient) -> None:
     answer = google.acting_for(scopes=["openid", SCOPE + "calendar.readonly"]).get(f"{GMAIL}/threads")
     assert (answer.status, answer.reason) == (403, "insufficientPermissions")
 
@@ -91,7 +91,7 @@ def test_revoking_a_dead_token_is_an_error(google: SandboxClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/oauth2.googleapis.com/tokeninfo", "/www.googleapis.com/oauth2/v2/tokeninfo"])
-def test_tokeninfo_tells_scopes_and_user(google: SandboxClient, path: str) -> None:
+def test_tokeninfo_returns_scopes_and_user(google: SandboxClient, path: str) -> None:
     info = google.post(path, access_token=google.grant.access_token).json
     assert info["scope"].split() == list(google.grant.scopes)
     assert info["email"] == "hello@lindenandlight.example"
@@ -100,31 +100,31 @@ def test_tokeninfo_tells_scopes_and_user(google: SandboxClient, path: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/oauth2.googleapis.com/tokeninfo", "/www.googleapis.com/oauth2/v2/tokeninfo"])
-def test_tokeninfo_of_a_bad_token_is_a_400(google: SandboxClient, path: str) -> None:
+def test_tokeninfo_for_an_invalid_token_is_a_400(google: SandboxClient, path: str) -> None:
     answer = google.post(path, access_token="ya29.invented")
     assert (answer.status, answer.json["error"]) == (400, "invalid_token")
 
 
-def test_tokeninfo_without_the_email_scope_tells_no_address(google: SandboxClient) -> None:
+def test_tokeninfo_without_the_email_scope_returns_no_address(google: SandboxClient) -> None:
     narrow = google.acting_for(scopes=["openid"])
     info = narrow.post("/www.googleapis.com/oauth2/v2/tokeninfo", access_token=narrow.grant.access_token).json
     assert "email" not in info
 
 
-def test_userinfo_tells_what_the_scopes_allow(google: SandboxClient) -> None:
+def test_userinfo_returns_what_the_scopes_allow(google: SandboxClient) -> None:
     path = "/www.googleapis.com/oauth2/v2/userinfo"
     whole, narrow = google.get(path).json, google.acting_for(scopes=["openid"]).get(path).json
     assert (whole["name"], whole["email"]) == ("Linden & Light Photography", "hello@lindenandlight.example")
     assert narrow == {"id": whole["id"]}
 
 
-def test_a_grant_can_be_minted_over_http(google: SandboxClient) -> None:
+def test_a_grant_can_be_issued_over_http(google: SandboxClient) -> None:
     issued = google.control("POST", "/issue_token", account="empty", scopes=[SCOPE + "calendar"]).json
     headers = {"Authorization": f"Bearer {issued['access_token']}"}
     assert google.send("GET", EVENTS, headers=headers).json["items"] == []
 
 
-def test_tokens_do_not_show_in_the_repr_of_a_grant(google: SandboxClient) -> None:
+def test_the_repr_of_a_grant_shows_no_tokens(google: SandboxClient) -> None:
     shown = repr(google.grant)
     assert google.grant.access_token not in shown
     assert google.grant.refresh_token not in shown

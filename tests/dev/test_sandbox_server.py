@@ -1,4 +1,4 @@
-"""The sandbox as a server: hosts in the path, limits, its log of requests, its own process."""
+"""The sandbox as a server: hosts in the path, limits, its request log, its own process."""
 
 import signal
 import socket
@@ -28,7 +28,7 @@ def own_process(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]
             process.kill()
 
 
-def test_an_unknown_host_is_told_which_hosts_there_are(google: SandboxClient) -> None:
+def test_the_error_for_an_unknown_host_lists_the_known_ones(google: SandboxClient) -> None:
     answer = google.get("/graph.example/me")
     assert answer.status == 404
     assert "www.googleapis.com" in answer.json["error"]
@@ -50,7 +50,7 @@ def test_a_body_without_a_length_is_refused(google: SandboxClient) -> None:
     assert answer.status == 411
 
 
-def test_a_body_that_is_too_large_is_refused_unread(google: SandboxClient) -> None:
+def test_a_body_that_is_too_large_is_refused_without_being_read(google: SandboxClient) -> None:
     host, port = google.sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(b"POST /oauth2.googleapis.com/token HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
@@ -71,7 +71,7 @@ def test_requests_are_logged_without_tokens(google: SandboxClient) -> None:
     assert google.grant.access_token not in str(log)
 
 
-def test_the_log_of_requests_can_be_cleared(google: SandboxClient) -> None:
+def test_the_request_log_can_be_cleared(google: SandboxClient) -> None:
     google.get(EVENTS)
     google.control("DELETE", "/requests")
     assert google.control("GET", "/requests").json == {"requests": [], "counts": {}}
@@ -86,7 +86,7 @@ def test_a_control_request_with_unknown_arguments_is_refused(google: SandboxClie
     assert google.get(f"{GMAIL}/profile").status == 200
 
 
-def test_stopping_ends_connections_that_are_kept_alive() -> None:
+def test_stopping_ends_kept_alive_connections() -> None:
     with Sandbox(today=TODAY) as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
         connection = socket.create_connection((host, int(port)), timeout=5)
@@ -96,7 +96,7 @@ def test_stopping_ends_connections_that_are_kept_alive() -> None:
         assert connection.recv(1024) == b""
 
 
-def test_it_runs_as_a_process_of_its_own_and_stops_quietly() -> None:
+def test_it_runs_as_a_separate_process_and_stops_quietly() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with own_process("--port", "0") as (process, line):
             assert line.startswith("sandbox ready on http://127.0.0.1:")
@@ -107,7 +107,7 @@ def test_it_runs_as_a_process_of_its_own_and_stops_quietly() -> None:
             assert process.returncode == 0
 
 
-def test_a_taken_port_is_one_clear_line(sandbox: Sandbox) -> None:
+def test_a_port_in_use_is_one_clear_line(sandbox: Sandbox) -> None:
     port = sandbox.url.rpartition(":")[2]
     with own_process("--port", port) as (process, line):
         _, errors = process.communicate(timeout=10)
@@ -115,7 +115,7 @@ def test_a_taken_port_is_one_clear_line(sandbox: Sandbox) -> None:
         assert errors == f"sandbox cannot listen on port {port}: Address already in use\n"
 
 
-def test_tokens_outlive_a_restart_and_so_do_revocations(tmp_path: Path) -> None:
+def test_tokens_and_revocations_survive_a_restart(tmp_path: Path) -> None:
     grant, revoked = issue_token("studio"), issue_token("empty")
     with Sandbox(today=TODAY, state_dir=tmp_path / "state") as sandbox:
         sandbox.google.revoke("empty")

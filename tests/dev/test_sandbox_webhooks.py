@@ -1,4 +1,4 @@
-"""What platforms tell an application of their own accord: Google's security event tokens, Meta's signed requests."""
+"""Callbacks that platforms send to an application: Google's security event tokens, Meta's signed requests."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ def decoded(part: str) -> bytes:
 
 
 def verified(client: SandboxClient, token: str) -> dict[str, Any]:
-    """The claims of a token, checked as Google documents it: by the key that the configuration leads to."""
+    """The claims of a token, verified as Google documents it, with the key found through the configuration."""
     configuration = client.send("GET", "/accounts.google.com/.well-known/risc-configuration").json
     keys = client.send("GET", f"/{configuration['jwks_uri'].removeprefix('https://')}").json["keys"]
     header, claims, signature = token.split(".")
@@ -46,19 +46,19 @@ def test_a_security_event_is_signed_and_names_the_user(google: SandboxClient) ->
     assert about["subject"]["sub"] == info["id"]
 
 
-def test_each_security_event_is_another_one(google: SandboxClient) -> None:
+def test_each_security_event_has_its_own_id(google: SandboxClient) -> None:
     first, second = (verified(google, google.sandbox.google.security_event()) for _ in range(2))
     assert first["jti"] != second["jti"]
 
 
-def test_a_security_event_that_was_changed_does_not_verify(google: SandboxClient) -> None:
+def test_a_changed_security_event_does_not_verify(google: SandboxClient) -> None:
     header, claims, signature = google.sandbox.google.security_event().split(".")
     changed = base64.urlsafe_b64encode(decoded(claims).replace(b"studio", b"stud10") + b" ").rstrip(b"=").decode()
     with pytest.raises(InvalidSignature):
         verified(google, f"{header}.{changed}.{signature}")
 
 
-def test_a_signed_request_proves_itself_by_the_applications_secret(google: SandboxClient) -> None:
+def test_a_signed_request_verifies_with_the_applications_secret(google: SandboxClient) -> None:
     token = google.control("POST", "/meta/signed-request", account="studio").json["token"]
     signature, payload = token.split(".")
     assert hmac.compare_digest(decoded(signature), hmac.digest(APP_SECRET.encode(), payload.encode(), hashlib.sha256))

@@ -1,4 +1,4 @@
-"""The local API server: threads apart, API Gateway's refusals in our shape, its event's keys present."""
+"""The local API server: isolated threads, API Gateway's errors in our format, complete events."""
 
 import http.client
 import json
@@ -75,7 +75,7 @@ def assert_is_problem(answer: tuple[int, Any, Any], status: int, code: str) -> N
     assert (answer[2]["status"], answer[2]["code"]) == (status, code)
 
 
-def test_requests_served_at_once_do_not_see_each_other(port: int) -> None:
+def test_concurrent_requests_do_not_see_each_other(port: int) -> None:
     def call(number: int) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         word: str = ask(connection, "GET", f"/echo/{number}", headers={"X-Together": "yes"})[2]["word"]
@@ -107,7 +107,7 @@ def test_a_wrong_method_is_our_method_not_allowed(client: http.client.HTTPConnec
     assert method == "BREW" or headers["Allow"] == "GET, POST"
 
 
-def test_a_body_beyond_the_gateways_quota_is_refused_and_the_next_request_served(
+def test_a_body_beyond_the_gateways_limit_is_refused_and_the_next_request_served(
     client: http.client.HTTPConnection,
 ) -> None:
     assert_is_problem(ask(client, "POST", "/echo/x", body=b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
@@ -120,11 +120,11 @@ def test_a_chunked_body_is_refused(client: http.client.HTTPConnection) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "9" * 5000])
-def test_a_content_length_that_is_none_is_refused(client: http.client.HTTPConnection, length: str) -> None:
+def test_an_invalid_content_length_is_refused(client: http.client.HTTPConnection, length: str) -> None:
     assert_is_problem(ask(client, "POST", "/echo/x", headers={"Content-Length": length}), 400, "bad_request")
 
 
-def test_two_content_lengths_are_refused_as_one_of_them_must_be_wrong(client: http.client.HTTPConnection) -> None:
+def test_two_content_lengths_are_refused(client: http.client.HTTPConnection) -> None:
     client.putrequest("POST", "/echo/x")
     for length in ("2", "3"):
         client.putheader("Content-Length", length)
@@ -140,11 +140,11 @@ def test_the_event_has_what_api_gateway_sends(client: http.client.HTTPConnection
     assert 0 < answer["remaining"] <= 29_000
 
 
-def test_a_body_that_is_no_text_is_damaged_as_api_gateway_does(client: http.client.HTTPConnection) -> None:
+def test_a_binary_body_is_damaged_as_by_api_gateway(client: http.client.HTTPConnection) -> None:
     assert ask(client, "POST", "/echo/x", body=b"\xff")[2]["body"] == "\ufffd"
 
 
-def test_an_empty_answer_has_no_length_and_its_headers_are_sent_once_each(client: http.client.HTTPConnection) -> None:
+def test_an_empty_response_has_no_length_and_sends_each_header_once(client: http.client.HTTPConnection) -> None:
     status, headers, body = ask(client, "DELETE", "/gone")
     assert (status, body, headers["Content-Length"]) == (204, None, None)
     assert headers.get_all("Content-Type") == ["text/plain"]

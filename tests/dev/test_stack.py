@@ -1,4 +1,4 @@
-"""`python -m dev.stack` from the outside: what a newcomer sees, and what is left when it stops."""
+"""`python -m dev.stack` from the outside: what a new developer sees, and what remains when it stops."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from dev.process import setpriv
 from tests.dev.stacks import PATIENCE, ROOT, Stack, one_line, run_module, running, wait_until
 
 
-def test_a_stack_from_its_first_start_over_a_restart_to_a_start_after_a_kill(tmp_path: Path) -> None:
-    """One story, since starts are what takes long: each one finds what the one before left."""
+def test_a_stack_starts_restarts_and_recovers_from_a_kill(tmp_path: Path) -> None:
+    """One scenario, because starts are slow: each one continues with what the previous one left."""
     local_dir = tmp_path / "local"
     with running(local_dir, find_free_port(), PLATFORM_SANDBOX_URL="http://127.0.0.1:9") as stack:
         stack.await_output("AnselAI is running")
@@ -144,20 +144,20 @@ def assert_leaves_nothing_behind_when_killed(stack: Stack) -> None:
     children = stack.children()
     stack.process.kill()
     stack.finish()
-    if not setpriv():  # the one who tells a child that its parent died
+    if not setpriv():  # the system that notifies a child of its parent's death
         for child in children:
             child.kill()
     assert psutil.wait_procs(children, PATIENCE)[1] == []
 
 
-def test_a_taken_port_is_one_line_and_touches_nothing(tmp_path: Path) -> None:
+def test_a_port_in_use_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         assert f"port {port} is taken" in one_line(tmp_path / "local", port)
     assert not (tmp_path / "local").exists()
 
 
-def test_a_wrong_variable_is_one_line_that_names_it_and_nothing_is_started(tmp_path: Path) -> None:
+def test_an_invalid_variable_is_named_in_one_line_and_nothing_is_started(tmp_path: Path) -> None:
     local_dir = tmp_path / "local"
     assert one_line(local_dir, find_free_port(), TICK_SECONDS="foo").startswith(
         "make run: TICK_SECONDS must be a number"
@@ -166,7 +166,7 @@ def test_a_wrong_variable_is_one_line_that_names_it_and_nothing_is_started(tmp_p
     assert not local_dir.exists()
 
 
-def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = one_line(tmp_path / "file", find_free_port())
     assert line == f"make run: LOCAL_DIR {tmp_path / 'file'} is a file, not a folder"

@@ -1,4 +1,4 @@
-"""`make status`, `logs`, `psql` and `reset` where no stack runs, and on what a stack has left."""
+"""`make status`, `logs`, `psql` and `reset` without a running stack, and on a stopped stack's data."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def options(tmp_path: Path) -> Options:
 
 @pytest.fixture
 def stopped(options: Options) -> Options:
-    """A folder as a stack leaves it, with a file of somebody else's in it."""
+    """A stopped stack's folder, with an unrelated file in it."""
     for folder in ("postgres", "secrets", "logs", "sandbox"):
         (options.local_dir / folder).mkdir(parents=True)
         (options.local_dir / folder / "content").touch()
@@ -52,7 +52,7 @@ class TestStatus:
         with locked(options), pytest.raises(StackError, match="is still starting"):
             describe(options, NOW)
 
-    def test_a_part_that_has_ended_is_told_and_the_command_fails(self, options: Options) -> None:
+    def test_a_part_that_has_ended_is_reported_and_the_command_fails(self, options: Options) -> None:
         child = subprocess.Popen(["sleep", "60"])
         with locked(options):
             write_parts(options.parts_file, options.url, {"api": os.getpid(), "queue": child.pid})
@@ -63,7 +63,7 @@ class TestStatus:
         assert any(line.startswith("api ") and "has ended" not in line for line in lines)
         assert any(line.split() == ["queue", str(child.pid), "has", "ended"] for line in lines)
 
-    def test_a_process_that_got_a_parts_number_later_is_not_taken_for_it(self, options: Options) -> None:
+    def test_a_process_that_reuses_a_parts_id_is_not_mistaken_for_it(self, options: Options) -> None:
         write_parts(options.parts_file, options.url, {"api": os.getpid()})
         written = json.loads(options.parts_file.read_bytes())
         written["parts"][0]["since"] -= 60
@@ -72,14 +72,14 @@ class TestStatus:
         assert found is not None
         assert [part.alive for part in found[1]] == [False]
 
-    def test_an_api_that_does_not_answer_is_told_in_one_line(self, options: Options) -> None:
+    def test_an_api_that_does_not_respond_is_reported_in_one_line(self, options: Options) -> None:
         options.key_file.parent.mkdir(parents=True)
         options.key_file.write_text("ansel_0_0")
         with locked(options):
             write_parts(options.parts_file, "http://127.0.0.1:1", {"api": os.getpid()})
             lines, running = describe(options, NOW)
         assert not running
-        assert lines[-1].startswith("the API does not answer GET /api/sync/status")
+        assert lines[-1].startswith("the API does not respond to GET /api/sync/status")
 
     @pytest.mark.parametrize(
         ("age", "told"),
@@ -91,7 +91,7 @@ class TestStatus:
             (timedelta(days=2, hours=3), "2 days ago"),
         ],
     )
-    def test_an_age_is_told_in_its_largest_unit(self, age: timedelta, told: str) -> None:
+    def test_an_age_is_shown_in_its_largest_unit(self, age: timedelta, told: str) -> None:
         assert status._ago(age) == told
 
 
@@ -116,7 +116,7 @@ class TestLogs:
         with pytest.raises(StackError, match="start a stack with `make run`"):
             show_logs.show(options, [], 2)
 
-    def test_half_a_line_waits_for_its_end(self, tmp_path: Path) -> None:
+    def test_an_incomplete_line_is_held_back(self, tmp_path: Path) -> None:
         log = tmp_path / "api.log"
         log.write_text("whole\nha")
         tail = Tail(log)
@@ -125,7 +125,7 @@ class TestLogs:
             file.write("lf\n")
         assert tail.new() == ["half"]
 
-    def test_a_log_that_was_put_aside_is_read_from_its_new_beginning(self, tmp_path: Path) -> None:
+    def test_a_rotated_log_is_read_from_its_new_start(self, tmp_path: Path) -> None:
         log = tmp_path / "api.log"
         log.write_text("old\n")
         tail = Tail(log)
@@ -137,17 +137,17 @@ class TestLogs:
 
 
 class TestReset:
-    def test_it_deletes_what_a_stack_keeps_and_leaves_the_rest(self, stopped: Options) -> None:
+    def test_it_deletes_a_stacks_data_and_leaves_other_files(self, stopped: Options) -> None:
         (stopped.local_dir / "notes").touch()
-        assert reset.reset(stopped, ask=False).endswith("; notes is not the stack's and stays")
+        assert reset.reset(stopped, ask=False).endswith("; kept what is not the stack's: notes")
         assert [path.name for path in stopped.local_dir.iterdir()] == ["notes"]
 
-    def test_a_folder_of_nothing_else_goes_as_a_whole(self, stopped: Options) -> None:
+    def test_a_folder_without_other_files_is_deleted(self, stopped: Options) -> None:
         assert reset.reset(stopped, ask=False) == f"Deleted the local data in {stopped.local_dir}"
         assert not stopped.local_dir.exists()
         assert reset.reset(stopped, ask=False) == f"There is no local data in {stopped.local_dir}"
 
-    def test_a_link_is_deleted_and_not_what_it_leads_to(self, stopped: Options, tmp_path: Path) -> None:
+    def test_a_link_is_deleted_but_not_its_target(self, stopped: Options, tmp_path: Path) -> None:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         (elsewhere / "mine").touch()
@@ -160,13 +160,13 @@ class TestReset:
             reset.reset(stopped, ask=False)
         assert (stopped.local_dir / "postgres").exists()
 
-    def test_it_asks_first_and_needs_somebody_to_answer(self, stopped: Options) -> None:
+    def test_it_asks_first_and_needs_a_terminal(self, stopped: Options) -> None:
         with pytest.raises(StackError, match="YES=1 deletes without asking"):
             reset.reset(stopped, ask=True)
         assert (stopped.local_dir / "postgres").exists()
 
     @pytest.mark.parametrize(("answer", "deleted"), [("yes", True), ("Y", True), ("", False), ("no", False)])
-    def test_it_does_what_the_answer_says(self, answer: str, deleted: bool, stopped: Options) -> None:
+    def test_it_follows_the_answer(self, answer: str, deleted: bool, stopped: Options) -> None:
         controller, terminal = os.openpty()
         env = {**os.environ, "LOCAL_DIR": str(stopped.local_dir)}
         command = [sys.executable, "-m", "dev.reset"]
@@ -178,7 +178,7 @@ class TestReset:
         os.close(terminal)
 
 
-def test_a_role_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_role_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["dev.psql", "--role", "root"])
     assert psql.main() == 1
     assert capsys.readouterr().err == "make psql: ROLE must be one of postgres, owner, app, admin, not 'root'\n"

@@ -1,4 +1,4 @@
-"""The parts of the stack: awaited, revived when something outside ends them, given up when they end by themselves."""
+"""The parts of the stack: awaited, restarted when killed, and given up on when they end immediately."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def test_parts_are_stopped_when_the_block_ends(tmp_path: Path) -> None:
     assert not child.is_running()
 
 
-def test_a_part_that_ignores_the_request_to_stop_is_killed_with_its_own_children(tmp_path: Path) -> None:
+def test_a_part_that_ignores_the_stop_signal_is_killed_with_its_children(tmp_path: Path) -> None:
     stubborn = (
         "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"child = subprocess.Popen([sys.executable, '-c', {WORKING!r}]); time.sleep(60)"
@@ -51,7 +51,7 @@ def test_a_part_that_ends_before_it_is_ready_is_one_clear_line(tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
-def test_a_killed_part_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_part_is_restarted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = make_part(tmp_path, WORKING)
     with Supervisor() as parts:
         parts.start(part)
@@ -64,18 +64,18 @@ def test_a_killed_part_is_started_again(tmp_path: Path, capsys: pytest.CaptureFi
     assert "the part ended (by SIGKILL); starting it again" in capsys.readouterr().out
 
 
-def test_a_part_that_ends_by_itself_at_once_is_given_up(tmp_path: Path) -> None:
+def test_a_part_that_keeps_ending_at_once_stops_the_stack(tmp_path: Path) -> None:
     part = make_part(tmp_path, "print('part ready', flush=True); raise SystemExit('out of luck')")
     with Supervisor() as parts:
         parts.start(part)
         parts.wait_ready()
         assert part.child
         part.child.wait()
-        with pytest.raises(StackError, match=r"with exit code 1.* as soon as it was started: out of luck"):
+        with pytest.raises(StackError, match=r"with exit code 1.* right after it was started: out of luck"):
             parts.revive()
 
 
-def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
+def test_a_long_log_is_rotated(tmp_path: Path) -> None:
     part = make_part(tmp_path, WORKING)
     with part.log.open("wb") as file:
         file.truncate(20_000_001)

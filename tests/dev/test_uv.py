@@ -1,4 +1,4 @@
-"""`dev/uv.py`: what pip is configured with is what uv finds."""
+"""`dev/uv.py` passes pip's configuration to uv."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from tests.conftest import ROOT
 
 
 def told(*lines: str, **environ: str) -> dict[str, str]:
-    """What is set for uv, but for what always is."""
+    """The variables set for uv, except those that always are."""
     made = uv.variables(uv.parse(lines), environ)
     assert made.pop("UV_INDEX_STRATEGY") == "unsafe-best-match"
     return made
 
 
-def test_pip_with_nothing_set_leaves_uv_as_it_is() -> None:
+def test_an_unconfigured_pip_changes_nothing_for_uv() -> None:
     assert told() == {}
 
 
@@ -36,23 +36,23 @@ def test_pip_with_nothing_set_leaves_uv_as_it_is() -> None:
         ("download.index-url='https://not-for-install.example'", {}),
     ],
 )
-def test_an_option_of_pip_is_told_to_uv(line: str, made: dict[str, str]) -> None:
+def test_a_pip_option_is_passed_to_uv(line: str, made: dict[str, str]) -> None:
     assert told(line) == made
 
 
-def test_a_proxy_is_told_for_every_scheme_and_with_a_scheme_of_its_own() -> None:
+def test_a_proxy_is_passed_for_every_scheme_and_with_its_own_scheme() -> None:
     made = told("global.proxy='user:secret@proxy.example:3128'")
     assert made == dict.fromkeys(uv.PROXIES, "http://user:secret@proxy.example:3128")
 
 
-def test_a_variable_beats_the_files_and_what_is_said_of_install_beats_what_is_said_of_all() -> None:
+def test_variables_override_files_and_the_install_section_overrides_global() -> None:
     lines = ["install.index-url='https://b.example'", "global.index-url='https://a.example'"]
     assert told(*lines) == {"UV_DEFAULT_INDEX": "https://b.example"}
     assert told(":env:.index-url='https://c.example'", *lines) == {"UV_DEFAULT_INDEX": "https://c.example"}
 
 
 @pytest.mark.parametrize("name", ["UV_DEFAULT_INDEX", "UV_INDEX_URL"])
-def test_what_is_set_for_uv_itself_stays(name: str) -> None:
+def test_settings_for_uv_itself_are_kept(name: str) -> None:
     assert told("global.index-url='https://a.example'", **{name: "https://mine.example"}) == {}
 
 
@@ -61,8 +61,8 @@ def test_no_index_is_a_flag(value: str, flags: list[str]) -> None:
     assert uv.flags(uv.parse([f":env:.no-index='{value}'"])) == flags
 
 
-def test_the_exit_code_is_that_of_uv(tmp_path: Path) -> None:
-    """With the real pip, whose configuration is read, and the real uv, which has no such command."""
+def test_it_returns_uvs_exit_code(tmp_path: Path) -> None:
+    """Uses the real pip, whose configuration is read, and the real uv with an unknown command."""
     command = [sys.executable, "-P", str(ROOT / "dev" / "uv.py"), "no-such-command"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2

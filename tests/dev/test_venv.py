@@ -1,4 +1,4 @@
-"""`dev/venv.sh`: an environment of two small locks and wheels of our own, and the one line for whatever fails."""
+"""`dev/venv.sh`: an environment of two small locks and our own wheels, and one line for every failure."""
 
 import base64
 import hashlib
@@ -16,11 +16,11 @@ from tests.conftest import ROOT
 
 UV = Path(sys.executable).with_name("uv")
 UNREACHABLE = "http://127.0.0.1:1/simple"
-"""Nobody listens there."""
+"""No server listens there."""
 
 
 def add_wheel(folder: Path, name: str, files: Mapping[str, str]) -> str:
-    """Puts a wheel of version 1 into the folder; its line in a lock."""
+    """Puts a wheel of version 1 into the folder; returns its line for a lock."""
     info = f"{name}-1.dist-info"
     content = {
         **files,
@@ -42,13 +42,13 @@ def add_wheel(folder: Path, name: str, files: Mapping[str, str]) -> str:
 
 
 class Checkout:
-    """A folder with the locks of two small environments: `thing` runs, `tool` is for developing."""
+    """A folder with the locks of two small environments: `thing` for running, `tool` for development."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.wheels = folder / "wheels"
         self.wheels.mkdir()
-        # Stands for uv in the lock, and is the uv of this environment.
+        # Stands in for uv in the lock; it is this environment's uv.
         shim = f'#!/bin/sh\n[ "$1" = --version ] && echo "uv 1 (a stand-in)" && exit\nexec "{UV}" "$@"\n'
         run = [add_wheel(self.wheels, "uv", {"uv-1.data/scripts/uv": shim}), add_wheel(self.wheels, "thing", {})]
         self.lock("run", *run)
@@ -73,7 +73,7 @@ class Checkout:
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
 
     def fails(self, kind: str, **environ: str) -> str:
-        """The one line that it says."""
+        """The one line that it prints."""
         done = self.set_up(kind, **environ)
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
@@ -87,7 +87,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """With what running needs."""
+    """An environment with the packages for running."""
     checkout = Checkout(tmp_path_factory.mktemp("made"))
     done = checkout.set_up("run")
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def checkout(made: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of that; an environment may be moved as long as nobody runs its scripts, and uv's stand-in has no path."""
+    """A copy of it; an environment can be moved if its scripts are not run, and uv's stand-in contains no path."""
     shutil.copytree(made.folder, tmp_path / "copy", symlinks=True)
     copy = object.__new__(Checkout)
     copy.folder, copy.wheels = tmp_path / "copy", tmp_path / "copy" / "wheels"
@@ -110,7 +110,7 @@ def test_a_second_time_does_nothing_and_needs_no_index(checkout: Checkout) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_developing_adds_its_packages_and_running_takes_none_away(checkout: Checkout) -> None:
+def test_development_packages_are_added_and_running_removes_none(checkout: Checkout) -> None:
     assert checkout.set_up("dev").returncode == 0
     assert checkout.installed() == {"uv", "thing", "tool"}
     assert checkout.set_up("run").stdout == ""
@@ -120,35 +120,35 @@ def test_developing_adds_its_packages_and_running_takes_none_away(checkout: Chec
     assert checkout.installed() == {"uv", "thing", "tool"}
 
 
-def test_without_a_network_it_is_one_line(checkout: Checkout) -> None:
+def test_without_a_network_it_fails_with_one_line(checkout: Checkout) -> None:
     line = checkout.fails("dev", PIP_FIND_LINKS="", PIP_NO_INDEX="", PIP_INDEX_URL=UNREACHABLE)
     assert "the package index cannot be reached; is this machine online" in line
 
 
-def test_without_a_network_and_without_uv_it_is_the_same_line(checkout: Checkout) -> None:
+def test_without_a_network_and_uv_it_fails_with_the_same_line(checkout: Checkout) -> None:
     (checkout.folder / ".venv" / "bin" / "uv").unlink()
     line = checkout.fails("dev", PIP_FIND_LINKS="", PIP_NO_INDEX="", PIP_INDEX_URL=UNREACHABLE)
     assert "the package index cannot be reached; is this machine online" in line
 
 
-def test_another_file_than_the_locked_one_is_refused(checkout: Checkout) -> None:
+def test_a_file_that_is_not_the_locked_one_is_refused(checkout: Checkout) -> None:
     add_wheel(checkout.wheels, "tool", {"tool.py": "raise SystemExit\n"})
     assert "one is not the file that was locked (hash mismatch)" in checkout.fails("dev")
     assert checkout.set_up("dev").returncode == 1
 
 
-def test_another_uv_than_the_locked_one_is_refused(checkout: Checkout) -> None:
+def test_a_uv_that_is_not_the_locked_one_is_refused(checkout: Checkout) -> None:
     (checkout.folder / ".venv" / "bin" / "uv").unlink()
     add_wheel(checkout.wheels, "uv", {"uv-1.data/scripts/uv": "#!/bin/sh\necho not this one\n"})
     assert "one is not the file that was locked (hash mismatch)" in checkout.fails("dev")
 
 
-def test_a_package_that_is_nowhere_is_named(checkout: Checkout) -> None:
+def test_a_package_that_cannot_be_found_is_named(checkout: Checkout) -> None:
     (checkout.wheels / "tool-1-py3-none-any.whl").unlink()
     assert "tool" in checkout.fails("dev")
 
 
-def test_a_python_that_is_not_there_leaves_the_environment_that_is(tmp_path: Path) -> None:
+def test_a_missing_python_leaves_the_existing_environment(tmp_path: Path) -> None:
     for kind in ("run", "dev"):
         (tmp_path / f"requirements-{kind}.txt").touch()
     (tmp_path / "venv").mkdir()

@@ -1,4 +1,4 @@
-"""What a stranger may put where JSON is expected, and how it is put there."""
+"""Hostile input where JSON is expected, and how it is encoded."""
 
 import base64
 
@@ -17,7 +17,7 @@ HOSTILE = [
     b'{"algorithm": null}',
     b"9" * 50_000,
 ]
-"""Nested without end, cut off, empty, of the wrong type, no UTF-8, half a character, and a number of 50,000 digits."""
+"""Deeply nested, truncated, empty, of the wrong type, invalid UTF-8, half a character, a number of 50,000 digits."""
 
 
 def unpadded(value: bytes) -> str:

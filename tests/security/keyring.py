@@ -1,4 +1,4 @@
-"""A second, plain key provider: what the vault's tests wrap data keys with when they count or watch."""
+"""A second, plain key provider with which the vault's tests count and observe calls."""
 
 import os
 from threading import Lock
@@ -25,7 +25,7 @@ class Keyring:
         self.unwrapped: list[bytes] = []
         self.broken = False
         self.unwraps_as: bytes | None = None
-        """What comes back instead of a key that was wrapped just now"""
+        """Returned instead of the key that was just wrapped"""
         self._lock = Lock()
 
     def wrap(self, plaintext_key: bytes, studio_id: UUID) -> bytes:

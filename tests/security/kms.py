@@ -1,4 +1,4 @@
-"""A KMS service for tests: real boto3 against moto, its calls counted, its answers replaced where a test wants."""
+"""A KMS service for tests: real boto3 against moto, with calls counted and responses replaced on demand."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ HERE, ELSEWHERE = "eu-central-1", "eu-west-1"
 
 
 class KmsCalls(list[str]):
-    """The operations a Region's client is asked for. What `answers` returns or raises, if anything, the service did."""
+    """The operations called on a Region's client. `answers` replaces the service's response or raises, if set."""
 
     def __init__(self, region: str) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class KmsCalls(list[str]):
 
 
 def refusal(code: str, status: int = 400) -> Callable[[], Any]:
-    """What botocore hands on when KMS answers with this error."""
+    """What botocore raises when KMS returns this error."""
     parsed = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return lambda: (AWSResponse("https://kms", status, {}, None), parsed)
 
@@ -62,7 +62,7 @@ def service() -> Iterator[Kms]:
 
 @pytest.fixture
 def kms(service: Kms) -> Iterator[Kms]:
-    """With clients nobody listens to yet."""
+    """With clients that are not observed yet."""
     forget_clients()
     yield service
     forget_clients()

@@ -1,4 +1,4 @@
-"""API keys: one spelling, a hash that tells nothing, scopes that are asked for by name."""
+"""API keys: one spelling, a hash that reveals nothing, scopes checked by name."""
 
 import re
 import string
@@ -23,11 +23,11 @@ def test_a_new_key_is_found_by_its_id_and_matches_its_hash() -> None:
     assert matches(parsed, made.secret_hash)
 
 
-def test_a_key_without_a_given_id_gets_one_of_its_own() -> None:
+def test_a_key_without_a_given_id_gets_a_new_one() -> None:
     assert new_api_key().id != new_api_key().id
 
 
-def test_the_token_has_the_documented_form_and_256_fresh_bits() -> None:
+def test_the_token_has_the_documented_format_and_256_random_bits() -> None:
     tokens = [new_api_key(KEY_ID).token.reveal() for _ in range(2)]
 
     assert all(re.fullmatch(rf"ansel_{HEX_ID}_[0-9a-f]{{64}}", token) for token in tokens)
@@ -43,7 +43,7 @@ def test_neither_the_key_nor_its_parsed_form_shows_the_secret() -> None:
     assert "secret_hash" not in repr(parse(made.token.reveal()))
 
 
-def test_another_secret_does_not_match() -> None:
+def test_a_different_secret_does_not_match() -> None:
     made, other = new_api_key(KEY_ID), new_api_key(KEY_ID)
     parsed = parse(other.token.reveal())
 
@@ -89,7 +89,7 @@ def test_no_key_matches_the_hash_of_an_unknown_one() -> None:
         "ansel_" + "0" * 1_000_000,
     ],
 )
-def test_anything_else_is_not_a_key(text: str) -> None:
+def test_malformed_keys_are_rejected(text: str) -> None:
     assert parse(f"ansel_{HEX_ID}_{HEX_SECRET}") is not None
     assert parse(text) is None
 
@@ -112,5 +112,5 @@ def test_admin_allows_every_scope(needed: str) -> None:
 
 
 @pytest.mark.parametrize("needed", ["", "connections", "connections:*", "metrics:write", "Admin"])
-def test_a_scope_that_does_not_exist_is_allowed_to_nobody(needed: str) -> None:
+def test_no_key_has_a_scope_that_does_not_exist(needed: str) -> None:
     assert not allows(["admin", needed], needed)

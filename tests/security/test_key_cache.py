@@ -1,4 +1,4 @@
-"""Data keys stay unwrapped in the process for a bounded time and number, and are unwrapped once."""
+"""Data keys are cached unwrapped, limited in time and number, and unwrapped only once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ def test_a_data_key_is_unwrapped_once_for_many_tokens() -> None:
     assert keyring.unwrapped == [key.wrapped]
 
 
-def test_an_unwrapped_key_is_kept_for_the_given_time_only() -> None:
+def test_an_unwrapped_key_is_cached_only_for_the_given_time() -> None:
     keyring, clock = Keyring(), Clock()
     vault = Vault(keyring, cache_seconds=300, monotonic=clock)
     key = new_key(vault)
@@ -45,7 +45,7 @@ def test_an_unwrapped_key_is_kept_for_the_given_time_only() -> None:
     assert len(keyring.unwrapped) == 2
 
 
-def test_a_destroyed_data_key_stops_opening_when_its_time_in_the_cache_is_over() -> None:
+def test_a_destroyed_data_key_stops_opening_once_its_cache_entry_expires() -> None:
     keyring, clock = Keyring(), Clock()
     vault = Vault(keyring, cache_seconds=300, monotonic=clock)
     key = new_key(vault)
@@ -57,7 +57,7 @@ def test_a_destroyed_data_key_stops_opening_when_its_time_in_the_cache_is_over()
         vault.open(sealed, key, PLACE)
 
 
-def test_no_more_keys_are_kept_than_the_given_number_and_the_oldest_goes_first() -> None:
+def test_the_cache_is_bounded_and_evicts_the_oldest_key_first() -> None:
     keyring = Keyring()
     vault = Vault(keyring, cache_size=2)
     keys = [new_key(vault) for _ in range(3)]
@@ -70,7 +70,7 @@ def test_no_more_keys_are_kept_than_the_given_number_and_the_oldest_goes_first()
     assert keyring.unwrapped == [keys[0].wrapped]
 
 
-def test_a_failed_unwrap_is_not_remembered() -> None:
+def test_a_failed_unwrap_is_not_cached() -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault)
@@ -82,12 +82,12 @@ def test_a_failed_unwrap_is_not_remembered() -> None:
     assert vault.open(vault.seal(Secret(CANARY), key, PLACE), key, PLACE).reveal() == CANARY
 
 
-def test_sixteen_threads_that_first_use_one_key_unwrap_it_once() -> None:
+def test_sixteen_threads_that_need_the_same_key_unwrap_it_once() -> None:
     gathered = Barrier(16)
 
     class Slow(Keyring):
         def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
-            time.sleep(0.05)  # so that every thread asks before the first has its answer
+            time.sleep(0.05)  # so that every thread asks before the first gets its result
             return super().unwrap(wrapped, studio_id)
 
     keyring = Slow()
@@ -105,7 +105,7 @@ def test_sixteen_threads_that_first_use_one_key_unwrap_it_once() -> None:
     assert keyring.unwrapped == [key.wrapped]
 
 
-def test_a_slow_unwrap_of_one_studio_does_not_hold_up_another() -> None:
+def test_a_slow_unwrap_for_one_studio_does_not_delay_another() -> None:
     both_inside = Barrier(2)
 
     class Slow(Keyring):

@@ -1,4 +1,4 @@
-"""Data keys wrapped under ENCRYPTION_KEY, and which stage may do that."""
+"""Data keys wrapped under ENCRYPTION_KEY, and the stages that allow it."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ CONTEXT = {"studio": str(STUDIO), "purpose": "data-key"}
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 
-def test_a_message_of_another_suite_is_refused() -> None:
+def test_a_message_with_another_algorithm_suite_is_refused() -> None:
     uncommitted = EncryptionSDKClient(commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT)
     signing = EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
     for client, suite in (
@@ -38,12 +38,12 @@ def test_a_message_of_another_suite_is_refused() -> None:
             RAW.unwrap(message, STUDIO)
 
 
-def test_the_message_is_of_the_committing_suite_without_a_signature() -> None:
+def test_the_message_uses_the_committing_suite_without_a_signature() -> None:
     # version 2 and suite 0x0478: https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html
     assert RAW.wrap(DATA_KEY, STUDIO)[:3] == b"\x02\x04\x78"
 
 
-def test_any_damaged_byte_of_a_wrapped_key_breaks_it() -> None:
+def test_a_wrapped_key_with_any_damaged_byte_is_refused() -> None:
     wrapped = RAW.wrap(DATA_KEY, STUDIO)
     for position in range(len(wrapped)):
         damaged = bytearray(wrapped)
@@ -53,7 +53,7 @@ def test_any_damaged_byte_of_a_wrapped_key_breaks_it() -> None:
 
 
 @given(st.data())
-def test_a_shortened_or_invented_wrapped_key_raises_nothing_but_decryption_failed(data: st.DataObject) -> None:
+def test_a_shortened_or_invented_wrapped_key_raises_only_decryption_failed(data: st.DataObject) -> None:
     wrapped = RAW.wrap(DATA_KEY, STUDIO)
     changed = data.draw(
         st.one_of(
@@ -73,14 +73,14 @@ def test_a_key_wrapped_under_one_encryption_key_does_not_unwrap_under_another() 
         other.unwrap(RAW.wrap(DATA_KEY, STUDIO), STUDIO)
 
 
-def test_more_kms_keys_than_a_message_may_name_are_refused() -> None:
+def test_more_kms_keys_than_a_message_can_name_are_refused() -> None:
     keys = tuple(f"{KEY_ARN[:-1]}{number}" for number in range(MAX_WRAPPING_KEYS + 1))
 
     with pytest.raises(SettingsError, match="more than 8 keys"):
         KmsKeyProvider(keys)
 
 
-def test_a_message_that_names_more_keys_than_that_is_refused() -> None:
+def test_a_message_that_names_too_many_keys_is_refused() -> None:
     class SameKeyAgain(RawMasterKeyProvider):  # type: ignore[misc]  # the SDK ships no types
         provider_id = "again"
 
@@ -126,15 +126,15 @@ def test_an_encryption_key_outside_local_is_refused(stage: str, kms_key_ids: tup
 
 
 @pytest.mark.parametrize("stage", ["local", "test", "dev", "prod"])
-def test_no_key_at_all_is_refused(stage: str) -> None:
+def test_missing_keys_are_refused(stage: str) -> None:
     with pytest.raises(SettingsError, match="KMS_KEY_IDS is not set"):
         provider_from_settings(settings(stage=stage))
 
 
-def test_two_kinds_of_key_are_refused() -> None:
+def test_an_encryption_key_together_with_kms_keys_is_refused() -> None:
     both = settings(encryption_key=Secret("0" * 64), kms_key_ids=(KEY_ARN,))
 
-    with pytest.raises(SettingsError, match="exclude each other"):
+    with pytest.raises(SettingsError, match="mutually exclusive"):
         provider_from_settings(both)
 
 
@@ -144,5 +144,5 @@ def test_an_encryption_key_that_is_not_256_bits_of_hex_is_refused(key: str) -> N
         RawKeyProvider(Secret(key))
 
 
-def test_a_provider_shows_no_key() -> None:
+def test_a_providers_repr_shows_no_key() -> None:
     assert RAW_KEY.hex() not in f"{RAW!r} {vars(RAW)!r}"

@@ -1,4 +1,4 @@
-"""Data keys wrapped under KMS: real boto3 against moto, its calls counted and its failures told apart."""
+"""Data keys wrapped under KMS: real boto3 against moto, with calls counted and failures classified."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +68,9 @@ def test_a_wrapped_data_key_is_refused_for_another_studio(any_provider: KeyProvi
         {},
     ],
 )
-def test_a_message_of_another_context_is_refused(provider: KmsKeyProvider, context: dict[str, str]) -> None:
+def test_a_message_with_another_encryption_context_is_refused(
+    provider: KmsKeyProvider, context: dict[str, str]
+) -> None:
     keys = encryption_sdk.kms_keys(provider._key_ids)
     message = encryption_sdk.encrypt(DATA_KEY, context, keys)
 
@@ -87,7 +89,7 @@ def test_a_key_wrapped_under_kms_does_not_unwrap_with_another_kms_key_nor_with_a
     assert calls == []
 
 
-def test_a_thousand_tokens_of_one_studio_cost_a_fresh_vault_one_kms_call(provider: KmsKeyProvider) -> None:
+def test_a_thousand_tokens_of_one_studio_cost_one_kms_call(provider: KmsKeyProvider) -> None:
     key = WrappedKey(uuid4(), STUDIO, Vault(provider).new_key(STUDIO))
     calls = KmsCalls(HERE)
     vault = Vault(provider)
@@ -98,7 +100,7 @@ def test_a_thousand_tokens_of_one_studio_cost_a_fresh_vault_one_kms_call(provide
     assert calls == ["Decrypt"]
 
 
-def test_each_studio_costs_one_call_of_its_own(provider: KmsKeyProvider) -> None:
+def test_each_studio_costs_one_kms_call(provider: KmsKeyProvider) -> None:
     vault = Vault(provider)
     keys = [WrappedKey(uuid4(), UUID(int=number), vault.new_key(UUID(int=number))) for number in range(3)]
     calls = KmsCalls(HERE)
@@ -121,7 +123,7 @@ def test_a_key_is_wrapped_under_every_kms_key_and_unwrapped_with_one_call(both: 
     "failure",
     [timeout, refusal("ThrottlingException"), refusal("KMSInternalException", 500), refusal("DisabledException")],
 )
-def test_the_other_region_unwraps_when_the_first_one_fails(both: KmsKeyProvider, failure: Callable[[], Any]) -> None:
+def test_the_second_region_unwraps_when_the_first_one_fails(both: KmsKeyProvider, failure: Callable[[], Any]) -> None:
     wrapped = both.wrap(DATA_KEY, STUDIO)
     KmsCalls(HERE).answers = failure
 
@@ -129,21 +131,21 @@ def test_the_other_region_unwraps_when_the_first_one_fails(both: KmsKeyProvider,
         assert both.unwrap(wrapped, STUDIO) == DATA_KEY
 
 
-def test_each_region_unwraps_alone(kms: Kms, both: KmsKeyProvider) -> None:
+def test_each_region_can_unwrap_alone(kms: Kms, both: KmsKeyProvider) -> None:
     wrapped = both.wrap(DATA_KEY, STUDIO)
 
     for key in (kms.here, kms.elsewhere):
         assert KmsKeyProvider((key,)).unwrap(wrapped, STUDIO) == DATA_KEY
 
 
-def test_a_key_is_not_wrapped_when_one_of_the_regions_fails(both: KmsKeyProvider) -> None:
+def test_wrapping_fails_when_any_region_fails(both: KmsKeyProvider) -> None:
     KmsCalls(ELSEWHERE).answers = timeout
 
     with pytest.raises(Unavailable):
         both.wrap(DATA_KEY, STUDIO)
 
 
-def test_of_two_failing_regions_the_one_worth_a_retry_is_told(both: KmsKeyProvider) -> None:
+def test_of_two_failing_regions_the_retryable_failure_is_reported(both: KmsKeyProvider) -> None:
     wrapped = both.wrap(DATA_KEY, STUDIO)
     KmsCalls(HERE).answers = refusal("AccessDeniedException")
     KmsCalls(ELSEWHERE).answers = timeout
@@ -170,7 +172,7 @@ def test_of_two_failing_regions_the_one_worth_a_retry_is_told(both: KmsKeyProvid
         (refusal("IncorrectKeyException"), DecryptionFailed),
     ],
 )
-def test_a_kms_failure_keeps_its_meaning_each_time(
+def test_every_kms_failure_to_unwrap_is_classified(
     provider: KmsKeyProvider, failure: Callable[[], Any], expected: type[AppError]
 ) -> None:
     wrapped = provider.wrap(DATA_KEY, STUDIO)
@@ -195,7 +197,7 @@ def test_a_kms_failure_keeps_its_meaning_each_time(
         (refusal("NotFoundException"), SettingsError),
     ],
 )
-def test_a_failure_to_wrap_keeps_its_meaning_too(
+def test_every_kms_failure_to_wrap_is_classified(
     provider: KmsKeyProvider, failure: Callable[[], Any], expected: type[AppError]
 ) -> None:
     KmsCalls(HERE).answers = failure
@@ -205,8 +207,8 @@ def test_a_failure_to_wrap_keeps_its_meaning_too(
     assert type(failed.value) is expected
 
 
-def test_a_data_key_moved_into_another_kms_context_does_not_decrypt(provider: KmsKeyProvider) -> None:
-    """The context in the header is changed with the wrapped key kept: KMS itself refuses."""
+def test_a_data_key_moved_to_another_kms_context_does_not_decrypt(provider: KmsKeyProvider) -> None:
+    """The context in the header is changed but the wrapped key kept: KMS itself refuses."""
     wrapped = provider.wrap(DATA_KEY, STUDIO)
     relabelled = wrapped.replace(str(STUDIO).encode(), str(OTHER_STUDIO).encode())
     assert relabelled != wrapped
@@ -215,7 +217,7 @@ def test_a_data_key_moved_into_another_kms_context_does_not_decrypt(provider: Km
         provider.unwrap(relabelled, OTHER_STUDIO)
 
 
-def test_the_kms_client_is_kept_and_gives_up_soon(provider: KmsKeyProvider) -> None:
+def test_the_kms_client_is_reused_and_has_short_timeouts(provider: KmsKeyProvider) -> None:
     client = encryption_sdk.kms_client(HERE)
     keys = encryption_sdk.kms_keys(provider._key_ids)
 
@@ -226,13 +228,13 @@ def test_the_kms_client_is_kept_and_gives_up_soon(provider: KmsKeyProvider) -> N
     assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 3}
 
 
-def test_making_a_provider_makes_no_client(kms: Kms) -> None:
+def test_creating_a_provider_creates_no_client(kms: Kms) -> None:
     KmsKeyProvider((kms.here,))
 
     assert encryption_sdk.kms_client.cache_info().currsize == 0
 
 
-def test_each_key_of_a_provider_unwraps_in_its_turn(both: KmsKeyProvider, kms: Kms) -> None:
+def test_unwrapping_with_each_key_tries_every_one(both: KmsKeyProvider, kms: Kms) -> None:
     wrapped = both.wrap(DATA_KEY, STUDIO)
     here, elsewhere = KmsCalls(HERE), KmsCalls(ELSEWHERE)
 
@@ -241,7 +243,7 @@ def test_each_key_of_a_provider_unwraps_in_its_turn(both: KmsKeyProvider, kms: K
     assert (here, elsewhere) == (["Decrypt"], ["Decrypt"])
 
 
-def test_a_key_that_fails_in_its_turn_is_not_covered_up_by_another(both: KmsKeyProvider) -> None:
+def test_a_failing_key_is_not_masked_by_another(both: KmsKeyProvider) -> None:
     wrapped = both.wrap(DATA_KEY, STUDIO)
     KmsCalls(ELSEWHERE).answers = refusal("AccessDeniedException")
 

@@ -1,4 +1,4 @@
-"""Requests to URLs that studios choose: over real sockets on loopback, and never to where a studio has no business."""
+"""Requests to URLs that studios choose: over real sockets on loopback, and never to internal addresses."""
 
 import ssl
 import threading
@@ -40,7 +40,7 @@ def receiver() -> Iterator[Fake]:
 
 
 class Resolver:
-    """A name server's answer, counted."""
+    """Name server responses, counted."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses, self.asked = addresses, 0
@@ -51,7 +51,7 @@ class Resolver:
         return [(families[ip_address(each).version], SOCK_STREAM, 6, "", (each, port)) for each in self.addresses]
 
 
-def test_what_is_sent_arrives_with_its_headers_and_query(receiver: Fake) -> None:
+def test_a_request_arrives_with_its_headers_and_query(receiver: Fake) -> None:
     receiver.on("/hook", Reply(status=204))
     outcome = post(f"{receiver.url}/hook?a=b", b"x=y", {"webhook-id": "1"}, loopback=True)
     assert outcome == Outcome(status=204)
@@ -60,18 +60,18 @@ def test_what_is_sent_arrives_with_its_headers_and_query(receiver: Fake) -> None
     assert (request.headers["webhook-id"], request.headers["host"]) == ("1", receiver.url.removeprefix("http://"))
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Fake) -> None:
+def test_a_redirect_is_a_response_and_is_not_followed(receiver: Fake) -> None:
     receiver.on("/hook", Reply(status=307, headers={"Location": f"{receiver.url}/inside"}))
     assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(status=307)
     assert receiver.paths() == ["/hook"]
 
 
-def test_of_the_answer_a_few_bytes_are_read(receiver: Fake) -> None:
+def test_only_the_start_of_a_response_is_read(receiver: Fake) -> None:
     receiver.on("/hook", Reply(body=b"x" * 50_000_000))
     assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(status=200)
 
 
-def test_a_closed_port_a_reset_and_an_unknown_host_are_problems_in_words(receiver: Fake) -> None:
+def test_a_closed_port_a_reset_and_an_unknown_host_are_described_in_words(receiver: Fake) -> None:
     receiver.on("/hook", Reply(breaks=True))
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -87,7 +87,7 @@ def test_a_closed_port_a_reset_and_an_unknown_host_are_problems_in_words(receive
 
 
 class _Trickling(BaseHTTPRequestHandler):
-    """Goes on with the head of its answer for ever, a line at a time."""
+    """Sends the headers of its response forever, a line at a time."""
 
     def do_POST(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
@@ -99,10 +99,10 @@ class _Trickling(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *args: Any) -> None:
-        """A test's output is pytest's."""
+        """Logs nothing, to keep the test output clean."""
 
 
-def test_an_answer_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.2)
     with serving(HTTPServer(("127.0.0.1", 0), _Trickling)) as port:
         assert post(f"http://127.0.0.1:{port}/", b"", {}, loopback=True) == Outcome(problem="timed out")
@@ -115,7 +115,7 @@ def test_a_silent_receiver_times_out(receiver: Fake, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_a_host_that_resolves_to_an_address_inside_is_refused(address: str) -> None:
+def test_a_host_that_resolves_to_a_private_address_is_refused(address: str) -> None:
     for resolve in (Resolver(address), Resolver("93.184.216.34", address)):
         assert post("https://studio.example/hook", b"", {}, resolve=resolve) == Outcome(problem=NOT_PUBLIC)
         assert resolve.asked == 1
@@ -124,7 +124,7 @@ def test_a_host_that_resolves_to_an_address_inside_is_refused(address: str) -> N
 
 
 @pytest.mark.parametrize("address", [each for each in INSIDE if not ip_address(each).is_loopback])
-def test_on_a_developers_machine_loopback_is_all_that_opens_up(address: str) -> None:
+def test_on_a_developers_machine_only_loopback_is_allowed_in_addition(address: str) -> None:
     if address not in ("::ffff:127.0.0.1", "2002:7f00:1::"):
         outcome = post("https://studio.example/hook", b"", {}, loopback=True, resolve=Resolver(address))
         assert outcome == Outcome(problem=NOT_PUBLIC)
@@ -133,12 +133,12 @@ def test_on_a_developers_machine_loopback_is_all_that_opens_up(address: str) -> 
 @pytest.mark.parametrize(
     "host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1", "localhost", "[::1]", "127.0.0.1."]
 )
-def test_another_spelling_of_loopback_is_loopback(host: str) -> None:
+def test_other_spellings_of_loopback_count_as_loopback(host: str) -> None:
     assert post(f"https://{host}/", b"", {}).problem in (NOT_PUBLIC, "the host name does not resolve")
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:2800:220:1:248:1893:25c8:1946"])
-def test_addresses_on_the_public_internet_pass(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     bracketed = f"[{address}]" if ":" in address else address
     assert problem_of_url(f"https://{bracketed}/hook", loopback=False) == ""
 
@@ -163,21 +163,21 @@ def test_addresses_on_the_public_internet_pass(address: str) -> None:
         ("https://studio.example/" + "x" * 2048, "is not a plain URL"),
     ],
 )
-def test_a_url_that_is_more_or_less_than_https_is_refused_before_anything_is_asked(url: str, problem: str) -> None:
+def test_a_url_that_is_not_plain_https_is_refused_before_any_request(url: str, problem: str) -> None:
     resolve = Resolver("93.184.216.34")
     assert problem_of_url(url, loopback=False) == problem
     assert post(url, b"", {}, resolve=resolve) == Outcome(problem=problem)
     assert resolve.asked == 0
 
 
-def test_plain_http_is_for_loopback_by_name_on_a_developers_machine() -> None:
+def test_plain_http_is_allowed_only_for_loopback_on_a_developers_machine() -> None:
     assert problem_of_url("http://localhost:8080/hook", loopback=True) == ""
     for url in ("http://studio.example/", "http://10.0.0.1/"):
         assert problem_of_url(url, loopback=True)
     assert problem_of_url("http://localhost:8080/hook", loopback=False)
 
 
-def test_only_the_port_that_the_functions_firewall_lets_out_is_asked() -> None:
+def test_only_the_port_that_the_functions_firewall_allows_is_used() -> None:
     assert problem_of_url("https://studio.example:8443/hook", loopback=False) == "must use port 443"
     assert problem_of_url("https://studio.example:443/hook", loopback=False) == ""
 
@@ -188,11 +188,11 @@ class _Quiet(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: Any) -> None:
-        """A test's output is pytest's."""
+        """Logs nothing, to keep the test output clean."""
 
 
 class _Secure(HTTPServer):
-    """Shakes hands with each client; one that turns away has looked at the certificate."""
+    """Performs the TLS handshake with each client; one that aborts it has rejected the certificate."""
 
     context: ssl.SSLContext
 
@@ -214,10 +214,10 @@ def serving(server: HTTPServer) -> Iterator[int]:
 
 
 def certify(folder: Path, name: str) -> None:
-    """A key and a certificate for a host name, signed by itself."""
+    """A key and a self-signed certificate for a host name."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)  # today: the TLS library asks the machine whether a certificate is valid
+    now = datetime.now(UTC)  # today: the TLS library checks validity against the system clock
     certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
@@ -244,8 +244,8 @@ def secure_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int
     outbound._tls.cache_clear()
 
 
-def test_the_connection_goes_to_the_address_that_was_judged_and_tls_is_for_the_name(secure_port: int) -> None:
-    resolve = Resolver("127.0.0.1")  # no name server knows studio.example: a second look-up would fail
+def test_the_connection_goes_to_the_checked_address_and_tls_verifies_the_name(secure_port: int) -> None:
+    resolve = Resolver("127.0.0.1")  # studio.example does not resolve: a second look-up would fail
     assert post(f"https://studio.example:{secure_port}/hook", b"", {}, loopback=True, resolve=resolve) == Outcome(200)
     assert resolve.asked == 1
 
@@ -255,7 +255,7 @@ def test_a_certificate_for_another_name_is_refused(secure_port: int) -> None:
     assert outcome == Outcome(problem="the certificate is not valid for the host")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_certificate_is_refused(secure_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     outbound._tls.cache_clear()
     outcome = post(f"https://studio.example:{secure_port}/", b"", {}, loopback=True, resolve=Resolver("127.0.0.1"))

@@ -1,4 +1,4 @@
-"""Where a browser may be sent: the whole origin and the start of the path have to be those of an allowed URL."""
+"""Where a browser may be redirected: the origin and the start of the path must match an allowed URL."""
 
 import pytest
 
@@ -22,7 +22,7 @@ ALLOWED = ("https://app.studio.example/settings", "https://other.example", "http
         "http://127.0.0.1:3000/done",
     ],
 )
-def test_an_allowed_url_and_what_lies_below_it_pass(url: str) -> None:
+def test_an_allowed_url_and_paths_below_it_are_accepted(url: str) -> None:
     assert is_allowed(url, ALLOWED)
 
 
@@ -86,15 +86,15 @@ def test_an_allowed_url_and_what_lies_below_it_pass(url: str) -> None:
         "https://app\u2100.studio.example/settings",
     ],
 )
-def test_anything_else_does_not(url: str) -> None:
+def test_all_other_urls_are_refused(url: str) -> None:
     assert not is_allowed(url, ALLOWED)
 
 
-def test_nothing_is_allowed_where_nothing_was_named() -> None:
+def test_no_url_is_allowed_unless_configured() -> None:
     assert not is_allowed("https://app.studio.example/settings", ())
 
 
-def test_what_came_of_a_consent_is_added_to_the_query_that_is_there() -> None:
+def test_the_result_of_an_authorization_is_added_to_the_existing_query() -> None:
     params = {"status": "connected", "missing": "", "off": "a b&c"}
     assert with_params("https://a.example/x", params) == "https://a.example/x?status=connected&off=a+b%26c"
     assert with_params("https://a.example/x?tab=1", params) == "https://a.example/x?tab=1&status=connected&off=a+b%26c"

@@ -1,4 +1,4 @@
-"""Security event tokens: one that Google's key has signed for us opens; of any other nothing but its header is read."""
+"""Security event tokens: those Google's key signed for us are accepted; of any other only the header is read."""
 
 import hmac
 import json
@@ -46,7 +46,7 @@ def opened(token: str, key: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"exp": 1}, {"iat": 1}, {"aud": ["somebody", "our other client"]}])
-def test_a_security_event_of_whatever_age_opens(
+def test_a_security_event_of_any_age_is_accepted(
     private_key: rsa.RSAPrivateKey, public_key: dict[str, Any], changes: dict[str, Any]
 ) -> None:
     token = jwt.encode(claims(**changes), private_key, algorithm="RS256", headers={"kid": "one"})
@@ -78,7 +78,7 @@ def test_a_security_event_of_whatever_age_opens(
         ({"events": {"verification": None}}, "invalid_request"),
     ],
 )
-def test_a_security_event_with_wrong_claims_is_refused_by_its_name(
+def test_a_security_event_with_wrong_claims_is_refused_with_its_error_code(
     private_key: rsa.RSAPrivateKey, public_key: dict[str, Any], changes: dict[str, Any], code: str
 ) -> None:
     token = jwt.PyJWS().encode(json.dumps(claims(**changes)).encode(), private_key, algorithm="RS256")
@@ -87,14 +87,14 @@ def test_a_security_event_with_wrong_claims_is_refused_by_its_name(
     assert caught.value.code == code
 
 
-def test_a_security_event_signed_by_somebody_else_is_refused(public_key: dict[str, Any]) -> None:
+def test_a_security_event_signed_with_another_key_is_refused(public_key: dict[str, Any]) -> None:
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     with pytest.raises(BadRequest) as caught:
         opened(jwt.encode(claims(), other, algorithm="RS256"), public_key)
     assert caught.value.code == "authentication_failed"
 
 
-def test_no_other_algorithm_is_taken_not_even_with_the_public_key_as_its_secret(
+def test_no_other_algorithm_is_accepted_even_with_the_public_key_as_its_secret(
     private_key: rsa.RSAPrivateKey, public_key: dict[str, Any]
 ) -> None:
     head, body = (unpadded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims()))
@@ -112,7 +112,7 @@ def test_no_other_algorithm_is_taken_not_even_with_the_public_key_as_its_secret(
 @pytest.mark.parametrize(
     "token", ["", "a.b", "a.b.c", "....", "\u00e9.\u00e9.\u00e9", unpadded(b'{"alg": "RS256"}') + ".e30.eA"]
 )
-def test_what_is_no_token_names_no_key(token: str) -> None:
+def test_text_that_is_not_a_token_names_no_key(token: str) -> None:
     with pytest.raises(BadRequest) as caught:
         key_id_of(token)
     assert caught.value.code == "invalid_request"
@@ -131,7 +131,9 @@ def test_what_is_no_token_names_no_key(token: str) -> None:
         {"kty": None},
     ],
 )
-def test_a_key_that_is_no_good_rsa_key_refuses_the_token(private_key: rsa.RSAPrivateKey, key: dict[str, Any]) -> None:
+def test_a_token_is_refused_if_the_key_is_not_a_valid_rsa_key(
+    private_key: rsa.RSAPrivateKey, key: dict[str, Any]
+) -> None:
     with pytest.raises(BadRequest) as caught:
         opened(jwt.encode(claims(), private_key, algorithm="RS256"), key)
     assert caught.value.code == "invalid_key"
@@ -154,21 +156,21 @@ BAD_HEADERS = [
 
 
 @pytest.mark.parametrize("header", BAD_HEADERS, ids=range(len(BAD_HEADERS)))
-def test_a_header_that_is_none_names_no_key(header: bytes) -> None:
+def test_an_invalid_header_names_no_key(header: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         key_id_of(token_of(header, b"{}"))
     assert caught.value.code == "invalid_request"
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS512", "rs256", ""])
-def test_a_token_of_another_algorithm_names_no_key(algorithm: str) -> None:
-    """So that the keys are not even fetched for it."""
+def test_a_token_with_another_algorithm_names_no_key(algorithm: str) -> None:
+    """So the keys are not even fetched for it."""
     with pytest.raises(BadRequest) as caught:
         key_id_of(token_of(json.dumps({"alg": algorithm, "kid": "one"}).encode(), b"{}"))
     assert caught.value.code == "authentication_failed"
 
 
-def test_a_token_of_any_length_is_not_looked_at() -> None:
+def test_a_token_that_is_too_long_is_not_parsed() -> None:
     with pytest.raises(BadRequest) as caught:
         key_id_of(token_of(GOOD_HEADER, b"{" * MAX_TOKEN_LENGTH))
     assert "too long" in caught.value.message
@@ -176,26 +178,26 @@ def test_a_token_of_any_length_is_not_looked_at() -> None:
 
 @settings(derandomize=True, max_examples=60)
 @given(st.text(st.characters(exclude_categories=())))
-def test_whatever_is_sent_as_a_token_names_a_key_or_is_refused(text: str) -> None:
+def test_arbitrary_input_names_a_key_or_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         key_id_of(text)
 
 
 @settings(derandomize=True, max_examples=60)
 @given(st.one_of(st.sampled_from(HOSTILE), st.binary()))
-def test_a_token_that_was_not_signed_is_refused_alike_whatever_it_holds(
+def test_an_unsigned_token_is_refused_identically_whatever_it_contains(
     public_key: dict[str, Any], payload: bytes
 ) -> None:
     with pytest.raises(BadRequest) as caught:
         opened(token_of(GOOD_HEADER, payload), public_key)
     assert (caught.value.code, caught.value.message) == (
         "authentication_failed",
-        "The signature does not fit the token",
+        "The signature does not match the token",
     )
 
 
 @pytest.mark.parametrize("payload", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_token_that_was_signed_and_cannot_be_read_is_refused(
+def test_a_signed_token_that_cannot_be_decoded_is_refused(
     private_key: rsa.RSAPrivateKey, public_key: dict[str, Any], payload: bytes
 ) -> None:
     with pytest.raises(BadRequest) as caught:

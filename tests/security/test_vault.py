@@ -1,4 +1,4 @@
-"""What the vault seals opens in its own place, and nowhere else."""
+"""What the vault seals can be opened in its own place, and nowhere else."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ places = st.builds(AssociatedData, st.uuids(), names, names, st.uuids(), st.inte
 
 
 @given(tokens)
-def test_a_sealed_token_opens_unchanged(token: str) -> None:
+def test_a_sealed_token_is_opened_unchanged(token: str) -> None:
     sealed = VAULT.seal(Secret(token), KEY, PLACE)
 
     assert VAULT.open(sealed, KEY, PLACE).reveal() == token
@@ -39,7 +39,9 @@ def test_a_sealed_token_opens_unchanged(token: str) -> None:
 
 
 @given(st.uuids(), names, names, st.uuids(), st.integers(0, 2**63 - 1))
-def test_every_place_can_hold_a_token(studio_id: UUID, table: str, column: str, row_id: UUID, generation: int) -> None:
+def test_a_token_can_be_sealed_for_every_place(
+    studio_id: UUID, table: str, column: str, row_id: UUID, generation: int
+) -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault, studio_id)
@@ -49,12 +51,12 @@ def test_every_place_can_hold_a_token(studio_id: UUID, table: str, column: str, 
 
 
 @given(places, places)
-def test_two_places_never_look_the_same_to_the_cipher(one: AssociatedData, other: AssociatedData) -> None:
+def test_two_places_never_have_the_same_associated_data(one: AssociatedData, other: AssociatedData) -> None:
     assert (one.encoded() == other.encoded()) == (one == other)
 
 
 @given(st.text(min_size=2, max_size=12), st.data())
-def test_moving_the_border_between_table_and_column_is_another_place(text: str, data: st.DataObject) -> None:
+def test_shifting_characters_from_table_to_column_is_another_place(text: str, data: st.DataObject) -> None:
     cuts = st.integers(0, len(text))
     one, other = data.draw(cuts), data.draw(cuts)
     encoded = [AssociatedData(STUDIO, text[:cut], text[cut:], UUID(int=3), 0).encoded() for cut in (one, other)]
@@ -62,11 +64,11 @@ def test_moving_the_border_between_table_and_column_is_another_place(text: str, 
     assert (encoded[0] == encoded[1]) == (one == other)
 
 
-def test_a_token_sealed_twice_looks_different_each_time() -> None:
+def test_sealing_a_token_twice_gives_different_ciphertexts() -> None:
     assert VAULT.seal(Secret(CANARY), KEY, PLACE) != VAULT.seal(Secret(CANARY), KEY, PLACE)
 
 
-def test_a_sealed_token_names_its_data_key_and_holds_no_plaintext() -> None:
+def test_a_sealed_token_names_its_data_key_and_contains_no_plaintext() -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
 
     assert VAULT.data_key_id(sealed) == KEY.id
@@ -75,7 +77,7 @@ def test_a_sealed_token_names_its_data_key_and_holds_no_plaintext() -> None:
     assert CANARY.encode() not in sealed
 
 
-def test_any_flipped_bit_anywhere_breaks_the_seal() -> None:
+def test_a_sealed_value_with_any_flipped_bit_cannot_be_opened() -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
     for position, bit in itertools.product(range(len(sealed)), range(8)):
         damaged = bytearray(sealed)
@@ -85,7 +87,7 @@ def test_any_flipped_bit_anywhere_breaks_the_seal() -> None:
 
 
 @given(st.data())
-def test_a_shortened_or_lengthened_seal_does_not_open(data: st.DataObject) -> None:
+def test_a_shortened_or_lengthened_sealed_value_cannot_be_opened(data: st.DataObject) -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
     changed = data.draw(
         st.one_of(
@@ -98,7 +100,7 @@ def test_a_shortened_or_lengthened_seal_does_not_open(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=200))
-def test_arbitrary_bytes_do_not_open_and_raise_nothing_else(junk: bytes) -> None:
+def test_arbitrary_bytes_raise_only_decryption_failed(junk: bytes) -> None:
     for attempt in (junk, b"\x01" + KEY.id.bytes + junk):
         with pytest.raises(DecryptionFailed):
             VAULT.open(attempt, KEY, PLACE)
@@ -115,14 +117,14 @@ def test_arbitrary_bytes_do_not_open_and_raise_nothing_else(junk: bytes) -> None
     ],
     ids=["table", "column", "row", "generation", "studio"],
 )
-def test_a_ciphertext_moved_to_another_place_does_not_open(moved: AssociatedData) -> None:
+def test_a_ciphertext_moved_to_another_place_cannot_be_opened(moved: AssociatedData) -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
 
     with pytest.raises(DecryptionFailed):
         VAULT.open(sealed, KEY, moved)
 
 
-def test_a_ciphertext_moved_to_another_studio_does_not_open_with_either_key() -> None:
+def test_a_ciphertext_moved_to_another_studio_cannot_be_opened_with_either_key() -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
     theirs = new_key(VAULT, OTHER_STUDIO)
     relabelled = bytes([1]) + theirs.id.bytes + sealed[17:]
@@ -133,7 +135,7 @@ def test_a_ciphertext_moved_to_another_studio_does_not_open_with_either_key() ->
             VAULT.open(attempt, key, moved)
 
 
-def test_the_place_alone_keeps_studios_apart_when_they_share_a_data_key() -> None:
+def test_the_place_alone_separates_studios_that_share_a_data_key() -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     ours, data_key = new_key(vault), os.urandom(32)
@@ -146,7 +148,7 @@ def test_the_place_alone_keeps_studios_apart_when_they_share_a_data_key() -> Non
             vault.open(sealed, theirs, place)
 
 
-def test_a_data_key_stored_with_another_studio_does_not_open_even_while_cached() -> None:
+def test_a_data_key_stored_for_another_studio_cannot_open_even_while_cached() -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
     stolen = WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped)
 
@@ -157,12 +159,12 @@ def test_a_data_key_stored_with_another_studio_does_not_open_even_while_cached()
         VAULT.seal(Secret(CANARY), stolen, PLACE)
 
 
-def test_nothing_is_sealed_with_another_studios_data_key() -> None:
+def test_sealing_with_another_studios_data_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
         VAULT.seal(Secret(CANARY), new_key(VAULT, OTHER_STUDIO), PLACE)
 
 
-def test_another_data_key_of_the_same_studio_does_not_open() -> None:
+def test_another_data_key_of_the_same_studio_cannot_open() -> None:
     sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
     other = new_key(VAULT)
 
@@ -172,7 +174,7 @@ def test_another_data_key_of_the_same_studio_does_not_open() -> None:
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
-def test_an_unknown_version_is_refused_before_anything_else(version: int) -> None:
+def test_an_unknown_version_is_refused_first(version: int) -> None:
     sealed = bytes([version]) + VAULT.seal(Secret(CANARY), KEY, PLACE)[1:]
 
     with pytest.raises(DecryptionFailed, match=f"unknown version {version}"):
@@ -195,7 +197,7 @@ def test_a_token_up_to_the_limit_is_sealed(size: int) -> None:
         ("canary\udc00", "valid text"),
     ],
 )
-def test_what_cannot_be_a_token_is_refused(token: str, problem: str) -> None:
+def test_invalid_tokens_are_refused(token: str, problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem) as refused:
         VAULT.seal(Secret(token), KEY, PLACE)
 
@@ -203,7 +205,7 @@ def test_what_cannot_be_a_token_is_refused(token: str, problem: str) -> None:
     assert "canary" not in refused.value.message
 
 
-def test_no_error_tells_the_token_or_the_key() -> None:
+def test_no_error_contains_the_token_or_the_key() -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault)
@@ -222,7 +224,7 @@ def test_no_error_tells_the_token_or_the_key() -> None:
     assert repr(data_key) not in told
 
 
-def test_neither_the_vault_nor_a_wrapped_key_shows_key_material() -> None:
+def test_no_repr_of_the_vault_or_a_wrapped_key_shows_key_material() -> None:
     vault = Vault(PROVIDER)
     vault.seal(Secret(CANARY), KEY, PLACE)
 
@@ -232,8 +234,8 @@ def test_neither_the_vault_nor_a_wrapped_key_shows_key_material() -> None:
 
 
 @pytest.mark.parametrize("dump", [pickle.dumps, Vault.__reduce__])
-def test_a_vault_is_not_pickled(dump: Callable[[Vault], object]) -> None:
-    with pytest.raises(TypeError, match="does not leave the process"):
+def test_a_vault_cannot_be_pickled(dump: Callable[[Vault], object]) -> None:
+    with pytest.raises(TypeError, match="must not leave the process"):
         dump(VAULT)
 
 
@@ -247,7 +249,7 @@ def test_new_keys_differ_and_are_wrapped() -> None:
     assert keyring.unwrapped == []
 
 
-def test_a_data_key_of_another_length_is_not_used() -> None:
+def test_a_data_key_of_another_length_is_refused() -> None:
     keyring = Keyring()
     keyring.keys[b"short"] = os.urandom(16), STUDIO
 
@@ -263,24 +265,24 @@ def test_a_rewrapped_key_opens_what_it_sealed_before() -> None:
     assert Vault(PROVIDER).open(sealed, rewrapped, PLACE).reveal() == CANARY
 
 
-def test_a_rewrapped_key_that_comes_back_as_another_one_is_not_handed_out() -> None:
+def test_a_rewrapped_key_that_unwraps_to_a_different_key_is_refused() -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault)
     keyring.unwraps_as = bytes(32)
 
-    with pytest.raises(SettingsError, match="came back"):
+    with pytest.raises(SettingsError, match="unwrapped to a different key"):
         vault.rewrap(key)
 
 
-def test_what_a_key_is_wrapped_under_is_told_in_one_order() -> None:
+def test_wrapping_keys_are_always_listed_in_the_same_order() -> None:
     keyring = Keyring()
     keyring.key_names = ("b", "a")
 
     assert Vault(keyring).wrapped_under == ["a", "b"]
 
 
-def test_another_studios_key_is_not_rewrapped() -> None:
+def test_rewrapping_another_studios_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
         VAULT.rewrap(WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped))
 

@@ -55,7 +55,7 @@ def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
         value[0],
         keys(studio.studio_id)[1].id,
     )
-    assert "does not open here" in entry.reason
+    assert "cannot be opened here" in entry.reason
     assert sealed_values(superuser, studio.studio_id)["platform_connection", "access_token"] == value
 
 

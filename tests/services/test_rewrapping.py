@@ -222,7 +222,11 @@ def test_a_kms_key_that_was_left_out_too_early_is_named_again_and_all_is_well(
 
 @pytest.mark.parametrize(
     ("failure", "told"),
-    [(timeout, "does not answer"), (refusal("ThrottlingException"), "Throttling"), (refusal("DisabledException"), "D")],
+    [
+        (timeout, "does not respond"),
+        (refusal("ThrottlingException"), "Throttling"),
+        (refusal("DisabledException"), "D"),
+    ],
 )
 def test_an_outage_of_kms_stops_a_rotation_of_either_kind_and_quarantines_nothing(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection, failure: Callable[[], object], told: str

@@ -1,4 +1,4 @@
-"""The admin function as an operator uses it: commands and answers in JSON, as the administrator's role."""
+"""The admin function as operators use it: commands and results in JSON, with the administrator's role."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def studio() -> dict[str, Any]:
     return run("studio create", name="Anna & Jo", timeZone="Europe/Berlin")  # type: ignore[no-any-return]
 
 
-def test_a_new_studio_comes_with_a_key_that_may_do_everything(studio: dict[str, Any]) -> None:
+def test_a_new_studio_has_a_key_with_full_access(studio: dict[str, Any]) -> None:
     caller = authenticate(f"Bearer {studio['apiKey']}")
     assert (str(caller.studio_id), str(caller.key_id), caller.scopes) == (
         studio["studioId"],
@@ -61,7 +61,7 @@ def test_a_new_studio_comes_with_a_key_that_may_do_everything(studio: dict[str, 
     assert run("studio show", studioId=studio["studioId"])["studio"]["timeZone"] == "Europe/Berlin"
 
 
-def test_a_studio_is_made_with_its_key_or_not_at_all(superuser: pg8000.native.Connection) -> None:
+def test_a_studio_is_created_with_its_key_or_not_at_all(superuser: pg8000.native.Connection) -> None:
     superuser.run("ALTER TABLE api_key ADD CONSTRAINT none CHECK (false) NOT VALID")
     try:
         assert fails("studio create", name="Anna & Jo")["code"] == "internal_error"
@@ -70,7 +70,7 @@ def test_a_studio_is_made_with_its_key_or_not_at_all(superuser: pg8000.native.Co
     assert superuser.run("SELECT count(*) FROM studio") == [[0]]
 
 
-def test_a_wrong_field_is_named_and_its_value_is_not_repeated() -> None:
+def test_an_invalid_field_is_named_and_its_value_is_not_repeated() -> None:
     error = fails("studio create", name=" ", timeZone=7, owner="QXcanary")
     assert error["code"] == "invalid_input"
     assert {field["field"] for field in error["fields"]} == {"name", "timeZone", "owner"}
@@ -84,7 +84,7 @@ def test_a_time_zone_that_does_not_exist_is_refused() -> None:
 
 
 @pytest.mark.parametrize("event", [{}, {"command": "studio destroy"}, {"command": ["studio list"]}])
-def test_an_unknown_command_is_told_which_there_are(event: dict[str, Any]) -> None:
+def test_the_error_for_an_unknown_command_lists_the_known_ones(event: dict[str, Any]) -> None:
     with pytest.raises(CommandFailed) as caught:
         admin(event, Context("ansel-test-admin", 300))
     (field,) = json.loads(str(caught.value))["error"]["fields"]
@@ -93,7 +93,7 @@ def test_an_unknown_command_is_told_which_there_are(event: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("event", [None, [], "studio list"])
-def test_what_is_no_object_is_refused(event: Any) -> None:
+def test_a_command_that_is_not_an_object_is_refused(event: Any) -> None:
     with pytest.raises(CommandFailed, match="JSON object"):
         admin(event, Context("ansel-test-admin", 300))
 
@@ -127,7 +127,7 @@ def test_the_application_itself_cannot_list_studios(
     close_pool()
 
 
-def test_a_key_may_be_made_listed_and_revoked(studio: dict[str, Any]) -> None:
+def test_a_key_can_be_created_listed_and_revoked(studio: dict[str, Any]) -> None:
     made = run("api-key create", studioId=studio["studioId"], name="dashboard", scopes=["metrics:read"])
     assert authenticate(f"Bearer {made['apiKey']}").scopes == {"metrics:read"}
     listed = run("api-key list", studioId=studio["studioId"])["items"]
@@ -176,7 +176,7 @@ def test_a_studios_health_shows_its_connections_streams_and_runs_and_no_token_or
     assert row[0][:20] not in json.dumps(shown)
 
 
-def test_a_new_key_is_in_the_answer_and_nowhere_in_the_logs(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_new_key_is_in_the_result_but_not_in_the_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     studio = run("studio create", name="QXcanary studio")
     fresh = run("api-key create", studioId=studio["studioId"], name="QXcanary key")
@@ -203,7 +203,7 @@ def test_each_command_is_logged_with_its_name_and_its_ids(
     assert done["request_id"]
 
 
-def test_a_command_that_is_refused_does_not_count_as_an_error_and_one_that_breaks_does(
+def test_a_refused_command_is_not_an_error_but_a_broken_one_is(
     studio: dict[str, Any], superuser: pg8000.native.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     fails("api-key revoke", studioId=studio["studioId"], keyId=str(uuid4()))
@@ -226,7 +226,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (error["code"], error["message"]) == ("misconfigured", "ENCRYPTION_KEY is not set")
 
 
-def test_what_an_operator_does_about_keys(studio: dict[str, Any]) -> None:
+def test_an_operator_can_manage_keys(studio: dict[str, Any]) -> None:
     status = run("keys status")
     assert (status["toRewrap"], status["retired"], status["quarantined"]) == (0, 0, 0)
     assert run("keys rewrap", dryRun=True)["complete"]
@@ -235,7 +235,7 @@ def test_what_an_operator_does_about_keys(studio: dict[str, Any]) -> None:
     assert run("quarantine list")["items"] == []
 
 
-def test_what_an_operator_does_about_waits(studio: dict[str, Any]) -> None:
+def test_an_operator_can_list_and_clear_waits(studio: dict[str, Any]) -> None:
     assert run("throttle list") == {"shared": [], "accounts": [], "runs": []}
     nothing = {"circuits": 0, "quotas": 0, "runs": 0, "complete": True}
     assert run("throttle clear", platform="google") == {"platform": "google", "studioId": None, **nothing}
@@ -245,7 +245,7 @@ def test_what_an_operator_does_about_waits(studio: dict[str, Any]) -> None:
     assert [field["field"] for field in fails("throttle clear")["fields"]] == ["platform"]
 
 
-def test_a_studio_is_erased_by_its_name_only(studio: dict[str, Any]) -> None:
+def test_a_studio_is_erased_only_with_a_matching_confirmation(studio: dict[str, Any]) -> None:
     studio_id = studio["studioId"]
     told = run("studio erase", studioId=studio_id, dryRun=True)
     assert (told["dryRun"], told["rows"]["api_key"]) == (True, 1)
@@ -261,7 +261,7 @@ def test_a_studio_is_erased_by_its_name_only(studio: dict[str, Any]) -> None:
         authenticate(f"Bearer {studio['apiKey']}")
 
 
-def test_the_schema_is_looked_at_and_taken_back_only_when_that_is_confirmed() -> None:
+def test_the_schema_is_reverted_only_when_confirmed() -> None:
     assert run("migrate status")["state"] == "current"
     assert run("migrate up") == {"before": SCHEMA_HEAD, "at": SCHEMA_HEAD, "applied": [], "complete": True}
     assert [field["field"] for field in fails("migrate down", confirm=False)["fields"]] == ["confirm"]

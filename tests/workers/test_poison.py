@@ -1,4 +1,4 @@
-"""A message that no worker gets done with, from the queue to the dead letters, and what its run says meanwhile."""
+"""A message that no worker can process, from the queue to the dead letters, and the state of its run meanwhile."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.services.conftest import Studio, connect
 
 @pytest.fixture
 def poisoned(api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection) -> Iterator[Studio]:
-    """A connected studio whose bookings the database refuses, for a reason that nobody has foreseen."""
+    """A connected studio whose bookings the database refuses, for an unforeseen reason."""
     studio = connect(api, queue)
     for stream in ("bookings", "inquiries"):
         assert api.delete(f"/api/sync/google/schedule?syncType={stream}").status == 204
@@ -36,7 +36,7 @@ def dead_letters(queue: Queue) -> Queue:
 
 
 def receive(queue: Queue) -> list[Any]:
-    """What the queue would hand to a worker; it comes back at once unless it is deleted."""
+    """What the queue would deliver to a worker; it is redelivered at once unless deleted."""
     return queue.sqs.receive_message(QueueUrl=queue.url, VisibilityTimeout=0).get("Messages", [])  # type: ignore[no-any-return]
 
 
@@ -46,14 +46,14 @@ def fail(message: Any) -> None:
 
 
 def told(studio: Studio) -> Any:
-    """The run as the log has it, and the stream as the status has it."""
+    """The run from the log, and the stream from the status."""
     (run,) = studio.api.get("/api/sync/log").json["items"]
     return run, next(
         item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == "bookings"
     )
 
 
-def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_tells_why(
+def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_has_the_reason(
     poisoned: Studio, queue: Queue, dead_letters: Queue, superuser: pg8000.native.Connection
 ) -> None:
     for attempt in range(1, MAX_RECEIVES + 1):
@@ -81,7 +81,7 @@ def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_tells_why(
     assert told(poisoned)[0] == run, "what comes back for a run that has ended is dropped"
 
 
-def test_a_message_that_comes_back_before_its_run_is_due_again_is_dropped(poisoned: Studio, queue: Queue) -> None:
+def test_a_message_redelivered_before_its_run_is_due_is_dropped(poisoned: Studio, queue: Queue) -> None:
     (message,) = receive(queue)
     fail(message)
     before, _ = told(poisoned)

@@ -1,4 +1,4 @@
-"""The Lambda handlers as Lambda uses them: imported alone in a fresh interpreter, and fed real events."""
+"""The Lambda handlers as Lambda uses them: imported alone in a fresh interpreter, and invoked with real events."""
 
 import json
 import subprocess
@@ -40,12 +40,12 @@ print(json.dumps([sorted(set(sys.modules) - before), dataclasses]))
 
 @pytest.fixture(params=[*WORKERS, "app"])
 def module(request: pytest.FixtureRequest) -> str:
-    """One that Lambda starts with."""
+    """A module that Lambda starts with."""
     return str(request.param)
 
 
 def probe(module: str) -> tuple[set[str], list[str]]:
-    """The modules that it brings into a fresh interpreter, and the dataclasses that they define."""
+    """The modules that it imports in a fresh interpreter, and the dataclasses that they define."""
     command = [sys.executable, "-c", PROBE.format(module=module)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     loaded, dataclasses = json.loads(done.stdout)
@@ -60,7 +60,7 @@ def test_a_module_that_lambda_starts_with_imports_nothing_heavy(module: str) -> 
 
 
 def test_a_module_that_lambda_starts_with_defines_no_dataclass(module: str) -> None:
-    """Making one takes a millisecond; a msgspec struct, which serves as well, a thirtieth of that."""
+    """Defining one takes a millisecond; a msgspec struct, which serves as well, a thirtieth of that."""
     _, dataclasses = probe(module)
     assert dataclasses == []
 
@@ -93,7 +93,7 @@ def test_a_tick_and_the_worker_bring_a_new_connection_up_to_date(api: Api, queue
     assert [(run["trigger"], run["status"]) for run in runs] == [("schedule", "succeeded")] * 2
 
 
-def test_the_worker_hands_over_when_its_time_is_nearly_up(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_the_worker_yields_when_its_time_is_nearly_up(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, "bulk-1500")
     run = studio.start("bookings")
     (message,) = queue.receive()
@@ -102,9 +102,7 @@ def test_the_worker_hands_over_when_its_time_is_nearly_up(api: Api, queue: Queue
     assert queue.receive() == [message]
 
 
-def test_maintenance_comes_to_its_end_within_its_time_and_reports(
-    clean_database: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_maintenance_completes_in_time_and_reports(clean_database: Any, caplog: pytest.LogCaptureFixture) -> None:
     maintenance(schedule_event("maintenance"), Context("maintenance", 300))
     reports = [record.fields for record in caplog.records if record.getMessage() == "maintenance.done"]  # type: ignore[attr-defined]
     assert [report["complete"] for report in reports] == [True]
@@ -123,7 +121,7 @@ def test_the_worker_refreshes_the_grant_that_a_message_names(
     assert superuser.run("SELECT token_generation FROM platform_connection") == [[2]]
 
 
-def test_the_worker_revokes_the_grant_that_nobody_completed(
+def test_the_worker_revokes_a_grant_that_was_never_completed(
     api: Api, queue: Queue, platforms: Sandbox, superuser: Any
 ) -> None:
     walk(api)
@@ -151,7 +149,7 @@ def test_a_malformed_message_is_dropped_and_logged(
     assert ("message.dropped", "malformed") in [(r.getMessage(), r.fields.get("reason")) for r in caplog.records]  # type: ignore[attr-defined]
 
 
-def test_a_failing_message_goes_back_to_the_queue(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
+def test_a_failing_message_returns_to_the_queue(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
     studio = connect(api, queue)
     studio.start("bookings")
     (message,) = queue.receive()

@@ -1,6 +1,6 @@
-"""The administrator's commands: for each its name, what it takes and what it does. Whatever lists them reads this.
+"""The administrator's commands: name, fields and implementation of each. All listings are derived from this.
 
-What a command needs is imported when it runs: most need little, and migrating needs much.
+Each command imports what it needs when it runs: most need little, migrations need much.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from chalicelib.services.commands.throttles import ClearThrottles, ListThrottles
 
 
 class Help(Command, tag="help"):
-    """List the commands and what they take."""
+    """List the commands and their fields."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         return Listing(items=[describe(kind) for kind in COMMANDS.values()])
@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, type[Command]] = {str(kind.__struct_config__.tag): kind f
 
 
 def describe(kind: type[Command]) -> dict[str, Any]:
-    """A command as `help` shows it: its fields as JSON Schema says it."""
+    """A command as `help` shows it, with its fields as JSON Schema."""
     schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
     fields = {name: field for name, field in schema["properties"].items() if name != "command"}
     required = [name for name in schema["required"] if name != "command"]

@@ -8,9 +8,9 @@ from msgspec import Meta
 from chalicelib.data.rows import Moment, Row
 from chalicelib.services.commands.base import Command, Listing, Name, RemainingMs, ShownKey, StudioId
 
-KeyId = Annotated[UUID, Meta(description="The API key's id; `api-key list` tells it")]
+KeyId = Annotated[UUID, Meta(description="The API key's id, as shown by `api-key list`")]
 Scopes = Annotated[tuple[str, ...], Meta(description="What the key allows", min_length=1, max_length=20)]
-ExpiresAt = Annotated[Moment | None, Meta(description="When the key ends; never unless it is said")]
+ExpiresAt = Annotated[Moment | None, Meta(description="When the key expires; never by default")]
 
 
 class RotatedKey(ShownKey):
@@ -19,7 +19,7 @@ class RotatedKey(ShownKey):
 
 
 class CreateApiKey(Command, tag="api-key create"):
-    """Make an API key of a studio. It is shown this once."""
+    """Create an API key for a studio. It is shown only once."""
 
     studio_id: StudioId
     name: Name
@@ -36,7 +36,7 @@ class CreateApiKey(Command, tag="api-key create"):
 
 
 class ListApiKeys(Command, tag="api-key list"):
-    """List a studio's API keys, without what would let anybody use them."""
+    """List a studio's API keys, without their secrets."""
 
     studio_id: StudioId
 
@@ -49,11 +49,11 @@ class ListApiKeys(Command, tag="api-key list"):
 
 
 class RotateApiKey(Command, tag="api-key rotate"):
-    """Make an API key in place of another one, which ends when the grace is over. The new one is shown this once."""
+    """Create an API key that replaces another one, which ends after a grace period. It is shown only once."""
 
     studio_id: StudioId
     key_id: KeyId
-    grace_hours: Annotated[int, Meta(description="How long both work", ge=0, le=720)] = 24
+    grace_hours: Annotated[int, Meta(description="How many hours both keys work", ge=0, le=720)] = 24
     expires_at: ExpiresAt = None
 
     def run(self, remaining_ms: RemainingMs) -> Row:
@@ -72,7 +72,7 @@ class RotateApiKey(Command, tag="api-key rotate"):
 
 
 class RevokeApiKey(Command, tag="api-key revoke"):
-    """End an API key within seconds."""
+    """Revoke an API key; it stops working within seconds."""
 
     studio_id: StudioId
     key_id: KeyId

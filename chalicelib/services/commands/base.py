@@ -1,4 +1,4 @@
-"""What all commands are made of."""
+"""The base of all commands."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -12,13 +12,13 @@ from chalicelib.secret import Secret
 
 RemainingMs = Callable[[], int]
 StudioId = Annotated[UUID, Meta(description="The studio's id")]
-Name = Annotated[str, Meta(description="What people know it by", min_length=1, max_length=200, pattern=r"\S")]
-DryRun = Annotated[bool, Meta(description="Only tell what would be done")]
-Limit = Annotated[int, Meta(description="How many at most", ge=1, le=1000)]
+Name = Annotated[str, Meta(description="A name for people", min_length=1, max_length=200, pattern=r"\S")]
+DryRun = Annotated[bool, Meta(description="Only report what would be done")]
+Limit = Annotated[int, Meta(description="The maximum number", ge=1, le=1000)]
 
 
 class Command(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True, tag_field="command"):
-    """What an operator wants done. The docstrings of its kinds are what `help` says of them."""
+    """An operator's command. `help` shows the docstrings of its subclasses."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         raise NotImplementedError
@@ -29,7 +29,7 @@ class Listing(Row):
 
 
 class ShownKey(Row):
-    """A new API key, which is shown this once."""
+    """A new API key, which is shown only once."""
 
     studio_id: UUID
     key_id: UUID

@@ -10,7 +10,7 @@ from chalicelib.services.commands.base import Command, DryRun, RemainingMs
 
 
 class KeysStatus(Command, tag="keys status"):
-    """Tell under which KMS keys the data keys are wrapped, how old they are, and what did not open."""
+    """Show which KMS keys wrap the data keys, how old these are, and what could not be opened."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.rotations import get_key_status
@@ -19,7 +19,7 @@ class KeysStatus(Command, tag="keys status"):
 
 
 class RewrapKeys(Command, tag="keys rewrap"):
-    """Wrap every data key under the present KMS keys, and those only. The same command goes on."""
+    """Wrap every data key under exactly the current KMS keys. Repeat the command to resume."""
 
     dry_run: DryRun = False
 
@@ -30,9 +30,9 @@ class RewrapKeys(Command, tag="keys rewrap"):
 
 
 class RotateKeys(Command, tag="keys rotate"):
-    """Give studios with an old data key a new one and seal with it what is there. The same command goes on."""
+    """Give studios with an old data key a new one and re-seal their values. Repeat the command to resume."""
 
-    made_before: Annotated[Moment, Meta(description="Keys made before then are old")]
+    made_before: Annotated[Moment, Meta(description="Keys created before this time are old")]
     dry_run: DryRun = False
 
     def run(self, remaining_ms: RemainingMs) -> Row:
@@ -42,9 +42,9 @@ class RotateKeys(Command, tag="keys rotate"):
 
 
 class ListQuarantined(Command, tag="quarantine list"):
-    """List the sealed values and data keys that did not open."""
+    """List the sealed values and data keys that could not be opened."""
 
-    after: Annotated[UUID, Meta(description="The last id of the page before")] = BEFORE_ALL_IDS
+    after: Annotated[UUID, Meta(description="The last id of the previous page")] = BEFORE_ALL_IDS
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.rotations import list_quarantined

@@ -5,7 +5,7 @@ from chalicelib.services.commands.base import Command, DryRun, Limit, RemainingM
 
 
 class ShowDeadLetters(Command, tag="dead-letters show"):
-    """Look at the messages that failed too often, and leave them where they are."""
+    """Show the messages that failed too often, and leave them in the queue."""
 
     limit: Limit = 10
 

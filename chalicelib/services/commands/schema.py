@@ -8,12 +8,12 @@ from chalicelib.data.rows import Row
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.services.commands.base import Command, RemainingMs
 
-LockSeconds = Annotated[int, Meta(description="The longest wait for a lock, in seconds", ge=1, le=60)]
-StatementSeconds = Annotated[int, Meta(description="The longest a statement may take, in seconds", ge=1, le=3600)]
+LockSeconds = Annotated[int, Meta(description="Maximum wait for a lock, in seconds", ge=1, le=60)]
+StatementSeconds = Annotated[int, Meta(description="Maximum duration of a statement, in seconds", ge=1, le=3600)]
 
 
 class MigrateStatus(Command, tag="migrate status"):
-    """Tell which migration the database has, which this release needs, and which are to come."""
+    """Show the database's current migration, the one this release needs, and those that are pending."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.migrations import get_schema_status
@@ -35,7 +35,7 @@ class MigrateUp(Command, tag="migrate up"):
 
 
 class MigrateDown(Command, tag="migrate down"):
-    """Take the newest migration back; what it had made is lost."""
+    """Revert the newest migration; what it created is lost."""
 
     confirm: Annotated[bool, Meta(description="Must be true")]
     lock_timeout: LockSeconds = 5
@@ -45,5 +45,5 @@ class MigrateDown(Command, tag="migrate down"):
         from chalicelib.services.migrations import Timeouts, migrate_down
 
         if not self.confirm:
-            raise InvalidInput(fields=[FieldProblem("confirm", "must be true: what the migration had made is lost")])
+            raise InvalidInput(fields=[FieldProblem("confirm", "must be true: what the migration created is lost")])
         return migrate_down(Timeouts(self.lock_timeout, self.statement_timeout), remaining_ms)

@@ -10,7 +10,7 @@ from chalicelib.services.commands.base import Command, DryRun, Limit, Listing, N
 
 
 class CreateStudio(Command, tag="studio create"):
-    """Make a studio and an API key that may do everything in it. The key is shown this once."""
+    """Create a studio and an API key with full access to it. The key is shown only once."""
 
     name: Name
     time_zone: Annotated[str, Meta(description="An IANA time zone such as Europe/Berlin")] = "UTC"
@@ -25,7 +25,7 @@ class CreateStudio(Command, tag="studio create"):
 class ListStudios(Command, tag="studio list"):
     """List the studios, oldest first."""
 
-    after: Annotated[UUID | None, Meta(description="The last id of the page before")] = None
+    after: Annotated[UUID | None, Meta(description="The last id of the previous page")] = None
     limit: Limit = 100
 
     def run(self, remaining_ms: RemainingMs) -> Row:
@@ -35,7 +35,7 @@ class ListStudios(Command, tag="studio list"):
 
 
 class ShowStudio(Command, tag="studio show"):
-    """Show a studio's health: connections, streams, runs, data keys, and how many rows it has of what."""
+    """Show a studio's health: connections, streams, runs, data keys, and row counts."""
 
     studio_id: StudioId
 
@@ -46,7 +46,7 @@ class ShowStudio(Command, tag="studio show"):
 
 
 class EraseStudio(Command, tag="studio erase"):
-    """Erase a studio and all that is kept of it, for good: keys first, then rows. The same command goes on."""
+    """Erase a studio and all its data for good: keys first, then rows. Repeat the command to resume."""
 
     studio_id: StudioId
     confirm: Annotated[str, Meta(description="The studio's name or id; not needed for a dry run")] = ""
@@ -62,7 +62,7 @@ class EraseStudio(Command, tag="studio erase"):
 
 
 class ListErasures(Command, tag="erasures list"):
-    """List the studios that were erased; after a backup was restored, erase them again."""
+    """List the studios that were erased; after restoring a backup, erase them again."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.erasures import list_erasures

@@ -1,4 +1,4 @@
-"""Commands about the keys that studios are proved with."""
+"""Commands about the keys that prove studios."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from chalicelib.services.commands.base import Command, RemainingMs
 
 
 class TenantKeysStatus(Command, tag="tenant-keys status"):
-    """Tell which keys prove a studio to the database, and which of them it accepts: by their fingerprints."""
+    """Show fingerprints of the keys that prove a studio to the database, and of those that it accepts."""
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.tenant_keys import get_tenant_keys_status
@@ -18,9 +18,9 @@ class TenantKeysStatus(Command, tag="tenant-keys status"):
 
 
 class ApplyTenantKeys(Command, tag="tenant-keys apply"):
-    """Have the database accept the keys of TENANT_PROOF_KEYS, and those only."""
+    """Make the database accept exactly the keys in TENANT_PROOF_KEYS."""
 
-    force: Annotated[bool, Meta(description="Also take away a key that containers may still use: they fail")] = False
+    force: Annotated[bool, Meta(description="Also remove a key that containers may still use: they fail")] = False
 
     def run(self, remaining_ms: RemainingMs) -> Row:
         from chalicelib.services.tenant_keys import apply_tenant_keys

@@ -1,4 +1,4 @@
-"""Commands about platforms that are not asked because they were down or over a limit."""
+"""Commands about platforms that are not called because they were down or over a limit."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,7 @@ from chalicelib.services.commands.base import Command, Limit, RemainingMs
 
 
 class ListThrottles(Command, tag="throttle list"):
-    """List what holds runs back: platforms that are down, limits that were reached, and the runs that wait."""
+    """List what holds runs back: platforms that are down, limits that were reached, and the waiting runs."""
 
     limit: Limit = 100
 
@@ -21,10 +21,10 @@ class ListThrottles(Command, tag="throttle list"):
 
 
 class ClearThrottles(Command, tag="throttle clear"):
-    """Ask a platform before a wait is over: for one studio, or for all whom the application's limit holds back."""
+    """End a platform's wait early: for one studio, or for all studios that the application's limit holds back."""
 
     platform: Annotated[str, Meta(description="The platform's name, such as google")]
-    studio_id: Annotated[UUID | None, Meta(description="The studio whose account waits; without it, every studio")] = (
+    studio_id: Annotated[UUID | None, Meta(description="The studio whose account waits; by default every studio")] = (
         None
     )
 

@@ -1,4 +1,4 @@
-"""The Google users of the sandbox: a busy studio, one with nothing in it, and any size between for measuring."""
+"""The Google users of the sandbox: a busy studio, an empty one, and any size in between for benchmarks."""
 
 import re
 import zlib
@@ -36,7 +36,7 @@ class Calendar:
 class Account:
     """One user with calendars and a mailbox. The primary calendar is the user's own, under the user's address.
 
-    A journal entry of the calendar is the id of an event, one of the mailbox is a history record of Gmail's.
+    A journal entry of the calendar is an event's id, one of the mailbox is a Gmail history record.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Account:
     threads: Store
     history: Journal[Json]
     thread_of: dict[str, str]
-    """Of messages that do not begin their thread, whose id is their own."""
+    """Threads of messages that do not start their thread; for those that do, the ids are equal."""
     deleted: set[str]
     """Messages that are gone for good; a thread without any is gone as well."""
     others: dict[str, Calendar]
     """The calendars beside the primary one, by id."""
 
     def version(self) -> tuple[int | str, ...]:
-        """Differs whenever anything that can be read has changed."""
+        """Changes whenever anything readable has changed."""
         journals = (self.changes.position, self.changes.oldest, self.history.position, self.history.oldest)
         others = [(each.id, each.changes.position, each.changes.oldest) for each in self.others.values()]
         return (*journals, self.owner.email, *(part for other in others for part in other))
@@ -87,7 +87,7 @@ class Account:
         return calendar
 
     def message(self, message_id: str) -> Json:
-        """Raises ValueError when there is none."""
+        """Raises ValueError if there is none."""
         for message in self._thread_of(message_id)["messages"]:
             if message["id"] == message_id:
                 found: Json = message
@@ -107,7 +107,7 @@ class Account:
         return self.event(calendar.changes.append(put), calendar_id)
 
     def put_message(self, thread_id: str, make: Callable[[int], Json]) -> Json:
-        """Adds the message that `make` builds to the thread, or to a new one when `thread_id` is empty."""
+        """Adds the message that `make` creates to the thread, or to a new one if `thread_id` is empty."""
         if thread_id and self.threads.get(thread_id) is None:
             raise ValueError(f"there is no thread {thread_id!r}")
 
@@ -122,7 +122,7 @@ class Account:
         return self.message(arrived["id"])
 
     def label_message(self, message_id: str, add: Sequence[str], remove: Sequence[str]) -> Json:
-        """Moves a message to other places; Gmail tells of labels that came and of those that went apart."""
+        """Changes a message's labels; Gmail reports added and removed labels separately."""
         labels = self.message(message_id)["labelIds"]
         kept = [label for label in labels if label not in remove]
         added, removed = [label for label in add if label not in kept], [label for label in labels if label in remove]
@@ -138,7 +138,7 @@ class Account:
         return self.message(message_id)
 
     def delete_message(self, message_id: str) -> None:
-        """For good, as Gmail does with what lay in the trash for 30 days."""
+        """Deletes permanently, as Gmail does after 30 days in the trash."""
         message = self.message(message_id)
 
         def put(position: int) -> Json:
@@ -159,7 +159,7 @@ def new_calendar(calendar_id: str, name: str, start: int, clock: Clock, *, role:
 def open_account(name: str, today: date, clock: Clock = machine_time) -> Account | None:
     """`studio`, `empty`, or `bulk-N` with N events and N threads; None for any other name.
 
-    Dates count from the Monday of this week, so that weddings fall on Saturdays and data stay put within a week.
+    Dates are relative to this week's Monday, so that weddings fall on Saturdays and data do not change within a week.
     """
     monday = today - timedelta(days=today.weekday())
     if name == "studio":
@@ -181,7 +181,7 @@ def _studio(name: str, monday: date, clock: Clock) -> Account:
 
 @lru_cache(maxsize=1)
 def _studio_records(monday: date) -> tuple[list[Json], list[Json]]:
-    """Kept, since a store never changes what it starts with: many sandboxes of one process may share it."""
+    """Cached: a store never changes its initial records, so many sandboxes of one process can share them."""
     return events.of_studio(appointments(monday)), mail.of_studio(conversations(monday))
 
 

@@ -108,7 +108,7 @@ def _ordered(events: Store, params: Params) -> Records:
 
 
 def _filter(params: Params, *, with_deleted: bool = False) -> Admits:
-    """Whether an event belongs into the list that the parameters describe."""
+    """Whether an event belongs in the list that the parameters describe."""
     types = params.choices("eventTypes", EVENT_TYPES)
     single = params.flag("singleEvents")
     after, before, updated = params.moment("timeMin"), params.moment("timeMax"), params.moment("updatedMin")

@@ -1,4 +1,4 @@
-"""Calendar events as Google writes them: those of the studio, any number of generated ones, and changed ones."""
+"""Calendar events in Google's format: the studio's, any number of generated ones, and changed ones."""
 
 import hashlib
 import zlib
@@ -43,7 +43,7 @@ def in_bulk(count: int, owner: Person, monday: date) -> Generated:
 
 
 def new_event(event_id: str, owner: Person, fields: Json, position: int) -> Json:
-    """An event added now; `fields` overrides what it has otherwise, which is a confirmed hour tomorrow."""
+    """An event added now, by default a confirmed hour tomorrow; `fields` overrides its members."""
     now = datetime.fromtimestamp(position / 1000, UTC)
     starts = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     return {
@@ -63,7 +63,7 @@ def changed_event(event: Json, fields: Json, position: int) -> Json:
 
 
 def answered_event(event: Json, response: str, owner: Person, position: int) -> Json:
-    """As it is after the owner of the calendar has answered the invitation."""
+    """The event after the owner of the calendar has answered the invitation."""
     others = [guest for guest in event.get("attendees", ()) if not guest.get("self")]
     own = {"email": owner.email, "self": True, "responseStatus": response}
     return changed_event(event, {"attendees": [*others, own]}, position)
@@ -76,7 +76,7 @@ def moved_event(event: Json, calendar_id: str, name: str, position: int) -> Json
 
 
 def deleted_event(event: Json) -> Json:
-    """What is left of a deleted event: only the id is promised, and for an instance the place it had in its series."""
+    """What remains of a deleted event: only the id is guaranteed, and for an instance its place in the series."""
     return {name: value for name, value in {**event, "status": "cancelled"}.items() if name in SPARSE}
 
 
@@ -100,7 +100,7 @@ def _event(appointment: Appointment, series: Appointment | None) -> Json:
 
 
 def _details(appointment: Appointment) -> Json:
-    """The members Google leaves out when they say nothing."""
+    """Members that Google omits when they have no value."""
     details: Json = {"location": appointment.location, "description": appointment.notes}
     if appointment.client:
         details["attendees"] = _attendees(appointment.client, appointment.status)
@@ -132,7 +132,7 @@ def _attendees(client: Person, status: str) -> list[Json]:
 
 
 def _frame(event_id: str, updated: str, owner: Person) -> Json:
-    """What every event has."""
+    """Members of every event."""
     person = {"email": owner.email, "displayName": owner.name, "self": True}
     return {
         "kind": "calendar#event",

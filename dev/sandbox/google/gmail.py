@@ -62,7 +62,7 @@ def get_label(call: Call) -> Response:
 
 
 def list_threads(call: Call) -> Response:
-    """Newest first; a thread that comes while pages are read moves none of the others."""
+    """Newest first; a thread that arrives while pages are read does not shift the others."""
     _check_user(call)
     params = call.params
     (words, after, before), wanted = _search(call), set(params.texts("labelIds"))
@@ -132,14 +132,14 @@ def _check_user(call: Call) -> None:
 
 
 def _search(call: Call) -> tuple[list[str], int, int]:
-    """The words of `q`, and the seconds that `after:` and `before:` bound. Other search operators are not served."""
+    """The words of `q`, and the seconds given by `after:` and `before:`. Other search operators are not supported."""
     query = call.params.text("q") or ""
     if query and not CONTENT_SCOPES & call.scopes:
         raise refusal(403, "forbidden", "Metadata scope does not support 'q' parameter")
     bounds = dict(re.findall(r"(after|before):(\d{1,12})(?=\s|$)", query))
     words = re.sub(r"(after|before):\d{1,12}(?=\s|$)", "", query)
     if ":" in words:
-        raise invalid_parameter("q", "The sandbox serves plain words, after:seconds and before:seconds only")
+        raise invalid_parameter("q", "The sandbox only supports plain words, after:seconds and before:seconds")
     return words.lower().split(), int(bounds.get("after", 0)), int(bounds.get("before", 10**12))
 
 
@@ -160,7 +160,7 @@ def _start_history_id(call: Call) -> int:
 
 
 def _shown(message: Json, cut: str, headers: Collection[str]) -> Json:
-    """The message as a format shows it."""
+    """The message in the requested format."""
     if cut == "full":
         return message
     shown = {name: value for name, value in message.items() if name != "payload"}
@@ -214,7 +214,7 @@ def _touches(record: Json, label: str | None) -> bool:
 
 
 def _without_empty(value: Json) -> Json:
-    """Google leaves empty lists out."""
+    """Google omits empty lists."""
     return {name: member for name, member in value.items() if member != []}
 
 

@@ -1,4 +1,4 @@
-"""Grants of the sandbox's Google users to its one OAuth client: made, refreshed, recognised and revoked."""
+"""Grants of the sandbox's Google users to its one OAuth client: issued, refreshed, verified and revoked."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from dev.sandbox.tokens import seal, unseal
 from dev.sandbox.wire import Json
 
 CLIENT_ID = "sandbox-client.apps.googleusercontent.example"
-CLIENT_SECRET = "GOCSPX-sandbox-client-secret"  # of no use outside the sandbox
+CLIENT_SECRET = "GOCSPX-sandbox-client-secret"  # useless outside the sandbox
 CODE_PREFIX = "4/0"
 
 SCOPE = "https://www.googleapis.com/auth/"
@@ -29,7 +29,7 @@ ACCESS_PREFIX, REFRESH_PREFIX = "ya29.", "1//0"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a user's consent gives the client."""
+    """What the client receives through a user's consent."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -39,28 +39,28 @@ class Grant:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says: who granted what and when, and for an access token how long it works."""
+    """A token's claims: who granted what and when, and for an access token its expiry."""
 
     account: str
     scopes: tuple[str, ...]
     granted_at: int
     """Nanoseconds since 1970."""
     expires_at: float
-    """Seconds since 1970; a refresh token does not expire by itself."""
+    """Seconds since 1970; a refresh token does not expire."""
 
     def expires_in(self) -> int:
         return int(self.expires_at - time.time())
 
 
 def issue_token(account: str = "studio", scopes: Iterable[str] = DEFAULT_SCOPES, lifetime: int = LIFETIME) -> Grant:
-    """A new grant, as a finished consent would give it. Any sandbox accepts its tokens; a lifetime of 0 has expired."""
+    """A new grant, as after a completed consent. Any sandbox accepts its tokens; a lifetime of 0 means expired."""
     granted = Claims(account, tuple(scopes), time.time_ns(), 0)
     refresh_token = seal("refresh", _packed(granted), prefix=REFRESH_PREFIX)
     return Grant(access_token(granted, lifetime), refresh_token, lifetime, granted.scopes)
 
 
 def access_token(granted: Claims, lifetime: int = LIFETIME) -> str:
-    """An access token of a grant, counted from now."""
+    """An access token of a grant, valid from now."""
     claims = Claims(granted.account, granted.scopes, granted.granted_at, time.time() + lifetime)
     return seal("access", _packed(claims), prefix=ACCESS_PREFIX)
 
@@ -74,7 +74,7 @@ def _unpacked(packed: Json) -> Claims:
 
 
 class Grants:
-    """Tells live tokens from dead ones. Revocations are kept in `state_file`, if one is given."""
+    """Distinguishes valid tokens from revoked ones. Revocations are stored in `state_file`, if given."""
 
     def __init__(self, state_file: Path | None = None) -> None:
         self._file = state_file
@@ -84,12 +84,12 @@ class Grants:
         )
 
     def access(self, token: str) -> Claims | None:
-        """The claims of an access token that works now."""
+        """The claims of an access token that is valid now."""
         claims = self._live(unseal("access", token, prefix=ACCESS_PREFIX))
         return claims if claims and claims.expires_at > time.time() else None
 
     def refresh(self, token: str) -> Claims | None:
-        """The claims of a refresh token that works now."""
+        """The claims of a refresh token that is valid now."""
         return self._live(unseal("refresh", token, prefix=REFRESH_PREFIX))
 
     def revoke(self, account: str) -> None:

@@ -1,4 +1,4 @@
-"""Gmail threads as Google writes them, whole; the formats a client may ask for are cut from them."""
+"""Complete Gmail threads in Google's format; the formats a client may request are derived from them."""
 
 import base64
 import hashlib
@@ -63,13 +63,13 @@ def message(letter: Letter, *, message_id: str, thread_id: str, position: int) -
 
 
 def grown(thread: Json | None, added: Json) -> Json:
-    """The thread with one more message at its end, or a new thread of it."""
+    """The thread with one more message at its end, or a new thread with it."""
     messages = [*thread["messages"], added] if thread else [added]
     return {"id": added["threadId"], "historyId": added["historyId"], "messages": messages}
 
 
 def replaced(thread: Json, changed: Json) -> Json:
-    """The thread with a message as it is now."""
+    """The thread with the message's current state."""
     messages = [changed if message["id"] == changed["id"] else message for message in thread["messages"]]
     return {**thread, "historyId": changed["historyId"], "messages": messages}
 
@@ -89,7 +89,7 @@ def change(message: Json, position: int, member: str, labels: Sequence[str] = ()
 
 
 def other_party(thread: Json | None, owner: Person) -> Person | None:
-    """Whom the thread is with: where an answer to its first message goes."""
+    """The other party of the thread: the recipient of a reply to its first message."""
     if thread is None:
         return None
     headers = {header["name"]: header["value"] for header in thread["messages"][0]["payload"]["headers"]}
@@ -126,7 +126,7 @@ def _headers(letter: Letter, message_id: str) -> list[tuple[str, str]]:
 
 
 def _address(person: Person) -> str:
-    """The API shows names decoded, not as RFC 2047 words; an address without a name stands alone."""
+    """The API shows names decoded, not as RFC 2047 words; without a name, only the address."""
     if not person.name:
         return person.email
     name = f'"{person.name}"' if SPECIAL & set(person.name) else person.name
@@ -138,6 +138,6 @@ def _snippet(text: str) -> str:
 
 
 def _id(letter: Letter) -> str:
-    # Not of the time: the same letter keeps its id when the year of letters moves on by a week.
+    # Does not depend on the time: a letter keeps its id when the year of letters moves by a week.
     seed = f"{letter.sender.email} {letter.to.email} {letter.subject} {letter.text}"
     return "19" + hashlib.sha256(seed.encode()).hexdigest()[:14]

@@ -1,4 +1,4 @@
-"""A method of a Google API as its discovery document names it, and the checks that come before its answer."""
+"""A method of a Google API, named as in its discovery document, and the checks before its response."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from dev.sandbox.routing import PathValues
 from dev.sandbox.tokens import seal, unseal
 from dev.sandbox.wire import Json, Pairs, Response
 
-# Parameters every method takes and that change nothing here; the others of that kind are not served.
+# Parameters that every method accepts and that have no effect here; other common ones are not supported.
 EVERYWHERE = frozenset({"alt", "key", "prettyPrint", "quotaUser"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """An authorised request of a method."""
+    """An authorised request for a method."""
 
     account: Account
     scopes: frozenset[str]
@@ -26,7 +26,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """`path` is the whole one on the host; any of `scopes` is enough; `params` are the query parameters served."""
+    """`path` is the complete path on the host; any of `scopes` suffices; `params` are the supported parameters."""
 
     id: str
     path: str
@@ -41,7 +41,7 @@ class Method:
 
 
 class Params:
-    """Query parameters by their discovery types; whatever does not fit is a 400 that names the parameter."""
+    """Query parameters by their discovery types; an invalid one results in a 400 that names it."""
 
     def __init__(self, query: Pairs, served: Sequence[str]) -> None:
         self._values: dict[str, list[str]] = {}
@@ -74,7 +74,7 @@ class Params:
         return self.choice(name, ("true", "false")) == "true"
 
     def size(self, *, default: int, most: int) -> int:
-        """`maxResults`; Google cuts what is too large."""
+        """`maxResults`; Google caps values that are too large."""
         text = self.text("maxResults")
         if text is None:
             return default
@@ -83,7 +83,7 @@ class Params:
         return min(int(text), most)
 
     def moment(self, name: str) -> datetime | None:
-        """An RFC 3339 time, which has an offset."""
+        """An RFC 3339 time, with an offset."""
         text = self.text(name)
         if text is None:
             return None
@@ -96,7 +96,7 @@ class Params:
         return moment
 
     def page(self) -> Mapping[str, int]:
-        """What the page token says; empty on the first page. It belongs to the parameters it was made for."""
+        """The page token's content; empty on the first page. A token is valid only with the same parameters."""
         token = self.text("pageToken")
         if token is None:
             return {}
@@ -106,7 +106,7 @@ class Params:
         return {name: value for name, value in claims.items() if name != "of"}
 
     def page_token(self, **claims: int) -> str:
-        """The token that continues this very request."""
+        """The token that continues this request."""
         return seal("page", {**claims, "of": self._fingerprint()})
 
     def _fingerprint(self) -> Json:

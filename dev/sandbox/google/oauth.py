@@ -1,5 +1,4 @@
-"""Google's OAuth 2.0 endpoints: consenting, exchanging codes, refreshing, inspecting and revoking tokens, and who their
-user is.
+"""Google's OAuth 2.0 endpoints: consent, exchanging codes, refreshing, inspecting and revoking tokens, and user info.
 
 https://developers.google.com/identity/protocols/oauth2/web-server
 """
@@ -33,14 +32,14 @@ EMAIL, PROFILE = SCOPE + "userinfo.email", SCOPE + "userinfo.profile"
 
 
 class OAuth:
-    """The endpoints that take a token as their subject rather than as a credential."""
+    """Endpoints for which the token is the subject, not the credential."""
 
     def __init__(self, grants: Grants, account: Callable[[str], Account | None]) -> None:
         self._grants, self._account = grants, account
         self.client = Client(CLIENT_ID, [CLIENT_SECRET])
         self.codes = Codes(CODE_PREFIX)
         self.refresh_lifetime: int | None = None
-        """Told with every grant while the application's consent screen is in Testing."""
+        """Returned with every grant while the application's consent screen is in Testing."""
 
     def routes(self) -> Mapping[str, tuple[Route, ...]]:
         page = ConsentPage(
@@ -81,7 +80,7 @@ class OAuth:
         return as_json({**answer, "token_type": "Bearer"}, headers={"Cache-Control": "no-store"})
 
     def _exchange(self, form: Mapping[str, str]) -> Json:
-        """A refresh token comes only to those who ask for one, and of a consent given just now."""
+        """A refresh token is issued only on request, and only for a fresh consent."""
         consent = self.codes.take(form.get("code", ""))
         if consent is None:
             raise oauth_error(400, "invalid_grant", "Malformed auth code.")
@@ -115,7 +114,7 @@ class OAuth:
         return as_json({})
 
     def _tokeninfo(self, request: Request, _: PathValues) -> Response:
-        """The v2 form, as the discovery document of oauth2 describes it."""
+        """The v2 format, as the discovery document of oauth2 describes it."""
         claims, account = self._subject(request)
         info = {
             "issued_to": CLIENT_ID,
@@ -129,7 +128,7 @@ class OAuth:
         return as_json(info)
 
     def _inspect(self, request: Request, _: PathValues) -> Response:
-        """The newer form, where numbers and flags are texts."""
+        """The newer format, in which numbers and flags are strings."""
         claims, account = self._subject(request)
         info = {
             "azp": CLIENT_ID,

@@ -1,4 +1,4 @@
-"""Google in the sandbox: its hosts, who may call them, and the controls tests and people move it by."""
+"""Google in the sandbox: its hosts, who may call them, and its controls for tests and developers."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ ROBIN = Person("Robin Beck", "robin.beck@example.com")
 
 
 class Google:
-    """Accounts are named `studio`, `empty` or `bulk-N`, and come into being when first used."""
+    """Accounts are named `studio`, `empty` or `bulk-N`, and are created when first used."""
 
     def __init__(self, clock: Clock, state_dir: Path | None = None) -> None:
         self._clock, self._today = clock, clock().date()
@@ -70,15 +70,15 @@ class Google:
         )
 
     def revoke(self, account: str = "studio") -> None:
-        """The user takes the consent back: every token so far is dead, new grants work."""
+        """The user withdraws the consent: every earlier token is dead, new grants work."""
         self._grants.revoke(account)
 
     def set_client_secrets(self, secrets: Sequence[str]) -> None:
-        """The client's secrets that work from now on."""
+        """Sets the client's valid secrets."""
         self.oauth.client.secrets = list(secrets)
 
     def set_testing_mode(self, testing: bool = True) -> None:
-        """Whether the consent screen is in Testing, where grants say that they end after a week."""
+        """Whether the consent screen is in Testing, where grants report that they expire after a week."""
         self.oauth.refresh_lifetime = 604_799 if testing else None
 
     def security_event(
@@ -142,7 +142,7 @@ class Google:
         return owner.put_event(lambda at: events.answered_event(before, response, owner.owner, at))
 
     def rename_calendar(self, address: str, account: str = "studio") -> None:
-        """The account has another primary address now, which is the id of its calendar."""
+        """Changes the account's primary address, which is the id of its calendar."""
         renamed = self.account(account)
         with self._lock:
             self._accounts[account] = replace(renamed, owner=Person(renamed.owner.name, address))
@@ -160,7 +160,7 @@ class Google:
     ) -> Json:
         """A message that arrives now, in a new thread unless one is named. The studio's own has the label SENT.
 
-        `sender` is the other party: by default the one of the thread, and of a new one Robin Beck.
+        `sender` is the other party: by default that of the thread, and Robin Beck for a new thread.
         """
         owner = self.account(account)
         thread = owner.threads.get(thread_id)
@@ -182,7 +182,7 @@ class Google:
     def label_message(
         self, message_id: str, add: Sequence[str] = (), remove: Sequence[str] = (), account: str = "studio"
     ) -> Json:
-        """Moves a message: `add` TRASH and `remove` INBOX is the waste-basket, `remove` SPAM a rescue."""
+        """Changes labels: `add` TRASH and `remove` INBOX deletes a message, `remove` SPAM restores it."""
         return self.account(account).label_message(message_id, add, remove)
 
     def delete_message(self, message_id: str, account: str = "studio") -> None:
@@ -195,7 +195,7 @@ class Google:
         return calendar
 
     def account(self, name: str) -> Account:
-        """Raises ValueError for a name that no account can have."""
+        """Raises ValueError for an invalid account name."""
         account = self._find(name)
         if account is None:
             raise ValueError(f"there is no account {name!r}: use studio, empty or bulk-N")
@@ -224,7 +224,7 @@ class Google:
         path: Pairs,
         query: Pairs,
     ) -> Response:
-        """Nothing but these arguments makes the answer, so it is kept: `version` moves with every change."""
+        """Cached, because the response depends only on these arguments: `version` changes with every change."""
         return method.call(self.account(account), scopes, dict(path), query)
 
     def _authorised(self, request: Request) -> tuple[Claims, Account]:

@@ -1,4 +1,4 @@
-"""Google's Cross-Account Protection: signed security event tokens, and the keys they are checked by.
+"""Google's Cross-Account Protection: signed security event tokens, and the keys that verify them.
 
 https://developers.google.com/identity/protocols/risc
 """
@@ -31,14 +31,14 @@ def routes() -> dict[str, tuple[Route, ...]]:
 
 
 def sign(claims: Json, *, key_id: str = KEY_ID, algorithm: str = "RS256") -> str:
-    """A token with these claims, by Google's key of the sandbox."""
+    """A token with these claims, signed with the sandbox's Google key."""
     header = {"alg": algorithm, "kid": key_id, "typ": "secevent+jwt"}
     signed = f"{_encoded(header)}.{_encoded(claims)}"
     return f"{signed}.{_base64(_key().sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 
 def claims(event: str, subject: Json, audience: str, **details: str) -> Json:
-    """The claims of one event; `event` is its whole type."""
+    """The claims of one event; `event` is its full type."""
     about = {event: {"subject": subject, **details}}
     issued = {"iss": ISSUER, "aud": audience, "iat": int(time.time()), "jti": secrets.token_hex(16)}
     return {**issued, "events": about}
@@ -66,7 +66,7 @@ def _keys(request: Request, _: PathValues) -> Response:
 
 @cache
 def _key() -> rsa.RSAPrivateKey:
-    """Made when first asked for: it takes a tenth of a second."""
+    """Generated on first use, because it takes a tenth of a second."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -1,4 +1,4 @@
-"""The Meta users of the sandbox and their ad accounts: a studio with two, one with none, and any size for measuring."""
+"""The Meta users of the sandbox and their ad accounts: a studio with two, an empty one, and any size for benchmarks."""
 
 import re
 import zlib
@@ -34,7 +34,7 @@ class AdAccount:
         return row(campaign, day, self.numbers(campaign, day, asked_on), self.record)
 
     def delivered(self, since: date, until: date) -> list[tuple[Campaign, date]]:
-        """What has insights between the days, newest campaign first, each by its days."""
+        """Campaigns with insights between the days, newest campaign first, each in order of days."""
         days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
         newest_first = reversed(self.campaigns.values())
         return [(campaign, day) for campaign in newest_first for day in days if campaign.delivers_on(day)]
@@ -53,17 +53,17 @@ class User:
         return self.ad_accounts[account_id]
 
     def find_campaign(self, campaign_id: str) -> tuple[AdAccount, Campaign]:
-        """Raises ValueError when there is none."""
+        """Raises ValueError if there is none."""
         for account in self.ad_accounts.values():
             if campaign_id in account.campaigns:
                 return account, account.campaigns[campaign_id]
         raise ValueError(f"there is no campaign {campaign_id!r}")
 
     def restate(self, campaign_id: str, day: date, asked_on: date, changes: Json) -> Json:
-        """Makes the numbers of one day others; returns the row as it is now. Raises ValueError."""
+        """Changes the numbers of one day; returns the new row. Raises ValueError."""
         account, campaign = self.find_campaign(campaign_id)
         if unknown := changes.keys() - Numbers.__dataclass_fields__.keys():
-            raise ValueError(f"there are no numbers {', '.join(sorted(unknown))}")
+            raise ValueError(f"unknown numbers: {', '.join(sorted(unknown))}")
         account.restated[campaign_id, day] = replace(account.numbers(campaign, day, asked_on), **changes)
         return account.row(campaign, day, asked_on)
 

@@ -1,4 +1,4 @@
-"""The ad campaigns of the sandbox: what a wedding photographer runs over two years, and any number of equal ones."""
+"""The ad campaigns of the sandbox: a wedding photographer's over two years, and any number of generated ones."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -9,7 +9,7 @@ from dev.sandbox.wire import Json
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign as Graph shows it, and the days it delivers on, with what it aims to spend on each, in whole money."""
+    """A campaign in Graph's format, and the days it delivers on with its daily budget, in whole money."""
 
     record: Json
     first: date
@@ -29,14 +29,14 @@ class Campaign:
         return self.first <= day and (self.last is None or day <= self.last) and not self.is_deleted
 
     def changed(self, changes: Json) -> "Campaign":
-        """After an edit in Graph's own words; `status` moves `effective_status` along."""
+        """After an edit in Graph's format; `status` also changes `effective_status`."""
         status = {"effective_status": changes["status"], "configured_status": changes["status"]}
         return replace(self, record={**self.record, **(status if "status" in changes else {}), **changes})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A campaign in words: weeks count from the present one; `budget` is in whole money, a day or for life."""
+    """A campaign's definition: weeks are relative to the current one; `budget` is in whole money, daily or lifetime."""
 
     name: str
     objective: str
@@ -44,7 +44,7 @@ class Plan:
     budget: int
     status: str = "ACTIVE"
     lifetime: bool = False
-    """Whether the budget is one for the whole life; without one at all it lies with the ad sets."""
+    """Whether the budget is a lifetime budget; without any, the ad sets have it."""
     spends: float | None = None
 
 
@@ -65,12 +65,12 @@ DESTINATION = (
 
 
 def campaigns(plans: tuple[Plan, ...], first_id: int, monday: date, zone: ZoneInfo, *, units: int) -> list[Campaign]:
-    """`units` of the budget make one of the currency: 100 for cents."""
+    """`units` of the budget equal one of the currency: 100 for cents."""
     return [_campaign(str(first_id + number), plan, monday, zone, units) for number, plan in enumerate(plans)]
 
 
 def in_bulk(count: int, first_id: int, monday: date, zone: ZoneInfo) -> list[Campaign]:
-    """All alike, delivering every day of the last three years."""
+    """All identical, delivering every day of the last three years."""
     plan = Plan(name="Bulk", objective="OUTCOME_STATISTICS", weeks=(-156, None), budget=10)
     return [_campaign(str(first_id + number), plan, monday, zone, 100) for number in range(count)]
 

@@ -1,7 +1,7 @@
-"""What a campaign brought on a day, by the day it is asked on: a past day is restated for 28 days.
+"""A campaign's results of a day, as of the day they are read: a past day is restated for 28 days.
 
-Today is still under way; after three days clicks that were none are credited; a conversion counts for the day of the
-click, however much later it comes.
+Today is still incomplete; after three days invalid clicks are credited; a conversion counts for the day of the
+click, however much later it happens.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ WINDOW_DAYS = 28
 CREDITED_AFTER_DAYS = 3
 WEEKEND = 1.25
 CONVERSIONS_A_DAY = (0, 0, 0, 0, 1, 1, 1, 2, 2, 4)
-# So much of a currency without decimals is worth one of another.
+# Units of a currency without decimals that are worth one unit of another.
 WHOLE_MONEY = 160
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Of one campaign and day; `spend` is in whole money as Graph writes it."""
+    """Results of one campaign and day; `spend` is in whole money as Graph writes it."""
 
     impressions: int
     clicks: int
@@ -32,7 +32,7 @@ class Numbers:
 
 
 def numbers(campaign: Campaign, day: date, asked_on: date, *, decimals: int) -> Numbers:
-    """The same for the same arguments, always."""
+    """Deterministic: the same arguments always give the same result."""
     chance = Random(f"{campaign.id}/{day}")
     age = (asked_on - day).days
     share = 0.6 if age <= 0 else 1.0 if age < CREDITED_AFTER_DAYS else 0.99
@@ -80,7 +80,7 @@ def row(campaign: Campaign, day: date, found: Numbers, account: Json) -> Json:
 
 
 def _actions(found: Numbers) -> list[Json]:
-    """A total beside its parts, so that adding everything up counts twice."""
+    """Includes a total next to its parts, so that adding up everything counts twice."""
     on_site = found.leads // 2
     counted = {
         "link_click": found.clicks * 2 // 3,

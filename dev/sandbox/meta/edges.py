@@ -11,7 +11,7 @@ from dev.sandbox.meta.params import Params
 from dev.sandbox.wire import Json
 
 ADS_SCOPES = frozenset({"ads_read", "ads_management"})
-# About 37 months; what lies before is refused.
+# About 37 months; earlier days are refused.
 HISTORY = timedelta(days=37 * 31)
 
 USER_FIELDS = ("id", "name")
@@ -50,7 +50,7 @@ INSIGHTS_FIELDS = (
     "cpm",
     "actions",
 )
-# Deleted ones are no longer listed, whatever is asked for.
+# Deleted ones are never listed, whatever is requested.
 LISTED = ("ACTIVE", "ARCHIVED", "IN_PROCESS", "PAUSED", "WITH_ISSUES")
 ADS_INSIGHTS, ADS_MANAGEMENT = "ads_insights", "ads_management"
 
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Shown:
-    """What an edge has, how one of it looks, and which fields it may show."""
+    """The items of an edge, the format of one item, and the fields it may have."""
 
     items: Sequence[Any]
     look: Callable[[Any], Json]
@@ -106,12 +106,12 @@ def campaigns(call: Call) -> Shown:
 
 
 def insights(call: Call) -> Shown:
-    """One row a campaign and day; other levels, breakdowns and longer increments are not served."""
+    """One row per campaign and day; other levels, breakdowns and longer increments are not supported."""
     account = _ad_account(call)
     today = call.today(account)
     call.params.choice("use_unified_attribution_setting", ("true", "false"))
     if (call.params.choice("level", ("campaign",)), call.params.choice("time_increment", ("1",))) != ("campaign", "1"):
-        raise invalid_parameter("The sandbox serves level=campaign with time_increment=1 alone")
+        raise invalid_parameter("The sandbox only supports level=campaign with time_increment=1")
     since, until = call.params.days("time_range") or (today - timedelta(days=30), today - timedelta(days=1))
     if since < today - HISTORY:
         message = "The start date of the time range cannot be beyond 37 months from the current date"
@@ -142,7 +142,7 @@ def _ad_account(call: Call) -> AdAccount:
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """`name` is the one of the SDK's method; `use_case` the quota it counts against, if any."""
+    """`name` is the SDK's method name; `use_case` the quota it counts against, if any."""
 
     name: str
     path: str
@@ -153,7 +153,7 @@ class Edge:
 
 EDGES = (
     Edge("user.get", "/v26.0/me", me),
-    Edge("user.get", "/v26.0/me/", me),  # as the SDK asks for a node
+    Edge("user.get", "/v26.0/me/", me),  # as the SDK requests a node
     Edge("user.permissions", "/v26.0/me/permissions", permissions),
     Edge("user.adaccounts", "/v26.0/me/adaccounts", ad_accounts),
     Edge(

@@ -1,4 +1,4 @@
-"""Graph's error envelope. Almost everything is a 400 of type OAuthException; code and subcode tell it apart.
+"""Graph's error envelope. Almost every error is a 400 of type OAuthException; code and subcode distinguish them.
 
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 """
@@ -41,7 +41,7 @@ def no_token() -> Refusal:
 
 
 def malformed_token(token: str) -> Refusal:
-    """Meta quotes the token it cannot read."""
+    """Meta quotes a malformed token."""
     return refusal(190, f"Malformed access token {token}")
 
 

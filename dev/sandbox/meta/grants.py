@@ -1,4 +1,4 @@
-"""User tokens of the sandbox's Meta users: made, recognised and taken back. There are no refresh tokens."""
+"""User tokens of the sandbox's Meta users: issued, verified and revoked. There are no refresh tokens."""
 
 import json
 import time
@@ -10,14 +10,14 @@ from threading import Lock
 from dev.sandbox.tokens import seal, unseal
 
 DEFAULT_SCOPES = ("public_profile", "ads_read", "business_management")
-# What Meta gives in exchange for a short-lived token: about 60 days.
+# The lifetime of a token exchanged for a short-lived one: about 60 days.
 LIFETIME = 5_183_944
 PREFIX = "EAAG"
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What a user's consent gives the application, after the exchange for a long-lived token."""
+    """What the application receives through a user's consent, after the exchange for a long-lived token."""
 
     access_token: str = field(repr=False)
     expires_in: int
@@ -26,14 +26,14 @@ class Grant:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says; times are seconds since 1970, `granted_at` in nanoseconds."""
+    """A token's claims; times are seconds since 1970, `granted_at` in nanoseconds."""
 
     account: str
     scopes: tuple[str, ...]
     granted_at: int
     expires_at: float
     declined: tuple[str, ...] = ()
-    """Permissions that were asked for and not given."""
+    """Permissions that were requested but not granted."""
 
 
 def issue_token(
@@ -42,7 +42,7 @@ def issue_token(
     lifetime: int = LIFETIME,
     declined: Iterable[str] = (),
 ) -> Grant:
-    """A new grant. Any sandbox accepts its token; a lifetime of 0 has expired."""
+    """A new grant. Any sandbox accepts its token; with a lifetime of 0 it is expired."""
     granted = tuple(scopes)
     claims = {
         "a": account,
@@ -55,7 +55,7 @@ def issue_token(
 
 
 def read(token: str) -> Claims | None:
-    """What a token of ours says, alive or not."""
+    """The claims of one of our tokens, valid or not."""
     packed = unseal("meta", token, prefix=PREFIX)
     if packed is None:
         return None
@@ -63,7 +63,7 @@ def read(token: str) -> Claims | None:
 
 
 class Removals:
-    """When each user last removed the application; kept in `state_file`, if one is given."""
+    """When each user last removed the application; stored in `state_file`, if given."""
 
     def __init__(self, state_file: Path | None = None) -> None:
         self._file = state_file
@@ -73,7 +73,7 @@ class Removals:
         )
 
     def remove(self, account: str) -> None:
-        """Ends every token of the user so far."""
+        """Revokes every token issued to the user so far."""
         with self._lock:
             self._removed_at[account] = time.time_ns()
             if self._file:

@@ -1,5 +1,4 @@
-"""Meta's login: the dialog, the exchange of codes and of living tokens, what a token is worth, and the application's
-removal.
+"""Meta's login: the dialog, the exchange of codes and tokens, token inspection, and removal of the application.
 
 https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow
 """
@@ -19,13 +18,13 @@ from dev.sandbox.routing import PathValues, Route
 from dev.sandbox.wire import Json, Request, Response, as_json
 
 HOST, DIALOG_HOST = "graph.facebook.com", "www.facebook.com"
-APP_ID, APP_SECRET = "1000", "sandbox-meta-app-secret"  # of no use outside the sandbox
+APP_ID, APP_SECRET = "1000", "sandbox-meta-app-secret"  # useless outside the sandbox
 SHORT_LIFETIME = 5_400
 DATA_ACCESS = 90 * 86_400
 
 
 class Holder(Protocol):
-    """A user, by the id Meta knows them under."""
+    """A user, by Meta's id."""
 
     record: Json
 
@@ -112,7 +111,7 @@ class OAuth:
         return as_json({"data": data})
 
     def _remove(self, request: Request, __: PathValues) -> Response:
-        """Without naming a permission, all of them: the user's grant to the application is gone."""
+        """Without a named permission, all of them: this revokes the user's grant to the application."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = token if scheme.lower() == "bearer" else dict(request.query).get("access_token", "")
         self._removals.remove(self._living(given).account)

@@ -1,4 +1,4 @@
-"""A Graph request's parameters, read strictly: what the sandbox does not serve is refused, not ignored as by Graph."""
+"""A Graph request's parameters, parsed strictly: unsupported ones are refused, not ignored as by Graph."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from dev.sandbox.meta.errors import invalid_cursor, invalid_parameter
 from dev.sandbox.tokens import seal, unseal
 from dev.sandbox.wire import Json, Pairs
 
-# On every call. The last two are the vendor's clients' own.
+# On every call. The last two are sent by the vendor's own clients.
 EVERYWHERE = frozenset({"access_token", "fields", "limit", "after", "before", "appsecret_proof", "summary"})
 DEFAULT_LIMIT, LARGEST_LIMIT = 25, 500
 
 
 class Params:
-    """`epoch` dates the cursors: those of an earlier one are refused."""
+    """Cursors carry the `epoch`: those of an earlier one are refused."""
 
     def __init__(self, query: Pairs, served: Sequence[str], epoch: int) -> None:
         self._values = dict(query)
@@ -24,7 +24,7 @@ class Params:
             raise invalid_parameter(f"Unknown parameter, or not one the sandbox serves: {name}")
 
     def fields(self, known: Sequence[str], default: Sequence[str], always: Sequence[str]) -> list[str]:
-        """The names of `fields`, and those that are there whatever is asked for."""
+        """The names in `fields`, and those that are always included."""
         text = self._values.get("fields")
         asked = text.split(",") if text else list(default)
         for name in asked:
@@ -45,7 +45,7 @@ class Params:
         return value
 
     def json(self, name: str, kind: type) -> Any:
-        """A parameter that is JSON, as lists and maps are; None when it is absent."""
+        """A JSON parameter, such as a list or map; None if absent."""
         text = self._values.get(name)
         if text is None:
             return None
@@ -70,7 +70,7 @@ class Params:
         return since, until
 
     def start(self) -> int:
-        """The position that `after` leads to; a cursor belongs to the parameters it was made for."""
+        """The position of the cursor `after`, which is only valid for the parameters it was issued for."""
         cursor = self._values.get("after")
         if cursor is None:
             return 0
@@ -84,7 +84,7 @@ class Params:
         return seal("after", {"position": position, "of": self._fingerprint(), "epoch": self._epoch})
 
     def with_cursor(self, cursor: str) -> Mapping[str, str]:
-        """The parameters of the page that the cursor leads to."""
+        """The parameters of the page at the cursor."""
         return {**self._values, "after": cursor}
 
     def _fingerprint(self) -> Json:

@@ -1,4 +1,4 @@
-"""Meta in the sandbox: its hosts, who may call it, and the controls tests and people move it by."""
+"""Meta in the sandbox: its hosts, who may call it, and its controls for tests and developers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,9 +22,9 @@ SCHEMES = ("bearer", "oauth")
 
 
 class Meta:
-    """Users are named `studio`, `empty` or `bulk-N`, and come into being when first used.
+    """Users are named `studio`, `empty` or `bulk-N`, and are created when first used.
 
-    It is `today` until `advance_days`; without one, the clock tells each ad account its day.
+    The day is `today` until `advance_days`; without one, each ad account's day follows the clock.
     """
 
     def __init__(self, today: date | None = None, state_dir: Path | None = None) -> None:
@@ -63,11 +63,11 @@ class Meta:
         )
 
     def revoke(self, account: str = "studio") -> None:
-        """The user removes the application: every token so far is dead, new grants work."""
+        """The user removes the application: every earlier token is dead, new grants work."""
         self._removals.remove(account)
 
     def set_client_secrets(self, secrets: Sequence[str]) -> None:
-        """The application's secrets that work from now on."""
+        """Sets the application's valid secrets."""
         self.oauth.client.secrets = list(secrets)
 
     def signed_request(self, account: str = "studio") -> str:
@@ -75,17 +75,17 @@ class Meta:
         return signed_request(self.user(account).record["id"], secret=self.oauth.client.secrets[0])
 
     def advance_days(self, days: int = 1) -> None:
-        """Time goes by: there are new days, and past ones look as they do from further away."""
+        """Advances the date: new days exist, and past ones appear as from further away."""
         self._passed += timedelta(days=days)
 
     def restate(self, campaign_id: str, day: str, changes: Json, account: str = "studio") -> Json:
-        """Makes numbers of a day others: impressions, clicks, spend, leads, purchases, conversations."""
+        """Changes a day's numbers: impressions, clicks, spend, leads, purchases, conversations."""
         user = self.user(account)
         ad_account, _ = user.find_campaign(campaign_id)
         return user.restate(campaign_id, date.fromisoformat(day), self._today(ad_account), changes)
 
     def update_campaign(self, campaign_id: str, changes: Json, account: str = "studio") -> Json:
-        """Edits a campaign in Graph's own words; with the status DELETED it can no longer be listed."""
+        """Edits a campaign in Graph's format; with the status DELETED it is no longer listed."""
         ad_account, campaign = self.user(account).find_campaign(campaign_id)
         ad_account.campaigns[campaign_id] = campaign.changed(changes)
         return ad_account.campaigns[campaign_id].record
@@ -100,15 +100,15 @@ class Meta:
         self.user(account).ad_account(ad_account).shared = shared
 
     def set_usage(self, app: float = 3, account: float = 2, minutes: int = 0) -> None:
-        """Percentages of the quotas; from 100 on requests are refused, for so many minutes as the headers say."""
+        """Sets percentages of the quotas; from 100 on requests are refused, for as many minutes as the headers say."""
         self.usage = Usage(app, account, minutes)
 
     def expire_cursors(self) -> None:
-        """No page that was under way can be followed any further."""
+        """Invalidates all cursors, so that no list can be continued."""
         self._epoch += 1
 
     def user(self, name: str) -> User:
-        """Raises ValueError for a name that no user can have."""
+        """Raises ValueError for an invalid user name."""
         user = self._find(name)
         if user is None:
             raise ValueError(f"there is no user {name!r}: use studio, empty or bulk-N")
@@ -124,7 +124,7 @@ class Meta:
         return (self._fixed or datetime.now(account.zone).date()) + self._passed
 
     def _call(self, edge: Edge, request: Request, path: PathValues) -> Response:
-        """Meta tells its usage with refusals as well."""
+        """Meta reports usage with refusals as well."""
         account_id = path.get("accountId", "")
         told = self.usage.headers(edge.use_case, account_id)
         try:
@@ -141,7 +141,7 @@ class Meta:
         return _page(answer, params, request, token) if isinstance(answer, Shown) else answer
 
     def _authorised(self, request: Request) -> tuple[Claims, User, str]:
-        """By the Authorization header or by the parameter that the vendor's own clients use."""
+        """From the Authorization header, or from the parameter that the vendor's own clients use."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         token = given.strip() if scheme.lower() in SCHEMES else dict(request.query).get("access_token", "")
         if not token:

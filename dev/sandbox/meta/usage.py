@@ -1,4 +1,4 @@
-"""How much of the quotas is used, as Graph tells it in headers, and its refusals when nothing is left.
+"""How much of the quotas is used, as in Graph's headers, and its refusals when nothing is left.
 
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
@@ -15,7 +15,7 @@ TIER = "standard_access"
 
 @dataclass
 class Usage:
-    """Percentages of the application's and of the ad account's quota, and the minutes until the latter is regained."""
+    """Used percentages of the application's and the ad account's quota, and minutes until the latter is restored."""
 
     app: float = 3
     account: float = 2

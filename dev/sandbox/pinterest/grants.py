@@ -1,5 +1,4 @@
-"""Grants of the sandbox's Pinterest users: made, recognised, taken back, and refreshed each time with a new
-refresh token.
+"""Grants of the sandbox's Pinterest users: issued, verified, revoked, and refreshed with a new refresh token each time.
 
 https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
 """
@@ -15,7 +14,7 @@ from threading import Lock
 from dev.sandbox.tokens import seal, unseal
 from dev.sandbox.wire import Json
 
-APP_ID, APP_SECRET = "1500000", "sandbox-pinterest-app-secret"  # of no use outside the sandbox
+APP_ID, APP_SECRET = "1500000", "sandbox-pinterest-app-secret"  # useless outside the sandbox
 DEFAULT_SCOPES = ("user_accounts:read", "boards:read", "pins:read", "ads:read")
 LIFETIME, REFRESH_LIFETIME = 30 * 86_400, 60 * 86_400
 ACCESS_PREFIX, REFRESH_PREFIX = "pina_", "pinr_"
@@ -23,7 +22,7 @@ ACCESS_PREFIX, REFRESH_PREFIX = "pina_", "pinr_"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a user's consent, or a refresh, gives the application."""
+    """What the application receives through a user's consent, or through a refresh."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -34,7 +33,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says; `turn` counts the refreshes, and times are seconds since 1970, `granted_at` in nanoseconds."""
+    """A token's claims; `turn` counts refreshes; times are seconds since 1970, `granted_at` in nanoseconds."""
 
     account: str
     scopes: tuple[str, ...]
@@ -44,7 +43,7 @@ class Claims:
     expires_at: float
 
     def grant(self, lifetime: int = LIFETIME, refresh_lifetime: int = REFRESH_LIFETIME) -> Grant:
-        """Both tokens of this turn, counted from now."""
+        """Both tokens of this turn, valid from now."""
         access = replace(self, expires_at=time.time() + lifetime)
         refresh = replace(self, expires_at=time.time() + refresh_lifetime)
         return Grant(
@@ -72,13 +71,13 @@ def issue_token(
     lifetime: int = LIFETIME,
     refresh_lifetime: int = REFRESH_LIFETIME,
 ) -> Grant:
-    """A new grant, as a finished consent would give it. Any sandbox accepts its tokens; a lifetime of 0 has expired."""
+    """A new grant, as after a completed consent. Any sandbox accepts its tokens; a lifetime of 0 means expired."""
     claims = Claims(account, tuple(scopes), secrets.token_hex(8), time.time_ns(), 0, 0)
     return claims.grant(lifetime, refresh_lifetime)
 
 
 class Grants:
-    """Tells live tokens from dead ones; kept in `state_file`, if one is given."""
+    """Distinguishes valid tokens from dead ones; stored in `state_file`, if given."""
 
     def __init__(self, state_file: Path | None = None) -> None:
         self._file = state_file
@@ -86,14 +85,14 @@ class Grants:
         kept = json.loads(state_file.read_text()) if state_file and state_file.exists() else {}
         self._revoked_at: dict[str, int] = kept.get("revoked_at", {})
         self._turns: dict[str, int] = kept.get("turns", {})
-        """The turn each grant has come to."""
+        """The current turn of each grant."""
 
     def access(self, token: str) -> Claims | None:
-        """The claims of an access token that works now; a refresh does not end the one before."""
+        """The claims of an access token that is valid now; a refresh does not end the previous one."""
         return self._live(unseal("pina", token, prefix=ACCESS_PREFIX))
 
     def refresh(self, token: str) -> Grant | None:
-        """Both tokens again; the refresh token that was used is dead from then on, like every one before it."""
+        """Issues both tokens again; the refresh token used is dead from then on, like all earlier ones."""
         claims = self._live(unseal("pinr", token, prefix=REFRESH_PREFIX))
         if claims is None:
             return None
@@ -105,7 +104,7 @@ class Grants:
         return replace(claims, turn=claims.turn + 1).grant()
 
     def revoke(self, account: str) -> None:
-        """The user removes the application: every grant of the account so far is dead."""
+        """The user removes the application: every earlier grant of the account is dead."""
         with self._lock:
             self._revoked_at[account] = time.time_ns()
             self._keep()

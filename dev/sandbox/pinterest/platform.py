@@ -1,4 +1,4 @@
-"""Pinterest in the sandbox: its hosts, its token endpoint, who is connected, and the controls it is moved by.
+"""Pinterest in the sandbox: its hosts, its token endpoint, who is connected, and its controls.
 
 https://developers.pinterest.com/docs/api/v5
 """
@@ -36,7 +36,7 @@ class Pinterest:
         self.client = Client(APP_ID, [APP_SECRET])
         self.codes = Codes()
         self.remaining = 999
-        """Of the thousand requests that each user has a minute; from 0 on they are refused."""
+        """What is left of each user's thousand requests per minute; at 0 they are refused."""
 
     def hosts(self) -> Mapping[str, Sequence[Route]]:
         page = ConsentPage(
@@ -72,11 +72,11 @@ class Pinterest:
         )
 
     def revoke(self, account: str = "studio") -> None:
-        """The user removes the application: every token so far is dead, new grants work."""
+        """The user removes the application: every earlier token is dead, new grants work."""
         self._grants.revoke(account)
 
     def set_client_secrets(self, secrets: Sequence[str]) -> None:
-        """The application's secrets that work from now on."""
+        """Sets the application's valid secrets."""
         self.client.secrets = list(secrets)
 
     def set_usage(self, remaining: int = 999) -> None:

@@ -1,4 +1,4 @@
-"""A believable wedding and portrait studio, in no platform's words; each platform's package tells it in its own."""
+"""A realistic wedding and portrait studio, independent of any platform; platforms map it to their own formats."""
 
 from dev.sandbox.studio.appointments import Appointment, appointments
 from dev.sandbox.studio.letter import Letter

@@ -8,7 +8,7 @@ from dev.sandbox.studio.people import CLIENTS, ZONE, Person
 
 SATURDAY = 5
 
-# Weeks from now; the last month always has some.
+# Weeks from now; there are always some in the last month.
 WEDDING_WEEKS = (
     -49,
     -44,
@@ -67,7 +67,7 @@ Response = Literal["needsAction", "declined", "tentative", "accepted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Appointment:
-    """One entry of the calendar. Days without a time are dates, and `ends` is exclusive. `key` names it for good."""
+    """One entry of the calendar. Days without a time are dates, and `ends` is exclusive. `key` never changes."""
 
     key: str
     title: str
@@ -77,9 +77,9 @@ class Appointment:
     status: Status = "confirmed"
     client: Person | None = None
     host: Person | None = None
-    """Who invites the studio to it, unless it is the studio's own."""
+    """The organizer who invites the studio, unless it is the studio's own."""
     response: Response = "accepted"
-    """What the studio answered."""
+    """The studio's reply."""
     location: str = ""
     notes: str = ""
     kind: Kind = "default"
@@ -166,7 +166,7 @@ def _sessions(monday: date) -> list[Appointment]:
 
 
 def _around(monday: date) -> list[Appointment]:
-    """What is in the calendar without being a booking, or takes whole days."""
+    """Entries that are not bookings, or that take whole days."""
     booked_at = _at(monday - timedelta(weeks=20), 9)
     fair, trip, birthday = (monday + timedelta(weeks=week, days=day) for week, day in ((-10, 5), (8, 4), (5, 2)))
     editing, gallery = monday + timedelta(days=1), monday + timedelta(weeks=-1, days=3)
@@ -194,7 +194,7 @@ def _around(monday: date) -> list[Appointment]:
 
 
 def _invitations(monday: date) -> list[Appointment]:
-    """What others ask the studio to."""
+    """Invitations from others."""
     invited: tuple[tuple[str, str, Person, Response, int], ...] = (
         ("open-day", "Open day for photographers", Person("Gutshof Lindenau", "events@gutshof.example"), "declined", 2),
         (
@@ -221,7 +221,7 @@ def _invitations(monday: date) -> list[Appointment]:
 
 
 def _in_other_words(monday: date) -> list[Appointment]:
-    """German titles, a date that is held and one that was called off, a talk, and what is nobody's business."""
+    """German titles, a held date, a cancelled one, a consultation, and private appointments."""
     booked_at, client = _at(monday - timedelta(weeks=3), 11), CLIENTS[-len(WEDDING_WEEKS) - 1]
     saturday = monday + timedelta(days=SATURDAY)
     timed = (
@@ -266,7 +266,7 @@ def _days(
 
 
 def _open_studio(monday: date) -> list[Appointment]:
-    """A weekly series of eight, and its instances, of which the sixth was called off."""
+    """A weekly series of eight, and its instances, of which the sixth was cancelled."""
     title, booked_at = "Mini portrait sessions, open studio", _at(monday - timedelta(weeks=6), 9)
     days = [monday + timedelta(weeks=week, days=2) for week in range(-4, 4)]
     series = Appointment(
@@ -293,7 +293,7 @@ def _open_studio(monday: date) -> list[Appointment]:
 
 
 def _booked(monday: date, day: date, number: int) -> datetime:
-    """When it was entered or last touched: a while before, and never later than this week's start."""
+    """When it was created or last changed: a while before, and never later than this week's start."""
     ahead = timedelta(weeks=6 + 5 * (number % 6), days=number % 5)
     return _at(min(day - ahead, monday - timedelta(days=1 + number % 25)), 9 + number % 9, number * 7 % 60)
 

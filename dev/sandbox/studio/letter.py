@@ -8,7 +8,7 @@ from dev.sandbox.studio.people import Person
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """One message; `labels` are the places it lies in, as Gmail names them."""
+    """One message; `labels` are Gmail's labels."""
 
     sender: Person
     to: Person

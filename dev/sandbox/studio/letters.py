@@ -1,4 +1,4 @@
-"""The studio's correspondence: inquiries and what became of them, and everything else that fills an inbox."""
+"""The studio's correspondence: inquiries and their follow-ups, and everything else that fills an inbox."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -63,14 +63,14 @@ NEWSLETTER = Person("The Weekly Frame", "editor@weeklyframe.example")
 
 
 def conversations(monday: date) -> list[list[Letter]]:
-    """Conversations of the year before this Monday, those begun last at the end; each has its oldest letter first."""
+    """Conversations of the year before this Monday, in order of their start; each has its oldest letter first."""
     end = datetime.combine(monday, time(), ZONE)
     found = [*_inquiries(end), *_own(end), *_others(end), *_newsletters(end), *of_machines(end), *of_forms(end)]
     return sorted(found, key=lambda letters: letters[0].sent_at)
 
 
 def _inquiries(end: datetime) -> list[list[Letter]]:
-    """Closer together the newer they are: about a third of them are from the last 30 days."""
+    """The newer, the closer together: about a third are from the last 30 days."""
     return [_inquiry(number, person, end) for number, person in enumerate(CLIENTS[:INQUIRIES])]
 
 
@@ -103,7 +103,7 @@ def _reply(first: Letter, sender: Person, text: str, hours: float) -> Letter:
 
 
 def _own(end: datetime) -> list[list[Letter]]:
-    """Conversations the studio began itself; some were answered."""
+    """Conversations the studio started; some were answered."""
     found = []
     for number, person in enumerate(CLIENTS[:5]):
         sent_at = end - timedelta(days=6 + 31 * number, hours=7)

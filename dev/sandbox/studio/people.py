@@ -25,7 +25,7 @@ class Person:
 
 
 def _clients() -> list[Person]:
-    """Everybody who could be made of the names, in an order that is always the same."""
+    """All combinations of the names, always in the same order."""
     full_names = [(first, last) for last in LAST_NAMES.split() for first in FIRST_NAMES.split()]
     Random(SEED).shuffle(full_names)
     return [

@@ -1,4 +1,4 @@
-"""What machines write to a studio: some for people who filled in a form, most for themselves."""
+"""Automated mail to a studio: some on behalf of people who filled in a form, most on its own."""
 
 from datetime import datetime, timedelta
 
@@ -60,7 +60,7 @@ MACHINES: tuple[Robot, ...] = (
 
 
 def of_machines(end: datetime) -> list[list[Letter]]:
-    """Nobody wrote any of them."""
+    """None of them was written by a person."""
     return [
         [_letter(sender, subject, f"{subject}.", end, days=4 + 7 * number, labels=labels, headers=headers)]
         for number, (sender, subject, labels, headers) in enumerate(MACHINES)
@@ -68,7 +68,7 @@ def of_machines(end: datetime) -> list[list[Letter]]:
 
 
 def of_forms(end: datetime) -> list[list[Letter]]:
-    """People who filled in a form, or wrote to a group: whom to answer stands in Reply-To."""
+    """People who filled in a form, or wrote to a group: Reply-To has the address to answer."""
     squarespace, first, second, grouped, couple = CLIENTS[60:65]
     return [
         [
@@ -82,7 +82,7 @@ def of_forms(end: datetime) -> list[list[Letter]]:
                 headers=(("Reply-To", squarespace.email),),
             )
         ],
-        # Gmail puts mail with one subject into one thread, and calls what went through it SENT.
+        # Gmail puts mail with the same subject into one thread, and labels mail sent through it SENT.
         [_own_form(first, end, days=12), _own_form(second, end, days=11)],
         [
             _letter(

@@ -10,7 +10,7 @@ from dev.sandbox.routing import Control, PathValues, Route
 from dev.sandbox.wire import Json, Refusal, Request, Response, as_json
 
 HOST = "api.yelp.com"
-API_KEY = "sandbox-yelp-api-key"  # of no use outside the sandbox
+API_KEY = "sandbox-yelp-api-key"  # useless outside the sandbox
 DAILY_LIMIT = 300
 
 BUSINESS_ID, BUSINESS_ALIAS = "L1nd3nAndL1ghtB3rl1n01", "linden-and-light-photography-berlin"
@@ -55,11 +55,11 @@ class Yelp:
         )
 
     def set_usage(self, remaining: int = DAILY_LIMIT) -> None:
-        """How many of the day's calls are left; each takes one."""
+        """Sets how many of the day's calls are left; each request uses one."""
         self.remaining = remaining
 
     def set_api_key(self, api_key: str = API_KEY) -> None:
-        """The key that works from now on."""
+        """Sets the valid key."""
         self.api_key = api_key
 
     def _business(self, request: Request, path: PathValues) -> Response:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pg8000.native
@@ -22,7 +23,7 @@ from alembic.config import Config
 from hypothesis import settings
 
 from dev.postgres import HOST, JOINT, Postgres, bootstrap
-from migrations.privileges import ADMIN, LOGINS
+from migrations.privileges import ADMIN, API, LOGINS
 from tests.quick import is_quick
 
 ROOT = Path(__file__).parent.parent
@@ -167,14 +168,14 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
 
 
 LOGIN_URLS: dict[str, str] = {}
-"""This worker's database, by role"""
+"""This worker's database, by role."""
 
 
 @contextmanager
 def login_as(role: str) -> Iterator[None]:
     """In the block the product is logged in as one of its functions is, and not as all of them at once."""
     before = os.environ["DATABASE_URL"]
-    lead_product_to(LOGIN_URLS[role])
+    lead_product_to(urlsplit(LOGIN_URLS[role])._replace(path=urlsplit(before).path).geturl())
     try:
         yield
     finally:
@@ -183,7 +184,17 @@ def login_as(role: str) -> Iterator[None]:
 
 def as_operator() -> AbstractContextManager[None]:
     """What the administrator may do, for a test whose login may not; the joint one may."""
-    return nullcontext() if os.environ["DATABASE_URL"] == LOGIN_URLS[JOINT] else login_as(ADMIN)
+    return nullcontext() if login() == JOINT else login_as(ADMIN)
+
+
+def as_api() -> AbstractContextManager[None]:
+    """What the API does for a test, also amid the work of another function."""
+    return login_as(API) if login() in set(LOGINS) - {API} else nullcontext()
+
+
+def login() -> str | None:
+    """Whom the product logs in as just now."""
+    return urlsplit(os.environ["DATABASE_URL"]).username
 
 
 def lead_product_to(url: str) -> None:
@@ -332,7 +343,8 @@ class Api:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **given}
-        answer = self._client.http.request(method, path, headers=sent, body=raw)
+        with as_api():
+            answer = self._client.http.request(method, path, headers=sent, body=raw)
         return Answer(answer.status_code, answer.headers, answer.body.decode())
 
 

@@ -119,8 +119,8 @@ def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) 
 
 
 def close_pool() -> None:
-    """Closes every kept connection: before a fork, and between tests."""
-    _pool().close()
+    """Closes every connection, one in use as it comes back: before a fork, and between tests."""
+    _pool().end()
     _pool.cache_clear()
 
 

@@ -46,6 +46,7 @@ class Pool:
         self._free = BoundedSemaphore(size)
         self._wait_seconds = wait_seconds
         self._kept: list[tuple[PgConnection, datetime]] = []
+        self._ended = False
 
     @contextmanager
     def checkout(self) -> Iterator[Checkout]:
@@ -65,6 +66,11 @@ class Pool:
         """Closes the connections that nobody uses."""
         while kept := self._pop():
             kept[0].close()
+
+    def end(self) -> None:
+        """Closes those as well that somebody uses, as soon as they come back."""
+        self._ended = True
+        self.close()
 
     def _take(self) -> PgConnection | None:
         while kept := self._pop():
@@ -87,5 +93,7 @@ class Pool:
             connection.abandon()
         if connection.is_broken:
             self.close()  # what ended one, a fail-over say, has ended the others as well
+        elif self._ended:
+            connection.close()
         else:
             self._kept.append((connection, clock.now()))

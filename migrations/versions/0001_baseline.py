@@ -71,7 +71,8 @@ def upgrade() -> None:
     op.execute(MAKE_DEFINER)
     op.execute("CREATE SCHEMA cross_tenant")
     op.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    op.execute(f"GRANT USAGE ON SCHEMA public TO {IN_TABLES}")
+    # References are checked as the owner of the tables, who need not own the database, as after a restore.
+    op.execute(f"GRANT USAGE ON SCHEMA public TO {IN_TABLES}, CURRENT_USER")
     op.execute(f"GRANT USAGE ON SCHEMA cross_tenant TO {', '.join(ROLES)}")
     for name in TABLES:
         op.execute((FILES / f"{name}.sql").read_text(encoding="utf-8"))
@@ -89,5 +90,5 @@ def downgrade() -> None:
     op.execute(f"DROP TABLE {', '.join((*TENANT_TABLES, *SHARED))}")
     op.execute("DROP FUNCTION charged_bucket")
     op.execute(f"REVOKE SELECT ON alembic_version FROM {API}")
-    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {IN_TABLES}")
+    op.execute(f"REVOKE USAGE ON SCHEMA public FROM {IN_TABLES}, CURRENT_USER")
     op.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")

@@ -155,7 +155,7 @@ def test_a_connection_that_the_database_cuts_is_replaced(api: Api, superuser: pg
     superuser.run(
         """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE usename = 'ansel_joint' AND datname = current_database()
+        WHERE usename LIKE 'ansel%' AND datname = current_database()
         """
     )
     while (answer := api.get("/api/connections")).status != 200:

@@ -11,12 +11,14 @@ from app import API, app
 from chalicelib.api.openapi import describe
 from chalicelib.runtime.declare import Route
 from chalicelib.runtime.security_headers import HTTPS_ONLY, SECURITY_HEADERS
+from chalicelib.services.api_keys import create_api_key
+from chalicelib.services.studios import create_studio
 from chalicelib.settings import get_settings
 from dev.invocation import Context, request_event
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google, renamed
 from tests.browser import RETURN_TO, walk
-from tests.conftest import ROOT, Answer, Api, Queue, Studios
+from tests.conftest import ROOT, Answer, Api, Queue, as_operator
 
 ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -31,9 +33,12 @@ def stage(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def api(stage: str, platforms: Sandbox, queue: Queue) -> Iterator[Api]:
     """Of the stage, as its answers are concerned; the settings are those of the tests."""
+    with as_operator():
+        studio_id = create_studio("Studio")
+        key = create_api_key(studio_id, "test", ("admin",))
     get_settings()
     with Client(app, stage_name=stage, project_dir=str(ROOT)) as client:
-        yield Studios(client).new()
+        yield Api(client, studio_id, key.reveal())
 
 
 def assert_safe(answer: Answer, stage: str) -> None:

@@ -94,7 +94,7 @@ def now(superuser: pg8000.native.Connection) -> datetime:
 
 def wait_until_blocked(superuser: pg8000.native.Connection) -> None:
     """Until a statement of the application waits for another transaction."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ansel_joint' AND wait_event_type = 'Lock'"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'ansel%' AND wait_event_type = 'Lock'"
     for _ in range(800):
         if superuser.run(waiting) != [[0]]:
             return

@@ -20,6 +20,8 @@ from chalicelib.errors import Unavailable, Unreadable
 from tests.conftest import Database
 from tests.data.rows import new_studio
 
+pytestmark = pytest.mark.usefixtures("every_privilege")
+
 PID: Query[int] = Query("SELECT to_json(pg_backend_pid())", int)
 COUNT_STUDIOS: Query[int] = Query("SELECT to_json(count(*)) FROM studio", int)
 RENAME: Query[None] = Query("UPDATE studio SET name = :name")

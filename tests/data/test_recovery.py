@@ -25,6 +25,8 @@ from tests.conftest import Database
 from tests.data.relay import HOST, Relay
 from tests.data.rows import new_studio
 
+pytestmark = pytest.mark.usefixtures("every_privilege")
+
 PID: Query[int] = Query("SELECT to_json(pg_backend_pid())", int)
 EXTEND: Query[None] = Query("UPDATE studio SET name = name || :text")
 SETTING: Query[str] = Query("SELECT to_json(current_setting(:name))", str)

@@ -19,7 +19,7 @@ CALENDAR = "www.googleapis.com"
 EVENTS = "/calendar/v3/calendars/"
 BLOCKED = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE wait_event_type = 'Lock' AND usename = 'ansel_joint' AND datname = current_database()
+    WHERE wait_event_type = 'Lock' AND usename LIKE 'ansel%' AND datname = current_database()
 """
 
 

@@ -19,7 +19,7 @@ from tests.conftest import Answer, Api, Database, Studios, from_now, paused_stre
 
 BLOCKED = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE wait_event_type = 'Lock' AND usename = 'ansel_joint' AND datname = current_database()
+    WHERE wait_event_type = 'Lock' AND usename LIKE 'ansel%' AND datname = current_database()
 """
 
 

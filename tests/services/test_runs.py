@@ -29,7 +29,7 @@ CUT_AMID_A_PAGE = """
 """
 CUT_CONNECTIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE usename = 'ansel_joint' AND datname = current_database()
+    WHERE usename LIKE 'ansel%' AND datname = current_database()
 """
 
 

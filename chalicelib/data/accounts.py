@@ -147,10 +147,10 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
               AND (coalesce(:selected, a.selected), coalesce(:rule, a.rule), coalesce(:words, a.words))
                   IS DISTINCT FROM (a.selected, a.rule, a.words)
             RETURNING a.*, old.selected <> new.selected AS is_moved,
-                      (old.rule, old.words) IS DISTINCT FROM (new.rule, new.words) AS is_judged_anew
+                      (old.rule, old.words) IS DISTINCT FROM (new.rule, new.words) AS is_read_again
         ), positions AS (
             UPDATE account_position AS p SET
-                cursor = CASE WHEN a.is_judged_anew THEN NULL ELSE p.cursor END, resume_at = NULL,
+                cursor = CASE WHEN a.is_read_again THEN NULL ELSE p.cursor END, resume_at = NULL,
                 is_open = p.is_open AND p.backfill_id IS NOT NULL AND a.selected,
                 page_cursor = CASE WHEN p.backfill_id IS NOT NULL THEN p.page_cursor END,
                 run_id = CASE WHEN p.backfill_id IS NOT NULL THEN p.run_id END
@@ -158,7 +158,7 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
             WHERE p.studio_id = a.studio_id AND p.connection_id = a.connection_id AND p.account_id = a.id
         ), begun AS (
             UPDATE sync_log AS r SET
-                full_read = r.full_read OR ({LIVE} AND a.is_judged_anew),
+                full_read = r.full_read OR ({LIVE} AND a.is_read_again),
                 lease_owner = NULL,
                 lease_expires_at = CASE WHEN r.status = 'running' THEN now() END,
                 enqueue_at = CASE WHEN r.status = 'running' THEN now() ELSE r.enqueue_at END

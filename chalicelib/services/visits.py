@@ -85,14 +85,18 @@ class Visits:
             error, attempts=self._lease.run.attempts, attempts_without_progress=attempts_without_progress
         )
         telemetry.count("RunFailures", kind=error.code)
-        outcome = "failed" if delay is None else "deferred"
-        logs.event(f"visit.{outcome}", account_id=visit.account_id, code=error.code, reason=str(error))
+        logs.event(
+            "visit.failed" if delay is None else "visit.deferred",
+            account_id=visit.account_id,
+            code=error.code,
+            reason=str(error),
+        )
         self._lease.throttle.failed(error, delay)
         with transaction(self._lease.studio_id) as tx:
             return self._advance(
                 tx,
                 visit.account_id,
-                outcome,
+                "failed" if delay is None else "deferred",
                 skipped=to_json(self.left_out.counts),
                 delay_seconds=0 if delay is None else delay.total_seconds(),
                 idle=not error.retry.waits and not has_read,

@@ -181,4 +181,7 @@ class TestReset:
 def test_an_unknown_role_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["dev.psql", "--role", "root"])
     assert psql.main() == 1
-    assert capsys.readouterr().err == "make psql: ROLE must be one of postgres, owner, app, admin, not 'root'\n"
+    assert (
+        capsys.readouterr().err
+        == "make psql: ROLE must be one of postgres, owner, api, tick, sync, maintenance, admin, not 'root'\n"
+    )

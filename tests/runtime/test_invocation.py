@@ -35,7 +35,10 @@ DEPLOYED = {
     "SYNC_QUEUE_URL": "http://127.0.0.1:9/queue",
 }
 SECTION = re.compile(r"^## (?P<title>.+)\n(?P<text>(?:(?!## ).*\n)*)", re.MULTILINE)
-NAMED_OTHERWISE = {"request.done", "request.failed", "job.done", "job.failed", "run.deferred", "log.failed"}
+NAMED_OTHERWISE = {
+    *("request.done", "request.failed", "job.done", "job.failed", "log.failed"),
+    *("run.deferred", "visit.deferred"),
+}
 """Events whose names do not stand beside the call that logs them"""
 QUERY_LANGUAGE = {
     *("filter", "sort", "limit", "display", "stats", "by", "desc", "asc", "in", "like", "and"),

@@ -1,12 +1,9 @@
 """Accounts under a grant: what of it a stream reads, such as one of its calendars, and by which rule."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    from chalicelib.platforms.client import Client
 
 Rule = Literal["all", "matching"]
 
@@ -44,11 +41,3 @@ class FoundAccounts(msgspec.Struct, frozen=True):
 
     accounts: Sequence[FoundAccount] = ()
     complete: bool = True
-
-
-class AccountKind(msgspec.Struct, frozen=True):
-    """A kind of account that streams read."""
-
-    name: str
-    list_accounts: Callable[["Client"], FoundAccounts]
-    """Asks the platform for all of the grant's"""

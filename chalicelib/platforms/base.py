@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import msgspec
 
 from chalicelib.errors import CursorExpired
-from chalicelib.platforms.accounts import AccountKind
+from chalicelib.platforms.accounts import FoundAccounts
 from chalicelib.platforms.items import Batch, Items, SetAside, Skipped
 from chalicelib.platforms.records import Record
 
@@ -65,6 +65,14 @@ class Window(msgspec.Struct, frozen=True):
 
     first: date
     last: date
+
+
+class AccountKind(msgspec.Struct, frozen=True):
+    """A kind of account that streams read."""
+
+    name: str
+    list_accounts: Callable[["Client"], FoundAccounts]
+    """Asks the platform for all of the grant's"""
 
 
 class Stream(msgspec.Struct, Generic[CursorT], frozen=True):

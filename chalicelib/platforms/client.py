@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,16 +11,24 @@ import msgspec
 from chalicelib import clock
 from chalicelib.errors import PlatformError, TokenExpired
 from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.base import Platform
 from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.transport import FORM, Response, Transport
+from chalicelib.platforms.transport import FORM, Response, Site, Transport
 from chalicelib.platforms.urls import Url, known
 from chalicelib.secret import MASK, Secret
 
 T = TypeVar("T")
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Api(Site, Protocol):
+    """What the client needs to know of a platform: how to read its quotas and its errors, if it tells them."""
+
+    @property
+    def usage(self) -> Callable[[Mapping[str, str], datetime], Sequence[Usage]] | None: ...
+    @property
+    def classify(self) -> Callable[[Response], Fault | None] | None: ...
 
 
 class Client:
@@ -35,7 +43,7 @@ class Client:
 
     def __init__(
         self,
-        platform: Platform,
+        platform: Api,
         access_token: Secret,
         *,
         account_id: str = "",

@@ -5,7 +5,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -14,12 +14,9 @@ from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, Rec
 from chalicelib.platforms.error_rules import Rule, Rules, judge
 from chalicelib.platforms.faults import Fault
 from chalicelib.platforms.token_answers import TOKEN_RULES, TokenGrant, classify_error, error_of, read_grant
-from chalicelib.platforms.transport import FORM, Response, Transport
+from chalicelib.platforms.transport import FORM, Response, Site, Transport
 from chalicelib.platforms.urls import Url, url_of
 from chalicelib.secret import MASK, Secret
-
-if TYPE_CHECKING:
-    from chalicelib.platforms.base import Platform
 
 __all__ = ["OAuth2", "OAuthClient", "TokenGrant", "authorize_url", "exchange_code", "refresh", "revoke"]
 
@@ -85,8 +82,15 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
         return self.lasting == "refresh_token"
 
 
+class OAuthSite(Site, Protocol):
+    """What OAuth needs to know of a platform; `oauth` is None where it has none."""
+
+    @property
+    def oauth(self) -> OAuth2 | None: ...
+
+
 def authorize_url(
-    platform: "Platform",
+    platform: OAuthSite,
     *,
     client_id: str,
     redirect_uri: str,
@@ -115,7 +119,7 @@ def authorize_url(
 
 
 def exchange_code(
-    platform: "Platform",
+    platform: OAuthSite,
     *,
     client: OAuthClient,
     code: Secret,
@@ -143,7 +147,7 @@ def exchange_code(
 
 
 def refresh(
-    platform: "Platform",
+    platform: OAuthSite,
     *,
     client: OAuthClient,
     access_token: Secret,
@@ -165,7 +169,7 @@ def refresh(
     return endpoint.ask({"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}, (refresh_token,))
 
 
-def revoke(platform: "Platform", *, token: Secret, sandbox_url: str = "", transport: Transport | None = None) -> bool:
+def revoke(platform: OAuthSite, *, token: Secret, sandbox_url: str = "", transport: Transport | None = None) -> bool:
     """Gives the grant back. False when the platform no longer knows the token, or offers no revocation."""
     oauth = _oauth(platform)
     # What cannot stand in a header was given by no platform, and the HTTP library would quote it.
@@ -243,7 +247,7 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
         return url_of(self.oauth.token_url)
 
 
-def _oauth(platform: "Platform") -> OAuth2:
+def _oauth(platform: OAuthSite) -> OAuth2:
     if platform.oauth is None:
         raise Misconfigured(f"{platform.title} has no OAuth")
     return platform.oauth

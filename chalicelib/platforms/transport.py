@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,7 +17,6 @@ from chalicelib.platforms.urls import Url, known
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-    from chalicelib.platforms.base import Platform
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Google compresses only when the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
@@ -49,6 +48,15 @@ class Response(msgspec.Struct, frozen=True):
         return 200 <= self.status < 300
 
 
+class Site(Protocol):
+    """What the transport needs to know of a platform."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def hosts(self) -> frozenset[str]: ...
+
+
 class Transport(msgspec.Struct, frozen=True, kw_only=True):
     """Reaches the hosts of one platform, and no other."""
 
@@ -63,8 +71,8 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 32 * 1024 * 1024
 
     @classmethod
-    def to(cls, platform: "Platform", sandbox_url: str = "") -> "Transport":
-        return cls(title=platform.title, hosts=platform.hosts, sandbox_url=sandbox_url.rstrip("/"))
+    def to(cls, site: Site, sandbox_url: str = "") -> "Transport":
+        return cls(title=site.title, hosts=site.hosts, sandbox_url=sandbox_url.rstrip("/"))
 
     def send(self, method: str, url: Url | str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
         """Any status is an answer. Raises TransientFault without a whole one, AnswerTooLarge for too large a one."""

@@ -14,7 +14,8 @@ from chalicelib.data.leases import LeasedRun
 from chalicelib.data.positions import Visit
 from chalicelib.data.query import to_json
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
-from chalicelib.platforms.accounts import AccountKind, ConnectedAccount, FoundAccounts
+from chalicelib.platforms.accounts import ConnectedAccount, FoundAccounts
+from chalicelib.platforms.base import AccountKind
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.titles import fold
 from chalicelib.services.streams import not_connected

@@ -28,8 +28,7 @@ from chalicelib.errors import (
     RunCrashed,
     Unavailable,
 )
-from chalicelib.platforms.accounts import AccountKind
-from chalicelib.platforms.base import Stream, Window
+from chalicelib.platforms.base import AccountKind, Stream, Window
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services import accounts, backfills, connection_state
 from chalicelib.services.leases import LEASE_SECONDS, Lease, LeaseLost, OutOfTime

@@ -8,8 +8,8 @@ from msgspec import Raw
 
 from chalicelib import logs
 from chalicelib.errors import AccountGone, AnswerTooLarge, ScopeMissing, TransientFault
-from chalicelib.platforms.accounts import AccountKind, FoundAccount, FoundAccounts
-from chalicelib.platforms.base import Page, Stream, Window
+from chalicelib.platforms.accounts import FoundAccount, FoundAccounts
+from chalicelib.platforms.base import AccountKind, Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.google.events import EVENTS, CalendarContext, zone_of

@@ -8,7 +8,8 @@ from msgspec import Meta, Raw
 
 from chalicelib import logs
 from chalicelib.errors import AnswerTooLarge, ContractChanged, TransientFault
-from chalicelib.platforms.accounts import AccountKind, FoundAccount, FoundAccounts
+from chalicelib.platforms.accounts import FoundAccount, FoundAccounts
+from chalicelib.platforms.base import AccountKind
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.text import clean

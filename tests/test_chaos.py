@@ -24,7 +24,6 @@ from tests.conftest import TODAY
 
 ROOT = Path(__file__).parent.parent
 WAIT_SECONDS = 300
-ACCESS = issue_token("bulk-350")
 SHORT = (
     *("harness", "killed", "five-times", "pages", "database"),
     *("refresh-race", "refresh-killed", "outage", "revoked"),
@@ -96,7 +95,7 @@ def test_pages_that_change_places_still_bring_every_record() -> None:
 
 
 def read_list(sandbox: Sandbox) -> list[str]:
-    token = ACCESS.access_token
+    token = issue_token("bulk-350").access_token  # here, since it expires an hour after it was issued
     query, found = {"maxResults": "100"}, []
     while True:
         url = f"{sandbox.url}/www.googleapis.com/calendar/v3/calendars/primary/events?{urlencode(query)}"

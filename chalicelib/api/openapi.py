@@ -65,11 +65,11 @@ def describe(groups: Iterable[Routes]) -> Routes:
         """This document"""
         return encoded()  # type: ignore[return-value]  # the same once it is decoded
 
-    declared = [route for group in [*groups, routes] for route in group.declared]
+    described = [*groups, routes]
 
     @cache
     def encoded() -> msgspec.Raw:
-        return msgspec.Raw(msgspec.json.encode(openapi(declared)))
+        return msgspec.Raw(msgspec.json.encode(openapi([route for group in described for route in group])))
 
     return routes
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from chalicelib.errors import CursorExpired
+from chalicelib.errors import CursorExpired, NotFound
 from chalicelib.platforms.accounts import FoundAccounts
 from chalicelib.platforms.items import Batch, Items, SetAside, Skipped
 from chalicelib.platforms.records import Record
+from chalicelib.platforms.webhooks import WebhookSender
 
 if TYPE_CHECKING:
     from chalicelib.platforms.client import Client
@@ -150,6 +151,8 @@ class Platform(msgspec.Struct, frozen=True):
     oauth: "OAuth2 | None" = None
     check_grant: Callable[["Client", "TokenGrant"], "Sequence[GrantWarning]"] | None = None
     """Checks a new grant that covers a stream; raises AuthorizationFailed for one that is unusable all the same."""
+    webhooks: tuple[WebhookSender[Any, Any], ...] = ()
+    """What it sends by itself, each to a route of its own"""
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)
@@ -157,3 +160,10 @@ class Platform(msgspec.Struct, frozen=True):
     def streams_named(self, names: Sequence[str] | None) -> list[Stream[Any]]:
         """Those of these names that there are; all of them for None."""
         return [stream for stream in self.streams if names is None or stream.name in names]
+
+    def get_webhook(self, name: str) -> WebhookSender[Any, Any]:
+        """Raises NotFound."""
+        for sender in self.webhooks:
+            if sender.name == name:
+                return sender
+        raise NotFound("Webhook not found", code="webhook_not_found")

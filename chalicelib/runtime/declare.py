@@ -6,7 +6,7 @@ the OpenAPI document come from the types of its function.
 
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
@@ -62,6 +62,21 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     error_format: ErrorFormat = PROBLEM
 
 
+class RouteFamily(msgspec.Struct, frozen=True, kw_only=True):
+    """Routes that stand under one path, of which its parameters select one.
+
+    For routes that follow from other declarations: those are imported for a request, or for the OpenAPI document, and
+    not by a cold start.
+    """
+
+    method: str
+    path: str
+    find: Callable[..., Route]
+    """By the parameters in the path, as text. Raises NotFound"""
+    members: Callable[[], Iterable[Route]]
+    """All of them, each with the path it is called by"""
+
+
 class Options(TypedDict, total=False):
     """What any route may declare: see the fields of Route."""
 
@@ -86,7 +101,12 @@ class Routes:
     """The routes of one noun."""
 
     def __init__(self) -> None:
-        self.declared: list[Route] = []
+        self.declared: list[Route | RouteFamily] = []
+
+    def __iter__(self) -> Iterator[Route]:
+        """Every route, members of families included."""
+        for declared in self.declared:
+            yield from declared.members() if isinstance(declared, RouteFamily) else (declared,)
 
     def get(self, path: str, *, scope: str, **options: Unpack[ReadOptions]) -> Callable[[Handler], Handler]:
         return self._declare(method="GET", path=path, scope=scope, **options)
@@ -109,10 +129,14 @@ class Routes:
 
     def _declare(self, **declared: Any) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
-            self.declared.append(Route(handler=handler, **declared, **_typed(handler, declared["path"])))
+            self.declared.append(route_of(handler, **declared))
             return handler
 
         return declare
+
+
+def route_of(handler: Handler, *, path: str, **declared: Any) -> Route:
+    return Route(handler=handler, path=path, **declared, **_typed(handler, path))
 
 
 def _typed(handler: Handler, path: str) -> dict[str, Any]:

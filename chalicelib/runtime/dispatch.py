@@ -14,11 +14,11 @@ import msgspec
 from chalice.app import Chalice, Request
 from chalice.app import Response as ChaliceResponse
 
-from chalicelib import telemetry
+from chalicelib import logs, telemetry
 from chalicelib.data.audit import acting_as
 from chalicelib.errors import AppError, BadRequest, MethodNotAllowed
 from chalicelib.runtime.authenticate import Authentication
-from chalicelib.runtime.declare import METHODS, PUBLIC, Route, Routes
+from chalicelib.runtime.declare import METHODS, PUBLIC, Route, RouteFamily, Routes
 from chalicelib.runtime.decoding import decode_body, decode_headers, decode_path, decode_query
 from chalicelib.runtime.invocation import Invocation, deadline_of, invocation_of
 from chalicelib.runtime.problems import PROBLEM, ErrorFormat
@@ -34,17 +34,19 @@ from chalicelib.runtime.security_headers import add_security_headers
 from chalicelib.services.idempotency import EncodedResponse, idempotent
 from chalicelib.settings import get_settings
 
+ByMethod = dict[str, Route | RouteFamily]
+
 
 def mount(app: Chalice, groups: Iterable[Routes]) -> None:
-    """Registers every declared route with Chalice."""
+    """Registers every declared route, and each family as one, with Chalice."""
     app.register_middleware(add_security_headers, "http")
-    by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+    by_path: dict[str, ByMethod] = defaultdict(dict)
     for group in groups:
-        for route in group.declared:
-            by_path[route.path][route.method] = route
+        for declared in group.declared:
+            by_path[declared.path][declared.method] = declared
     for path, by_method in by_path.items():
         methods = list(METHODS)
-        if crossing := [route for route in by_method.values() if route.cross_origin]:
+        if crossing := [route for route in by_method.values() if isinstance(route, Route) and route.cross_origin]:
             by_method["OPTIONS"] = _preflight_route(path, crossing)
             methods.append("OPTIONS")
         app.route(path, methods=methods, content_types=[])(_view(app, path, by_method))
@@ -57,7 +59,7 @@ def _preflight_route(path: str, crossing: list[Route]) -> Route:
     return Route(method="OPTIONS", path=path, scope=PUBLIC, handler=lambda: response, status=204, cross_origin=True)
 
 
-def _view(app: Chalice, path: str, by_method: Mapping[str, Route]) -> Callable[..., ChaliceResponse]:
+def _view(app: Chalice, path: str, by_method: ByMethod) -> Callable[..., ChaliceResponse]:
     def view(**params: str) -> ChaliceResponse:
         request = typing.cast(Request, app.current_request)
         request_id = str(request.context.get("requestId") or uuid4())
@@ -85,7 +87,7 @@ class _Exchange:
         self._headers: dict[str, str] = {}
         """Of the route, whatever becomes of the request"""
 
-    def respond(self, by_method: Mapping[str, Route]) -> ChaliceResponse:
+    def respond(self, by_method: ByMethod) -> ChaliceResponse:
         failure: Exception | None = None
         try:
             response = self._handle(by_method)
@@ -100,11 +102,9 @@ class _Exchange:
         }
         return ChaliceResponse(body=response.body, status_code=response.status, headers=headers)
 
-    def _handle(self, by_method: Mapping[str, Route]) -> EncodedResponse:
+    def _handle(self, by_method: ByMethod) -> EncodedResponse:
         get_settings()  # what is missing is told before anything begins
-        route = by_method.get(self._request.method)
-        if route is None:
-            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
+        route = self._find_route(by_method)
         self._error_format = route.error_format
         self._headers = {"Content-Type": content_type(route.produces), **(ANY_ORIGIN if route.cross_origin else {})}
         if route.scope == PUBLIC:
@@ -115,6 +115,16 @@ class _Exchange:
             with acting_as("api_key", caller.key_id):
                 response = self._call_once(route, caller.studio_id)
         return unless_known(response, self._request.headers.get("if-none-match")) if route.etag else response
+
+    def _find_route(self, by_method: ByMethod) -> Route:
+        declared = by_method.get(self._request.method)
+        if declared is None:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(by_method))})
+        if isinstance(declared, Route):
+            return declared
+        route = declared.find(**self._params)
+        logs.bind(route=route.path)
+        return route
 
     def _call_once(self, route: Route, studio_id: Any) -> EncodedResponse:
         """Once only for a write that is sent again with its Idempotency-Key."""

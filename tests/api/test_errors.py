@@ -18,7 +18,7 @@ from tests.api.paths import path_of
 from tests.api.seeding import connect_google, renamed
 from tests.conftest import Answer, Api, LogLines
 
-SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
+SCOPED = [route for group in API for route in group if route.scope != PUBLIC]
 INTERNALS = ("sync_log", "relation", "42P01", "Traceback", "pg8000", "SELECT")
 PINTEREST = {"platform": "pinterest", "accessToken": "token"}
 

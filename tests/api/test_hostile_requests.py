@@ -10,7 +10,7 @@ from tests.api.hostile import ODD, ask
 from tests.api.test_authorization import BODIES, NO_RUN
 from tests.conftest import Api
 
-SCOPED = [route for group in API for route in group.declared if route.scope != PUBLIC]
+SCOPED = [route for group in API for route in group if route.scope != PUBLIC]
 HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")
 SOME = (*ODD[:13], "9" * 5_000, "x" * 20_000)
 PARAMETERS = ("cursor", "limit", "platform", "syncType", "status", "from", "asOf", "\ud800", "\0")

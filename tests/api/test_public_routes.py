@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from app import API
 from chalicelib import clock
 from chalicelib.api.openapi import describe
+from chalicelib.platforms.google.webhooks import KEYS_URL
 from chalicelib.runtime.declare import PUBLIC
-from chalicelib.services import webhooks
+from chalicelib.services.webhook_signatures import key_set
 from dev.sandbox import CLIENT_ID, Sandbox
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import APP_SECRET
@@ -25,9 +26,9 @@ from tests.security.hostile import unpadded
 
 FORM = "application/x-www-form-urlencoded"
 SECEVENT = "application/secevent+jwt"
-ROUTES = [route for group in [*API, describe(API)] for route in group.declared if route.scope == PUBLIC]
+ROUTES = [route for group in [*API, describe(API)] for route in group if route.scope == PUBLIC]
 CALLBACKS = ["/api/webhooks/meta/deauthorize", "/api/webhooks/meta/data-deletion"]
-GOOGLE = "/api/webhooks/google"
+GOOGLE = "/api/webhooks/google/security-events"
 UNPROVED = [route for route in ROUTES if route.path.startswith(("/api/webhooks", "/api/oauth"))]
 bodies = st.one_of(st.none(), texts, st.binary(), values.map(json.dumps))
 types = st.sampled_from([FORM, SECEVENT, "application/json", "text/plain; charset=utf-7", "", "\0", "a/b;" * 500])
@@ -35,7 +36,7 @@ types = st.sampled_from([FORM, SECEVENT, "application/json", "text/plain; charse
 
 @pytest.fixture(autouse=True)
 def _set_up(platforms: Sandbox) -> Iterator[None]:
-    webhooks.google_keys().forget()
+    key_set(KEYS_URL).forget()
     with clock.at(NOON):
         yield
 

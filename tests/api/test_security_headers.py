@@ -20,7 +20,7 @@ from tests.api.seeding import connect_google, renamed
 from tests.browser import RETURN_TO, walk
 from tests.conftest import ROOT, Answer, Api, Queue, as_operator
 
-ROUTES = [route for group in [*API, describe(API)] for route in group.declared]
+ROUTES = [route for group in [*API, describe(API)] for route in group]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 

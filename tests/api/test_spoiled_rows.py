@@ -115,7 +115,7 @@ class Spoiled:
 
 
 def reading_routes() -> list[Route]:
-    return [route for group in API for route in group.declared if route.method == "GET" and route.scope != PUBLIC]
+    return [route for group in API for route in group if route.method == "GET" and route.scope != PUBLIC]
 
 
 def paths(route: Route, rows: dict[str, dict[str, Any]]) -> list[str]:

@@ -11,8 +11,10 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.data.driver import query_statistics
+from chalicelib.platforms.google.webhooks import KEYS_URL
 from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, SHORTEST_SECONDS
 from chalicelib.services import webhooks
+from chalicelib.services.webhook_signatures import key_set
 from dev.sandbox import CLIENT_ID, Sandbox
 from dev.sandbox.google import security_events
 from dev.sandbox.meta import issue_token as mint_meta
@@ -33,7 +35,7 @@ def ago(**time: int) -> int:
 
 @pytest.fixture(autouse=True)
 def no_keys_yet() -> None:
-    webhooks.google_keys().forget()
+    key_set(KEYS_URL).forget()
 
 
 @dataclass
@@ -48,7 +50,7 @@ class World:
 
     def google(self, token: str, content_type: str = SECEVENT) -> Answer:
         nobody = {"Authorization": "", "Content_Type": content_type}
-        return self.api.send("POST", "/api/webhooks/google", token.encode(), nobody)
+        return self.api.send("POST", "/api/webhooks/google/security-events", token.encode(), nobody)
 
     def meta(self, callback: str, request: str, field: str = "signed_request") -> Answer:
         nobody = {"Authorization": "", "Content_Type": FORM}

@@ -37,7 +37,7 @@ from chalicelib.runtime.decoding import (
 )
 from tests.conftest import ROOT
 
-ROUTES = [route for group in API for route in group.declared]
+ROUTES = [route for group in API for route in group]
 BODIES = {route.body for route in ROUTES if route.body and route.accepts == "application/json"}
 QUERIES = {route.query for route in ROUTES if route.query}
 JSON = "application/json"

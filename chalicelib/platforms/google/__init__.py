@@ -12,6 +12,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.google.calendar import BOOKINGS
 from chalicelib.platforms.google.errors import RULES, classify
 from chalicelib.platforms.google.gmail import INQUIRIES
+from chalicelib.platforms.google.webhooks import SECURITY_EVENTS
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import url_of
@@ -89,4 +90,5 @@ GOOGLE = Platform(
     classify=classify,
     oauth=OAUTH,
     check_grant=check_grant,
+    webhooks=(SECURITY_EVENTS,),
 )

@@ -1,27 +1,38 @@
-"""What Google tells of its users' accounts: Cross-Account Protection (RISC).
+"""What Google reports of its users' accounts: Cross-Account Protection (RISC).
 
 Source: developers.google.com/identity/protocols/risc. The issuer and the address of the keys stand in
 https://accounts.google.com/.well-known/risc-configuration.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from chalicelib.errors import BadRequest
-from chalicelib.platforms.webhooks import AccountEvent, AccountId
+from chalicelib.errors import AppError, BadRequest
+from chalicelib.platforms.webhooks import (
+    AccountEvent,
+    AccountId,
+    Effect,
+    Report,
+    VendorErrorFormat,
+    Verifier,
+    WebhookSender,
+)
 
 ISSUER = "https://accounts.google.com/"
 KEYS_URL = "https://www.googleapis.com/oauth2/v3/certs"
+MEDIA_TYPE = "application/secevent+jwt"
+ERROR_CODES = ("invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed")
+"""RFC 8935, 2.4; the first stands for everything else"""
 
 _RISC = "https://schemas.openid.net/secevent/risc/event-type/"
 _OAUTH = "https://schemas.openid.net/secevent/oauth/event-type/"
 
 # What ends a grant, or has Google ask its receivers to behave as if it did; the rest is written down only. Of a
 # credential change Google asks to "look out for suspicious activity", and the grant lives on.
-EVENTS: Mapping[str, tuple[Literal["revoked", "warning"], str, str]] = {
+EVENTS: Mapping[str, tuple[Effect, str, str]] = {
     f"{_RISC}sessions-revoked": ("revoked", "sessions_revoked", "Google ended all sessions of the account"),
     f"{_OAUTH}tokens-revoked": ("revoked", "tokens_revoked", "The account's grants were revoked at Google"),
     f"{_OAUTH}token-revoked": ("revoked", "tokens_revoked", "The grant was revoked at Google"),
@@ -56,14 +67,48 @@ class _Claims(msgspec.Struct):
     events: dict[str, _Event]
 
 
-def parse_events(claims: Mapping[str, Any]) -> Iterator[AccountEvent]:
+class EventRefused(msgspec.Struct):
+    """Why a security event token was not taken (RFC 8935, 2.3)."""
+
+    err: str
+    description: str
+
+
+def verify(body: bytes, verifier: Verifier) -> Mapping[str, Any]:
+    """The claims of the token that the body is. Raises BadRequest."""
+    try:
+        token = body.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body is not ASCII text") from error
+    return verifier.open_security_event(token, issuer=ISSUER, keys_url=KEYS_URL)
+
+
+def parse(claims: Mapping[str, Any], _: datetime) -> Report:
     """The events of a verified token that name an account and that this product knows. Raises BadRequest."""
     try:
         token = msgspec.convert(claims, _Claims)
         at = datetime.fromtimestamp(token.iat, UTC)
     except (msgspec.ValidationError, ValueError, OverflowError, OSError) as error:
         raise BadRequest("The security event token is malformed", code="invalid_request") from error
+    events = []
     for kind, event in token.events.items():
         if kind in EVENTS and event.subject.sub:
             effect, code, message = EVENTS[kind]
-            yield AccountEvent(event.subject.sub, at, effect, code, REASONS.get(event.reason, message))
+            events.append(AccountEvent(event.subject.sub, at, effect, code, REASONS.get(event.reason, message)))
+    return Report(tuple(events), kinds=tuple(kind.rsplit("/", 1)[-1] for kind in token.events))
+
+
+def refuse(error: AppError) -> EventRefused:
+    return EventRefused(err=error.code if error.code in ERROR_CODES else ERROR_CODES[0], description=error.message)
+
+
+SECURITY_EVENTS = WebhookSender(
+    name="security-events",
+    summary="Receive a security event token of Google's Cross-Account Protection",
+    accepts=MEDIA_TYPE,
+    body=bytes,
+    verify=verify,
+    parse=parse,
+    status=202,
+    error=VendorErrorFormat(refuse, EventRefused),
+)

@@ -16,6 +16,7 @@ from chalicelib.platforms.meta.graph import BASE_URL, HOST, VERSION, list_ad_acc
 from chalicelib.platforms.meta.insights import AD_INSIGHTS
 from chalicelib.platforms.meta.quota import usage
 from chalicelib.platforms.meta.token_life import find_lifetime
+from chalicelib.platforms.meta.webhooks import DATA_DELETION, DEAUTHORIZE
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import url_of
@@ -82,4 +83,5 @@ META = Platform(
     usage=usage,
     oauth=OAUTH,
     check_grant=check_grant,
+    webhooks=(DEAUTHORIZE, DATA_DELETION),
 )

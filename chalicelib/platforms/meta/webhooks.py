@@ -1,40 +1,105 @@
-"""What Meta tells of its users: that one has removed this application, or wants its data deleted.
+"""What Meta reports of its users: that one has removed this application, or wants its data deleted.
 
 Sources: developers.facebook.com, "Manually Build a Login Flow" (deauthorize callback) and "Data Deletion Request
 Callback".
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from chalicelib.errors import BadRequest
-from chalicelib.platforms.webhooks import AccountEvent, AccountId
+from chalicelib.platforms.webhooks import (
+    AccountEvent,
+    AccountId,
+    Effect,
+    ErasureReceipt,
+    Report,
+    ResponseFormat,
+    Verifier,
+    WebhookSender,
+)
+
+MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 OLDEST = timedelta(days=1)
 """Meta signs its requests as it sends them; an older one is replayed by somebody else."""
 CLOCKS_APART = timedelta(minutes=5)
 
 
-class _SignedRequest(msgspec.Struct):
+class SignedRequest(msgspec.Struct):
+    """Whatever else the form holds is passed over."""
+
+    signed_request: str
+
+
+class DeletionReceipt(msgspec.Struct):
+    """Where the user may see what became of the request: the shape that Meta asks for."""
+
+    url: str
+    confirmation_code: str
+
+
+class _Payload(msgspec.Struct):
     user_id: AccountId
     issued_at: int
     expires: int = 0
 
 
-def parse_event(signed: bytes, now: datetime) -> AccountEvent:
-    """The event in a signed request whose signature is good. Raises BadRequest when it is malformed or too old."""
+def verify(form: SignedRequest, verifier: Verifier) -> bytes:
+    """The JSON of a signed request whose signature is good. Raises BadRequest."""
+    return verifier.open_signed_request(form.signed_request)
+
+
+def parse_deauthorization(signed: bytes, now: datetime) -> Report:
+    """Raises BadRequest when it is malformed or too old."""
+    return _parse(signed, now, "revoked")
+
+
+def parse_deletion(signed: bytes, now: datetime) -> Report:
+    """Raises BadRequest when it is malformed or too old."""
+    return _parse(signed, now, "erased")
+
+
+def make_receipt(receipts: Sequence[ErasureReceipt]) -> DeletionReceipt:
+    """A request is about one user."""
+    (receipt,) = receipts
+    return DeletionReceipt(url=receipt.status_url, confirmation_code=receipt.code)
+
+
+def _parse(signed: bytes, now: datetime, effect: Effect) -> Report:
     try:
-        request = msgspec.json.decode(signed, type=_SignedRequest)
+        request = msgspec.json.decode(signed, type=_Payload)
         issued_at = datetime.fromtimestamp(request.issued_at, UTC)
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise _refused("The signed request is malformed") from error
     if not now - OLDEST <= issued_at <= now + CLOCKS_APART or 0 < request.expires <= now.timestamp():
         raise _refused("The signed request has expired")
-    return AccountEvent(
-        request.user_id, issued_at, "revoked", "deauthorized", "The application was removed in the Meta account"
-    )
+    message = "The application was removed in the Meta account"
+    return Report((AccountEvent(request.user_id, issued_at, effect, "deauthorized", message),))
 
 
 def _refused(message: str) -> BadRequest:
     return BadRequest(message, code="invalid_signed_request")
+
+
+DEAUTHORIZE = WebhookSender(
+    name="deauthorize",
+    summary="Meta's deauthorize callback: a user has removed the application",
+    accepts=MEDIA_TYPE,
+    body=SignedRequest,
+    verify=verify,
+    parse=parse_deauthorization,
+    status=204,
+)
+DATA_DELETION = WebhookSender(
+    name="data-deletion",
+    summary="Meta's data deletion callback: erases tokens and account, and says where to follow that up",
+    accepts=MEDIA_TYPE,
+    body=SignedRequest,
+    verify=verify,
+    parse=parse_deletion,
+    status=200,
+    response=ResponseFormat(make_receipt, DeletionReceipt),
+)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from chalice.local import RouteMatcher
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ ODD = (
     *("9" * 5_000, "-1", "1e400", "x" * 20_000, DEEP, '{"a":' * 5_000),
 )
 """Text of which each has broken something somewhere."""
+SERVED = RouteMatcher(list(app.routes))
 
 texts = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_categories=())))
 numbers = st.one_of(st.integers(), st.sampled_from([0, -1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**20, 10**400]))
@@ -44,9 +46,11 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: str | bytes | None = None,
 ) -> tuple[Answer, int]:
-    """The answer, and how many statements were sent to the database for it."""
-    event: dict[str, Any] = request_event(method, route, headers, body, query=query)
-    event["pathParameters"] = dict(params) if params else None
+    """The answer, and how many statements were sent to the database for it. `route` is a path as declared, or as the
+    OpenAPI document has it; `params` are the values of its parameters."""
+    served = SERVED.match_route(route)
+    event: dict[str, Any] = request_event(method, route, headers, body, route=served.route, query=query)
+    event["pathParameters"] = {**served.captured, **(params or {})} or None
     with query_statistics() as statistics:
         answered = app(event, Context("api", 29))
     headers = {**answered["headers"], **{name: values[-1] for name, values in answered["multiValueHeaders"].items()}}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app import API
 from chalicelib import clock
 from chalicelib.api.openapi import describe
+from chalicelib.api.webhooks import PATH, STATUS_PATH
 from chalicelib.platforms.google.webhooks import KEYS_URL
 from chalicelib.runtime.declare import PUBLIC
 from chalicelib.services.webhook_signatures import key_set
@@ -72,6 +73,18 @@ def test_whatever_a_stranger_sends_is_no_failure_of_ours(
     answer, statements = ask(route.method, route.path, params=params, query=query, headers=headers, body=body)
     assert answer.status < 500, answer.text
     assert statements == 0 or route.path == "/api/health"
+
+
+@given(platform=st.one_of(st.sampled_from(["google", "meta", "yelp"]), texts), sender=texts, code=texts, body=bodies)
+@TRIED
+def test_a_webhook_that_nobody_declares_is_not_found_whatever_its_name(
+    platform: str, sender: str, code: str, body: str | bytes | None
+) -> None:
+    named = {"platform": platform, "sender": sender}
+    answer, statements = ask("POST", PATH, params=named, headers={"Content-Type": FORM}, body=body)
+    assert (answer.status, statements) == (404, 0), answer.text
+    answer, statements = ask("GET", STATUS_PATH, params={**named, "code": code})
+    assert (answer.status, statements) == (404, 0), answer.text
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)

@@ -7,11 +7,12 @@ import msgspec
 
 from chalicelib.api.connections import READ, WRITE
 from chalicelib.api.params import ConnectedAccountId, PlatformName
-from chalicelib.data.accounts import Account, Rule
+from chalicelib.data.accounts import Rule
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing
 from chalicelib.services import accounts
+from chalicelib.services.explain import Account
 
 routes = Routes()
 

@@ -8,7 +8,6 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.api.params import PlatformName
-from chalicelib.data.connections import Connection
 from chalicelib.data.events import Event
 from chalicelib.data.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
@@ -20,6 +19,7 @@ from chalicelib.runtime.responses import Created
 from chalicelib.secret import Secret
 from chalicelib.services import connections
 from chalicelib.services.connections import ConnectionTest, TokenChange
+from chalicelib.services.explain import Connection
 from chalicelib.services.tokens import Tokens
 
 routes = Routes()

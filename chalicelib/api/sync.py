@@ -10,11 +10,11 @@ from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
 from chalicelib.data.schedules import Schedule
 from chalicelib.data.set_aside import SetAsideRecord
-from chalicelib.data.stream_status import StreamStatus
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing, ListQuery, Pages
 from chalicelib.runtime.responses import Created
 from chalicelib.services import backfills, schedules, set_aside, sync
+from chalicelib.services.explain import StreamStatus
 from chalicelib.services.set_aside import Retried
 
 routes = Routes()

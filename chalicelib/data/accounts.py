@@ -3,13 +3,13 @@
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.actions import Reason, action_of
 from chalicelib.data.audit import audited
 from chalicelib.data.connections import LIVE as CONNECTED
 from chalicelib.data.connections import WORKING
 from chalicelib.data.events import noted
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many, typed
+from chalicelib.data.reasons import ReasonFacts, reason_facts
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
@@ -20,22 +20,25 @@ StreamOfAccountState = Literal["pending", "waiting", "failing", "needs_confirmat
 """The first of these that holds. `pending`: it has not been read yet. `waiting`: until `resumesAt`."""
 
 
-class AccountStream(Row):
-    """Where a stream stands with an account."""
+class BaseAccountStream(Row):
+    """Where a stream stands with an account, but for the reason."""
 
     sync_type: str
     state: StreamOfAccountState
-    reason: Reason | None
     since: Moment | None
-    """Since when it has failed for that reason"""
+    """Since when it has failed for the reason"""
     resumes_at: Moment | None
     last_success_at: Moment | None
     failures_in_row: int
     refused_deletions: int
 
 
-class Account(Row):
-    """An account under a connection, as the API shows it."""
+class AccountStreamFacts(BaseAccountStream):
+    reason: ReasonFacts | None
+
+
+class BaseAccount(Row):
+    """An account under a connection, as the API shows it, but for its streams."""
 
     id: UUID
     kind: str
@@ -57,14 +60,17 @@ class Account(Row):
     """The studio's own words for that, compared with the beginnings of words, whatever their case and accents"""
     seen_at: Moment
     """When the platform last named it"""
-    streams: list[AccountStream]
+
+
+class AccountFacts(BaseAccount):
+    streams: list[AccountStreamFacts]
     """Those that have read it, or tried to"""
 
 
 class ChangedAccount(Row):
     """An account after a change, and the runs that are to read it."""
 
-    account: Account
+    account: AccountFacts
     changed: bool
     runs: list[UUID]
 
@@ -82,14 +88,6 @@ ACCOUNT_COLUMNS = (
 )
 
 
-def _reason() -> str:
-    return f"""
-        CASE WHEN p.code IS NOT NULL THEN json_build_object(
-            'code', p.code, 'message', coalesce(p.message, p.code), 'action', {action_of("p.code")}
-        ) END
-    """
-
-
 STREAM_STATE = """
     CASE
         WHEN p.resume_at > now() THEN 'waiting'
@@ -100,11 +98,11 @@ STREAM_STATE = """
     END
 """
 SHOWN_STREAM = columns(
-    AccountStream,
+    AccountStreamFacts,
     "p",
     sync_type="p.stream",
     state=STREAM_STATE,
-    reason=_reason(),
+    reason=f"CASE WHEN p.code IS NOT NULL THEN {reason_facts('p.code', 'p.message')} END",
     resumes_at="CASE WHEN p.resume_at > now() THEN p.resume_at END",
 )
 STREAMS_OF_ACCOUNT = many(
@@ -112,9 +110,9 @@ STREAMS_OF_ACCOUNT = many(
     " WHERE p.studio_id = a.studio_id AND p.connection_id = a.connection_id AND p.account_id = a.id"
     " AND p.backfill_id IS NULL ORDER BY p.stream"
 )
-SHOWN = columns(Account, "a", streams=f"({STREAMS_OF_ACCOUNT})")
+SHOWN = columns(AccountFacts, "a", streams=f"({STREAMS_OF_ACCOUNT})")
 
-LIST_ACCOUNTS: Query[list[Account] | None] = Query(
+LIST_ACCOUNTS: Query[list[AccountFacts] | None] = Query(
     f"""
     SELECT ({
         many(
@@ -126,7 +124,7 @@ LIST_ACCOUNTS: Query[list[Account] | None] = Query(
     })
     FROM platform_connection AS c WHERE c.platform = :platform AND {CONNECTED}
     """,
-    list[Account] | None,
+    list[AccountFacts] | None,
 )
 """None when the platform is not connected."""
 
@@ -147,10 +145,10 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
               AND (coalesce(:selected, a.selected), coalesce(:rule, a.rule), coalesce(:words, a.words))
                   IS DISTINCT FROM (a.selected, a.rule, a.words)
             RETURNING a.*, old.selected <> new.selected AS is_moved,
-                      (old.rule, old.words) IS DISTINCT FROM (new.rule, new.words) AS is_read_again
+                      (old.rule, old.words) IS DISTINCT FROM (new.rule, new.words) AS is_rule_changed
         ), positions AS (
             UPDATE account_position AS p SET
-                cursor = CASE WHEN a.is_read_again THEN NULL ELSE p.cursor END, resume_at = NULL,
+                cursor = CASE WHEN a.is_rule_changed THEN NULL ELSE p.cursor END, resume_at = NULL,
                 is_open = p.is_open AND p.backfill_id IS NOT NULL AND a.selected,
                 page_cursor = CASE WHEN p.backfill_id IS NOT NULL THEN p.page_cursor END,
                 run_id = CASE WHEN p.backfill_id IS NOT NULL THEN p.run_id END
@@ -158,7 +156,7 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
             WHERE p.studio_id = a.studio_id AND p.connection_id = a.connection_id AND p.account_id = a.id
         ), begun AS (
             UPDATE sync_log AS r SET
-                full_read = r.full_read OR ({LIVE} AND a.is_read_again),
+                full_read = r.full_read OR ({LIVE} AND a.is_rule_changed),
                 lease_owner = NULL,
                 lease_expires_at = CASE WHEN r.status = 'running' THEN now() END,
                 enqueue_at = CASE WHEN r.status = 'running' THEN now() ELSE r.enqueue_at END

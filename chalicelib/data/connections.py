@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.actions import Action, action_of, codes_of_the_studio
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, array_of, columns, many, one
+from chalicelib.data.reasons import Code, ReasonFacts
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
@@ -23,22 +23,27 @@ class Problem(Row):
     at: Moment
 
 
-class StatusReason(Row):
-    """Why a connection is as it is, since when, and what the user has to do about it."""
+class Failure(ReasonFacts):
+    since: Moment | None
+
+
+class StatusFacts(Row):
+    """Why a connection is as it is, and since when."""
 
     code: str | None
-    message: str | None
     since: Moment
-    action: Action
+    message: str | None = None
+    """What was stored with the code"""
+    failing: list[Failure] | None = None
+    """What its streams and their accounts fail with, though it works itself: the last of each code, streams first"""
 
 
-class Connection(Row):
-    """A connection as the API shows it; never a token."""
+class BaseConnection(Row):
+    """A connection as the API shows it, but for the reason of its status; never a token."""
 
     id: UUID
     platform: str
     status: ConnectionStatus
-    status_reason: StatusReason
     health: Health
     """broken: cannot sync; degraded: a stream or an account fails, or the token runs out within a day and cannot be
     refreshed"""
@@ -51,6 +56,10 @@ class Connection(Row):
     last_error: Problem | None
     created_at: Moment
     updated_at: Moment
+
+
+class ConnectionFacts(BaseConnection):
+    status_reason: StatusFacts
 
 
 class StoredConnection(Row):
@@ -107,7 +116,6 @@ FAILING_ACCOUNTS = f"""
     WHERE p.studio_id = c.studio_id AND p.connection_id = c.id AND p.backfill_id IS NULL
       AND p.failures_in_row > 0 AND p.code IS NOT NULL AND {PRESENT}
 """
-OF_ACCOUNT = "coalesce(a.name || ': ', '') || p.message"
 HEALTH = f"""
     CASE
         WHEN c.status NOT IN ('active', 'misconfigured') OR {RUN_OUT}
@@ -120,49 +128,35 @@ HEALTH = f"""
         ELSE 'healthy'
     END
 """
-RUN_OUT_MESSAGE = "The access token has expired, and there is no refresh token"
-FAILING_STREAM = f"""
-    (SELECT json_build_object(
-        'code', failing.code, 'message', failing.message, 'since', failing.since,
-        'action', {action_of("failing.code")}
-    )
-    FROM (
-        SELECT r.error_code AS code, r.error_message AS message, r.finished_at AS since, 1 AS rank
-        FROM sync_schedule AS s
-        CROSS JOIN LATERAL (
-            SELECT run.* FROM sync_log AS run
-            WHERE run.studio_id = s.studio_id AND run.platform = s.platform AND run.stream = s.stream
-              AND run.trigger <> 'backfill' AND run.status IN ('succeeded', 'failed')
-            ORDER BY run.id DESC LIMIT 1
-        ) AS r
-        WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
-        UNION ALL
-        SELECT p.code, {OF_ACCOUNT}, p.since, 2 FROM {FAILING_ACCOUNTS}
-    ) AS failing
-    WHERE failing.code IN {codes_of_the_studio()}
-    ORDER BY failing.rank, failing.since DESC LIMIT 1)
+LAST_RUN = """
+    SELECT r.* FROM sync_log AS r
+    WHERE r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream
+      AND r.trigger <> 'backfill' AND r.status IN ('succeeded', 'failed')
+    ORDER BY r.id DESC LIMIT 1
 """
-"""What the studio has to do for a stream or one of its accounts, though the connection itself works: its last run says
-so."""
+FAILING = f"""
+    (SELECT json_agg(failing ORDER BY failing.rank, failing.since DESC) FROM (
+        SELECT DISTINCT ON (failure.code) * FROM (
+            SELECT run.error_code AS code, run.error_message AS message, NULL AS account, run.finished_at AS since,
+                   1 AS rank
+            FROM sync_schedule AS s CROSS JOIN LATERAL ({LAST_RUN}) AS run
+            WHERE s.studio_id = c.studio_id AND s.connection_id = c.id AND s.failures_in_row > 0
+            UNION ALL
+            SELECT p.code, p.message, a.name, p.since, 2 FROM {FAILING_ACCOUNTS}
+        ) AS failure
+        WHERE failure.code IS NOT NULL
+        ORDER BY failure.code, failure.rank, failure.since DESC
+    ) AS failing)
+"""
 STATUS_REASON = f"""
     CASE
-        WHEN {RUN_OUT} THEN json_build_object(
-            'code', 'token_expired', 'message', '{RUN_OUT_MESSAGE}',
-            'since', c.token_expires_at, 'action', 'reconnect'
-        )
-        WHEN c.status = 'active' AND c.refresh_failures > 0 THEN json_build_object(
-            'code', 'refresh_failing', 'message', 'The token could not be refreshed yet; we will retry',
-            'since', c.status_since, 'action', 'wait'
-        )
-        ELSE coalesce(CASE WHEN c.status = 'active' THEN {FAILING_STREAM} END, json_build_object(
+        WHEN {RUN_OUT} THEN json_build_object('code', '{Code.TOKEN_EXPIRED}', 'since', c.token_expires_at)
+        WHEN c.status = 'active' AND c.refresh_failures > 0
+        THEN json_build_object('code', '{Code.REFRESH_FAILING}', 'since', c.status_since)
+        ELSE json_build_object(
             'code', c.status_code, 'message', c.status_message, 'since', c.status_since,
-            'action', CASE
-                WHEN c.status IN {DEAD} THEN 'reconnect'
-                WHEN c.status IN ('misconfigured', 'error') THEN 'contact_support'
-                WHEN c.status_code = 'scopes_missing' THEN 'grant_scopes'
-                ELSE 'none'
-            END
-        ))
+            'failing', CASE WHEN c.status = 'active' THEN {FAILING} END
+        )
     END
 """
 PROBLEM = """
@@ -173,7 +167,7 @@ PROBLEM = """
     END
 """
 SHOWN = columns(
-    Connection,
+    ConnectionFacts,
     "c",
     status=STATUS,
     status_reason=STATUS_REASON,
@@ -193,11 +187,11 @@ STORED = columns(
     data_keys=DATA_KEYS_OF_STUDIO,
 )
 
-LIST_CONNECTIONS: Query[list[Connection]] = Query(
-    many(f"SELECT {SHOWN} FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[Connection]
+LIST_CONNECTIONS: Query[list[ConnectionFacts]] = Query(
+    many(f"SELECT {SHOWN} FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[ConnectionFacts]
 )
-FIND_CONNECTION: Query[Connection | None] = Query(
-    one(f"SELECT {SHOWN} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"), Connection | None
+FIND_CONNECTION: Query[ConnectionFacts | None] = Query(
+    one(f"SELECT {SHOWN} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"), ConnectionFacts | None
 )
 FIND_STORED_CONNECTION: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"),

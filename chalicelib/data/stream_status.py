@@ -1,14 +1,13 @@
-"""Stream statuses: what goes on with each stream of each connection, and why."""
+"""Stream statuses: what each stream of each connection is doing, and the facts of why."""
 
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.accounts import SHOWN_STREAM, AccountStream
-from chalicelib.data.actions import Reason, action_of
-from chalicelib.data.connections import DEAD as ENDED
-from chalicelib.data.connections import HEALTH, OF_ACCOUNT, STATUS, ConnectionStatus, Health
+from chalicelib.data.accounts import SHOWN_STREAM, BaseAccountStream
+from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many
+from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunStatus, StartedRun
 from chalicelib.data.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, Pauser
@@ -37,8 +36,8 @@ class ActiveBackfill(Backfill):
     status: RunStatus
 
 
-class StreamAccount(AccountStream):
-    """Where the stream stands with one of the accounts that it reads."""
+class BaseStreamAccount(BaseAccountStream):
+    """Where the stream stands with one of the accounts that it reads, but for the reason."""
 
     account_id: UUID
     kind: str
@@ -46,15 +45,19 @@ class StreamAccount(AccountStream):
     name: str | None
 
 
-class StreamStatus(Row):
-    """One stream of a connection, as the status page shows it. Backfills have no part in it but under `backfill`."""
+class StreamAccountFacts(BaseStreamAccount):
+    reason: ReasonFacts | None
+
+
+class BaseStreamStatus(Row):
+    """One stream of a connection, as the status page shows it, but for the reason and its accounts. Backfills have no
+    part in it but under `backfill`."""
 
     platform: str
     sync_type: str
     state: StreamState
-    reason: Reason | None
-    until: Moment | None
-    """When it goes on by itself, where that is known"""
+    resumes_at: Moment | None
+    """When it continues by itself, where that is known"""
     connection_status: ConnectionStatus
     connection_health: Health
     frequency: str | None
@@ -73,12 +76,12 @@ class StreamStatus(Row):
     """Records that could not be read: GET /api/sync/set-aside lists them"""
     refused_deletions: int
     """Records that the last complete reads did not meet, too many to be deleted without a confirmation"""
-    accounts: list[StreamAccount]
+
+
+class StreamFacts(BaseStreamStatus):
+    reason: ReasonFacts | None
+    accounts: list[StreamAccountFacts]
     """Those that are selected; empty for a stream that reads none of its own"""
-
-
-def _reason(code: str, message: str, action: str) -> str:
-    return f"json_build_object('code', {code}, 'message', {message}, 'action', {action})"
 
 
 OF_STREAM = "r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream"
@@ -99,51 +102,26 @@ STATE = f"""
 """
 """Stuck is judged by since when it has been a worker's turn. The lease of a run that is handed over ended then."""
 
-EXPIRED = _reason("'token_expired'", "'The access token has expired, and there is no refresh token'", "'reconnect'")
-DEAD = _reason(
-    "coalesce(c.status_code, c.last_error_code, 'connection_not_active')",
-    "coalesce(c.status_message, c.last_error_message, 'Reconnect this account to sync it')",
-    f"CASE WHEN c.status IN {ENDED} THEN 'reconnect' ELSE 'contact_support' END",
+NOT_ACTIVE = reason_facts(
+    f"coalesce(c.status_code, c.last_error_code, '{Code.CONNECTION_NOT_ACTIVE}')",
+    "coalesce(c.status_message, c.last_error_message)",
 )
-WAITING = _reason(
-    "coalesce(run.error_code, 'deferred')", "coalesce(run.error_message, run.error_code, 'deferred')", "'wait'"
-)
-NOBODY = _reason(
-    "'no_worker'",
-    """CASE run.status
-        WHEN 'queued' THEN 'The run was queued more than ten minutes ago, and no worker has taken it up'
-        WHEN 'running' THEN 'The run''s worker went silent more than ten minutes ago, and no other has taken over'
-        ELSE 'The run was to go on more than ten minutes ago, and no worker has taken it up'
-    END""",
-    "'contact_support'",
-)
-UNCONFIRMED = _reason(
-    "'deletions_refused'",
-    """format(
-        'The last complete read did not meet %s records, too many to believe it, so they were kept; '
-        'POST /api/sync/%s {"syncType": "%s", "confirmDeletions": true} reads all again and deletes what is gone',
-        reading.refused_deletions, s.platform, s.stream
-    )""",
-    "'confirm_deletions'",
-)
-BY_HAND = _reason(
-    "'paused'", "format('The schedule is paused; POST /api/sync/%s/schedule/resume ends that', s.platform)", "'resume'"
-)
-FAILED = _reason("last.error ->> 'code'", "last.error ->> 'message'", action_of("(last.error ->> 'code')"))
+WAITING = reason_facts(f"coalesce(run.error_code, '{Code.DEFERRED}')", "run.error_message")
+FAILED = reason_facts("last.error ->> 'code'", "last.error ->> 'message'")
 REASON = f"""
     CASE state.name
-        WHEN 'broken' THEN CASE WHEN c.status = 'active' THEN {EXPIRED} ELSE {DEAD} END
-        WHEN 'stuck' THEN {NOBODY}
+        WHEN 'broken' THEN CASE WHEN c.status = 'active' THEN {reason_facts(Code.TOKEN_EXPIRED)} ELSE {NOT_ACTIVE} END
+        WHEN 'stuck' THEN {reason_facts(Code.NO_WORKER)}
         WHEN 'throttled' THEN {WAITING}
         WHEN 'deferred' THEN {WAITING}
-        WHEN 'needs_confirmation' THEN {UNCONFIRMED}
-        WHEN 'paused' THEN {BY_HAND}
+        WHEN 'needs_confirmation' THEN {reason_facts(Code.DELETIONS_REFUSED)}
+        WHEN 'paused' THEN {reason_facts(Code.PAUSED)}
         WHEN 'failing' THEN CASE
             WHEN last.status <> 'failed' THEN reading.failing WHEN last.error IS NOT NULL THEN {FAILED}
         END
     END
 """
-UNTIL = f"""
+RESUMES_AT = f"""
     CASE
         WHEN state.name IN ('throttled', 'deferred') THEN run.resume_at
         WHEN state.name IN ('failing', 'idle') THEN {NEXT_RUN_AT}
@@ -168,14 +146,13 @@ SET_ASIDE = """
 """
 
 SHOWN_ACCOUNT = f'{SHOWN_STREAM}, p.account_id AS "accountId", a.kind, a.external_id AS "externalId", a.name'
+OF_ACCOUNT = reason_facts("p.code", "p.message", "a.name")
 READING = f"""
     SELECT coalesce(sum(p.refused_deletions), 0)::bigint AS refused_deletions,
            coalesce(json_agg((SELECT row_to_json(shown) FROM (SELECT {SHOWN_ACCOUNT}) AS shown) ORDER BY a.name, a.id)
                     FILTER (WHERE a.id IS NOT NULL), '[]') AS accounts,
-           (array_agg(json_build_object(
-               'code', p.code, 'message', {OF_ACCOUNT}, 'action', {action_of("p.code")}
-           ) ORDER BY p.since DESC) FILTER (WHERE a.id IS NOT NULL AND p.failures_in_row > 0 AND p.code IS NOT NULL))[1]
-               AS failing
+           (array_agg({OF_ACCOUNT} ORDER BY p.since DESC)
+                FILTER (WHERE a.id IS NOT NULL AND p.failures_in_row > 0 AND p.code IS NOT NULL))[1] AS failing
     FROM account_position AS p
     LEFT JOIN connected_account AS a ON a.studio_id = p.studio_id AND a.id = p.account_id
     WHERE p.studio_id = s.studio_id AND p.connection_id = s.connection_id AND p.stream = s.stream
@@ -183,17 +160,17 @@ READING = f"""
     OFFSET 0
 """
 
-LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
+LIST_STREAM_STATUSES: Query[list[StreamFacts]] = Query(
     many(
         f"""
         SELECT {
             columns(
-                StreamStatus,
+                StreamFacts,
                 "s",
                 sync_type="s.stream",
                 state="state.name",
                 reason=REASON,
-                until=UNTIL,
+                resumes_at=RESUMES_AT,
                 connection_status=STATUS,
                 connection_health="connection.health",
                 frequency="CASE WHEN s.enabled THEN s.frequency END",
@@ -222,7 +199,7 @@ LIST_STREAM_STATUSES: Query[list[StreamStatus]] = Query(
         ORDER BY s.platform, s.stream
         """
     ),
-    list[StreamStatus],
+    list[StreamFacts],
 )
 """OFFSET 0 has each of them computed once: else the planner copies it to wherever it is named, and takes longer for it
 than the server does for the rest.

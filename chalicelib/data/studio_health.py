@@ -2,35 +2,10 @@
 
 from uuid import UUID
 
-from chalicelib.data.connections import (
-    HEALTH,
-    LIVE,
-    PROBLEM,
-    STATUS,
-    STATUS_REASON,
-    ConnectionStatus,
-    Health,
-    Problem,
-    StatusReason,
-)
 from chalicelib.data.erasures import TABLES
 from chalicelib.data.query import Query, columns, many, one
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.runs import ACTIVE
-
-
-class ConnectionHealth(Row):
-    """A connection without its account: whose it is, is the studio's matter."""
-
-    id: UUID
-    platform: str
-    status: ConnectionStatus
-    status_reason: StatusReason
-    health: Health
-    token_expires_at: Moment | None
-    last_sync_at: Moment | None
-    last_error: Problem | None
-    created_at: Moment
 
 
 class RunsHealth(Row):
@@ -55,19 +30,6 @@ class Quarantined(Row):
     count: int
 
 
-LIST_CONNECTION_HEALTH: Query[list[ConnectionHealth]] = Query(
-    many(
-        f"""
-        SELECT {
-            columns(
-                ConnectionHealth, "c", status=STATUS, status_reason=STATUS_REASON, health=HEALTH, last_error=PROBLEM
-            )
-        }
-        FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform
-        """
-    ),
-    list[ConnectionHealth],
-)
 GET_RUNS_HEALTH: Query[RunsHealth] = Query(
     one(
         f"""

@@ -4,7 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.audit import audited, returned_and_audited
-from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, Connection
+from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, ConnectionFacts
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.events import Event
 from chalicelib.data.query import Query, array_of, columns, many, one
@@ -69,7 +69,7 @@ class ClaimedDelivery(Row):
     endpoint: StoredWebhookEndpoint
     event: Event | None
     """None for a test, as is the connection"""
-    connection: Connection | None
+    connection: ConnectionFacts | None
 
 
 class StartedTest(Row):

@@ -8,7 +8,7 @@ import msgspec
 from chalicelib import logs, work_queue
 from chalicelib.data import accounts as rows
 from chalicelib.data import found_accounts as found_rows
-from chalicelib.data.accounts import Account, Rule
+from chalicelib.data.accounts import Rule
 from chalicelib.data.database import Transaction, read, transaction, write
 from chalicelib.data.leases import LeasedRun
 from chalicelib.data.positions import Visit
@@ -18,6 +18,7 @@ from chalicelib.platforms.accounts import ConnectedAccount, FoundAccounts
 from chalicelib.platforms.base import AccountKind
 from chalicelib.platforms.registry import get_platform
 from chalicelib.platforms.titles import fold
+from chalicelib.services.explain import Account, explain_account
 from chalicelib.services.streams import not_connected
 
 RULE_CHANGED = "The rule for what counts in an account was changed, so the account is read again"
@@ -33,7 +34,7 @@ def list_accounts(studio_id: UUID, platform_name: str) -> list[Account]:
     accounts = read(studio_id, rows.LIST_ACCOUNTS, platform=platform.name)
     if accounts is None:
         raise not_connected(platform.name)
-    return accounts
+    return [explain_account(account) for account in accounts]
 
 
 def change_account(
@@ -65,7 +66,7 @@ def change_account(
     if changed.changed:
         work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)
         logs.event("account.saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
-    return changed.account
+    return explain_account(changed.account)
 
 
 def is_list_due(run: LeasedRun, age_seconds: float | None) -> bool:

@@ -19,7 +19,6 @@ from chalicelib.data.connections import (
     FIND_CONNECTION,
     FIND_STORED_CONNECTION,
     IDENTIFY_CONNECTION,
-    Connection,
     StoredConnection,
 )
 from chalicelib.data.database import Transaction, read, transaction, write
@@ -29,6 +28,7 @@ from chalicelib.errors import AppError, Conflict, DecryptionFailed, Misconfigure
 from chalicelib.platforms.base import Account, Platform, Stream
 from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
+from chalicelib.services.explain import Connection, explain_connection
 from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
@@ -329,4 +329,4 @@ def _shown(tx: Transaction, platform: str) -> Connection:
     connection = tx.run(FIND_CONNECTION, platform=platform)
     if connection is None:
         raise not_connected(platform)
-    return connection
+    return explain_connection(connection)

@@ -9,9 +9,10 @@ import msgspec
 from chalicelib import clock, logs
 from chalicelib.data import connections as rows
 from chalicelib.data.connection_state import DISCONNECT
-from chalicelib.data.connections import DEAD, Connection, StoredConnection
+from chalicelib.data.connections import DEAD, StoredConnection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
+from chalicelib.data.reasons import Code
 from chalicelib.data.rows import Moment, Row
 from chalicelib.errors import (
     Conflict,
@@ -28,6 +29,7 @@ from chalicelib.platforms.client import Client
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services import connection_state
+from chalicelib.services.explain import Connection, explain_connection
 from chalicelib.services.platform_calls import requested_call
 from chalicelib.services.platform_credentials import platform_key
 from chalicelib.services.refresh import Session
@@ -84,14 +86,14 @@ class TokenChange(msgspec.Struct, frozen=True):
 
 
 def list_connections(studio_id: UUID) -> list[Connection]:
-    return read(studio_id, rows.LIST_CONNECTIONS)
+    return [explain_connection(found) for found in read(studio_id, rows.LIST_CONNECTIONS)]
 
 
 def get_connection(studio_id: UUID, platform: str) -> Connection:
     found = read(studio_id, rows.FIND_CONNECTION, platform=platform)
     if found is None:
         raise not_connected(platform)
-    return found
+    return explain_connection(found)
 
 
 def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
@@ -195,7 +197,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
         connection_state.identify(tx, session.stored.id, session.stored.token_generation, account)
     if session.stored.status in DEAD:
         reason = get_connection(studio_id, platform.name).status_reason
-        return _invalid(reason.code or "connection_not_active", reason.message or "Reconnect this account to continue")
+        return _invalid(reason.code or Code.CONNECTION_NOT_ACTIVE, reason.message or ReconnectRequired.title)
     return ConnectionTest(
         valid=True,
         checked_at=clock.now(),

@@ -13,7 +13,6 @@ import msgspec
 
 from chalicelib import logs
 from chalicelib.data import pending_grants as rows
-from chalicelib.data.connections import Connection
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.oauth_states import TakenState
@@ -27,6 +26,7 @@ from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
 from chalicelib.services import connection_state
 from chalicelib.services.dispatch import enqueue_due
+from chalicelib.services.explain import Connection
 from chalicelib.services.revocations import revoke_pending, revoke_unused
 from chalicelib.services.sync import start_sync
 from chalicelib.services.tokens import Tokens, open_grant, seal_grant

@@ -3,13 +3,35 @@
 from uuid import UUID
 
 from chalicelib.data import studio_health as rows
-from chalicelib.data.actions import Reason
+from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionStatus, Health, Problem
 from chalicelib.data.database import transaction
 from chalicelib.data.rows import Moment, Row
-from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamState, StreamStatus
-from chalicelib.data.studio_health import ConnectionHealth, DataKeyHealth, Quarantined, RunsHealth
+from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamState
+from chalicelib.data.studio_health import DataKeyHealth, Quarantined, RunsHealth
 from chalicelib.data.studios import GET_STUDIO, Studio
 from chalicelib.errors import NotFound
+from chalicelib.services.explain import (
+    Connection,
+    Reason,
+    StatusReason,
+    StreamStatus,
+    explain_connection,
+    explain_stream,
+)
+
+
+class ConnectionHealth(Row):
+    """A connection without its account: whose it is, is the studio's matter."""
+
+    id: UUID
+    platform: str
+    status: ConnectionStatus
+    status_reason: StatusReason
+    health: Health
+    token_expires_at: Moment | None
+    last_sync_at: Moment | None
+    last_error: Problem | None
+    created_at: Moment
 
 
 class StreamHealth(Row):
@@ -17,7 +39,7 @@ class StreamHealth(Row):
     sync_type: str
     state: StreamState
     reason: Reason | None
-    until: Moment | None
+    resumes_at: Moment | None
     frequency: str | None
     next_run_at: Moment | None
     last_success_at: Moment | None
@@ -45,13 +67,27 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
             raise NotFound("Studio not found", code="studio_not_found")
         return StudioHealth(
             studio=studio,
-            connections=tx.run(rows.LIST_CONNECTION_HEALTH),
-            streams=[_stream(status) for status in tx.run(LIST_STREAM_STATUSES)],
+            connections=[_connection(explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
+            streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES)],
             runs=tx.run(rows.GET_RUNS_HEALTH),
             data_keys=tx.run(rows.LIST_DATA_KEY_HEALTH),
             quarantined=tx.run(rows.COUNT_QUARANTINED),
             rows=tx.run(rows.COUNT_ROWS),
         )
+
+
+def _connection(connection: Connection) -> ConnectionHealth:
+    return ConnectionHealth(
+        id=connection.id,
+        platform=connection.platform,
+        status=connection.status,
+        status_reason=connection.status_reason,
+        health=connection.health,
+        token_expires_at=connection.token_expires_at,
+        last_sync_at=connection.last_sync_at,
+        last_error=connection.last_error,
+        created_at=connection.created_at,
+    )
 
 
 def _stream(status: StreamStatus) -> StreamHealth:
@@ -60,7 +96,7 @@ def _stream(status: StreamStatus) -> StreamHealth:
         sync_type=status.sync_type,
         state=status.state,
         reason=status.reason,
-        until=status.until,
+        resumes_at=status.resumes_at,
         frequency=status.frequency,
         next_run_at=status.next_run_at,
         last_success_at=status.last_success_at,

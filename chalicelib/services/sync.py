@@ -8,11 +8,12 @@ from chalicelib.data import runs as rows
 from chalicelib.data.database import read, transaction
 from chalicelib.data.runs import Run, RunStatus, StartedRun, Trigger
 from chalicelib.data.schedules import SAVE_SCHEDULES
-from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamStatus
+from chalicelib.data.stream_status import LIST_STREAM_STATUSES
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.platforms.registry import require_known
 from chalicelib.services.backfills import retry_backfill
 from chalicelib.services.connections import usable_connection
+from chalicelib.services.explain import StreamStatus, explain_stream
 from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import (
     MAX_RUNS_BY_HAND,
@@ -115,4 +116,4 @@ def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
 
 
 def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
-    return read(studio_id, LIST_STREAM_STATUSES)
+    return [explain_stream(status) for status in read(studio_id, LIST_STREAM_STATUSES)]

@@ -12,7 +12,6 @@ import msgspec
 
 from chalicelib import clock, logs, work_queue
 from chalicelib.data import webhook_endpoints as rows
-from chalicelib.data.connections import Connection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.webhook_endpoints import ClaimedDelivery, Delivery, StoredWebhookEndpoint, WebhookEndpoint
@@ -22,6 +21,7 @@ from chalicelib.security.outbound import Outcome, post, problem_of_url
 from chalicelib.security.signatures import new_webhook_secret, sign_webhook
 from chalicelib.security.vault import AssociatedData
 from chalicelib.services.dispatch import enqueue_due
+from chalicelib.services.explain import Connection, explain_connection
 from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import get_settings
 from chalicelib.work_queue import DeliveryMessage
@@ -154,7 +154,7 @@ def _payload(claimed: ClaimedDelivery) -> _Payload:
     if event is None or claimed.connection is None:
         return _Payload(type="test", timestamp=claimed.occurred_at, data={"endpointId": str(claimed.endpoint.id)})
     shown = _EventShown(id=event.id, code=event.code, message=event.message, at=event.at)
-    happened = _Happened(connection=claimed.connection, event=shown)
+    happened = _Happened(connection=explain_connection(claimed.connection), event=shown)
     return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=happened)
 
 

@@ -40,10 +40,10 @@ def bookings(api: Api) -> dict[str, Any]:
 
 
 def told(api: Api) -> tuple[str, str | None, str | None]:
-    """State, code of the reason, and until when."""
+    """State, code of the reason, and when it resumes."""
     item = bookings(api)
     assert item["reason"] is None or item["reason"]["message"]
-    return item["state"], item["reason"] and item["reason"]["code"], item["until"]
+    return item["state"], item["reason"] and item["reason"]["code"], item["resumesAt"]
 
 
 def start(api: Api) -> UUID:
@@ -145,7 +145,7 @@ def test_of_all_that_holds_the_gravest_state_is_told(connected: Api, sql: Sql) -
 
 
 def test_an_idle_stream_goes_on_at_its_next_window(connected: Api) -> None:
-    assert bookings(connected)["until"] == bookings(connected)["nextRunAt"] is not None
+    assert bookings(connected)["resumesAt"] == bookings(connected)["nextRunAt"] is not None
     assert connected.delete("/api/sync/google/schedule?syncType=bookings").status == 204
     assert told(connected) == ("idle", None, None)
 
@@ -158,7 +158,7 @@ def test_a_stream_whose_last_run_failed_says_why_and_when_the_next_one_is(connec
         "message": "The platform sent an unexpected response",
         "action": "contact_support",
     }
-    assert item["until"] == item["nextRunAt"] is not None
+    assert item["resumesAt"] == item["nextRunAt"] is not None
 
 
 def test_a_cancelled_run_is_no_failure(connected: Api) -> None:
@@ -172,16 +172,16 @@ def test_a_run_that_waits_for_the_platforms_leave_is_throttled(connected: Api, s
     lease(connected, sql)
     defer(connected, sql, code=code)
     (resume_at,) = sql("SELECT resume_at FROM sync_log")[0]
-    state, reason, until = told(connected)
-    assert (state, reason, datetime.fromisoformat(until or "")) == ("throttled", code, resume_at)
+    state, reason, resumes_at = told(connected)
+    assert (state, reason, datetime.fromisoformat(resumes_at or "")) == ("throttled", code, resume_at)
 
 
 def test_a_rate_limit_that_a_worker_meets_shows_as_throttled_until_it_ends(connected: Api, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "1800"}, host=CALENDAR)
     assert work(connected) == "deferred"
-    state, reason, until = told(connected)
+    state, reason, resumes_at = told(connected)
     assert (state, reason) == ("throttled", "platform_rate_limited")
-    assert until == connected.get("/api/sync/log?limit=1").json["items"][0]["resumeAt"]
+    assert resumes_at == connected.get("/api/sync/log?limit=1").json["items"][0]["resumeAt"]
 
 
 def test_a_passing_fault_that_a_worker_meets_shows_as_deferred_with_the_attempts_so_far(
@@ -206,10 +206,10 @@ def test_a_run_that_no_worker_is_at_for_ten_minutes_is_stuck(
         """,
         status=status,
     )
-    state, reason, until = told(connected)
+    state, reason, resumes_at = told(connected)
     assert state == ("stuck" if stuck else status)
     if stuck:
-        assert (reason, until) == ("no_worker", None)
+        assert (reason, resumes_at) == ("no_worker", None)
 
 
 def test_a_run_that_was_handed_over_and_not_taken_up_is_stuck(
@@ -234,15 +234,15 @@ def test_a_long_run_whose_worker_is_at_it_is_not_stuck(connected: Api, sql: Sql)
 def test_refused_deletions_say_how_many_and_how_to_confirm_them(connected: Api, sql: Sql) -> None:
     refuse_deletions(connected, sql)
     item = bookings(connected)
-    assert (item["refusedDeletions"], item["until"]) == (37, None)
-    assert "37 records" in item["reason"]["message"]
+    assert (item["refusedDeletions"], item["resumesAt"]) == (37, None)
+    assert item["reason"]["message"].startswith("37 records were missing from the last complete read")
     assert 'POST /api/sync/google {"syncType": "bookings", "confirmDeletions": true}' in item["reason"]["message"]
 
 
 def test_a_broken_connection_says_what_the_platform_said(connected: Api, sql: Sql) -> None:
     fail_connection(connected, sql)
     item = bookings(connected)
-    assert (item["state"], item["until"], item["connectionStatus"]) == ("broken", None, "revoked")
+    assert (item["state"], item["resumesAt"], item["connectionStatus"]) == ("broken", None, "revoked")
     message = "The platform no longer accepts this connection"
     assert item["reason"] == {"code": "token_revoked", "message": message, "action": "reconnect"}
 

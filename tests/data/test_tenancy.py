@@ -84,7 +84,6 @@ AIMS: dict[str, Aim] = {
     "REVOKE_API_KEY": Aim("api_key"),
     "LOCK_API_KEY": Aim("api_key"),
     "END_API_KEY": Aim("api_key", values={"hours": 1}),
-    "LIST_CONNECTION_HEALTH": Aim(),
     "GET_RUNS_HEALTH": Aim(),
     "LIST_DATA_KEY_HEALTH": Aim(),
     "COUNT_QUARANTINED": Aim(),

@@ -5,12 +5,6 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from chalicelib import errors
-from chalicelib.data.actions import CODES
-from chalicelib.errors import PlatformError
-from chalicelib.platforms import pinterest, yelp
-from chalicelib.platforms.google import errors as google
-from chalicelib.platforms.meta import errors as meta
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue
 from tests.services.conftest import Studio, connect
@@ -18,11 +12,6 @@ from tests.services.conftest import Studio, connect
 CALENDAR = "www.googleapis.com"
 GMAIL = "gmail.googleapis.com"
 TOKEN_HOST = "oauth2.googleapis.com"
-OURS = {
-    *("platform_error", "platform_misconfigured", "platform_contract_changed", "cursor_expired"),
-    *("decryption_failed", "internal_error", "gave_up"),
-}
-"""Codes about which only we can do something."""
 
 
 def envelope(status: int, reason: str, message: str) -> dict[str, Any]:
@@ -117,16 +106,6 @@ def test_an_administrator_who_ends_the_grant_is_named_to_whoever_has_to_reconnec
     assert (told["status"], told["statusReason"]["action"]) == ("revoked", "reconnect")
     assert told["statusReason"]["code"] == "blocked_by_administrator"
     assert "administrator" in told["statusReason"]["message"]
-
-
-def codes_of(kind: type[PlatformError]) -> set[str]:
-    return {kind.code, *(code for child in kind.__subclasses__() for code in codes_of(child))}
-
-
-def test_every_code_of_a_platform_has_its_action() -> None:
-    rules = (*google.RULES, *meta.RULES, *pinterest.RULES, *yelp.RULES)
-    known = set[str]().union(*CODES.values()) | OURS
-    assert codes_of(errors.PlatformError) | {rule.code for rule in rules if rule.code} <= known
 
 
 def test_a_connection_of_another_studio_says_nothing_of_this_ones_streams(

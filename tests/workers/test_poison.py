@@ -62,7 +62,7 @@ def test_a_message_that_fails_five_times_is_a_dead_letter_and_its_run_has_the_re
         run, stream = told(poisoned)
         assert (run["status"], run["attempts"], run["error"]["code"]) == ("deferred", attempt, "internal_error")
         assert (stream["state"], stream["reason"]["code"]) == ("deferred", "internal_error")
-        assert (stream["until"], stream["running"]["attempts"]) == (run["resumeAt"], attempt)
+        assert (stream["resumesAt"], stream["running"]["attempts"]) == (run["resumeAt"], attempt)
         superuser.run("UPDATE sync_log SET resume_at = now(), enqueue_at = now()")
     assert receive(queue) == []
     assert dead_letters.receive() == [{"kind": "run", "id": run["id"], "studioId": str(poisoned.id)}]

@@ -1,0 +1,31 @@
+"""Why a connection or a stream is as it is: codes and facts. chalicelib/services/explain.py words them."""
+
+from enum import StrEnum
+
+from chalicelib.data.rows import Row
+
+
+class Code(StrEnum):
+    """The codes that statements answer by themselves. All others were stored with an error, and most with its words."""
+
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105  not a secret
+    REFRESH_FAILING = "refresh_failing"
+    CONNECTION_NOT_ACTIVE = "connection_not_active"
+    DEFERRED = "deferred"
+    NO_WORKER = "no_worker"
+    DELETIONS_REFUSED = "deletions_refused"
+    PAUSED = "paused"
+
+
+class ReasonFacts(Row):
+    code: str
+    message: str | None
+    """What was stored with the code"""
+    account: str | None
+    """The name of the account that it is about, where it is about one of several"""
+
+
+def reason_facts(code: str, message: str = "NULL", account: str = "NULL") -> str:
+    """SQL for ReasonFacts of SQL; a Code is a literal."""
+    value = f"'{code}'" if isinstance(code, Code) else code
+    return f"json_build_object('code', {value}, 'message', {message}, 'account', {account})"

@@ -1,0 +1,209 @@
+"""Reasons in words: what each code means to a person, and what they have to do. Statements answer codes and facts."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from chalicelib import errors
+from chalicelib.data.accounts import AccountFacts, BaseAccount, BaseAccountStream
+from chalicelib.data.connections import BaseConnection, ConnectionFacts, ConnectionStatus
+from chalicelib.data.reasons import Code, ReasonFacts
+from chalicelib.data.rows import Moment, Row
+from chalicelib.data.stream_status import BaseStreamAccount, BaseStreamStatus, StreamFacts, StreamState
+
+Action = Literal[
+    "none",
+    "reconnect",
+    "grant_scopes",
+    "fix_account",
+    "ask_administrator",
+    "confirm_deletions",
+    "resume",
+    "wait",
+    "contact_support",
+]
+"""`reconnect` and `grant_scopes`: connect again. `fix_account`: change something in the account at the platform, or
+connect another one. `ask_administrator`: the one of the account's organization. `wait`: we retry automatically.
+`contact_support`: only we can fix it.
+"""
+Shown = TypeVar("Shown", bound=Row)
+
+
+class Reason(Row):
+    code: str
+    message: str
+    action: Action
+    """What a person has to do about it"""
+
+
+class StatusReason(Row):
+    """Why a connection is as it is, since when, and what the user has to do about it."""
+
+    code: str | None
+    message: str | None
+    since: Moment
+    action: Action
+
+
+class Connection(BaseConnection):
+    """A connection as the API shows it; never a token."""
+
+    status_reason: StatusReason
+
+
+class AccountStream(BaseAccountStream):
+    """Where a stream stands with an account."""
+
+    reason: Reason | None
+
+
+class Account(BaseAccount):
+    """An account under a connection, as the API shows it."""
+
+    streams: list[AccountStream]
+    """Those that have read it, or tried to"""
+
+
+class StreamAccount(BaseStreamAccount):
+    """Where the stream stands with one of the accounts that it reads."""
+
+    reason: Reason | None
+
+
+class StreamStatus(BaseStreamStatus):
+    """One stream of a connection, as the status page shows it. Backfills have no part in it but under `backfill`."""
+
+    reason: Reason | None
+    accounts: list[StreamAccount]
+    """Those that are selected; empty for a stream that reads none of its own"""
+
+
+class Explanation(NamedTuple):
+    action: Action
+    message: str = ""
+    """For a code without a stored message; {platform}, {stream} and {missing} are filled in"""
+
+
+def _of_error(error: type[errors.AppError], action: Action) -> dict[str, Explanation]:
+    return {error.code: Explanation(action, error.title)}
+
+
+EXPLANATIONS: Mapping[str, Explanation] = {
+    **_of_error(errors.ReconnectRequired, "reconnect"),
+    **_of_error(errors.TokenExpired, "reconnect"),
+    **_of_error(errors.TokenRevoked, "reconnect"),
+    Code.CONNECTION_NOT_ACTIVE: Explanation("reconnect", errors.ReconnectRequired.title),
+    "business_not_found": Explanation("reconnect"),
+    "business_moved": Explanation("reconnect"),
+    **_of_error(errors.PermissionMissing, "grant_scopes"),
+    "scopes_missing": Explanation("grant_scopes"),
+    **_of_error(errors.ServiceNotEnabled, "fix_account"),
+    **_of_error(errors.AccountGone, "fix_account"),
+    "mailbox_not_enabled": Explanation("fix_account"),
+    "calendar_not_enabled": Explanation("fix_account"),
+    "business_not_shown": Explanation("fix_account"),
+    **_of_error(errors.BlockedByAdministrator, "ask_administrator"),
+    Code.DELETIONS_REFUSED: Explanation(
+        "confirm_deletions",
+        "{missing} records were missing from the last complete read; that is too many to delete without confirmation, "
+        "so they were kept. If they are really gone, confirm with "
+        'POST /api/sync/{platform} {{"syncType": "{stream}", "confirmDeletions": true}}',
+    ),
+    Code.PAUSED: Explanation(
+        "resume", "The schedule is paused; resume it with POST /api/sync/{platform}/schedule/resume"
+    ),
+    Code.REFRESH_FAILING: Explanation("wait", "The access token could not be refreshed yet; we will retry"),
+    Code.DEFERRED: Explanation("wait", "The run will continue shortly"),
+    **_of_error(errors.TransientFault, "wait"),
+    **_of_error(errors.RateLimited, "wait"),
+    **_of_error(errors.QuotaSpent, "wait"),
+    **_of_error(errors.CircuitOpen, "wait"),
+    **_of_error(errors.RefreshInProgress, "wait"),
+    Code.NO_WORKER: Explanation(
+        "contact_support", "No worker has picked up the run for more than ten minutes; contact support if it stays so"
+    ),
+    **_of_error(errors.Misconfigured, "contact_support"),
+    **_of_error(errors.ContractChanged, "contact_support"),
+    **_of_error(errors.CursorExpired, "contact_support"),
+    **_of_error(errors.PlatformError, "contact_support"),
+    **_of_error(errors.DecryptionFailed, "contact_support"),
+    **_of_error(errors.RunCrashed, "contact_support"),
+    **_of_error(errors.RunAbandoned, "contact_support"),
+}
+"""By code. Codes that only platforms use always come with a stored message."""
+UNKNOWN = Explanation("contact_support")
+"""For the code of another release."""
+OF_STATUS: Mapping[ConnectionStatus, Action] = {
+    "expired": "reconnect",
+    "revoked": "reconnect",
+    "misconfigured": "contact_support",
+    "error": "contact_support",
+}
+"""What ends such a status, whatever its code."""
+OF_STATE: Mapping[StreamState, Action] = {"throttled": "wait", "deferred": "wait"}
+"""A run that waits is tried again, whatever it waits for."""
+OF_THE_STUDIO: tuple[Action, ...] = ("reconnect", "grant_scopes", "fix_account", "ask_administrator")
+"""What only the studio can do; until then the same will happen again."""
+
+
+def explain(
+    facts: ReasonFacts, action: Action | None = None, *, platform: str = "", stream: str = "", missing: int = 0
+) -> Reason:
+    """The reason in words. A stored message is shown as it is; `action` overrides the code's own."""
+    known = EXPLANATIONS.get(facts.code, UNKNOWN)
+    words = known.message.format(platform=platform, stream=stream, missing=missing)
+    message = facts.message or words or facts.code
+    if facts.account:
+        message = f"{facts.account}: {message}"
+    return Reason(code=facts.code, message=message, action=action or known.action)
+
+
+def explain_connection(facts: ConnectionFacts) -> Connection:
+    return _shown(Connection, facts, status_reason=_status_reason(facts))
+
+
+def explain_account(facts: AccountFacts) -> Account:
+    streams = [_shown(AccountStream, stream, reason=_reason(stream.reason)) for stream in facts.streams]
+    return _shown(Account, facts, streams=streams)
+
+
+def explain_stream(facts: StreamFacts) -> StreamStatus:
+    accounts = [_shown(StreamAccount, account, reason=_reason(account.reason)) for account in facts.accounts]
+    return _shown(StreamStatus, facts, reason=_stream_reason(facts), accounts=accounts)
+
+
+def _status_reason(connection: ConnectionFacts) -> StatusReason:
+    """A working connection shows what the studio has to do for one of its streams or accounts."""
+    facts = connection.status_reason
+    for failure in facts.failing or ():
+        reason = explain(failure)
+        if reason.action in OF_THE_STUDIO:
+            since = failure.since or facts.since
+            return StatusReason(code=reason.code, message=reason.message, since=since, action=reason.action)
+    action = OF_STATUS.get(connection.status)
+    if facts.code is None:
+        return StatusReason(code=None, message=facts.message, since=facts.since, action=action or "none")
+    reason = explain(ReasonFacts(code=facts.code, message=facts.message, account=None), action)
+    return StatusReason(code=reason.code, message=reason.message, since=facts.since, action=reason.action)
+
+
+def _stream_reason(status: StreamFacts) -> Reason | None:
+    if status.reason is None:
+        return None
+    action = OF_STATUS.get(status.connection_status) if status.state == "broken" else OF_STATE.get(status.state)
+    return explain(
+        status.reason,
+        action,
+        platform=status.platform,
+        stream=status.sync_type,
+        missing=status.refused_deletions,
+    )
+
+
+def _reason(facts: ReasonFacts | None) -> Reason | None:
+    return None if facts is None else explain(facts)
+
+
+def _shown(shape: type[Shown], facts: Row, **explained: Any) -> Shown:
+    return shape(**{**msgspec.structs.asdict(facts), **explained})

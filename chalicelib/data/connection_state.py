@@ -26,6 +26,8 @@ RESUMED = """
         WHERE s.studio_id = x.studio_id AND s.connection_id = x.id AND (s.paused_at IS NOT NULL OR :by_hand)
 """
 OF_PLATFORM = "jsonb_build_object('platform', x.platform)"
+CONNECTED = noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")
+CONNECT_AUDITED = audited("made", action="connection.connect", subject="connection", detail=OF_PLATFORM)
 
 INSERT_CONNECTION: Query[Change | None] = Query(
     f"""
@@ -58,8 +60,7 @@ INSERT_CONNECTION: Query[Change | None] = Query(
         UPDATE connected_account AS a SET gone_at = coalesce(a.gone_at, now())
         FROM made AS x WHERE a.studio_id = x.studio_id AND a.connection_id = x.id
     ), {unblocked("made")},
-    {noted("made", kind="'connected'", code=":status_code::text", message=":status_message::text")},
-    {audited("made", action="connection.connect", subject="connection", detail=OF_PLATFORM)}
+    {CONNECTED}, {CONNECT_AUDITED}
     {changed("made")}
     """,
     Change | None,
@@ -67,6 +68,17 @@ INSERT_CONNECTION: Query[Change | None] = Query(
 """Inserts, or revives a disconnected row, whose accounts are gone until the platform names them.
 
 Nothing comes back when a live one was there first."""
+
+RECOVERED_OR_RECONNECTED = noted(
+    "replaced",
+    kind="CASE WHEN x.was <> 'active' THEN 'recovered' WHEN :by_hand THEN 'reconnected' END",
+    code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
+    message=":event_message",
+    told="x.was IN ('expired', 'revoked', 'error')",
+)
+RECONNECT_AUDITED = audited(
+    "replaced", action="connection.reconnect", subject="connection", detail=OF_PLATFORM, when=":by_hand"
+)
 
 REPLACE_TOKENS: Query[Change | None] = Query(
     typed(
@@ -107,25 +119,14 @@ REPLACE_TOKENS: Query[Change | None] = Query(
         FROM replaced AS x
         WHERE :by_hand AND r.studio_id = x.studio_id AND r.connection_id = x.id
           AND r.status = 'running' AND r.lease_owner IS NOT NULL
-    ), {
-            noted(
-                "replaced",
-                kind="CASE WHEN x.was <> 'active' THEN 'recovered' WHEN :by_hand THEN 'reconnected' END",
-                code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
-                message="CASE WHEN :by_hand THEN 'The studio reconnected it' ELSE 'Its token was refreshed' END",
-                told="x.was IN ('expired', 'revoked', 'error')",
-            )
-        }, {
-            audited(
-                "replaced", action="connection.reconnect", subject="connection", detail=OF_PLATFORM, when=":by_hand"
-            )
-        }
+    ), {RECOVERED_OR_RECONNECTED}, {RECONNECT_AUDITED}
     {changed("replaced")}
     """,
         by_hand="boolean",
         same_refresh_token="boolean",  # noqa: S106  SQL
         status_code="text",
         status_message="text",
+        event_message="text",
     ),
     Change | None,
 )
@@ -150,6 +151,13 @@ LEASE_REFRESH: Query[NewId | None] = Query(
     NewId | None,
 )
 
+REFRESH_WARNING = noted(
+    "failed",
+    kind="CASE WHEN x.refresh_failures = :warn_after THEN 'warning' END",
+    code="'refresh_failing'",
+    message=":message::text",
+)
+
 FAIL_REFRESH: Query[Change | None] = Query(
     typed(
         f"""
@@ -163,14 +171,7 @@ FAIL_REFRESH: Query[Change | None] = Query(
             END
         WHERE c.id = :id AND c.refresh_owner = :owner
         RETURNING c.studio_id, c.id, c.refresh_failures
-    ), {
-            noted(
-                "failed",
-                kind="CASE WHEN x.refresh_failures = :warn_after THEN 'warning' END",
-                code="'refresh_failing'",
-                message=":message::text",
-            )
-        }
+    ), {REFRESH_WARNING}
     {changed("failed")}
     """,
         warn_after="integer",
@@ -178,6 +179,14 @@ FAIL_REFRESH: Query[Change | None] = Query(
     Change | None,
 )
 """Gives the lease back. The tick tries again after the delay where it was the tick that wanted the refresh."""
+
+FAILED_OR_MISCONFIGURED = noted(
+    "broken",
+    kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'failed' END",
+    code=":code",
+    message=":message",
+    told=":status <> 'misconfigured'",
+)
 
 FAIL_CONNECTION: Query[Change | None] = Query(
     typed(
@@ -197,15 +206,7 @@ FAIL_CONNECTION: Query[Change | None] = Query(
             paused_by = CASE WHEN s.paused_at IS NULL THEN 'connection' ELSE s.paused_by END
         FROM broken AS x
         WHERE :status IN {DEAD} AND s.studio_id = x.studio_id AND s.connection_id = x.id
-    ), {
-            noted(
-                "broken",
-                kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'failed' END",
-                code=":code",
-                message=":message",
-                told=":status <> 'misconfigured'",
-            )
-        }
+    ), {FAILED_OR_MISCONFIGURED}
     {changed("broken")}
     """,
         status="text",
@@ -219,6 +220,10 @@ FAIL_CONNECTION: Query[Change | None] = Query(
 The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
 """
 
+RECOVERED = noted(
+    "recovered", kind="'recovered'", code="x.was_code", message=":event_message::text", told="x.was = 'error'"
+)
+
 RECOVER_CONNECTION: Query[Change | None] = Query(
     f"""
     WITH recovered AS (
@@ -226,11 +231,14 @@ RECOVER_CONNECTION: Query[Change | None] = Query(
             status = 'active', status_code = NULL, status_message = NULL, status_since = now(), updated_at = now()
         WHERE c.id = :id AND c.token_generation = :token_generation AND {WORKING} AND c.status <> 'active'
         RETURNING c.studio_id, c.id, old.status AS was, old.status_code AS was_code
-    ), {noted("recovered", kind="'recovered'", code="x.was_code", message="'It works again'", told="x.was = 'error'")}
+    ), {RECOVERED}
     {changed("recovered")}
     """,
     Change | None,
 )
+
+DISCONNECTED = noted("gone", kind="'disconnected'", code=":revocation", message="NULL")
+DISCONNECT_AUDITED = audited("gone", action="connection.disconnect", subject="connection", detail=OF_PLATFORM)
 
 DISCONNECT: Query[Change | None] = Query(
     typed(
@@ -247,7 +255,7 @@ DISCONNECT: Query[Change | None] = Query(
     ), stopped AS (
         UPDATE sync_log AS r SET
             status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
-            error_code = 'disconnected', error_message = 'The platform was disconnected', error_at = now()
+            error_code = 'disconnected', error_message = :run_message, error_at = now()
         FROM gone
         WHERE r.studio_id = gone.studio_id AND r.connection_id = gone.id
           AND r.status IN ('queued', 'running', 'deferred')
@@ -258,14 +266,15 @@ DISCONNECT: Query[Change | None] = Query(
         DELETE FROM sync_schedule AS s USING gone
         WHERE s.studio_id = gone.studio_id AND s.connection_id = gone.id
     ), {abandoned("gone", accounts="a.external_id IS NULL")},
-    {noted("gone", kind="'disconnected'", code=":revocation", message="NULL")},
-    {audited("gone", action="connection.disconnect", subject="connection", detail=OF_PLATFORM)}
+    {DISCONNECTED}, {DISCONNECT_AUDITED}
     {changed("gone")}
     """,
         revocation="text",
+        run_message="text",
     ),
     Change | None,
 )
+"""`run_message` is for the runs that it cancels."""
 
 
 class RefreshClaim(Row):

@@ -50,11 +50,11 @@ STOP_STUDIO: Query[Stopped] = Query(
     ), runs AS (
         UPDATE sync_log SET
             status = 'cancelled', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL,
-            error_code = 'studio_erased', error_message = 'The studio is being erased', error_at = now()
+            error_code = 'studio_erased', error_message = :message, error_at = now()
         WHERE status IN ('queued', 'running', 'deferred')
         RETURNING 1
     ), webhooks AS (
-        UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = 'the studio is being erased'
+        UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = :message
         WHERE disabled_at IS NULL
     ), deliveries AS (
         UPDATE webhook_delivery SET due_at = NULL WHERE due_at IS NOT NULL

@@ -265,7 +265,7 @@ CANCEL_RUN: Query[Run | None] = Query(
             status = 'cancelled', finished_at = greatest(now(), r.started_at),
             duration_ms = extract(epoch FROM greatest(now(), r.started_at) - r.started_at) * 1000,
             lease_owner = NULL, lease_expires_at = NULL, resume_at = NULL,
-            error_code = 'cancelled', error_message = 'The run was cancelled', error_at = now()
+            error_code = 'cancelled', error_message = :message, error_at = now()
         WHERE r.id = :run_id AND {ACTIVE}
         RETURNING r.*, old.status AS was
     ), visits AS (

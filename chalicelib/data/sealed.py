@@ -81,24 +81,19 @@ KEYS = f"""
     SELECT {columns(ListedKey, retired="retired_at IS NOT NULL", cooled_down=COOLED_DOWN)}
     FROM data_key ORDER BY (retired_at IS NULL) DESC, id DESC
 """
+PAGE = f"""
+    SELECT {columns(SealedValue, "v")} FROM ({VALUES}) AS v
+    WHERE (v.table_name, v.column_name, v.row_id) > (:table_name, :column_name, :row_id)
+      AND (:everything OR v.key_id IS DISTINCT FROM {CURRENT})
+    ORDER BY v.table_name, v.column_name, v.row_id LIMIT :batch
+"""
 LIST_SEALED_VALUES: Query[SealedValues] = Query(
     typed(
         f"""
-    SELECT json_build_object(
-        'dataKeys', ({many(KEYS)}),
-        'values', ({
-            many(
-                f'''
-            SELECT {columns(SealedValue, "v")} FROM ({VALUES}) AS v
-            WHERE (v.table_name, v.column_name, v.row_id) > (:table_name, :column_name, :row_id)
-              AND (:everything OR v.key_id IS DISTINCT FROM {CURRENT})
-            ORDER BY v.table_name, v.column_name, v.row_id LIMIT :batch
-            '''
-            )
-        }),
-        'quarantined', EXISTS (SELECT FROM quarantine)
-    )
-    """,
+        SELECT json_build_object(
+            'dataKeys', ({many(KEYS)}), 'values', ({many(PAGE)}), 'quarantined', EXISTS (SELECT FROM quarantine)
+        )
+        """,
         everything="boolean",
         table_name="text",
         column_name="text",
@@ -107,24 +102,23 @@ LIST_SEALED_VALUES: Query[SealedValues] = Query(
     SealedValues,
 )
 """With `everything`, the values are also those that the current key has sealed."""
+
+
+def _resealed(place: SealedColumn) -> str:
+    return f"""
+        UPDATE {place.table} AS t SET {place.column} = :resealed
+        WHERE (:table_name, :column_name) = ('{place.table}', '{place.column}')
+          AND t.id = :row_id AND t.{place.column} = :sealed
+        RETURNING t.id
+    """
+
+
+RESEALED = ", ".join(f"{place.table}_{place.column} AS ({_resealed(place)})" for place in SEALED)
+"""A CTE for each column; the values of `table_name` and `column_name` let one of them do something."""
+RESEALED_IDS = " UNION ALL ".join(f"SELECT id FROM {place.table}_{place.column}" for place in SEALED)
 RESEAL: Query[NewId | None] = Query(
     typed(
-        f"""
-    WITH {
-            ", ".join(
-                f'''
-        place{number} AS (
-            UPDATE {place.table} AS t SET {place.column} = :resealed
-            WHERE (:table_name, :column_name) = ('{place.table}', '{place.column}')
-              AND t.id = :row_id AND t.{place.column} = :sealed
-            RETURNING t.id
-        )'''
-                for number, place in enumerate(SEALED)
-            )
-        }
-    SELECT json_build_object('id', x.id)
-    FROM ({" UNION ALL ".join(f"SELECT id FROM place{number}" for number in range(len(SEALED)))}) AS x
-    """,
+        f"WITH {RESEALED} SELECT json_build_object('id', x.id) FROM ({RESEALED_IDS}) AS x",
         table_name="text",
         column_name="text",
     ),

@@ -33,6 +33,11 @@ from chalicelib.services.schedules import first_schedules
 from chalicelib.services.streams import not_connected
 from chalicelib.services.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
 
+RECONNECTED = "The studio reconnected the account"
+REFRESHED = "The access token was refreshed"
+RECOVERED = "The connection works again"
+DISCONNECTED = "The platform was disconnected"
+"""For the runs that a disconnect cancels"""
 InTransaction = Callable[[Transaction], None]
 ATTEMPTS = 3
 """A refresh may replace the tokens between reading and writing them."""
@@ -227,7 +232,13 @@ def fail_connection(stored: StoredConnection, error: AppError) -> None:
 
 def recover(stored: StoredConnection) -> None:
     """It works again although its tokens are the same: what was at fault is mended."""
-    recovered = write(stored.studio_id, rows.RECOVER_CONNECTION, id=stored.id, token_generation=stored.token_generation)
+    recovered = write(
+        stored.studio_id,
+        rows.RECOVER_CONNECTION,
+        id=stored.id,
+        token_generation=stored.token_generation,
+        event_message=RECOVERED,
+    )
     if recovered is not None:
         enqueue_deliveries(stored.studio_id, recovered)
         logs.event("connection.recovered", platform=stored.platform, connection_id=stored.id, was=stored.status)
@@ -261,6 +272,7 @@ def _replace(
         token_generation=stored.token_generation,
         by_hand=by_hand,
         same_refresh_token=same_refresh_token,
+        event_message=RECONNECTED if by_hand else REFRESHED,
         **_columns(get_platform(stored.platform), tokens, sealed, reason),
     )
 

@@ -168,7 +168,13 @@ def disconnect(studio_id: UUID, platform: str) -> None:
             raise not_connected(platform) from error
         connection_id, revocation = found.id, "failed"
         logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
-    gone = write(studio_id, DISCONNECT, id=connection_id, revocation=revocation)
+    gone = write(
+        studio_id,
+        DISCONNECT,
+        id=connection_id,
+        revocation=revocation,
+        run_message=connection_state.DISCONNECTED,
+    )
     if gone is not None:
         connection_state.enqueue_deliveries(studio_id, gone)
     logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)

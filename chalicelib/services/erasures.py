@@ -30,6 +30,8 @@ STOP_MS = 45_000
 """Longer than any statement may take."""
 GIVE_BACK_MS = 240_000
 """Longer than revoking a grant may take: a refresh's lease, and one more exchange."""
+ERASED = "The studio is being erased"
+"""Why its runs and webhooks ended"""
 
 
 class EndedGrant(Row):
@@ -105,7 +107,7 @@ def _erased_before(studio_id: UUID, *, dry_run: bool) -> Erasure:
 
 def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
     """False if the time is up. Grants come before keys, because revoking them needs the keys."""
-    stopped = write(studio_id, rows.STOP_STUDIO)
+    stopped = write(studio_id, rows.STOP_STUDIO, message=ERASED)
     report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
     for grant in _list_grants(studio_id):
         if remaining_ms() < GIVE_BACK_MS:
@@ -152,7 +154,7 @@ def _end(studio_id: UUID, grant: LiveGrant, revocation: str) -> None:
         write(studio_id, DELETE_PENDING_GRANT, id=grant.id)
         logs.event("authorization.expired", platform=grant.platform, grant_id=grant.id, outcome=revocation, erased=True)
     else:
-        write(studio_id, DISCONNECT, id=grant.id, revocation=revocation)
+        write(studio_id, DISCONNECT, id=grant.id, revocation=revocation, run_message=ERASED)
         logs.event("connection.disconnected", platform=grant.platform, connection_id=grant.id, revocation=revocation)
 
 

@@ -23,6 +23,8 @@ from chalicelib.services.streams import (
     syncable_stream,
 )
 
+CANCELLED = "The run was cancelled"
+
 
 def start_sync(
     studio_id: UUID,
@@ -91,7 +93,7 @@ def get_run(studio_id: UUID, run_id: UUID) -> Run:
 def cancel_run(studio_id: UUID, run_id: UUID) -> Run:
     """Ends a run at once. A worker that holds it stops at its next page; what it has stored stays."""
     with transaction(studio_id) as tx:
-        cancelled = tx.run(rows.CANCEL_RUN, run_id=run_id)
+        cancelled = tx.run(rows.CANCEL_RUN, run_id=run_id, message=CANCELLED)
         if cancelled is not None:
             tx.run(rows.FORGET_SEEN, run_id=run_id)
     if cancelled is None:

@@ -145,7 +145,7 @@ def _erase(platform: str, found: AccountConnection, event: AccountEvent) -> bool
         which = {"id": found.connection_id}
         if tx.run(rows.FORGET_ACCOUNT, account_id=event.account_id, **which) is None:
             return False
-        tx.run(grant_rows.DISCONNECT, revocation="revoked", **which)
+        tx.run(grant_rows.DISCONNECT, revocation="revoked", run_message=connection_state.DISCONNECTED, **which)
     logs.event("connection.disconnected", platform=platform, connection_id=found.connection_id, revocation="revoked")
     return True
 

@@ -260,7 +260,8 @@ class AnyValue(dict[str, Any]):
         row_id = rows[aim.row]["id"] if aim.row else uuid4()
         super().__init__(
             **dict.fromkeys(("access_token", "refresh_token", "request_hash", "wrapped"), b"intruder"),
-            **dict.fromkeys(("code", "cursor", "message", "provider", "name", "location", "body"), "intruder"),
+            **dict.fromkeys(("code", "cursor", "provider", "name", "location", "body"), "intruder"),
+            **dict.fromkeys(("message", "event_message", "run_message"), "intruder"),
             **dict.fromkeys(("seen", "created", "updated", "unchanged", "deleted", "refused", "api_calls"), 3),
             **dict.fromkeys(("token_expires_at", "resume_at", "next_run_at"), NOW),
             **dict.fromkeys(("before", "scopes"), None),

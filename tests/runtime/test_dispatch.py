@@ -13,8 +13,8 @@ from chalice.app import Chalice
 
 from app import API, app
 from chalicelib.api.openapi import describe, openapi
-from chalicelib.errors import AppError
-from chalicelib.runtime.declare import PUBLIC, Routes
+from chalicelib.errors import AppError, NotFound
+from chalicelib.runtime.declare import PUBLIC, Route, RouteFamily, Routes, route_of
 from chalicelib.runtime.decoding import JSON, IdOf
 from chalicelib.runtime.dispatch import mount
 from chalicelib.runtime.paging import ListQuery, Pages
@@ -31,6 +31,9 @@ READ, WRITE = "connections:read", "connections:write"
 class Thing(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(max_length=20)] = ""
     seen_times: int | None = None
+
+
+KINDS = ("plain", "csv")
 
 
 class Delivery(msgspec.Struct):
@@ -80,6 +83,24 @@ def sample_routes(state: dict[str, Any]) -> Routes:
         """Delete a thing, unless that fails"""
         raise state["error"]
 
+    def notes(kind: str) -> Route:
+        def take_note(body: bytes) -> None:
+            """Take a note"""
+            state["note"] = (kind, body)
+
+        take_note.__name__ = f"take_{kind}_note"
+        accepts = f"text/{kind}"
+        return route_of(take_note, method="POST", path=f"/api/notes/{kind}", scope=PUBLIC, status=202, accepts=accepts)
+
+    def find_note(kind: str) -> Route:
+        if kind not in KINDS:
+            raise NotFound
+        return notes(kind)
+
+    family = RouteFamily(
+        method="POST", path="/api/notes/{kind}", find=find_note, members=lambda: [notes(kind) for kind in KINDS]
+    )
+    routes.declared.append(family)
     return routes
 
 
@@ -249,6 +270,24 @@ def test_a_failure_of_a_key_whose_studio_was_erased_since_is_a_401(
     answer = sample.thing("DELETE")
     assert (answer.status, answer.json["code"]) == (401, "unauthorized")
     forget_callers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "status"),
+    [("plain", "text/plain", 202), ("csv", "text/csv", 202), ("csv", "text/plain", 415), ("html", "text/html", 404)],
+)
+def test_a_request_gets_the_member_of_a_family_that_its_path_selects(
+    sample: Sample, kind: str, content_type: str, status: int
+) -> None:
+    answer = sample.send("POST", f"/api/notes/{kind}", b"a", route="/api/notes/{kind}", Content_Type=content_type)
+    assert answer.status == status
+    assert sample.state.get("note") == ((kind, b"a") if status == 202 else None)
+
+
+def test_a_family_is_described_by_its_members(sample: Sample) -> None:
+    paths = openapi(list(sample.routes))["paths"]
+    described = {path: list(paths[path]["post"]["requestBody"]["content"]) for path in paths if "/notes" in path}
+    assert described == {"/api/notes/plain": ["text/plain"], "/api/notes/csv": ["text/csv"]}
 
 
 def test_the_description_says_what_the_declarations_say(sample: Sample) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -77,6 +78,7 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=10)
     parser.add_argument("parts", nargs="*")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     try:
         show(Options.from_environ(os.environ), chosen.parts, max(0, chosen.lines))
     except StackError as error:

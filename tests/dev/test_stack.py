@@ -108,7 +108,10 @@ def assert_shows_its_logs(stack: Stack) -> None:
         stack.ask("GET", "/api/followed")
         followed = next(line for line in lines if "/api/followed" in line or '"status": 404' in line)
         shown.send_signal(signal.SIGINT)
-        assert shown.wait(PATIENCE) == 0
+        try:
+            assert shown.wait(PATIENCE) == 0
+        finally:
+            shown.kill()
     assert [line.split()[0] for line in (*first, followed)] == ["api", "queue", "api"]
 
 

@@ -112,11 +112,6 @@ def returned(change: str) -> str:
     return f"WITH r AS ({change}) SELECT row_to_json(r) FROM r"
 
 
-def all_returned(change: str) -> str:
-    """The rows that a change returns, as a JSON array."""
-    return f"WITH r AS ({change}) SELECT coalesce(json_agg(r), '[]') FROM r"
-
-
 def many(select: str) -> str:
     """The rows of `select` as a JSON array, in its order."""
     return f"SELECT coalesce(json_agg(r), '[]') FROM ({select}) AS r"

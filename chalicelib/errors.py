@@ -12,10 +12,12 @@ import msgspec
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """One field of a request and what is wrong with it; `field` is a JSON path such as `scopes[2]`."""
+    """One field of a request and what is wrong with it."""
 
     field: str
+    """The path of the field in the request, such as `scopes[2]`; empty for the whole body."""
     problem: str
+    """What is wrong with the field, for a person. It never repeats the value sent."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

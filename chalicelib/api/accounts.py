@@ -1,9 +1,10 @@
-"""/api/connections/{platform}/accounts: what is read under a connection, and what of it counts."""
+"""/api/connections/{platform}/accounts: which accounts of a connection are read, and which of their records count."""
 
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib.api.connections import READ, WRITE
 from chalicelib.api.params import ConnectedAccountId, PlatformName
@@ -16,24 +17,29 @@ from chalicelib.services.explain import Account
 
 routes = Routes()
 
-Word = Annotated[str, msgspec.Meta(min_length=1, max_length=60, examples=["mini", "atelier"])]
-Words = Annotated[list[Word], msgspec.Meta(max_length=100)]
+Word = Annotated[str, Meta(min_length=1, max_length=60, examples=["mini", "atelier"])]
+Words = Annotated[list[Word], Meta(max_length=100)]
 
 
 class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What is left out stays. `selected`: whether it is read; what was read stays, and counts only while it is.
-
-    `rule`: `all`, or `matching` for what looks like the studio's business. `words`: the studio's own words for that,
-    compared with the beginnings of words, whatever their case and accents."""
+    """What to change about an account. A field that is left out stays as it is; at least one is needed."""
 
     selected: bool | None = None
+    """Whether syncs read the account. Records already stored stay, but count only while it is selected."""
     rule: Rule | None = None
+    """Which records count: `all`, or `matching` for those that look like the studio's business. A new rule reads the
+    account from the start."""
     words: Words | None = None
+    """The studio's own words that mark a record as business, replacing the present ones. They match beginnings of
+    words, whatever their case and accents."""
 
 
 @routes.get("/api/connections/{platform}/accounts", scope=READ)
 def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
-    """List what syncs have found under a connection, such as its calendars, and where each stream stands with it"""
+    """List the accounts of a connection
+
+    Calendars and ad accounts that syncs have found, whether each is selected and by which rule its records count, and
+    how each stream stands with it. Empty before the first sync."""
     return Listing(items=accounts.list_accounts(studio_id, platform))
 
 
@@ -41,7 +47,10 @@ def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
 def change_account(
     studio_id: UUID, platform: PlatformName, account_id: ConnectedAccountId, body: AccountChange
 ) -> Account:
-    """Select an account or leave it out, or change what of it counts; it is then read, by a new rule from the start"""
+    """Select an account, or change which of its records count
+
+    A sync of the account starts at once; after a change of the rule or the words it reads the account from the start.
+    The records of an account that is deselected stay stored, and leave every figure until it is selected again."""
     if body == AccountChange():
         raise InvalidInput(
             "There is nothing to change",

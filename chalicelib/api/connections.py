@@ -36,42 +36,55 @@ FIELDS: dict[Credential, tuple[str, tuple[str, ...]]] = {
     "api_key": ("account_id", ()),
     "none": ("", ()),
 }
-"""What a new connection needs to be told, and what it may be told besides."""
+"""The field a new connection requires, and those it may have besides."""
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86400)]
 
 
 class NewConnection(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Tokens of a grant, with the expiry as `expiresIn` seconds or as the moment `expiresAt`, or not known. Where one
-    key serves all studios, the account instead; where none is needed, nothing."""
+    """A connection made without a browser. Google, Meta and Pinterest take tokens, Yelp an account."""
 
     platform: PlatformName
     account_id: AccountId | None = None
+    """Yelp only, and required there: the business's id, or the last part of its page's address."""
     access_token: Token | None = None
+    """Required for Google, Meta and Pinterest: the access token that the platform issued."""
     refresh_token: Token | None = None
+    """The refresh token; without one the connection ends with its access token."""
     expires_in: Seconds | None = None
+    """In how many seconds the access token expires. Send this or `expiresAt`; neither if not known."""
     expires_at: Moment | None = None
+    """When the access token expires, between the years 2000 and 2100. Send this or `expiresIn`."""
     scopes: Scopes | None = None
+    """The scopes that were granted; left out when they are not known."""
 
 
 class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What is left out stays: without a new refresh token the present one is kept."""
+    """The tokens to replace. A field that is left out stays as it is; at least one is needed."""
 
     access_token: Token | None = None
+    """A new access token; its expiry comes with it, or is not known."""
     refresh_token: Token | None = None
+    """A new refresh token."""
     expires_in: Seconds | None = None
+    """In how many seconds the access token expires. Send this or `expiresAt`; neither if not known."""
     expires_at: Moment | None = None
+    """When the access token expires, between the years 2000 and 2100. Send this or `expiresIn`."""
     scopes: Scopes | None = None
+    """The scopes that were granted, replacing the present ones."""
 
 
 @routes.get("/api/connections", scope=READ)
 def list_connections(studio_id: UUID) -> Listing[Connection]:
-    """List all connections"""
+    """List the studio's connections"""
     return Listing(items=connections.list_connections(studio_id))
 
 
 @routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409, 502])
 def create_connection(studio_id: UUID, body: NewConnection) -> Created[Connection]:
-    """Connect a platform with tokens at hand, or one that needs none"""
+    """Connect a platform without a browser
+
+    Takes tokens that you already have, or the account for Yelp. To send a person to the platform's consent page
+    instead, use `POST /api/oauth/{platform}/authorize`. The connection's streams are scheduled."""
     _check_fields(get_platform(body.platform).credential, body)
     if body.access_token is None:
         created = connections.connect_account(studio_id, body.platform, _account_id(body))
@@ -88,13 +101,16 @@ def create_connection(studio_id: UUID, body: NewConnection) -> Created[Connectio
 
 @routes.get("/api/connections/{platform}", scope=READ)
 def get_connection(studio_id: UUID, platform: PlatformName) -> Connection:
-    """Get one connection"""
+    """Get a connection"""
     return connections.get_connection(studio_id, platform)
 
 
 @routes.put("/api/connections/{platform}", scope=WRITE, errors=[409])
 def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionChange) -> Connection:
-    """Replace tokens; keeps the id, history and cursors, and the refresh token when none is sent"""
+    """Replace the tokens of a connection
+
+    The connection keeps its id, history and cursors, and the refresh token if none is sent. The next sync asks the
+    platform whose tokens these are; for another account it reads every stream from the start."""
     if body == ConnectionChange():
         raise InvalidInput("There is nothing to change", fields=[FieldProblem("accessToken", "is missing")])
     change = TokenChange(
@@ -108,13 +124,18 @@ def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionC
 
 @routes.delete("/api/connections/{platform}", scope=WRITE)
 def delete_connection(studio_id: UUID, platform: PlatformName) -> None:
-    """Disconnect: revoke at the platform, erase tokens and schedules, keep logs and data"""
+    """Disconnect a platform
+
+    Revokes the grant at the platform if nothing else shares it (best effort), erases tokens and schedules, and keeps
+    the log and the synced data."""
     connections.disconnect(studio_id, platform)
 
 
 @routes.get("/api/connections/{platform}/events", scope=READ)
 def list_events(studio_id: UUID, platform: PlatformName, query: ListQuery) -> Listing[Event]:
-    """List what happened to a connection, newest first"""
+    """List the events of a connection, newest first
+
+    Also after it was disconnected."""
     pages = Pages(query, UUID, "events", platform)
     events = connections.list_events(studio_id, platform, before=pages.after, limit=pages.fetched)
     return pages.page_of(events, key=lambda event: event.id)
@@ -122,7 +143,9 @@ def list_events(studio_id: UUID, platform: PlatformName, query: ListQuery) -> Li
 
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])
 def test_connection(studio_id: UUID, platform: PlatformName) -> ConnectionTest:
-    """Ask the platform whether the connection works"""
+    """Test a connection
+
+    Asks the platform who is connected. The response is a 200 with `valid`, whether or not the connection works."""
     return connections.test_connection(studio_id, platform)
 
 
@@ -135,7 +158,7 @@ def _check_fields(credential: Credential, body: NewConnection) -> None:
         if not given and field.name == needed:
             problems.append(FieldProblem(field.encode_name, "is missing"))
         if given and field.name not in ("platform", needed, *taken):
-            problems.append(FieldProblem(field.encode_name, "is not taken for this platform"))
+            problems.append(FieldProblem(field.encode_name, "does not apply to this platform"))
     if problems:
         raise InvalidInput(fields=problems)
 

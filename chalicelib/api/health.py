@@ -10,6 +10,8 @@ routes = Routes()
 
 @routes.get("/api/health", scope=PUBLIC, extra_statuses=[503])
 def get_health() -> Response[Health]:
-    """Process, database and schema; 503 when degraded"""
+    """Check whether the service can serve requests
+
+    Checks the process, the database and its schema. Responds with 503 when something is degraded."""
     found = health.check_health()
     return Response(found, status=200 if found.status == "ok" else 503)

@@ -1,12 +1,13 @@
-"""/api/oauth: connecting a platform by consent in the browser."""
+"""/api/oauth: connecting a platform in the account owner's browser."""
 
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib.api.params import PlatformName
-from chalicelib.data.rows import Moment
+from chalicelib.data.rows import Moment, PlatformText
 from chalicelib.runtime.declare import PUBLIC, Routes
 from chalicelib.runtime.responses import Redirect, Response
 from chalicelib.secret import Secret
@@ -28,57 +29,76 @@ INSTRUCTIONS = (
 
 
 class AuthorizationRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What to ask for. Without `streams`, all whose scopes the platform does not restrict, and those that are synced
-    already; without `returnTo` the callback answers itself."""
+    """What to ask the account owner for."""
 
-    streams: Annotated[list[StreamName], msgspec.Meta(min_length=1, max_length=20)] | None = None
+    streams: Annotated[list[StreamName], Meta(min_length=1, max_length=20)] | None = None
+    """The streams to ask for, such as `bookings`. By default all whose scopes the platform does not restrict, and those
+    that are synced already."""
     return_to: Url | None = None
+    """Where to send the browser afterwards: at or below one of the deployment's `RETURN_URLS`. Without it the callback
+    responds with a page of its own."""
 
 
 class Callback(msgspec.Struct, kw_only=True):
-    """What a platform's redirect brings; it may bring more."""
+    """The query of a platform's redirect; it may contain more."""
 
     state: str = ""
-    code: Annotated[str, msgspec.Meta(max_length=4096, pattern="^[ -~]*$")] = ""
-    """Of the characters that a code may have: RFC 6749, A.11"""
+    """The state of the authorize URL. It proves which studio asked."""
+    # The characters that a code may have: RFC 6749, A.11.
+    code: Annotated[str, Meta(max_length=4096, pattern="^[ -~]*$")] = ""
+    """The platform's authorization code."""
     error: str = ""
+    """Why there is no code (RFC 6749, 4.1.2.1), such as `access_denied`."""
 
 
 class PendingAuthorization(msgspec.Struct, kw_only=True, rename="camel"):
-    """A consent that was given and is not a connection yet."""
+    """A grant that becomes a connection once the studio completes the authorization."""
 
     status: Literal["pending"] = "pending"
-    platform: str
+    """Always `pending`."""
+    platform: PlatformText
     account_name: str | None
+    """The name of the account that granted access; null when the platform did not tell."""
     completion_code: str
-    """Shown this once"""
+    """The one-time code for `POST /api/oauth/{platform}/complete`. It is shown only here."""
     expires_at: Moment
+    """When the code expires: ten minutes after the grant."""
     instructions: str
-    """For whoever reads this in a browser"""
+    """What to do with the code, for the person who reads this in a browser."""
 
 
 class Completion(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The `completionCode` that the callback showed, or sent to `returnTo`."""
+    """The one-time code of an authorization."""
 
     code: Code
+    """The `completionCode` that the callback showed, or added to `returnTo`."""
 
 
 @routes.post("/api/oauth/{platform}/authorize", scope="connections:write", status=201, errors=[409], secret=True)
 def start_authorization(studio_id: UUID, platform: PlatformName, body: AuthorizationRequest) -> StartedAuthorization:
-    """Begin to connect a platform: where to send the browser for consent, within ten minutes"""
+    """Start connecting a platform in the browser
+
+    Responds with the platform's consent page. Send the account owner's browser there within ten minutes; the platform
+    then sends it to the callback."""
     return authorization.start_authorization(studio_id, platform, streams=body.streams, return_to=body.return_to)
 
 
 @routes.get("/api/oauth/{platform}/callback", scope=PUBLIC, errors=[400, 409, 502], redirects=True)
 def handle_callback(platform: PlatformName, query: Callback) -> Response[PendingAuthorization]:
-    """Where the platform sends the browser back to; sends it on to `returnTo`, if there is one, with a one-time code"""
+    """Receive the browser from the platform's consent page
+
+    Platforms redirect browsers here; applications never call it. It exchanges the platform's code and holds the grant
+    for ten minutes. The browser is sent to `returnTo` with a one-time code, or gets the code in the response."""
     finished = authorization.handle_callback(platform, state=query.state, code=Secret(query.code), error=query.error)
     return Redirect(location=finished) if isinstance(finished, str) else Response(_shown(finished))
 
 
 @routes.post("/api/oauth/{platform}/complete", scope="connections:write", errors=[400, 409])
 def complete_authorization(studio_id: UUID, platform: PlatformName, body: Completion) -> CompletedAuthorization:
-    """Connect the account that consented: takes the one-time code, starts the first syncs"""
+    """Complete the authorization with its one-time code
+
+    Makes the connection, or reconnects an existing one, and starts the first syncs. The code works once, for ten
+    minutes, and only for the studio that started the authorization."""
     return pending_grants.complete_authorization(studio_id, platform, Secret(body.code))
 
 

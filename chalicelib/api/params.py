@@ -1,9 +1,9 @@
-"""What may stand in a path: what is not there, and text that could be nothing of the kind, is the same 404."""
+"""Path parameters. A name or id that does not exist and text that cannot be one are the same 404."""
 
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
+from msgspec import Meta
 
 from chalicelib.platforms.registry import NAMES, require_known
 from chalicelib.runtime.decoding import IdOf
@@ -17,10 +17,17 @@ class KnownPlatform:
 
 
 PlatformName = Annotated[
-    str, msgspec.Meta(examples=["google"], extra_json_schema={"enum": list(NAMES)}), KnownPlatform()
+    str,
+    Meta(description="The platform.", examples=["google"], extra_json_schema={"enum": list(NAMES)}),
+    KnownPlatform(),
 ]
-RunId = Annotated[UUID, IdOf("run")]
-WebhookId = Annotated[UUID, IdOf("webhook endpoint")]
-ConnectedAccountId = Annotated[UUID, IdOf("account")]
-DeliveryId = Annotated[UUID, IdOf("delivery")]
-ConfirmationCode = Annotated[str, msgspec.Meta(examples=["6f1ed002ab5595859014ebf0951522d9"])]
+RunId = Annotated[UUID, Meta(description="The id of a run, from the sync log."), IdOf("run")]
+WebhookId = Annotated[UUID, Meta(description="The id of a webhook endpoint."), IdOf("webhook endpoint")]
+ConnectedAccountId = Annotated[
+    UUID, Meta(description="The id of an account, from the list of accounts."), IdOf("account")
+]
+DeliveryId = Annotated[UUID, Meta(description="The id of a delivery."), IdOf("delivery")]
+ConfirmationCode = Annotated[
+    str,
+    Meta(description="The `confirmation_code` of the receipt.", examples=["6f1ed002ab5595859014ebf0951522d9"]),
+]

@@ -1,10 +1,11 @@
-"""/api/sync: starting syncs, scheduling them, and seeing what they did."""
+"""/api/sync: syncs, their schedules, and the log."""
 
 from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib.api.params import PlatformName, RunId
 from chalicelib.data.runs import Run, RunStatus, StartedRun
@@ -22,107 +23,135 @@ routes = Routes()
 READ = "sync:read"
 WRITE = "sync:write"
 
-SyncType = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z_]+$", examples=["bookings", "inquiries"])
-]
-Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern="^[a-z]+$")]
+SyncType = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[a-z_]+$", examples=["bookings", "inquiries"])]
+Slug = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[a-z]+$")]
+OnlyPlatform = Annotated[Slug | None, Meta(description="Return only those of this platform.")]
+OnlyStream = Annotated[SyncType | None, Meta(description="Return only those of this stream.")]
 
 
 class SyncRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Without a `syncType`, every stream of the platform. With `confirmDeletions`, everything is read again, and what
-    is not met is deleted, however much that is."""
+    """What to sync now."""
 
     sync_type: SyncType | None = None
+    """The stream to sync; every stream of the platform if it is left out."""
     confirm_deletions: bool = False
+    """Whether to read everything again and delete whatever the platform no longer has, however much that is. Needed
+    after a stream was in the state `needs_confirmation`."""
 
 
 class BackfillRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Days in the account's time zone, both included; at most 3,660 of them."""
+    """Which past days to read again; at most 3,660 days."""
 
     sync_type: SyncType
+    """The stream to read."""
     first: date = msgspec.field(name="from")
+    """The first day, in the account's time zone."""
     last: date = msgspec.field(name="to")
+    """The last day, included."""
 
 
 class StartedRuns(msgspec.Struct, kw_only=True):
-    """The runs in progress now: queued by this request, or started before it. Those `readsAgain` read once more at
-    their end, since what they have read may be older than this request."""
+    """The runs that a request started or found in progress."""
 
     runs: list[StartedRun]
+    """One run for each stream."""
 
 
 class ScheduleRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """`frequency`: hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168), or a cron expression
-    of five fields, read in the studio's time zone, that leaves five minutes between two runs."""
+    """How often a stream syncs."""
 
     sync_type: SyncType
-    frequency: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=100, examples=["every 15 minutes", "daily", "0 7 * * 1-5"])
-    ]
+    """The stream to schedule."""
+    frequency: Annotated[str, Meta(min_length=1, max_length=100, examples=["every 15 minutes", "daily", "0 7 * * 1-5"])]
+    """`hourly`, `daily`, `weekly`, `every N minutes` (5 to 1440), `every N hours` (1 to 168), or a cron expression of
+    five fields in the studio's time zone that leaves at least five minutes between runs."""
 
 
 class ScheduledStream(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A stream that has a schedule."""
+
     sync_type: SyncType
+    """The stream."""
 
 
 class StreamChoice(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Without a `syncType`, every stream of the platform."""
+    """One stream of a platform, or all."""
 
     sync_type: SyncType | None = None
+    """The stream; every stream of the platform if it is left out."""
 
 
 class SetAsideQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    platform: Slug | None = None
-    sync_type: SyncType | None = None
+    platform: OnlyPlatform = None
+    sync_type: OnlyStream = None
 
 
 class LogQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    platform: Slug | None = None
-    sync_type: SyncType | None = None
+    platform: OnlyPlatform = None
+    sync_type: OnlyStream = None
     status: RunStatus | None = None
+    """Return only runs with this status."""
 
 
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
 def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
-    """Sync now; a run in progress is returned, and reads once more at its end"""
+    """Sync now
+
+    Queues a run for each stream. For a stream with a run in progress it returns that run, which reads once more at its
+    end, instead of starting another."""
     runs = sync.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
     return StartedRuns(runs=runs)
 
 
 @routes.post("/api/sync/{platform}/backfill", scope=WRITE, status=202, errors=[409])
 def start_backfill(studio_id: UUID, platform: PlatformName, body: BackfillRequest) -> Created[StartedRuns]:
-    """Read days of the past once more, beside the live sync; the same backfill under way is answered, not doubled"""
+    """Read past days again
+
+    The backfill runs alongside the stream's ordinary syncs. If the same backfill is in progress, it returns that one
+    instead of starting another; while another one is in progress it responds with 409 `backfill_under_way`."""
     run = backfills.start_backfill(studio_id, platform, body.sync_type, body.first, body.last)
     return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
 
 
 @routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
 def put_schedule(studio_id: UUID, platform: PlatformName, body: ScheduleRequest) -> Schedule:
-    """Schedule a stream, or change how often it syncs"""
+    """Schedule a stream, or change how often it syncs
+
+    A paused schedule stays paused."""
     return schedules.put_schedule(studio_id, platform, body.sync_type, body.frequency)
 
 
 @routes.delete("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
 def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduledStream) -> None:
-    """Take a stream's schedule away; it can still be synced by hand"""
+    """Remove a stream's schedule
+
+    The stream can still be synced with `POST /api/sync/{platform}`."""
     schedules.remove_schedule(studio_id, platform, query.sync_type)
 
 
 @routes.post("/api/sync/{platform}/schedule/pause", scope=WRITE, errors=[409])
 def pause_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
-    """Pause a stream's schedule until it is resumed, also while the connection is reconnected"""
+    """Pause a stream's schedule
+
+    The pause lasts until the schedule is resumed, even if the connection is reconnected meanwhile. A run in progress
+    continues."""
     return schedules.pause_schedule(studio_id, platform, body.sync_type)
 
 
 @routes.post("/api/sync/{platform}/schedule/resume", scope=WRITE, errors=[409])
 def resume_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
-    """Resume a paused schedule; while the connection is broken it stays paused by that"""
+    """Resume a paused schedule
+
+    The next run is counted from now; what was missed is not caught up. While the connection is broken the schedule
+    stays paused, by the connection."""
     return schedules.resume_schedule(studio_id, platform, body.sync_type)
 
 
 @routes.get("/api/sync/set-aside", scope=READ, errors=[404])
 def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRecord]:
-    """The records that could not be read, newest first: which field is wrong, and how; never their content"""
+    """List the records that could not be read, newest first
+
+    Says which field of each record is wrong, and how. It never shows the record itself."""
     pages = Pages(query, UUID, "set-aside")
     records = set_aside.list_set_aside(
         studio_id,
@@ -136,19 +165,21 @@ def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRec
 
 @routes.post("/api/sync/{platform}/set-aside/retry", scope=WRITE, errors=[409])
 def retry_set_aside(studio_id: UUID, platform: PlatformName, body: StreamChoice) -> Retried:
-    """Read up to 200 records that were set aside once more, those that have waited longest first"""
+    """Read records again that were set aside
+
+    Up to 200 of them, those that have waited longest first, without asking the platform."""
     return set_aside.retry_set_aside(studio_id, platform, body.sync_type)
 
 
 @routes.get("/api/sync/status", scope=READ, etag=True)
 def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
-    """What goes on with each stream of each connection, and why"""
+    """List what each stream is doing, and why"""
     return Listing(items=sync.list_stream_statuses(studio_id))
 
 
 @routes.get("/api/sync/log", scope=READ, errors=[404])
 def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
-    """The runs of the past, newest first"""
+    """List runs, newest first"""
     pages = Pages(query, UUID, "runs")
     runs = sync.list_runs(
         studio_id,
@@ -163,18 +194,22 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
 
 @routes.get("/api/sync/log/{run_id}", scope=READ)
 def get_run(studio_id: UUID, run_id: RunId) -> Run:
-    """One run"""
+    """Get a run"""
     return sync.get_run(studio_id, run_id)
 
 
 @routes.delete("/api/sync/log/{run_id}", scope=WRITE, status=200, errors=[409])
 def cancel_run(studio_id: UUID, run_id: RunId) -> Run:
-    """Cancel a run; one that is being worked on stops at its next page"""
+    """Cancel a run
+
+    It ends at once; a worker that is reading for it stops at its next page. Pages that were stored stay."""
     return sync.cancel_run(studio_id, run_id)
 
 
 @routes.post("/api/sync/log/{run_id}/retry", scope=WRITE, status=202, errors=[409])
 def retry_run(studio_id: UUID, run_id: RunId) -> Created[StartedRuns]:
-    """Start a new run for one that failed or was cancelled"""
+    """Retry a run that failed or was cancelled
+
+    Starts a new run of the same stream. If one is in progress, it returns that one instead of starting another."""
     run = sync.retry_run(studio_id, run_id)
     return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")

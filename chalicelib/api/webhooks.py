@@ -1,4 +1,4 @@
-"""/api/webhooks: what platforms report of their users. Public: a signature proves who sends it.
+"""/api/webhooks: callbacks from platforms about their users. Public: a signature proves the sender.
 
 The routes follow from the webhooks that each platform declares. All of them stand under the same two parameters, so
 that API Gateway never has to choose between a parameter and a name.
@@ -55,7 +55,7 @@ def erasure_status_of(platform: Platform, sender: Sender) -> Route:
     def get_status(code: ConfirmationCode) -> DeletionStatus:
         return webhooks.get_deletion_status(platform.name, code)
 
-    handler = _named(get_status, f"get_{platform.name}_{sender.name}", "What became of a data deletion")
+    handler = _named(get_status, f"get_{platform.name}_{sender.name}", "Get the status of a data deletion")
     return route_of(handler, method="GET", path=path, scope=PUBLIC)
 
 

@@ -10,27 +10,33 @@ from chalicelib.data.events import noted
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many, typed
 from chalicelib.data.reasons import ReasonFacts, reason_facts
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import FailuresInRow, Moment, Row, StreamText
 from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
 Rule = Literal["all", "matching"]
 
 
 StreamOfAccountState = Literal["pending", "waiting", "failing", "needs_confirmation", "idle"]
-"""The first of these that holds. `pending`: it has not been read yet. `waiting`: until `resumesAt`."""
+"""The first of these that holds."""
 
 
 class BaseAccountStream(Row):
     """Where a stream stands with an account, but for the reason."""
 
-    sync_type: str
+    sync_type: StreamText
     state: StreamOfAccountState
+    """`pending`: not read yet. `waiting`: waits until `resumesAt`. `failing`: the last try failed.
+    `needs_confirmation`: so many records were missing that they were kept. `idle`: none of these."""
     since: Moment | None
-    """Since when it has failed for the reason"""
+    """Since when it has failed for this reason; null when it does not."""
     resumes_at: Moment | None
+    """When the account is read again after a wait; null when it does not wait."""
     last_success_at: Moment | None
-    failures_in_row: int
+    """When the account was last read completely; null before the first time."""
+    failures_in_row: FailuresInRow
     refused_deletions: int
+    """How many records the last complete read of the account did not find and kept, because they were too many to
+    delete without confirmation; otherwise 0."""
 
 
 class AccountStreamFacts(BaseAccountStream):
@@ -41,25 +47,31 @@ class BaseAccount(Row):
     """An account under a connection, as the API shows it, but for its streams."""
 
     id: UUID
+    """The account's id in this API."""
     kind: str
-    """`calendar` or `ad_account`"""
+    """The kind of account: `calendar` or `ad_account`."""
     external_id: str | None
-    """The platform's own id; null while the connection's scopes do not allow to read it"""
+    """The platform's own id; null while the granted scopes do not allow to read it."""
     name: str | None
+    """The account's name at the platform; null when it has none."""
     time_zone: str | None
+    """The account's IANA time zone, such as `Europe/Berlin`; null when the platform names none."""
     currency: str | None
+    """The account's ISO 4217 currency code; null for accounts without money."""
     is_primary: bool
-    """Whether it is the connected user's own"""
+    """Whether it is the connected user's own account, the primary calendar."""
     selected: bool
-    """Whether syncs read it, and what they read counts"""
+    """Whether syncs read the account and its records count in the metrics."""
     gone_at: Moment | None
-    """Since when the platform no longer names it: it counts nowhere until it is back"""
+    """Since when the platform no longer lists the account; null while it does. Its records do not count until it is
+    back."""
     rule: Rule
-    """What of it counts: `all`, or `matching` for what looks like the studio's business"""
+    """Which records count: `all`, or `matching` for those that look like the studio's business."""
     words: list[str]
-    """The studio's own words for that, compared with the beginnings of words, whatever their case and accents"""
+    """The studio's own words that mark a record as business. They match beginnings of words, whatever their case and
+    accents."""
     seen_at: Moment
-    """When the platform last named it"""
+    """When the platform last listed the account."""
 
 
 class AccountFacts(BaseAccount):

@@ -8,19 +8,20 @@ from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, array_of, columns, many, one
 from chalicelib.data.reasons import Code, ReasonFacts
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import ErrorCode, ErrorMessage, Moment, PlatformText, Row
 from chalicelib.data.studios import NewId
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 Health = Literal["healthy", "degraded", "broken"]
 
 
-class Problem(Row):
-    """What went wrong last, and when."""
+class RecordedError(Row):
+    """What went wrong, and when."""
 
-    code: str
-    message: str
+    code: ErrorCode
+    message: ErrorMessage
     at: Moment
+    """When it happened."""
 
 
 class Failure(ReasonFacts):
@@ -42,20 +43,33 @@ class BaseConnection(Row):
     """A connection as the API shows it, but for the reason of its status; never a token."""
 
     id: UUID
-    platform: str
+    """The connection's id; stays the same through reconnects."""
+    platform: PlatformText
     status: ConnectionStatus
+    """`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform
+    no longer accepts it; reconnect. `misconfigured`: the platform rejects this application; we fix that. `error`: the
+    stored tokens cannot be decrypted; contact support. `disabled`: disconnected."""
     health: Health
-    """broken: cannot sync; degraded: a stream or an account fails, or the token runs out within a day and cannot be
-    refreshed"""
+    """`healthy`: everything syncs. `degraded`: a stream or an account fails, or the access token ends within a day and
+    cannot be refreshed. `broken`: nothing can sync."""
     account_id: str | None
+    """The platform's id of the connected account; null until the platform has named it."""
     account_name: str | None
+    """The name of the connected account; null until the platform has told it."""
     scopes: list[str] | None
+    """The scopes the platform granted; null when they are not known."""
     has_refresh_token: bool
+    """Whether a refresh token is stored."""
     token_expires_at: Moment | None
+    """When the access token expires; null when it does not, or this is not known."""
     last_sync_at: Moment | None
-    last_error: Problem | None
+    """When a sync of this connection last succeeded; null before the first."""
+    last_error: RecordedError | None
+    """The last error of this connection; null when there was none."""
     created_at: Moment
+    """When the platform was first connected."""
     updated_at: Moment
+    """When the connection last changed."""
 
 
 class ConnectionFacts(BaseConnection):

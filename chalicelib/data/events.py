@@ -24,10 +24,18 @@ class Event(Row):
     """Something that happened to a connection."""
 
     id: UUID
+    """The event's id; sorts by time. A webhook for it carries it as `webhook-id`."""
     kind: EventKind
+    """`connected`, `reconnected`, `disconnected`: someone did so. `failed`: it stopped working. `recovered`: it works
+    again. `misconfigured`: the platform rejects this application. `warning`: it works, but may need attention.
+    `rule_changed`, `account_selected`, `account_deselected`: the studio changed what is read or counted of an
+    account."""
     code: str | None
+    """A stable code for the cause or the detail; null when the kind says everything."""
     message: str | None
+    """What happened, in a sentence for a person; null when the kind says everything."""
     at: Moment
+    """When it happened."""
 
 
 class Change(Row):

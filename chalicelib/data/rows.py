@@ -8,6 +8,19 @@ import msgspec
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time that names its zone; only so does msgspec describe it as a date-time."""
+PlatformText = Annotated[
+    str, msgspec.Meta(description="The platform: `google`, `meta`, `pinterest`, `yelp` or `website`.")
+]
+StreamText = Annotated[str, msgspec.Meta(description="The stream: one kind of data of a platform, such as `bookings`.")]
+FailuresInRow = Annotated[int, msgspec.Meta(description="How many times in a row it has failed; 0 after a success.")]
+ErrorCode = Annotated[str, msgspec.Meta(description="A stable code that says what went wrong.")]
+ErrorMessage = Annotated[
+    str, msgspec.Meta(description="What went wrong, in a sentence for a person; the wording may change.")
+]
+SkippedCounts = Annotated[
+    dict[str, int],
+    msgspec.Meta(description="How many records the stream's rules left out, by reason; empty when none were."),
+]
 BEFORE_ALL_IDS = UUID(int=0)
 """Where paging by id begins."""
 

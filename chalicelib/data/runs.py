@@ -1,92 +1,131 @@
 """Runs: the sync log. What a worker does with one is in `leases`."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib.data.audit import audited
-from chalicelib.data.connections import Problem
+from chalicelib.data.connections import RecordedError
 from chalicelib.data.positions import OF_RUN
 from chalicelib.data.query import Query, array_of, columns, many, one, typed
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import ErrorCode, ErrorMessage, Moment, PlatformText, Row, SkippedCounts, StreamText
 from chalicelib.data.studios import NewId
 from chalicelib.data.throttle import unblocked
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
+StatusOfRun = Annotated[
+    RunStatus,
+    Meta(
+        description="`queued`: waits for a worker. `running`: a worker is reading. `deferred`: waits before it "
+        "continues. `succeeded`, `failed`, `cancelled`: it has ended."
+    ),
+]
+RunId = Annotated[UUID, Meta(description="The run's id; sorts by the time it was queued.")]
 Trigger = Literal["manual", "schedule", "retry", "backfill"]
 
 
 class RecordCounts(Row):
+    """What a run did with the records that it read."""
+
     seen: int
+    """Records that the platform returned."""
     created: int
+    """Records stored for the first time."""
     updated: int
+    """Records stored with changes."""
     unchanged: int
+    """Records that were already stored as they are."""
     deleted: int
+    """Records deleted, or marked as cancelled, because the platform no longer has them."""
     set_aside: int
-    """Those that could not be read: GET /api/sync/set-aside lists them."""
+    """Records that could not be read: `GET /api/sync/set-aside` lists them."""
 
 
 class Backfill(Row):
-    """The days that a run reads once more, both included; `progress` is the share of them that is done."""
+    """The past days that a backfill reads again."""
 
     first: date = msgspec.field(name="from")
+    """The first day, in the account's time zone."""
     last: date = msgspec.field(name="to")
+    """The last day, included."""
     progress: float
+    """The share of the days that have been read, from 0 to 1."""
 
 
-class VisitProblem(Row):
-    code: str
-    message: str
+class VisitError(Row):
+    """Why a run could not read an account."""
+
+    code: ErrorCode
+    message: ErrorMessage
 
 
 class VisitedAccount(Row):
-    """What became of one of the accounts that a run read."""
+    """How the run ended for one account."""
 
     account_id: UUID
+    """The account's id in this API."""
     status: Literal["succeeded", "failed", "deferred"]
-    """`deferred`: it has to wait, and a later run reads it"""
-    error: VisitProblem | None
+    """`succeeded`, `failed`, or `deferred`: the account has to wait, and a later run reads it."""
+    error: VisitError | None
+    """Why it was not read; null when it was."""
 
 
 class Run(Row):
-    """A run as the API shows it."""
+    """One attempt to sync a stream, from the sync log."""
 
-    id: UUID
-    platform: str
-    sync_type: str
+    id: RunId
+    platform: PlatformText
+    sync_type: StreamText
     trigger: Trigger
-    status: RunStatus
+    """What started the run: `schedule`; `manual`, a request to sync now; `retry`, a request to retry a run; `backfill`,
+    a request to read past days."""
+    status: StatusOfRun
     queued_at: Moment
+    """When the run was queued."""
     started_at: Moment | None
+    """When a worker began it; null until then."""
     finished_at: Moment | None
+    """When it ended; null until then."""
     resume_at: Moment | None
+    """When a deferred run continues; null when the run does not wait."""
     duration_ms: int | None
+    """Milliseconds from its start to its end; null until it has ended."""
     schedule_lag_ms: int | None
+    """Milliseconds between the scheduled time and the queuing of the run; null for unscheduled runs."""
     attempts: int
+    """How many times a worker took up the run."""
     pages: int
+    """How many pages of the platform were stored."""
     api_calls: int
+    """How many requests were sent to the platform."""
     full_read: bool
+    """Whether everything was read; false when only changes since the last run were read."""
     records: RecordCounts
-    skipped: dict[str, int]
-    """How many records the stream's rules left out, by reason"""
+    """What became of the records."""
+    skipped: SkippedCounts
     accounts: list[VisitedAccount]
-    """What became of each account it read, once it has ended; empty for a stream that reads none of its own"""
+    """How each account ended, once the run has; empty for a stream without accounts of its own."""
     deletions_refused: int
-    """Rows that a complete read did not meet and that were kept: too many to be believed without a confirmation."""
+    """How many records a complete read did not find and kept, because they were too many to delete without
+    confirmation; otherwise 0."""
     backfill: Backfill | None
-    error: Problem | None
+    """The days of a backfill; null for other runs."""
+    error: RecordedError | None
+    """The run's last error, also while it waits to be tried again; null when there was none."""
 
 
 class StartedRun(Row):
-    """A run that a trigger made or found in progress."""
+    """A run that a request started or found in progress."""
 
-    id: UUID
-    sync_type: str
-    status: RunStatus
+    id: RunId
+    sync_type: StreamText
+    status: StatusOfRun
     reads_again: bool
-    """Whether it had begun before it was asked for: then it reads once more, from where it ends"""
+    """Whether the run had already begun when the request came. It then reads once more at its end, so that it includes
+    everything up to the request."""
 
 
 class RunState(Row):

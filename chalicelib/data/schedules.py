@@ -1,26 +1,38 @@
 """Schedules: when each stream of a connection syncs."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
+
+from msgspec import Meta
 
 from chalicelib.data.audit import returned_and_audited
 from chalicelib.data.connections import WORKING
 from chalicelib.data.query import Query, columns, one
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import Moment, PlatformText, Row, StreamText
 
 Pauser = Literal["studio", "connection"]
+PausedBy = Annotated[
+    Pauser | None,
+    Meta(
+        description="`studio`: the studio paused the schedule, until it resumes it. `connection`: the connection "
+        "failed, and the schedule continues when it is reconnected. Null when the schedule is not paused."
+    ),
+]
 
 
 class Schedule(Row):
-    platform: str
-    sync_type: str
+    """When a stream syncs by itself."""
+
+    platform: PlatformText
+    sync_type: StreamText
     frequency: str
+    """How often the stream syncs, as it was set, such as `every 30 minutes`."""
     next_run_at: Moment | None
-    """None while it is paused"""
+    """When the stream syncs next; null while it is paused."""
     paused: bool
-    paused_by: Pauser | None
-    """The studio, until it resumes the schedule; or the connection, until that is reconnected"""
+    """Whether the schedule is paused."""
+    paused_by: PausedBy
 
 
 class LockedSchedule(Row):

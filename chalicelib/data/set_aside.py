@@ -7,21 +7,26 @@ from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query, columns, many, typed
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import Moment, PlatformText, Row, StreamText
 
 
 class SetAsideRecord(Row):
-    """A record that could not be read, as the API shows it: never its content."""
+    """A record that could not be read. It never contains the record itself."""
 
     id: UUID
-    platform: str
-    sync_type: str
+    """The id of this entry; sorts by the time the record was last set aside."""
+    platform: PlatformText
+    sync_type: StreamText
     external_id: str
+    """The record's id at the platform."""
     field: str
-    """A path such as `start.date`; empty for the record as a whole"""
+    """The field that could not be read, such as `start.date`; empty for the record as a whole."""
     reason: str
+    """What is wrong with the field, for a person."""
     first_seen_at: Moment
+    """When the record was first set aside."""
     last_seen_at: Moment
+    """When the platform last returned the record like this."""
 
 
 class KeptRecord(Row):

@@ -8,9 +8,9 @@ from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
 from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many
 from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
-from chalicelib.data.rows import Moment, Row
-from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunStatus, StartedRun
-from chalicelib.data.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, Pauser
+from chalicelib.data.rows import FailuresInRow, Moment, PlatformText, Row, SkippedCounts, StreamText
+from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, StartedRun, StatusOfRun
+from chalicelib.data.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, PausedBy
 
 StreamState = Literal[
     "broken",
@@ -28,21 +28,30 @@ StreamState = Literal[
 
 
 class ActiveRun(StartedRun):
+    """The run in progress."""
+
     attempts: int
+    """How many times a worker has taken up the run so far."""
 
 
 class ActiveBackfill(Backfill):
-    id: UUID
-    status: RunStatus
+    """The backfill in progress."""
+
+    id: RunId
+    status: StatusOfRun
 
 
 class BaseStreamAccount(BaseAccountStream):
     """Where the stream stands with one of the accounts that it reads, but for the reason."""
 
     account_id: UUID
+    """The account's id in this API."""
     kind: str
+    """The kind of account: `calendar` or `ad_account`."""
     external_id: str | None
+    """The platform's own id; null while the granted scopes do not allow to read it."""
     name: str | None
+    """The account's name at the platform; null when it has none."""
 
 
 class StreamAccountFacts(BaseStreamAccount):
@@ -53,29 +62,44 @@ class BaseStreamStatus(Row):
     """One stream of a connection, as the status page shows it, but for the reason and its accounts. Backfills have no
     part in it but under `backfill`."""
 
-    platform: str
-    sync_type: str
+    platform: PlatformText
+    sync_type: StreamText
     state: StreamState
+    """The first that holds. `broken`: the connection cannot sync. `stuck`: no worker has picked up its run for ten
+    minutes. `throttled`: waits until the platform may be asked again. `deferred`: waits before it is tried again.
+    `running`: a worker is reading. `queued`: waits for a worker. `needs_confirmation`: too many records were missing to
+    delete them without confirmation. `paused`: the schedule is paused. `failing`: the last run failed. `idle`: none of
+    these."""
     resumes_at: Moment | None
-    """When it continues by itself, where that is known"""
+    """When the stream continues by itself; null when it does not, or this is not known."""
     connection_status: ConnectionStatus
+    """The connection's `status`."""
     connection_health: Health
+    """The connection's `health`."""
     frequency: str | None
+    """How often the stream syncs, such as `every 30 minutes`; null when it has no schedule."""
     next_run_at: Moment | None
+    """When the stream syncs next; null while it is paused or has no schedule."""
     paused: bool
-    paused_by: Pauser | None
+    """Whether the schedule is paused."""
+    paused_by: PausedBy
     last_run: Run | None
+    """The newest run, whether or not it has ended; null before the first. Never a backfill."""
     last_success_at: Moment | None
+    """When a run last succeeded; null before the first time."""
     running: ActiveRun | None
+    """The run in progress; null when there is none."""
     backfill: ActiveBackfill | None
-    failures_in_row: int
+    """The backfill in progress; null when there is none."""
+    failures_in_row: FailuresInRow
     missed_windows: int
-    skipped: dict[str, int]
-    """How many records the stream's rules leave out, by reason"""
+    """How many scheduled times have passed without a run of their own and were merged into another."""
+    skipped: SkippedCounts
     set_aside: int
-    """Records that could not be read: GET /api/sync/set-aside lists them"""
+    """How many records could not be read: `GET /api/sync/set-aside` lists them."""
     refused_deletions: int
-    """Records that the last complete reads did not meet, too many to be deleted without a confirmation"""
+    """How many records the last complete reads did not find and kept, because they were too many to delete without
+    confirmation; otherwise 0."""
 
 
 class StreamFacts(BaseStreamStatus):

@@ -17,33 +17,46 @@ KEPT_TESTS = 10
 
 
 class Delivery(Row):
-    """One event, or a test, on its way to one webhook."""
+    """One event, or a test, being delivered to one webhook endpoint."""
 
     id: UUID
+    """The delivery's id."""
     event_id: UUID
-    """What the receiver sees as `webhook-id`; of a test, the delivery's own id"""
+    """The id the receiver gets as `webhook-id`: the event's, or for a test the delivery's own. It is the same in every
+    attempt."""
     type: str
+    """`connection.failed`, `connection.recovered` or `test`."""
     platform: str | None
-    """None for a test"""
+    """The platform of the connection concerned; null for a test."""
     occurred_at: Moment
+    """When the event happened; for a test, when it was requested."""
     state: Literal["waiting", "delivered", "given_up"]
+    """`waiting` for the next attempt, `delivered`: a 2xx came back, or `given_up`: there are no more attempts."""
     attempts: int
+    """How many attempts have been made."""
     next_attempt_at: Moment | None
+    """When the next attempt is due; null when there is none."""
     delivered_at: Moment | None
+    """When it arrived; null until then."""
     problem: str | None
-    """Why the last attempt did not deliver it"""
+    """Why the last attempt failed, for a person; null when it did not fail."""
 
 
 class WebhookEndpoint(Row):
-    """A webhook as the API shows it; never its secret."""
+    """A URL of the studio that receives events about its connections. The secret is not shown."""
 
     id: UUID
+    """The endpoint's id."""
     url: str
+    """The https URL that events are sent to."""
     state: Literal["enabled", "disabled"]
+    """`enabled`, or `disabled`: no events are sent any more, because the URL answered 410."""
     disabled_reason: str | None
+    """Why the endpoint is disabled, for a person; null while it is enabled."""
     created_at: Moment
+    """When the endpoint was created."""
     deliveries: list[Delivery]
-    """The last ones, newest first"""
+    """The last five deliveries, newest first."""
 
 
 class Draft(Row):

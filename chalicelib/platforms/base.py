@@ -32,10 +32,13 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class GrantWarning(msgspec.Struct, frozen=True):
-    """What a studio should know of a grant that works all the same; the code is stable, the message for people."""
+    """A limitation of a grant that works."""
 
     code: str
+    """A stable code. `google_testing_mode`: Google ends the grant after a week, because the consent screen of this
+    deployment is in the status Testing."""
     message: str
+    """What the limitation means, in a sentence for a person."""
 
 
 class Page(msgspec.Struct, Generic[CursorT], frozen=True):

@@ -22,14 +22,18 @@ class ListQuery(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fie
     """The query of a list. What a subclass adds are its filters and its sort order."""
 
     cursor: Cursor | None = None
+    """The `nextCursor` of the page before, sent with the same filters. Leave it out for the first page."""
     limit: Limit = 50
+    """The most items to return in one page."""
 
 
 class Listing(msgspec.Struct, Generic[T], kw_only=True, rename="camel"):
-    """A page of things; `nextCursor` asks for the next one, and is null on the last."""
+    """One page of a list."""
 
     items: list[T]
+    """The items of this page; may be empty."""
     next_cursor: str | None = None
+    """Send it as `cursor` to get the next page; null on the last page."""
 
 
 class Pages(Generic[K]):

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from math import ceil
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib import clock
 from chalicelib.errors import AppError, FieldProblem, PlatformError, Throttled
@@ -16,16 +17,22 @@ LONGEST_WAIT_SECONDS = 86_400
 
 
 class Problem(msgspec.Struct, kw_only=True, rename="camel"):
-    """What went wrong, in words for the caller; `code` is stable, `detail` is not."""
+    """An error as a problem document (RFC 9457). Branch on `code`: it is stable, the other texts are for people."""
 
     type: str
+    """A URN made of the code: `urn:ansel:problem:{code}`."""
     title: str
+    """What kind of problem it is, in a few words for a person."""
     status: int
+    """The HTTP status of this response."""
     detail: str
-    code: str
+    """What happened and what to do about it, in a sentence for a person."""
+    code: Annotated[str, Meta(examples=["connection_not_found"])]
+    """The stable code of the error. The description of this document lists them by status."""
     request_id: str
+    """The id of the request; quote it to support, who find the log lines by it."""
     errors: list[FieldProblem] = []
-    """For bad input: each field and what is wrong with it"""
+    """Every invalid field of the request, for the code `invalid_input`; otherwise empty."""
 
 
 def problem_of(error: AppError, request_id: str) -> Problem:

@@ -45,10 +45,12 @@ DENIED = "access_denied"
 
 
 class StartedAuthorization(Row):
-    """Where to send the browser, and until when it may come back."""
+    """Where to send the browser."""
 
     authorize_url: str
+    """The platform's consent page. It works once; open it in the account owner's browser."""
     expires_at: Moment
+    """When the URL stops working: ten minutes after the request."""
 
 
 def start_authorization(

@@ -13,7 +13,7 @@ from chalicelib.data.connections import DEAD, StoredConnection
 from chalicelib.data.database import read, transaction, write
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
 from chalicelib.data.reasons import Code
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import ErrorCode, ErrorMessage, Moment, Row
 from chalicelib.errors import (
     Conflict,
     DecryptionFailed,
@@ -40,26 +40,35 @@ from chalicelib.settings import get_settings
 
 
 class TestedAccount(Row):
-    """Who the platform says is connected."""
+    """The account that the platform says is connected."""
 
     id: str
+    """The platform's id of the account."""
     name: str
+    """The name of the account."""
 
 
 class TestError(Row):
-    code: str
-    message: str
+    """Why a connection is not valid."""
+
+    code: ErrorCode
+    message: ErrorMessage
 
 
 class ConnectionTest(Row):
-    """What the platform itself says of a connection, just now."""
+    """What the platform said when it was asked about the connection."""
 
     valid: bool
+    """Whether the connection works."""
     checked_at: Moment
+    """When the platform was asked."""
     account: TestedAccount | None = None
+    """Who is connected; null when the connection is not valid."""
     missing_scopes: list[str] = []
-    """For each stream that the grant does not cover, the scope that would; of restricted ones only the scheduled"""
+    """For each stream that the grant does not cover, a scope that would cover it. Streams whose scopes the platform
+    restricts are considered only if they are scheduled."""
     error: TestError | None = None
+    """Why the connection is not valid; null when it is."""
 
 
 class TokenChange(msgspec.Struct, frozen=True):

@@ -1,15 +1,16 @@
 """Reasons in words: what each code means to a person, and what they have to do. Statements answer codes and facts."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib import errors
 from chalicelib.data.accounts import AccountFacts, BaseAccount, BaseAccountStream
 from chalicelib.data.connections import BaseConnection, ConnectionFacts, ConnectionStatus
 from chalicelib.data.reasons import Code, ReasonFacts
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.rows import ErrorCode, Moment, Row
 from chalicelib.data.stream_status import BaseStreamAccount, BaseStreamStatus, StreamFacts, StreamState
 
 Action = Literal[
@@ -23,60 +24,75 @@ Action = Literal[
     "wait",
     "contact_support",
 ]
-"""`reconnect` and `grant_scopes`: connect again. `fix_account`: change something in the account at the platform, or
-connect another one. `ask_administrator`: the one of the account's organization. `wait`: we retry automatically.
-`contact_support`: only we can fix it.
-"""
+ActionText = Annotated[
+    Action,
+    Meta(
+        description="What a person has to do. `none`: nothing. `reconnect`: connect the account again. "
+        "`grant_scopes`: connect again and grant every permission. `fix_account`: change the account at the platform, "
+        "or connect another. `ask_administrator`: ask the administrator of the account's organization. "
+        "`confirm_deletions`: confirm them with a sync. `resume`: resume the schedule. `wait`: we retry "
+        "automatically. `contact_support`: only we can fix it."
+    ),
+]
 Shown = TypeVar("Shown", bound=Row)
 
 
 class Reason(Row):
-    code: str
+    """Why something is as it is, and what to do about it."""
+
+    code: ErrorCode
     message: str
-    action: Action
-    """What a person has to do about it"""
+    """What happened and what to do about it, for a person."""
+    action: ActionText
 
 
 class StatusReason(Row):
-    """Why a connection is as it is, since when, and what the user has to do about it."""
+    """Why a connection is in its status, since when, and what the user has to do about it."""
 
     code: str | None
+    """A stable code for the cause; null while nothing is wrong."""
     message: str | None
+    """What happened and what to do about it, for a person; null while nothing is wrong."""
     since: Moment
-    action: Action
+    """Since when this is so."""
+    action: ActionText
 
 
 class Connection(BaseConnection):
-    """A connection as the API shows it; never a token."""
+    """A studio's link to one account of a platform. It never contains a token."""
 
     status_reason: StatusReason
+    """Why the connection is in its status."""
 
 
 class AccountStream(BaseAccountStream):
-    """Where a stream stands with an account."""
+    """How one stream stands with an account."""
 
     reason: Reason | None
+    """Why the stream fails or waits for this account; null when it does neither."""
 
 
 class Account(BaseAccount):
-    """An account under a connection, as the API shows it."""
+    """An account found under a connection, such as a calendar or an ad account."""
 
     streams: list[AccountStream]
-    """Those that have read it, or tried to"""
+    """The streams that have read the account, or tried to."""
 
 
 class StreamAccount(BaseStreamAccount):
-    """Where the stream stands with one of the accounts that it reads."""
+    """How the stream stands with one of the accounts that it reads."""
 
     reason: Reason | None
+    """Why the stream fails or waits for this account; null when it does neither."""
 
 
 class StreamStatus(BaseStreamStatus):
-    """One stream of a connection, as the status page shows it. Backfills have no part in it but under `backfill`."""
+    """What one stream of a connection is doing, and why."""
 
     reason: Reason | None
+    """Why the stream is in its state; null when nothing is wrong."""
     accounts: list[StreamAccount]
-    """Those that are selected; empty for a stream that reads none of its own"""
+    """The selected accounts that the stream reads; empty for a stream without accounts of its own."""
 
 
 class Explanation(NamedTuple):

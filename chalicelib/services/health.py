@@ -15,13 +15,17 @@ NOBODYS_STUDIO = UUID(int=0)
 
 
 class Health(Row):
+    """Whether this deployment can serve."""
+
     status: Literal["ok", "degraded"]
+    """`ok`, or `degraded` when requests may fail."""
     database: Literal["ok", "unreachable", "misconfigured"]
-    """misconfigured: it cannot be used in the way this process is set up, such as with a key that proves no studio"""
+    """`ok`; `unreachable`: it does not respond; `misconfigured`: it responds, but this deployment's settings do not fit
+    it."""
     migrations: Literal["current", "behind", "ahead", "unknown"]
-    """The database's schema beside the one this code was written for"""
+    """The database's schema compared with the one this release expects."""
     migrations_head: str | None
-    """The newest migration the database has"""
+    """The newest migration in the database; null when it is not known."""
 
 
 def check_health() -> Health:

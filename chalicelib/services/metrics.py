@@ -12,7 +12,7 @@ import msgspec
 from chalicelib import clock
 from chalicelib.data.database import read
 from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies, periods
-from chalicelib.data.rows import Row
+from chalicelib.data.rows import PlatformText, Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.services.time_zones import zone_of
@@ -26,80 +26,123 @@ LATEST = date(2100, 1, 1)
 
 
 class Money(Row):
+    """An amount in one currency."""
+
     amount_minor: int
+    """The amount in the currency's minor unit: cents for `USD`, yen for `JPY`."""
     currency: str
+    """The ISO 4217 currency code, such as `EUR`."""
 
 
 class Engagement(Row):
+    """The reactions that content gained in the period."""
+
     likes: int = 0
+    """Likes gained."""
     comments: int = 0
+    """Comments gained."""
     shares: int = 0
+    """Shares gained."""
     saves: int = 0
+    """Saves gained."""
     total: int = 0
+    """The sum of likes, comments, shares and saves."""
 
 
 class Ads(Row):
+    """What ads cost and brought, by the days of the ad accounts."""
+
     spend: list[Money] = []
+    """The money spent, once per currency; currencies are never added together."""
     impressions: int = 0
+    """How often ads were shown."""
     clicks: int = 0
+    """Clicks on ads."""
     conversions: float = 0
+    """Conversions the platform attributes to ads; may be fractional."""
 
 
 class Reviews(Row):
+    """The reviews written in the period."""
+
     count: int = 0
+    """How many reviews were written."""
     average_rating: float | None = None
+    """Their average rating in stars, to four decimals; null when there are none."""
 
 
 class Inquiries(Row):
-    """Inquiries received in the period, by the status they have now."""
+    """The inquiries received in the period, by the status they have now."""
 
     total: int = 0
+    """All inquiries received."""
     new: int = 0
+    """Those that are new."""
     contacted: int = 0
+    """Those that the studio has answered."""
     qualified: int = 0
+    """Those that may become a booking."""
     converted: int = 0
+    """Those that became a booking."""
     lost: int = 0
+    """Those that came to nothing."""
     conversion_rate: float | None = None
-    """converted / total"""
+    """`converted` / `total`, from 0 to 1, to four decimals; null when there are no inquiries."""
 
 
 class Bookings(Row):
-    """Bookings made in the period and not cancelled; a series counts once, and a consultation is no booking."""
+    """The bookings made in the period and not cancelled. Consultations are not bookings."""
 
     count: int = 0
+    """How many bookings were made; a series counts once."""
     value: list[Money] = []
+    """Their value, once per currency; bookings without a known value add nothing."""
 
 
 class Figures(Row):
-    """Everything counted from the first day to the last, both included, in the studio's time zone."""
+    """The figures of a period, in the studio's time zone."""
 
     first_day: date = msgspec.field(name="from")
+    """The first day of the period."""
     last_day: date = msgspec.field(name="to")
+    """The last day of the period, included."""
     views: int
+    """Views that content gained."""
     reach: int
+    """Reach that content gained: the platforms' counts of unique viewers, added up per item."""
     engagement: Engagement
+    """Reactions that content gained."""
     engagement_rate: float | None
-    """engagement.total / views"""
+    """`engagement.total` / `views`, to four decimals; null when there were no views."""
     ads: Ads
+    """What ads cost and brought."""
     reviews: Reviews
+    """Reviews written."""
     inquiries: Inquiries
+    """Inquiries received."""
     bookings: Bookings
+    """Bookings made."""
 
 
 class Overview(Row):
-    """The studio's figures of a period, with the period of the same length before it."""
+    """The studio's figures of a period, compared with the previous period."""
 
     current: Figures
+    """The period asked for."""
     previous: Figures
+    """The period of the same length right before it."""
 
 
 class PlatformMetrics(Row):
-    """One platform's figures: in total, and bucket by bucket."""
+    """One platform's figures of a period, in total and as a series."""
 
-    platform: str
+    platform: PlatformText
     interval: Interval
+    """The length of an entry of the series: `day`, `week` or `month`."""
     totals: Figures
+    """The figures of the whole period."""
     series: list[Figures]
+    """The figures per interval, oldest first. Weeks begin on Monday; the first and last entry end with the period."""
 
 
 def get_overview(studio_id: UUID, first: date | None, last: date | None, *, as_of: date | None = None) -> Overview:

@@ -47,14 +47,16 @@ class HeldGrant(msgspec.Struct, frozen=True):
 
 
 class CompletedAuthorization(Row):
-    """What came of a consent."""
+    """The connection that an authorization led to, and what the person did not allow."""
 
     connection: Connection
+    """The connection, new or reconnected."""
     missing_scopes: list[str]
-    """For each stream that the grant does not cover, the scope that would"""
+    """For each stream in `streamsOff`, a scope that would turn it on."""
     streams_off: list[str]
-    """The streams that were wanted and are not covered"""
+    """The streams that were requested and cannot sync, because a permission was denied."""
     warnings: list[GrantWarning]
+    """Limitations of the grant; empty when there are none."""
 
 
 def hold_grant(

@@ -29,13 +29,14 @@ RETRY_AFTER = timedelta(days=1)
 
 
 class Retried(Row):
-    """What came of reading records once more."""
+    """What came of reading records again."""
 
     retried: int
+    """How many records were read again."""
     stored: int
-    """Those that could be read, and are stored, skipped or gone by now"""
+    """How many could be read; they are stored, or were skipped or deleted."""
     set_aside: int
-    """Those that still cannot be read"""
+    """How many still cannot be read."""
 
 
 def list_set_aside(

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chalicelib.data import studio_health as rows
-from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionStatus, Health, Problem
+from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionStatus, Health, RecordedError
 from chalicelib.data.database import transaction
 from chalicelib.data.rows import Moment, Row
 from chalicelib.data.stream_status import LIST_STREAM_STATUSES, StreamState
@@ -30,7 +30,7 @@ class ConnectionHealth(Row):
     health: Health
     token_expires_at: Moment | None
     last_sync_at: Moment | None
-    last_error: Problem | None
+    last_error: RecordedError | None
     created_at: Moment
 
 

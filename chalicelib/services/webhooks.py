@@ -43,12 +43,16 @@ class _Outcome(NamedTuple):
 
 
 class DeletionStatus(Row):
-    """What became of a request to delete a user's data."""
+    """How far a request to delete a user's data has got."""
 
     state: Literal["done", "under_way"]
+    """`done`, or `under_way`: the deletion has not been completed."""
     message: str
+    """What was deleted, in a sentence for the user."""
     requested_at: Moment
+    """When the platform sent the request."""
     done_at: Moment | None
+    """When the data had been deleted; null until then."""
 
 
 def handle_webhook(platform: Platform, sender: WebhookSender[Any, Any], body: Any) -> list[str]:

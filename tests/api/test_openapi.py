@@ -9,7 +9,8 @@ from chalice.test import Client
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import API
-from chalicelib.api.openapi import describe, openapi
+from chalicelib.api.openapi import describe
+from chalicelib.api.openapi_document import openapi
 from chalicelib.platforms.registry import NAMES
 from chalicelib.runtime.declare import PUBLIC, Route, Routes
 from chalicelib.runtime.dispatch import mount

@@ -16,7 +16,8 @@ from requests.adapters import HTTPAdapter
 from schemathesis.specs.openapi.checks import use_after_free
 
 from app import API
-from chalicelib.api.openapi import describe, openapi
+from chalicelib.api.openapi import describe
+from chalicelib.api.openapi_document import openapi
 from chalicelib.errors import Conflict
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.webhooks import DATA_DELETION, SignedRequest

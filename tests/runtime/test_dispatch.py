@@ -12,7 +12,8 @@ import pytest
 from chalice.app import Chalice
 
 from app import API, app
-from chalicelib.api.openapi import describe, openapi
+from chalicelib.api.openapi import describe
+from chalicelib.api.openapi_document import openapi
 from chalicelib.errors import AppError, NotFound
 from chalicelib.runtime.declare import PUBLIC, Route, RouteFamily, Routes, route_of
 from chalicelib.runtime.decoding import JSON, IdOf

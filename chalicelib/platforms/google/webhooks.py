@@ -68,10 +68,13 @@ class _Claims(msgspec.Struct):
 
 
 class EventRefused(msgspec.Struct):
-    """Why a security event token was not taken (RFC 8935, 2.3)."""
+    """Why a security event token was rejected (RFC 8935, 2.3)."""
 
     err: str
+    """`invalid_request`, `invalid_key`, `invalid_issuer`, `invalid_audience` or `authentication_failed` (RFC 8935,
+    2.4)."""
     description: str
+    """What is wrong with the token, in a sentence for a person."""
 
 
 def verify(body: bytes, verifier: Verifier) -> Mapping[str, Any]:
@@ -104,7 +107,7 @@ def refuse(error: AppError) -> EventRefused:
 
 SECURITY_EVENTS = WebhookSender(
     name="security-events",
-    summary="Receive a security event token of Google's Cross-Account Protection",
+    summary="Receive a security event token from Google's Cross-Account Protection",
     accepts=MEDIA_TYPE,
     body=bytes,
     verify=verify,

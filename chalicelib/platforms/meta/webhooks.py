@@ -29,16 +29,19 @@ CLOCKS_APART = timedelta(minutes=5)
 
 
 class SignedRequest(msgspec.Struct):
-    """Whatever else the form holds is passed over."""
+    """The form that Meta posts. Other fields are ignored."""
 
     signed_request: str
+    """Base64url of the HMAC-SHA256 under the app's secret, a dot, and base64url of the signed JSON."""
 
 
 class DeletionReceipt(msgspec.Struct):
-    """Where the user may see what became of the request: the shape that Meta asks for."""
+    """Where the user can follow the deletion: the shape that Meta asks for."""
 
     url: str
+    """Where the status of the deletion can be read, without a key."""
     confirmation_code: str
+    """The code at the end of that URL."""
 
 
 class _Payload(msgspec.Struct):
@@ -86,7 +89,7 @@ def _refused(message: str) -> BadRequest:
 
 DEAUTHORIZE = WebhookSender(
     name="deauthorize",
-    summary="Meta's deauthorize callback: a user has removed the application",
+    summary="Receive Meta's deauthorize callback: a user has removed the application",
     accepts=MEDIA_TYPE,
     body=SignedRequest,
     verify=verify,
@@ -95,7 +98,7 @@ DEAUTHORIZE = WebhookSender(
 )
 DATA_DELETION = WebhookSender(
     name="data-deletion",
-    summary="Meta's data deletion callback: erases tokens and account, and says where to follow that up",
+    summary="Receive Meta's data deletion request: tokens and the account's id and name are erased",
     accepts=MEDIA_TYPE,
     body=SignedRequest,
     verify=verify,

@@ -1,0 +1,65 @@
+"""Descriptions of fields for the OpenAPI document: the string under a field, read from the source of its struct.
+
+Nothing of them is in memory until the document is asked for. The package holds our sources, so they are there too.
+"""
+
+import ast
+import inspect
+import sys
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+Struct = type[msgspec.Struct]
+
+
+def structs_in(types: Iterable[Any]) -> set[Struct]:
+    """Every struct that the types are made of, at whatever depth."""
+    found: set[Struct] = set()
+    pending = list(types)
+    while pending:
+        kind = pending.pop()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in found:
+            found.add(kind)
+            pending += [field.type for field in msgspec.structs.fields(kind)]
+        pending += [part for part in (typing.get_origin(kind), *typing.get_args(kind)) if part is not None]
+    return found
+
+
+def field_descriptions(kind: Struct) -> Mapping[str, str]:
+    """By the fields' encoded names; a field of a base class has that one's unless there is one of its own."""
+    documented: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        documented |= _documented(base.__module__).get(base.__name__, {})
+    fields = msgspec.structs.fields(kind)
+    return {field.encode_name: documented[field.name] for field in fields if field.name in documented}
+
+
+@cache
+def _documented(module: str) -> Mapping[str, Mapping[str, str]]:
+    """By class and field, the strings under the fields of a module's structs."""
+    if module.partition(".")[0] in ("builtins", "msgspec", "typing"):
+        return {}
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: dict(_strings_under_fields(node)) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def _strings_under_fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(node.body):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+            and isinstance(below.value.value, str)
+        ):
+            yield field.target.id, as_line(below.value.value)
+
+
+def as_line(text: str) -> str:
+    """A text that is wrapped in the source, as one line."""
+    return " ".join(text.split())

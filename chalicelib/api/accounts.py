@@ -27,8 +27,7 @@ class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown
     selected: bool | None = None
     """Whether syncs read the account. Records already stored stay, but count only while it is selected."""
     rule: Rule | None = None
-    """Which records count: `all`, or `matching` for those that look like the studio's business. A new rule reads the
-    account from the start."""
+    """Which of its records count. A new rule reads the account from the start."""
     words: Words | None = None
     """The studio's own words that mark a record as business, replacing the present ones. They match beginnings of
     words, whatever their case and accents."""

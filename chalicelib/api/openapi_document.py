@@ -10,15 +10,13 @@ import msgspec
 
 from chalicelib.api import openapi_examples as examples
 from chalicelib.api import openapi_texts as texts
-from chalicelib.api.openapi_fields import as_line, field_descriptions, structs_in
+from chalicelib.api.openapi_fields import as_line, field_descriptions
+from chalicelib.api.openapi_schemas import Schema, schemas_of
 from chalicelib.runtime.declare import PUBLIC, Route
 from chalicelib.runtime.decoding import JSON
 from chalicelib.runtime.paging import Listing, ListQuery
 from chalicelib.runtime.problems import PROBLEM
 
-Schema = dict[str, Any]
-
-SCHEMA_REF = "#/components/schemas/{name}"
 ALWAYS = (500, 503)
 OF_SCOPE = (401, 403, 429)
 OF_BODY = (400, 413, 415, 422)
@@ -30,7 +28,10 @@ RAW = {"type": "string"}
 
 def openapi(routes: list[Route], server: str = "") -> dict[str, Any]:
     """The document; every type is a component under its own name. `server` is the URL of the deployment, if known."""
-    schema_of, components = _schemas([kind for route in routes for kind in _types(route)])
+    answered = [kind for route in routes for kind in _answered(route)]
+    types = [*(kind for route in routes for kind in _taken(route)), *answered]
+    schemas, components = schemas_of(types, answered)
+    schema_of = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
@@ -54,30 +55,20 @@ def takes_idempotency_key(route: Route) -> bool:
     return route.scope != PUBLIC and route.method != "GET" and not route.secret
 
 
-def _types(route: Route) -> Iterator[Any]:
-    """Every type that a route's description has a schema of."""
+def _taken(route: Route) -> Iterator[Any]:
+    """The types that the inputs of a route are described by."""
     yield from route.params.values()
     for inputs in (route.headers, route.query):
         yield from (field.type for field in (msgspec.structs.fields(inputs) if inputs else ()))
     if route.body not in (None, bytes):
         yield route.body
+
+
+def _answered(route: Route) -> Iterator[Any]:
+    """The types of its responses."""
     if route.returns is not None and route.produces == JSON:
         yield route.returns
     yield route.error_format.shape
-
-
-def _schemas(types: list[Any]) -> tuple[dict[str, Schema], dict[str, Schema]]:
-    """The schema of each type, and the components they refer to. A page of a list is named after its items."""
-    made = msgspec.json.encode(msgspec.json.schema_components(types, ref_template=SCHEMA_REF)).decode()
-    named = re.sub(r'"Listing\[(\w+)\]"', r'"\1List"', re.sub(r'Listing_(\w+)_"', r'\1List"', made))
-    schemas, components = msgspec.json.decode(named)
-    described = {kind.__name__: field_descriptions(kind) for kind in structs_in(types)}
-    for name, component in components.items():
-        texts_of = described[name] if name in described else described[Listing.__name__]
-        component["description"] = as_line(component.get("description", ""))
-        for field, schema in component.get("properties", {}).items():
-            schema |= {"description": texts_of[field]} if field in texts_of else {}
-    return {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
 
 
 def _operation(route: Route, schema_of: Mapping[str, Schema]) -> dict[str, Any]:
@@ -95,7 +86,7 @@ def _operation(route: Route, schema_of: Mapping[str, Schema]) -> dict[str, Any]:
         required = route.body is bytes or any(field.required for field in msgspec.structs.fields(route.body))
         schema = RAW if route.body is bytes else schema_of[_key(route.body)]
         body = _name(route.body)
-        named = [*examples.RAW_BODIES] if route.body is bytes else examples.BODIES.get(body, [body])
+        named = examples.RAW_BODIES.get(route.accepts, ()) if route.body is bytes else examples.BODIES.get(body, [body])
         operation["requestBody"] = {"required": required, "content": {route.accepts: _content(schema, named)}}
     return operation
 

@@ -74,7 +74,7 @@ RUN: Value = {
     "apiCalls": 2,
     "fullRead": False,
     "records": {"seen": 4, "created": 1, "updated": 2, "unchanged": 1, "deleted": 0, "setAside": 0},
-    "skipped": {"not_matching": 3},
+    "skipped": {"no_match": 3},
     "accounts": [{"accountId": ACCOUNT_ID, "status": "succeeded", "error": None}],
     "deletionsRefused": 0,
     "backfill": None,
@@ -100,7 +100,7 @@ STREAM_STATUS: Value = {
     "backfill": None,
     "failuresInRow": 0,
     "missedWindows": 0,
-    "skipped": {"not_matching": 3},
+    "skipped": {"no_match": 3},
     "setAside": 0,
     "refusedDeletions": 0,
     "reason": None,
@@ -191,7 +191,7 @@ REQUESTS: Mapping[str, Value] = {
     "AccountChange": {"selected": True, "rule": "matching", "words": ["mini", "atelier"]},
     "AuthorizationRequest": {"streams": ["bookings"], "returnTo": "https://app.studio.example/settings"},
     "Completion": {"code": "Qm3nT0y8Zx1c"},
-    "NewWebhook": {"url": WEBHOOK_ENDPOINT["url"]},
+    "NewWebhookEndpoint": {"url": WEBHOOK_ENDPOINT["url"]},
     "SyncOneStream": {"syncType": "bookings"},
     "SyncEveryStream": {},
     "ConfirmDeletions": {"syncType": "bookings", "confirmDeletions": True},
@@ -206,7 +206,9 @@ BODIES: Mapping[str, Sequence[str]] = {
     "SyncRequest": ("SyncOneStream", "SyncEveryStream", "ConfirmDeletions"),
 }
 """The examples of a request body, by its type; the one of the type's own name where there is no other."""
-RAW_BODIES: Mapping[str, str] = {
+RAW_BODIES: Mapping[str, Sequence[str]] = {"application/secevent+jwt": ("SecurityEventToken",)}
+"""Of a body that is no JSON and no form, by its media type."""
+TEXTS: Mapping[str, str] = {
     "SecurityEventToken": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2FjY291bnRzLmdvb2dsZS5jb20vIn0.c2ln"
 }
 RESPONSES: Mapping[str, Value] = {
@@ -284,7 +286,7 @@ EXAMPLES: Mapping[str, Value] = {
     name: {"value": value}
     for name, value in {
         **REQUESTS,
-        **RAW_BODIES,
+        **TEXTS,
         **RESPONSES,
         **{f"{name}List": {"items": [RESPONSES[name]], "nextCursor": None} for name in LISTED},
         "RunList": {"items": [RUN], "nextCursor": NEXT},

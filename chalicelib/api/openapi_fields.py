@@ -1,4 +1,4 @@
-"""Descriptions of fields for the OpenAPI document: the string under a field, read from the source of its struct.
+"""Descriptions for the OpenAPI document: the string under a field or a constant, read from its source.
 
 Nothing of them is in memory until the document is asked for. The package holds our sources, so they are there too.
 """
@@ -15,6 +15,9 @@ from typing import Any
 import msgspec
 
 Struct = type[msgspec.Struct]
+
+CONSTANTS = ""
+"""Where those of the module itself stand, beside its classes."""
 
 
 def structs_in(types: Iterable[Any]) -> set[Struct]:
@@ -39,25 +42,35 @@ def field_descriptions(kind: Struct) -> Mapping[str, str]:
     return {field.encode_name: documented[field.name] for field in fields if field.name in documented}
 
 
+def constant_description(module: str, name: str) -> str:
+    """The string under a constant."""
+    return _documented(module)[CONSTANTS][name]
+
+
 @cache
 def _documented(module: str) -> Mapping[str, Mapping[str, str]]:
-    """By class and field, the strings under the fields of a module's structs."""
+    """By class and name, the strings under the fields of a module's classes, and under its constants."""
     if module.partition(".")[0] in ("builtins", "msgspec", "typing"):
         return {}
     tree = ast.parse(inspect.getsource(sys.modules[module]))
-    return {node.name: dict(_strings_under_fields(node)) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {
+        CONSTANTS: dict(_strings_below(tree.body)),
+        **{node.name: dict(_strings_below(node.body)) for node in classes},
+    }
 
 
-def _strings_under_fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, below in pairwise(node.body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-            and isinstance(below.value.value, str)
-        ):
-            yield field.target.id, as_line(below.value.value)
+def _strings_below(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement, below in pairwise(body):
+        if isinstance(statement, ast.AnnAssign):
+            target: ast.expr = statement.target
+        elif isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+        else:
+            continue
+        text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
+        if isinstance(target, ast.Name) and isinstance(text, str):
+            yield target.id, as_line(text)
 
 
 def as_line(text: str) -> str:

@@ -18,7 +18,7 @@ from chalicelib.services import webhook_endpoints
 routes = Routes()
 
 
-class NewWebhook(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class NewWebhookEndpoint(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Where to send events."""
 
     url: Annotated[str, Meta(min_length=9, max_length=MAX_URL_LENGTH, examples=["https://studio.example/hooks/ansel"])]
@@ -39,7 +39,7 @@ def list_webhook_endpoints(studio_id: UUID) -> Listing[WebhookEndpoint]:
 
 
 @routes.post("/api/webhook-endpoints", scope=WRITE, status=201, errors=[409], secret=True)
-def create_webhook_endpoint(studio_id: UUID, body: NewWebhook) -> CreatedWebhookEndpoint:
+def create_webhook_endpoint(studio_id: UUID, body: NewWebhookEndpoint) -> CreatedWebhookEndpoint:
     """Create a webhook endpoint
 
     The URL receives a signed event whenever a connection fails or recovers. The response contains the signing secret,

@@ -14,10 +14,12 @@ from chalicelib.data.rows import FailuresInRow, Moment, Row, StreamText
 from chalicelib.data.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
 Rule = Literal["all", "matching"]
+"""`all`: every record counts. `matching`: those that look like the studio's business."""
 
 
 StreamOfAccountState = Literal["pending", "waiting", "failing", "needs_confirmation", "idle"]
-"""The first of these that holds."""
+"""The first of these that holds. `pending`: not read yet. `waiting`: waits until `resumesAt`. `failing`: the last try
+failed. `needs_confirmation`: so many records were missing that they were kept. `idle`: none of these."""
 
 
 class BaseAccountStream(Row):
@@ -25,8 +27,7 @@ class BaseAccountStream(Row):
 
     sync_type: StreamText
     state: StreamOfAccountState
-    """`pending`: not read yet. `waiting`: waits until `resumesAt`. `failing`: the last try failed.
-    `needs_confirmation`: so many records were missing that they were kept. `idle`: none of these."""
+    """How it stands."""
     since: Moment | None
     """Since when it has failed for this reason; null when it does not."""
     resumes_at: Moment | None
@@ -66,7 +67,7 @@ class BaseAccount(Row):
     """Since when the platform no longer lists the account; null while it does. Its records do not count until it is
     back."""
     rule: Rule
-    """Which records count: `all`, or `matching` for those that look like the studio's business."""
+    """Which of its records count."""
     words: list[str]
     """The studio's own words that mark a record as business. They match beginnings of words, whatever their case and
     accents."""

@@ -12,7 +12,12 @@ from chalicelib.data.rows import ErrorCode, ErrorMessage, Moment, PlatformText, 
 from chalicelib.data.studios import NewId
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
+"""`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform no
+longer accepts it; reconnect. `misconfigured`: the platform rejects this application; we fix that. `error`: the stored
+tokens cannot be decrypted; contact support. `disabled`: disconnected."""
 Health = Literal["healthy", "degraded", "broken"]
+"""`healthy`: everything syncs. `degraded`: a stream or an account fails, or the access token ends within a day and
+cannot be refreshed. `broken`: nothing can sync."""
 
 
 class RecordedError(Row):
@@ -46,12 +51,9 @@ class BaseConnection(Row):
     """The connection's id; stays the same through reconnects."""
     platform: PlatformText
     status: ConnectionStatus
-    """`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform
-    no longer accepts it; reconnect. `misconfigured`: the platform rejects this application; we fix that. `error`: the
-    stored tokens cannot be decrypted; contact support. `disabled`: disconnected."""
+    """Its status; `statusReason` says why."""
     health: Health
-    """`healthy`: everything syncs. `degraded`: a stream or an account fails, or the access token ends within a day and
-    cannot be refreshed. `broken`: nothing can sync."""
+    """Whether its streams can sync."""
     account_id: str | None
     """The platform's id of the connected account; null until the platform has named it."""
     account_name: str | None

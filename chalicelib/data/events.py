@@ -18,6 +18,9 @@ EventKind = Literal[
     "account_selected",
     "account_deselected",
 ]
+"""`connected`, `reconnected`, `disconnected`: someone did so. `failed`: it stopped working. `recovered`: it works
+again. `misconfigured`: the platform rejects this application. `warning`: it works, but may need attention.
+`rule_changed`, `account_selected`, `account_deselected`: the studio changed what is read or counted of an account."""
 
 
 class Event(Row):
@@ -26,10 +29,7 @@ class Event(Row):
     id: UUID
     """The event's id; sorts by time. A webhook for it carries it as `webhook-id`."""
     kind: EventKind
-    """`connected`, `reconnected`, `disconnected`: someone did so. `failed`: it stopped working. `recovered`: it works
-    again. `misconfigured`: the platform rejects this application. `warning`: it works, but may need attention.
-    `rule_changed`, `account_selected`, `account_deselected`: the studio changed what is read or counted of an
-    account."""
+    """What happened."""
     code: str | None
     """A stable code for the cause or the detail; null when the kind says everything."""
     message: str | None

@@ -16,15 +16,12 @@ from chalicelib.data.studios import NewId
 from chalicelib.data.throttle import unblocked
 
 RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "cancelled"]
-StatusOfRun = Annotated[
-    RunStatus,
-    Meta(
-        description="`queued`: waits for a worker. `running`: a worker is reading. `deferred`: waits before it "
-        "continues. `succeeded`, `failed`, `cancelled`: it has ended."
-    ),
-]
+"""`queued`: waits for a worker. `running`: a worker is reading. `deferred`: waits before it continues. `succeeded`,
+`failed`, `cancelled`: it has ended."""
 RunId = Annotated[UUID, Meta(description="The run's id; sorts by the time it was queued.")]
 Trigger = Literal["manual", "schedule", "retry", "backfill"]
+"""`schedule`: it was due. `manual`: a request to sync now. `retry`: a request to retry a run. `backfill`: a request to
+read past days."""
 
 
 class RecordCounts(Row):
@@ -80,9 +77,9 @@ class Run(Row):
     platform: PlatformText
     sync_type: StreamText
     trigger: Trigger
-    """What started the run: `schedule`; `manual`, a request to sync now; `retry`, a request to retry a run; `backfill`,
-    a request to read past days."""
-    status: StatusOfRun
+    """What started it."""
+    status: RunStatus
+    """Its status."""
     queued_at: Moment
     """When the run was queued."""
     started_at: Moment | None
@@ -122,7 +119,8 @@ class StartedRun(Row):
 
     id: RunId
     sync_type: StreamText
-    status: StatusOfRun
+    status: RunStatus
+    """Its status."""
     reads_again: bool
     """Whether the run had already begun when the request came. It then reads once more at its end, so that it includes
     everything up to the request."""

@@ -1,10 +1,8 @@
 """Schedules: when each stream of a connection syncs."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
-
-from msgspec import Meta
 
 from chalicelib.data.audit import returned_and_audited
 from chalicelib.data.connections import WORKING
@@ -12,13 +10,8 @@ from chalicelib.data.query import Query, columns, one
 from chalicelib.data.rows import Moment, PlatformText, Row, StreamText
 
 Pauser = Literal["studio", "connection"]
-PausedBy = Annotated[
-    Pauser | None,
-    Meta(
-        description="`studio`: the studio paused the schedule, until it resumes it. `connection`: the connection "
-        "failed, and the schedule continues when it is reconnected. Null when the schedule is not paused."
-    ),
-]
+"""`studio`: until the studio resumes it. `connection`: the connection failed, and the schedule continues when it is
+reconnected."""
 
 
 class Schedule(Row):
@@ -32,7 +25,8 @@ class Schedule(Row):
     """When the stream syncs next; null while it is paused."""
     paused: bool
     """Whether the schedule is paused."""
-    paused_by: PausedBy
+    paused_by: Pauser | None
+    """Who paused it; null when it is not paused."""
 
 
 class LockedSchedule(Row):

@@ -9,8 +9,8 @@ from chalicelib.data.positions import PRESENT
 from chalicelib.data.query import Query, columns, many
 from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
 from chalicelib.data.rows import FailuresInRow, Moment, PlatformText, Row, SkippedCounts, StreamText
-from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, StartedRun, StatusOfRun
-from chalicelib.data.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, PausedBy
+from chalicelib.data.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, RunStatus, StartedRun
+from chalicelib.data.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, Pauser
 
 StreamState = Literal[
     "broken",
@@ -24,7 +24,11 @@ StreamState = Literal[
     "failing",
     "idle",
 ]
-"""The first of these that holds."""
+"""The first of these that holds. `broken`: the connection cannot sync. `stuck`: no worker has picked up its run for ten
+minutes. `throttled`: waits until the platform may be asked again. `deferred`: waits before it is tried again.
+`running`: a worker is reading. `queued`: waits for a worker. `needs_confirmation`: too many records were missing to
+delete them without confirmation. `paused`: the schedule is paused. `failing`: the last run failed. `idle`: none of
+these."""
 
 
 class ActiveRun(StartedRun):
@@ -38,7 +42,8 @@ class ActiveBackfill(Backfill):
     """The backfill in progress."""
 
     id: RunId
-    status: StatusOfRun
+    status: RunStatus
+    """Its status."""
 
 
 class BaseStreamAccount(BaseAccountStream):
@@ -65,11 +70,7 @@ class BaseStreamStatus(Row):
     platform: PlatformText
     sync_type: StreamText
     state: StreamState
-    """The first that holds. `broken`: the connection cannot sync. `stuck`: no worker has picked up its run for ten
-    minutes. `throttled`: waits until the platform may be asked again. `deferred`: waits before it is tried again.
-    `running`: a worker is reading. `queued`: waits for a worker. `needs_confirmation`: too many records were missing to
-    delete them without confirmation. `paused`: the schedule is paused. `failing`: the last run failed. `idle`: none of
-    these."""
+    """What it is doing."""
     resumes_at: Moment | None
     """When the stream continues by itself; null when it does not, or this is not known."""
     connection_status: ConnectionStatus
@@ -82,7 +83,8 @@ class BaseStreamStatus(Row):
     """When the stream syncs next; null while it is paused or has no schedule."""
     paused: bool
     """Whether the schedule is paused."""
-    paused_by: PausedBy
+    paused_by: Pauser | None
+    """Who paused it; null when it is not paused."""
     last_run: Run | None
     """The newest run, whether or not it has ended; null before the first. Never a backfill."""
     last_success_at: Moment | None

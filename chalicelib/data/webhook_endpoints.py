@@ -14,6 +14,10 @@ from chalicelib.data.studios import NewId
 SHOWN_DELIVERIES = 5
 KEPT_TESTS = 10
 """Of each webhook, beside the one that is on its way"""
+DeliveryState = Literal["waiting", "delivered", "given_up"]
+"""`waiting`: for its next attempt. `delivered`: a 2xx came back. `given_up`: there are no more attempts."""
+EndpointState = Literal["enabled", "disabled"]
+"""`enabled`: it receives events. `disabled`: it does not any more, because the URL answered 410."""
 
 
 class Delivery(Row):
@@ -30,8 +34,8 @@ class Delivery(Row):
     """The platform of the connection concerned; null for a test."""
     occurred_at: Moment
     """When the event happened; for a test, when it was requested."""
-    state: Literal["waiting", "delivered", "given_up"]
-    """`waiting` for the next attempt, `delivered`: a 2xx came back, or `given_up`: there are no more attempts."""
+    state: DeliveryState
+    """Whether it has arrived."""
     attempts: int
     """How many attempts have been made."""
     next_attempt_at: Moment | None
@@ -49,8 +53,8 @@ class WebhookEndpoint(Row):
     """The endpoint's id."""
     url: str
     """The https URL that events are sent to."""
-    state: Literal["enabled", "disabled"]
-    """`enabled`, or `disabled`: no events are sent any more, because the URL answered 410."""
+    state: EndpointState
+    """Whether events are sent to it."""
     disabled_reason: str | None
     """Why the endpoint is disabled, for a person; null while it is enabled."""
     created_at: Moment

@@ -1,10 +1,9 @@
 """Reasons in words: what each code means to a person, and what they have to do. Statements answer codes and facts."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from chalicelib import errors
 from chalicelib.data.accounts import AccountFacts, BaseAccount, BaseAccountStream
@@ -24,16 +23,10 @@ Action = Literal[
     "wait",
     "contact_support",
 ]
-ActionText = Annotated[
-    Action,
-    Meta(
-        description="What a person has to do. `none`: nothing. `reconnect`: connect the account again. "
-        "`grant_scopes`: connect again and grant every permission. `fix_account`: change the account at the platform, "
-        "or connect another. `ask_administrator`: ask the administrator of the account's organization. "
-        "`confirm_deletions`: confirm them with a sync. `resume`: resume the schedule. `wait`: we retry "
-        "automatically. `contact_support`: only we can fix it."
-    ),
-]
+"""What a person has to do. `none`: nothing. `reconnect`: connect the account again. `grant_scopes`: connect again and
+grant every permission. `fix_account`: change the account at the platform, or connect another. `ask_administrator`: ask
+the administrator of the account's organization. `confirm_deletions`: confirm them with a sync. `resume`: resume the
+schedule. `wait`: we retry automatically. `contact_support`: only we can fix it."""
 Shown = TypeVar("Shown", bound=Row)
 
 
@@ -43,7 +36,8 @@ class Reason(Row):
     code: ErrorCode
     message: str
     """What happened and what to do about it, for a person."""
-    action: ActionText
+    action: Action
+    """What a person has to do."""
 
 
 class StatusReason(Row):
@@ -55,7 +49,8 @@ class StatusReason(Row):
     """What happened and what to do about it, for a person; null while nothing is wrong."""
     since: Moment
     """Since when this is so."""
-    action: ActionText
+    action: Action
+    """What a person has to do."""
 
 
 class Connection(BaseConnection):

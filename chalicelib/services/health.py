@@ -23,7 +23,7 @@ class Health(Row):
     """`ok`; `unreachable`: it does not respond; `misconfigured`: it responds, but this deployment's settings do not fit
     it."""
     migrations: Literal["current", "behind", "ahead", "unknown"]
-    """The database's schema compared with the one this release expects."""
+    """The database's schema beside the one this release expects: `current`, `behind`, `ahead`, or `unknown`."""
     migrations_head: str | None
     """The newest migration in the database; null when it is not known."""
 

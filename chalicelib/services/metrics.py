@@ -18,6 +18,7 @@ from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.services.time_zones import zone_of
 
 Interval = Literal["day", "week", "month"]
+"""The length of an entry of a series: `day`, `week` (from Monday) or `month`."""
 DEFAULT_DAYS = 30
 MAX_DAYS = 731
 MAX_BUCKETS = 400
@@ -138,7 +139,7 @@ class PlatformMetrics(Row):
 
     platform: PlatformText
     interval: Interval
-    """The length of an entry of the series: `day`, `week` or `month`."""
+    """The length of an entry of the series."""
     totals: Figures
     """The figures of the whole period."""
     series: list[Figures]

@@ -68,7 +68,9 @@ def test_operation_ids_are_unique_and_every_operation_has_a_summary(document: An
 def test_every_reference_resolves_and_every_component_is_used(document: Any) -> None:
     references = {node["$ref"] for node in nodes(document) if "$ref" in node}
     components = document["components"]
-    assert references == {f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in components[kind]}
+    assert references == {
+        f"#/components/{kind}/{name}" for kind in ("schemas", "headers", "examples") for name in components[kind]
+    }
 
 
 def test_times_and_days_have_their_format(document: Any) -> None:
@@ -100,8 +102,8 @@ def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> 
 
 def test_a_platform_in_a_path_is_one_of_those_known(document: Any) -> None:
     (parameter,) = operation(document, next(route for route in ROUTES if "platform" in route.params))["parameters"]
-    assert parameter["in"] == "path"
-    assert parameter["schema"]["enum"] == list(NAMES)
+    assert (parameter["in"], parameter["schema"]) == ("path", {"$ref": "#/components/schemas/Platform"})
+    assert document["components"]["schemas"]["Platform"]["enum"] == sorted(NAMES)
 
 
 def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
@@ -124,7 +126,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
         (route.method, route.path, status)
         for route in ROUTES
         for status, response in operation(document, route)["responses"].items()
-        if response.get("headers", {}).get("Location") == {"schema": {"type": "string"}, "required": True}
+        if "Location" in response.get("headers", {})
     }
     assert located == {
         ("POST", "/api/connections", "201"),

@@ -12,7 +12,7 @@ from app import API
 from chalicelib.api.connections import NewConnection
 from chalicelib.api.oauth import AuthorizationRequest
 from chalicelib.api.openapi import describe
-from chalicelib.api.webhook_endpoints import NewWebhook
+from chalicelib.api.webhook_endpoints import NewWebhookEndpoint
 from chalicelib.data.odd_values import parts_of
 from chalicelib.errors import AppError
 from chalicelib.runtime.declare import Route
@@ -39,7 +39,7 @@ BASES: dict[type[Any], list[dict[str, Any]]] = {
         {"platform": "yelp", "accountId": "linden-and-light-photography-berlin"},
     ],
     AuthorizationRequest: [{"streams": ["bookings"], "returnTo": "https://app.studio.example/settings"}],
-    NewWebhook: [{"url": "http://127.0.0.1:9/hook"}],
+    NewWebhookEndpoint: [{"url": "http://127.0.0.1:9/hook"}],
 }
 """Requests that succeed, where the types alone do not say how to make one."""
 PLAIN = {"syncType": "bookings", "from": "2026-05-01", "to": "2026-05-02", "frequency": "daily", "platform": "google"}

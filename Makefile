@@ -7,8 +7,8 @@ COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal
 	--custom-compile-command "make lock" $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run status logs psql reset admin test test-quick check format bench chaos fuzz clean setup setup-run wheels package deploy \
-	rollback certificates lock audit
+.PHONY: help run status logs psql reset admin clients test test-quick check format bench chaos fuzz clean setup setup-run wheels client-tools \
+	package deploy rollback certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -32,13 +32,16 @@ reset: setup-run ## delete the stack's local data; asks first, unless YES=1
 admin: setup-run ## an operator's command against the running stack: make admin CMD="studio list"
 	@$(BIN)/python -m dev.admin $(CMD)
 
-test: setup wheels ## run every test
+clients: setup ## generate clients of the API in Python and, with Node.js, TypeScript: build/clients
+	@$(BIN)/python -m dev.clients
+
+test: setup wheels client-tools ## run every test
 	@$(PYTEST) $(COVERAGE)
 
 test-quick: setup ## run only the tests that start nothing: no PostgreSQL, no server, no package
 	@$(PYTEST) --quick
 
-check: setup wheels ## what CI runs: formatting, lint, types, import rules, tests, and how much of the product they execute
+check: setup wheels client-tools ## what CI runs: formatting, lint, types, import rules, tests, and how much of the product they execute
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
 	@$(BIN)/mypy --no-error-summary && echo "types: ok"
@@ -86,6 +89,10 @@ clean: ## remove the virtual environment and every cache; keeps the local data
 # What the tests of the package are built of, so that they need no network.
 wheels: setup
 	@$(BIN)/python -m deploy.wheels
+
+# What the tests of the TypeScript client generate with, so that they need no network.
+client-tools: setup
+	@$(BIN)/python -m dev.clients --tools
 
 setup:
 	@sh dev/venv.sh "$(VENV)" dev "$(PYTHON)"

@@ -103,6 +103,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if is_quick(item)]
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """CI has all that the tests need: there a skipped test is a failed one."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("ANSEL_FAIL_ON_SKIP"):
+        report.outcome, report.longrepr = "failed", f"skipped, which CI does not allow: {report.longrepr[-1]}"
+
+
 def pytest_configure_node(node: Any) -> None:
     """Runs in the controller, for each xdist worker: they share its server."""
     if not node.config.getoption("--quick"):

@@ -107,6 +107,11 @@ def test_the_api_reports_that_it_is_healthy(deployed: Cloud) -> None:
     assert (answer.status, answer.json["status"], answer.json["migrations"]) == (200, "ok", "current")
 
 
+def test_the_package_describes_the_api_from_the_sources_in_it(deployed: Cloud) -> None:
+    document = deployed.call(deployed.start(API), "GET", "/api/openapi.json").json
+    assert document["components"]["schemas"]["Run"]["properties"]["attempts"]["description"]
+
+
 def test_the_api_accepts_a_key_and_refuses_requests_without_one(studio: Cloud) -> None:
     api = studio.start(API)
     assert studio.call(api, "GET", "/api/connections").json == {"items": [], "nextCursor": None}

@@ -48,11 +48,11 @@ def change_account(
 ) -> Account:
     """Select an account, or change which of its records count
 
-    A sync of the account starts at once; after a change of the rule or the words it reads the account from the start.
-    The records of an account that is deselected stay stored, and leave every figure until it is selected again."""
+    A selected account is then synced; after a change of the rule or the words, from the start. Records of an account
+    that is deselected stay stored, and leave every figure until it is selected again."""
     if body == AccountChange():
         raise InvalidInput(
-            "There is nothing to change",
+            "The request changes nothing: send at least one of the fields",
             fields=[FieldProblem(name, "is missing") for name in ("selected", "rule", "words")],
         )
     return accounts.change_account(

@@ -62,7 +62,7 @@ class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unkn
     """The tokens to replace. A field that is left out stays as it is; at least one is needed."""
 
     access_token: Token | None = None
-    """A new access token; its expiry comes with it, or is not known."""
+    """A new access token. Send its expiry with it, unless it is not known."""
     refresh_token: Token | None = None
     """A new refresh token."""
     expires_in: Seconds | None = None
@@ -112,7 +112,10 @@ def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionC
     The connection keeps its id, history and cursors, and the refresh token if none is sent. The next sync asks the
     platform whose tokens these are; for another account it reads every stream from the start."""
     if body == ConnectionChange():
-        raise InvalidInput("There is nothing to change", fields=[FieldProblem("accessToken", "is missing")])
+        raise InvalidInput(
+            "The request changes nothing: send at least one of the fields",
+            fields=[FieldProblem("accessToken", "is missing")],
+        )
     change = TokenChange(
         access=_secret("accessToken", body.access_token) if body.access_token else None,
         refresh=_secret("refreshToken", body.refresh_token) if body.refresh_token else None,
@@ -188,9 +191,9 @@ def _require_one_line(field: str, value: str) -> None:
 
 def _expiry(body: NewConnection | ConnectionChange) -> datetime | None:
     if body.expires_in is not None and body.expires_at is not None:
-        raise InvalidInput(fields=[FieldProblem("expiresAt", "excludes expiresIn")])
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "must not be sent together with expiresIn")])
     if body.expires_in is not None:
         return clock.now() + timedelta(seconds=body.expires_in)
     if body.expires_at is not None and not 2000 <= body.expires_at.year <= 2100:
-        raise InvalidInput(fields=[FieldProblem("expiresAt", "must lie between the years 2000 and 2100")])
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "must be between the years 2000 and 2100")])
     return body.expires_at

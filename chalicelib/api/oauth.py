@@ -58,7 +58,7 @@ class PendingAuthorization(msgspec.Struct, kw_only=True, rename="camel"):
     """Always `pending`."""
     platform: PlatformText
     account_name: str | None
-    """The name of the account that granted access; null when the platform did not tell."""
+    """The name of the account that granted access; null when the platform did not name it."""
     completion_code: str
     """The one-time code for `POST /api/oauth/{platform}/complete`. It is shown only here."""
     expires_at: Moment

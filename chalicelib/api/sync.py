@@ -97,8 +97,8 @@ class LogQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=Tr
 def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
     """Sync now
 
-    Queues a run for each stream. For a stream with a run in progress it returns that run, which reads once more at its
-    end, instead of starting another."""
+    Queues a run for each stream. For a stream with a run in progress it returns that run instead of starting another;
+    if the run had already begun, it reads once more at its end."""
     runs = sync.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
     return StartedRuns(runs=runs)
 

@@ -22,7 +22,7 @@ class NewWebhookEndpoint(msgspec.Struct, kw_only=True, rename="camel", forbid_un
     """Where to send events."""
 
     url: Annotated[str, Meta(min_length=9, max_length=MAX_URL_LENGTH, examples=["https://studio.example/hooks/ansel"])]
-    """An https URL at port 443 on the public internet."""
+    """An https URL on port 443 on the public internet."""
 
 
 class CreatedWebhookEndpoint(WebhookEndpoint):

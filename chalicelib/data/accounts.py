@@ -27,9 +27,9 @@ class BaseAccountStream(Row):
 
     sync_type: StreamText
     state: StreamOfAccountState
-    """How it stands."""
+    """The stream's state with this account."""
     since: Moment | None
-    """Since when it has failed for this reason; null when it does not."""
+    """When it began to fail for this reason; null when it does not fail."""
     resumes_at: Moment | None
     """When the account is read again after a wait; null when it does not wait."""
     last_success_at: Moment | None
@@ -52,7 +52,7 @@ class BaseAccount(Row):
     kind: str
     """The kind of account: `calendar` or `ad_account`."""
     external_id: str | None
-    """The platform's own id; null while the granted scopes do not allow to read it."""
+    """The platform's own id; null while the granted scopes do not permit reading it."""
     name: str | None
     """The account's name at the platform; null when it has none."""
     time_zone: str | None
@@ -64,7 +64,7 @@ class BaseAccount(Row):
     selected: bool
     """Whether syncs read the account and its records count in the metrics."""
     gone_at: Moment | None
-    """Since when the platform no longer lists the account; null while it does. Its records do not count until it is
+    """When the platform stopped listing the account; null while it lists it. Its records do not count until it is
     back."""
     rule: Rule
     """Which of its records count."""

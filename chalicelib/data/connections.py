@@ -51,13 +51,13 @@ class BaseConnection(Row):
     """The connection's id; stays the same through reconnects."""
     platform: PlatformText
     status: ConnectionStatus
-    """Its status; `statusReason` says why."""
+    """The connection's status; `statusReason` says why."""
     health: Health
-    """Whether its streams can sync."""
+    """Whether the connection's streams can sync."""
     account_id: str | None
     """The platform's id of the connected account; null until the platform has named it."""
     account_name: str | None
-    """The name of the connected account; null until the platform has told it."""
+    """The name of the connected account; null until the platform has named it."""
     scopes: list[str] | None
     """The scopes the platform granted; null when they are not known."""
     has_refresh_token: bool

@@ -79,7 +79,7 @@ class Run(Row):
     trigger: Trigger
     """What started it."""
     status: RunStatus
-    """Its status."""
+    """The run's status."""
     queued_at: Moment
     """When the run was queued."""
     started_at: Moment | None
@@ -120,7 +120,7 @@ class StartedRun(Row):
     id: RunId
     sync_type: StreamText
     status: RunStatus
-    """Its status."""
+    """The run's status."""
     reads_again: bool
     """Whether the run had already begun when the request came. It then reads once more at its end, so that it includes
     everything up to the request."""

@@ -43,7 +43,7 @@ class ActiveBackfill(Backfill):
 
     id: RunId
     status: RunStatus
-    """Its status."""
+    """The run's status."""
 
 
 class BaseStreamAccount(BaseAccountStream):
@@ -54,7 +54,7 @@ class BaseStreamAccount(BaseAccountStream):
     kind: str
     """The kind of account: `calendar` or `ad_account`."""
     external_id: str | None
-    """The platform's own id; null while the granted scopes do not allow to read it."""
+    """The platform's own id; null while the granted scopes do not permit reading it."""
     name: str | None
     """The account's name at the platform; null when it has none."""
 
@@ -70,7 +70,7 @@ class BaseStreamStatus(Row):
     platform: PlatformText
     sync_type: StreamText
     state: StreamState
-    """What it is doing."""
+    """The stream's state."""
     resumes_at: Moment | None
     """When the stream continues by itself; null when it does not, or this is not known."""
     connection_status: ConnectionStatus

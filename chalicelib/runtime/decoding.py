@@ -116,7 +116,7 @@ def _decode_form(body: bytes, into: type[T]) -> T:
 def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     """Query parameters, which are all text and come once each. Raises InvalidInput naming each of them."""
     twice = [
-        FieldProblem(_shortened(name), "is given more than once") for name, values in params.items() if len(values) > 1
+        FieldProblem(_shortened(name), "must be sent only once") for name, values in params.items() if len(values) > 1
     ]
     if twice:
         raise InvalidInput(fields=twice)
@@ -124,7 +124,7 @@ def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
     # The text `null` would pass for an absent value.
     fields = (field for field in msgspec.structs.fields(into) if field.encode_name in params)
     nulls = [
-        FieldProblem(field.encode_name, "has no value") for field in fields if getattr(decoded, field.name) is None
+        FieldProblem(field.encode_name, "must have a value") for field in fields if getattr(decoded, field.name) is None
     ]
     if nulls:
         raise InvalidInput(fields=nulls)
@@ -166,10 +166,10 @@ def _unstorable(values: dict[str, Any]) -> Iterator[FieldProblem]:
     """A problem for each field with a text, or a name, that no database would take."""
     for name, value in values.items():
         if _holds(HALF, [name, value]):
-            yield FieldProblem(_shortened(name), "is not text")
+            yield FieldProblem(_shortened(name), "is not valid text")
             continue
         if not is_storable(name):
-            yield FieldProblem(_shortened(name), "is a name that contains NUL characters")
+            yield FieldProblem(_shortened(name), "must not contain NUL characters in its name")
             continue
         items = enumerate(value) if isinstance(value, list) else [("", value)]
         for index, item in items:

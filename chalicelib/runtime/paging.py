@@ -70,7 +70,7 @@ class Pages(Generic[K]):
             msgspec.msgpack.decode(encoded)
             if fingerprint != self._fingerprint:
                 raise BadRequest(
-                    "The cursor is of another list: send it with the filters and the order that it came with",
+                    "The cursor belongs to another list: send it with the same filters and order as the page before",
                     code="cursor_of_another_list",
                 )
             key: K = msgspec.msgpack.decode(encoded, type=key_type)
@@ -82,4 +82,4 @@ class Pages(Generic[K]):
 
 
 def _not_ours() -> InvalidInput:
-    return InvalidInput(fields=[FieldProblem("cursor", "is not one that a list has answered")])
+    return InvalidInput(fields=[FieldProblem("cursor", "is not the nextCursor of a list")])

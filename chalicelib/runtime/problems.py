@@ -30,7 +30,7 @@ class Problem(msgspec.Struct, kw_only=True, rename="camel"):
     code: Annotated[str, Meta(examples=["connection_not_found"])]
     """The stable code of the error. The description of this document lists them by status."""
     request_id: str
-    """The id of the request; quote it to support, who find the log lines by it."""
+    """The id of the request; quote it when you contact support."""
     errors: list[FieldProblem] = []
     """Every invalid field of the request, for the code `invalid_input`; otherwise empty."""
 

@@ -103,13 +103,13 @@ def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: Backf
 
 def _window_fetch(stream: Stream[Any]) -> Callable[[Client, Window, Any], Page[Any]]:
     if stream.fetch_window is None:
-        raise Conflict(f"{stream.name} cannot be read for days of the past", code="backfill_not_supported")
+        raise Conflict(f"{stream.name} cannot be read for past days", code="backfill_not_supported")
     return stream.fetch_window
 
 
 def _check(first: date, last: date) -> None:
     problems = [
-        FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")
+        FieldProblem(name, f"must be between {EARLIEST} and {LATEST}")
         for name, day in (("from", first), ("to", last))
         if not EARLIEST <= day <= LATEST
     ]

@@ -48,7 +48,7 @@ class StatusReason(Row):
     message: str | None
     """What happened and what to do about it, for a person; null while nothing is wrong."""
     since: Moment
-    """Since when this is so."""
+    """When this began."""
     action: Action
     """What a person has to do."""
 

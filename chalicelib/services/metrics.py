@@ -143,7 +143,7 @@ class PlatformMetrics(Row):
     totals: Figures
     """The figures of the whole period."""
     series: list[Figures]
-    """The figures per interval, oldest first. Weeks begin on Monday; the first and last entry end with the period."""
+    """The figures per interval, oldest first. Weeks begin on Monday; the first and last are cut to the period."""
 
 
 def get_overview(studio_id: UUID, first: date | None, last: date | None, *, as_of: date | None = None) -> Overview:
@@ -190,7 +190,7 @@ def _period(first: date | None, last: date | None, zone: ZoneInfo, as_of: date |
     today = clock.now().astimezone(zone).date()
     for name, day in (("from", first), ("to", last), ("asOf", as_of)):
         if day is not None and not EARLIEST <= day <= LATEST:
-            raise InvalidInput(fields=[FieldProblem(name, f"must lie between {EARLIEST} and {LATEST}")])
+            raise InvalidInput(fields=[FieldProblem(name, f"must be between {EARLIEST} and {LATEST}")])
     if as_of is not None and as_of > today:
         raise InvalidInput(fields=[FieldProblem("asOf", "must not be in the future")])
     last = last or max(first or EARLIEST, as_of or today)

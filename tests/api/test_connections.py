@@ -129,7 +129,7 @@ def test_connecting_again_after_a_disconnect_keeps_the_id(api: Api) -> None:
         ({"expiresIn": 10**30}, "expiresIn", ""),
         ({"expiresIn": None, "expiresAt": "tomorrow"}, "expiresAt", "RFC3339"),
         ({"expiresIn": None, "expiresAt": "2027-01-01T00:00:00"}, "expiresAt", "timezone"),
-        ({"expiresAt": "2027-01-01T00:00:00Z"}, "expiresAt", "excludes"),
+        ({"expiresAt": "2027-01-01T00:00:00Z"}, "expiresAt", "sent together"),
         ({"expiresIn": None, "expiresAt": "0001-01-01T00:00:00+23:00"}, "expiresAt", "between"),
         ({"scopes": "all"}, "scopes", "expected `array"),
         ({"scopes": ["fine", 1]}, "scopes[1]", "expected `str`"),

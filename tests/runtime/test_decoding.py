@@ -138,9 +138,9 @@ def test_query_parameters_are_text_that_becomes_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("params", "field", "problem"),
     [
-        ({"limit": ["1", "2"]}, "limit", "is given more than once"),
+        ({"limit": ["1", "2"]}, "limit", "must be sent only once"),
         ({"limit": ["many"]}, "limit", "expected `int`, got `str`"),
-        ({"number": ["null"]}, "number", "has no value"),
+        ({"number": ["null"]}, "number", "must have a value"),
         ({"other": ["1"]}, "other", "is not a known field"),
     ],
 )
@@ -356,7 +356,7 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True):
 def test_half_a_character_in_a_query_is_refused_by_the_name_of_its_field(field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_query({field: [f"a{HALF}"]}, Texts)
-    assert caught.value.fields == (FieldProblem(field, "is not text"),)
+    assert caught.value.fields == (FieldProblem(field, "is not valid text"),)
 
 
 def test_half_a_character_in_the_name_of_a_parameter_is_named_without_it() -> None:
@@ -378,4 +378,4 @@ def test_half_a_character_in_the_name_of_a_parameter_is_named_without_it() -> No
 def test_half_a_character_in_json_that_somebody_else_has_decoded_is_refused(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_values(values, Texts)
-    assert caught.value.fields == (FieldProblem(field, "is not text"),)
+    assert caught.value.fields == (FieldProblem(field, "is not valid text"),)

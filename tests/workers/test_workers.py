@@ -21,6 +21,7 @@ from tests.services.conftest import connect
 HEAVY = (
     *("alembic", "aws_encryption_sdk", "boto3", "botocore", "cronsim", "cryptography", "html.parser", "jwt"),
     *("oauthlib", "sqlalchemy", "urllib3", "chalicelib.platforms.google", "chalicelib.platforms.meta"),
+    "chalicelib.api.openapi_document",
 )
 OF_THE_API = ("app", "chalicelib.api")
 WORKERS = [f"chalicelib.workers.{name}" for name in ("tick", "sync", "maintenance", "admin")]

@@ -80,7 +80,7 @@ class Booking(Base):
     platform: Mapped[str]
     external_id: Mapped[str]
     calendar_id: Mapped[str | None]
-    """None while the connection's scopes do not allow to read it"""
+    """None while the connection's scopes do not permit reading it"""
     account_ids: Mapped[AccountIds]
     ical_uid: Mapped[str | None]
     """The same for all copies of an event, in whichever calendar, and for all dates of a series."""

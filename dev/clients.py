@@ -107,21 +107,30 @@ def _prepare_tests() -> int:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="make clients", description=__doc__)
     parser.add_argument("--tools", action="store_true", help="only install the TypeScript generator, if there is Node")
-    if parser.parse_args(arguments).tools:
+    parser.add_argument("--output", type=Path, default=CLIENTS, help="the folder to write to")
+    options = parser.parse_args(arguments)
+    if options.tools:
         return _prepare_tests()
     try:
-        document = CLIENTS / "openapi.json"
-        write_document(document)
-        warnings = generate_python(document, CLIENTS / "python")
-        print(f"Python: {CLIENTS / 'python'}")
-        install_tools()
-        warnings += generate_typescript(document, CLIENTS / "typescript")
-        print(f"TypeScript: {CLIENTS / 'typescript'}")
+        warnings = _generate(options.output)
     except StackError as error:
         print(f"make: {error}", file=sys.stderr)
         return 1
     print(*warnings, sep="\n", end="\n" if warnings else "")
     return 0
+
+
+def _generate(output: Path) -> list[str]:
+    document = output / "openapi.json"
+    write_document(document)
+    warnings = generate_python(document, output / "python")
+    print(f"Python: {output / 'python'}")
+    if not has_node():
+        return [*warnings, "TypeScript: not generated, since there is no Node.js with npm"]
+    install_tools()
+    warnings += generate_typescript(document, output / "typescript")
+    print(f"TypeScript: {output / 'typescript'}")
+    return warnings
 
 
 if __name__ == "__main__":

@@ -95,7 +95,12 @@ ERROR_CODES: Mapping[int, Mapping[str, str]] = {
         "too_many_runs": "Too many runs of the stream were started on request within a day.",
         "too_many_idempotency_keys": "Too many `Idempotency-Key`s were used within a day.",
     },
-    500: {"internal_error": "Something failed on our side. Quote `requestId` to support."},
+    500: {
+        "internal_error": "Something failed on our side. Quote `requestId` to support.",
+        "misconfigured": "This deployment lacks a setting. Contact support.",
+        "unreadable": "A stored value could not be read. Contact support.",
+        "decryption_failed": "A stored secret could not be decrypted. Contact support.",
+    },
     502: {
         "platform_unavailable": "The platform did not respond, or not properly. Try again later.",
         "platform_misconfigured": "The platform rejects this application. Contact support.",

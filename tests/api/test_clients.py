@@ -13,6 +13,7 @@ import pytest
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.studios import create_studio
 from dev import clients
+from dev.errors import StackError
 from tests.conftest import Database, as_operator
 
 KNOWN_WARNINGS = [
@@ -121,3 +122,20 @@ def test_the_typescript_client_is_complete_and_well_typed(document: Path, tools:
     assert clients.generate_typescript(document, tmp_path) == []
     (tmp_path / "usage.ts").write_text(USAGE, encoding="utf-8")
     clients.run_tool("tsc", "--noEmit", "--strict", str(tmp_path / "usage.ts"))
+
+
+def test_without_node_the_python_client_is_generated_and_the_other_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert clients.main(["--output", str(tmp_path)]) == 0
+    assert "TypeScript: not generated" in capsys.readouterr().out
+    assert (tmp_path / "python" / "pyproject.toml").is_file()
+    assert not (tmp_path / "typescript").exists()
+
+
+def test_a_generator_that_fails_is_named_with_what_it_says(tmp_path: Path) -> None:
+    broken = tmp_path / "openapi.json"
+    broken.write_text("no document", encoding="utf-8")
+    with pytest.raises(StackError, match="openapi-python-client failed"):
+        clients.generate_python(broken, tmp_path / "python")

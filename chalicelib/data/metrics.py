@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.data.positions import counts
 from chalicelib.data.query import Query, array_of
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import RESTATED
+from chalicelib.data.tables import SYNCED
 
 
 class Growth(Row):
@@ -192,14 +192,13 @@ TALLIED = f"""
     )
 """
 
-TABLES = ("content_metric", "ad_metric", "review", "inquiry", "booking")
-TALLY: Query[Tallies] = Query(TALLIED.format_map({table: table for table in TABLES}), Tallies)
+TALLY: Query[Tallies] = Query(TALLIED.format_map({table: table for table in SYNCED}), Tallies)
 """With the parameters of `periods`. Buckets are numbered from 1."""
 
 TALLY_AS_OF: Query[Tallies] = Query(
     TALLIED.format(
         content_metric=_before("content_metric", "measured_at"),
-        ad_metric=_as_known("ad_metric", ("studio_id", "campaign_id", "day"), RESTATED["ad_metric"]),
+        ad_metric=_as_known("ad_metric", SYNCED["ad_metric"].key, SYNCED["ad_metric"].restated),
         review=_as_known("review", ("platform", "reviewed_at"), ("rating",)),
         inquiry=_before("inquiry", "received_at"),
         booking=_before("booking", "booked_at"),

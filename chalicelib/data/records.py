@@ -11,7 +11,8 @@ from chalicelib.data.database import Transaction
 from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query, array_of, to_json
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import CHANGED_AT, HOLDER, ON_DELETE, natural_key, upsert_sql
+from chalicelib.data.tables import SYNCED, OnDelete, Table
+from chalicelib.data.upserts import CHANGED_AT, HOLDER, upsert_sql
 
 BATCH = 1000
 """Records a statement; 500 to 2,000 measured best."""
@@ -83,7 +84,7 @@ def upsert(
 
 def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
     """In the order of their keys, so that two who store the same rows cannot wait for each other."""
-    key = attrgetter(*natural_key(table))
+    key = attrgetter(*SYNCED[table].record_key)
     distinct = {key(record): record for record in records}
     return [distinct[found] for found in sorted(distinct)]
 
@@ -96,7 +97,7 @@ def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[O
 def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str], *, account_id: UUID) -> int:
     """Marks rows that the platform says are gone from an account; returns how many are gone altogether. What another
     account holds, or has taken over, stays."""
-    if table not in ON_DELETE or not external_ids:
+    if SYNCED[table].on_delete is None or not external_ids:
         return 0
     return tx.run(_remove_query(table), platform=platform, account_id=account_id, external_ids=list(external_ids)).count
 
@@ -108,8 +109,8 @@ def _remove_query(table: str) -> Query[Removed]:
 
 REMEMBER_SEEN: Query[None] = Query(
     f"""
-    INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)
-    SELECT :run_id::uuid, :account_id::uuid, :studio_id::uuid, unnest({EXTERNAL_IDS})
+    INSERT INTO sync_seen (run_id, account_id, studio_id, table_name, external_id)
+    SELECT :run_id::uuid, :account_id::uuid, :studio_id::uuid, :table_name, unnest({EXTERNAL_IDS})
     ON CONFLICT DO NOTHING
     """
 )
@@ -123,11 +124,11 @@ class FullRead(NamedTuple):
     stream: str
 
 
-def remember_seen(tx: Transaction, read: FullRead, studio_id: UUID, external_ids: Sequence[str]) -> None:
-    """Notes what a complete read has met, for `sweep` at its end."""
-    if external_ids:
+def remember_seen(tx: Transaction, table: str, read: FullRead, studio_id: UUID, external_ids: Sequence[str]) -> None:
+    """Notes what a complete read has met of a table, for `sweep` at its end."""
+    if SYNCED[table].on_delete is not None and external_ids:
         seen = {"run_id": read.run_id, "account_id": read.account_id, "external_ids": list(external_ids)}
-        tx.run(REMEMBER_SEEN, studio_id=studio_id, **seen)
+        tx.run(REMEMBER_SEEN, studio_id=studio_id, table_name=table, **seen)
 
 
 BEFORE_THE_READ = f"t.updated_at <= {READ_STARTED_AT}"
@@ -137,7 +138,7 @@ IN_ACCOUNT = f"t.account_ids @> {HOLDER}"
 
 def sweep(tx: Transaction, table: str, platform: str, read: FullRead, *, confirmed: bool = False) -> Removed:
     """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
-    if table not in ON_DELETE:
+    if SYNCED[table].on_delete is None:
         return Removed()
     of_read = {"platform": platform, **read._asdict()}
     missing = tx.run(missing_query(table), **of_read)
@@ -153,16 +154,17 @@ def sweep(tx: Transaction, table: str, platform: str, read: FullRead, *, confirm
 def missing_query(table: str) -> Query[Missing]:
     """EXCEPT reads each side once, whatever the planner believes: of tables that were just filled it knows nothing, and
     would compare every row of the one with every row of the other."""
+    synced, on_delete = _deletable(table)
     return Query(
         f"""
         WITH current AS (
             SELECT t.external_id, t.updated_at FROM {table} AS t
-            WHERE t.platform = :platform AND NOT (t.{ON_DELETE[table]}) AND {IN_ACCOUNT}
+            WHERE {synced.in_scope("t")} AND NOT (t.{on_delete}) AND {IN_ACCOUNT}
         ), missing AS (
             SELECT t.external_id FROM current AS t WHERE {BEFORE_THE_READ}
             EXCEPT
             SELECT seen.external_id FROM sync_seen AS seen
-            WHERE seen.run_id = :run_id AND seen.account_id = :account_id::uuid
+            WHERE seen.run_id = :run_id AND seen.account_id = :account_id::uuid AND seen.table_name = '{table}'
         )
         SELECT json_build_object(
             'externalIds', (SELECT coalesce(json_agg(missing.external_id), '[]') FROM missing),
@@ -180,8 +182,8 @@ def _sweep_query(table: str) -> Query[Removed]:
 
 def _counting(table: str, condition: str) -> Query[Removed]:
     """Takes rows from an account. Those that no other one holds are gone, and counted."""
-    gone = ON_DELETE[table]
-    column, value = gone.split(" = ")
+    synced, on_delete = _deletable(table)
+    column, value = on_delete
     is_last = f"t.account_ids <@ {HOLDER}"
     return Query(
         f"""
@@ -189,10 +191,17 @@ def _counting(table: str, condition: str) -> Query[Removed]:
             UPDATE {table} AS t SET
                 {column} = CASE WHEN {is_last} THEN {value} ELSE t.{column} END,
                 account_ids = array_remove(t.account_ids, :account_id::uuid), updated_at = {CHANGED_AT}
-            WHERE t.platform = :platform AND NOT (t.{gone}) AND {IN_ACCOUNT} AND {condition}
-            RETURNING new.{gone} AS is_gone
+            WHERE {synced.in_scope("t")} AND NOT (t.{on_delete}) AND {IN_ACCOUNT} AND {condition}
+            RETURNING new.{on_delete} AS is_gone
         )
         SELECT json_build_object('count', count(*) FILTER (WHERE is_gone)) FROM removed
         """,
         Removed,
     )
+
+
+def _deletable(name: str) -> tuple[Table, OnDelete]:
+    table = SYNCED[name]
+    if table.on_delete is None:
+        raise ValueError(f"rows of {name} are never deleted")
+    return table, table.on_delete

@@ -35,6 +35,7 @@ class KeptRecord(Row):
     id: UUID
     stream: str
     account_id: UUID
+    table_name: str
     external_id: str
     content: bytes
     last_seen_at: datetime
@@ -48,12 +49,14 @@ class KeptRecords(Row):
 STORE_SET_ASIDE: Query[None] = Query(
     """
     INSERT INTO set_aside AS s (
-        id, studio_id, connection_id, platform, stream, account_id, external_id, field, reason, content
+        id, studio_id, connection_id, platform, stream, account_id, table_name, external_id, field, reason, content
     )
     SELECT r.id, :studio_id::uuid, :connection_id::uuid, :platform, :stream, :account_id::uuid,
-           r.external_id, r.field, r.reason, decode(r.content, 'base64')
-    FROM json_to_recordset(:rows) AS r (id uuid, external_id text, field text, reason text, content text)
-    ON CONFLICT (studio_id, platform, stream, account_id, external_id) DO UPDATE SET
+           r.table_name, r.external_id, r.field, r.reason, decode(r.content, 'base64')
+    FROM json_to_recordset(:rows) AS r (
+        id uuid, table_name text, external_id text, field text, reason text, content text
+    )
+    ON CONFLICT (studio_id, platform, stream, account_id, table_name, external_id) DO UPDATE SET
         id = excluded.id, field = excluded.field, reason = excluded.reason, content = excluded.content,
         last_seen_at = now(), retried_at = now()
     """
@@ -63,7 +66,7 @@ STORE_SET_ASIDE: Query[None] = Query(
 CLEAR_SET_ASIDE: Query[None] = Query(
     """
     DELETE FROM set_aside WHERE platform = :platform AND stream = :stream AND account_id = :account_id
-      AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
+      AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
 """For records that could be read by now, or are gone."""

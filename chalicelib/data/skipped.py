@@ -5,7 +5,8 @@ from functools import cache
 from chalicelib.data.positions import READ_STARTED_AT
 from chalicelib.data.query import Query
 from chalicelib.data.rows import Row
-from chalicelib.data.upserts import CHANGED_AT, HELD_BY_ACCOUNTS, HOLDER, SKIPPABLE
+from chalicelib.data.tables import SYNCED, Table
+from chalicelib.data.upserts import CHANGED_AT, HOLDER
 
 
 class AddressKey(Row):
@@ -16,9 +17,9 @@ class AddressKey(Row):
 def store_skipped_query(table: str) -> Query[None]:
     """Notes what is skipped in an account. A row that was stored under the same id counts nowhere from now on, unless
     another account holds it."""
-    marked = (
-        "" if table not in SKIPPABLE else _marked_in_account(table) if table in HELD_BY_ACCOUNTS else _marked(table)
-    )
+    synced, marked = SYNCED[table], ""
+    if synced.skippable:
+        marked = _marked_in_account(synced) if synced.held_by_accounts else _marked(synced)
     return Query(
         f"""
         WITH r AS (
@@ -27,13 +28,13 @@ def store_skipped_query(table: str) -> Query[None]:
             )
         ){marked}
         INSERT INTO skipped_record AS s (
-            studio_id, platform, stream, account_id, external_id, reason, counterpart, last_in_at, last_out_at
+            studio_id, platform, stream, account_id, table_name, external_id, reason, counterpart,
+            last_in_at, last_out_at
         )
-        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, r.external_id, r.reason,
-               decode(r.counterpart, 'base64'),
-               r.last_in_at, r.last_out_at
+        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, '{table}', r.external_id, r.reason,
+               decode(r.counterpart, 'base64'), r.last_in_at, r.last_out_at
         FROM r
-        ON CONFLICT (studio_id, platform, stream, account_id, external_id) DO UPDATE SET
+        ON CONFLICT (studio_id, platform, stream, account_id, table_name, external_id) DO UPDATE SET
             reason = excluded.reason, counterpart = excluded.counterpart,
             last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
             updated_at = greatest(now(), s.updated_at)
@@ -41,24 +42,24 @@ def store_skipped_query(table: str) -> Query[None]:
     )
 
 
-def _marked(table: str) -> str:
+def _marked(table: Table) -> str:
     return f"""
         , marked AS (
-            UPDATE {table} AS t SET skip_reason = r.reason, updated_at = {CHANGED_AT} FROM r
-            WHERE t.platform = :platform AND t.external_id = r.external_id AND t.skip_reason IS DISTINCT FROM r.reason
+            UPDATE {table.name} AS t SET skip_reason = r.reason, updated_at = {CHANGED_AT} FROM r
+            WHERE {table.in_scope("t")} AND t.external_id = r.external_id AND t.skip_reason IS DISTINCT FROM r.reason
         )"""
 
 
-def _marked_in_account(table: str) -> str:
+def _marked_in_account(table: Table) -> str:
     is_last = f"t.account_ids <@ {HOLDER}"
     return f"""
         , marked AS (
-            UPDATE {table} AS t SET
+            UPDATE {table.name} AS t SET
                 skip_reason = CASE WHEN {is_last} THEN r.reason ELSE t.skip_reason END,
                 account_ids = CASE WHEN {is_last} THEN t.account_ids ELSE array_remove(t.account_ids, :account_id) END,
                 updated_at = {CHANGED_AT}
             FROM r
-            WHERE t.platform = :platform AND t.external_id = r.external_id
+            WHERE {table.in_scope("t")} AND t.external_id = r.external_id
               AND CASE WHEN {is_last} THEN t.skip_reason IS DISTINCT FROM r.reason ELSE t.account_ids @> {HOLDER} END
         )"""
 
@@ -66,7 +67,7 @@ def _marked_in_account(table: str) -> str:
 CLEAR_SKIPPED: Query[None] = Query(
     """
     DELETE FROM skipped_record WHERE platform = :platform AND stream = :stream AND account_id = :account_id
-      AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
+      AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
 """For records that are stored, set aside or gone by now."""

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.errors import CursorExpired, NotFound
 from chalicelib.platforms.accounts import FoundAccounts
-from chalicelib.platforms.items import Batch, Items, SetAside, Skipped
+from chalicelib.platforms.items import Batch, Gone, Items, SetAside, Skipped
 from chalicelib.platforms.records import Record
 from chalicelib.platforms.webhooks import WebhookSender
 
@@ -46,14 +46,15 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
 
     `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run; None
     there has the next run read the stream from its start again.
-    `deleted` are external ids the platform says are gone, `skipped` and `set_aside` what the stream's rules leave out
-    and what could not be read.
+    `records` may be of several types, in any order: they are stored together, parents before children. `deleted` is
+    what the platform says is gone, `skipped` and `set_aside` what the stream's rules leave out and what could not be
+    read; each says of which record type it is, unless it is the stream's first.
     """
 
     records: Sequence[Record]
     cursor: CursorT | None
     last: bool
-    deleted: Sequence[str] = ()
+    deleted: Sequence[Gone] = ()
     skipped: Sequence[Skipped] = ()
     set_aside: Sequence[SetAside] = ()
     complete: bool = True
@@ -87,9 +88,8 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """
 
     name: str
-    record: type[Record]
-    items: Items[Any, Any]
-    """How what it fetches is read, record by record"""
+    items: tuple[Items[Any, Any], ...]
+    """How what it fetches is read, record by record: one for each record type"""
     cursor: type[CursorT]
     fetch: Callable[["Client", CursorT | None], Page[CursorT]]
     frequency: str
@@ -112,6 +112,11 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """How many days a backfill reads at a time."""
     api: str = ""
     """The platform's interface it reads, where each has a quota and breaks down on its own."""
+
+    @property
+    def records(self) -> tuple[type[Record], ...]:
+        """The record types that its pages may hold."""
+        return tuple(items.record for items in self.items)
 
     @property
     def asked_scopes(self) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Gone(msgspec.Struct, frozen=True):
     """A record that the platform says is gone."""
 
     external_id: str
+    record: type[Record] | None = None
+    """As what it was stored; None: as the first of its stream's record types. The same for the two below."""
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     """The e-mail address of whom it was with; only a keyed hash of it is stored."""
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
+    record: type[Record] | None = None
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with the field, never its value"""
     content: bytes
     """What `Items.read_again` needs to read it once more"""
+    record: type[Record] | None = None
 
     def __repr__(self) -> str:
         return f"SetAside({self.field!r}, {self.reason!r})"
@@ -69,7 +73,7 @@ class Batch(msgspec.Struct):
     """What a page's items turned out to be."""
 
     records: list[Record] = []
-    gone: list[str] = []
+    gone: list[Gone] = []
     skipped: list[Skipped] = []
     set_aside: list[SetAside] = []
 
@@ -77,13 +81,20 @@ class Batch(msgspec.Struct):
         if isinstance(outcome, Record):
             self.records.append(outcome)
         elif isinstance(outcome, Gone):
-            self.gone.append(outcome.external_id)
+            self.gone.append(outcome)
         elif isinstance(outcome, Skipped):
             self.skipped.append(outcome)
             if outcome.called_off:
-                self.gone.append(outcome.external_id)
+                self.gone.append(Gone(outcome.external_id, outcome.record))
         else:
             self.set_aside.append(outcome)
+
+    def extend(self, other: "Batch") -> None:
+        """With items of the same page that become records of another type."""
+        self.records += other.records
+        self.gone += other.gone
+        self.skipped += other.skipped
+        self.set_aside += other.set_aside
 
 
 class _Kept(msgspec.Struct, Generic[ContextT]):
@@ -98,12 +109,13 @@ def id_of(item: dict[str, Any], context: object) -> str:
 
 
 class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True):
-    """How a stream's items are read: `parse(item, context)` makes an outcome of each.
+    """How items become records of one type: `parse(item, context)` makes an outcome of each.
 
     `context` holds what a parser needs beside the item, such as a currency; it is kept with what is set aside, so that
     this can be read again without asking the platform.
     """
 
+    record: type[Record]
     shape: type[ItemT]
     context: type[ContextT]
     parse: Callable[[ItemT, ContextT], Outcome]
@@ -115,7 +127,8 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
         outcomes = (self.read_one(raw, context) for raw in raws)
         batch = Batch()
         for outcome in {outcome.external_id: outcome for outcome in outcomes}.values():
-            batch.add(outcome)
+            known = isinstance(outcome, Record)
+            batch.add(outcome if known else msgspec.structs.replace(outcome, record=self.record))
         return batch
 
     def read_again(self, content: bytes) -> Outcome:

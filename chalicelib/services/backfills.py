@@ -61,16 +61,8 @@ def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
 
 def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
     """The stream that reads these days of another, and is done with the last page of the oldest slice."""
-    return Stream(
-        name=stream.name,
-        record=stream.record,
-        items=stream.items,
-        cursor=BackfillCursor,
-        fetch=partial(_fetch, stream, window),
-        frequency=stream.frequency,
-        scopes=stream.scopes,
-        accounts=stream.accounts,
-        api=stream.api,
+    return msgspec.structs.replace(
+        stream, cursor=BackfillCursor, fetch=partial(_fetch, stream, window), complete=False, fetch_window=None
     )
 
 

@@ -21,13 +21,12 @@ from chalicelib.data import skipped as skipped_rows
 from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.leases import LeasedRun
 from chalicelib.data.positions import Visit
-from chalicelib.data.query import Query
 from chalicelib.data.studios import NEW_IDS
 from chalicelib.errors import ContractChanged, DecryptionFailed
-from chalicelib.platforms.base import Page
 from chalicelib.platforms.items import SetAside, Skipped
 from chalicelib.secret import Secret
 from chalicelib.security.vault import AssociatedData
+from chalicelib.services.pages import Part
 from chalicelib.services.tokens import open_at, seal_at
 
 MAX_CONTENT_BYTES = 256 * 1024
@@ -42,10 +41,9 @@ LOGGED = 20
 class PageLeftOut(msgspec.Struct, frozen=True):
     """What a page leaves out, as rows ready to be stored."""
 
-    skipped: list[dict[str, Any]]
+    skipped: dict[str, list[dict[str, Any]]]
+    """By table"""
     set_aside: list[dict[str, Any]]
-    known: list[str]
-    """External ids of what was read: what was left out under them before is so no longer"""
 
 
 class LeftOut:
@@ -67,26 +65,23 @@ class LeftOut:
         self._account_id = visit.account_id
         self._unreadable_pages = 0
 
-    def prepare(self, page: Page[Any]) -> PageLeftOut:
+    def prepare(self, parts: Sequence[Part]) -> PageLeftOut:
         """Raises ContractChanged when too much of the page could not be read."""
-        self._judge(page)
+        self._judge(parts)
         return PageLeftOut(
-            skipped=[self._skipped_row(skipped) for skipped in page.skipped],
-            set_aside=self._set_aside_rows(page.set_aside),
-            known=[*(record.external_id for record in page.records), *page.deleted],
+            skipped={part.table: [self._skipped_row(skipped) for skipped in part.skipped] for part in parts},
+            set_aside=self._set_aside_rows([(part.table, odd) for part in parts for odd in part.set_aside]),
         )
 
-    def store(self, tx: Transaction, table: str, page: Page[Any], prepared: PageLeftOut) -> None:
+    def store(self, tx: Transaction, parts: Sequence[Part], prepared: PageLeftOut) -> None:
         """With the page, in its transaction."""
-        skipped = [each.external_id for each in page.skipped]
-        odd = [each.external_id for each in page.set_aside]
-        if self.is_any:
-            self._clear(tx, skipped_rows.CLEAR_SKIPPED, [*prepared.known, *odd])
-            self._clear(tx, set_aside_rows.CLEAR_SET_ASIDE, [*prepared.known, *skipped])
-        if skipped:
-            query = skipped_rows.store_skipped_query(table)
-            tx.run(query, studio_id=self._studio_id, rows=prepared.skipped, **self._of_account())
-        if odd:
+        for part in parts:
+            if self.is_any:
+                self._clear(tx, part)
+            if part.skipped:
+                query = skipped_rows.store_skipped_query(part.table)
+                tx.run(query, studio_id=self._studio_id, rows=prepared.skipped[part.table], **self._of_account())
+        if prepared.set_aside:
             tx.run(
                 set_aside_rows.STORE_SET_ASIDE,
                 studio_id=self._studio_id,
@@ -94,8 +89,8 @@ class LeftOut:
                 rows=prepared.set_aside,
                 **self._of_account(),
             )
-        self.counts.update(each.reason for each in page.skipped)
-        self.is_any = self.is_any or bool(skipped or odd)
+        self.counts.update(each.reason for part in parts for each in part.skipped)
+        self.is_any = self.is_any or any(part.skipped or part.set_aside for part in parts)
 
     def finish(self, tx: Transaction, *, read_all: bool) -> None:
         """At the end of a read. One of everything has met all that is still left out."""
@@ -110,14 +105,17 @@ class LeftOut:
         """When the read begins again."""
         self.counts.clear()
 
-    def _judge(self, page: Page[Any]) -> None:
-        odd = len(page.set_aside)
-        total = odd + len(page.records) + len(page.skipped) + len(page.deleted)
+    def _judge(self, parts: Sequence[Part]) -> None:
+        set_aside = [odd for part in parts for odd in part.set_aside]
+        odd, total = len(set_aside), sum(map(len, parts))
         self._unreadable_pages = self._unreadable_pages + 1 if odd and odd == total else 0
-        if (total >= JUDGED_RECORDS and odd > total * TOLERATED_SHARE) or self._unreadable_pages > 1:
-            first = page.set_aside[0]
-            raise ContractChanged(internal=f"{odd} of {total} records cannot be read, one for its {first.field!r}")
-        for each in page.set_aside[:LOGGED]:
+        for part in parts:
+            too_many = len(part) >= JUDGED_RECORDS and len(part.set_aside) > len(part) * TOLERATED_SHARE
+            if too_many or (part.set_aside and self._unreadable_pages > 1):
+                first = part.set_aside[0].field
+                share = f"{len(part.set_aside)} of {len(part)} records"
+                raise ContractChanged(internal=f"{share} cannot be read, one for its {first!r}")
+        for each in set_aside[:LOGGED]:
             logs.event(
                 "record.set_aside",
                 platform=self._run.platform,
@@ -127,18 +125,23 @@ class LeftOut:
                 reason=each.reason,
             )
 
-    def _clear(self, tx: Transaction, query: Query[None], external_ids: list[str]) -> None:
-        if external_ids:
-            tx.run(query, external_ids=external_ids, **self._of_account())
+    def _clear(self, tx: Transaction, part: Part) -> None:
+        """What was read, and what is left out in another way now, is left out no longer as it was."""
+        skipped = [each.external_id for each in part.skipped]
+        odd = [each.external_id for each in part.set_aside]
+        for query, others in ((skipped_rows.CLEAR_SKIPPED, odd), (set_aside_rows.CLEAR_SET_ASIDE, skipped)):
+            external_ids = [*part.known, *others]
+            if external_ids:
+                tx.run(query, table_name=part.table, external_ids=external_ids, **self._of_account())
 
     def _of_account(self) -> dict[str, Any]:
         return {**self._stream, "account_id": self._account_id}
 
-    def _set_aside_rows(self, set_aside: Sequence[SetAside]) -> list[dict[str, Any]]:
+    def _set_aside_rows(self, set_aside: Sequence[tuple[str, SetAside]]) -> list[dict[str, Any]]:
         ids = read(None, NEW_IDS, count=len(set_aside)) if set_aside else []
-        return [*map(self._set_aside_row, ids, set_aside)]
+        return [self._set_aside_row(row_id, table, odd) for row_id, (table, odd) in zip(ids, set_aside, strict=True)]
 
-    def _set_aside_row(self, row_id: UUID, odd: SetAside) -> dict[str, Any]:
+    def _set_aside_row(self, row_id: UUID, table: str, odd: SetAside) -> dict[str, Any]:
         content = None
         if len(odd.content) <= MAX_CONTENT_BYTES:
             data = content_data(self._studio_id, row_id)
@@ -146,6 +149,7 @@ class LeftOut:
             content = seal_at(data, secret, self._run.connection.data_keys, max_bytes=2 * MAX_CONTENT_BYTES)
         return {
             "id": row_id,
+            "table_name": table,
             "external_id": odd.external_id,
             "field": odd.field,
             "reason": odd.reason,

@@ -16,7 +16,7 @@ from chalicelib.data.rows import Row
 from chalicelib.data.set_aside import KeptRecord, KeptRecords, SetAsideRecord
 from chalicelib.errors import DecryptionFailed
 from chalicelib.platforms.base import Stream
-from chalicelib.platforms.items import Gone, Outcome, SetAside
+from chalicelib.platforms.items import Gone, Items, Outcome, SetAside
 from chalicelib.platforms.records import Record
 from chalicelib.platforms.registry import get_platform, require_known
 from chalicelib.services.left_out import content_data
@@ -85,27 +85,32 @@ def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: t
 def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
     try:
         content = open_at(content_data(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
-        return stream.items.read_again(content)
+        return _items(stream, record).read_again(content)
     except DecryptionFailed:
         reason = "was kept, but cannot be decrypted any more"
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, LookupError):
         reason = "was kept by an earlier release in another form; it is read again when it changes"
     return SetAside(external_id=record.external_id, field="", reason=reason, content=b"")
+
+
+def _items(stream: Stream[Any], record: KeptRecord) -> Items[Any, Any]:
+    """Raises LookupError when the stream no longer makes records of that table."""
+    return {TABLES[items.record]: items for items in stream.items}[record.table_name]
 
 
 def _settle(
     tx: Transaction, studio_id: UUID, platform: str, stream: Stream[Any], tried: Sequence[tuple[KeptRecord, Outcome]]
 ) -> int:
     """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
-    table, named = TABLES[stream.record], {"platform": platform, "stream": stream.name}
+    named = {"platform": platform, "stream": stream.name}
     odd: list[dict[str, Any]] = []
-    done: dict[UUID, list[str]] = {}
+    done: dict[tuple[UUID, str], list[str]] = {}
     for kept, outcome in tried:
         if isinstance(outcome, SetAside):
             odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
             continue
-        done.setdefault(kept.account_id, []).append(kept.external_id)
-        of_account = {"account_id": kept.account_id}
+        table, of_account = kept.table_name, {"account_id": kept.account_id}
+        done.setdefault((kept.account_id, table), []).append(kept.external_id)
         if isinstance(outcome, Record):
             record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at, **of_account)
         elif isinstance(outcome, Gone):
@@ -116,8 +121,9 @@ def _settle(
             tx.run(query, studio_id=studio_id, rows=skipped, **named, **of_account)
             if outcome.called_off:
                 record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
-    for account_id, external_ids in done.items():
-        tx.run(rows.CLEAR_SET_ASIDE, external_ids=external_ids, account_id=account_id, **named)
+    for (account_id, table), external_ids in done.items():
+        read_now = {"account_id": account_id, "table_name": table, "external_ids": external_ids}
+        tx.run(rows.CLEAR_SET_ASIDE, **read_now, **named)
     if odd:
         tx.run(rows.NOTE_RETRIED, rows=odd)
     return len(odd)

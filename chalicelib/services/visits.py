@@ -3,6 +3,7 @@
 What goes wrong with an account is the account's own: its reason is kept, and the run goes on with the others.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,15 +17,15 @@ from chalicelib.data.advances import ADVANCE_RUN, RunStage
 from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.positions import Visit
 from chalicelib.data.query import to_json
-from chalicelib.data.records import FullRead
+from chalicelib.data.records import FullRead, Outcome
 from chalicelib.data.runs import DATABASE_TIME
 from chalicelib.errors import AppError, ContractChanged, CursorExpired, TransientFault
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.services import accounts
 from chalicelib.services.leases import LEASE_SECONDS, Lease
-from chalicelib.services.left_out import LeftOut, PageLeftOut
+from chalicelib.services.left_out import LeftOut
+from chalicelib.services.pages import Part, split
 from chalicelib.services.retries import delay_after
-from chalicelib.services.streams import TABLES
 
 WAITED_FOR = timedelta(minutes=5)
 """How long a run waits for an account when it has read another one. What takes longer is a later run's: no schedule is
@@ -44,7 +45,6 @@ class Visits:
         self.left_out = LeftOut(run)
         self._lease = lease
         self._stream = stream
-        self._table = TABLES[stream.record]
         self._is_backfill = run.trigger == "backfill"
         self._read: set[UUID] = set()
         """Accounts of which a page was stored in this attempt"""
@@ -113,14 +113,14 @@ class Visits:
         self, visit: Visit, page: Page[Any], cursor: str | None, *, full_read: bool, fetched_at: datetime | None
     ) -> RunStage:
         """The page, the cursor and the counters, in one transaction."""
-        left_out = self.left_out.prepare(page)
-        platform, of_account = self._lease.run.platform, {"account_id": visit.account_id}
+        parts = split(self._stream, page)
+        left_out = self.left_out.prepare(parts)
         with transaction(self._lease.studio_id) as tx:
-            stored = record_rows.upsert(
-                tx, self._table, self._lease.studio_id, platform, page.records, fetched_at=fetched_at, **of_account
-            )
-            deleted, refused = self._remove(tx, visit, page, full_read)
-            self._leave_out(tx, page, left_out, full_read)
+            stored = self._upsert(tx, visit, parts, fetched_at)
+            deleted, refused = self._remove(tx, visit, page, parts, full_read)
+            self.left_out.store(tx, parts, left_out)
+            if page.last and not self._is_backfill:
+                self.left_out.finish(tx, read_all=full_read and self._stream.complete and page.complete)
             seen = stored.created + stored.updated + stored.unchanged
             stage = self._advance(
                 tx,
@@ -137,7 +137,7 @@ class Visits:
                 set_aside=len(page.set_aside),
                 refused=refused,
             )
-        telemetry.count("Records", seen + deleted, platform=platform)
+        telemetry.count("Records", seen + deleted, platform=self._lease.run.platform)
         self._read.add(visit.account_id)
         return stage
 
@@ -174,30 +174,41 @@ class Visits:
             logs.event("run.read_again")
         return advanced.becomes
 
-    def _leave_out(self, tx: Transaction, page: Page[Any], left_out: PageLeftOut, full_read: bool) -> None:
-        self.left_out.store(tx, self._table, page, left_out)
-        if page.last and not self._is_backfill:
-            self.left_out.finish(tx, read_all=full_read and self._stream.complete and page.complete)
+    def _upsert(self, tx: Transaction, visit: Visit, parts: Sequence[Part], fetched_at: datetime | None) -> Outcome:
+        platform, studio_id, account_id = self._lease.run.platform, self._lease.studio_id, visit.account_id
+        stored = [
+            record_rows.upsert(
+                tx, part.table, studio_id, platform, part.records, account_id=account_id, fetched_at=fetched_at
+            )
+            for part in parts
+        ]
+        return Outcome(
+            created=sum(outcome.created for outcome in stored),
+            updated=sum(outcome.updated for outcome in stored),
+            unchanged=sum(outcome.unchanged for outcome in stored),
+        )
 
-    def _remove(self, tx: Transaction, visit: Visit, page: Page[Any], full_read: bool) -> tuple[int, int]:
+    def _remove(
+        self, tx: Transaction, visit: Visit, page: Page[Any], parts: Sequence[Part], full_read: bool
+    ) -> tuple[int, int]:
         """What the platform says is gone and, at the end of a complete read, what that read did not meet.
 
         Returns how many rows were removed, and how many were kept because they were too many to be believed.
         """
         run, platform = self._lease.run, self._lease.run.platform
-        removed = record_rows.remove(tx, self._table, platform, page.deleted, account_id=visit.account_id)
-        if not (full_read and self._stream.complete):
-            return removed, 0
         reading = FullRead(run.id, visit.account_id, run.stream)
-        met = [record.external_id for record in page.records]
-        met += [each.external_id for left_out in (page.skipped, page.set_aside) for each in left_out]
-        record_rows.remember_seen(tx, reading, self._lease.studio_id, met)
-        if not (page.last and page.complete):
-            return removed, 0
-        swept = record_rows.sweep(tx, self._table, platform, reading, confirmed=run.deletions_confirmed)
-        if swept.refused:
-            logs.event("sweep.refused", rows=swept.refused)
-        return removed + swept.count, swept.refused
+        removed = refused = 0
+        for part in parts:
+            removed += record_rows.remove(tx, part.table, platform, part.deleted, account_id=visit.account_id)
+            if not (full_read and self._stream.complete):
+                continue
+            record_rows.remember_seen(tx, part.table, reading, self._lease.studio_id, part.seen)
+            if page.last and page.complete:
+                swept = record_rows.sweep(tx, part.table, platform, reading, confirmed=run.deletions_confirmed)
+                removed, refused = removed + swept.count, refused + swept.refused
+        if refused:
+            logs.event("sweep.refused", rows=refused)
+        return removed, refused
 
 
 class _Reading:

@@ -94,6 +94,8 @@ CREATE TABLE content_metric (
     saves bigint NOT NULL DEFAULT 0,
     reach bigint NOT NULL DEFAULT 0,
     engagement_rate double precision,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT content_metric_pkey PRIMARY KEY (id),
     CONSTRAINT content_metric_studio_id_content_id_measured_at_key UNIQUE (studio_id, content_id, measured_at),
     CONSTRAINT content_metric_studio_id_content_id_fkey

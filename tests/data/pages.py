@@ -12,12 +12,40 @@ import pg8000.native
 from chalicelib.data import records
 from chalicelib.data.database import transaction
 from chalicelib.data.records import Outcome
-from chalicelib.platforms.records import AdMetricRecord, BookingRecord, InquiryRecord, Record, ReviewRecord
+from chalicelib.platforms.records import (
+    AdCampaignRecord,
+    AdMetricRecord,
+    BookingRecord,
+    InquiryRecord,
+    Record,
+    ReviewRecord,
+)
 from chalicelib.services.streams import TABLES
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 DAY = date(2026, 3, 1)
+
+
+class ContentRecord(Record, frozen=True, kw_only=True):
+    """What a stream of posts would store; no platform has one yet."""
+
+    kind: str = "post"
+    status: str = "published"
+    caption: str | None = None
+
+
+class ContentMetricRecord(Record, frozen=True, kw_only=True):
+    """A post's totals at one moment."""
+
+    content_external_id: str
+    content_kind: str = "post"
+    measured_at: datetime
+    views: int
+
+
+TABLE_OF: dict[type[Record], str] = {**TABLES, ContentRecord: "content", ContentMetricRecord: "content_metric"}
+"""For every table that records are stored in"""
 ACCOUNT = UUID(int=1)
 """The account that pages come from, unless a test has several"""
 
@@ -64,6 +92,22 @@ def review(external_id: str = "one", **changes: Any) -> ReviewRecord:
     return msgspec.structs.replace(made, **changes)
 
 
+def campaign(external_id: str = "one", **changes: Any) -> AdCampaignRecord:
+    made = AdCampaignRecord(external_id=external_id, name="Spring", status="paused")
+    return msgspec.structs.replace(made, **changes)
+
+
+def content(external_id: str = "one", **changes: Any) -> ContentRecord:
+    return ContentRecord(external_id=external_id, **changes)
+
+
+def metric(content_id: str = "one", views: int = 10, measured_at: datetime = NOON) -> ContentMetricRecord:
+    external_id = f"{content_id}/{measured_at}"
+    return ContentMetricRecord(
+        external_id=external_id, content_external_id=content_id, measured_at=measured_at, views=views
+    )
+
+
 def store(
     studio_id: UUID,
     page: Sequence[Record],
@@ -71,7 +115,7 @@ def store(
     fetched_at: datetime | None = None,
     account_id: UUID = ACCOUNT,
 ) -> Outcome:
-    table = TABLES[type(page[0])]
+    table = TABLE_OF[type(page[0])]
     with transaction(studio_id) as tx:
         return records.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)
 

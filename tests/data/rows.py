@@ -81,7 +81,14 @@ UNKEYED = {
     "sync_seen.run_id": "sync_log",
 }
 """References that no foreign key holds."""
-SAME_FOR_ALL = {"platform": "google", "stream": "bookings", "frequency": "hourly", "external_id": "one", "key": "one"}
+SAME_FOR_ALL = {
+    "platform": "google",
+    "stream": "bookings",
+    "table_name": "booking",
+    "frequency": "hourly",
+    "external_id": "one",
+    "key": "one",
+}
 """Natural keys that two studios share."""
 PLAIN: Mapping[type[Any], Any] = {
     Boolean: True,

@@ -50,7 +50,7 @@ def test_an_empty_page_sends_nothing(studio: UUID) -> None:
     with query_statistics() as statistics, transaction(studio) as tx:
         assert records.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Outcome()
         assert records.remove(tx, "booking", "google", [], account_id=ACCOUNT) == 0
-        records.remember_seen(tx, FullRead(studio, ACCOUNT, "bookings"), studio, [])
+        records.remember_seen(tx, "booking", FullRead(studio, ACCOUNT, "bookings"), studio, [])
     assert statistics.round_trips == 0
 
 

@@ -14,7 +14,7 @@ from chalicelib.data.database import read, transaction
 from chalicelib.data.metrics import TALLY_AS_OF, Tallies, periods
 from chalicelib.data.records import Outcome
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.data.upserts import RESTATED
+from chalicelib.data.tables import SYNCED
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, DAY, LONG_AGO, NOON, ad, now, review, store
 from tests.data.rows import new_studio
@@ -27,7 +27,7 @@ def studio(clean_database: Database) -> UUID:
 
 def restatements(superuser: pg8000.native.Connection, table: str) -> list[list[Any]]:
     """What is on record, oldest first, without whose and until when."""
-    names = ", ".join(RESTATED[table])
+    names = ", ".join(SYNCED[table].restated)
     return superuser.run(f"SELECT {names} FROM {table}_restatement ORDER BY valid_until") or []
 
 

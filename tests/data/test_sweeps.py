@@ -54,9 +54,9 @@ def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
     store(studio, [booking(key) for key in "abcd"])
     store(studio, [booking("elsewhere")], "website")
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["a", "b"])
+        records.remember_seen(tx, "booking", run, studio, ["a", "b"])
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["b", "d"])
+        records.remember_seen(tx, "booking", run, studio, ["b", "d"])
         assert records.sweep(tx, "booking", "google", run) == Removed(count=1)
         assert records.sweep(tx, "booking", "google", run) == Removed()
     assert cancelled(superuser) == {"c"}
@@ -67,7 +67,8 @@ def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
 ) -> None:
     store(studio, [AdCampaignRecord(external_id=key, name="Spring", status="paused") for key in "ab"])
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["a"])
+        records.remember_seen(tx, "ad_campaign", run, studio, ["a"])
+        records.remember_seen(tx, "booking", run, studio, ["b"])
     assert swept(studio, run, table="ad_campaign") == Removed(count=1)
     assert column(superuser, "ad_campaign", "status") == {"a": "paused", "b": "archived"}
 
@@ -90,7 +91,7 @@ def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
     store(studio, [booking(key) for key in seen + unseen])
     store(studio, [booking(f"gone {n}", status="cancelled") for n in range(100)])
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, seen)
+        records.remember_seen(tx, "booking", run, studio, seen)
     found = swept(studio, run)
     assert found == (Removed(count=missed) if believed else Removed(refused=missed))
     assert cancelled(superuser) - {f"gone {n}" for n in range(100)} == (set(unseen) if believed else set())
@@ -155,7 +156,7 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     """A first read fills both tables before the server has statistics of either."""
     store(studio, [booking(str(number)) for number in range(2000)])
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, [str(number) for number in range(2000)])
+        records.remember_seen(tx, "booking", run, studio, [str(number) for number in range(2000)])
     application = clean_database.connect("ansel_joint")
     act_as(application, studio)
     plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.missing_query('booking').sql}")
@@ -167,7 +168,7 @@ def test_what_a_run_has_seen_is_forgotten_when_the_run_is_gone(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     with transaction(studio) as tx:
-        records.remember_seen(tx, run, studio, ["a"])
+        records.remember_seen(tx, "booking", run, studio, ["a"])
     superuser.run("DELETE FROM sync_log")
     with transaction(None) as tx:
         assert tx.run(FORGET_SEEN_OF_ENDED_RUNS, batch=10).count == 1

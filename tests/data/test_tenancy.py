@@ -16,12 +16,13 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 import chalicelib.data
-from chalicelib.data import records, skipped, upserts
+from chalicelib.data import records, skipped
 from chalicelib.data.database import transaction
 from chalicelib.data.metrics import periods
 from chalicelib.data.query import Query, array_of
 from chalicelib.data.records import FullRead, Removed
-from chalicelib.platforms.records import AdCampaignRecord, BookingRecord
+from chalicelib.data.tables import SYNCED
+from chalicelib.platforms.records import BookingRecord
 from chalicelib.services.streams import TABLES
 from tests.conftest import ROOT
 from tests.data import pages
@@ -74,7 +75,10 @@ MAKE_BACKFILL = """
         trigger = 'backfill', backfill_from = '2026-05-04', backfill_to = '2026-05-04'
 """
 KEEP_PENDING = "UPDATE pending_grant SET expires_at = 'infinity'"
-SET_ASIDE = '[{"id": "0190c1a2-0000-7000-8000-000000000001", "external_id": "two", "field": "start", "reason": "x"}]'
+SET_ASIDE = """[{
+    "id": "0190c1a2-0000-7000-8000-000000000001", "table_name": "booking", "external_id": "two",
+    "field": "start", "reason": "x"
+}]"""
 RETRIED = f'[{{"id": "{id_of("victim", "set_aside")}", "field": "intruder", "reason": "intruder"}}]'
 READ_LATER = "UPDATE account_position SET read_started_at = 'infinity'"
 TELL_OF_A_BREAK = "UPDATE connection_event SET kind = 'failed'"
@@ -213,9 +217,11 @@ RECORDS_MODULE = records.__name__
 RECORDS = (
     pages.booking("one"),
     pages.inquiry("one"),
-    AdCampaignRecord(external_id="one", name="intruder", status="active"),
+    pages.campaign("one", name="intruder"),
     pages.ad("one"),
     pages.review("one"),
+    pages.content("one", caption="intruder"),
+    pages.metric("one"),
 )
 
 
@@ -229,18 +235,18 @@ def constants() -> dict[str, Query[Any]]:
 def built() -> Iterator[tuple[str, Query[Any], Aim]]:
     """The queries that functions build: the function with what it is given, what it builds, and how that is aimed."""
     for record, guarded in itertools.product(RECORDS, (False, True)):
-        table = TABLES[type(record)]
+        table = pages.TABLE_OF[type(record)]
         values = {"rows": msgspec.json.encode([record]).decode(), "fetched_at": datetime.max.replace(tzinfo=UTC)}
         query = records._upsert_query(table, record.__struct_fields__, guarded)
         yield f"{RECORDS_MODULE}._upsert_query({table}, {guarded})", query, Aim(values=values)
     one = Aim("sync_log", values={"external_ids": ["one"]})
-    for table in upserts.ON_DELETE:
+    for table in (name for name, synced in SYNCED.items() if synced.on_delete is not None):
         yield f"{RECORDS_MODULE}._counting({table})", records._counting(table, "true"), one
         yield f"{RECORDS_MODULE}._remove_query({table})", records._remove_query(table), one
         yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
         unseen = replace(one, prepare="DELETE FROM sync_seen")
         yield f"{RECORDS_MODULE}.missing_query({table})", records.missing_query(table), unseen
-    for table in (*upserts.SKIPPABLE, "ad_campaign"):
+    for table in SYNCED:
         aim = Aim(values={"rows": '[{"external_id": "one", "reason": "intruder"}]'})
         yield f"{skipped.__name__}.store_skipped_query({table})", skipped.store_skipped_query(table), aim
 
@@ -293,6 +299,7 @@ class AnyValue(dict[str, Any]):
             platform="google",
             stream="bookings",
             streams=["bookings"],
+            table_name="booking",
             frequency="weekly",
             schedules=SCHEDULES,
             trigger="manual",
@@ -330,7 +337,8 @@ def attempt(studio_id: UUID | None, query: Query[Any], rows: Rows, aim: Aim) -> 
 def test_every_query_has_an_attack_here() -> None:
     assert find_queries(ROOT / "chalicelib") == EXPECTED
     assert set(constants()) == AIMS.keys() | TENANTLESS | CROSS_TENANT
-    assert {type(record) for record in RECORDS} == TABLES.keys()
+    assert {pages.TABLE_OF[type(record)] for record in RECORDS} == SYNCED.keys()
+    assert TABLES.keys() < pages.TABLE_OF.keys()
 
 
 @pytest.mark.parametrize("name", sorted(CROSS_TENANT))

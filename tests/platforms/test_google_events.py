@@ -81,7 +81,7 @@ def test_a_page_of_events_becomes_bookings_and_what_is_left_out() -> None:
     )
     assert isinstance(wedding, BookingRecord)
     assert (wedding.event_type, wedding.status, wedding.all_day) == ("wedding", "tentative", True)
-    assert batch.gone == ["evt6zz_20261203T090000Z"]
+    assert batch.gone == [Gone("evt6zz_20261203T090000Z", BookingRecord)]
     left_out = {skipped.external_id: skipped.reason for skipped in batch.skipped}
     assert left_out == {"evt9transparent": "free", "evt10focus": "other_type", "evt11private": "no_match"}
     assert batch.set_aside == []
@@ -169,7 +169,7 @@ def test_what_is_called_off_is_gone_as_well_and_what_is_only_left_out_is_not() -
         ("2", "declined"),
         ("3", "no_match"),
     ]
-    assert batch.gone == ["1", "2"]
+    assert [gone.external_id for gone in batch.gone] == ["1", "2"]
 
 
 @pytest.mark.parametrize("title", ["HOLD Wedding Smith", "Hochzeit Müller (Option)", "tentative: wedding"])

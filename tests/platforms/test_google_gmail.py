@@ -291,7 +291,7 @@ def test_an_odd_entry_of_a_list_hides_no_other(fake: Fake, client_of: ClientOf, 
     assert (stored(page), page.last) == (["a", "b"], True)
     (set_aside,) = page.set_aside
     assert set_aside.reason
-    assert isinstance(INQUIRIES.items.read_again(set_aside.content), SetAside)
+    assert isinstance(INQUIRIES.items[0].read_again(set_aside.content), SetAside)
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -335,7 +335,7 @@ def test_a_thread_that_cannot_be_read_hides_no_other(fake: Fake, client_of: Clie
         "large": "is too large to be read",
     }
     for set_aside in page.set_aside:
-        assert isinstance(INQUIRIES.items.read_again(set_aside.content), SetAside)
+        assert isinstance(INQUIRIES.items[0].read_again(set_aside.content), SetAside)
 
 
 def refuse_large(response: Response) -> Fault | None:

@@ -50,7 +50,7 @@ def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tupl
     for _ in range(200):
         page: Page[Any] = stream.fetch_page(client, cursor)
         records += page.records
-        deleted += page.deleted
+        deleted += [gone.external_id for gone in page.deleted]
         cursor = msgspec.json.encode(page.cursor).decode()
         if page.last:
             return records, deleted, cursor

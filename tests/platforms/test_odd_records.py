@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,15 +16,25 @@ from msgspec import Raw
 
 from chalicelib.data import records
 from chalicelib.data.database import transaction
-from chalicelib.platforms.base import Stream
-from chalicelib.platforms.items import LONGEST_ID, SetAside, Skipped
+from chalicelib.platforms.items import LONGEST_ID, Items, SetAside, Skipped
 from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.services.streams import TABLES
 from tests.conftest import Database
 from tests.data.rows import new_studio
 
 PAYLOADS = Path(__file__).parent / "payloads"
-STREAMS = [stream for name in NAMES for stream in get_platform(name).streams]
+
+
+class Reader(NamedTuple):
+    """How a stream reads one of its record types."""
+
+    stream: str
+    items: Items[Any, Any]
+
+
+READERS = [
+    Reader(stream.name, items) for name in NAMES for stream in get_platform(name).streams for items in stream.items
+]
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 12, 1.5, -0.0, 1e308, 2**31, 2**63, -(2**64), 10**30),
     *(
@@ -50,28 +60,28 @@ ODD: tuple[Any, ...] = (
 """Every JSON type, absence (in `variants`), and the extremes of each."""
 
 
-def example(stream: Stream[Any]) -> tuple[dict[str, Any], Any]:
+def example(reader: Reader) -> tuple[dict[str, Any], Any]:
     """A record as rich as the platform sends them, and what it is read with."""
-    match stream.name:
+    match reader.stream:
         case "bookings":
             events = msgspec.json.decode((PAYLOADS / "google/events.json").read_bytes())["items"]
-            return events[0], context_of(stream)
+            return events[0], context_of(reader)
         case "inquiries":
-            return msgspec.json.decode((PAYLOADS / "google/thread.json").read_bytes()), context_of(stream)
+            return msgspec.json.decode((PAYLOADS / "google/thread.json").read_bytes()), context_of(reader)
         case "campaigns":
-            return msgspec.json.decode((PAYLOADS / "meta/campaigns.json").read_bytes())["data"][0], context_of(stream)
+            return msgspec.json.decode((PAYLOADS / "meta/campaigns.json").read_bytes())["data"][0], context_of(reader)
         case "ad_insights":
-            return msgspec.json.decode((PAYLOADS / "meta/insights.json").read_bytes())["data"][0], context_of(stream)
-    raise AssertionError(f"{stream.name} has no example here")
+            return msgspec.json.decode((PAYLOADS / "meta/insights.json").read_bytes())["data"][0], context_of(reader)
+    raise AssertionError(f"{reader.stream} has no example here")
 
 
 KNOWN = {"currency": "EUR", "now": datetime(2026, 11, 30, tzinfo=UTC), "time_zone": "Europe/Berlin"}
 
 
-def context_of(stream: Stream[Any]) -> Any:
+def context_of(reader: Reader) -> Any:
     """Of what a context holds, the fields it cannot do without are filled."""
-    required = [field for field in msgspec.structs.fields(stream.items.context) if field.required]
-    return stream.items.context(**{field.name: KNOWN.get(field.name, "lena@example.com") for field in required})
+    required = [field for field in msgspec.structs.fields(reader.items.context) if field.required]
+    return reader.items.context(**{field.name: KNOWN.get(field.name, "lena@example.com") for field in required})
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -111,13 +121,13 @@ def raw(item: Any) -> Raw:
     return Raw(json.dumps(item).encode())
 
 
-def named(stream: Stream[Any], item: dict[str, Any], name: str) -> dict[str, Any]:
-    key = "campaign_id" if stream.name == "ad_insights" else "id"
+def named(reader: Reader, item: dict[str, Any], name: str) -> dict[str, Any]:
+    key = "campaign_id" if reader.stream == "ad_insights" else "id"
     return {**item, key: name}
 
 
-def neighbours(stream: Stream[Any], item: dict[str, Any]) -> list[Raw]:
-    return [raw(named(stream, item, "before")), raw(named(stream, item, "after"))]
+def neighbours(reader: Reader, item: dict[str, Any]) -> list[Raw]:
+    return [raw(named(reader, item, "before")), raw(named(reader, item, "after"))]
 
 
 @pytest.fixture
@@ -125,17 +135,19 @@ def studio_id(clean_database: Database) -> UUID:
     return new_studio()
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
-def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(stream: Stream[Any], studio_id: UUID) -> None:
-    item, context = example(stream)
-    before, after = neighbours(stream, item)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
+def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(reader: Reader, studio_id: UUID) -> None:
+    item, context = example(reader)
+    before, after = neighbours(reader, item)
     odd = [raw(variant) for variant in variants(item)]
-    batch = stream.items.read([before, *odd, after], context)
-    alone = stream.items.read([before, after], context)
+    batch = reader.items.read([before, *odd, after], context)
+    alone = reader.items.read([before, after], context)
     assert len(alone.records) == 2
     assert [record for record in batch.records if record in alone.records] == alone.records
     with transaction(studio_id) as tx:
-        stored = records.upsert(tx, TABLES[stream.record], studio_id, "google", batch.records, account_id=studio_id)
+        stored = records.upsert(
+            tx, TABLES[reader.items.record], studio_id, "google", batch.records, account_id=studio_id
+        )
     assert stored.created + stored.unchanged + stored.updated >= 2
     assert batch.set_aside
     for each in batch.set_aside:
@@ -155,32 +167,32 @@ ANY_JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
 @given(data=st.data())
-def test_any_value_in_any_field_leaves_the_neighbours_alone(stream: Stream[Any], data: st.DataObject) -> None:
-    item, context = example(stream)
+def test_any_value_in_any_field_leaves_the_neighbours_alone(reader: Reader, data: st.DataObject) -> None:
+    item, context = example(reader)
     path = data.draw(st.sampled_from(list(places(item))))
     odd = raw(put(item, path, data.draw(ANY_JSON)))
-    before, after = neighbours(stream, item)
-    batch = stream.items.read([before, odd, after], context)
+    before, after = neighbours(reader, item)
+    batch = reader.items.read([before, odd, after], context)
     outcomes = [*batch.records, *batch.skipped, *batch.set_aside, *batch.gone]
     assert len(batch.records) >= 2
     assert 2 <= len(outcomes) <= 3
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
 @pytest.mark.parametrize("whole", [None, True, 5, "text", [], [[]], {}])
-def test_what_is_no_record_at_all_is_set_aside_or_skipped(stream: Stream[Any], whole: Any) -> None:
-    _, context = example(stream)
-    outcome = stream.items.read_one(raw(whole), context)
+def test_what_is_no_record_at_all_is_set_aside_or_skipped(reader: Reader, whole: Any) -> None:
+    _, context = example(reader)
+    outcome = reader.items.read_one(raw(whole), context)
     assert isinstance(outcome, SetAside | Skipped)
     assert outcome.external_id
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
-def test_what_is_set_aside_can_be_read_again_from_what_is_kept_of_it(stream: Stream[Any]) -> None:
-    item, context = example(stream)
-    outcome = stream.items.read_one(raw({**item, "id": [], "campaign_id": []}), context)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
+def test_what_is_set_aside_can_be_read_again_from_what_is_kept_of_it(reader: Reader) -> None:
+    item, context = example(reader)
+    outcome = reader.items.read_one(raw({**item, "id": [], "campaign_id": []}), context)
     assert isinstance(outcome, SetAside)
-    assert stream.items.read_again(outcome.content) == outcome
+    assert reader.items.read_again(outcome.content) == outcome
     assert "content" not in repr(outcome)

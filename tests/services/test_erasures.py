@@ -91,8 +91,8 @@ def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
 ) -> None:
     monkeypatch.setattr(erasures, "BATCH", 10)
     superuser.run(
-        "INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)"
-        " SELECT run_id, account_id, studio_id, 'more ' || i FROM sync_seen, generate_series(1, 25) AS i"
+        "INSERT INTO sync_seen (run_id, account_id, studio_id, table_name, external_id)"
+        " SELECT run_id, account_id, studio_id, table_name, 'more ' || i FROM sync_seen, generate_series(1, 25) AS i"
         " WHERE studio_id = :id",
         id=filled,
     )

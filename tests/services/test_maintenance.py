@@ -79,8 +79,8 @@ def add_keys(superuser: Superuser, studio_id: UUID, *, age: str, count: int = 1)
 
 def add_seen(superuser: Superuser, studio_id: UUID, run_id: UUID, *, count: int = 1) -> None:
     superuser.run(
-        "INSERT INTO sync_seen (run_id, account_id, studio_id, external_id)"
-        f" SELECT :run_id, :studio_id, :studio_id, i::text FROM generate_series(1, {count}) AS i",
+        "INSERT INTO sync_seen (run_id, account_id, studio_id, table_name, external_id)"
+        f" SELECT :run_id, :studio_id, :studio_id, 'booking', i::text FROM generate_series(1, {count}) AS i",
         run_id=run_id,
         studio_id=studio_id,
     )

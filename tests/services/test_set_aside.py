@@ -54,7 +54,7 @@ def keep(studio: Studio, event: dict[str, Any]) -> None:
     row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
     content = msgspec.json.encode({"item": event, "context": context}).decode()
     sealed = seal_at(content_data(studio.id, row_id), Secret(content), stored.data_keys)
-    row = {"id": row_id, "external_id": event["id"], "field": "start", "reason": "is missing"}
+    row = {"id": row_id, "table_name": "booking", "external_id": event["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
     named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
     write(studio.id, STORE_SET_ASIDE, rows=rows, account_id=account_of(studio), **named)

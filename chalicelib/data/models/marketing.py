@@ -70,6 +70,8 @@ class ContentMetric(Base):
     saves: Mapped[Count]
     reach: Mapped[Count]
     engagement_rate: Mapped[float | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
 
 
 class AdCampaign(Base):

@@ -202,6 +202,7 @@ class SyncSeen(Base):
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
     studio_id: Mapped[UUID]
 

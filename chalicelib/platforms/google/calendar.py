@@ -13,7 +13,6 @@ from chalicelib.platforms.base import AccountKind, Page, Stream, Window
 from chalicelib.platforms.client import Client
 from chalicelib.platforms.decoding import decode_leniently
 from chalicelib.platforms.google.events import EVENTS, CalendarContext, zone_of
-from chalicelib.platforms.records import BookingRecord
 from chalicelib.platforms.text import clean
 from chalicelib.platforms.urls import Url, url_of
 
@@ -169,8 +168,7 @@ def _events_url(calendar_id: str) -> Url:
 
 BOOKINGS = Stream(
     name="bookings",
-    record=BookingRecord,
-    items=EVENTS,
+    items=(EVENTS,),
     cursor=CalendarCursor,
     fetch=fetch_bookings,
     frequency="every 15 minutes",

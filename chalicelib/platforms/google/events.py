@@ -96,7 +96,7 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone 
     return _booking(event, when, calendar, name, title, people)
 
 
-EVENTS = Items(shape=Event, context=CalendarContext, parse=parse_event)
+EVENTS = Items(record=BookingRecord, shape=Event, context=CalendarContext, parse=parse_event)
 
 CALLED_OFF = ("declined", "called_off")
 """Reasons for which an event that was a booking is so no longer, as if it had been deleted."""

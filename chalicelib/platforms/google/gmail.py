@@ -23,7 +23,6 @@ from chalicelib.platforms.google.mailbox import (
     read_threads,
 )
 from chalicelib.platforms.google.threads import THREADS, Thread, add_threads, read_messages
-from chalicelib.platforms.records import InquiryRecord
 from chalicelib.platforms.urls import url_of
 
 SCOPE = "https://www.googleapis.com/auth/gmail"
@@ -179,8 +178,7 @@ def _dates(thread: Raw) -> list[datetime]:
 
 INQUIRIES = Stream(
     name="inquiries",
-    record=InquiryRecord,
-    items=THREADS,
+    items=(THREADS,),
     cursor=MailboxCursor,
     fetch=fetch_inquiries,
     frequency="every 15 minutes",

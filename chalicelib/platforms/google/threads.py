@@ -185,4 +185,4 @@ def _skipped(external_id: str, reason: str, messages: Sequence[Message]) -> Skip
     )
 
 
-THREADS = Items(shape=Thread, context=MailContext, parse=parse_thread)
+THREADS = Items(record=InquiryRecord, shape=Thread, context=MailContext, parse=parse_thread)

@@ -81,7 +81,7 @@ def parse_campaign(campaign: Campaign, context: CampaignContext) -> AdCampaignRe
     )
 
 
-CAMPAIGN_ITEMS = Items(shape=Campaign, context=CampaignContext, parse=parse_campaign)
+CAMPAIGN_ITEMS = Items(record=AdCampaignRecord, shape=Campaign, context=CampaignContext, parse=parse_campaign)
 
 
 def _status(campaign: Campaign, ends_at: datetime | None, now: datetime) -> str:
@@ -99,8 +99,7 @@ def _moment(moment: datetime | None) -> datetime | None:
 
 CAMPAIGNS = Stream(
     name="campaigns",
-    record=AdCampaignRecord,
-    items=CAMPAIGN_ITEMS,
+    items=(CAMPAIGN_ITEMS,),
     cursor=CampaignsCursor,
     fetch=fetch_campaigns,
     frequency="every 6 hours",

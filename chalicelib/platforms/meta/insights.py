@@ -182,13 +182,14 @@ def _conversions(row: Insights) -> Iterator[Decimal]:
             raise UnreadableRecord(f"actions[{index}].{field}".rstrip("."), reason) from error
 
 
-INSIGHT_ITEMS = Items(shape=Insights, context=InsightsContext, parse=parse_insights, find_id=find_insights_id)
+INSIGHT_ITEMS = Items(
+    record=AdMetricRecord, shape=Insights, context=InsightsContext, parse=parse_insights, find_id=find_insights_id
+)
 
 
 AD_INSIGHTS = Stream(
     name="ad_insights",
-    record=AdMetricRecord,
-    items=INSIGHT_ITEMS,
+    items=(INSIGHT_ITEMS,),
     cursor=InsightsCursor,
     fetch=fetch_insights,
     frequency="every 6 hours",

@@ -41,7 +41,7 @@ def campaign(**changes: Any) -> AdCampaignRecord:
 
 def test_a_campaign_becomes_a_record() -> None:
     (found,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge).data
-    assert CAMPAIGNS.items.read_one(found, CONTEXT) == AdCampaignRecord(
+    assert CAMPAIGNS.items[0].read_one(found, CONTEXT) == AdCampaignRecord(
         external_id="2385001",
         name="Spring weddings",
         status="active",

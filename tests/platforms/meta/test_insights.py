@@ -69,7 +69,7 @@ def read_all(fetch: Callable[[InsightsCursor | None], Any], cursor: InsightsCurs
 
 def test_a_day_of_a_campaign_becomes_a_record() -> None:
     first, second = msgspec.json.decode((PAYLOADS / "insights.json").read_bytes(), type=Edge).data
-    assert AD_INSIGHTS.items.read_one(first, DOLLARS) == AdMetricRecord(
+    assert AD_INSIGHTS.items[0].read_one(first, DOLLARS) == AdMetricRecord(
         external_id="2385001/2026-11-02",
         campaign_external_id="2385001",
         campaign_name="Spring weddings",
@@ -80,7 +80,7 @@ def test_a_day_of_a_campaign_becomes_a_record() -> None:
         clicks=63,
         conversions=9.0,
     )
-    empty = AD_INSIGHTS.items.read_one(second, DOLLARS)
+    empty = AD_INSIGHTS.items[0].read_one(second, DOLLARS)
     assert isinstance(empty, AdMetricRecord)
     assert (empty.spend_minor, empty.impressions, empty.clicks, empty.conversions) == (0, 0, 0, 0.0)
     assert empty.currency == "USD"
@@ -118,7 +118,7 @@ def test_what_nobody_counts_may_be_anything(fake: Fake) -> None:
 
 
 def test_a_day_in_no_currency_is_set_aside() -> None:
-    outcome = AD_INSIGHTS.items.read_one(
+    outcome = AD_INSIGHTS.items[0].read_one(
         Raw(b'{"campaign_id": "1", "date_start": "2026-11-02"}'), InsightsContext(None)
     )
     assert isinstance(outcome, SetAside)

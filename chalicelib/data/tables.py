@@ -1,0 +1,132 @@
+"""What each table means to a sync: one declaration per table that records are stored in."""
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Parent(NamedTuple):
+    """The row that a record belongs to; one that is not there yet is made of what the record says of it."""
+
+    table: str
+    column: str
+    external_id: str
+    """The record's field that names it."""
+    made: dict[str, str]
+    """SQL for the columns of a new one. The source that knows the rest of it fills that in later."""
+
+
+class Computed(NamedTuple):
+    """A column that follows from a record: SQL for a new row, and for one that is there already."""
+
+    insert: str
+    update: str
+
+
+class OnDelete(NamedTuple):
+    """What becomes of a row whose source is gone."""
+
+    column: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.column} = {self.value}"
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A table that records are stored in. In its SQL `t` is the row, `r` the record and `excluded` the row it makes."""
+
+    name: str
+    scope: tuple[str, ...] = ("platform",)
+    """Within which columns, beside the studio, the natural key identifies a row"""
+    natural_key: tuple[str, ...] = ("external_id",)
+    parent: Parent | None = None
+    computed: dict[str, Computed] = {}
+    restated: tuple[str, ...] = ()
+    """What platforms change in hindsight: the values before stay on record in `<table>_restatement`."""
+    on_delete: OnDelete | None = None
+    """None keeps a row whose source is gone: a lead stays a lead. Needs `held_by_accounts`."""
+    held_by_accounts: bool = False
+    """Whether a row says which accounts hold it: an event may be in several calendars under one id, or move to another
+    one. A row is gone only once no account holds it."""
+    skippable: bool = False
+    """Whether a rule may leave a row out after it was stored"""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of the unique key."""
+        return ("studio_id", *self.scope, *self.natural_key)
+
+    @property
+    def record_key(self) -> tuple[str, ...]:
+        """The fields of a record that make its row's natural key."""
+        parent = self.parent
+        return tuple(parent.external_id if parent and name == parent.column else name for name in self.natural_key)
+
+    def in_scope(self, row: str) -> str:
+        """SQL for whether a row is one of those among which the natural key identifies it."""
+        return " AND ".join(f"{row}.{column} = {SCOPES[column]}" for column in self.scope) or "true"
+
+    @property
+    def depth(self) -> int:
+        """How many rows a row of it refers to, one above the other: parents are stored first."""
+        return 0 if self.parent is None else 1 + SYNCED[self.parent.table].depth
+
+
+SCOPES = {"platform": ":platform::text"}
+"""SQL for the value of each column that a scope may name"""
+
+SYNCED = {
+    table.name: table
+    for table in (
+        Table(
+            name="ad_campaign",
+            on_delete=OnDelete("status", "'archived'"),
+            held_by_accounts=True,
+        ),
+        Table(
+            name="ad_metric",
+            scope=(),
+            natural_key=("campaign_id", "day"),
+            parent=Parent(
+                table="ad_campaign",
+                column="campaign_id",
+                external_id="campaign_external_id",
+                made={"name": "r.campaign_name", "status": "'active'"},
+            ),
+            restated=("spend_minor", "currency", "impressions", "clicks", "conversions"),
+        ),
+        Table(
+            name="booking",
+            on_delete=OnDelete("status", "'cancelled'"),
+            held_by_accounts=True,
+            skippable=True,
+        ),
+        Table(name="content"),
+        Table(
+            name="content_metric",
+            scope=(),
+            natural_key=("content_id", "measured_at"),
+            parent=Parent(
+                table="content",
+                column="content_id",
+                external_id="content_external_id",
+                made={"kind": "r.content_kind", "status": "'published'"},
+            ),
+        ),
+        Table(
+            name="inquiry",
+            computed={
+                "status": Computed(
+                    insert="CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
+                    update="CASE WHEN t.status = 'new' AND excluded.replied_at IS NOT NULL THEN 'contacted'"
+                    " ELSE t.status END",
+                ),
+                "contacted_at": Computed(insert="r.replied_at", update="coalesce(t.contacted_at, excluded.replied_at)"),
+            },
+            skippable=True,
+        ),
+        Table(name="review", restated=("rating", "text")),
+    )
+}
+"""By name"""

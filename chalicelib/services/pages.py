@@ -1,0 +1,55 @@
+"""A page by the tables that its records belong in, parents before children."""
+
+from typing import Any
+
+import msgspec
+
+from chalicelib.data.tables import SYNCED
+from chalicelib.platforms.base import Page, Stream
+from chalicelib.platforms.items import SetAside, Skipped
+from chalicelib.platforms.records import Record
+from chalicelib.services.streams import TABLES
+
+
+class Part(msgspec.Struct):
+    """What a page says of the records of one table."""
+
+    table: str
+    records: list[Record] = []
+    deleted: list[str] = []
+    skipped: list[Skipped] = []
+    set_aside: list[SetAside] = []
+
+    @property
+    def known(self) -> list[str]:
+        """External ids of what was read: what was left out under them before is so no longer."""
+        return [*(record.external_id for record in self.records), *self.deleted]
+
+    @property
+    def seen(self) -> list[str]:
+        """External ids of what is there at the platform, whether or not it was stored."""
+        return [each.external_id for of_kind in (self.records, self.skipped, self.set_aside) for each in of_kind]
+
+    def __len__(self) -> int:
+        return len(self.records) + len(self.deleted) + len(self.skipped) + len(self.set_aside)
+
+
+def split(stream: Stream[Any], page: Page[Any]) -> list[Part]:
+    """One part per record type of the stream. Raises TypeError for a type that the stream does not declare."""
+    parts = {record: Part(TABLES[record]) for record in stream.records}
+    for record in page.records:
+        _part(parts, stream, type(record)).records.append(record)
+    for gone in page.deleted:
+        _part(parts, stream, gone.record).deleted.append(gone.external_id)
+    for skipped in page.skipped:
+        _part(parts, stream, skipped.record).skipped.append(skipped)
+    for odd in page.set_aside:
+        _part(parts, stream, odd.record).set_aside.append(odd)
+    return sorted(parts.values(), key=lambda part: SYNCED[part.table].depth)
+
+
+def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Record] | None) -> Part:
+    record = record or stream.records[0]
+    if record not in parts:
+        raise TypeError(f"the stream {stream.name} yields {record.__name__}, which it does not declare")
+    return parts[record]

@@ -1,9 +1,16 @@
 """A page by the tables that its records belong in, parents before children."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from chalicelib.data import records as rows
+from chalicelib.data.database import Transaction
+from chalicelib.data.leases import LeasedRun
+from chalicelib.data.records import FullRead, Outcome, Removed
 from chalicelib.data.tables import SYNCED
 from chalicelib.platforms.base import Page, Stream
 from chalicelib.platforms.items import SetAside, Skipped
@@ -53,3 +60,37 @@ def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Rec
     if record not in parts:
         raise TypeError(f"the stream {stream.name} yields {record.__name__}, which it does not declare")
     return parts[record]
+
+
+def store(
+    tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
+) -> Outcome:
+    """The records of all parts; returns what became of them altogether."""
+    studio_id, platform, of_page = run.connection.studio_id, run.platform, {"account_id": account_id}
+    stored = [
+        rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
+        for part in parts
+    ]
+    return Outcome(
+        created=sum(outcome.created for outcome in stored),
+        updated=sum(outcome.updated for outcome in stored),
+        unchanged=sum(outcome.unchanged for outcome in stored),
+    )
+
+
+def remove(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part]) -> Removed:
+    """What the platform says is gone."""
+    removed = [rows.remove(tx, part.table, run.platform, part.deleted, account_id=account_id) for part in parts]
+    return Removed(count=sum(removed))
+
+
+def sweep(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], *, at_end: bool) -> Removed:
+    """Notes what a page of a complete read has met and, at its end, removes what none of its pages did: each table by
+    itself, since what is too much to believe of one says nothing of another."""
+    reading = FullRead(run.id, account_id, run.stream)
+    removed = []
+    for part in parts:
+        rows.remember_seen(tx, part.table, reading, run.connection.studio_id, part.seen)
+        if at_end:
+            removed.append(rows.sweep(tx, part.table, run.platform, reading, confirmed=run.deletions_confirmed))
+    return Removed(count=sum(each.count for each in removed), refused=sum(each.refused for each in removed))

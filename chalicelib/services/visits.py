@@ -12,19 +12,18 @@ import msgspec
 
 from chalicelib import logs, telemetry
 from chalicelib.data import leases as rows
-from chalicelib.data import records as record_rows
 from chalicelib.data.advances import ADVANCE_RUN, RunStage
 from chalicelib.data.database import Transaction, read, transaction
 from chalicelib.data.positions import Visit
 from chalicelib.data.query import to_json
-from chalicelib.data.records import FullRead, Outcome
+from chalicelib.data.records import Removed
 from chalicelib.data.runs import DATABASE_TIME
 from chalicelib.errors import AppError, ContractChanged, CursorExpired, TransientFault
 from chalicelib.platforms.base import Page, Stream
-from chalicelib.services import accounts
+from chalicelib.services import accounts, pages
 from chalicelib.services.leases import LEASE_SECONDS, Lease
 from chalicelib.services.left_out import LeftOut
-from chalicelib.services.pages import Part, split
+from chalicelib.services.pages import Part
 from chalicelib.services.retries import delay_after
 
 WAITED_FOR = timedelta(minutes=5)
@@ -113,11 +112,11 @@ class Visits:
         self, visit: Visit, page: Page[Any], cursor: str | None, *, full_read: bool, fetched_at: datetime | None
     ) -> RunStage:
         """The page, the cursor and the counters, in one transaction."""
-        parts = split(self._stream, page)
+        parts = pages.split(self._stream, page)
         left_out = self.left_out.prepare(parts)
         with transaction(self._lease.studio_id) as tx:
-            stored = self._upsert(tx, visit, parts, fetched_at)
-            deleted, refused = self._remove(tx, visit, page, parts, full_read)
+            stored = pages.store(tx, self._lease.run, visit.account_id, parts, fetched_at)
+            removed = self._remove(tx, visit, page, parts, full_read)
             self.left_out.store(tx, parts, left_out)
             if page.last and not self._is_backfill:
                 self.left_out.finish(tx, read_all=full_read and self._stream.complete and page.complete)
@@ -129,15 +128,15 @@ class Visits:
                 cursor=cursor,
                 stored=True,
                 skipped=to_json(self.left_out.counts),
-                seen=seen + deleted,
+                seen=seen + removed.count,
                 created=stored.created,
                 updated=stored.updated,
                 unchanged=stored.unchanged,
-                deleted=deleted,
+                deleted=removed.count,
                 set_aside=len(page.set_aside),
-                refused=refused,
+                refused=removed.refused,
             )
-        telemetry.count("Records", seen + deleted, platform=self._lease.run.platform)
+        telemetry.count("Records", seen + removed.count, platform=self._lease.run.platform)
         self._read.add(visit.account_id)
         return stage
 
@@ -174,41 +173,18 @@ class Visits:
             logs.event("run.read_again")
         return advanced.becomes
 
-    def _upsert(self, tx: Transaction, visit: Visit, parts: Sequence[Part], fetched_at: datetime | None) -> Outcome:
-        platform, studio_id, account_id = self._lease.run.platform, self._lease.studio_id, visit.account_id
-        stored = [
-            record_rows.upsert(
-                tx, part.table, studio_id, platform, part.records, account_id=account_id, fetched_at=fetched_at
-            )
-            for part in parts
-        ]
-        return Outcome(
-            created=sum(outcome.created for outcome in stored),
-            updated=sum(outcome.updated for outcome in stored),
-            unchanged=sum(outcome.unchanged for outcome in stored),
-        )
-
     def _remove(
         self, tx: Transaction, visit: Visit, page: Page[Any], parts: Sequence[Part], full_read: bool
-    ) -> tuple[int, int]:
-        """What the platform says is gone and, at the end of a complete read, what that read did not meet.
-
-        Returns how many rows were removed, and how many were kept because they were too many to be believed.
-        """
-        run, platform = self._lease.run, self._lease.run.platform
-        reading = FullRead(run.id, visit.account_id, run.stream)
-        removed = refused = 0
-        for part in parts:
-            removed += record_rows.remove(tx, part.table, platform, part.deleted, account_id=visit.account_id)
-            if not (full_read and self._stream.complete):
-                continue
-            record_rows.remember_seen(tx, part.table, reading, self._lease.studio_id, part.seen)
-            if page.last and page.complete:
-                swept = record_rows.sweep(tx, part.table, platform, reading, confirmed=run.deletions_confirmed)
-                removed, refused = removed + swept.count, refused + swept.refused
-        if refused:
-            logs.event("sweep.refused", rows=refused)
-        return removed, refused
+    ) -> Removed:
+        """What the platform says is gone and, at the end of a complete read, what that read did not meet."""
+        run = self._lease.run
+        removed = pages.remove(tx, run, visit.account_id, parts)
+        if not (full_read and self._stream.complete):
+            return removed
+        swept = pages.sweep(tx, run, visit.account_id, parts, at_end=page.last and page.complete)
+        if swept.refused:
+            logs.event("sweep.refused", rows=swept.refused)
+        return Removed(count=removed.count + swept.count, refused=swept.refused)
 
 
 class _Reading:

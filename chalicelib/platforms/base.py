@@ -94,8 +94,8 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     fetch: Callable[["Client", CursorT | None], Page[CursorT]]
     frequency: str
     """How often it syncs unless the studio says otherwise, e.g. `every 15 minutes`."""
-    scopes: tuple[str, ...]
-    """Any one of these scopes is enough to read it; the first is the one asked for."""
+    scopes: tuple[tuple[str, ...], ...]
+    """What it needs to be read: of each group any one scope. The first of a group is the one asked for."""
     helpful_scopes: tuple[str, ...] = ()
     """Asked for as well, and done without when not granted."""
     restricted: bool = False
@@ -121,11 +121,17 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     @property
     def asked_scopes(self) -> tuple[str, ...]:
         """What a consent asks for in this stream's name."""
-        return (*self.scopes[:1], *self.helpful_scopes)
+        return (*(group[0] for group in self.scopes), *self.helpful_scopes)
 
     def is_covered_by(self, granted: Sequence[str] | None) -> bool:
         """Whether these scopes are enough; of a grant that does not tell its scopes it is assumed."""
-        return granted is None or not set(self.scopes).isdisjoint(granted)
+        return not self.find_missing_scopes(granted)
+
+    def find_missing_scopes(self, granted: Sequence[str] | None) -> tuple[str, ...]:
+        """What has to be asked for so that the scopes are enough."""
+        if granted is None:
+            return ()
+        return tuple(group[0] for group in self.scopes if set(group).isdisjoint(granted))
 
     def fetch_page(self, client: "Client", cursor: str | None) -> Page[CursorT]:
         """A cursor stored by a version of this stream that wrote another shape counts as expired."""
@@ -152,6 +158,10 @@ class Platform(msgspec.Struct, frozen=True):
     """
     classify: Callable[["Response"], "Fault | None"] | None = None
     """Tells what an answer outside 2xx means; None leaves it to the status alone."""
+    find_hidden_error: Callable[["Response"], "Fault | None"] | None = None
+    """Tells what a 2xx means that is an error all the same, for platforms that answer so; None for a real success."""
+    headers: Mapping[str, Mapping[str, str]] = {}
+    """What is sent with each request, by the address that its own begins with: the whole host's, or one API's"""
     usage: Callable[[Mapping[str, str], datetime], "Sequence[Usage]"] | None = None
     """Reads from an answer's headers, in lower case, how much of the quota is used; None when they do not tell."""
     credential: Credential = "oauth"

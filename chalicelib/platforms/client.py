@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,7 +14,7 @@ from chalicelib.platforms.accounts import ConnectedAccount
 from chalicelib.platforms.decoding import decode
 from chalicelib.platforms.faults import Fault, kind_of
 from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.transport import FORM, Response, Site, Transport
+from chalicelib.platforms.transport import FORM, JSON, Response, Site, Transport
 from chalicelib.platforms.urls import Url, known
 from chalicelib.secret import MASK, Secret
 
@@ -23,12 +23,35 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class Api(Site, Protocol):
-    """What the client needs to know of a platform: how to read its quotas and its errors, if it tells them."""
+    """What the client needs to know of a platform: what it wants to be sent, and how to read its quotas and errors."""
 
     @property
     def usage(self) -> Callable[[Mapping[str, str], datetime], Sequence[Usage]] | None: ...
     @property
     def classify(self) -> Callable[[Response], Fault | None] | None: ...
+    @property
+    def find_hidden_error(self) -> Callable[[Response], Fault | None] | None: ...
+    @property
+    def headers(self) -> Mapping[str, Mapping[str, str]]: ...
+
+
+class _Request(NamedTuple):
+    """The body is sent a second time when the first token was refused; in a form, the token itself may be wanted."""
+
+    method: str
+    url: Url
+    form: Fields | None = None
+    json: bytes | None = None
+    token_field: str = ""
+
+    def body(self, token: str) -> str | bytes | None:
+        if self.form is None:
+            return self.json
+        return urlencode([*_pairs(self.form), (self.token_field, token)] if self.token_field else _pairs(self.form))
+
+    @property
+    def content_type(self) -> Mapping[str, str]:
+        return FORM if self.form is not None else JSON if self.json is not None else {}
 
 
 class Client:
@@ -73,63 +96,77 @@ class Client:
 
         Of a bare address logs show only the host: `url_of` says what else they may show.
         """
-        url = _with_query(url, params)
-        return self._decoded(self._send("GET", url), "GET", url, into)
+        request = _Request("GET", _with_query(url, params))
+        return self._decoded(self._send(request), request, into)
 
     def find(self, url: Url | str, params: Fields = (), *, into: type[T]) -> T | None:
         """As `get`, but None when the platform answers 404."""
-        url = _with_query(url, params)
-        response = self._send("GET", url, accept_404=True)
-        return None if response.status == 404 else self._decoded(response, "GET", url, into)
+        request = _Request("GET", _with_query(url, params))
+        response = self._send(request, accept_404=True)
+        return None if response.status == 404 else self._decoded(response, request, into)
 
     def post_form(self, url: Url | str, fields: Fields = (), *, into: type[T], token_field: str = "") -> T:
         """`token_field` names the field the access token goes in as well, for platforms that want it there."""
-        url = known(url)
-        return self._decoded(self._send("POST", url, form=fields, token_field=token_field), "POST", url, into)
+        request = _Request("POST", known(url), form=fields, token_field=token_field)
+        return self._decoded(self._send(request), request, into)
 
-    def _send(
-        self, method: str, url: Url, *, form: Fields | None = None, token_field: str = "", accept_404: bool = False
-    ) -> Response:
+    def post_json(self, url: Url | str, body: Any, *, into: type[T]) -> T:
+        """`body` is what msgspec can encode: a struct, or plain values."""
+        request = _Request("POST", known(url), json=msgspec.json.encode(body))
+        return self._decoded(self._send(request), request, into)
+
+    def _send(self, request: _Request, *, accept_404: bool = False) -> Response:
         try:
-            return self._attempt(method, url, form, token_field, accept_404)
+            return self._attempt(request, accept_404)
         except TokenExpired:
             if self._refresh is None:
                 raise
         self._token = self._refresh()
-        return self._attempt(method, url, form, token_field, accept_404)
+        return self._attempt(request, accept_404)
 
-    def _attempt(self, method: str, url: Url, form: Fields | None, token_field: str, accept_404: bool) -> Response:
+    def _attempt(self, request: _Request, accept_404: bool) -> Response:
         token = self._token.reveal()
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             # The HTTP library would name the whole value in its own exception.
-            raise self._transport.error(Fault(TokenExpired, "the token cannot stand in a header"), method, url)
-        headers = {"Authorization": f"Bearer {token}"}
-        body = None
-        if form is not None:
-            body = urlencode([*_pairs(form), (token_field, token)] if token_field else _pairs(form))
-            headers |= FORM
+            unsendable = Fault(TokenExpired, "the token cannot stand in a header")
+            raise self._transport.error(unsendable, request.method, request.url)
+        headers = {
+            **self._headers_of(request.url),
+            **request.content_type,
+            "Authorization": f"Bearer {token}",
+        }
         self._heartbeat()
         self.api_calls += 1
-        response = self._transport.send(method, url, headers=headers, form=body)
+        response = self._transport.send(request.method, request.url, headers=headers, body=request.body(token))
         self._note_usage(response)
-        if response.ok or (accept_404 and response.status == 404):
-            return response
-        raise self._error(response, method, url)
+        fault = None if accept_404 and response.status == 404 else self._judge(response)
+        if fault is not None:
+            raise self._error(fault, response, request)
+        return response
+
+    def _headers_of(self, url: Url) -> dict[str, str]:
+        path = url.address.partition("?")[0] + "/"
+        wanted = [headers for start, headers in self._platform.headers.items() if path.startswith(f"{start}/")]
+        return {name: value for headers in wanted for name, value in headers.items()}
+
+    def _judge(self, response: Response) -> Fault | None:
+        """What is wrong with an answer, if anything is."""
+        judge = self._platform.find_hidden_error if response.ok else self._platform.classify
+        fault = judge(response) if judge else None
+        return fault or (None if response.ok else Fault(kind_of(response.status)))
 
     def _note_usage(self, response: Response) -> None:
         if self._platform.usage is not None:
             self.usage |= {usage.scope: usage for usage in self._platform.usage(response.headers, self._now())}
 
-    def _error(self, response: Response, method: str, url: Url) -> PlatformError:
-        classify = self._platform.classify
-        fault = (classify(response) if classify else None) or Fault(kind_of(response.status))
+    def _error(self, fault: Fault, response: Response, request: _Request) -> PlatformError:
         fault = msgspec.structs.replace(fault, reason=fault.reason.replace(self._token.reveal(), MASK))
-        return self._transport.error(fault, method, url, response, now=self._now())
+        return self._transport.error(fault, request.method, request.url, response, now=self._now())
 
-    def _decoded(self, response: Response, method: str, url: Url, into: type[T]) -> T:
+    def _decoded(self, response: Response, request: _Request, into: type[T]) -> T:
         outcome = decode(response.body, into)
         if isinstance(outcome, Fault):
-            raise self._transport.error(outcome, method, url, response, now=self._now())
+            raise self._transport.error(outcome, request.method, request.url, response, now=self._now())
         return outcome
 
 

@@ -6,14 +6,21 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal, Protocol
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, ReconnectRequired, TokenExpired
 from chalicelib.platforms.error_rules import Rule, Rules, judge
 from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.token_answers import TOKEN_RULES, TokenGrant, classify_error, error_of, read_grant
+from chalicelib.platforms.token_answers import (
+    TOKEN_RULES,
+    TokenGrant,
+    classify_error,
+    error_of,
+    is_refusal,
+    read_grant,
+)
 from chalicelib.platforms.transport import FORM, Response, Site, Transport
 from chalicelib.platforms.urls import Url, url_of
 from chalicelib.secret import MASK, Secret
@@ -52,10 +59,17 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """Asked for beside the streams' scopes, to know who is connected."""
     scope_separator: str = " "
     client_auth: Literal["body", "basic"] = "body"
+    client_id_param: str = "client_id"
+    """What the client's id is called in the authorize URL and at the token endpoint; RFC 6749 has the default."""
+    client_secret_param: str = "client_secret"  # noqa: S105 - the name of a parameter
     pkce: bool = True
     """RFC 7636, by SHA-256."""
     lasting: Literal["refresh_token", "exchange"] = "refresh_token"
     """How a grant is kept alive: by a refresh token, or by exchanging the access token while it still works (Meta)."""
+    exchange_type: str = ""
+    """The `grant_type` of such an exchange"""
+    exchange_param: str = ""
+    """What the access token is called in it"""
     refresh_early: timedelta = timedelta(minutes=5)
     """A token this close to its end is refreshed before it is used."""
     refresh_before: timedelta | None = None
@@ -115,7 +129,15 @@ def authorize_url(
         state=state,
         **extra,
     )
+    url = _renamed(url, "client_id", oauth.client_id_param)
     return f"{sandbox_url.rstrip('/')}/{url.removeprefix('https://')}" if sandbox_url else url
+
+
+def _renamed(url: str, name: str, wanted: str) -> str:
+    """With one parameter of the query under another name."""
+    parts = urlsplit(url)
+    query = [(wanted if found == name else found, value) for found, value in parse_qsl(parts.query)]
+    return url if name == wanted else urlunsplit(parts._replace(query=urlencode(query)))
 
 
 def exchange_code(
@@ -177,12 +199,12 @@ def revoke(platform: OAuthSite, *, token: Secret, sandbox_url: str = "", transpo
         return False
     transport = transport or Transport.to(platform, sandbox_url)
     if oauth.revoke_method == "DELETE":
-        headers, form = {"Authorization": f"Bearer {token.reveal()}"}, None
+        headers, body = {"Authorization": f"Bearer {token.reveal()}"}, None
     else:
-        headers, form = dict(FORM), urlencode({"token": token.reveal()})
+        headers, body = dict(FORM), urlencode({"token": token.reveal()})
     url = url_of(oauth.revoke_url)
-    response = transport.send(oauth.revoke_method, url, headers=headers, form=form)
-    if response.ok:
+    response = transport.send(oauth.revoke_method, url, headers=headers, body=body)
+    if response.ok and not error_of(response):
         return True
     fault = oauth.judge_error(response)
     unknown = response.status == 400 and error_of(response) == "invalid_token"
@@ -200,8 +222,9 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
     transport: Transport
 
     def exchange(self, token: Secret) -> TokenGrant:
-        """A long-lived token for a living one: developers.facebook.com/docs/facebook-login/guides/access-tokens"""
-        return self.ask({"grant_type": "fb_exchange_token", "fb_exchange_token": token.reveal()}, (token,))
+        """A long-lived token for a living one."""
+        fields = {"grant_type": self.oauth.exchange_type, self.oauth.exchange_param: token.reveal()}
+        return self.ask(fields, (token,))
 
     def ask(self, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
         """Raises as `refresh` does; `secrets` are what no error may quote."""
@@ -215,8 +238,9 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
 
     def _ask_with(self, secret: Secret, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
         oauth, response = self.oauth, self._send(secret, fields)
-        outcome = read_grant(response) if response.ok else _masked(oauth.judge_error(response), secrets)
+        outcome = read_grant(response) if response.ok and not is_refusal(response) else oauth.judge_error(response)
         if isinstance(outcome, Fault):
+            outcome = _masked(outcome, secrets)
             raise self.transport.error(outcome, oauth.token_method, self._url, response)
         return self._with_lifetime(outcome, secret)
 
@@ -236,11 +260,11 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
             pair = f"{quote_plus(self.client.id)}:{quote_plus(secret.reveal())}"
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
-            fields = {**fields, "client_id": self.client.id, "client_secret": secret.reveal()}
+            fields = {**fields, oauth.client_id_param: self.client.id, oauth.client_secret_param: secret.reveal()}
         form = prepare_token_request(**fields, include_client_id=oauth.client_auth == "body")
         if oauth.token_method == "GET":  # noqa: S105 - a method of HTTP
             return self.transport.send("GET", self._url.with_query(form), headers={})
-        return self.transport.send("POST", self._url, headers=headers, form=form)
+        return self.transport.send("POST", self._url, headers=headers, body=form)
 
     @property
     def _url(self) -> Url:

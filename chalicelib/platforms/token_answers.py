@@ -84,6 +84,12 @@ def read_grant(response: Response) -> TokenGrant | Fault:
     )
 
 
+def is_refusal(response: Response) -> bool:
+    """Whether an answer names an error and has no token, whatever its status: some platforms refuse with a 200."""
+    answer = read_object(response.body)
+    return bool(answer.get("error")) and not answer.get("access_token")
+
+
 def error_of(response: Response) -> str:
     """RFC 6749, 5.2; revocation answers in the same shape (RFC 7009, 2.2.1)."""
     return text(read_object(response.body), "error")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON = {"Content-Type": "application/json"}
 # Google compresses only when the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
 _STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ansel (gzip)"}
 _CHUNK_BYTES = 64 * 1024
@@ -74,10 +75,12 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     def to(cls, site: Site, sandbox_url: str = "") -> "Transport":
         return cls(title=site.title, hosts=site.hosts, sandbox_url=sandbox_url.rstrip("/"))
 
-    def send(self, method: str, url: Url | str, *, headers: Mapping[str, str], form: str | None = None) -> Response:
+    def send(
+        self, method: str, url: Url | str, *, headers: Mapping[str, str], body: str | bytes | None = None
+    ) -> Response:
         """Any status is an answer. Raises TransientFault without a whole one, AnswerTooLarge for too large a one."""
         url = known(url)
-        outcome = self._exchange(method, self._target(url.address), {**_STANDARD_HEADERS, **headers}, form)
+        outcome = self._exchange(method, self._target(url.address), {**_STANDARD_HEADERS, **headers}, body)
         if isinstance(outcome, Fault):
             # Raised outside the except block, so that no exception holding a request hangs on to this one.
             raise self.error(outcome, method, url)
@@ -108,7 +111,9 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         query = f"?{parts.query}" if parts.query else ""
         return f"{self.sandbox_url or 'https:/'}/{parts.netloc}{parts.path}{query}"
 
-    def _exchange(self, method: str, target: str, headers: dict[str, str], form: str | None) -> Response | Fault:
+    def _exchange(
+        self, method: str, target: str, headers: dict[str, str], body: str | bytes | None
+    ) -> Response | Fault:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
@@ -120,7 +125,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
             with _pool().request(
                 method,
                 target,
-                body=form,
+                body=body,
                 headers=headers,
                 timeout=Timeout(seconds, connect=self.connect_seconds, read=self.read_seconds),
                 retries=False,

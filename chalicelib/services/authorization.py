@@ -199,7 +199,7 @@ def _require_use(platform: Platform, wanted: Sequence[Stream[Any]], grant: Token
         )
     granted = account.scopes if account and account.scopes is not None else grant.scopes
     if wanted and not any(stream.is_covered_by(granted) for stream in wanted):
-        lacking = ", ".join(sorted({stream.scopes[0] for stream in wanted}))
+        lacking = ", ".join(sorted({scope for stream in wanted for scope in stream.find_missing_scopes(granted)}))
         raise AuthorizationFailed(
             f"None of the permissions that are needed was granted: {lacking}", code="scopes_missing"
         )

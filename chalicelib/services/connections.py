@@ -255,7 +255,7 @@ def _identify(platform: Platform, session: Session) -> Account:
 
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:
     expected = (stream for stream in platform.streams if not stream.restricted or stream.name in scheduled)
-    return sorted({stream.scopes[0] for stream in expected if not stream.is_covered_by(granted)})
+    return sorted({scope for stream in expected for scope in stream.find_missing_scopes(granted)})
 
 
 def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:

@@ -115,7 +115,7 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
     off = [stream for stream in wanted if stream not in covered]
     return CompletedAuthorization(
         connection=connection,
-        missing_scopes=sorted({stream.scopes[0] for stream in off}),
+        missing_scopes=sorted({scope for stream in off for scope in stream.find_missing_scopes(stored.scopes)}),
         streams_off=[stream.name for stream in off],
         warnings=warnings,
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.errors import (
@@ -70,6 +72,79 @@ def test_a_form_is_posted_and_carries_the_token_where_the_platform_wants_it(fake
     assert request.method == "POST"
     assert request.form == {"fields": "id,name", "access_token": CANARY}
     assert request.query == []
+
+
+def test_json_is_posted_and_the_answer_comes_back_typed(fake: Fake) -> None:
+    fake.on(PATH, Reply({"items": [{"size": 3}]}))
+    body = {"metrics": ["views"], "from": NOW, "thing": Thing(2, "ü")}
+    assert make_client(fake).post_json(URL, body, into=Things) == Things([Thing(3)])
+    [request] = fake.requests
+    assert (request.method, request.query) == ("POST", [])
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == f"Bearer {CANARY}"
+    assert json.loads(request.body) == {
+        "metrics": ["views"],
+        "from": "2026-11-22T10:00:00Z",
+        "thing": {"size": 2, "name": "ü"},
+    }
+
+
+def test_json_is_sent_again_with_a_fresh_token(fake: Fake) -> None:
+    fake.on(PATH, Reply({}, status=401), Reply({}))
+    refreshing(fake, lambda: Secret("ya29.fresh")).post_json(URL, {"a": 1}, into=Things)
+    assert [json.loads(request.body) for request in fake.requests] == [{"a": 1}, {"a": 1}]
+    assert fake.requests[1].headers["authorization"] == "Bearer ya29.fresh"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/things", {"acme-version": "2026-11", "x-all": "1"}),
+        ("/v1", {"acme-version": "2026-11", "x-all": "1"}),
+        ("/v10/things", {"x-all": "1"}),
+        ("/v2/things", {"x-all": "1"}),
+    ],
+)
+def test_headers_are_facts_of_a_host_or_of_one_of_its_apis(fake: Fake, path: str, expected: dict[str, str]) -> None:
+    headers = {
+        "https://api.acme.test": {"X-All": "1", "Authorization": "Basic none"},
+        "https://api.acme.test/v1": {"Acme-Version": "2026-11"},
+        "https://api.acme": {"X-Other": "1"},
+    }
+    platform = replace(ACME, headers=headers)
+    fake.on(f"/api.acme.test{path}", Reply({}))
+    client = Client(platform, Secret(CANARY), sandbox_url=fake.url)
+    client.get(url_of(f"https://api.acme.test{path}"), {"a": "b"}, into=Things)
+    client.post_json(url_of(f"https://api.acme.test{path}"), {}, into=Things)
+    for request in fake.requests:
+        found = {name: value for name, value in request.headers.items() if name in ("acme-version", "x-all", "x-other")}
+        assert found == expected
+        assert request.headers["authorization"] == f"Bearer {CANARY}"
+
+
+def hidden_errors(response: Response) -> Fault | None:
+    code = json.loads(response.body).get("code")
+    kinds: dict[int, type[PlatformError]] = {40100: RateLimited, 40105: TokenExpired}
+    return Fault(kinds[code], str(code)) if code in kinds else None
+
+
+def test_a_success_may_hide_an_error(fake: Fake) -> None:
+    platform = replace(ACME, find_hidden_error=hidden_errors)
+    fake.on(PATH, Reply({"code": 40100}, headers={"Retry-After": "90"}), Reply({"code": 0, "items": [{"size": 3}]}))
+    client = Client(platform, Secret(CANARY), sandbox_url=fake.url, now=lambda: NOW)
+    with pytest.raises(RateLimited) as caught:
+        client.get(URL, into=Things)
+    assert str(caught.value) == "200 GET api.acme.test/v1/things: 40100"
+    assert caught.value.resume_at == NOW + timedelta(seconds=90)
+    assert client.get(URL, into=Things) == Things([Thing(3)])
+
+
+def test_an_expired_token_is_refreshed_when_a_success_hides_it(fake: Fake) -> None:
+    platform = replace(ACME, find_hidden_error=hidden_errors)
+    fake.on(PATH, Reply({"code": 40105}), Reply({}))
+    client = Client(platform, Secret(CANARY), sandbox_url=fake.url, refresh=lambda: Secret("ya29.fresh"))
+    assert client.get(URL, into=Things) == Things()
+    assert client.api_calls == 2
 
 
 def test_connections_are_kept_from_one_request_to_the_next(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:

@@ -81,7 +81,7 @@ def test_the_account_is_identified_with_its_scopes(sandbox: Sandbox) -> None:
     assert account.name
     assert account.scopes == DEFAULT_SCOPES
     for stream in GOOGLE.streams:
-        assert set(stream.scopes) & set(DEFAULT_SCOPES)
+        assert stream.is_covered_by(DEFAULT_SCOPES)
 
 
 def test_a_calendar_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:

@@ -88,6 +88,19 @@ def test_a_sandbox_takes_the_place_of_the_platform() -> None:
     assert (url.netloc, url.path) == ("127.0.0.1:99", "/www.acme.test/dialog")
 
 
+def test_a_platform_may_name_the_client_its_own_way(fake: Fake) -> None:
+    platform = with_facts(client_id_param="client_key", client_secret_param="app_secret")
+    asked = params(platform)
+    assert asked["client_key"] == "client"
+    assert "client_id" not in asked
+    assert asked | {"client_id": "client"} == params() | {"client_key": "client"}
+    fake.on(TOKEN, Reply({"access_token": ACCESS}))
+    exchange(fake, platform)
+    (request,) = fake.requests
+    assert (request.form["client_key"], request.form["app_secret"]) == ("client", SECRET)
+    assert not {"client_id", "client_secret"} & request.form.keys()
+
+
 def test_a_code_is_exchanged_with_its_verifier_and_the_client(fake: Fake) -> None:
     fake.on(TOKEN, Reply({"access_token": ACCESS, "refresh_token": "r", "expires_in": 60, "scope": "one"}))
     grant = exchange(fake, with_facts(code_params=(("continuous_refresh", "true"),)))
@@ -115,11 +128,20 @@ def test_where_tokens_are_exchanged_a_code_brings_the_long_lived_one(fake: Fake)
     fake.on(
         TOKEN, Reply({"access_token": "short", "expires_in": 60}), Reply({"access_token": ACCESS, "expires_in": 99})
     )
-    grant = exchange(fake, with_facts(token_method="GET", lasting="exchange", pkce=False))
+    grant = exchange(
+        fake,
+        with_facts(
+            token_method="GET",
+            lasting="exchange",
+            exchange_type="acme_exchange",
+            exchange_param="short_token",
+            pkce=False,
+        ),
+    )
     assert grant == TokenGrant(Secret(ACCESS), None, 99)
     first, second = (dict(request.query) for request in fake.requests)
     assert (first["grant_type"], first["code"]) == ("authorization_code", CODE)
-    assert (second["grant_type"], second["fb_exchange_token"]) == ("fb_exchange_token", "short")
+    assert (second["grant_type"], second["short_token"]) == ("acme_exchange", "short")
     assert [(request.method, request.form) for request in fake.requests] == [("GET", {})] * 2
 
 
@@ -175,6 +197,13 @@ def test_a_platform_asked_with_grants_tells_how_they_last_and_no_other_has_oauth
     assert hosts <= platform.hosts
     assert platform.oauth.refresh_every
     assert platform.oauth.identity_scopes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_exchanged_has_a_name(name: str) -> None:
+    oauth = get_platform(name).oauth
+    if oauth is not None:
+        assert bool(oauth.exchange_type and oauth.exchange_param) == (oauth.lasting == "exchange")
 
 
 def test_facts_say_which_grants_are_lost_without_a_refresh_token() -> None:

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib import platforms
 from chalicelib.errors import NotFound
-from chalicelib.platforms.base import Platform
+from chalicelib.platforms.base import Platform, Stream
 from chalicelib.platforms.registry import NAMES, get_platform
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY
@@ -62,6 +65,7 @@ def test_a_built_platform_can_be_tested_read_and_refreshed(platform: Platform) -
     assert platform.oauth
     for stream in platform.streams:
         assert stream.scopes
+        assert all(stream.scopes)
         assert platform.stream(stream.name) is stream
 
 
@@ -73,6 +77,32 @@ def test_a_platform_that_can_be_connected_has_its_page_and_its_payloads_and_is_i
     assert list((ROOT / "tests" / "platforms" / "payloads" / platform.name).glob("*.json"))
     assert platform.hosts
     assert platform.hosts <= served_by_sandbox()
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
+def test_headers_go_to_the_platforms_own_hosts(platform: Platform) -> None:
+    for start, headers in platform.headers.items():
+        assert urlsplit(start).scheme == "https"
+        assert urlsplit(start).netloc in platform.hosts
+        assert not {name.lower() for name in headers} & {"authorization", "content-type", "host"}
+
+
+def scopes(*groups: tuple[str, ...]) -> Stream[Any]:
+    return replace(BUILT[0].streams[0], scopes=groups, helpful_scopes=("helps",))
+
+
+def test_of_each_group_of_scopes_one_is_asked_for_and_one_is_enough() -> None:
+    stream = scopes(("read", "manage"), ("pages", "pages_all"))
+    assert stream.asked_scopes == ("read", "pages", "helps")
+    for granted, missing in (
+        (None, ()),
+        (["manage", "pages"], ()),
+        (["read", "manage", "other"], ("pages",)),
+        (["pages_all"], ("read",)),
+        ([], ("read", "pages")),
+    ):
+        assert stream.find_missing_scopes(granted) == missing
+        assert stream.is_covered_by(granted) == (not missing)
 
 
 @pytest.mark.parametrize("platform", CONNECTABLE, ids=lambda platform: platform.name)

@@ -173,12 +173,14 @@ BOOKINGS = Stream(
     fetch=fetch_bookings,
     frequency="every 15 minutes",
     scopes=(
-        f"{SCOPE}.events.readonly",
-        f"{SCOPE}.readonly",
-        f"{SCOPE}.events",
-        SCOPE,
-        f"{SCOPE}.events.owned.readonly",
-        f"{SCOPE}.events.owned",
+        (
+            f"{SCOPE}.events.readonly",
+            f"{SCOPE}.readonly",
+            f"{SCOPE}.events",
+            SCOPE,
+            f"{SCOPE}.events.owned.readonly",
+            f"{SCOPE}.events.owned",
+        ),
     ),
     # The calendars of the grant, and the id of its own, by which the studio's own address is known.
     helpful_scopes=(f"{SCOPE}.calendarlist.readonly",),

@@ -34,6 +34,9 @@ OAUTH = OAuth2(
     scope_separator=",",
     pkce=False,
     lasting="exchange",
+    # developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
+    exchange_type="fb_exchange_token",
+    exchange_param="fb_exchange_token",
     # A long-lived token works for about 60 days, and can be exchanged for a new one only while it does.
     refresh_before=timedelta(days=10),
     refresh_every=timedelta(days=30),

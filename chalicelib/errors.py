@@ -241,6 +241,23 @@ class RefreshInProgress(PlatformError):
     retry = WAIT
 
 
+class ReportPending(PlatformError):
+    """The platform prepares what was asked for; it is asked again at the time that the stream names."""
+
+    code = "report_pending"
+    title = "The platform is preparing a report; we continue when it is ready"
+    retry = WAIT
+    is_of_one_account = True
+
+
+class ReportOverdue(PlatformError):
+    """A report that was not ready after many asks, or after hours. The next run asks for another one."""
+
+    code = "report_overdue"
+    title = "The platform did not finish preparing a report; the next sync asks for a new one"
+    is_of_one_account = True
+
+
 class Throttled(PlatformError):
     """The platform may not be asked for now: try again at `resume_at`, or after a backoff when nobody names a time.
 

@@ -37,13 +37,24 @@ ADVANCE_RUN: Query[AdvancedRun | None] = Query(
         SELECT r.* FROM sync_log AS r WHERE {HELD} FOR UPDATE
     ), moved AS (
         UPDATE account_position AS p SET
-            page_cursor = CASE :outcome WHEN 'page' THEN :cursor WHEN 'last' THEN NULL ELSE p.page_cursor END,
+            page_cursor = CASE
+                WHEN :outcome IN ('page', 'waiting') THEN :cursor WHEN :outcome <> 'last' THEN p.page_cursor
+            END,
             cursor = CASE WHEN :outcome = 'last' AND p.backfill_id IS NULL THEN :cursor ELSE p.cursor END,
             is_open = NOT {VISIT_ENDED}, turn_at = now(), skipped = :skipped,
             attempts_without_progress = CASE
                 WHEN :outcome <> 'deferred' THEN 0 ELSE p.attempts_without_progress + (:idle)::integer
             END,
-            resume_at = CASE WHEN :outcome = 'deferred' THEN now() + make_interval(secs => :delay_seconds) END,
+            resume_at = CASE
+                WHEN :outcome IN ('deferred', 'waiting') THEN now() + make_interval(secs => :delay_seconds)
+            END,
+            report_asks = CASE :outcome
+                WHEN 'waiting' THEN p.report_asks + 1 WHEN 'deferred' THEN p.report_asks ELSE 0
+            END,
+            report_asked_at = CASE
+                WHEN :outcome IN ('deferred', 'waiting')
+                THEN coalesce(p.report_asked_at, CASE WHEN :outcome = 'waiting' THEN now() END)
+            END,
             code = :code, message = :message,
             since = CASE WHEN :code IS NULL THEN NULL WHEN p.code = :code THEN p.since ELSE now() END,
             last_success_at = CASE WHEN :outcome = 'last' THEN now() ELSE p.last_success_at END,
@@ -63,6 +74,7 @@ ADVANCE_RUN: Query[AdvancedRun | None] = Query(
         SELECT
             coalesce(bool_or(read.is_open AND coalesce(read.resume_at <= now(), true)), false) AS is_ready,
             min(read.resume_at) FILTER (WHERE read.is_open) AS resume_at,
+            coalesce(bool_or(read.is_open AND read.report_asks > 0), false) AS any_prepared,
             coalesce(bool_or(NOT read.is_open AND read.code IS NULL), false) AS any_succeeded,
             coalesce(bool_or(NOT read.is_open AND read.code IS NOT NULL), false) AS any_failed,
             (array_agg(read.code ORDER BY read.is_open DESC, read.resume_at, read.turn_at DESC)
@@ -74,7 +86,7 @@ ADVANCE_RUN: Query[AdvancedRun | None] = Query(
         SELECT state.*, CASE
             WHEN state.is_ready THEN 'running'
             WHEN state.resume_at IS NOT NULL AND (
-                run.trigger = 'backfill' OR NOT state.any_succeeded
+                run.trigger = 'backfill' OR NOT state.any_succeeded OR state.any_prepared
                 OR state.resume_at <= now() + make_interval(secs => :waiting_seconds)
             ) THEN 'deferred'
             WHEN state.any_failed AND NOT state.any_succeeded THEN 'failed'
@@ -154,8 +166,10 @@ ADVANCE_RUN: Query[AdvancedRun | None] = Query(
     AdvancedRun | None,
 )
 """Moves a run on by what became of a visit, by `outcome`: a `page` was stored, or the `last` one, which hands its
-cursor to the account; the account has `failed`, or is `deferred` and has to wait; or there was `none` to visit.
+cursor to the account; the account has `failed`, or is `deferred` and has to wait, or is `waiting` for a page that the
+platform prepares, whose cursor it keeps; or there was `none` to visit.
 
-The run goes on while another account is ready. When only waiting ones are left it waits with them, but not for long if
-another one was read: then it ends, and the schedule's next run comes as soon as they are due. It fails when none could
-be read."""
+The run goes on while another account is ready. When only waiting ones are left it waits with them. If another one was
+read it does so for a short while only, then ends, and the schedule's next run comes as soon as they are due; but it
+waits for a page that is being prepared, which the next run would have to request again. It fails when none could be
+read."""

@@ -27,6 +27,9 @@ class Visit(Row):
     attempts_without_progress: int
     wait_seconds: float | None
     """How long it has to wait, if it has to"""
+    report_asks: int
+    report_seconds: float
+    """How often, and for how long, it has been asked for a page that the platform prepares"""
 
 
 PRESENT = "a.selected AND a.gone_at IS NULL"
@@ -72,6 +75,7 @@ def opened(run: str, *, again: str = "false") -> str:
         ORDER BY due.account_id
         ON CONFLICT (studio_id, connection_id, stream, account_id, backfill_id) DO UPDATE SET
             run_id = excluded.run_id, is_open = true, page_cursor = NULL, read_started_at = now(), resume_at = NULL,
+            report_asks = 0, report_asked_at = NULL,
             full_read = p.cursor IS NULL OR (NOT {again} AND (SELECT deletions_confirmed FROM {run})),
             skipped = CASE WHEN p.run_id = excluded.run_id THEN p.skipped ELSE '{{}}' END
         WHERE {again} OR (p.run_id IS DISTINCT FROM excluded.run_id AND (
@@ -121,6 +125,7 @@ def visits(run: str) -> str:
         rule="coalesce(a.rule, 'matching')",
         words="coalesce(a.words, '[]')",
         cursor="coalesce(p.page_cursor, CASE WHEN NOT p.full_read AND p.backfill_id IS NULL THEN p.cursor END)",
+        report_seconds="coalesce(extract(epoch FROM now() - p.report_asked_at), 0)",
         wait_seconds="CASE WHEN p.resume_at > now() THEN extract(epoch FROM p.resume_at - now()) END",
     )
     select = f"""

@@ -59,6 +59,9 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
     set_aside: Sequence[SetAside] = ()
     complete: bool = True
     """Whether the read that this page ends named every living record, where the stream's full reads do."""
+    ask_again_at: datetime | None = None
+    """For what the platform prepares, such as a report: its id is in the cursor, and the same page is asked for again
+    at this time (aware UTC). Not for the last page, and not for a platform that limits or fails: that is an error."""
 
     @classmethod
     def of(cls, batch: Batch, cursor: CursorT | None, *, last: bool, complete: bool = True) -> "Page[CursorT]":

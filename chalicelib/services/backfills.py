@@ -76,7 +76,9 @@ def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: Backfill
         following = BackfillCursor(part.first - timedelta(days=1))
     # What is gone is the live sync's to tell: it may have seen since that a record came back.
     last = page.last and part.first == window.first
-    return Page(page.records, following, last, skipped=page.skipped, set_aside=page.set_aside)
+    return Page(
+        page.records, following, last, skipped=page.skipped, set_aside=page.set_aside, ask_again_at=page.ask_again_at
+    )
 
 
 def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> tuple[Page[Any], int]:

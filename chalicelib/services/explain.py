@@ -131,6 +131,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_of_error(errors.QuotaSpent, "wait"),
     **_of_error(errors.CircuitOpen, "wait"),
     **_of_error(errors.RefreshInProgress, "wait"),
+    **_of_error(errors.ReportPending, "wait"),
+    **_of_error(errors.ReportOverdue, "wait"),
     Code.NO_WORKER: Explanation(
         "contact_support", "No worker has picked up the run for more than ten minutes; contact support if it stays so"
     ),

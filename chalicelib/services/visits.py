@@ -20,7 +20,7 @@ from chalicelib.data.records import Removed
 from chalicelib.data.runs import DATABASE_TIME
 from chalicelib.errors import AppError, ContractChanged, CursorExpired, TransientFault
 from chalicelib.platforms.base import Page, Stream
-from chalicelib.services import accounts, pages
+from chalicelib.services import accounts, pages, reports
 from chalicelib.services.leases import LEASE_SECONDS, Lease
 from chalicelib.services.left_out import LeftOut
 from chalicelib.services.pages import Part
@@ -95,7 +95,7 @@ class Visits:
             return self._advance(
                 tx,
                 visit.account_id,
-                "failed" if delay is None else "deferred",
+                outcome="failed" if delay is None else "deferred",
                 skipped=to_json(self.left_out.counts),
                 delay_seconds=0 if delay is None else delay.total_seconds(),
                 idle=not error.retry.waits and not has_read,
@@ -106,7 +106,7 @@ class Visits:
     def end(self) -> RunStage:
         """When none is left to visit."""
         with transaction(self._lease.studio_id) as tx:
-            return self._advance(tx, NOTHING, "none")
+            return self._advance(tx, NOTHING, outcome="none")
 
     def store(
         self, visit: Visit, page: Page[Any], cursor: str | None, *, full_read: bool, fetched_at: datetime | None
@@ -114,6 +114,8 @@ class Visits:
         """The page, the cursor and the counters, in one transaction."""
         parts = pages.split(self._stream, page)
         left_out = self.left_out.prepare(parts)
+        outcome = reports.outcome_of(visit, page)
+        is_stored = page.ask_again_at is None or any(map(len, parts))
         with transaction(self._lease.studio_id) as tx:
             stored = pages.store(tx, self._lease.run, visit.account_id, parts, fetched_at)
             removed = self._remove(tx, visit, page, parts, full_read)
@@ -124,9 +126,9 @@ class Visits:
             stage = self._advance(
                 tx,
                 visit.account_id,
-                "last" if page.last else "page",
                 cursor=cursor,
-                stored=True,
+                stored=is_stored,
+                **outcome,
                 skipped=to_json(self.left_out.counts),
                 seen=seen + removed.count,
                 created=stored.created,
@@ -137,7 +139,8 @@ class Visits:
                 refused=removed.refused,
             )
         telemetry.count("Records", seen + removed.count, platform=self._lease.run.platform)
-        self._read.add(visit.account_id)
+        if is_stored:
+            self._read.add(visit.account_id)
         return stage
 
     def restart(self, visit: Visit) -> None:
@@ -150,7 +153,7 @@ class Visits:
     def _ready(self) -> list[Visit]:
         return [visit for visit in self.left if visit.wait_seconds is None]
 
-    def _advance(self, tx: Transaction, account_id: UUID, outcome: str, **values: Any) -> RunStage:
+    def _advance(self, tx: Transaction, account_id: UUID, *, outcome: str, **values: Any) -> RunStage:
         unchanged = dict.fromkeys(
             ("seen", "created", "updated", "unchanged", "deleted", "set_aside", "refused", "delay_seconds"), 0
         )
@@ -222,8 +225,9 @@ class _Reading:
                 lease.throttle.record_usage(lease.client)
                 return stage
             lease.throttle.succeeded(lease.client)
-            if page.last:
+            if page.last or page.ask_again_at is not None:
                 return stage
+            visit.report_asks, visit.report_seconds = 0, 0
             lease.require_time()
 
     def _restart(self) -> None:
@@ -234,8 +238,8 @@ class _Reading:
 
     def _require_progress(self, page: Page[Any], asked: str | None, cursor: str | None) -> None:
         """A platform whose pages lead back to where it has been would be asked without end."""
-        if page.last:
-            return
+        if page.last or (page.ask_again_at is not None and cursor is not None):
+            return  # how often one page is asked for is up to `reports`
         if cursor == asked:
             raise TransientFault(internal="a page names itself as the next one")
         if cursor is None or cursor in self._visited:

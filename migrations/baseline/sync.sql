@@ -144,6 +144,8 @@ CREATE TABLE account_position (
     skipped json NOT NULL DEFAULT '{}',
     attempts_without_progress integer NOT NULL DEFAULT 0,
     resume_at timestamptz,
+    report_asks integer NOT NULL DEFAULT 0,
+    report_asked_at timestamptz,
     code text,
     message text,
     since timestamptz,

@@ -105,6 +105,10 @@ class AccountPosition(Base):
     """Attempts since the last stored page; after too many it counts as failed."""
     resume_at: Mapped[datetime | None]
     """Until then it is not read: the platform asked for that, or it failed just now."""
+    report_asks: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often the run was told that the platform still prepares the page it waits for."""
+    report_asked_at: Mapped[datetime | None]
+    """When it was told so first."""
     code: Mapped[str | None]
     """Why the last attempt to read it failed; None once it was read."""
     message: Mapped[str | None]

@@ -49,14 +49,14 @@ class KeptRecords(Row):
 STORE_SET_ASIDE: Query[None] = Query(
     """
     INSERT INTO set_aside AS s (
-        id, studio_id, connection_id, platform, stream, account_id, table_name, external_id, field, reason, content
+        id, studio_id, connection_id, platform, stream, account_id, external_id, table_name, field, reason, content
     )
     SELECT r.id, :studio_id::uuid, :connection_id::uuid, :platform, :stream, :account_id::uuid,
-           r.table_name, r.external_id, r.field, r.reason, decode(r.content, 'base64')
+           r.external_id, r.table_name, r.field, r.reason, decode(r.content, 'base64')
     FROM json_to_recordset(:rows) AS r (
         id uuid, table_name text, external_id text, field text, reason text, content text
     )
-    ON CONFLICT (studio_id, platform, stream, account_id, table_name, external_id) DO UPDATE SET
+    ON CONFLICT (studio_id, platform, stream, account_id, external_id, table_name) DO UPDATE SET
         id = excluded.id, field = excluded.field, reason = excluded.reason, content = excluded.content,
         last_seen_at = now(), retried_at = now()
     """

@@ -28,13 +28,13 @@ def store_skipped_query(table: str) -> Query[None]:
             )
         ){marked}
         INSERT INTO skipped_record AS s (
-            studio_id, platform, stream, account_id, table_name, external_id, reason, counterpart,
+            studio_id, platform, stream, account_id, external_id, table_name, reason, counterpart,
             last_in_at, last_out_at
         )
-        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, '{table}', r.external_id, r.reason,
+        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, r.external_id, '{table}', r.reason,
                decode(r.counterpart, 'base64'), r.last_in_at, r.last_out_at
         FROM r
-        ON CONFLICT (studio_id, platform, stream, account_id, table_name, external_id) DO UPDATE SET
+        ON CONFLICT (studio_id, platform, stream, account_id, external_id, table_name) DO UPDATE SET
             reason = excluded.reason, counterpart = excluded.counterpart,
             last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
             updated_at = greatest(now(), s.updated_at)

@@ -127,8 +127,9 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
         outcomes = (self.read_one(raw, context) for raw in raws)
         batch = Batch()
         for outcome in {outcome.external_id: outcome for outcome in outcomes}.values():
-            known = isinstance(outcome, Record)
-            batch.add(outcome if known else msgspec.structs.replace(outcome, record=self.record))
+            if not isinstance(outcome, Record):
+                outcome = msgspec.structs.replace(outcome, record=self.record)
+            batch.add(outcome)
         return batch
 
     def read_again(self, content: bytes) -> Outcome:

@@ -3,14 +3,14 @@ CREATE TABLE skipped_record (
     platform text NOT NULL,
     stream text NOT NULL,
     account_id uuid NOT NULL,
-    table_name text NOT NULL,
     external_id text NOT NULL,
+    table_name text NOT NULL,
     reason text NOT NULL,
     counterpart bytea,
     last_in_at timestamptz,
     last_out_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT skipped_record_pkey PRIMARY KEY (studio_id, platform, stream, account_id, table_name, external_id),
+    CONSTRAINT skipped_record_pkey PRIMARY KEY (studio_id, platform, stream, account_id, external_id, table_name),
     CONSTRAINT skipped_record_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
 
@@ -21,8 +21,8 @@ CREATE TABLE set_aside (
     platform text NOT NULL,
     stream text NOT NULL,
     account_id uuid NOT NULL,
-    table_name text NOT NULL,
     external_id text NOT NULL,
+    table_name text NOT NULL,
     field text NOT NULL,
     reason text NOT NULL,
     content bytea,
@@ -31,7 +31,7 @@ CREATE TABLE set_aside (
     retried_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT set_aside_pkey PRIMARY KEY (id),
     CONSTRAINT set_aside_record_key
-        UNIQUE (studio_id, platform, stream, account_id, table_name, external_id),
+        UNIQUE (studio_id, platform, stream, account_id, external_id, table_name),
     CONSTRAINT set_aside_studio_id_connection_id_fkey
         FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT set_aside_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE

@@ -21,10 +21,10 @@ CREATE TABLE platform_circuit (
 CREATE TABLE sync_seen (
     run_id uuid NOT NULL,
     account_id uuid NOT NULL,
-    table_name text NOT NULL,
     external_id text NOT NULL,
+    table_name text NOT NULL,
     studio_id uuid NOT NULL,
-    CONSTRAINT sync_seen_pkey PRIMARY KEY (run_id, account_id, table_name, external_id)
+    CONSTRAINT sync_seen_pkey PRIMARY KEY (run_id, account_id, external_id, table_name)
 );
 
 CREATE TABLE account_quota (

@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pg8000.native
 import pytest
 
 from chalicelib.errors import AuthorizationFailed
+from chalicelib.platforms.google import GOOGLE
+from chalicelib.platforms.registry import LOADED
 from chalicelib.secret import Secret
 from chalicelib.services.authorization import MAX_OPEN, STATE_SECONDS, handle_callback
 from chalicelib.services.pending_grants import HeldGrant
@@ -369,6 +372,17 @@ def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
     assert [run["syncType"] for run in api.get("/api/sync/log").json["items"]] == ["inquiries"]
     reason = answer.json["connection"]["statusReason"]
     assert (reason["code"], reason["action"]) == ("scopes_missing", "grant_scopes")
+
+
+def test_a_stream_that_needs_two_scopes_is_off_without_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    bookings = msgspec.structs.replace(GOOGLE.streams[0], scopes=(*GOOGLE.streams[0].scopes, (MAIL, "other")))
+    monkeypatch.setitem(LOADED, "google", msgspec.structs.replace(GOOGLE, streams=(bookings, *GOOGLE.streams[1:])))
+    asked = query_of(ask(api, streams=["bookings"]))["scope"].split()
+    assert {CALENDAR, MAIL} <= set(asked)
+    answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
+    assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([CALENDAR], ["bookings"])
+    answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL} {CALENDAR}")
+    assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([], [])
 
 
 def test_the_studios_page_is_sent_the_code_and_whoever_completes_is_told_what_is_off(api: Api) -> None:

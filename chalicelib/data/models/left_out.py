@@ -15,7 +15,7 @@ class SetAside(Base):
     __tablename__ = "set_aside"
     __table_args__ = (
         UniqueConstraint(
-            *("studio_id", "platform", "stream", "account_id", "table_name", "external_id"), name="set_aside_record_key"
+            *("studio_id", "platform", "stream", "account_id", "external_id", "table_name"), name="set_aside_record_key"
         ),
         same_studio("connection_id", "platform_connection"),
         Index("set_aside_connection_idx", "studio_id", "connection_id"),
@@ -29,9 +29,9 @@ class SetAside(Base):
     stream: Mapped[str]
     account_id: Mapped[UUID]
     """As a position's."""
+    external_id: Mapped[str]
     table_name: Mapped[str]
     """Where the record would be stored."""
-    external_id: Mapped[str]
     field: Mapped[str]
     """A path such as `start.date`; empty for the record as a whole."""
     reason: Mapped[str]
@@ -53,9 +53,9 @@ class SkippedRecord(Base):
     stream: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     """As a position's."""
+    external_id: Mapped[str] = mapped_column(primary_key=True)
     table_name: Mapped[str] = mapped_column(primary_key=True)
     """Where the record would be stored."""
-    external_id: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
     counterpart: Mapped[bytes | None]
     """A hash of the other side's e-mail address, under the studio's address key."""

@@ -206,8 +206,9 @@ class SyncSeen(Base):
 
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
-    table_name: Mapped[str] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    """Behind the id, so that keys are told apart before it is compared."""
     studio_id: Mapped[UUID]
 
 

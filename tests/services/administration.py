@@ -128,7 +128,8 @@ def _set_aside(studio_id: UUID) -> None:
     assert connection is not None
     row_id = uuid4()
     content = b64encode(seal_at(content_data(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
-    row = {"id": row_id, "external_id": "one", "field": "start", "reason": "is missing", "content": content}
+    record = {"table_name": "booking", "external_id": "one", "field": "start", "reason": "is missing"}
+    row = {"id": row_id, **record, "content": content}
     stream = {"platform": "google", "stream": "bookings", "connection_id": connection.id}
     rows = msgspec.json.encode([row]).decode()
     write(studio_id, STORE_SET_ASIDE, studio_id=studio_id, account_id=studio_id, rows=rows, **stream)

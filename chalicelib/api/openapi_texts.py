@@ -44,8 +44,6 @@ ERROR_CODES: Mapping[int, Mapping[str, str]] = {
         "no_refresh_token": "The grant would end within the hour. Remove the application at Google, then start again.",
         "no_ad_account": "Meta shared no ad account. Start again and choose one.",
         "blocked_by_administrator": "An administrator of the account's organization blocks this application.",
-        "report_pending": "The platform is still preparing a report.",
-        "report_overdue": "The platform did not finish preparing a report. The next sync requests a new one.",
         "platform_misconfigured": "The platform rejects this application. Contact support.",
         "platform_unavailable": "The platform could not respond during the authorization. Start again later.",
         "platform_rate_limited": "The platform's rate limit was reached during the authorization. Start again later.",

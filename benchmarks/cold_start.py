@@ -21,7 +21,7 @@ from benchmarks.source import Source
 from benchmarks.table import Row, Table
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.studios import create_studio
-from chalicelib.services.sync import list_runs
+from chalicelib.services.sync.runs import list_runs
 from chalicelib.workers.sync import sync
 from dev.environment import cloud
 from dev.invocation import Context, message_event, request_event, schedule_event

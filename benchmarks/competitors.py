@@ -17,8 +17,8 @@ import msgspec
 
 from benchmarks import records, studios, timing
 from benchmarks.server import ROOT, Server
-from chalicelib.platforms.records import BookingRecord
-from chalicelib.services.runs import execute_run
+from chalicelib.platforms.core.records import BookingRecord
+from chalicelib.services.sync.execute import execute_run
 
 VENVS = ROOT / "build" / "bench"
 LOADERS = ROOT / "benchmarks" / "loaders"

@@ -14,14 +14,14 @@ from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server
 from benchmarks.source import Source
 from benchmarks.table import Row, Table
-from chalicelib.data import records
-from chalicelib.data.driver import PgConnection
-from chalicelib.platforms import client, items, transport
-from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.client import Client
+from chalicelib.data.postgres.driver import PgConnection
+from chalicelib.data.sync import store
+from chalicelib.platforms.core import client, items, transport
+from chalicelib.platforms.core.accounts import ConnectedAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.records import BookingRecord
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.calendar import BASE_URL, LIST_PARAMS, CalendarCursor, fetch_bookings
-from chalicelib.platforms.records import BookingRecord
 from chalicelib.secret import Secret
 from dev.sandbox import issue_token
 
@@ -147,7 +147,7 @@ WATCHED = (
     Watched(transport.Transport, "send", "HTTP: request, response read"),
     Watched(client, "decode", "decode: JSON to a page"),
     Watched(items.Items, "read", "decode and map: events to bookings"),
-    Watched(records, "upsert", "encode: bookings to JSON"),
+    Watched(store, "upsert", "encode: bookings to JSON"),
     Watched(PgConnection, "pipeline", _statement),
     Watched(PgConnection, "execute_simple", "PostgreSQL: commit"),
 )

@@ -19,7 +19,7 @@ from benchmarks import timing
 from benchmarks.server import Server
 from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.logs import JsonFormatter
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.authentication import authenticate, forget_callers

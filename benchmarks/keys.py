@@ -10,10 +10,10 @@ from benchmarks.handlers import TOKENS, quiet
 from benchmarks.server import Server, configure
 from benchmarks.table import Row, Table
 from chalicelib.secret import Secret
-from chalicelib.services.connections import create_connection
-from chalicelib.services.erasures import erase_studio
-from chalicelib.services.rotations import rewrap_data_keys, rotate_data_keys
-from chalicelib.services.tokens import Tokens
+from chalicelib.services.connections.connections import create_connection
+from chalicelib.services.connections.tokens import Tokens
+from chalicelib.services.operations.erasures import erase_studio
+from chalicelib.services.operations.key_rotation import rewrap_data_keys, rotate_data_keys
 from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 
 PLATFORMS = ("google", "meta")

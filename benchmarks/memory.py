@@ -18,8 +18,8 @@ from benchmarks import studios
 from benchmarks.server import ROOT, Server
 from benchmarks.table import Row, Table
 from chalicelib import logs
-from chalicelib.services.leases import YIELD_MS
-from chalicelib.services.runs import execute_run
+from chalicelib.services.sync.execute import execute_run
+from chalicelib.services.sync.leases import YIELD_MS
 
 PAGE = 1000
 MEBIBYTE = 2**20

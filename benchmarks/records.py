@@ -19,10 +19,10 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from benchmarks import timing
 from benchmarks.server import Server
 from benchmarks.table import Row, Table
-from chalicelib.data.database import transaction
 from chalicelib.data.models import Booking
-from chalicelib.data.records import upsert
-from chalicelib.platforms.records import BookingRecord
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.sync.store import upsert
+from chalicelib.platforms.core.records import BookingRecord
 from dev.tenants import act_as
 
 PAGE = 1000

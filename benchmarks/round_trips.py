@@ -12,8 +12,8 @@ from benchmarks import timing
 from benchmarks.server import Server, lead_product_to
 from benchmarks.slow_proxy import SlowProxy
 from benchmarks.table import Row, Table
-from chalicelib.data.database import read, transaction
-from chalicelib.data.query import Query
+from chalicelib.data.postgres.database import read, transaction
+from chalicelib.data.postgres.query import Query
 from dev.ports import HOST
 from dev.tenants import act_as
 

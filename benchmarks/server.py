@@ -14,7 +14,7 @@ import pg8000.native
 from alembic import command
 from alembic.config import Config
 
-from chalicelib.data.database import close_pool
+from chalicelib.data.postgres.database import close_pool
 from chalicelib.services.studios import create_studio
 from chalicelib.settings import get_settings
 from dev.postgres import Postgres, Urls, bootstrap

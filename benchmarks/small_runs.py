@@ -12,9 +12,9 @@ from benchmarks.server import Server
 from benchmarks.source import Source
 from benchmarks.table import Row, Table
 from benchmarks.timing import percentile
-from chalicelib.data.database import read
-from chalicelib.data.driver import query_statistics
-from chalicelib.data.runs import FIND_RUN
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.data.sync.runs import FIND_RUN
 from chalicelib.workers.sync import sync
 from dev.invocation import Context, message_event
 

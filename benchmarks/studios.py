@@ -11,9 +11,9 @@ from benchmarks.server import Server, configure
 from benchmarks.source import Source
 from chalicelib import clock
 from chalicelib.secret import Secret
-from chalicelib.services.connections import create_connection
-from chalicelib.services.sync import start_sync
-from chalicelib.services.tokens import Tokens
+from chalicelib.services.connections.connections import create_connection
+from chalicelib.services.connections.tokens import Tokens
+from chalicelib.services.sync.runs import start_sync
 from dev.sandbox import issue_token
 
 LIFETIME = 6 * 3600

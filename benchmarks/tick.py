@@ -14,8 +14,8 @@ from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure
 from benchmarks.table import Row, Table
 from chalicelib import work_queue
-from chalicelib.data.driver import PgConnection
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.data.postgres.driver import PgConnection
+from chalicelib.services.scheduling.schedules import start_due_runs
 
 DUE, WARM_UP = 1_000, 10
 STREAMS = 5

@@ -25,11 +25,11 @@ from benchmarks.handlers import quiet
 from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure
 from chalicelib import telemetry
-from chalicelib.data.database import read
-from chalicelib.data.driver import PgConnection
-from chalicelib.data.runs import FIND_RUN
-from chalicelib.platforms.transport import Transport
-from chalicelib.services.tokens import vault
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.driver import PgConnection
+from chalicelib.data.sync.runs import FIND_RUN
+from chalicelib.platforms.core.transport import Transport
+from chalicelib.services.connections.tokens import vault
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.environment import cloud, plain

@@ -19,13 +19,13 @@ import pg8000.native
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import clock
-from chalicelib.data.database import close_pool
+from chalicelib.data.postgres.database import close_pool
 from chalicelib.errors import Unavailable
 from chalicelib.secret import Secret
-from chalicelib.services.connections import create_connection
+from chalicelib.services.connections.connections import create_connection
+from chalicelib.services.connections.tokens import Tokens
 from chalicelib.services.studios import create_studio
-from chalicelib.services.sync import start_sync
-from chalicelib.services.tokens import Tokens
+from chalicelib.services.sync.runs import start_sync
 from chalicelib.settings import get_settings
 from chaos import audit
 from chaos.oracle import Database, Difference, compare

@@ -16,11 +16,11 @@ import dev.ticker
 import dev.worker
 from chalicelib import clock
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read
+from chalicelib.data.postgres.database import read
 from chalicelib.errors import AppError
-from chalicelib.platforms import oauth2
-from chalicelib.services import connection_state
-from chalicelib.services import refresh as refreshes
+from chalicelib.platforms.core import oauth2
+from chalicelib.services.connections import refresh as refreshes
+from chalicelib.services.connections import state as connection_state
 
 
 def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None:

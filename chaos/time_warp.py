@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.services.leases import LEASE_SECONDS
+from chalicelib.services.sync.leases import LEASE_SECONDS
 
 SILENT_LEASE_SECONDS = 1.5
 """A lease without a heartbeat for this long expires here, as it does after LEASE_SECONDS in production."""

@@ -13,8 +13,8 @@ import msgspec
 from chalicelib.errors import InvalidInput
 from chalicelib.logs import JsonFormatter
 from chalicelib.runtime.decoding import decode_values
-from chalicelib.services.commands import COMMANDS, describe
-from chalicelib.services.commands.base import Command
+from chalicelib.services.operations.commands import COMMANDS, describe
+from chalicelib.services.operations.commands.base import Command
 from chalicelib.workers.admin import CommandFailed, admin
 from dev.errors import StackError
 from dev.invocation import Context

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pg8000.native
 
-from chalicelib.data.tenants import proof_of
+from chalicelib.data.postgres.tenants import proof_of
 from chalicelib.settings import parse_proof_keys
 from dev import environment
 from dev.errors import StackError

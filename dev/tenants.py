@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pg8000.native
 
-from chalicelib.data.tenants import studio_settings
+from chalicelib.data.postgres.tenants import studio_settings
 
 SET_STUDIO = "SELECT set_config('app.studio_id', :studio, {local}), set_config('app.studio_proof', :proof, {local})"
 

@@ -7,11 +7,11 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
-from chalicelib.data.connect import connect
-from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
+from chalicelib.data.postgres.connect import connect
+from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.errors import Conflict
-from chalicelib.services.tenant_keys import apply_keys
+from chalicelib.services.operations.tenant_keys import apply_keys
 from chalicelib.settings import DatabaseLogin
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}

@@ -16,12 +16,12 @@ import pytest
 
 from chalicelib import work_queue
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read
-from chalicelib.data.tenants import studio_settings
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.tenants import studio_settings
 from chalicelib.logs import JsonFormatter
 from chalicelib.security.key_providers import provider_from_settings
+from chalicelib.services.connections.tokens import Tokens, open_tokens
 from chalicelib.services.messages import HANDLERS
-from chalicelib.services.tokens import Tokens, open_tokens
 from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from tests.conftest import ENCRYPTION_KEY, PROOF_KEY, Answer, Api, Queue, Studios

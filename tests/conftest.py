@@ -170,7 +170,7 @@ def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
         ENCRYPTION_KEY=ENCRYPTION_KEY,
         **UNLIMITED,
     )
-    from chalicelib.data.database import close_pool
+    from chalicelib.data.postgres.database import close_pool
 
     yield database
     close_pool()
@@ -207,7 +207,7 @@ def login() -> str | None:
 
 
 def lead_product_to(url: str) -> None:
-    from chalicelib.data.database import close_pool
+    from chalicelib.data.postgres.database import close_pool
     from chalicelib.settings import get_settings
 
     if os.environ["DATABASE_URL"] != url:
@@ -316,8 +316,8 @@ class Answer:
 
 def database_time() -> datetime:
     """By the clock that judges leases, and how old keys are."""
-    from chalicelib.data.database import read
-    from chalicelib.data.runs import DATABASE_TIME
+    from chalicelib.data.postgres.database import read
+    from chalicelib.data.sync.runs import DATABASE_TIME
 
     return read(None, DATABASE_TIME)
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from chalicelib.services import migrations
+from chalicelib.services.operations import migrations
 from tests.conftest import ROOT, Database
 
 SAMPLE_VERSIONS = (*migrations.VERSIONS, ROOT / "tests/sample_migrations")

@@ -14,7 +14,7 @@ from benchmarks.competitors import singer_schema
 from benchmarks.imports import _weigh
 from benchmarks.profiler import Profiler, Watched
 from benchmarks.table import Table
-from chalicelib.platforms.records import BookingRecord
+from chalicelib.platforms.core.records import BookingRecord
 
 
 def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,14 +10,14 @@ from chalicelib import logs
 from chalicelib.api.openapi import describe
 from chalicelib.data.connections import FIND_STORED_CONNECTION
 from chalicelib.data.data_keys import LIST_DATA_KEYS
-from chalicelib.data.database import close_pool, read
 from chalicelib.data.pending_grants import FIND_PENDING_GRANT, LIST_PENDING_GRANTS
+from chalicelib.data.postgres.database import close_pool, read
 from chalicelib.runtime.declare import PUBLIC
 from chalicelib.security.vault import AssociatedData
+from chalicelib.services.connections.refresh import enqueue_due_refreshes
+from chalicelib.services.connections.tokens import open_at, open_grant, open_tokens
 from chalicelib.services.pending_grants import enqueue_expired_grants
-from chalicelib.services.refresh import enqueue_due_refreshes
-from chalicelib.services.schedules import start_due_runs
-from chalicelib.services.tokens import open_at, open_grant, open_tokens
+from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
 from chalicelib.settings import get_settings
 from dev.sandbox import CLIENT_SECRET

@@ -20,8 +20,8 @@ from chalicelib import clock, telemetry, work_queue
 from chalicelib.errors import Unavailable
 from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import KmsKeyProvider
-from chalicelib.services import refresh
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.connections import refresh
+from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.settings import get_settings
 from chalicelib.telemetry import METRICS, Tally
 from dev.sandbox import Sandbox

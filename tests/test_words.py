@@ -36,7 +36,7 @@ GIVEN_UP = {
 }
 """Each a regular expression of whole words, and what to say instead."""
 WHERE_THEY_MEAN_SOMETHING_ELSE = {
-    "chalicelib/platforms/trade_words.py": "a vow renewal",
+    "chalicelib/platforms/core/trade_words.py": "a vow renewal",
     "tests/test_words.py": "this list",
 }
 PATTERNS = {re.compile(rf"(?<![A-Za-z0-9]){word}(?![A-Za-z0-9])"): better for word, better in GIVEN_UP.items()}

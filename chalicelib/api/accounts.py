@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from chalicelib.api.connections import READ, WRITE
 from chalicelib.api.params import ConnectedAccountId, PlatformName
-from chalicelib.data.accounts import Rule
+from chalicelib.data.sync.accounts import Rule
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing
-from chalicelib.services import accounts
+from chalicelib.services.connections import accounts
 from chalicelib.services.explain import Account
 
 routes = Routes()

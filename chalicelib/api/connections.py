@@ -9,18 +9,18 @@ import msgspec
 from chalicelib import clock
 from chalicelib.api.params import PlatformName
 from chalicelib.data.events import Event
-from chalicelib.data.rows import Moment
+from chalicelib.data.postgres.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
-from chalicelib.platforms.base import Credential
+from chalicelib.platforms.core.contract import Credential
 from chalicelib.platforms.registry import get_platform
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing, ListQuery, Pages
 from chalicelib.runtime.responses import Created
 from chalicelib.secret import Secret
-from chalicelib.services import connections
-from chalicelib.services.connections import ConnectionTest, TokenChange
+from chalicelib.services.connections import connections
+from chalicelib.services.connections.connections import ConnectionTest, TokenChange
+from chalicelib.services.connections.tokens import Tokens
 from chalicelib.services.explain import Connection
-from chalicelib.services.tokens import Tokens
 
 routes = Routes()
 

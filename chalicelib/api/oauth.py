@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from chalicelib.api.params import PlatformName
-from chalicelib.data.rows import Moment, PlatformText
+from chalicelib.data.postgres.rows import Moment, PlatformText
 from chalicelib.runtime.declare import PUBLIC, Routes
 from chalicelib.runtime.responses import Redirect, Response
 from chalicelib.secret import Secret

@@ -7,7 +7,8 @@ from typing import Any, get_args
 import msgspec
 
 from chalicelib.api.openapi_fields import as_line, constant_description, field_descriptions, structs_in
-from chalicelib.data import accounts, connections, events, runs, schedules, stream_status, webhook_endpoints
+from chalicelib.data import connections, events, webhook_endpoints
+from chalicelib.data.sync import accounts, runs, schedules, stream_status
 from chalicelib.platforms.registry import NAMES
 from chalicelib.runtime.paging import Listing
 from chalicelib.services import explain, metrics

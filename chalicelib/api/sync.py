@@ -8,15 +8,17 @@ import msgspec
 from msgspec import Meta
 
 from chalicelib.api.params import PlatformName, RunId
-from chalicelib.data.runs import Run, RunStatus, StartedRun
-from chalicelib.data.schedules import Schedule
-from chalicelib.data.set_aside import SetAsideRecord
+from chalicelib.data.sync.runs import Run, RunStatus, StartedRun
+from chalicelib.data.sync.schedules import Schedule
+from chalicelib.data.sync.set_aside import SetAsideRecord
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing, ListQuery, Pages
 from chalicelib.runtime.responses import Created
-from chalicelib.services import backfills, schedules, set_aside, sync
 from chalicelib.services.explain import StreamStatus
-from chalicelib.services.set_aside import Retried
+from chalicelib.services.scheduling import schedules
+from chalicelib.services.sync import backfills, set_aside
+from chalicelib.services.sync import runs as sync_runs
+from chalicelib.services.sync.set_aside import Retried
 
 routes = Routes()
 
@@ -99,7 +101,7 @@ def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> St
 
     Queues a run for each stream. For a stream with a run in progress it returns that run instead of starting another;
     if the run had already begun, it reads once more at its end."""
-    runs = sync.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
+    runs = sync_runs.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
     return StartedRuns(runs=runs)
 
 
@@ -174,14 +176,14 @@ def retry_set_aside(studio_id: UUID, platform: PlatformName, body: StreamChoice)
 @routes.get("/api/sync/status", scope=READ, etag=True)
 def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
     """List what each stream is doing, and why"""
-    return Listing(items=sync.list_stream_statuses(studio_id))
+    return Listing(items=sync_runs.list_stream_statuses(studio_id))
 
 
 @routes.get("/api/sync/log", scope=READ, errors=[404])
 def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
     """List runs, newest first"""
     pages = Pages(query, UUID, "runs")
-    runs = sync.list_runs(
+    runs = sync_runs.list_runs(
         studio_id,
         platform=query.platform,
         sync_type=query.sync_type,
@@ -195,7 +197,7 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
 @routes.get("/api/sync/log/{run_id}", scope=READ)
 def get_run(studio_id: UUID, run_id: RunId) -> Run:
     """Get a run"""
-    return sync.get_run(studio_id, run_id)
+    return sync_runs.get_run(studio_id, run_id)
 
 
 @routes.delete("/api/sync/log/{run_id}", scope=WRITE, status=200, errors=[409])
@@ -203,7 +205,7 @@ def cancel_run(studio_id: UUID, run_id: RunId) -> Run:
     """Cancel a run
 
     It ends at once; a worker that is reading for it stops at its next page. Pages that were stored stay."""
-    return sync.cancel_run(studio_id, run_id)
+    return sync_runs.cancel_run(studio_id, run_id)
 
 
 @routes.post("/api/sync/log/{run_id}/retry", scope=WRITE, status=202, errors=[409])
@@ -211,5 +213,5 @@ def retry_run(studio_id: UUID, run_id: RunId) -> Created[StartedRuns]:
     """Retry a run that failed or was cancelled
 
     Starts a new run of the same stream. If one is in progress, it returns that one instead of starting another."""
-    run = sync.retry_run(studio_id, run_id)
+    run = sync_runs.retry_run(studio_id, run_id)
     return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")

@@ -9,9 +9,9 @@ from typing import Any
 
 from chalicelib.api.params import ConfirmationCode
 from chalicelib.errors import NotFound
-from chalicelib.platforms.base import Platform
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.webhooks import ErasureReceipt, VendorErrorFormat, WebhookSender
 from chalicelib.platforms.registry import NAMES, get_platform
-from chalicelib.platforms.webhooks import ErasureReceipt, VendorErrorFormat, WebhookSender
 from chalicelib.runtime.declare import PUBLIC, Handler, Route, RouteFamily, Routes, route_of
 from chalicelib.runtime.decoding import JSON
 from chalicelib.runtime.problems import PROBLEM, ErrorFormat

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from chalicelib.data.audit import audited, returned_and_audited
-from chalicelib.data.query import Query, array_of, columns, many, one
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, array_of, columns, many, one
+from chalicelib.data.postgres.rows import Row
 from chalicelib.data.studios import NewId
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 from chalicelib.data.audit import audited
 from chalicelib.data.connections import DEAD, WORKING, abandoned
 from chalicelib.data.events import Change, changed, noted
-from chalicelib.data.query import Query, array_of, returned, typed
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, array_of, returned, typed
+from chalicelib.data.postgres.rows import Row
 from chalicelib.data.studios import NewId
 from chalicelib.data.throttle import unblocked
 

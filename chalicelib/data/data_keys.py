@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from chalicelib.data.query import Query, array_of, columns, many, one, returned
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, array_of, columns, many, one, returned
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 

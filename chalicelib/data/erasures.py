@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from chalicelib.data.audit import audited
-from chalicelib.data.query import Query, columns, many, one, returned, typed
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, columns, many, one, returned, typed
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 TABLES = (

@@ -3,8 +3,8 @@
 from typing import Literal, get_args
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, many, one
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, columns, many, one
+from chalicelib.data.postgres.rows import Moment, Row
 
 EventKind = Literal[
     "connected",

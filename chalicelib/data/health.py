@@ -1,7 +1,7 @@
 """What the health check asks of the database."""
 
-from chalicelib.data.query import Query
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.postgres.rows import Row
 
 SCHEMA_HEAD = "0001"
 """The migration this code was written for; a test holds it to the newest file in `migrations/versions`."""

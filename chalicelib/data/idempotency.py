@@ -1,7 +1,7 @@
 """Writes that a client may repeat: the first one is done, its repeats are answered."""
 
-from chalicelib.data.query import Query, one
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, one
+from chalicelib.data.postgres.rows import Row
 
 
 class StoredResponse(Row):

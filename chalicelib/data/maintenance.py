@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from chalicelib.data.query import Query
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.postgres.rows import Row
 
 
 class Deleted(Row):

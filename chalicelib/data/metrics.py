@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from chalicelib.data.positions import counts
-from chalicelib.data.query import Query, array_of
-from chalicelib.data.rows import Row
-from chalicelib.data.tables import SYNCED
+from chalicelib.data.postgres.query import Query, array_of
+from chalicelib.data.postgres.rows import Row
+from chalicelib.data.sync.positions import counts
+from chalicelib.data.sync.tables import SYNCED
 
 
 class Growth(Row):

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.query import Query, array_of, one
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, array_of, one
+from chalicelib.data.postgres.rows import Moment, Row
 
 
 class StateDraft(Row):

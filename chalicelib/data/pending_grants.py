@@ -4,8 +4,8 @@ from uuid import UUID
 
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, WORKING, LiveGrant
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.query import Query, array_of, columns, many, one, returned
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, array_of, columns, many, one, returned
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 TABLE = "pending_grant"

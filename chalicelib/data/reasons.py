@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.rows import Row
 
 
 class Code(StrEnum):

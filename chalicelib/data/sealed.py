@@ -5,8 +5,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.query import Query, columns, many, typed
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, columns, many, typed
+from chalicelib.data.postgres.rows import Row
 from chalicelib.data.studios import NewId
 
 REST = "interval '1 hour'"

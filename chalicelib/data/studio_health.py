@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from chalicelib.data.erasures import TABLES
-from chalicelib.data.query import Query, columns, many, one
-from chalicelib.data.rows import Moment, Row
-from chalicelib.data.runs import ACTIVE
+from chalicelib.data.postgres.query import Query, columns, many, one
+from chalicelib.data.postgres.rows import Moment, Row
+from chalicelib.data.sync.runs import ACTIVE
 
 
 class RunsHealth(Row):

@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from chalicelib.data.query import Query, columns, one
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, columns, one
+from chalicelib.data.postgres.rows import Row
 
 
 class Studio(Row):

@@ -1,7 +1,7 @@
 """The keys that studios are proved with, as the database keeps them; written by the owner of the schema alone."""
 
-from chalicelib.data.query import Query
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.postgres.rows import Moment, Row
 
 
 class TenantKey(Row):

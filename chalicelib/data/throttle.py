@@ -4,8 +4,8 @@
 set bounds. `account_quota` is a studio's own.
 """
 
-from chalicelib.data.query import Query, typed
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.query import Query, typed
+from chalicelib.data.postgres.rows import Row
 
 
 class ThrottleState(Row):

@@ -3,8 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.query import Query, many
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, many
+from chalicelib.data.postgres.rows import Moment, Row
 
 Scope = Literal["circuit", "app", "account"]
 """Down for everybody, the application's quota, or one account's."""

@@ -7,8 +7,8 @@ from chalicelib.data.audit import audited, returned_and_audited
 from chalicelib.data.connections import DATA_KEYS_OF_STUDIO, SHOWN, ConnectionFacts
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.events import Event
-from chalicelib.data.query import Query, array_of, columns, many, one
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, array_of, columns, many, one
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 SHOWN_DELIVERIES = 5

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from chalicelib.data.connections import STORED, WORKING, StoredConnection
-from chalicelib.data.query import Query, columns, one, returned
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.query import Query, columns, one, returned
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.studios import NewId
 
 

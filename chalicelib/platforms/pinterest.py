@@ -21,16 +21,16 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.error_rules import Json, Rule, judge, loggable, number, read_object, text, words_of
-from chalicelib.platforms.faults import Fault, kind_of
-from chalicelib.platforms.oauth2 import OAuth2
-from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.token_answers import TOKEN_RULES, named_errors, statuses
-from chalicelib.platforms.transport import Response
-from chalicelib.platforms.urls import url_of
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.error_rules import Json, Rule, judge, loggable, number, read_object, text, words_of
+from chalicelib.platforms.core.faults import Fault, kind_of
+from chalicelib.platforms.core.oauth2 import OAuth2
+from chalicelib.platforms.core.quota import Usage
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.token_answers import TOKEN_RULES, named_errors, statuses
+from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.urls import url_of
 
 HOST = "api.pinterest.com"
 BASE_URL = f"https://{HOST}/v5"

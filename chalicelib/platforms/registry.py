@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from chalicelib.errors import NotFound
-from chalicelib.platforms.base import Platform
+from chalicelib.platforms.core.contract import Platform
 
 NAMES = ("google", "meta", "pinterest", "yelp", "website")
 """Each is a module beside this one that defines a Platform under its name in capitals."""

@@ -1,5 +1,5 @@
 """A studio's own website: known as data, without streams."""
 
-from chalicelib.platforms.base import Platform
+from chalicelib.platforms.core.contract import Platform
 
 WEBSITE = Platform(name="website", title="Website", credential="none")

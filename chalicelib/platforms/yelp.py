@@ -16,14 +16,14 @@ from chalicelib.errors import (
     ServiceNotEnabled,
     TokenRevoked,
 )
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.error_rules import Rule, judge, loggable, member, read_object, text, words_of
-from chalicelib.platforms.faults import Fault, kind_of
-from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.transport import Response
-from chalicelib.platforms.urls import url_of
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.error_rules import Rule, judge, loggable, member, read_object, text, words_of
+from chalicelib.platforms.core.faults import Fault, kind_of
+from chalicelib.platforms.core.quota import Usage
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.urls import url_of
 
 HOST = "api.yelp.com"
 BASE_URL = f"https://{HOST}/v3"

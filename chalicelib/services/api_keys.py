@@ -7,7 +7,7 @@ from uuid import UUID
 from chalicelib import clock
 from chalicelib.data import api_keys as rows
 from chalicelib.data.api_keys import ApiKey, LockedApiKey
-from chalicelib.data.database import Transaction, read, transaction, write
+from chalicelib.data.postgres.database import Transaction, read, transaction, write
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret

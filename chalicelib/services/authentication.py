@@ -9,7 +9,7 @@ import msgspec
 from chalicelib import clock, logs
 from chalicelib.data import api_keys as rows
 from chalicelib.data.api_keys import ChargedApiKey, StoredApiKey
-from chalicelib.data.database import read, write_repeatable
+from chalicelib.data.postgres.database import read, write_repeatable
 from chalicelib.errors import Forbidden, TooManyRequests, Unauthorized
 from chalicelib.security import api_keys
 from chalicelib.security.api_keys import ParsedKey

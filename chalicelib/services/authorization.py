@@ -8,9 +8,9 @@ from uuid import UUID
 from chalicelib import logs
 from chalicelib.data import oauth_states as rows
 from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
-from chalicelib.data.database import read, write
 from chalicelib.data.oauth_states import StateDraft, TakenState
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.database import read, write
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.errors import (
     AppError,
     AuthorizationFailed,
@@ -22,19 +22,19 @@ from chalicelib.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Account, Platform, Stream
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform, Stream
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import new_state, new_verifier, parse_state
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import AssociatedData
+from chalicelib.services.connections.credentials import find_oauth_client
+from chalicelib.services.connections.tokens import open_at, seal_at
 from chalicelib.services.pending_grants import HeldGrant, authorization_unknown, hold_grant
-from chalicelib.services.platform_calls import charge_call, requested_call
-from chalicelib.services.platform_credentials import find_oauth_client
-from chalicelib.services.tokens import open_at, seal_at
+from chalicelib.services.throttling.platform_calls import charge_call, requested_call
 from chalicelib.settings import OAuthClient, get_settings
 
 STATE_SECONDS = 600

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from chalicelib import work_queue
-from chalicelib.data.database import write
-from chalicelib.data.query import Query
+from chalicelib.data.postgres.database import write
+from chalicelib.data.postgres.query import Query
 from chalicelib.work_queue import Message
 
 T = TypeVar("T")

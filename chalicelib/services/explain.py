@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from chalicelib import errors
-from chalicelib.data.accounts import AccountFacts, BaseAccount, BaseAccountStream
 from chalicelib.data.connections import BaseConnection, ConnectionFacts, ConnectionStatus
+from chalicelib.data.postgres.rows import ErrorCode, Moment, Row
 from chalicelib.data.reasons import Code, ReasonFacts
-from chalicelib.data.rows import ErrorCode, Moment, Row
-from chalicelib.data.stream_status import BaseStreamAccount, BaseStreamStatus, StreamFacts, StreamState
+from chalicelib.data.sync.accounts import AccountFacts, BaseAccount, BaseAccountStream
+from chalicelib.data.sync.stream_status import BaseStreamAccount, BaseStreamStatus, StreamFacts, StreamState
 
 Action = Literal[
     "none",

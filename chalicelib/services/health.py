@@ -5,9 +5,9 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib import logs
-from chalicelib.data.database import read
 from chalicelib.data.health import GET_SCHEMA, SCHEMA_HEAD, SCHEMA_NEEDED
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.rows import Row
 from chalicelib.errors import SettingsError, Unavailable
 
 NOBODYS_STUDIO = UUID(int=0)

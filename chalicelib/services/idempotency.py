@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data import idempotency as rows
-from chalicelib.data.database import read, write
 from chalicelib.data.idempotency import StoredResponse
+from chalicelib.data.postgres.database import read, write
 from chalicelib.errors import Conflict, InvalidInput, TooManyRequests
 
 MAX_KEY_LENGTH = 255

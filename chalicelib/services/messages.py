@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from chalicelib.data.database import read
-from chalicelib.data.runs import FIND_RUN_STATE
+from chalicelib.data.postgres.database import read
+from chalicelib.data.sync.runs import FIND_RUN_STATE
+from chalicelib.services.connections.refresh import refresh_idle
 from chalicelib.services.pending_grants import revoke_expired_grant
-from chalicelib.services.refresh import refresh_idle
-from chalicelib.services.runs import execute_run
+from chalicelib.services.sync.execute import execute_run
 from chalicelib.services.webhook_endpoints import deliver
 from chalicelib.work_queue import DeliveryMessage, Message, RefreshMessage, RevocationMessage, RunMessage
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from chalicelib import clock
-from chalicelib.data.database import read
 from chalicelib.data.metrics import TALLY, TALLY_AS_OF, Tallies, periods
-from chalicelib.data.rows import PlatformText, Row
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.rows import PlatformText, Row
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.services.time_zones import zone_of

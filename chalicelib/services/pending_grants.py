@@ -14,22 +14,22 @@ import msgspec
 from chalicelib import logs
 from chalicelib.data import pending_grants as rows
 from chalicelib.data.data_keys import StoredDataKey
-from chalicelib.data.database import Transaction, read, write
 from chalicelib.data.oauth_states import TakenState
 from chalicelib.data.pending_grants import StoredGrant
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.database import Transaction, read, write
+from chalicelib.data.postgres.rows import Row
 from chalicelib.errors import AppError, AuthorizationFailed, Conflict, DecryptionFailed, Unavailable
-from chalicelib.platforms.base import Account, GrantWarning, Platform, Stream
-from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.platforms.core.contract import Account, GrantWarning, Platform, Stream
+from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
-from chalicelib.services import connection_state
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.revocations import revoke_pending, revoke_unused
+from chalicelib.services.connections.tokens import Tokens, open_grant, seal_grant
 from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.explain import Connection
-from chalicelib.services.revocations import revoke_pending, revoke_unused
-from chalicelib.services.sync import start_sync
-from chalicelib.services.tokens import Tokens, open_grant, seal_grant
+from chalicelib.services.sync.runs import start_sync
 from chalicelib.work_queue import RevocationMessage
 
 CODE_SECONDS = 600

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.data.runs import SpentStream
+from chalicelib.data.sync.runs import SpentStream
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound, TooManyRequests
-from chalicelib.platforms.base import Platform, Stream
-from chalicelib.platforms.records import (
+from chalicelib.platforms.core.contract import Platform, Stream
+from chalicelib.platforms.core.records import (
     AdCampaignRecord,
     AdMetricRecord,
     BookingRecord,

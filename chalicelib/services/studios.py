@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from chalicelib.data import studios
-from chalicelib.data.database import Transaction, read, transaction
-from chalicelib.data.rows import BEFORE_ALL_IDS
+from chalicelib.data.postgres.database import Transaction, read, transaction
+from chalicelib.data.postgres.rows import BEFORE_ALL_IDS
 from chalicelib.data.studios import Studio
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.security.api_keys import ADMIN, NewApiKey
 from chalicelib.services.api_keys import add_api_key, new_api_key
+from chalicelib.services.connections.tokens import new_data_key, store_data_key
 from chalicelib.services.time_zones import is_time_zone
-from chalicelib.services.tokens import new_data_key, store_data_key
 
 FIRST_KEY_NAME = "first"
 

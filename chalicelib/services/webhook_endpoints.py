@@ -12,17 +12,17 @@ import msgspec
 
 from chalicelib import clock, logs, work_queue
 from chalicelib.data import webhook_endpoints as rows
-from chalicelib.data.database import read, transaction, write
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.database import read, transaction, write
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.webhook_endpoints import ClaimedDelivery, Delivery, StoredWebhookEndpoint, WebhookEndpoint
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
 from chalicelib.security.outbound import Outcome, post, problem_of_url
 from chalicelib.security.signatures import new_webhook_secret, sign_webhook
 from chalicelib.security.vault import AssociatedData
+from chalicelib.services.connections.tokens import open_at, seal_at
 from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.explain import Connection, explain_connection
-from chalicelib.services.tokens import open_at, seal_at
 from chalicelib.settings import get_settings
 from chalicelib.work_queue import DeliveryMessage
 

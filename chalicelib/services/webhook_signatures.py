@@ -8,11 +8,11 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.errors import BadRequest, PlatformError, Throttled, Unavailable
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, Key, KeySet
-from chalicelib.platforms.transport import Transport
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.jwks import FIRST_RETRY_SECONDS, Key, KeySet
+from chalicelib.platforms.core.transport import Transport
 from chalicelib.security.signatures import key_id_of, open_security_event, open_signed_request
-from chalicelib.services.platform_credentials import find_oauth_client
+from chalicelib.services.connections.credentials import find_oauth_client
 from chalicelib.settings import OAuthClient, get_settings
 
 

@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple
 from chalicelib import clock, logs
 from chalicelib.data import connection_state as grant_rows
 from chalicelib.data import webhooks as rows
-from chalicelib.data.database import read, transaction, write
 from chalicelib.data.pending_grants import END_ACCOUNT_GRANTS
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.database import read, transaction, write
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.webhooks import AccountConnection
 from chalicelib.errors import NotFound, TokenRevoked, Unavailable
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.webhooks import AccountEvent, Effect, WebhookSender
-from chalicelib.services import connection_state
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.webhooks import AccountEvent, Effect, WebhookSender
+from chalicelib.services.connections import state as connection_state
 from chalicelib.services.webhook_signatures import PlatformVerifier
 
 CLOCKS_APART = timedelta(minutes=1)

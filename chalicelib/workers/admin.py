@@ -49,7 +49,7 @@ def admin(event: Any, context: Any) -> Any:
 
 def _answer(event: Any, context: Any, running: Invocation) -> Any:
     # Chalice imports this module with the API, whose cold start does not need the following imports.
-    from chalicelib.services.commands import COMMANDS
+    from chalicelib.services.operations.commands import COMMANDS
 
     if not isinstance(event, dict):
         raise BadRequest("A command must be a JSON object")

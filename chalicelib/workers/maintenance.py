@@ -3,7 +3,7 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
-from chalicelib.services.maintenance import maintain
+from chalicelib.services.operations.maintenance import maintain
 
 blueprint = Blueprint(__name__)
 

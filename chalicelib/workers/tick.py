@@ -3,9 +3,9 @@
 from chalice.app import Blueprint, CloudWatchEvent
 
 from chalicelib.runtime.jobs import job
+from chalicelib.services.connections.refresh import enqueue_due_refreshes
 from chalicelib.services.pending_grants import enqueue_expired_grants
-from chalicelib.services.refresh import enqueue_due_refreshes
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
 
 blueprint = Blueprint(__name__)

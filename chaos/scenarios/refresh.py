@@ -13,15 +13,15 @@ from uuid import UUID
 
 from chalicelib.data.connection_state import CLAIM_DUE_REFRESHES
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read, transaction
+from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import AppError
-from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.secret import Secret
-from chalicelib.services import connection_state
-from chalicelib.services import refresh as refreshes
-from chalicelib.services.connections import get_connection, test_connection
+from chalicelib.services.connections import refresh as refreshes
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.connections import get_connection, test_connection
+from chalicelib.services.connections.tokens import open_access_token
 from chalicelib.services.studios import create_studio
-from chalicelib.services.tokens import open_access_token
 from chaos.environment import Environment
 from chaos.oracle import Difference
 from chaos.scenario_kit import Proof, Size, expect

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from app import app
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from dev.invocation import Context, request_event
 from tests.conftest import Answer
 

@@ -119,7 +119,7 @@ def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native
 
 @pytest.fixture
 def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    from chalicelib.data.database import close_pool
+    from chalicelib.data.postgres.database import close_pool
 
     close_pool()
     monkeypatch.setenv("DATABASE_URL", f"postgresql://ansel_joint:x@127.0.0.1:{find_free_port()}/ansel")

@@ -22,14 +22,14 @@ from chalicelib.errors import Conflict
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.webhooks import DATA_DELETION, SignedRequest
 from chalicelib.secret import Secret
-from chalicelib.services.accounts import list_accounts
 from chalicelib.services.api_keys import create_api_key
 from chalicelib.services.authorization import handle_callback, start_authorization
-from chalicelib.services.connections import create_connection
+from chalicelib.services.connections.accounts import list_accounts
+from chalicelib.services.connections.connections import create_connection
+from chalicelib.services.connections.tokens import Tokens
 from chalicelib.services.pending_grants import HeldGrant
 from chalicelib.services.studios import create_studio
-from chalicelib.services.sync import cancel_run, start_sync
-from chalicelib.services.tokens import Tokens
+from chalicelib.services.sync.runs import cancel_run, start_sync
 from chalicelib.services.webhook_endpoints import create_webhook_endpoint, list_webhook_endpoints
 from chalicelib.services.webhook_endpoints import test_webhook_endpoint as send_test
 from chalicelib.services.webhooks import handle_webhook

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app import API
 from chalicelib.runtime.declare import PUBLIC, Route
-from chalicelib.services.commands import COMMANDS
+from chalicelib.services.operations.commands import COMMANDS
 from tests.api.paths import path_of
 from tests.conftest import Api, Studios
 from tests.data.attack import sqlstate

@@ -12,7 +12,7 @@ import pytest
 
 from app import API
 from chalicelib.api.openapi import describe
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.services.authentication import forget_callers
 from tests.api.seeding import connect_google, seed_account, seed_figures, seed_runs
 from tests.browser import ask, code_of, decide, walk

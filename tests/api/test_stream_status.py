@@ -10,10 +10,10 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read
-from chalicelib.data.stream_status import StreamState
+from chalicelib.data.postgres.database import read
+from chalicelib.data.sync.stream_status import StreamState
 from chalicelib.errors import TokenRevoked
-from chalicelib.services import connection_state
+from chalicelib.services.connections import state as connection_state
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google, insert
 from tests.api.working import execute_run

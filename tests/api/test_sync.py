@@ -7,7 +7,7 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.services.frequency import parse_frequency
+from chalicelib.services.scheduling.frequency import parse_frequency
 from dev.sandbox import pinterest, yelp
 from tests.api.seeding import connect_google, seed_runs
 from tests.api.working import execute_run

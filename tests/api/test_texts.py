@@ -13,12 +13,12 @@ from chalicelib.api.connections import NewConnection
 from chalicelib.api.oauth import AuthorizationRequest
 from chalicelib.api.openapi import describe
 from chalicelib.api.webhook_endpoints import NewWebhookEndpoint
-from chalicelib.data.odd_values import parts_of
+from chalicelib.data.postgres.odd_values import parts_of
 from chalicelib.errors import AppError
 from chalicelib.runtime.declare import Route
 from chalicelib.runtime.decoding import FORM, decode_values
-from chalicelib.services.commands import COMMANDS
-from chalicelib.services.commands.base import Command
+from chalicelib.services.operations.commands import COMMANDS
+from chalicelib.services.operations.commands.base import Command
 from tests.api.paths import path_of
 from tests.conftest import Answer, Api
 from tests.services.administration import as_administrator

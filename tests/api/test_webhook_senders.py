@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from chalicelib.api.webhooks import receiver_of
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.registry import NAMES, get_platform
-from chalicelib.platforms.webhooks import (
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.webhooks import (
     AccountEvent,
     ErasureReceipt,
     Report,
@@ -17,6 +16,7 @@ from chalicelib.platforms.webhooks import (
     Verifier,
     WebhookSender,
 )
+from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.runtime.declare import Route
 from chalicelib.services.webhooks import handle_webhook
 from dev.sandbox import Sandbox

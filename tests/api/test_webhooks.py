@@ -10,9 +10,9 @@ import pg8000.native
 import pytest
 
 from chalicelib import clock
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.platforms.core.jwks import FIRST_RETRY_SECONDS, SHORTEST_SECONDS
 from chalicelib.platforms.google.webhooks import KEYS_URL
-from chalicelib.platforms.jwks import FIRST_RETRY_SECONDS, SHORTEST_SECONDS
 from chalicelib.services import webhooks
 from chalicelib.services.webhook_signatures import key_set
 from dev.sandbox import CLIENT_ID, Sandbox

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pg8000.native
 import pytest
 
-from chalicelib.data.connect import connect
-from chalicelib.data.driver import PgConnection
+from chalicelib.data.postgres.connect import connect
+from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.secret import Secret
 from chalicelib.settings import DatabaseLogin
 from dev.postgres import JOINT

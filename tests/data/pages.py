@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 import pg8000.native
 
-from chalicelib.data import records
-from chalicelib.data.database import transaction
-from chalicelib.data.records import Outcome
-from chalicelib.platforms.records import (
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import Outcome
+from chalicelib.platforms.core.records import (
     AdCampaignRecord,
     AdMetricRecord,
     BookingRecord,
@@ -117,7 +117,7 @@ def store(
 ) -> Outcome:
     table = TABLE_OF[type(page[0])]
     with transaction(studio_id) as tx:
-        return records.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)
+        return sync_store.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)
 
 
 def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:

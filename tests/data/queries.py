@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.names import full_name, imported_names
 
-QUERY = "chalicelib.data.query.Query"
+QUERY = "chalicelib.data.postgres.query.Query"
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chalicelib.data.database import transaction
 from chalicelib.data.models import Base
+from chalicelib.data.postgres.database import transaction
 from chalicelib.data.studios import INSERT_STUDIO
 
 SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure", "tenant_key"}

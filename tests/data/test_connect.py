@@ -9,9 +9,9 @@ from traceback import format_exception
 import pg8000.native
 import pytest
 
-from chalicelib.data import connect as connect_module
-from chalicelib.data.connect import connect
-from chalicelib.data.database import close_pool, read
+from chalicelib.data.postgres import connect as connect_module
+from chalicelib.data.postgres.connect import connect
+from chalicelib.data.postgres.database import close_pool, read
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret

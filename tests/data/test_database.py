@@ -10,11 +10,11 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data import database as product
-from chalicelib.data import pool
-from chalicelib.data.database import Transaction, close_pool, read, transaction
-from chalicelib.data.driver import PgConnection, query_statistics
-from chalicelib.data.query import Query
+from chalicelib.data.postgres import database as product
+from chalicelib.data.postgres import pool
+from chalicelib.data.postgres.database import Transaction, close_pool, read, transaction
+from chalicelib.data.postgres.driver import PgConnection, query_statistics
+from chalicelib.data.postgres.query import Query
 from chalicelib.data.studios import GET_STUDIO, NEW_ID
 from chalicelib.errors import Unavailable, Unreadable
 from tests.conftest import Database

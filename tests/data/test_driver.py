@@ -11,8 +11,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import StaticPool
 
-from chalicelib.data.driver import PgConnection, query_statistics
 from chalicelib.data.models import Studio
+from chalicelib.data.postgres.driver import PgConnection, query_statistics
 from chalicelib.data.studios import NewId
 from dev.ports import HOST
 from tests.conftest import Database

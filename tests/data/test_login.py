@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from chalicelib import clock, logs
-from chalicelib.data import connect as connect_module
-from chalicelib.data.connect import connect
-from chalicelib.data.database import close_pool, read
-from chalicelib.data.driver import sqlstate
-from chalicelib.data.iam_tokens import make_token
-from chalicelib.data.query import Query
+from chalicelib.data.postgres import connect as connect_module
+from chalicelib.data.postgres.connect import connect
+from chalicelib.data.postgres.database import close_pool, read
+from chalicelib.data.postgres.driver import sqlstate
+from chalicelib.data.postgres.iam_auth import make_token
+from chalicelib.data.postgres.query import Query
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret
 from chalicelib.secret_store import forget_secrets

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.services.metrics import Figures, Interval, Money, get_overview, get_platform_metrics
 from tests.conftest import Database
 from tests.data.rows import insert, new_studio

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from chalicelib.data.database import read
-from chalicelib.data.query import Query, columns, one
-from chalicelib.data.rows import Moment, Row
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.query import Query, columns, one
+from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.errors import Unreadable
 from tests.conftest import Database
 

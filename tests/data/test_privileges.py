@@ -10,7 +10,7 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.models import Base
-from chalicelib.data.query import Query
+from chalicelib.data.postgres.query import Query
 from migrations.privileges import ADMIN, API, DEFINER, LOGINS, MAINTENANCE, ROLES, SYNC, TABLES, TICK
 from tests.data.attack import refused
 from tests.data.reach import reachable

@@ -7,7 +7,7 @@ import pytest
 
 from tests.data.queries import find_queries
 
-IMPORT = "from chalicelib.data.query import Query\n"
+IMPORT = "from chalicelib.data.postgres.query import Query\n"
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ IMPORT = "from chalicelib.data.query import Query\n"
         ("data/plain.py", IMPORT + "FIND: Query[None] = Query('SELECT')", "FIND"),
         ("data/deep/down.py", IMPORT + "FIND = Query('SELECT')", "FIND"),
         ("data/deep/__init__.py", IMPORT + "FIND = Query[int]('SELECT', int)", "FIND"),
-        ("services/far.py", "import chalicelib.data.query as q\nFIND = q.Query('SELECT')", "FIND"),
+        ("services/far.py", "import chalicelib.data.postgres.query as q\nFIND = q.Query('SELECT')", "FIND"),
         ("data/built.py", IMPORT + "def wipe(table):\n    return Query(table)", "chalicelib.data.built.wipe"),
         (
             "data/method.py",
-            "from chalicelib.data import query\nclass Store:\n    def run(self): self.run(query.Query('SELECT'))",
+            "from chalicelib.data.postgres import query\nclass Store:\n    def run(self): query.Query('SELECT')",
             "chalicelib.data.method.Store.run",
         ),
         ("data/late.py", IMPORT + "find = lambda table: Query(table)", "chalicelib.data.late.<lambda>"),
@@ -56,8 +56,8 @@ def test_two_constants_of_one_name_are_two(tmp_path: Path) -> None:
 
 def test_naming_the_class_makes_no_query(tmp_path: Path) -> None:
     source = """
-        from chalicelib.data.query import Query
-        from chalicelib.data.runs import FIND_RUN
+        from chalicelib.data.postgres.query import Query
+        from chalicelib.data.sync.runs import FIND_RUN
 
         Held = Query[int]
 

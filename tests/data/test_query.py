@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.data.database import read
-from chalicelib.data.query import Query, array_of, columns, many, one, to_json
-from chalicelib.data.rows import Row
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.query import Query, array_of, columns, many, one, to_json
+from chalicelib.data.postgres.rows import Row
 from chalicelib.errors import Unreadable
 from tests.conftest import Database
 

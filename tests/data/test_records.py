@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.data import records
-from chalicelib.data.database import transaction
-from chalicelib.data.driver import query_statistics
-from chalicelib.data.records import FullRead, Outcome, Removed
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import FullRead, Outcome, Removed
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, NOON, booking, column, inquiry, store
 from tests.data.rows import new_studio
@@ -48,9 +48,9 @@ def test_a_key_that_comes_twice_in_a_page_counts_once_and_the_last_one_wins(
 
 def test_an_empty_page_sends_nothing(studio: UUID) -> None:
     with query_statistics() as statistics, transaction(studio) as tx:
-        assert records.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Outcome()
-        assert records.remove(tx, "booking", "google", [], account_id=ACCOUNT) == 0
-        records.remember_seen(tx, "booking", FullRead(studio, ACCOUNT, "bookings"), studio, [])
+        assert sync_store.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Outcome()
+        assert sync_store.remove(tx, "booking", "google", [], account_id=ACCOUNT) == 0
+        sync_store.remember_seen(tx, "booking", FullRead(studio, ACCOUNT, "bookings"), studio, [])
     assert statistics.round_trips == 0
 
 
@@ -181,7 +181,7 @@ def test_an_external_id_may_hold_any_text(studio: UUID, superuser: pg8000.native
     store(studio, [booking(odd)])
     assert store(studio, [booking(odd)]) == Outcome(unchanged=1)
     with transaction(studio) as tx:
-        assert records.remove(tx, "booking", "google", [odd], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", "google", [odd], account_id=ACCOUNT) == 1
     assert column(superuser, "booking", "status") == {odd: "cancelled"}
 
 
@@ -196,7 +196,7 @@ def test_two_studios_may_have_the_same_external_ids(studio: UUID, superuser: pg8
     store(studio, [booking("a", title="mine")])
     assert store(other, [booking("a", title="theirs")]) == Outcome(created=1)
     with transaction(other) as tx:
-        assert records.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 1
     rows = superuser.run("SELECT title, status FROM booking ORDER BY title")
     assert rows == [["mine", "confirmed"], ["theirs", "cancelled"]]
 
@@ -205,8 +205,8 @@ def test_removed_bookings_are_cancelled_and_counted_once(studio: UUID, superuser
     store(studio, [booking("a"), booking("b"), booking("c", status="cancelled")])
     store(studio, [booking("a")], "website")
     with transaction(studio) as tx:
-        assert records.remove(tx, "booking", "google", ["a", "c", "unknown"], account_id=ACCOUNT) == 1
-        assert records.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 0
+        assert sync_store.remove(tx, "booking", "google", ["a", "c", "unknown"], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 0
     rows = superuser.run("SELECT platform, external_id, status FROM booking WHERE status = 'cancelled' ORDER BY 2")
     assert rows == [["google", "a", "cancelled"], ["google", "c", "cancelled"]]
 
@@ -216,7 +216,7 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
 ) -> None:
     store(studio, [booking("a")])
     with transaction(studio) as tx:
-        records.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
     assert store(studio, [booking("a")]) == Outcome(updated=1)
     assert column(superuser, "booking", "status") == {"a": "confirmed"}
 
@@ -224,9 +224,10 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
 def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [inquiry()])
     with query_statistics() as statistics, transaction(studio) as tx:
-        assert records.remove(tx, "inquiry", "google", ["one"], account_id=ACCOUNT) == 0
+        assert sync_store.remove(tx, "inquiry", "google", ["one"], account_id=ACCOUNT) == 0
         assert (
-            records.sweep(tx, "inquiry", "google", FullRead(studio, ACCOUNT, "inquiries"), confirmed=True) == Removed()
+            sync_store.sweep(tx, "inquiry", "google", FullRead(studio, ACCOUNT, "inquiries"), confirmed=True)
+            == Removed()
         )
     assert statistics.round_trips == 0
     assert lead(superuser) == ("new", None)

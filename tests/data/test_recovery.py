@@ -11,12 +11,12 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data import connect as connect_module
-from chalicelib.data import driver, pool
-from chalicelib.data.connect import SESSION
-from chalicelib.data.database import Transaction, close_pool, read, transaction, write, write_repeatable
-from chalicelib.data.driver import LIVENESS, PgConnection
-from chalicelib.data.query import Query
+from chalicelib.data.postgres import connect as connect_module
+from chalicelib.data.postgres import driver, pool
+from chalicelib.data.postgres.connect import SESSION
+from chalicelib.data.postgres.database import Transaction, close_pool, read, transaction, write, write_repeatable
+from chalicelib.data.postgres.driver import LIVENESS, PgConnection
+from chalicelib.data.postgres.query import Query
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.errors import Unavailable
 from chalicelib.settings import get_settings

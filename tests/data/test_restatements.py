@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.data import records
-from chalicelib.data.database import read, transaction
 from chalicelib.data.metrics import TALLY_AS_OF, Tallies, periods
-from chalicelib.data.records import Outcome
+from chalicelib.data.postgres.database import read, transaction
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.data.tables import SYNCED
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import Outcome
+from chalicelib.data.sync.tables import SYNCED
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, DAY, LONG_AGO, NOON, ad, now, review, store
 from tests.data.rows import new_studio
@@ -107,7 +107,7 @@ def test_transactions_that_overtake_each_other_leave_their_history_in_the_order_
         tx.run(GET_STUDIO)
         between = now(superuser)
         store(studio, [review(rating=4)])
-        records.upsert(tx, "review", studio, "google", [review(rating=3)], account_id=ACCOUNT)
+        sync_store.upsert(tx, "review", studio, "google", [review(rating=3)], account_id=ACCOUNT)
     assert [ratings(studio, moment) for moment in (before, between, now(superuser))] == [5, 5, 3]
 
 
@@ -118,7 +118,7 @@ def test_a_restatement_in_the_transaction_that_changed_something_else_is_kept(
     before = now(superuser)
     with transaction(studio) as tx:
         for page in ([review(rating=5, author="Ida")], [review(rating=4)], [review(rating=3)]):
-            records.upsert(tx, "review", studio, "google", page, account_id=ACCOUNT)
+            sync_store.upsert(tx, "review", studio, "google", page, account_id=ACCOUNT)
     assert [ratings(studio, moment) for moment in (before, now(superuser))] == [5, 3]
     assert len(restatements(superuser, "review")) == 1
 
@@ -150,9 +150,9 @@ def test_after_any_writes_the_numbers_as_of_each_moment_are_those_stored_last_be
         with transaction(studio) as tx:
             for page in pages:
                 numbers = [ad("a", day, spend_minor=spend, currency=word) for day, spend, word in page]
-                records.upsert(tx, "ad_metric", studio, "meta", numbers, account_id=ACCOUNT)
+                sync_store.upsert(tx, "ad_metric", studio, "meta", numbers, account_id=ACCOUNT)
                 reviews = [review(str(day), rating=spend + 1, reviewed_at=noon(day)) for day, spend, _ in page]
-                records.upsert(tx, "review", studio, "meta", reviews, account_id=ACCOUNT)
+                sync_store.upsert(tx, "review", studio, "meta", reviews, account_id=ACCOUNT)
                 expected |= {day: (spend, currency) for day, spend, currency in page}
         history.append((now(superuser), dict(expected)))
     for moment, known in history:

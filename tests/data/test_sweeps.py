@@ -6,11 +6,11 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.data import records
-from chalicelib.data.database import transaction
 from chalicelib.data.maintenance import FORGET_SEEN_OF_ENDED_RUNS
-from chalicelib.data.records import FullRead, Removed
-from chalicelib.platforms.records import AdCampaignRecord
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import FullRead, Removed
+from chalicelib.platforms.core.records import AdCampaignRecord
 from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, booking, column, store, wait_until_blocked
@@ -41,7 +41,7 @@ def start(superuser: pg8000.native.Connection) -> None:
 
 def swept(studio: UUID, run: FullRead, *, confirmed: bool = False, table: str = "booking") -> Removed:
     with transaction(studio) as tx:
-        return records.sweep(tx, table, "google", run, confirmed=confirmed)
+        return sync_store.sweep(tx, table, "google", run, confirmed=confirmed)
 
 
 def cancelled(superuser: pg8000.native.Connection) -> set[str]:
@@ -54,11 +54,11 @@ def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
     store(studio, [booking(key) for key in "abcd"])
     store(studio, [booking("elsewhere")], "website")
     with transaction(studio) as tx:
-        records.remember_seen(tx, "booking", run, studio, ["a", "b"])
+        sync_store.remember_seen(tx, "booking", run, studio, ["a", "b"])
     with transaction(studio) as tx:
-        records.remember_seen(tx, "booking", run, studio, ["b", "d"])
-        assert records.sweep(tx, "booking", "google", run) == Removed(count=1)
-        assert records.sweep(tx, "booking", "google", run) == Removed()
+        sync_store.remember_seen(tx, "booking", run, studio, ["b", "d"])
+        assert sync_store.sweep(tx, "booking", "google", run) == Removed(count=1)
+        assert sync_store.sweep(tx, "booking", "google", run) == Removed()
     assert cancelled(superuser) == {"c"}
 
 
@@ -67,8 +67,8 @@ def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
 ) -> None:
     store(studio, [AdCampaignRecord(external_id=key, name="Spring", status="paused") for key in "ab"])
     with transaction(studio) as tx:
-        records.remember_seen(tx, "ad_campaign", run, studio, ["a"])
-        records.remember_seen(tx, "booking", run, studio, ["b"])
+        sync_store.remember_seen(tx, "ad_campaign", run, studio, ["a"])
+        sync_store.remember_seen(tx, "booking", run, studio, ["b"])
     assert swept(studio, run, table="ad_campaign") == Removed(count=1)
     assert column(superuser, "ad_campaign", "status") == {"a": "paused", "b": "archived"}
 
@@ -91,7 +91,7 @@ def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
     store(studio, [booking(key) for key in seen + unseen])
     store(studio, [booking(f"gone {n}", status="cancelled") for n in range(100)])
     with transaction(studio) as tx:
-        records.remember_seen(tx, "booking", run, studio, seen)
+        sync_store.remember_seen(tx, "booking", run, studio, seen)
     found = swept(studio, run)
     assert found == (Removed(count=missed) if believed else Removed(refused=missed))
     assert cancelled(superuser) - {f"gone {n}" for n in range(100)} == (set(unseen) if believed else set())
@@ -132,7 +132,7 @@ def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
     start(superuser)
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
-            records.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")], account_id=ACCOUNT)
+            sync_store.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")], account_id=ACCOUNT)
             sweep = beside.submit(swept, studio, run)
             wait_until_blocked(superuser)
         assert sweep.result() == Removed(count=1)
@@ -156,10 +156,10 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     """A first read fills both tables before the server has statistics of either."""
     store(studio, [booking(str(number)) for number in range(2000)])
     with transaction(studio) as tx:
-        records.remember_seen(tx, "booking", run, studio, [str(number) for number in range(2000)])
+        sync_store.remember_seen(tx, "booking", run, studio, [str(number) for number in range(2000)])
     application = clean_database.connect("ansel_joint")
     act_as(application, studio)
-    plan = application.run(f"EXPLAIN (GENERIC_PLAN) {records.missing_query('booking').sql}")
+    plan = application.run(f"EXPLAIN (GENERIC_PLAN) {sync_store.missing_query('booking').sql}")
     application.close()
     assert "Nested Loop" not in str(plan)
 
@@ -168,7 +168,7 @@ def test_what_a_run_has_seen_is_forgotten_when_the_run_is_gone(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     with transaction(studio) as tx:
-        records.remember_seen(tx, "booking", run, studio, ["a"])
+        sync_store.remember_seen(tx, "booking", run, studio, ["a"])
     superuser.run("DELETE FROM sync_log")
     with transaction(None) as tx:
         assert tx.run(FORGET_SEEN_OF_ENDED_RUNS, batch=10).count == 1

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import UniqueConstraint
 
 from chalicelib.data.models import Base
-from chalicelib.data.tables import SYNCED, Table
+from chalicelib.data.sync.tables import SYNCED, Table
 from chalicelib.services.streams import TABLES
 
 DECLARED = [pytest.param(table, id=table.name) for table in SYNCED.values()]

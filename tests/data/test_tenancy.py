@@ -16,13 +16,14 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 import chalicelib.data
-from chalicelib.data import records, skipped
-from chalicelib.data.database import transaction
 from chalicelib.data.metrics import periods
-from chalicelib.data.query import Query, array_of
-from chalicelib.data.records import FullRead, Removed
-from chalicelib.data.tables import SYNCED
-from chalicelib.platforms.records import BookingRecord
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.query import Query, array_of
+from chalicelib.data.sync import skipped
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import FullRead, Removed
+from chalicelib.data.sync.tables import SYNCED
+from chalicelib.platforms.core.records import BookingRecord
 from chalicelib.services.streams import TABLES
 from tests.conftest import ROOT
 from tests.data import pages
@@ -213,7 +214,7 @@ AIMS: dict[str, Aim] = {
 }
 
 
-RECORDS_MODULE = records.__name__
+RECORDS_MODULE = sync_store.__name__
 RECORDS = (
     pages.booking("one"),
     pages.inquiry("one"),
@@ -237,15 +238,15 @@ def built() -> Iterator[tuple[str, Query[Any], Aim]]:
     for record, guarded in itertools.product(RECORDS, (False, True)):
         table = pages.TABLE_OF[type(record)]
         values = {"rows": msgspec.json.encode([record]).decode(), "fetched_at": datetime.max.replace(tzinfo=UTC)}
-        query = records._upsert_query(table, record.__struct_fields__, guarded)
+        query = sync_store._upsert_query(table, record.__struct_fields__, guarded)
         yield f"{RECORDS_MODULE}._upsert_query({table}, {guarded})", query, Aim(values=values)
     one = Aim("sync_log", values={"external_ids": ["one"]})
     for table in (name for name, synced in SYNCED.items() if synced.on_delete is not None):
-        yield f"{RECORDS_MODULE}._counting({table})", records._counting(table, "true"), one
-        yield f"{RECORDS_MODULE}._remove_query({table})", records._remove_query(table), one
-        yield f"{RECORDS_MODULE}._sweep_query({table})", records._sweep_query(table), one
+        yield f"{RECORDS_MODULE}._counting({table})", sync_store._counting(table, "true"), one
+        yield f"{RECORDS_MODULE}._remove_query({table})", sync_store._remove_query(table), one
+        yield f"{RECORDS_MODULE}._sweep_query({table})", sync_store._sweep_query(table), one
         unseen = replace(one, prepare="DELETE FROM sync_seen")
-        yield f"{RECORDS_MODULE}.missing_query({table})", records.missing_query(table), unseen
+        yield f"{RECORDS_MODULE}.missing_query({table})", sync_store.missing_query(table), unseen
     for table in SYNCED:
         aim = Aim(values={"rows": '[{"external_id": "one", "reason": "intruder"}]'})
         yield f"{skipped.__name__}.store_skipped_query({table})", skipped.store_skipped_query(table), aim
@@ -395,7 +396,7 @@ def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
 
     def store() -> None:
         with transaction(INTRUDER) as tx:
-            records.upsert(tx, "booking", VICTIM, "google", [booking("one"), booking("two")], account_id=account)
+            sync_store.upsert(tx, "booking", VICTIM, "google", [booking("one"), booking("two")], account_id=account)
 
     refused(store, "42501")
 
@@ -408,13 +409,14 @@ def test_a_page_removal_or_sweep_with_the_same_keys_touches_no_other_studio(
     (((account,),),) = (superuser.run("SELECT account_ids[1] FROM booking WHERE studio_id = :id", id=INTRUDER),)
     before = snapshot(superuser, VICTIM)
     with transaction(INTRUDER) as tx:
-        outcome = records.upsert(
+        outcome = sync_store.upsert(
             tx, "booking", INTRUDER, "google", [booking("one"), booking("two")], account_id=account
         )
         assert (outcome.created, outcome.updated) == (1, 1)
-        assert records.remove(tx, "booking", "google", ["one"], account_id=account) == 1
+        assert sync_store.remove(tx, "booking", "google", ["one"], account_id=account) == 1
         assert (
-            records.sweep(tx, "booking", "google", FullRead(victim["sync_log"]["id"], account, "bookings")) == Removed()
+            sync_store.sweep(tx, "booking", "google", FullRead(victim["sync_log"]["id"], account, "bookings"))
+            == Removed()
         )
-        assert records.sweep(tx, "booking", "google", FullRead(own_run, account, "bookings")) == Removed(count=1)
+        assert sync_store.sweep(tx, "booking", "google", FullRead(own_run, account, "bookings")) == Removed(count=1)
     assert snapshot(superuser, VICTIM) == before

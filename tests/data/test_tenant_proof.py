@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.data.database import Transaction, read, transaction, write
-from chalicelib.data.query import Query
+from chalicelib.data.postgres.database import Transaction, read, transaction, write
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.postgres.tenants import pads_of, proof_of, studio_settings
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.data.tenants import pads_of, proof_of, studio_settings
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from dev.tenants import SET_STUDIO, act_as

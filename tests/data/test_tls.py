@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data import connect as connect_module
-from chalicelib.data.connect import connect
-from chalicelib.data.database import close_pool, read
-from chalicelib.data.driver import sqlstate
+from chalicelib.data.postgres import connect as connect_module
+from chalicelib.data.postgres.connect import connect
+from chalicelib.data.postgres.database import close_pool, read
+from chalicelib.data.postgres.driver import sqlstate
 from chalicelib.data.studios import NEW_ID
 from chalicelib.errors import SettingsError, Unavailable
 from chalicelib.secret import Secret

@@ -8,14 +8,14 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.data import records
-from chalicelib.data.database import transaction
-from chalicelib.data.driver import query_statistics
-from chalicelib.data.query import Query
-from chalicelib.data.records import Outcome
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.data.postgres.query import Query
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.data.upserts import upsert_sql
-from chalicelib.platforms.records import AdCampaignRecord, AdMetricRecord
+from chalicelib.data.sync import store as sync_store
+from chalicelib.data.sync.store import Outcome
+from chalicelib.data.sync.upsert_sql import upsert_sql
+from chalicelib.platforms.core.records import AdCampaignRecord, AdMetricRecord
 from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.attack import refused
@@ -44,7 +44,7 @@ def test_a_booking_that_is_gone_changed_when_it_was_marked(studio: UUID, superus
     age(superuser)
     before = now(superuser)
     with transaction(studio) as tx:
-        records.remove(tx, "booking", "google", ["gone", "gone before"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", "google", ["gone", "gone before"], account_id=ACCOUNT)
     changed = column(superuser, "booking", "updated_at")
     assert changed.pop("gone") > before
     assert set(changed.values()) == {LONG_AGO}
@@ -58,7 +58,9 @@ def test_the_time_of_a_row_never_goes_back_when_transactions_overtake_each_other
         tx.run(GET_STUDIO)
         store(studio, [booking("a", title="of the later one")])
         later = column(superuser, "booking", "updated_at")
-        records.upsert(tx, "booking", studio, "google", [booking("a", title="of the earlier one")], account_id=ACCOUNT)
+        sync_store.upsert(
+            tx, "booking", studio, "google", [booking("a", title="of the earlier one")], account_id=ACCOUNT
+        )
     assert column(superuser, "booking", "title") == {"a": "of the earlier one"}
     assert column(superuser, "booking", "updated_at") == later
 
@@ -95,7 +97,7 @@ def test_a_page_fetched_before_a_booking_was_cancelled_does_not_bring_it_back(
     store(studio, [booking("a")])
     fetched_at = now(superuser)
     with transaction(studio) as tx:
-        records.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
     assert store(studio, [booking("a")], fetched_at=fetched_at) == Outcome(unchanged=1)
     assert column(superuser, "booking", "status") == {"a": "cancelled"}
 
@@ -196,7 +198,7 @@ def test_rows_for_another_studio_are_refused(table: str, studio: UUID) -> None:
 
     def store_for_other() -> None:
         with transaction(studio) as tx:
-            records.upsert(
+            sync_store.upsert(
                 tx, table, other, "meta", [ad("a")] if table == "ad_metric" else [review()], account_id=ACCOUNT
             )
 
@@ -208,7 +210,7 @@ def test_a_campaign_that_two_transactions_make_at_the_same_time_is_one(
 ) -> None:
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
-            records.upsert(tx, "ad_metric", studio, "meta", [ad("a", 0), ad("b", 0)], account_id=ACCOUNT)
+            sync_store.upsert(tx, "ad_metric", studio, "meta", [ad("a", 0), ad("b", 0)], account_id=ACCOUNT)
             other = beside.submit(store, studio, [ad("a", 1), ad("c", 1)], "meta")
             wait_until_blocked(superuser)
         assert other.result() == Outcome(created=2)

@@ -62,8 +62,8 @@ def deployed(
 def studio(deployed: Cloud) -> Cloud:
     """A studio whose data key is wrapped under KMS, with an admin key."""
     from chalicelib.services.api_keys import create_api_key
+    from chalicelib.services.connections.tokens import vault
     from chalicelib.services.studios import create_studio
-    from chalicelib.services.tokens import vault
     from chalicelib.settings import get_settings
 
     with pytest.MonkeyPatch.context() as environ:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chalicelib.data.tenants import FIELD
+from chalicelib.data.postgres.tenants import FIELD
 from chalicelib.settings import Settings, parse_proof_keys
 from deploy import template
 from tests.conftest import ROOT

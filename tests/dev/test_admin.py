@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib.errors import InvalidInput
-from chalicelib.services.commands import COMMANDS
+from chalicelib.services.operations.commands import COMMANDS
 from dev import admin
 from dev.admin import parse
 from dev.options import Options, is_locked

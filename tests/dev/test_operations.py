@@ -12,7 +12,7 @@ import pytest
 from botocore import xform_name
 
 from chalicelib.runtime.decoding import decode_values
-from chalicelib.services.commands import COMMANDS
+from chalicelib.services.operations.commands import COMMANDS
 from tests.conftest import ROOT
 from tests.deploy.templates import transformed
 from tests.dev.runbooks import OPERATIONS, read_runbooks

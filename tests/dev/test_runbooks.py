@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pg8000.native
 import pytest
 
-from chalicelib.services import dead_letters
+from chalicelib.services.operations import dead_letters
 from chalicelib.settings import get_settings
 from chalicelib.workers.maintenance import maintenance
 from chalicelib.workers.sync import sync

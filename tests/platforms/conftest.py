@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform
 from chalicelib.secret import Secret
 from tests.http_fake import Fake, http_fake
 

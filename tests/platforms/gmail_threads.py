@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from chalicelib.platforms.core.items import Batch, Skipped
+from chalicelib.platforms.core.records import InquiryRecord
 from chalicelib.platforms.google.threads import MailContext, Thread, add_threads, parse_thread
-from chalicelib.platforms.items import Batch, Skipped
-from chalicelib.platforms.records import InquiryRecord
 
 OWN = "hello@studio.example"
 ANA, BEN = "Ana Ruiz <ana@example.org>", "Ben Novak <ben@example.net>"

@@ -23,13 +23,13 @@ from chalicelib.errors import (
     TokenExpired,
     TransientFault,
 )
-from chalicelib.platforms import transport
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.decoding import decode
-from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.transport import Response, Transport
-from chalicelib.platforms.urls import url_of
+from chalicelib.platforms.core import transport
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.decoding import decode
+from chalicelib.platforms.core.faults import Fault
+from chalicelib.platforms.core.transport import Response, Transport
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.secret import Secret
 from tests.conftest import NOON
 from tests.http_fake import Fake, Reply

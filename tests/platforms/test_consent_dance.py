@@ -9,12 +9,12 @@ import pytest
 import urllib3
 
 from chalicelib.errors import Misconfigured, PlatformError, TokenRevoked
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.meta import META
-from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.platforms.pinterest import PINTEREST
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import PlatformError
 from chalicelib.platforms import pinterest, yelp
-from chalicelib.platforms.error_rules import Rule, loggable, read_object
-from chalicelib.platforms.faults import Fault, platform_error
+from chalicelib.platforms.core.error_rules import Rule, loggable, read_object
+from chalicelib.platforms.core.faults import Fault, platform_error
+from chalicelib.platforms.core.token_answers import classify_error
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.google import errors as google
 from chalicelib.platforms.meta import errors as meta
-from chalicelib.platforms.token_answers import classify_error
-from chalicelib.platforms.transport import Response
 
 PAYLOADS = Path(__file__).parent / "payloads"
 CANARY = "Anna Ruiz <anna@bride.example> asks: are you free on 12 June?"

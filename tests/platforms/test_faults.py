@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.faults import retry_after
+from chalicelib.platforms.core.faults import retry_after
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 

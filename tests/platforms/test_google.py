@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import ContractChanged, PlatformError, RateLimited, ReconnectRequired, TokenExpired
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.faults import Fault
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.google import GOOGLE, USERINFO_URL, UserInfo, identify
 from chalicelib.platforms.google.errors import classify
-from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply

@@ -17,12 +17,12 @@ from chalicelib.errors import (
     RateLimited,
     TransientFault,
 )
-from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount, FoundAccounts
-from chalicelib.platforms.base import Platform, Window
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.accounts import ConnectedAccount, FoundAccount, FoundAccounts
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform, Window
+from chalicelib.platforms.core.records import BookingRecord
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.calendar import BOOKINGS, CalendarCursor, fetch_bookings_of, list_calendars
-from chalicelib.platforms.records import BookingRecord
 from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]

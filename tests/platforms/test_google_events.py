@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from chalicelib.platforms.core.items import Batch, Gone, Outcome, SetAside, Skipped
+from chalicelib.platforms.core.records import BookingRecord, Guest
 from chalicelib.platforms.google.calendar import Events
 from chalicelib.platforms.google.events import EVENTS, CalendarContext
-from chalicelib.platforms.items import Batch, Gone, Outcome, SetAside, Skipped
-from chalicelib.platforms.records import BookingRecord, Guest
 
 PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "events.json").read_bytes()
 BERLIN = CalendarContext("lena@example.com", "Europe/Berlin")

@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired, RateLimited, TransientFault
-from chalicelib.platforms.base import Page, Platform, Window
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Platform, Window
+from chalicelib.platforms.core.faults import Fault
+from chalicelib.platforms.core.items import SetAside
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.gmail import INQUIRIES, MailboxCursor, fetch_inquiries_of
 from chalicelib.platforms.google.mailbox import THREAD_PARAMS
-from chalicelib.platforms.items import SetAside
-from chalicelib.platforms.transport import Response
 from chalicelib.secret import Secret
 from tests.http_fake import Fake, Reply
 from tests.platforms.gmail_threads import OWN, message, thread

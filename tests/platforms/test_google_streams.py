@@ -19,14 +19,14 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.accounts import ConnectedAccount, FoundAccount
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.accounts import ConnectedAccount, FoundAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.platforms.core.records import BookingRecord, InquiryRecord
 from chalicelib.platforms.google import GOOGLE, identify
 from chalicelib.platforms.google.calendar import BOOKINGS, list_calendars
 from chalicelib.platforms.google.gmail import INQUIRIES
-from chalicelib.platforms.records import BookingRecord, InquiryRecord
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, issue_token

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.platforms.core.items import SetAside, Skipped
+from chalicelib.platforms.core.records import InquiryRecord
 from chalicelib.platforms.google.threads import THREADS, MailContext, Thread, parse_thread
-from chalicelib.platforms.items import SetAside, Skipped
-from chalicelib.platforms.records import InquiryRecord
 from tests.platforms.gmail_threads import ANA, BEN, OWN, form, inquiry, judged, message, read, reason, thread
 
 PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "thread.json").read_bytes()

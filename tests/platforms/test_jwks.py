@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import clock, logs
 from chalicelib.errors import CircuitOpen, ContractChanged, PlatformError, TransientFault
-from chalicelib.platforms.jwks import (
+from chalicelib.platforms.core.jwks import (
     FIRST_RETRY_SECONDS,
     LONGEST_RETRY_SECONDS,
     LONGEST_SECONDS,
@@ -17,7 +17,7 @@ from chalicelib.platforms.jwks import (
     STALE_SECONDS,
     KeySet,
 )
-from chalicelib.platforms.transport import Transport
+from chalicelib.platforms.core.transport import Transport
 from tests.conftest import NOON, LogLines
 from tests.http_fake import Fake, Reply, http_fake
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.mailboxes import LONGEST_ADDRESS, from_header, parse_mailbox, parse_mailboxes
+from chalicelib.platforms.mail.mailboxes import LONGEST_ADDRESS, from_header, parse_mailbox, parse_mailboxes
 from tests.platforms.test_text import ANY_TEXT, storable
 
 ENCODED = st.builds(

@@ -19,11 +19,11 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.faults import Fault
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
-from chalicelib.platforms.transport import Response
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.faults import Fault
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core.transport import Response
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply

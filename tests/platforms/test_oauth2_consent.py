@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, TokenRevoked
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core.transport import Transport
 from chalicelib.platforms.registry import NAMES, get_platform
-from chalicelib.platforms.transport import Transport
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply

@@ -8,9 +8,9 @@ import pytest
 import urllib3
 
 from chalicelib.errors import Misconfigured, TokenRevoked
-from chalicelib.platforms import oauth2
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from tests.oauth_server import CLIENT_ID, HOST, Server, oauth_server

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from chalicelib.data import records
-from chalicelib.data.database import transaction
-from chalicelib.platforms.items import LONGEST_ID, Items, SetAside, Skipped
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.sync import store
+from chalicelib.platforms.core.items import LONGEST_ID, Items, SetAside, Skipped
 from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.services.streams import TABLES
 from tests.conftest import Database
@@ -145,9 +145,7 @@ def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(reader: Read
     assert len(alone.records) == 2
     assert [record for record in batch.records if record in alone.records] == alone.records
     with transaction(studio_id) as tx:
-        stored = records.upsert(
-            tx, TABLES[reader.items.record], studio_id, "google", batch.records, account_id=studio_id
-        )
+        stored = store.upsert(tx, TABLES[reader.items.record], studio_id, "google", batch.records, account_id=studio_id)
     assert stored.created + stored.unchanged + stored.updated >= 2
     assert batch.set_aside
     for each in batch.set_aside:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from chalicelib import clock
 from chalicelib.errors import PlatformError, RateLimited
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.quota import Usage
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.pinterest import PINTEREST, classify, classify_token_error, identify, usage
-from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.transport import Response
 from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from chalicelib import platforms
 from chalicelib.errors import NotFound
-from chalicelib.platforms.base import Platform, Stream
+from chalicelib.platforms.core.contract import Platform, Stream
 from chalicelib.platforms.registry import NAMES, get_platform
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.addresses import is_robot, is_same_organisation, mailbox_of
-from chalicelib.platforms.mail import HEADERS, Head
-from chalicelib.platforms.mailboxes import Mailbox
-from chalicelib.platforms.senders import PERSON, RULES, Sender, is_automatic, who_wrote
+from chalicelib.platforms.mail.addresses import is_robot, is_same_organisation, mailbox_of
+from chalicelib.platforms.mail.headers import HEADERS, Head
+from chalicelib.platforms.mail.mailboxes import Mailbox
+from chalicelib.platforms.mail.senders import PERSON, RULES, Sender, is_automatic, who_wrote
 
 OWN = "hello@studio.example"
 ANA = ("Ana Ruiz", "ana@example.org")

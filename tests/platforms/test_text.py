@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.text import LONGEST, clean, from_entities, from_html
+from chalicelib.platforms.core.text import LONGEST, clean, from_entities, from_html
 
 ANY_TEXT = st.text(st.characters(), max_size=200)
 PIECES = (

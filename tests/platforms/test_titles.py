@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms import trade_words
-from chalicelib.platforms.titles import SAYS_NOTHING, Title, compiled_words, fold, read_title
+from chalicelib.platforms.core import trade_words
+from chalicelib.platforms.core.titles import SAYS_NOTHING, Title, compiled_words, fold, read_title
 
 KINDS = {
     "engagement": [

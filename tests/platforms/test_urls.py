@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.platforms.urls import Url, known, url_of
+from chalicelib.platforms.core.urls import Url, known, url_of
 
 ROOT = Path(__file__).parents[2] / "chalicelib"
 EVENTS = "https://www.googleapis.com/calendar/v3/calendars/{calendar}/events"

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Misconfigured, PlatformError, RateLimited, TokenRevoked
-from chalicelib.platforms.base import Account
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.quota import Usage
-from chalicelib.platforms.transport import Response
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account
+from chalicelib.platforms.core.quota import Usage
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.yelp import YELP, classify, identify, usage
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox

@@ -15,20 +15,20 @@ import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.data_keys import LIST_DATA_KEYS, StoredDataKey
-from chalicelib.data.database import close_pool, read, write
 from chalicelib.data.oauth_states import DRAFT_OAUTH_STATE, INSERT_OAUTH_STATE
 from chalicelib.data.pending_grants import HOLD_GRANT
+from chalicelib.data.postgres.database import close_pool, read, write
 from chalicelib.data.sealed import SEALED
-from chalicelib.data.set_aside import STORE_SET_ASIDE
-from chalicelib.data.skipped import KEEP_ADDRESS_KEY
+from chalicelib.data.sync.set_aside import STORE_SET_ASIDE
+from chalicelib.data.sync.skipped import KEEP_ADDRESS_KEY
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.vault import AssociatedData
-from chalicelib.services import connection_state
-from chalicelib.services.left_out import content_data
-from chalicelib.services.rotations import Rotation, rotate_data_keys
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.tokens import Tokens, open_at, seal_at, seal_grant, vault
+from chalicelib.services.operations.key_rotation import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
-from chalicelib.services.tokens import Tokens, open_at, seal_at, seal_grant, vault
+from chalicelib.services.sync.left_out import content_data
 from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 from chalicelib.settings import get_settings
 from dev.postgres import JOINT

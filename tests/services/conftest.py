@@ -39,7 +39,7 @@ class Studio:
 
     def work(self, *, remaining_ms: Callable[[], int] = lambda: PLENTY_MS) -> list[str]:
         """Serves messages until there are none; returns what became of the runs."""
-        from chalicelib.services.runs import execute_run
+        from chalicelib.services.sync.execute import execute_run
 
         outcomes = []
         while messages := self.queue.receive():

@@ -6,10 +6,10 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
-from chalicelib.services import runs
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.services.scheduling.schedules import start_due_runs
+from chalicelib.services.sync import execute
 from dev.sandbox import DEFAULT_SCOPES, Sandbox, issue_token
 from tests.conftest import Answer, Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -312,7 +312,7 @@ def test_a_run_that_reads_by_the_old_rule_stores_nothing_more_and_begins_again(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stream, "fetch_page", overtaken)
-        assert runs.execute_run(studio.id, UUID(started["id"]), lambda: PLENTY_MS) == "lease_lost"
+        assert execute.execute_run(studio.id, UUID(started["id"]), lambda: PLENTY_MS) == "lease_lost"
     assert "succeeded" in studio.work()
     run = studio.run(started["id"])
     assert (run["status"], run["fullRead"]) == ("succeeded", True)
@@ -332,7 +332,7 @@ def test_a_backfill_in_progress_goes_on_by_the_new_rule(
     assert bulk.run(run["id"])["backfill"]["progress"] == progress > 0
     bulk.work()
     superuser.run("UPDATE sync_log SET resume_at = now(); UPDATE platform_circuit SET open_until = now()")
-    assert runs.execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS) == "succeeded"
+    assert execute.execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS) == "succeeded"
 
 
 def test_a_rule_may_be_changed_while_the_connection_is_broken_and_counts_once_it_works(

@@ -7,7 +7,7 @@ import pg8000.native
 import pytest
 
 from chalicelib import clock
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.security.api_keys import SCOPES

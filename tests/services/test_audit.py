@@ -9,9 +9,9 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.audit import acting_as
-from chalicelib.data.database import write
-from chalicelib.data.schedules import PAUSE_SCHEDULE
-from chalicelib.services.maintenance import maintain
+from chalicelib.data.postgres.database import write
+from chalicelib.data.sync.schedules import PAUSE_SCHEDULE
+from chalicelib.services.operations.maintenance import maintain
 from chalicelib.workers.admin import admin
 from dev.invocation import Context
 from dev.sandbox import Sandbox, issue_token

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chalicelib.errors import CursorExpired
-from chalicelib.platforms.base import Page, Stream, Window
+from chalicelib.platforms.core.contract import Page, Stream, Window
 from chalicelib.platforms.google.calendar import BOOKINGS, CalendarCursor
-from chalicelib.services import backfills, runs
+from chalicelib.services.sync import backfills
+from chalicelib.services.sync import execute as sync_execute
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY, Api, Queue
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -184,12 +185,12 @@ def test_what_the_live_sync_stored_after_a_backfills_page_was_fetched_stays(
             platforms.google.update_event(event["id"], {"summary": "Wedding, moved to the garden"})
             platforms.google.delete_event(platforms.google.add_event({"summary": "Called off", **days})["id"])
             live = studio.start("bookings")
-            assert runs.execute_run(studio.id, UUID(live["id"]), lambda: PLENTY_MS) == "succeeded"
+            assert sync_execute.execute_run(studio.id, UUID(live["id"]), lambda: PLENTY_MS) == "succeeded"
         return page
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stream, "fetch_page", overtaken)
-        assert runs.execute_run(studio.id, UUID(past["id"]), lambda: PLENTY_MS) == "succeeded"
+        assert sync_execute.execute_run(studio.id, UUID(past["id"]), lambda: PLENTY_MS) == "succeeded"
     found = superuser.run("SELECT title FROM booking WHERE external_id = :id", id=event["id"])
     assert found == [["Wedding, moved to the garden"]]
 

@@ -10,7 +10,8 @@ import pg8000.native
 import pytest
 
 from chalicelib.errors import Conflict
-from chalicelib.services import runs, sync
+from chalicelib.services.sync import execute as sync_execute
+from chalicelib.services.sync import runs as sync_runs
 from dev.sandbox import Sandbox
 from tests.conftest import Database
 from tests.services.conftest import PLENTY_MS, Studio
@@ -28,13 +29,13 @@ def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any
 
 
 def execute(studio: Studio, run_id: str) -> str:
-    return runs.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
+    return sync_execute.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
 
 
 def cancel(studio: Studio, run_id: str) -> str:
     """What a cancel is answered: the run's status, or the code of the refusal."""
     try:
-        return sync.cancel_run(studio.id, UUID(run_id)).status
+        return sync_runs.cancel_run(studio.id, UUID(run_id)).status
     except Conflict as error:
         return error.code
 
@@ -258,7 +259,7 @@ def test_a_retry_goes_on_from_the_streams_cursor_and_not_from_the_failed_page(
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS, after=2)
     failed = bulk.sync("bookings")
     assert (failed["status"], failed["pages"]) == ("failed", 2)
-    again = sync.retry_run(bulk.id, UUID(failed["id"]))
+    again = sync_runs.retry_run(bulk.id, UUID(failed["id"]))
     assert bulk.work() == ["succeeded"]
     done = bulk.run(str(again.id))
     assert (done["trigger"], done["fullRead"], done["pages"]) == ("retry", True, 3)
@@ -275,7 +276,7 @@ def test_a_retry_of_an_incremental_run_reads_what_came_since_the_last_success(
     platforms.google.add_event({"summary": "Wedding Adams"})
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS)
     failed = studio.sync("bookings")
-    again = sync.retry_run(studio.id, UUID(failed["id"]))
+    again = sync_runs.retry_run(studio.id, UUID(failed["id"]))
     assert studio.work() == ["succeeded"]
     done = studio.run(str(again.id))
     assert (done["fullRead"], done["records"]["created"]) == (False, 1)
@@ -284,7 +285,7 @@ def test_a_retry_of_an_incremental_run_reads_what_came_since_the_last_success(
 def test_two_retries_at_once_start_one_run(studio: Studio, queued: Queued) -> None:
     run = studio.start("bookings")
     cancel(studio, run["id"])
-    retries = [queued.start(lambda: sync.retry_run(studio.id, UUID(run["id"])).id) for _ in range(2)]
+    retries = [queued.start(lambda: sync_runs.retry_run(studio.id, UUID(run["id"])).id) for _ in range(2)]
     first, second = (future.result() for future in retries)
     assert first == second
     assert len(studio.api.get("/api/sync/log").json["items"]) == 2

@@ -8,13 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read, transaction
+from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
-from chalicelib.platforms.base import Account
-from chalicelib.platforms.oauth2 import TokenGrant
+from chalicelib.platforms.core.contract import Account
+from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.secret import Secret
-from chalicelib.services import connection_state
-from chalicelib.services.tokens import open_tokens
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.tokens import open_tokens
 from dev.sandbox import Sandbox, issue_token
 from tests.api.seeding import insert
 from tests.conftest import Api, Queue, paused_streams

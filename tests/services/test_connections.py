@@ -6,12 +6,12 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read
+from chalicelib.data.postgres.database import read
 from chalicelib.errors import DecryptionFailed
-from chalicelib.platforms import transport
+from chalicelib.platforms.core import transport
 from chalicelib.runtime import invocation
-from chalicelib.services.runs import execute_run
-from chalicelib.services.tokens import open_tokens
+from chalicelib.services.connections.tokens import open_tokens
+from chalicelib.services.sync.execute import execute_run
 from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Api, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect

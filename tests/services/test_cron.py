@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidInput
-from chalicelib.services.cron import COUNTED
-from chalicelib.services.frequency import parse_frequency
+from chalicelib.services.scheduling.cron import COUNTED
+from chalicelib.services.scheduling.frequency import parse_frequency
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 WATCHED = 2 * DAY

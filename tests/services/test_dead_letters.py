@@ -9,9 +9,9 @@ import pytest
 
 from chalicelib import work_queue
 from chalicelib.errors import SettingsError, Unavailable
-from chalicelib.services import dead_letters
-from chalicelib.services.dead_letters import STOP_MS, Requeued, requeue_dead_letters, show_dead_letters
-from chalicelib.services.sync import cancel_run
+from chalicelib.services.operations import dead_letters
+from chalicelib.services.operations.dead_letters import STOP_MS, Requeued, requeue_dead_letters, show_dead_letters
+from chalicelib.services.sync.runs import cancel_run
 from chalicelib.settings import get_settings
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue

@@ -7,8 +7,8 @@ import pg8000.native
 import pytest
 
 from chalicelib.errors import CursorExpired
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY
 from tests.services.conftest import Studio

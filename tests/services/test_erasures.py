@@ -10,18 +10,21 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data.connect import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read
-from chalicelib.data.driver import PgConnection
 from chalicelib.data.erasures import TABLES
+from chalicelib.data.postgres.connect import SESSION
+from chalicelib.data.postgres.database import read
+from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.errors import DecryptionFailed, NotFound
+from chalicelib.platforms.core.transport import Transport
 from chalicelib.platforms.registry import get_platform
-from chalicelib.platforms.transport import Transport
-from chalicelib.services import erasures, refresh, runs, webhook_endpoints
+from chalicelib.services import webhook_endpoints
 from chalicelib.services.authentication import forget_callers
-from chalicelib.services.erasures import EndedGrant, Erasure, erase_studio, list_erasures
-from chalicelib.services.tokens import open_tokens, vault
+from chalicelib.services.connections import refresh
+from chalicelib.services.connections.tokens import open_tokens, vault
+from chalicelib.services.operations import erasures
+from chalicelib.services.operations.erasures import EndedGrant, Erasure, erase_studio, list_erasures
+from chalicelib.services.sync import execute
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Database, Queue, Studios
 from tests.data.attack import INTRUDER, VICTIM
@@ -247,7 +250,7 @@ def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue,
     connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
     assert connection is not None
     erase(studio.id, left=time_for(steps))
-    assert runs.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
+    assert execute.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
     assert refresh.refresh_idle(studio.id, connection.id) == "dropped"
     assert webhook_endpoints.deliver(studio.id, uuid4(), plenty) == "dropped"
 
@@ -267,12 +270,12 @@ def test_a_worker_amid_a_run_stores_nothing_more(
         return PLENTY_MS
 
     try:
-        runs.execute_run(studio.id, run_id, remaining_ms)
+        execute.execute_run(studio.id, run_id, remaining_ms)
     except DatabaseError:
         pass  # its studio is gone, and so nothing refers to it
     if next(left) <= calls:
         erase(studio.id)
-    assert runs.execute_run(studio.id, run_id, plenty) == "dropped"
+    assert execute.execute_run(studio.id, run_id, plenty) == "dropped"
     assert snapshot(superuser, studio.id) == []
 
 

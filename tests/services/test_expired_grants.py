@@ -6,15 +6,15 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.data_keys import LIST_DATA_KEYS
-from chalicelib.data.database import read, write
 from chalicelib.data.oauth_states import TAKE_OAUTH_STATE
+from chalicelib.data.postgres.database import read, write
 from chalicelib.errors import AuthorizationFailed
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.google import GOOGLE, identify
-from chalicelib.platforms.oauth2 import TokenGrant
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import parse_state
-from chalicelib.services.erasures import EndedGrant, erase_studio
+from chalicelib.services.operations.erasures import EndedGrant, erase_studio
 from chalicelib.services.pending_grants import MAX_ATTEMPTS, enqueue_expired_grants, hold_grant, revoke_expired_grant
 from dev.sandbox import Sandbox, issue_token
 from tests.browser import ask, code_of, come_back, complete, consent, decide, query_of, walk

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import errors
 from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionFacts, Failure, StatusFacts
 from chalicelib.data.reasons import Code, ReasonFacts
-from chalicelib.data.stream_status import LIST_STREAM_STATUSES
+from chalicelib.data.sync.stream_status import LIST_STREAM_STATUSES
 from chalicelib.errors import AppError, PlatformError
 from chalicelib.platforms import pinterest, yelp
 from chalicelib.platforms.google import errors as google

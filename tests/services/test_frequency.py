@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidInput
-from chalicelib.services.frequency import Frequency, parse_frequency, phase_of
+from chalicelib.services.scheduling.frequency import Frequency, parse_frequency, phase_of
 
 ZONES = (
     "UTC",

@@ -5,8 +5,8 @@ from datetime import datetime
 import pg8000.native
 import pytest
 
-from chalicelib.services import leases
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
+from chalicelib.services.sync import leases
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.services.conftest import PLENTY_MS, Studio
 

@@ -10,11 +10,11 @@ import pytest
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection as Superuser
 
-from chalicelib.data.database import transaction
 from chalicelib.data.maintenance import PRUNE_RUNS
-from chalicelib.data.rows import BEFORE_ALL_IDS
-from chalicelib.services import maintenance
-from chalicelib.services.maintenance import Report, maintain
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.rows import BEFORE_ALL_IDS
+from chalicelib.services.operations import maintenance
+from chalicelib.services.operations.maintenance import Report, maintain
 from chalicelib.settings import get_settings
 from tests.conftest import Database
 from tests.data.rows import new_studio

@@ -7,14 +7,14 @@ import msgspec
 import pg8000.native
 import pytest
 
-from chalicelib.data.driver import query_statistics
-from chalicelib.platforms.base import Page, Stream
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.platforms.core.items import Gone, Items, SetAside, Skipped
+from chalicelib.platforms.core.records import AdCampaignRecord, BookingRecord, Record
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.items import Gone, Items, SetAside, Skipped
-from chalicelib.platforms.records import AdCampaignRecord, BookingRecord, Record
 from chalicelib.platforms.registry import LOADED
-from chalicelib.services.pages import split
 from chalicelib.services.streams import TABLES
+from chalicelib.services.sync.pages import split
 from dev.sandbox import Sandbox
 from tests.conftest import Api, LogLines, Queue
 from tests.data.pages import (

@@ -11,10 +11,10 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read
+from chalicelib.data.postgres.database import read
 from chalicelib.errors import TokenRevoked
-from chalicelib.services import connection_state
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.scheduling.schedules import start_due_runs
 from tests.conftest import Answer, Api, Database, Studios, from_now, paused_streams
 
 BLOCKED = """

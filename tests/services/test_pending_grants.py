@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import pg8000.native
 import pytest
 
-from chalicelib.data.connect import SESSION
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read
+from chalicelib.data.postgres.connect import SESSION
+from chalicelib.data.postgres.database import read
 from chalicelib.errors import AuthorizationFailed
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, parse_state
+from chalicelib.services.connections.tokens import open_tokens, vault
 from chalicelib.services.pending_grants import complete_authorization
-from chalicelib.services.tokens import open_tokens, vault
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk
 from tests.conftest import Api, Database, LogLines, Studios

@@ -8,12 +8,12 @@ from pg8000.native import Connection as Superuser
 
 from chalicelib.data import throttle as rows
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read, write
+from chalicelib.data.postgres.database import read, write
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.platform_calls import background_call
-from chalicelib.services.refresh import refresh_idle
-from chalicelib.services.revocations import revoke
-from chalicelib.services.throttle import FAILURES_TO_OPEN
+from chalicelib.services.connections.refresh import refresh_idle
+from chalicelib.services.connections.revocations import revoke
+from chalicelib.services.throttling.platform_calls import background_call
+from chalicelib.services.throttling.throttle import FAILURES_TO_OPEN
 from chalicelib.settings import get_settings
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google

@@ -11,13 +11,13 @@ import pytest
 
 from chalicelib import clock, secret_store
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read
+from chalicelib.data.postgres.database import read
 from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from chalicelib.secret_store import KEPT, forget_secrets
-from chalicelib.services.platform_credentials import find_oauth_client, find_platform_key
-from chalicelib.services.refresh import Session
-from chalicelib.services.tokens import open_tokens
+from chalicelib.services.connections.credentials import find_oauth_client, find_platform_key
+from chalicelib.services.connections.refresh import Session
+from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.settings import OAuthClient, get_settings
 from dev.sandbox import CREDENTIALS, Sandbox
 from tests.conftest import NOON, Api, Queue

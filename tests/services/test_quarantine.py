@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
-from chalicelib.services import rotations
-from chalicelib.services.connections import TokenChange, update_connection
-from chalicelib.services.rotations import Rotation, get_key_status, list_quarantined
-from chalicelib.services.tokens import open_at, open_tokens
+from chalicelib.services.connections.connections import TokenChange, update_connection
+from chalicelib.services.connections.tokens import open_at, open_tokens
+from chalicelib.services.operations import key_rotation
+from chalicelib.services.operations.key_rotation import Rotation, get_key_status, list_quarantined
 from chalicelib.services.webhook_endpoints import delete_webhook_endpoint, list_webhook_endpoints
 from tests.conftest import Database, database_time
 from tests.services.administration import (
@@ -111,7 +111,7 @@ def test_a_studio_that_was_erased_meanwhile_holds_no_rotation_up(
         superuser.run("DELETE FROM studio")
         return open_at(*args)
 
-    monkeypatch.setattr(rotations, "open_at", erased_just_now)
+    monkeypatch.setattr(key_rotation, "open_at", erased_just_now)
     report = rotate()
     assert (report.studios, report.complete, report.problem) == (1, True, None)
     assert quarantined() == []

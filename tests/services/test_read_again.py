@@ -7,9 +7,9 @@ import msgspec
 import pg8000.native
 import pytest
 
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.transport import Transport
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.platforms.core.transport import Transport
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.services.conftest import Studio
 from tests.services.test_runs import EVENTS, execute, make_due, scalar

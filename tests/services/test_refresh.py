@@ -12,14 +12,15 @@ import pytest
 from chalicelib import clock
 from chalicelib.data.connection_state import LEASE_REFRESH
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read, transaction
+from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import Misconfigured, RefreshInProgress, TokenExpired, TokenRevoked, Unavailable
 from chalicelib.secret import Secret
-from chalicelib.services import connection_state, refresh
-from chalicelib.services.refresh import Session
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
-from chalicelib.services.runs import execute_run
-from chalicelib.services.tokens import Tokens, open_tokens
+from chalicelib.services.connections import refresh
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.refresh import Session
+from chalicelib.services.connections.tokens import Tokens, open_tokens
+from chalicelib.services.sync.execute import execute_run
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from chalicelib.settings import get_settings
 from chalicelib.workers.tick import tick
 from dev.invocation import Context, schedule_event
@@ -233,7 +234,7 @@ def test_an_outage_of_the_token_endpoint_kills_no_connection(expired: Studio, pl
         expired.api.put("/api/connections/google", {"scopes": []})
         assert expired.connection()["status"] == "active"
         with transaction(expired.id) as tx:
-            from chalicelib.data.query import Query
+            from chalicelib.data.postgres.query import Query
 
             cancel: Query[None] = Query("UPDATE sync_log SET status = 'cancelled' WHERE status = 'deferred'")
             tx.run(cancel)

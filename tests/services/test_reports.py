@@ -10,16 +10,16 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.errors import CursorExpired
-from chalicelib.platforms.accounts import FoundAccount, FoundAccounts
-from chalicelib.platforms.base import AccountKind, Page, Stream, Window
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.accounts import FoundAccount, FoundAccounts
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import AccountKind, Page, Stream, Window
+from chalicelib.platforms.core.items import Items
+from chalicelib.platforms.core.records import AdCampaignRecord
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.items import Items
-from chalicelib.platforms.records import AdCampaignRecord
 from chalicelib.platforms.registry import LOADED
-from chalicelib.platforms.urls import url_of
-from chalicelib.services import reports
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
+from chalicelib.services.sync import reports
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from chalicelib.settings import get_settings
 from dev.sandbox import Sandbox
 from tests.conftest import NOON, Api, LogLines, Queue

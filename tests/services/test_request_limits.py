@@ -9,7 +9,7 @@ import pytest
 from pg8000.native import Connection as Superuser
 
 from chalicelib import clock
-from chalicelib.data.driver import query_statistics
+from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.errors import TooManyRequests, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.services.api_keys import create_api_key

@@ -26,7 +26,7 @@ from chalicelib.errors import (
     TransientFault,
 )
 from chalicelib.services.explain import EXPLANATIONS
-from chalicelib.services.retries import LONGEST_BACKOFF, MAX_ATTEMPTS_WITHOUT_PROGRESS, delay_after
+from chalicelib.services.throttling.retries import LONGEST_BACKOFF, MAX_ATTEMPTS_WITHOUT_PROGRESS, delay_after
 
 POLICIES: dict[type[AppError], RetryPolicy] = {
     TransientFault: OUTAGE,

@@ -8,12 +8,13 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.data_keys import LIST_DATA_KEYS
-from chalicelib.data.database import read
+from chalicelib.data.postgres.database import read
 from chalicelib.data.sealed import SEALED
 from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
-from chalicelib.services.connections import TokenChange, update_connection
-from chalicelib.services.rotations import (
+from chalicelib.services.connections.connections import TokenChange, update_connection
+from chalicelib.services.connections.tokens import open_tokens, vault
+from chalicelib.services.operations.key_rotation import (
     Rewrapping,
     get_key_status,
     list_quarantined,
@@ -21,7 +22,6 @@ from chalicelib.services.rotations import (
     rotate_data_keys,
 )
 from chalicelib.services.studios import create_studio
-from chalicelib.services.tokens import open_tokens, vault
 from tests.conftest import Database, database_time
 from tests.security.kms import (
     ELSEWHERE,
@@ -185,7 +185,7 @@ def test_out_of_time_a_rewrapping_stops_and_the_same_call_goes_on(
 def test_more_keys_than_a_page_are_all_wrapped_again(
     use: Use, kms: Kms, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.services.rotations.BATCH", 2)
+    monkeypatch.setattr("chalicelib.services.operations.key_rotation.BATCH", 2)
     for _ in range(5):
         create_studio("Anna & Jo")
     use(kms.other, kms.here)

@@ -12,19 +12,16 @@ import pytest
 from pg8000.exceptions import DatabaseError
 from sqlalchemy import LargeBinary
 
-from chalicelib.data.driver import PgConnection
 from chalicelib.data.models import Base
+from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.data.sealed import SEALED
 from chalicelib.errors import InvalidInput
 from chalicelib.secret import Secret
 from chalicelib.security.vault import Vault
-from chalicelib.services import connection_state
-from chalicelib.services.rotations import (
-    Rotation,
-    get_key_status,
-)
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.tokens import Tokens, new_data_key, open_tokens, seal_tokens
+from chalicelib.services.operations.key_rotation import Rotation, get_key_status
 from chalicelib.services.studios import create_studio
-from chalicelib.services.tokens import Tokens, new_data_key, open_tokens, seal_tokens
 from tests.conftest import Database, database_time
 from tests.services.administration import (
     ACCESS,

@@ -8,11 +8,12 @@ import pg8000.native
 import pytest
 
 from chalicelib import clock
-from chalicelib.data.database import transaction
-from chalicelib.data.query import Query
+from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.query import Query
 from chalicelib.errors import Unavailable
-from chalicelib.services import leases, runs
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
+from chalicelib.services.sync import execute as sync_execute
+from chalicelib.services.sync import leases
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue, database_time, from_now, paused_streams
 from tests.services.conftest import PLENTY_MS, Studio, connect
@@ -44,7 +45,7 @@ def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
 
 
 def execute(studio: Studio, run_id: str) -> str:
-    return runs.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
+    return sync_execute.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
 
 
 def test_the_first_sync_stores_the_calendar_and_the_next_finds_nothing_new(
@@ -160,7 +161,7 @@ def test_a_message_for_an_unknown_run_is_dropped(studio: Studio) -> None:
 
 def test_another_studio_cannot_execute_a_run(studio: Studio, studios: Any) -> None:
     run = studio.start("bookings")
-    assert runs.execute_run(studios.new().studio_id, UUID(run["id"]), lambda: PLENTY_MS) == "dropped"
+    assert sync_execute.execute_run(studios.new().studio_id, UUID(run["id"]), lambda: PLENTY_MS) == "dropped"
     assert studio.run(run["id"])["status"] == "queued"
 
 
@@ -327,7 +328,7 @@ def test_a_run_that_asked_whose_tokens_it_has_while_they_were_refreshed_asks_aga
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token is refreshed beside it: which account the answer was about cannot be told any more."""
-    monkeypatch.setattr(runs, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
+    monkeypatch.setattr(sync_execute, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
     superuser.run(
         """
         UPDATE platform_connection SET account_unverified = true;

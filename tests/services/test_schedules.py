@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pg8000.native
 import pytest
 
-from chalicelib.services import schedules
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.scheduling import schedules
+from chalicelib.services.scheduling.schedules import start_due_runs
 from tests.conftest import Api, Queue, Studios, from_now
 
 STREAMS = ["bookings", "inquiries"]
@@ -29,8 +29,8 @@ def connect(api: Api) -> None:
 
 
 def finish_runs(api: Api) -> None:
-    from chalicelib.data.database import transaction
-    from chalicelib.data.query import Query
+    from chalicelib.data.postgres.database import transaction
+    from chalicelib.data.postgres.query import Query
 
     finish: Query[None] = Query("UPDATE sync_log SET status = 'succeeded', finished_at = now()")
     with transaction(api.studio_id) as tx:

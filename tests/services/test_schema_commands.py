@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib.data.health import SCHEMA_HEAD, SCHEMA_NEEDED
 from chalicelib.errors import AppError, Conflict, InvalidInput, SettingsError, Unavailable
-from chalicelib.services import migrations
-from chalicelib.services.migrations import STOP_MS, Timeouts, get_schema_status, migrate_down, migrate_up
+from chalicelib.services.operations import migrations
+from chalicelib.services.operations.migrations import STOP_MS, Timeouts, get_schema_status, migrate_down, migrate_up
 from tests.conftest import ROOT, Database
 from tests.migrating import SAMPLE_VERSIONS, revisions, sample_config
 

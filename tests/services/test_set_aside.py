@@ -9,12 +9,12 @@ import pg8000.native
 import pytest
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION
-from chalicelib.data.database import read, write
-from chalicelib.data.set_aside import STORE_SET_ASIDE
+from chalicelib.data.postgres.database import read, write
 from chalicelib.data.studios import NEW_ID
+from chalicelib.data.sync.set_aside import STORE_SET_ASIDE
 from chalicelib.secret import Secret
-from chalicelib.services.left_out import content_data
-from chalicelib.services.tokens import seal_at
+from chalicelib.services.connections.tokens import seal_at
+from chalicelib.services.sync.left_out import content_data
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines, Studios
 from tests.services.conftest import Studio

@@ -8,10 +8,11 @@ from uuid import UUID
 import pg8000.native
 import pytest
 
-from chalicelib.data.driver import query_statistics
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
-from chalicelib.services import leases, runs
+from chalicelib.data.postgres.driver import query_statistics
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.services.sync import execute as sync_execute
+from chalicelib.services.sync import leases
 from dev.sandbox import Sandbox
 from dev.sandbox.google.accounts import FAMILY, WEDDINGS
 from tests.services.conftest import PLENTY_MS, Studio
@@ -385,7 +386,7 @@ def test_a_fault_of_ours_at_one_calendar_stops_no_other(
     monkeypatch.setattr(Stream, "fetch_page", broken)
     run = weddings.start("bookings")
     with pytest.raises(ZeroDivisionError):
-        runs.execute_run(weddings.id, UUID(run["id"]), lambda: PLENTY_MS)
+        sync_execute.execute_run(weddings.id, UUID(run["id"]), lambda: PLENTY_MS)
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Jude'") == 1
     assert weddings.run(run["id"])["status"] == "deferred"
     (stream,) = named(weddings, "Weddings")["streams"]
@@ -449,7 +450,7 @@ def test_a_calendar_that_is_selected_while_a_run_reads_is_read_by_it(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stream, "fetch_page", overtaken)
-        assert runs.execute_run(studio.id, UUID(started["id"]), lambda: PLENTY_MS) == "lease_lost"
+        assert sync_execute.execute_run(studio.id, UUID(started["id"]), lambda: PLENTY_MS) == "lease_lost"
     assert "succeeded" in studio.work()
     assert len(studio.run(started["id"])["accounts"]) == 2
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Ames'") == 1

@@ -13,14 +13,14 @@ from alembic import command
 from alembic.config import Config
 
 from chalicelib import clock
-from chalicelib.data.database import close_pool, read, transaction
+from chalicelib.data.postgres.database import close_pool, read, transaction
+from chalicelib.data.postgres.tenants import TRUSTED, fingerprint_of
 from chalicelib.data.studios import GET_STUDIO
-from chalicelib.data.tenants import TRUSTED, fingerprint_of
 from chalicelib.errors import Conflict, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.secret_store import forget_secrets
 from chalicelib.services.health import check_health
-from chalicelib.services.tenant_keys import IN_USE_ELSEWHERE, apply_tenant_keys, get_tenant_keys_status
+from chalicelib.services.operations.tenant_keys import IN_USE_ELSEWHERE, apply_tenant_keys, get_tenant_keys_status
 from chalicelib.settings import get_settings
 from tests.conftest import PROOF_KEY, ROOT, Api, Database
 from tests.data.rows import new_studio

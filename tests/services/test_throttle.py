@@ -9,12 +9,12 @@ import pg8000.native
 import pytest
 
 from chalicelib.data import throttle as rows
-from chalicelib.data.database import write
+from chalicelib.data.postgres.database import write
+from chalicelib.platforms.core.quota import Usage
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.registry import LOADED
-from chalicelib.services import throttle
-from chalicelib.services.throttle import FAILURES_TO_OPEN
+from chalicelib.services.throttling import throttle
+from chalicelib.services.throttling.throttle import FAILURES_TO_OPEN
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Database, Queue, Studios, from_now
 from tests.data.rows import new_studio

@@ -12,18 +12,18 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.errors import CircuitOpen, NotFound, QuotaSpent, RateLimited, RefreshInProgress, TransientFault
+from chalicelib.platforms.core.quota import Usage
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.quota import Usage
 from chalicelib.platforms.registry import LOADED
-from chalicelib.services import throttle_control
-from chalicelib.services.retries import (
+from chalicelib.services.operations import throttle_control
+from chalicelib.services.operations.throttle_control import clear_throttles, list_throttles
+from chalicelib.services.throttling.retries import (
     LONGEST_BACKOFF,
     LONGEST_WAIT,
     MAX_ATTEMPTS_WITHOUT_PROGRESS,
     delay_after,
     time_until,
 )
-from chalicelib.services.throttle_control import clear_throttles, list_throttles
 from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Api, Database, Queue, Studios
 from tests.services import administration

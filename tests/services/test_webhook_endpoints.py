@@ -12,11 +12,11 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.database import read, write
+from chalicelib.data.postgres.database import read, write
 from chalicelib.data.webhook_endpoints import CLAIM_DELIVERY, KEPT_TESTS
 from chalicelib.errors import DecryptionFailed, TokenRevoked
 from chalicelib.services import dispatch
-from chalicelib.services.connection_state import fail_connection
+from chalicelib.services.connections.state import fail_connection
 from chalicelib.services.webhook_endpoints import (
     ATTEMPTS,
     DELAYS,

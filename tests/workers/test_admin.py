@@ -9,12 +9,12 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
-from chalicelib.data.database import close_pool, read
 from chalicelib.data.health import SCHEMA_HEAD
+from chalicelib.data.postgres.database import close_pool, read
 from chalicelib.data.studios import FIND_STUDIOS
 from chalicelib.logs import JsonFormatter
 from chalicelib.services.authentication import authenticate, forget_callers
-from chalicelib.services.commands import COMMANDS
+from chalicelib.services.operations.commands import COMMANDS
 from chalicelib.settings import get_settings
 from chalicelib.workers.admin import CommandFailed, admin
 from dev.invocation import Context

@@ -6,8 +6,8 @@ from typing import Any
 import pg8000.native
 import pytest
 
-from chalicelib.services.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
-from chalicelib.services.schedules import start_due_runs
+from chalicelib.services.scheduling.schedules import start_due_runs
+from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from chalicelib.workers.sync import sync
 from dev.aws import MAX_RECEIVES
 from dev.invocation import QUEUE, Context, queue_event

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import msgspec
 
-from chalicelib.platforms.base import Account, GrantWarning, Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, GrantWarning, Platform
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.google.calendar import BOOKINGS
 from chalicelib.platforms.google.errors import RULES, classify
 from chalicelib.platforms.google.gmail import INQUIRIES
 from chalicelib.platforms.google.webhooks import SECURITY_EVENTS
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import url_of
 
 TOKENINFO_URL = url_of("https://oauth2.googleapis.com/tokeninfo")
 USERINFO_URL = url_of("https://www.googleapis.com/oauth2/v2/userinfo")

@@ -8,13 +8,13 @@ from msgspec import Raw
 
 from chalicelib import logs
 from chalicelib.errors import AccountGone, AnswerTooLarge, ScopeMissing, TransientFault
-from chalicelib.platforms.accounts import FoundAccount, FoundAccounts
-from chalicelib.platforms.base import AccountKind, Page, Stream, Window
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.decoding import decode_leniently
+from chalicelib.platforms.core.accounts import FoundAccount, FoundAccounts
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import AccountKind, Page, Stream, Window
+from chalicelib.platforms.core.decoding import decode_leniently
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import Url, url_of
 from chalicelib.platforms.google.events import EVENTS, CalendarContext, zone_of
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import Url, url_of
 
 BASE_URL = "https://www.googleapis.com/calendar/v3"
 SCOPE = "https://www.googleapis.com/auth/calendar"

@@ -21,7 +21,7 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms.error_rules import (
+from chalicelib.platforms.core.error_rules import (
     Json,
     Rule,
     judge,
@@ -32,9 +32,9 @@ from chalicelib.platforms.error_rules import (
     text,
     words_of,
 )
-from chalicelib.platforms.faults import Fault, kind_of
-from chalicelib.platforms.token_answers import TOKEN_RULES
-from chalicelib.platforms.transport import Response
+from chalicelib.platforms.core.faults import Fault, kind_of
+from chalicelib.platforms.core.token_answers import TOKEN_RULES
+from chalicelib.platforms.core.transport import Response
 
 PHRASES = ("mail service not enabled",)
 PER_PROJECT = "limit per project"

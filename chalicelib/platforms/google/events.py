@@ -5,13 +5,13 @@ from functools import lru_cache
 
 import msgspec
 
-from chalicelib.platforms.accounts import Rule
-from chalicelib.platforms.addresses import mailbox_of, organisation_of
-from chalicelib.platforms.items import Gone, Items, Skipped, UnreadableRecord
-from chalicelib.platforms.records import BookingRecord, Guest
-from chalicelib.platforms.text import clean, from_html
-from chalicelib.platforms.titles import SAYS_NOTHING, Title, fold, read_title
-from chalicelib.platforms.zones import find_zone
+from chalicelib.platforms.core.accounts import Rule
+from chalicelib.platforms.core.items import Gone, Items, Skipped, UnreadableRecord
+from chalicelib.platforms.core.records import BookingRecord, Guest
+from chalicelib.platforms.core.text import clean, from_html
+from chalicelib.platforms.core.titles import SAYS_NOTHING, Title, fold, read_title
+from chalicelib.platforms.core.zones import find_zone
+from chalicelib.platforms.mail.addresses import mailbox_of, organisation_of
 
 NOT_PEOPLE = ".calendar.google.com"
 """The end of the addresses of shared calendars, rooms and imports."""

@@ -9,9 +9,10 @@ from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from chalicelib.errors import ContractChanged, CursorExpired, PermissionMissing
-from chalicelib.platforms.base import Page, Stream, Window
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.decoding import decode_leniently
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream, Window
+from chalicelib.platforms.core.decoding import decode_leniently
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.google.mailbox import (
     BASE_URL,
     CHANGES,
@@ -23,7 +24,6 @@ from chalicelib.platforms.google.mailbox import (
     read_threads,
 )
 from chalicelib.platforms.google.threads import THREADS, Thread, add_threads, read_messages
-from chalicelib.platforms.urls import url_of
 
 SCOPE = "https://www.googleapis.com/auth/gmail"
 MAX_WAITING = 1_000

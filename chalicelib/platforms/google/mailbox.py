@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Raw
 
 from chalicelib.errors import AnswerTooLarge, RateLimited, RefreshInProgress, TransientFault
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.items import Batch, SetAside, Skipped
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.google.messages import is_id
 from chalicelib.platforms.google.threads import THREADS, MailContext
-from chalicelib.platforms.items import Batch, SetAside, Skipped
-from chalicelib.platforms.mail import HEADERS
-from chalicelib.platforms.urls import url_of
+from chalicelib.platforms.mail.headers import HEADERS
 
 BASE_URL = "https://gmail.googleapis.com/gmail/v1/users/me"
 PAGE_SIZE = 50

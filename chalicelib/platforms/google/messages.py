@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, TypeGuard
 
-from chalicelib.platforms.addresses import mailbox_of
-from chalicelib.platforms.mail import Head
-from chalicelib.platforms.mailboxes import parse_mailbox, parse_mailboxes
-from chalicelib.platforms.senders import OWN, Sender, is_automatic, who_wrote
+from chalicelib.platforms.mail.addresses import mailbox_of
+from chalicelib.platforms.mail.headers import Head
+from chalicelib.platforms.mail.mailboxes import parse_mailbox, parse_mailboxes
+from chalicelib.platforms.mail.senders import OWN, Sender, is_automatic, who_wrote
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)

@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Raw
 
 from chalicelib import logs
-from chalicelib.platforms.addresses import mailbox_of
-from chalicelib.platforms.decoding import decode_leniently
+from chalicelib.platforms.core.decoding import decode_leniently
+from chalicelib.platforms.core.items import Batch, Items, Outcome, Skipped, UnreadableRecord
+from chalicelib.platforms.core.records import InquiryRecord
+from chalicelib.platforms.core.text import clean, from_entities
 from chalicelib.platforms.google.messages import LONGEST_ID, Message, is_id, read_message
-from chalicelib.platforms.items import Batch, Items, Outcome, Skipped, UnreadableRecord
-from chalicelib.platforms.mailboxes import from_header
-from chalicelib.platforms.records import InquiryRecord
-from chalicelib.platforms.text import clean, from_entities
+from chalicelib.platforms.mail.addresses import mailbox_of
+from chalicelib.platforms.mail.mailboxes import from_header
 
 STUDIO_BEGAN = "started_by_studio"
 NOTHING_LEFT = "nothing_left"

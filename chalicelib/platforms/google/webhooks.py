@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.errors import AppError, BadRequest
-from chalicelib.platforms.webhooks import (
+from chalicelib.platforms.core.webhooks import (
     AccountEvent,
     AccountId,
     Effect,

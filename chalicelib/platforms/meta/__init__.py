@@ -8,8 +8,11 @@ from datetime import timedelta
 import msgspec
 
 from chalicelib.errors import AuthorizationFailed
-from chalicelib.platforms.base import Account, GrantWarning, Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, GrantWarning, Platform
+from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.meta.campaigns import CAMPAIGNS
 from chalicelib.platforms.meta.errors import classify, classify_token_error
 from chalicelib.platforms.meta.graph import BASE_URL, HOST, VERSION, list_ad_accounts
@@ -17,9 +20,6 @@ from chalicelib.platforms.meta.insights import AD_INSIGHTS
 from chalicelib.platforms.meta.quota import usage
 from chalicelib.platforms.meta.token_life import find_lifetime
 from chalicelib.platforms.meta.webhooks import DATA_DELETION, DEAUTHORIZE
-from chalicelib.platforms.oauth2 import OAuth2, TokenGrant
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import url_of
 
 # No PKCE, no refresh tokens, and no revocation endpoint of RFC 7009: developers.facebook.com/docs/facebook-login
 OAUTH = OAuth2(

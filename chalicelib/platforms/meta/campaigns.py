@@ -6,14 +6,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.items import Items
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.platforms.core.items import Items
+from chalicelib.platforms.core.records import AdCampaignRecord
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.meta.graph import AD_ACCOUNTS, ADS_SCOPES, BASE_URL, fetch_edge, id_of_account
 from chalicelib.platforms.meta.money import from_units
-from chalicelib.platforms.records import AdCampaignRecord
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import url_of
 
 FIELDS = "id,name,objective,status,effective_status,daily_budget,lifetime_budget,start_time,stop_time"
 # Archived ones are left out unless asked for, deleted ones cannot be listed at all:

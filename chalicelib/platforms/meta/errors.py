@@ -17,10 +17,10 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms.error_rules import Json, Rule, judge, loggable, member, number, read_object, text
-from chalicelib.platforms.faults import Fault, kind_of
+from chalicelib.platforms.core.error_rules import Json, Rule, judge, loggable, member, number, read_object, text
+from chalicelib.platforms.core.faults import Fault, kind_of
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.meta.quota import regained_at
-from chalicelib.platforms.transport import Response
 
 # The words of a refusal: its `code`, `code/subcode`, status, flag, and phrases of its message. In answers of the token
 # endpoint each is there once more with `token` before it, since some mean something else there.

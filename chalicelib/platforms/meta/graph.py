@@ -8,12 +8,12 @@ from msgspec import Meta, Raw
 
 from chalicelib import logs
 from chalicelib.errors import AnswerTooLarge, ContractChanged, TransientFault
-from chalicelib.platforms.accounts import FoundAccount, FoundAccounts
-from chalicelib.platforms.base import AccountKind
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.decoding import decode_leniently
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import Url, url_of
+from chalicelib.platforms.core.accounts import FoundAccount, FoundAccounts
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import AccountKind
+from chalicelib.platforms.core.decoding import decode_leniently
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import Url, url_of
 
 HOST = "graph.facebook.com"
 # Released on 29 July 2026; each version lives for about two years: developers.facebook.com/docs/graph-api/changelog

@@ -10,10 +10,14 @@ from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from chalicelib.errors import AnswerTooLarge
-from chalicelib.platforms.base import Page, Stream, Window
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.decoding import describe
-from chalicelib.platforms.items import Batch, Items, UnreadableRecord
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream, Window
+from chalicelib.platforms.core.decoding import describe
+from chalicelib.platforms.core.items import Batch, Items, UnreadableRecord
+from chalicelib.platforms.core.records import AdMetricRecord
+from chalicelib.platforms.core.text import clean
+from chalicelib.platforms.core.urls import url_of
+from chalicelib.platforms.core.zones import find_zone
 from chalicelib.platforms.meta.graph import (
     AD_ACCOUNTS,
     ADS_SCOPES,
@@ -24,10 +28,6 @@ from chalicelib.platforms.meta.graph import (
     id_of_account,
 )
 from chalicelib.platforms.meta.money import from_amount
-from chalicelib.platforms.records import AdMetricRecord
-from chalicelib.platforms.text import clean
-from chalicelib.platforms.urls import url_of
-from chalicelib.platforms.zones import find_zone
 
 FIELDS = "campaign_id,campaign_name,date_start,account_currency,impressions,clicks,spend,actions"
 

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from chalicelib.platforms.quota import Usage
+from chalicelib.platforms.core.quota import Usage
 
 Percent = Annotated[float, Meta(ge=0, le=1e6)]
 Wait = Annotated[float, Meta(ge=0, le=1e6)]

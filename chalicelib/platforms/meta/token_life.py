@@ -9,12 +9,12 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.errors import ContractChanged
-from chalicelib.platforms.decoding import decode
-from chalicelib.platforms.faults import Fault
+from chalicelib.platforms.core.decoding import decode
+from chalicelib.platforms.core.faults import Fault
+from chalicelib.platforms.core.transport import Transport
+from chalicelib.platforms.core.urls import url_of
 from chalicelib.platforms.meta.errors import classify
 from chalicelib.platforms.meta.graph import BASE_URL
-from chalicelib.platforms.transport import Transport
-from chalicelib.platforms.urls import url_of
 from chalicelib.secret import Secret
 
 DEBUG_TOKEN_URL = url_of(f"{BASE_URL}/debug_token")

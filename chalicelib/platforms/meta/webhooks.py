@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chalicelib.errors import BadRequest
-from chalicelib.platforms.webhooks import (
+from chalicelib.platforms.core.webhooks import (
     AccountEvent,
     AccountId,
     Effect,

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.base import Page, Stream
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.accounts import ConnectedAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.platforms.meta import META
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from chalicelib.errors import AnswerTooLarge, ContractChanged, CursorExpired, TransientFault
-from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.base import Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.accounts import ConnectedAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.platforms.core.records import AdCampaignRecord
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.campaigns import CAMPAIGNS, Campaign, CampaignContext, CampaignsCursor, parse_campaign
 from chalicelib.platforms.meta.graph import Edge, list_ad_accounts
-from chalicelib.platforms.records import AdCampaignRecord
 from tests.http_fake import Fake, Reply
 
 ClientOf = Callable[[Platform], Client]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chalicelib import clock
 from chalicelib.errors import AnswerTooLarge, PlatformError, RateLimited, TransientFault
+from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.meta.errors import classify
-from chalicelib.platforms.transport import Response
 from tests.conftest import NOON
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "meta"

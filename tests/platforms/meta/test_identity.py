@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.errors import TokenExpired, TokenRevoked
-from chalicelib.platforms.base import Account, Platform
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
 from chalicelib.platforms.meta import META, identify
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import DEFAULT_SCOPES, issue_token

@@ -11,10 +11,11 @@ import pytest
 from msgspec import Raw
 
 from chalicelib.errors import AnswerTooLarge
-from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.base import Window
-from chalicelib.platforms.client import Client
-from chalicelib.platforms.items import SetAside
+from chalicelib.platforms.core.accounts import ConnectedAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Window
+from chalicelib.platforms.core.items import SetAside
+from chalicelib.platforms.core.records import AdMetricRecord
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.graph import Edge
 from chalicelib.platforms.meta.insights import (
@@ -23,7 +24,6 @@ from chalicelib.platforms.meta.insights import (
     InsightsCursor,
     fetch_insights_of,
 )
-from chalicelib.platforms.records import AdMetricRecord
 from chalicelib.secret import Secret
 from tests.http_fake import Fake, Reply
 

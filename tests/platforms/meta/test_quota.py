@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.platforms.core.quota import Usage
 from chalicelib.platforms.meta.quota import usage
-from chalicelib.platforms.quota import Usage
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 NAMES = ("x-app-usage", "x-business-use-case-usage", "x-ad-account-usage", "x-fb-ads-insights-throttle")

@@ -17,9 +17,9 @@ from chalicelib.errors import (
     TokenExpired,
     TransientFault,
 )
-from chalicelib.platforms.accounts import ConnectedAccount
-from chalicelib.platforms.base import Stream, Window
-from chalicelib.platforms.client import Client
+from chalicelib.platforms.core.accounts import ConnectedAccount
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Stream, Window
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.campaigns import CAMPAIGNS
 from chalicelib.platforms.meta.graph import list_ad_accounts

@@ -6,12 +6,12 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, TokenRevoked
-from chalicelib.platforms import oauth2
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.oauth2 import TokenGrant
+from chalicelib.platforms.core.transport import Response, Transport
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.errors import classify_token_error
 from chalicelib.platforms.meta.token_life import find_lifetime
-from chalicelib.platforms.oauth2 import TokenGrant
-from chalicelib.platforms.transport import Response, Transport
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import Sandbox

@@ -1,0 +1,229 @@
+"""The way to Postgres: one pool a process, tenant transactions that cost no extra round trip to open, and what is sent
+once more when a connection turns out to be dead (docs/database.md says why just that).
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from chalicelib import logs
+from chalicelib.data.audit import actor_setting
+from chalicelib.data.postgres.connect import SESSION, connect
+from chalicelib.data.postgres.driver import NotSent, PgConnection, Unproved, sqlstate
+from chalicelib.data.postgres.pool import Checkout, Pool, PoolTimeout
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.postgres.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
+from chalicelib.errors import SettingsError, Unavailable, Unreadable
+from chalicelib.settings import get_settings
+
+T = TypeVar("T")
+
+POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share these
+POOL_WAIT_SECONDS = 10.0
+DATA_EXCEPTION = "22"
+"""A value of a stored row, or of a parameter, with which something cannot be computed."""
+READ_ONLY = "25006"
+"""What a standby says to a write, such as the server that was the primary before a fail-over."""
+UNAVAILABLE_STATES = (
+    "08",  # connection exception
+    "53",  # insufficient resources
+    "57",  # operator intervention: shutdown, statement timeout
+    "55P03",  # lock not available
+    "40001",
+    "40P01",  # serialization failure, deadlock
+)
+SETTINGS_OF_A_TRANSACTION = "; SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in SESSION.items()
+)
+
+UNPROVED = (
+    "The database does not accept the proof of a studio: make TENANT_PROOF_KEYS known to it by `tenant-keys apply`, or "
+    "look for a statement that names another studio than its transaction"
+)
+
+Judge = Callable[[PgConnection, Exception], bool]
+"""Whether what failed on this connection may be sent once more, on another one"""
+
+
+class Transaction:
+    """An open transaction. Its BEGIN travels with the first statement, so an unused one costs nothing."""
+
+    def __init__(self, checkout: Checkout, studio: tuple[str, str]) -> None:
+        self._checkout = checkout
+        self._studio = studio
+        self._answered = False
+
+    def run(self, query: Query[T], /, **params: Any) -> T:
+        """The first statement is sent once more if its connection was dead: the server undoes what is not committed."""
+        begin = "" if self._checkout.connection.in_transaction else "BEGIN"
+        may_repeat = _was_undone if begin and not self._answered else _never
+        found = _ask(self._checkout, query, params, self._studio, may_repeat, begin=begin)
+        self._answered = True
+        return found
+
+    def commit(self) -> None:
+        """Raises when a statement had failed: the server would roll back and call that done."""
+        if self._checkout.connection.in_transaction:
+            self._checkout.connection.execute_simple("COMMIT")
+
+
+@contextmanager
+def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
+    """A transaction that sees this studio's rows only; None sees no tenant rows, except through cross-tenant functions.
+
+    Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
+    """
+    studio = studio_settings(studio_id)
+    with _checked_out(to_write=True) as checkout:
+        current = Transaction(checkout, studio)
+        try:
+            yield current
+            current.commit()
+        except BaseException:
+            _roll_back(checkout.connection)
+            raise
+
+
+def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
+    """One statement in a read-only transaction of its own, in one round trip.
+
+    Raises Unreadable for rows that the statement cannot be made of.
+    """
+    studio = studio_settings(studio_id)
+    with _checked_out() as checkout:
+        try:
+            return _ask(checkout, query, params, studio, _is_dead, begin="BEGIN READ ONLY", end="COMMIT")
+        except DatabaseError as error:
+            if not sqlstate(error).startswith(DATA_EXCEPTION):
+                raise
+            raise Unreadable(internal=f"A row is not what it should be: SQLSTATE {sqlstate(error)}") from error
+
+
+def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
+    """One statement in a transaction of its own, in one round trip."""
+    studio = studio_settings(studio_id)
+    with _checked_out(to_write=True) as checkout:
+        return _ask(checkout, query, params, studio, _was_not_carried_out, begin="BEGIN", end="COMMIT")
+
+
+def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
+    """As `write`, for a statement that may be carried out twice: it is sent again whenever a read would be."""
+    studio = studio_settings(studio_id)
+    with _checked_out(to_write=True) as checkout:
+        return _ask(checkout, query, params, studio, _was_undone, begin="BEGIN", end="COMMIT")
+
+
+def close_pool() -> None:
+    """Closes every connection, one in use as it comes back: before a fork, and between tests."""
+    _pool().end()
+    _pool.cache_clear()
+
+
+def _ask(
+    checkout: Checkout,
+    query: Query[T],
+    params: dict[str, Any],
+    studio: tuple[str, str],
+    may_repeat: Judge,
+    *,
+    begin: str,
+    end: str = "",
+) -> T:
+    def send() -> list[list[Any]]:
+        settings = SETTINGS_OF_A_TRANSACTION if begin and not checkout.connection.has_session_settings else ""
+        first = (SET_STUDIO, (*studio, actor_setting())) if begin else None
+        return checkout.connection.pipeline(query.sql, values, before=begin + settings, first=first, after=end)
+
+    values = query.values(params)
+    try:
+        rows = send()
+    except (InterfaceError, DatabaseError) as error:
+        if not may_repeat(checkout.connection, error):
+            raise
+        logs.event("database.reconnected", reason=_reason(error))
+        checkout.replace()
+        rows = send()
+    return query.decode(rows)
+
+
+def _is_dead(connection: PgConnection, error: Exception) -> bool:
+    """Gone, and not merely silent for as long as we are ready to wait: that would be waited for a second time."""
+    return connection.is_broken and not _ran_out_of_patience(error)
+
+
+def _was_undone(connection: PgConnection, error: Exception) -> bool:
+    """Of a statement whose COMMIT was not sent with it, or that does no harm twice."""
+    return _is_dead(connection, error) or sqlstate(error) == READ_ONLY
+
+
+def _was_not_carried_out(connection: PgConnection, error: Exception) -> bool:
+    """Of a statement and its COMMIT. If the answer is what got lost, the server may have done both."""
+    return (isinstance(error, NotSent) and _is_dead(connection, error)) or sqlstate(error) == READ_ONLY
+
+
+def _never(connection: PgConnection, error: Exception) -> bool:
+    """Of a later statement: those before it are undone as well, and only the caller could repeat them."""
+    return False
+
+
+def _ran_out_of_patience(error: Exception) -> bool:
+    """A timeout of Python's has no errno; one that the kernel found out about the peer has."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return isinstance(cause, TimeoutError) and cause.errno is None
+
+
+@cache
+def _pool() -> Pool:
+    return Pool(_connect, size=POOL_SIZE, wait_seconds=POOL_WAIT_SECONDS)
+
+
+def _connect() -> PgConnection:
+    try:
+        return connect(get_settings().database)
+    except (InterfaceError, DatabaseError, OSError) as error:
+        raise Unavailable("The database cannot be reached", internal=_reason(error)) from error
+
+
+@contextmanager
+def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
+    """A connection of the pool; what goes wrong with it is told as Unavailable where trying again may help."""
+    try:
+        with _pool().checkout() as checkout:
+            try:
+                yield checkout
+            except DatabaseError as error:
+                if to_write and sqlstate(error) == READ_ONLY:
+                    checkout.connection.abandon()  # the next one asks for the host's address again
+                    raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
+                raise
+    except Unproved as error:
+        doubt_proof_keys()
+        logs.event("tenant.unproved", level=logging.ERROR)
+        raise SettingsError(UNPROVED) from error
+    except PoolTimeout as error:
+        raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
+    except (InterfaceError, OSError) as error:
+        raise Unavailable("The database cannot be reached", internal=_reason(error)) from error
+    except DatabaseError as error:
+        if not sqlstate(error).startswith(UNAVAILABLE_STATES):
+            raise
+        raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    cause = f": {error.__cause__}" if error.__cause__ else ""
+    return sqlstate(error) or f"{error}{cause}"
+
+
+def _roll_back(connection: PgConnection) -> None:
+    try:
+        connection.rollback()
+    except (InterfaceError, DatabaseError, OSError):
+        connection.abandon()

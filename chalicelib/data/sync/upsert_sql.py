@@ -1,0 +1,140 @@
+"""The statement that stores a page of records, made of what its table declares."""
+
+from collections.abc import Sequence
+
+from chalicelib.data.sync.tables import SCOPES, SYNCED, Table
+
+HOLDER = "ARRAY[:account_id::uuid]"
+
+CHANGED_AT = "greatest(now(), t.updated_at)"
+"""Transactions overtake each other: of two that change a row, the one that began first may be the last to do so. The
+time of a row never goes back, or its history would hold the two in the wrong order."""
+
+
+def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> str:
+    """For records with these fields. A column no field names is never touched by an update.
+
+    Takes `rows`, `studio_id`, `platform` and `account_id`, a guarded one `fetched_at` as well; counts created and
+    updated rows.
+    """
+    table = SYNCED[name]
+    types = _column_types(table, fields)
+    typed = ", ".join(f"{field} {types.get(field, 'text')}" for field in fields)
+    columns = [field for field in fields if field in types]
+    values = [column for column in columns if column not in table.key]
+    new = _new_row(table, columns)
+    changes = [f"{column} = excluded.{column}" for column in values]
+    changes += [f"{column} = {computed.update}" for column, computed in table.computed.items()]
+    is_another_holder = ""
+    if table.held_by_accounts:
+        changes.append(f"account_ids = {_holders(table)}")
+        is_another_holder = f"OR NOT {HOLDER} <@ t.account_ids"
+    return f"""
+        WITH r AS (
+            SELECT * FROM json_to_recordset(:rows) AS r ({typed})
+        ){_found_parents(table)}, stored AS (
+            INSERT INTO {name} AS t ({", ".join(new)})
+            SELECT {", ".join(new.values())} FROM {_source(table)}
+            ON CONFLICT ({", ".join(table.key)}) DO UPDATE SET {", ".join(changes)}, updated_at = {CHANGED_AT}
+            WHERE (({", ".join(f"t.{column}" for column in values)})
+                   IS DISTINCT FROM ({", ".join(f"excluded.{column}" for column in values)}) {is_another_holder})
+                  {"AND t.updated_at < :fetched_at::timestamptz" if guarded else ""}
+            RETURNING (xmax = 0) AS created{_returned_before(table)}
+        ){_kept_restatements(table)}
+        SELECT json_build_object('created', count(*) FILTER (WHERE created),
+                                 'updated', count(*) FILTER (WHERE NOT created))
+        FROM stored
+        """
+
+
+def _new_row(table: Table, columns: Sequence[str]) -> dict[str, str]:
+    """SQL for each column of a new row."""
+    parent = {table.parent.column: "parent.id"} if table.parent else {}
+    computed = {column: of_table.insert for column, of_table in table.computed.items()}
+    return {**_owner(table), **parent, **{column: f"r.{column}" for column in columns}, **computed}
+
+
+def _owner(table: Table) -> dict[str, str]:
+    """SQL for the columns that say whose a new row is."""
+    held = {"account_ids": HOLDER} if table.held_by_accounts else {}
+    return {"studio_id": ":studio_id::uuid", **{column: SCOPES[column] for column in table.scope}, **held}
+
+
+def _holders(table: Table) -> str:
+    """The accounts that hold a row after one has brought it. What was gone or left out is held by this one alone."""
+    is_void = f"t.{table.on_delete}" + (" OR t.skip_reason IS NOT NULL" if table.skippable else "")
+    return f"""
+        CASE WHEN {is_void} THEN {HOLDER} WHEN {HOLDER} <@ t.account_ids THEN t.account_ids
+             ELSE t.account_ids || {HOLDER} END
+    """
+
+
+def _source(table: Table) -> str:
+    if table.parent is None:
+        return "r"
+    order = ", ".join(f"r.{field}" for field in table.record_key)
+    return f"r JOIN parent ON parent.external_id = r.{table.parent.external_id} ORDER BY {order}"
+
+
+def _found_parents(table: Table) -> str:
+    """The rows that records belong to, found or made.
+
+    One that another transaction makes at the same time is in neither's snapshot; the update that changes nothing waits
+    for it and tells its id.
+    """
+    if table.parent is None:
+        return ""
+    parent, named = SYNCED[table.parent.table], f"r.{table.parent.external_id}"
+    made = {**_owner(parent), "external_id": named, **table.parent.made}
+    return f"""
+        , known AS (
+            SELECT p.id, p.external_id FROM {parent.name} AS p
+            WHERE {parent.in_scope("p")} AND p.external_id IN (SELECT {named} FROM r)
+        ), made AS (
+            INSERT INTO {parent.name} AS p ({", ".join(made)})
+            SELECT DISTINCT ON ({named}) {", ".join(made.values())}
+            FROM r WHERE {named} NOT IN (SELECT known.external_id FROM known)
+            ORDER BY {named}
+            ON CONFLICT ({", ".join(parent.key)}) DO UPDATE SET external_id = excluded.external_id
+            RETURNING p.id, p.external_id
+        ), parent AS (
+            SELECT * FROM known UNION ALL SELECT * FROM made
+        )"""
+
+
+def _returned_before(table: Table) -> str:
+    """What a row was before its update, where that is kept."""
+    if not table.restated:
+        return ""
+    before, after = ([f"{version}.{column}" for column in table.restated] for version in ("old", "new"))
+    restated = f"old.id IS NOT NULL AND ({', '.join(before)}) IS DISTINCT FROM ({', '.join(after)}) AS restated"
+    return f", new.id, new.updated_at, {restated}, {', '.join(before)}"
+
+
+def _kept_restatements(table: Table) -> str:
+    """Of two restatements at one moment the first one counts: what it put in place was there for no time at all."""
+    if not table.restated:
+        return ""
+    columns = ", ".join(table.restated)
+    return f"""
+        , restated AS (
+            INSERT INTO {table.name}_restatement (studio_id, {table.name}_id, valid_until, {columns})
+            SELECT :studio_id::uuid, id, updated_at, {columns} FROM stored WHERE restated
+            ON CONFLICT DO NOTHING
+        )"""
+
+
+def _column_types(table: Table, fields: Sequence[str]) -> dict[str, str]:
+    """Those of the fields that are columns, as the model defines them. The others describe the parent.
+
+    Only a worker stores records, so only it pays for importing the models.
+    """
+    from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+
+    from chalicelib.data.models import Base
+
+    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
+    defined = Base.metadata.tables[table.name].c
+    if table.parent is not None:
+        fields = [field for field in fields if field in defined]
+    return {field: defined[field].type.compile(dialect) for field in fields}

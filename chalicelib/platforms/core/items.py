@@ -1,0 +1,165 @@
+"""The records of a page, decoded one by one: one that cannot be read is set aside, and its neighbours are stored."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from chalicelib.platforms.core.decoding import decode_leniently, describe
+from chalicelib.platforms.core.records import Record
+
+ItemT = TypeVar("ItemT")
+ContextT = TypeVar("ContextT", bound=msgspec.Struct)
+
+LONGEST_ID = 500
+"""Characters of an external id: a longer one fits into no index."""
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """A record that the platform says is gone."""
+
+    external_id: str
+    record: type[Record] | None = None
+    """As what it was stored; None: as the first of its stream's record types. The same for the two below."""
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that the stream's rules leave out, and why. Nothing of its content is kept."""
+
+    external_id: str
+    reason: str
+    """A stable code such as `no_match`"""
+    called_off: bool = False
+    """Whether it is off altogether: if it was stored before, it is gone, as one that the platform deletes"""
+    counterpart: str | None = None
+    """The e-mail address of whom it was with; only a keyed hash of it is stored."""
+    last_in_at: datetime | None = None
+    last_out_at: datetime | None = None
+    record: type[Record] | None = None
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that could not be read: which field is wrong, and how. The repr does not show its content."""
+
+    external_id: str
+    field: str
+    """A path such as `start.date`; empty for the record as a whole"""
+    reason: str
+    """What is wrong with the field, never its value"""
+    content: bytes
+    """What `Items.read_again` needs to read it once more"""
+    record: type[Record] | None = None
+
+    def __repr__(self) -> str:
+        return f"SetAside({self.field!r}, {self.reason!r})"
+
+
+class UnreadableRecord(Exception):
+    """Raised by a parser for a record that has the right shape and makes no sense all the same."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+Outcome = Record | Gone | Skipped | SetAside
+
+
+class Batch(msgspec.Struct):
+    """What a page's items turned out to be."""
+
+    records: list[Record] = []
+    gone: list[Gone] = []
+    skipped: list[Skipped] = []
+    set_aside: list[SetAside] = []
+
+    def add(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Record):
+            self.records.append(outcome)
+        elif isinstance(outcome, Gone):
+            self.gone.append(outcome)
+        elif isinstance(outcome, Skipped):
+            self.skipped.append(outcome)
+            if outcome.called_off:
+                self.gone.append(Gone(outcome.external_id, outcome.record))
+        else:
+            self.set_aside.append(outcome)
+
+    def extend(self, other: "Batch") -> None:
+        """With items of the same page that become records of another type."""
+        self.records += other.records
+        self.gone += other.gone
+        self.skipped += other.skipped
+        self.set_aside += other.set_aside
+
+
+class _Kept(msgspec.Struct, Generic[ContextT]):
+    """The content of a record that was set aside."""
+
+    item: Raw
+    context: ContextT
+
+
+def id_of(item: dict[str, Any], context: object) -> str:
+    return str(item.get("id") or "")
+
+
+class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True):
+    """How items become records of one type: `parse(item, context)` makes an outcome of each.
+
+    `context` holds what a parser needs beside the item, such as a currency; it is kept with what is set aside, so that
+    this can be read again without asking the platform.
+    """
+
+    record: type[Record]
+    shape: type[ItemT]
+    context: type[ContextT]
+    parse: Callable[[ItemT, ContextT], Outcome]
+    find_id: Callable[[dict[str, Any], ContextT], str] = id_of
+    """The external id of an item that does not have the right shape; empty when it cannot be told."""
+
+    def read(self, raws: Iterable[Raw], context: ContextT) -> Batch:
+        """Of items with one external id the last counts."""
+        outcomes = (self.read_one(raw, context) for raw in raws)
+        batch = Batch()
+        for outcome in {outcome.external_id: outcome for outcome in outcomes}.values():
+            if not isinstance(outcome, Record):
+                outcome = msgspec.structs.replace(outcome, record=self.record)
+            batch.add(outcome)
+        return batch
+
+    def read_again(self, content: bytes) -> Outcome:
+        """Reads what was set aside once more. Raises msgspec.MsgspecError when its context has another shape now."""
+        kept = msgspec.json.decode(content, type=_Kept[self.context])  # type: ignore[name-defined]
+        return self.read_one(kept.item, kept.context)
+
+    def read_one(self, raw: Raw, context: ContextT) -> Outcome:
+        try:
+            outcome = self.parse(decode_leniently(raw, self.shape), context)
+        except msgspec.ValidationError as error:
+            return self._set_aside(raw, context, *describe(error))
+        except UnreadableRecord as error:
+            return self._set_aside(raw, context, error.field, error.reason)
+        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+            return self._set_aside(raw, context, "", f"cannot be read ({type(error).__name__})")
+        if not 0 < len(outcome.external_id) <= LONGEST_ID or "\0" in outcome.external_id:
+            return self._set_aside(raw, context, "id", f"must have 1 to {LONGEST_ID} characters")
+        return outcome
+
+    def _set_aside(self, raw: Raw, context: ContextT, field: str, reason: str) -> SetAside:
+        content = msgspec.json.encode({"item": raw, "context": context})
+        return SetAside(external_id=self._id(raw, context), field=field, reason=reason, content=content)
+
+    def _id(self, raw: Raw, context: ContextT) -> str:
+        """One that names no id is known by its content: read again unchanged, it is the same record."""
+        try:
+            plain = msgspec.json.decode(raw)
+            found = self.find_id(plain, context) if isinstance(plain, dict) else ""
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError):
+            found = ""
+        usable = 0 < len(found) <= LONGEST_ID and found.isprintable()
+        return found if usable else f"unknown-{sha256(bytes(raw)).hexdigest()[:32]}"

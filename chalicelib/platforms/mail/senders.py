@@ -1,0 +1,161 @@
+"""Who wrote a mail: a person, and where to answer, or a machine, and of what kind. Judged by the header alone."""
+
+import re
+from collections.abc import Callable, Collection
+
+import msgspec
+
+from chalicelib.platforms.mail.addresses import domain_of, is_form, is_robot
+from chalicelib.platforms.mail.headers import Head, Mail
+from chalicelib.platforms.mail.mailboxes import NOBODY, Mailbox, parse_mailbox
+
+PERSON = ""
+"""The reason of a rule by which a person wrote."""
+OWN = "own_mail"
+AUTOMATIC = frozenset({"bounce", "read_receipt", "auto_reply", "auto_generated", "calendar"})
+"""What is sent in somebody's name and is not that person's answer."""
+
+# From these come the posts of forms and nothing else.
+_FORM_SENDERS = re.compile(
+    r"form-submission@squarespace\.info|.+@wix-forms\.com|no-reply-forms@webflow\.com|formresponses@netlify\.com"
+)
+# A portal's address for one couple, to which an answer goes. `.reminder` in it is the portal's own.
+_COUPLES = re.compile(r".+@member\.theknot\.com")
+# Portals that write in everybody's name from one address, or from a new one with every mail. None of them documents its
+# addresses: these are what their mail to venues and studios shows.
+_PORTALS = re.compile(
+    r"messages@weddingwire\.com|pros@weddingpro\.com|weddingvendors@zola\.com|reply\+.+@messaging\.yelp\.com"
+)
+
+_CALENDARS = re.compile(r"(?:calendar-notification|noreply-calendar-sync)@google\.com")
+_SOCIAL = re.compile(r"(?:.+\.)?(?:facebookmail\.com|mail\.instagram\.com)")
+# They name in Reply-To whom the notice is about.
+_SERVICES = re.compile(r"(?!local-services).+-noreply@(?:docs\.)?google\.com|.+@docusign\.net")
+_AWAY = re.compile(
+    r"(?:automatic reply|auto[- ]?reply|out of (?:the )?office|automatische antwort|respuesta autom[aá]tica"
+    r"|r[eé]ponse automatique|risposta automatica|resposta autom[aá]tica)\s*:|abwesenheitsnotiz\b",
+    re.IGNORECASE,
+)
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who wrote. `is_relayed`: the mail came by another's hand, so that From stands for many."""
+
+    reason: str
+    contact: Mailbox
+    is_relayed: bool = False
+
+    @property
+    def is_person(self) -> bool:
+        return self.reason == PERSON
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a mail is when it `holds`. `contact` is whom to answer."""
+
+    reason: str
+    holds: Callable[[Mail], bool]
+    source: str = ""
+    contact: Callable[[Mail], Mailbox] = lambda mail: mail.sender
+    is_relayed: bool = False
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Mail], bool]:
+    return lambda mail: pattern.fullmatch(mail.address) is not None
+
+
+def _labelled(label: str) -> Callable[[Mail], bool]:
+    return lambda mail: label in mail.labels
+
+
+RULES = (
+    # What is a machine's whoever is named in it.
+    Rule("chat", _labelled("CHAT"), "Gmail keeps chats as messages with this label"),
+    Rule(
+        "read_receipt", lambda mail: mail.is_report and "disposition-notification" in mail.content_type, "RFC 8098, 3.1"
+    ),
+    Rule(
+        "bounce",
+        lambda mail: mail.is_report or mail.address.partition("@")[0] in ("mailer-daemon", "postmaster"),
+        "RFC 6522, RFC 3464; postmaster: RFC 5321, 4.5.1",
+    ),
+    Rule(
+        "auto_reply",
+        lambda mail: mail.auto_submitted in ("auto-replied", "auto-notified"),
+        "RFC 3834, 5; RFC 5436, 2.7.1",
+    ),
+    Rule(
+        "auto_reply",
+        lambda mail: (
+            mail.precedence == "auto_reply"
+            or mail.get("x-autorespond") is not None
+            or (mail.get("x-autoreply") or "no").strip().casefold() != "no"
+        ),
+        "https://github.com/jpmckinney/multi_mail/wiki/Detecting-autoresponders",
+    ),
+    Rule("auto_reply", lambda mail: _AWAY.match(mail.get("subject") or "") is not None, "Outlook's subjects"),
+    Rule(
+        "calendar",
+        lambda mail: (
+            mail.content_type.startswith("text/calendar")
+            or _CALENDARS.fullmatch(mail.address) is not None
+            or _CALENDARS.fullmatch((parse_mailbox(mail.get("sender")).address or "").casefold()) is not None
+        ),
+        "RFC 6047; Google Calendar writes in the organizer's name and names itself in Sender",
+    ),
+    Rule("social", lambda mail: _SOCIAL.fullmatch(domain_of(mail.address)) is not None, "Meta's own senders"),
+    Rule("notification", _matches(_SERVICES), "Google Drive, Docs and Forms, DocuSign"),
+    Rule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, of leads without an answer"),
+    # A person, by another's hand.
+    Rule(
+        PERSON,
+        lambda mail: mail.person is not None and mail.stands_for_others,
+        "RFC 5322, 3.6.2: where its author wants answers to go",
+        contact=lambda mail: mail.person or NOBODY,
+        is_relayed=True,
+    ),
+    Rule(
+        PERSON,
+        lambda mail: _FORM_SENDERS.fullmatch(mail.address) is not None or is_form(mail.address),
+        "support.squarespace.com/hc/en-us/articles/115010449067, wishlist.webflow.com/ideas/WEBFLOW-I-32378; "
+        "Wix and Netlify, and the addresses that other forms send from",
+        contact=lambda mail: NOBODY,
+        is_relayed=True,
+    ),
+    Rule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple"),
+    Rule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY),
+    # A machine, for want of a person.
+    Rule(
+        "bounce", lambda mail: (mail.get("return-path") or "").replace(" ", "") == "<>", "RFC 5321, 4.5.5: of reports"
+    ),
+    Rule("auto_generated", lambda mail: mail.auto_submitted != "no", "RFC 3834, 5"),
+    Rule(OWN, lambda mail: mail.is_own),
+    Rule(
+        PERSON,
+        lambda mail: mail.is_own_list and not is_robot(mail.address),
+        "RFC 2919: mail to a group of the studio's own",
+    ),
+    Rule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076"),
+    Rule("list", lambda mail: mail.precedence == "list" or mail.get("list-id") is not None, "RFC 2919"),
+    Rule("newsletter", lambda mail: mail.get("list-unsubscribe") is not None, "RFC 2369, 3.2"),
+    Rule("promotion", _labelled("CATEGORY_PROMOTIONS"), "Gmail's categories"),
+    Rule("social", _labelled("CATEGORY_SOCIAL"), "Gmail's categories"),
+    Rule("forum", _labelled("CATEGORY_FORUMS"), "Gmail's categories"),
+    Rule("notification", _labelled("CATEGORY_UPDATES"), "Gmail's categories: receipts, statements, confirmations"),
+    Rule("robot", lambda mail: is_robot(mail.address), "addresses that ask for no answer"),
+    Rule(PERSON, lambda mail: True),
+)
+"""In this order: the first that holds decides."""
+
+
+def who_wrote(head: Head, own: Collection[str]) -> Sender:
+    """`own` are the studio's addresses, as far as they are known."""
+    mail = Mail(head, own)
+    rule = next(rule for rule in RULES if rule.holds(mail))
+    return Sender(rule.reason, rule.contact(mail), rule.is_relayed)
+
+
+def is_automatic(head: Head) -> bool:
+    """Whether a machine sent it in somebody's name, whoever that is."""
+    mail = Mail(head, ())
+    return any(rule.holds(mail) for rule in RULES if rule.reason in AUTOMATIC)

@@ -1,0 +1,1 @@
+"""Connections: a studio's grants on platforms, their tokens, and the accounts under them."""

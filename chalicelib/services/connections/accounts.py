@@ -1,0 +1,128 @@
+"""Accounts under a connection: which there are, which of them are read, and by which rule their records count."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs, work_queue
+from chalicelib.data.postgres.database import Transaction, read, transaction, write
+from chalicelib.data.postgres.query import to_json
+from chalicelib.data.sync import accounts as rows
+from chalicelib.data.sync import found_accounts as found_rows
+from chalicelib.data.sync.accounts import Rule
+from chalicelib.data.sync.leases import LeasedRun
+from chalicelib.data.sync.positions import Visit
+from chalicelib.errors import FieldProblem, InvalidInput, NotFound
+from chalicelib.platforms.core.accounts import ConnectedAccount, FoundAccounts
+from chalicelib.platforms.core.contract import AccountKind
+from chalicelib.platforms.core.titles import fold
+from chalicelib.platforms.registry import get_platform
+from chalicelib.services.explain import Account, explain_account
+from chalicelib.services.streams import not_connected
+
+RULE_CHANGED = "The rule for what counts in an account was changed, so the account is read again"
+LISTED_FOR = timedelta(days=1)
+"""How long a list of accounts is good for"""
+LISTED_FOR_BY_HAND = timedelta(minutes=10)
+"""The same for a run that somebody asks for: it may be for a new account's sake."""
+
+
+def list_accounts(studio_id: UUID, platform_name: str) -> list[Account]:
+    """Those that syncs have found. Raises NotFound when the platform is not connected."""
+    platform = get_platform(platform_name)
+    accounts = read(studio_id, rows.LIST_ACCOUNTS, platform=platform.name)
+    if accounts is None:
+        raise not_connected(platform.name)
+    return [explain_account(account) for account in accounts]
+
+
+def change_account(
+    studio_id: UUID,
+    platform_name: str,
+    account_id: UUID,
+    *,
+    selected: bool | None = None,
+    rule: Rule | None = None,
+    words: list[str] | None = None,
+) -> Account:
+    """Selects an account or leaves it out, or changes its rule; None keeps what there is. It is then read.
+
+    A new rule has it read from the start.
+    """
+    platform = get_platform(platform_name)
+    changed = write(
+        studio_id,
+        rows.CHANGE_ACCOUNT,
+        id=account_id,
+        platform=platform.name,
+        selected=selected,
+        rule=rule,
+        words=None if words is None else _distinct(words),
+        message=RULE_CHANGED,
+    )
+    if changed is None:
+        raise NotFound("Account not found", code="account_not_found")
+    if changed.changed:
+        work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)
+        logs.event("account.saved", platform=platform.name, account_id=account_id, runs=len(changed.runs))
+    return explain_account(changed.account)
+
+
+def is_list_due(run: LeasedRun, age_seconds: float | None) -> bool:
+    """Whether a run asks the platform which accounts there are, before it reads any."""
+    good_for = LISTED_FOR_BY_HAND if run.trigger == "manual" else LISTED_FOR
+    return age_seconds is None or age_seconds > good_for.total_seconds()
+
+
+def save_accounts(run: LeasedRun, kind: AccountKind, found: FoundAccounts, held: dict[str, UUID]) -> bool:
+    """Keeps what the platform says. Bookings follow a calendar that has another id now.
+
+    False when the run's lease was lost meanwhile.
+    """
+    distinct = {account.external_id: account for account in found.accounts}
+    primary = next((account for account in distinct.values() if account.is_primary and account.external_id), None)
+    with transaction(run.connection.studio_id) as tx:
+        if primary is not None:
+            _name_primary(tx, {"kind": kind.name, "external_id": primary.external_id}, held)
+        listed = to_json([*distinct.values()])
+        saved = tx.run(found_rows.SAVE_ACCOUNTS, kind=kind.name, accounts=listed, complete=found.complete, **held)
+    if saved is not None:
+        logs.event("accounts.listed", platform=run.platform, kind=kind.name, found=saved.found, gone=saved.gone)
+    return saved is not None
+
+
+def _name_primary(tx: Transaction, primary: dict[str, str | None], held: dict[str, UUID]) -> None:
+    named = tx.run(found_rows.NAME_PRIMARY, **primary, **held)
+    if named is None:
+        return
+    tx.run(found_rows.MOVE_BOOKINGS, external_id=primary["external_id"], **msgspec.structs.asdict(named))
+    if named.replaced is not None:
+        tx.run(found_rows.FORGET_REPLACED, replaced=named.replaced, id=named.id)
+
+
+def to_read(visit: Visit) -> ConnectedAccount:
+    return ConnectedAccount(
+        external_id=visit.external_id,
+        own_address=visit.own_address,
+        time_zone=visit.time_zone,
+        currency=visit.currency,
+        rule=visit.rule,
+        words=tuple(visit.words),
+    )
+
+
+def _distinct(words: list[str]) -> list[str]:
+    """Without those that mean the same as one before. Raises InvalidInput for what no title could hold."""
+    problems = [
+        FieldProblem(f"words[{index}]", problem) for index, word in enumerate(words) if (problem := _problem(word))
+    ]
+    if problems:
+        raise InvalidInput(fields=problems)
+    return list({fold(word): word.strip() for word in reversed(words)}.values())[::-1]
+
+
+def _problem(word: str) -> str:
+    if not word.isprintable():
+        return "must not contain a line break or another control character"
+    return "" if fold(word).strip() else "must contain a letter, a digit or a symbol"

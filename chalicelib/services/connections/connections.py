@@ -1,0 +1,272 @@
+"""Connections: a studio's grants on platforms. Tokens come in, are sealed, and never leave through here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import clock, logs
+from chalicelib.data import connections as rows
+from chalicelib.data.connection_state import DISCONNECT
+from chalicelib.data.connections import DEAD, StoredConnection
+from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
+from chalicelib.data.postgres.database import read, transaction, write
+from chalicelib.data.postgres.rows import ErrorCode, ErrorMessage, Moment, Row
+from chalicelib.data.reasons import Code
+from chalicelib.errors import (
+    Conflict,
+    DecryptionFailed,
+    FieldProblem,
+    InvalidInput,
+    PlatformError,
+    ReconnectRequired,
+    Throttled,
+    Unreadable,
+)
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
+from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.credentials import platform_key
+from chalicelib.services.connections.refresh import Session
+from chalicelib.services.connections.revocations import revoke
+from chalicelib.services.connections.tokens import Tokens, open_access_token, open_refresh_token
+from chalicelib.services.explain import Connection, explain_connection
+from chalicelib.services.streams import not_connected
+from chalicelib.services.throttling.platform_calls import requested_call
+from chalicelib.settings import get_settings
+
+
+class TestedAccount(Row):
+    """The account that the platform says is connected."""
+
+    id: str
+    """The platform's id of the account."""
+    name: str
+    """The name of the account."""
+
+
+class TestError(Row):
+    """Why a connection is not valid."""
+
+    code: ErrorCode
+    message: ErrorMessage
+
+
+class ConnectionTest(Row):
+    """What the platform said when it was asked about the connection."""
+
+    valid: bool
+    """Whether the connection works."""
+    checked_at: Moment
+    """When the platform was asked."""
+    account: TestedAccount | None = None
+    """Who is connected; null when the connection is not valid."""
+    missing_scopes: list[str] = []
+    """For each stream that the grant does not cover, a scope that would cover it. Streams whose scopes the platform
+    restricts are considered only if they are scheduled."""
+    error: TestError | None = None
+    """Why the connection is not valid; null when it is."""
+
+
+class TokenChange(msgspec.Struct, frozen=True):
+    """New tokens; what is None stays as it is. A new access token comes with its own expiry, or none."""
+
+    access: Secret | None = None
+    refresh: Secret | None = None
+    expires_at: datetime | None = None
+    scopes: list[str] | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it brings a token, which may be another account's."""
+        return self.access is not None or self.refresh is not None
+
+    def apply(self, stored: StoredConnection) -> Tokens:
+        """Opens only what is kept: tokens that no longer open can be replaced all the same."""
+        return Tokens(
+            access=self.access or open_access_token(stored),
+            refresh=self.refresh or open_refresh_token(stored),
+            expires_at=self.expires_at if self.access or self.expires_at else stored.token_expires_at,
+            scopes=stored.scopes if self.scopes is None else self.scopes,
+        )
+
+
+def list_connections(studio_id: UUID) -> list[Connection]:
+    return [explain_connection(found) for found in read(studio_id, rows.LIST_CONNECTIONS)]
+
+
+def get_connection(studio_id: UUID, platform: str) -> Connection:
+    found = read(studio_id, rows.FIND_CONNECTION, platform=platform)
+    if found is None:
+        raise not_connected(platform)
+    return explain_connection(found)
+
+
+def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
+    """Stores a new grant and schedules its streams. Raises Conflict when the platform is connected already."""
+    platform = get_platform(platform_name)
+    return _create(studio_id, platform, tokens, None)
+
+
+def connect_account(studio_id: UUID, platform_name: str, account_id: str | None) -> Connection:
+    """Connects a platform that gives no grants: one is asked about an account with a key of ours, another not at all.
+
+    Raises InvalidInput for an account that the platform does not know, Conflict when it is connected already, and as
+    `requested_call` does.
+    """
+    platform = get_platform(platform_name)
+    account = _look_up(studio_id, platform, account_id) if account_id is not None else None
+    return _create(studio_id, platform, None, account)
+
+
+def list_events(studio_id: UUID, platform: str, *, before: UUID | None, limit: int) -> list[Event]:
+    """What happened to the connection, newest first, from the event before `before` on; also after a disconnect."""
+    found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+    if found is None:
+        raise not_connected(platform)
+    return read(studio_id, LIST_EVENTS, connection_id=found.id, before=before, limit=limit)
+
+
+def usable_connection(studio_id: UUID, platform: str) -> Connection:
+    """Raises Conflict when the grant is dead."""
+    connection = get_connection(studio_id, platform)
+    if connection.status in DEAD:
+        title = get_platform(platform).title
+        raise Conflict(
+            f"The connection is {connection.status}: {title} must be connected again before it can sync",
+            code="connection_not_active",
+        )
+    return connection
+
+
+def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Connection:
+    """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on.
+
+    Nobody is asked now; before the next run uses a cursor it asks whose tokens these are.
+    """
+    if get_platform(platform).credential != "oauth":
+        raise Conflict(
+            "This platform is connected without tokens: disconnect it, then connect it again", code="no_tokens"
+        )
+    for _ in range(connection_state.ATTEMPTS):
+        stored = _stored(studio_id, platform)
+        tokens = _changed(stored, change)
+        if connection_state.replace_tokens(
+            stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None
+        ):
+            logs.event("connection.updated", platform=platform, connection_id=stored.id)
+            return get_connection(studio_id, platform)
+    raise Conflict("The connection was changed by another request; try again", code="connection_changed")
+
+
+def disconnect(studio_id: UUID, platform: str) -> None:
+    """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
+    schedules, keeps logs and data. A connection that cannot be read is disconnected all the same.
+
+    Raises TooManyRequests when the studio has made all its calls for now.
+    """
+    try:
+        stored = _stored(studio_id, platform)
+        connection_id, revocation = stored.id, revoke(stored)
+    except Unreadable as error:
+        found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+        if found is None:
+            raise not_connected(platform) from error
+        connection_id, revocation = found.id, "failed"
+        logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
+    gone = write(
+        studio_id,
+        DISCONNECT,
+        id=connection_id,
+        revocation=revocation,
+        run_message=connection_state.DISCONNECTED,
+    )
+    if gone is not None:
+        connection_state.enqueue_deliveries(studio_id, gone)
+    logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)
+
+
+def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
+    """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead.
+
+    A connection that broke is not valid, though the platform may still answer who it is: its syncs were refused.
+    Raises as `requested_call` does: whoever may not be asked says nothing of the connection.
+    """
+    platform = get_platform(platform_name)
+    stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
+    if stored is None:
+        raise not_connected(platform.name)
+    session = Session(stored)
+    try:
+        account = _identify(platform, session)
+    except Throttled:
+        raise
+    except (PlatformError, DecryptionFailed) as error:
+        if isinstance(error, ReconnectRequired | DecryptionFailed):
+            connection_state.fail_connection(session.stored, error)
+        return _invalid(error.code, error.message)
+    with transaction(studio_id) as tx:
+        connection_state.identify(tx, session.stored.id, session.stored.token_generation, account)
+    if session.stored.status in DEAD:
+        reason = get_connection(studio_id, platform.name).status_reason
+        return _invalid(reason.code or Code.CONNECTION_NOT_ACTIVE, reason.message or ReconnectRequired.title)
+    return ConnectionTest(
+        valid=True,
+        checked_at=clock.now(),
+        account=TestedAccount(id=account.external_id, name=account.name),
+        missing_scopes=_missing_scopes(platform, account.scopes, stored.streams),
+    )
+
+
+def _invalid(code: str, message: str) -> ConnectionTest:
+    return ConnectionTest(valid=False, checked_at=clock.now(), error=TestError(code=code, message=message))
+
+
+def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
+    try:
+        return change.apply(stored)
+    except DecryptionFailed as error:
+        problem = "The tokens that would be kept can no longer be decrypted: send both, or reconnect"
+        raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
+
+
+def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Account | None:
+    if platform.identify is None:
+        return None
+    sandbox_url = get_settings().platform_sandbox_url
+    client = Client(platform, platform_key(platform), account_id=account_id, sandbox_url=sandbox_url)
+    try:
+        with requested_call(studio_id, platform) as call:
+            return platform.identify(call.uses(client))
+    except ReconnectRequired as error:
+        problem = FieldProblem("accountId", f"is not known to {platform.title}")
+        raise InvalidInput(fields=[problem], internal=str(error)) from error
+
+
+def _identify(platform: Platform, session: Session) -> Account:
+    if platform.identify is None:
+        raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
+    with requested_call(session.stored.studio_id, platform) as call:
+        return platform.identify(call.uses(session.client()))
+
+
+def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:
+    expected = (stream for stream in platform.streams if not stream.restricted or stream.name in scheduled)
+    return sorted({scope for stream in expected for scope in stream.find_missing_scopes(granted)})
+
+
+def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:
+    created = connection_state.create(studio_id, platform, tokens, account, platform.streams)
+    if created is None:
+        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
+    return created
+
+
+def _stored(studio_id: UUID, platform: str) -> StoredConnection:
+    stored = read(studio_id, rows.FIND_STORED_CONNECTION, platform=platform)
+    if stored is None:
+        raise not_connected(platform)
+    return stored

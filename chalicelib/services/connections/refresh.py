@@ -1,0 +1,294 @@
+"""Refreshes: an authorised client for a connection, its token refreshed under a lease, also when nobody needs it.
+
+No connection or lock is held while a platform is asked. `token_generation` is the fence: a refresh is stored only over
+the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
+
+Two things are waited for in place. A request, behind which a person waits, gives another worker's refresh a few
+seconds; a run is deferred instead. Whoever holds a rotated token gives a database that is away some time, since nobody
+gets that token twice.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from math import inf
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
+
+from chalicelib import clock, logs, telemetry
+from chalicelib.data import connection_state as rows
+from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_REFRESH, FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.postgres.database import read, write
+from chalicelib.errors import (
+    AppError,
+    DecryptionFailed,
+    Misconfigured,
+    PlatformError,
+    ReconnectRequired,
+    RefreshInProgress,
+    TokenExpired,
+    TokenRevoked,
+    TransientFault,
+    Unavailable,
+)
+from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.oauth2 import TokenGrant
+from chalicelib.platforms.registry import get_platform
+from chalicelib.secret import Secret
+from chalicelib.services.connections.credentials import find_oauth_client, platform_key
+from chalicelib.services.connections.state import fail_connection, recover, replace_tokens
+from chalicelib.services.connections.tokens import Tokens, open_access_token, open_tokens
+from chalicelib.services.dispatch import enqueue_due
+from chalicelib.services.throttling.platform_calls import background_call
+from chalicelib.services.throttling.retries import backoff_after
+from chalicelib.settings import get_settings
+from chalicelib.work_queue import RefreshMessage
+
+LEASE_SECONDS = 180
+"""Longer than a refresh may take: every secret of ours may be tried, each within the client's total timeout."""
+STILL_GOOD_SECONDS = 30
+"""A token that cannot be refreshed just now is used for as long as it has more than this left."""
+WAIT_SECONDS = 5.0
+"""How long a person's request waits for a token that another worker is refreshing."""
+POLL_SECONDS = 0.25
+COME_BACK_AFTER = timedelta(seconds=3)
+"""Most refreshes take less; whoever does not wait for one looks again after it."""
+STORE_WAITS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""A platform that rotates gives a token only once: a database that is away for a moment must not lose it. No wait goes
+beyond the time that the invocation has left."""
+WARN_AFTER = 6
+"""Refreshes that fail in a row before the studio is told."""
+
+
+def enqueue_due_refreshes() -> int:
+    """Sends a message for each grant that is due for a refresh; returns how many."""
+    return enqueue_due(
+        rows.CLAIM_DUE_REFRESHES, lambda due: RefreshMessage(id=due.connection_id, studio_id=due.studio_id)
+    )
+
+
+def refresh_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[], float] = lambda: inf) -> str:
+    """Refreshes a grant that nobody may have needed for long, so that it does not die of old age.
+
+    Returns the outcome: dropped, refreshed, failed (the tick retries, also while another worker is refreshing it)
+    or broke.
+    """
+    with logs.bound(studio_id=studio_id, connection_id=connection_id):
+        stored = read(studio_id, FIND_CONNECTION_TO_REFRESH, id=connection_id)
+        if stored is None:
+            logs.event("message.dropped", reason="not_due")
+            return "dropped"
+        outcome = _refresh_idle(Session(stored, wait_seconds=0, seconds_left=lambda: remaining_ms() / 1000))
+        logs.event("refresh.stopped", outcome=outcome, platform=stored.platform)
+        return outcome
+
+
+def _refresh_idle(session: "Session") -> str:
+    platform = get_platform(session.stored.platform)
+    try:
+        with background_call(session.stored.studio_id, platform):
+            session.refresh()
+    except (ReconnectRequired, DecryptionFailed) as error:
+        fail_connection(session.stored, error)
+        return "failed"
+    except PlatformError:
+        return "failed"
+    return "refreshed"
+
+
+class Session:
+    """A connection while it is used. After a refresh `stored` is of the next generation: whatever is then found out
+    about the connection, that it is dead say, is true of these tokens and no others.
+
+    `wait_seconds` is how long it waits in place for another worker's refresh, `seconds_left` how much time the
+    invocation has left.
+    """
+
+    def __init__(
+        self,
+        stored: StoredConnection,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        seconds_left: Callable[[], float] = lambda: clock.remaining(inf),
+    ) -> None:
+        self.stored = stored
+        self._wait_seconds = wait_seconds
+        self._seconds_left = seconds_left
+        oauth = get_platform(stored.platform).oauth
+        self._exchanges = oauth is not None and not oauth.needs_refresh_token
+        self._early = oauth.refresh_early.total_seconds() if oauth else 0
+
+    def client(self, *, heartbeat: Callable[[], None] = lambda: None) -> Client:
+        """Refreshes the token when that is due and when the platform rejects it; calls `heartbeat` before each request.
+
+        Raises TokenExpired or TokenRevoked when only the studio can help, RefreshInProgress when another worker is
+        refreshing the token at this moment.
+        """
+        platform = get_platform(self.stored.platform)
+        has_grant = platform.credential == "oauth"
+        return Client(
+            platform,
+            self.access_token() if has_grant else platform_key(platform),
+            refresh=self.refresh_refused if has_grant else None,
+            heartbeat=heartbeat,
+            account_id=self.stored.account_id or "",
+            sandbox_url=get_settings().platform_sandbox_url,
+        )
+
+    def access_token(self) -> Secret:
+        """One that works, refreshed if it ends soon; where that fails for now, the present one while it lives."""
+        left = self.stored.expires_in
+        if left is not None and left <= self._early:
+            if self._refreshable():
+                return self._refresh_early(left)
+            if left <= 0:
+                raise TokenExpired("The access token has expired, and there is no refresh token")
+        access = open_access_token(self.stored)
+        if self.stored.status == "error":
+            recover(self.stored)
+        return access
+
+    def refresh_refused(self) -> Secret:
+        """After the platform has refused the access token."""
+        if self._exchanges and not self._refreshed_elsewhere():
+            raise TokenExpired("The platform refused the access token, and only a valid one can be refreshed")
+        return open_access_token(self.stored) if self._exchanges else self.refresh()
+
+    def refresh(self) -> Secret:
+        """One worker holds the lease and refreshes; the others read what came of it, until their wait is over."""
+        if not self._refreshable():
+            raise TokenExpired("The platform refused the access token, and there is no refresh token")
+        return self._refresh(min(self._wait_seconds, self._seconds_left()))
+
+    def _refresh(self, wait_seconds: float) -> Secret:
+        ends_at = clock.monotonic() + wait_seconds
+        while True:
+            owner = uuid4()
+            if self._lease(owner):
+                return self._refresh_as(owner)
+            if self._refreshed_elsewhere():
+                return open_access_token(self.stored)
+            if clock.monotonic() + POLL_SECONDS > ends_at:
+                raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
+            time.sleep(POLL_SECONDS)
+
+    def _refreshable(self) -> bool:
+        if self._exchanges:
+            return self.stored.expires_in is None or self.stored.expires_in > 0
+        return self.stored.refresh_token is not None
+
+    def _refresh_early(self, left: float) -> Secret:
+        """With a token at hand that still works, nobody waits for another worker's refresh."""
+        if left <= STILL_GOOD_SECONDS:
+            return self.refresh()
+        try:
+            return self._refresh(wait_seconds=0)
+        except ReconnectRequired:
+            raise
+        except PlatformError:
+            return open_access_token(self.stored)
+
+    def _refresh_as(self, owner: UUID) -> Secret:
+        try:
+            tokens = open_tokens(self.stored)
+            grant = self._ask(tokens)
+        except TokenRevoked as error:
+            if self._refreshed_elsewhere():
+                self._count("superseded")
+                return open_access_token(self.stored)
+            self._count("revoked")
+            self._fail(owner, error)
+            raise
+        except AppError as error:
+            self._count("failed")
+            self._fail(owner, error)
+            if isinstance(error, Misconfigured):
+                fail_connection(self.stored, error)
+            raise
+        self._count("refreshed")
+        self._store(_refreshed(tokens, grant), same_refresh_token=grant.refresh_token is None)
+        return open_access_token(self.stored)
+
+    def _count(self, outcome: str) -> None:
+        telemetry.count("TokenRefreshes", platform=self.stored.platform, outcome=outcome)
+
+    def _ask(self, tokens: Tokens) -> TokenGrant:
+        platform = get_platform(self.stored.platform)
+        try:
+            client = find_oauth_client(platform.name)
+        except Unavailable as error:  # the token that is there may live on
+            raise TransientFault("The OAuth client cannot be read just now", internal=str(error)) from error
+        if client is None:
+            raise Misconfigured(f"There is no OAuth client for {platform.title}")
+        return oauth2.refresh(
+            platform,
+            client=client,
+            access_token=tokens.access,
+            refresh_token=tokens.refresh,
+            sandbox_url=get_settings().platform_sandbox_url,
+        )
+
+    def _lease(self, owner: UUID) -> bool:
+        leased = write(
+            self.stored.studio_id,
+            rows.LEASE_REFRESH,
+            id=self.stored.id,
+            token_generation=self.stored.token_generation,
+            owner=owner,
+            lease_seconds=LEASE_SECONDS,
+        )
+        return leased is not None
+
+    def _fail(self, owner: UUID, error: AppError) -> None:
+        """Gives the lease back, and the next try of the tick a time."""
+        delay = backoff_after(error, self.stored.refresh_failures)
+        write(
+            self.stored.studio_id,
+            rows.FAIL_REFRESH,
+            id=self.stored.id,
+            owner=owner,
+            delay_seconds=delay.total_seconds(),
+            warn_after=WARN_AFTER,
+            message=error.message,
+        )
+
+    def _store(self, tokens: Tokens, *, same_refresh_token: bool) -> None:
+        """Stores a refreshed grant over the generation it came from, unless that was replaced meanwhile."""
+        for wait in (*STORE_WAITS, None):
+            try:
+                stored = replace_tokens(self.stored, tokens, same_refresh_token=same_refresh_token)
+                break
+            except Unavailable:
+                if wait is None or self._seconds_left() < wait:
+                    raise
+                time.sleep(wait)
+        if stored:
+            logs.event("token.refreshed", platform=self.stored.platform, connection_id=self.stored.id)
+        self._reread()
+
+    def _refreshed_elsewhere(self) -> bool:
+        before = self.stored.token_generation
+        self._reread()
+        return self.stored.token_generation != before
+
+    def _reread(self) -> None:
+        """Raises TokenRevoked when the connection is gone or broken by now."""
+        stored = read(self.stored.studio_id, FIND_STORED_CONNECTION, platform=self.stored.platform)
+        if stored is None or stored.status in DEAD:
+            raise TokenRevoked("The connection was closed meanwhile")
+        self.stored = stored
+
+
+def _refreshed(tokens: Tokens, grant: TokenGrant) -> Tokens:
+    """A platform that sends no new refresh token keeps the old one."""
+    return replace(
+        tokens,
+        access=grant.access_token,
+        refresh=grant.refresh_token or tokens.refresh,
+        expires_at=None,
+        expires_in=grant.expires_in,
+        refresh_expires_in=grant.refresh_expires_in,
+        scopes=list(grant.scopes) if grant.scopes is not None else tokens.scopes,
+    )

@@ -1,0 +1,173 @@
+"""Schedules: what a studio wants synced when, and the tick that starts what is due."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import clock, logs, telemetry, work_queue
+from chalicelib.data.postgres.database import read, transaction, write
+from chalicelib.data.studios import GET_STUDIO
+from chalicelib.data.sync import schedules as rows
+from chalicelib.data.sync.schedules import Claim, Dispatch, DueSchedule, Schedule
+from chalicelib.errors import InvalidInput, NotFound
+from chalicelib.platforms.core.contract import Stream
+from chalicelib.services.scheduling.cron import Cron
+from chalicelib.services.scheduling.frequency import Frequency, parse_frequency, phase_of
+from chalicelib.services.streams import not_connected, syncable_stream
+
+BATCH = 1000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No window was before: a schedule whose time is nonsense missed those since."""
+
+
+class NewSchedule(msgspec.Struct, frozen=True):
+    stream: str
+    account_kind: str | None
+    frequency: str
+    next_run_at: str
+
+
+def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str) -> Schedule:
+    """Schedules a stream of a connected platform, or changes how often it syncs."""
+    stream = syncable_stream(platform, sync_type)
+    parsed = parse_frequency(frequency)
+    studio = read(studio_id, GET_STUDIO)
+    if studio is None:
+        raise NotFound("Studio not found")
+    phase = _phase(studio_id, platform, stream.name)
+    next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=studio.time_zone)
+    schedule = write(
+        studio_id,
+        rows.PUT_SCHEDULE,
+        platform=platform,
+        stream=stream.name,
+        account_kind=kind_of(stream),
+        frequency=frequency.strip().lower(),
+        next_run_at=next_run_at,
+    )
+    if schedule is None:
+        raise not_connected(platform)
+    return schedule
+
+
+def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
+    """The stream no longer syncs by itself; its cursor stays for manual syncs."""
+    stream = syncable_stream(platform, sync_type)
+    removed = write(studio_id, rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
+    if removed is None:
+        raise _not_scheduled(platform, stream)
+
+
+def pause_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+    """The tick passes over it until the studio resumes it. A run under way goes on, and syncs by hand still work."""
+    stream = syncable_stream(platform, sync_type)
+    paused = write(studio_id, rows.PAUSE_SCHEDULE, platform=platform, stream=stream.name)
+    if paused is None:
+        raise _not_scheduled(platform, stream)
+    logs.event("schedule.paused", platform=platform, stream=stream.name)
+    return paused
+
+
+def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+    """Ends the studio's pause: the next window is counted from now, and what passed meanwhile is not caught up.
+
+    While the connection is broken the schedule stays paused, by the connection, until that is reconnected.
+    """
+    stream = syncable_stream(platform, sync_type)
+    which = {"platform": platform, "stream": stream.name}
+    with transaction(studio_id) as tx:
+        locked = tx.run(rows.LOCK_SCHEDULE, **which)
+        if locked is None:
+            raise _not_scheduled(platform, stream)
+        next_run_at = parse_frequency(locked.frequency).next_after(
+            locked.now, phase=_phase(studio_id, platform, stream.name), time_zone=locked.time_zone
+        )
+        resumed = tx.run(rows.RESUME_SCHEDULE, next_run_at=next_run_at, **which)
+    if resumed is None:
+        return locked.shown
+    logs.event("schedule.resumed", platform=platform, stream=stream.name)
+    return resumed
+
+
+def first_schedules(streams: Sequence[Stream[Any]]) -> str:
+    """The schedules a new connection starts with, as JSON for the query: each stream is due at once."""
+    now = clock.now().isoformat()
+    return msgspec.json.encode(
+        [NewSchedule(stream.name, kind_of(stream), stream.frequency, now) for stream in streams]
+    ).decode()
+
+
+def kind_of(stream: Stream[Any]) -> str | None:
+    """The kind of account that a stream reads, where it reads accounts of their own."""
+    return stream.accounts.name if stream.accounts else None
+
+
+def start_due_runs() -> int:
+    """Starts a run for every due schedule, and re-enqueues runs that nobody took up. Returns how many were started."""
+    started, lag = 0, 0.0
+    while True:
+        batch = _start_batch()
+        started += len(batch.dispatches)
+        lag = max(lag, batch.lag_ms)
+        if batch.schedules < BATCH:
+            break
+    lost = write(None, rows.ENQUEUE_LOST_RUNS, batch=BATCH)
+    _enqueue(lost)
+    telemetry.measure("ScheduleLag", lag)
+    logs.event("tick.done", started=started, re_enqueued=len(lost), lag_ms=lag)
+    return started + len(lost)
+
+
+class _Batch(msgspec.Struct):
+    schedules: int
+    dispatches: list[Dispatch]
+    lag_ms: float
+    """How late the latest of them is"""
+
+
+def _start_batch() -> _Batch:
+    with transaction(None) as tx:
+        due = tx.run(rows.CLAIM_DUE_SCHEDULES, batch=BATCH)
+        claims = msgspec.json.encode([_claim(schedule) for schedule in due]).decode()
+        dispatches = tx.run(rows.START_SCHEDULED_RUNS, claims=claims) if due else []
+    _enqueue(dispatches)
+    lags = (schedule.now - schedule.next_run_at for schedule in due)
+    return _Batch(len(due), dispatches, max(lags, default=timedelta()).total_seconds() * 1000)
+
+
+def _claim(due: DueSchedule) -> Claim:
+    """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
+    frequency = _frequency_of(due)
+    phase = _phase(due.studio_id, due.platform, due.stream)
+    return Claim(
+        schedule_id=due.schedule_id,
+        window_at=due.next_run_at,
+        missed=frequency.windows_between(max(due.next_run_at, EARLIEST), due.now, phase=phase, time_zone=due.time_zone),
+        next_run_at=frequency.next_after(due.now, phase=phase, time_zone=due.time_zone),
+    )
+
+
+def _frequency_of(due: DueSchedule) -> Frequency | Cron:
+    """As stored, or daily where that is no frequency any more: one schedule may not stop everybody's."""
+    try:
+        return parse_frequency(due.frequency)
+    except InvalidInput:
+        logs.event("schedule.frequency_unknown", schedule_id=due.schedule_id, studio_id=due.studio_id)
+        return Frequency(days=1)
+
+
+def _not_scheduled(platform: str, stream: Stream[Any]) -> NotFound:
+    return NotFound(f"{stream.name} of {platform} is not scheduled", code="schedule_not_found")
+
+
+def _phase(studio_id: UUID, platform: str, stream: str) -> float:
+    return phase_of(f"{studio_id}/{platform}/{stream}")
+
+
+def _enqueue(dispatches: list[Dispatch]) -> None:
+    work_queue.enqueue(
+        work_queue.RunMessage(id=dispatch.run_id, studio_id=dispatch.studio_id) for dispatch in dispatches
+    )

@@ -1,0 +1,1 @@
+"""Runs: how they start, what they read and store, and what they leave out."""

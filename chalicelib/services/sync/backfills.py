@@ -1,0 +1,135 @@
+"""Backfills: days of the past read once more, beside the live sync and without touching its cursor.
+
+To the engine a backfill is a run of a stream like any other; that stream goes through the days of each account slice by
+slice, the newest first, and its cursor says how far it got.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import work_queue
+from chalicelib.data.postgres.database import read, write
+from chalicelib.data.sync import runs as rows
+from chalicelib.data.sync.runs import Backfill, Run, StartedRun
+from chalicelib.errors import Conflict, CursorExpired, FieldProblem, InvalidInput
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Page, Stream, Window
+from chalicelib.services.connections.connections import usable_connection
+from chalicelib.services.streams import MAX_RUNS_BY_HAND, not_connected, require_room, syncable_stream
+
+EARLIEST = date(2000, 1, 1)
+LATEST = date(2100, 1, 1)
+MAX_DAYS = 3660
+MAX_RESTARTS = 3
+"""Of a slice"""
+
+
+class BackfillCursor(msgspec.Struct, frozen=True):
+    """All days after `last` are done; `page` is the stream's own cursor within the slice that ends on it, as JSON."""
+
+    last: date
+    page: str | None = None
+    restarts: int = 0
+    """How often the slice was begun again because the platform had forgotten its cursor"""
+
+
+def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, last: date) -> StartedRun:
+    """Queues a backfill of the days from `first` to `last`, both included; the same one under way is answered.
+
+    Raises TooManyRequests when too many runs of the stream were started by hand.
+
+    Raises InvalidInput naming the field, Conflict while another backfill of the stream is under way.
+    """
+    stream = syncable_stream(platform, sync_type)
+    _window_fetch(stream)
+    _check(first, last)
+    usable_connection(studio_id, platform)
+    return _start(studio_id, platform, stream.name, Window(first, last), continues=None)
+
+
+def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
+    """Goes on with a backfill that failed or was cancelled, where it ended."""
+    usable_connection(studio_id, run.platform)
+    window = Window(backfill.first, backfill.last)
+    return _start(studio_id, run.platform, run.sync_type, window, continues=run.id)
+
+
+def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
+    """The stream that reads these days of another, and is done with the last page of the oldest slice."""
+    return msgspec.structs.replace(
+        stream, cursor=BackfillCursor, fetch=partial(_fetch, stream, window), complete=False, fetch_window=None
+    )
+
+
+def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: BackfillCursor | None) -> Page[BackfillCursor]:
+    cursor = cursor or BackfillCursor(window.last)
+    part = Window(max(window.first, cursor.last - timedelta(days=stream.slice_days - 1)), cursor.last)
+    page, restarts = _fetch_page(stream, part, client, cursor)
+    if not page.last:
+        following = BackfillCursor(cursor.last, msgspec.json.encode(page.cursor).decode(), restarts)
+    else:
+        following = BackfillCursor(part.first - timedelta(days=1))
+    # What is gone is the live sync's to tell: it may have seen since that a record came back.
+    last = page.last and part.first == window.first
+    return Page(
+        page.records, following, last, skipped=page.skipped, set_aside=page.set_aside, ask_again_at=page.ask_again_at
+    )
+
+
+def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> tuple[Page[Any], int]:
+    """A page, and how often its slice was begun again: one whose cursor the platform has forgotten starts over, and
+    what it stored already is stored again. Raises CursorExpired when that happens too often."""
+    fetch = partial(_window_fetch(stream), client, part)
+    if cursor.page is None:
+        return fetch(None), cursor.restarts
+    try:
+        return fetch(msgspec.json.decode(cursor.page, type=stream.cursor)), cursor.restarts
+    except (CursorExpired, msgspec.ValidationError) as error:
+        if cursor.restarts >= MAX_RESTARTS:
+            raise CursorExpired(internal="a slice was begun again too often") from error
+        return fetch(None), cursor.restarts + 1
+
+
+def _window_fetch(stream: Stream[Any]) -> Callable[[Client, Window, Any], Page[Any]]:
+    if stream.fetch_window is None:
+        raise Conflict(f"{stream.name} cannot be read for past days", code="backfill_not_supported")
+    return stream.fetch_window
+
+
+def _check(first: date, last: date) -> None:
+    problems = [
+        FieldProblem(name, f"must be between {EARLIEST} and {LATEST}")
+        for name, day in (("from", first), ("to", last))
+        if not EARLIEST <= day <= LATEST
+    ]
+    if first > last:
+        problems.append(FieldProblem("from", "must not be later than `to`"))
+    elif (last - first).days >= MAX_DAYS:
+        problems.append(FieldProblem("from", f"a backfill has at most {MAX_DAYS} days"))
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, continues: UUID | None) -> StartedRun:
+    named = {"platform": platform, "stream": stream}
+    days = {"first": window.first, "last": window.last, "continues": continues}
+    queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
+    if queued is not None:
+        work_queue.enqueue([work_queue.RunMessage(id=queued.id, studio_id=studio_id)])
+        return queued
+    active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
+    if active is None or active.backfill is None:
+        wanted = {"platform": platform, "streams": [stream], "most": MAX_RUNS_BY_HAND}
+        require_room(read(studio_id, rows.LIST_SPENT_STREAMS, **wanted))
+        raise not_connected(platform)
+    if Window(active.backfill.first, active.backfill.last) != window:
+        raise Conflict(
+            f"The stream's backfill {active.id} from {active.backfill.first} to {active.backfill.last} is under way",
+            code="backfill_under_way",
+        )
+    return StartedRun(id=active.id, sync_type=active.sync_type, status=active.status, reads_again=False)

@@ -1,0 +1,96 @@
+"""A page by the tables that its records belong in, parents before children."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib.data.postgres.database import Transaction
+from chalicelib.data.sync import store as rows
+from chalicelib.data.sync.leases import LeasedRun
+from chalicelib.data.sync.store import FullRead, Outcome, Removed
+from chalicelib.data.sync.tables import SYNCED
+from chalicelib.platforms.core.contract import Page, Stream
+from chalicelib.platforms.core.items import SetAside, Skipped
+from chalicelib.platforms.core.records import Record
+from chalicelib.services.streams import TABLES
+
+
+class Part(msgspec.Struct):
+    """What a page says of the records of one table."""
+
+    table: str
+    records: list[Record] = []
+    deleted: list[str] = []
+    skipped: list[Skipped] = []
+    set_aside: list[SetAside] = []
+
+    @property
+    def known(self) -> list[str]:
+        """External ids of what was read: what was left out under them before is so no longer."""
+        return [*(record.external_id for record in self.records), *self.deleted]
+
+    @property
+    def seen(self) -> list[str]:
+        """External ids of what is there at the platform, whether or not it was stored."""
+        return [each.external_id for of_kind in (self.records, self.skipped, self.set_aside) for each in of_kind]
+
+    def __len__(self) -> int:
+        return len(self.records) + len(self.deleted) + len(self.skipped) + len(self.set_aside)
+
+
+def split(stream: Stream[Any], page: Page[Any]) -> list[Part]:
+    """One part per record type of the stream. Raises TypeError for a type that the stream does not declare."""
+    parts = {record: Part(TABLES[record]) for record in stream.records}
+    for record in page.records:
+        _part(parts, stream, type(record)).records.append(record)
+    for gone in page.deleted:
+        _part(parts, stream, gone.record).deleted.append(gone.external_id)
+    for skipped in page.skipped:
+        _part(parts, stream, skipped.record).skipped.append(skipped)
+    for odd in page.set_aside:
+        _part(parts, stream, odd.record).set_aside.append(odd)
+    return sorted(parts.values(), key=lambda part: SYNCED[part.table].depth)
+
+
+def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Record] | None) -> Part:
+    record = record or stream.records[0]
+    if record not in parts:
+        raise TypeError(f"the stream {stream.name} yields {record.__name__}, which it does not declare")
+    return parts[record]
+
+
+def store(
+    tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
+) -> Outcome:
+    """The records of all parts; returns what became of them altogether."""
+    studio_id, platform, of_page = run.connection.studio_id, run.platform, {"account_id": account_id}
+    stored = [
+        rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
+        for part in parts
+    ]
+    return Outcome(
+        created=sum(outcome.created for outcome in stored),
+        updated=sum(outcome.updated for outcome in stored),
+        unchanged=sum(outcome.unchanged for outcome in stored),
+    )
+
+
+def remove(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part]) -> Removed:
+    """What the platform says is gone."""
+    removed = [rows.remove(tx, part.table, run.platform, part.deleted, account_id=account_id) for part in parts]
+    return Removed(count=sum(removed))
+
+
+def sweep(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], *, at_end: bool) -> Removed:
+    """Notes what a page of a complete read has met and, at its end, removes what none of its pages did: each table by
+    itself, since what is too much to believe of one says nothing of another."""
+    reading = FullRead(run.id, account_id, run.stream)
+    removed = []
+    for part in parts:
+        rows.remember_seen(tx, part.table, reading, run.connection.studio_id, part.seen)
+        if at_end:
+            removed.append(rows.sweep(tx, part.table, run.platform, reading, confirmed=run.deletions_confirmed))
+    return Removed(count=sum(each.count for each in removed), refused=sum(each.refused for each in removed))

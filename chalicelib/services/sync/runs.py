@@ -1,0 +1,121 @@
+"""Sync: what a studio asks of it. Starting runs by hand, what is going on, and what has been."""
+
+from typing import Any
+from uuid import UUID
+
+from chalicelib import logs, work_queue
+from chalicelib.data.postgres.database import read, transaction
+from chalicelib.data.sync import runs as rows
+from chalicelib.data.sync.runs import Run, RunStatus, StartedRun, Trigger
+from chalicelib.data.sync.schedules import SAVE_SCHEDULES
+from chalicelib.data.sync.stream_status import LIST_STREAM_STATUSES
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.platforms.registry import require_known
+from chalicelib.services.connections.connections import usable_connection
+from chalicelib.services.explain import StreamStatus, explain_stream
+from chalicelib.services.scheduling.schedules import first_schedules
+from chalicelib.services.streams import (
+    MAX_RUNS_BY_HAND,
+    not_connected,
+    require_room,
+    syncable_platform,
+    syncable_stream,
+)
+from chalicelib.services.sync.backfills import retry_backfill
+
+CANCELLED = "The run was cancelled"
+
+
+def start_sync(
+    studio_id: UUID,
+    platform_name: str,
+    sync_type: str | None = None,
+    *,
+    trigger: Trigger = "manual",
+    confirm_deletions: bool = False,
+) -> list[StartedRun]:
+    """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; it reads
+    once more at its end, unless it has not begun yet. A stream of which too many were started is left out, and
+    TooManyRequests is raised if that leaves none.
+
+    With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
+    """
+    platform = syncable_platform(platform_name)
+    connection = usable_connection(studio_id, platform.name)
+    if sync_type is not None:
+        streams = [syncable_stream(platform.name, sync_type)]
+    else:
+        covered = [stream for stream in platform.streams if stream.is_covered_by(connection.scopes)]
+        streams = covered or list(platform.streams)  # with none covered, each run says what is missing
+    wanted: dict[str, Any] = {"platform": platform.name, "streams": [stream.name for stream in streams]}
+    how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_RUNS_BY_HAND}
+    with transaction(studio_id) as tx:
+        queued = tx.run(rows.INSERT_RUNS, **how, **wanted)
+        started = tx.run(rows.READ_AGAIN, **wanted)
+        if len(started) < len(streams):
+            # A run ended between the two statements, or a stream came with a release after the connection was made.
+            tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(streams))
+            queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
+            started = tx.run(rows.READ_AGAIN, **wanted)
+        if not started:
+            require_room(tx.run(rows.LIST_SPENT_STREAMS, most=MAX_RUNS_BY_HAND, **wanted))
+            raise not_connected(platform.name)  # since a moment ago
+        if confirm_deletions and len(queued) < len(started):
+            raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")
+    work_queue.enqueue(work_queue.RunMessage(id=run.id, studio_id=studio_id) for run in queued)
+    return started
+
+
+def list_runs(
+    studio_id: UUID,
+    *,
+    platform: str | None,
+    sync_type: str | None,
+    status: RunStatus | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Run]:
+    """The studio's runs, newest first, from the one before `before` on."""
+    if platform is not None:
+        require_known(platform)
+    return read(
+        studio_id, rows.LIST_RUNS, platform=platform, stream=sync_type, status=status, before=before, limit=limit
+    )
+
+
+def get_run(studio_id: UUID, run_id: UUID) -> Run:
+    run = read(studio_id, rows.FIND_RUN, run_id=run_id)
+    if run is None:
+        raise NotFound("Run not found", code="run_not_found")
+    return run
+
+
+def cancel_run(studio_id: UUID, run_id: UUID) -> Run:
+    """Ends a run at once. A worker that holds it stops at its next page; what it has stored stays."""
+    with transaction(studio_id) as tx:
+        cancelled = tx.run(rows.CANCEL_RUN, run_id=run_id, message=CANCELLED)
+        if cancelled is not None:
+            tx.run(rows.FORGET_SEEN, run_id=run_id)
+    if cancelled is None:
+        ended = get_run(studio_id, run_id)
+        raise Conflict(f"The run has ended already: it is {ended.status}", code="run_ended")
+    logs.event("run.cancelled", run_id=run_id, studio_id=studio_id, pages=cancelled.pages)
+    return cancelled
+
+
+def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
+    """Starts a new run of the stream, from the stream's cursor; one under way is answered, not doubled.
+
+    A backfill goes on where it ended.
+    """
+    run = get_run(studio_id, run_id)
+    if run.status not in ("failed", "cancelled"):
+        raise Conflict(f"Only a failed or cancelled run can be retried; it is {run.status}", code="run_not_failed")
+    if run.backfill is not None:
+        return retry_backfill(studio_id, run, run.backfill)
+    (started,) = start_sync(studio_id, run.platform, run.sync_type, trigger="retry")
+    return started
+
+
+def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
+    return [explain_stream(status) for status in read(studio_id, LIST_STREAM_STATUSES)]

@@ -1,0 +1,129 @@
+"""Records set aside: what could not be read is listed, and read once more without asking the platform."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chalicelib import logs
+from chalicelib.data.postgres.database import Transaction, read, transaction
+from chalicelib.data.postgres.rows import Row
+from chalicelib.data.sync import set_aside as rows
+from chalicelib.data.sync import skipped as skipped_rows
+from chalicelib.data.sync import store as record_rows
+from chalicelib.data.sync.set_aside import KeptRecord, KeptRecords, SetAsideRecord
+from chalicelib.errors import DecryptionFailed
+from chalicelib.platforms.core.contract import Stream
+from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside
+from chalicelib.platforms.core.records import Record
+from chalicelib.platforms.registry import get_platform, require_known
+from chalicelib.services.connections.tokens import open_at
+from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
+from chalicelib.services.sync.left_out import content_data
+
+RETRIED_AT_ONCE = 200
+RETRY_AFTER = timedelta(days=1)
+"""How long a record rests before a run tries it by itself: a release may have learned to read it."""
+
+
+class Retried(Row):
+    """What came of reading records again."""
+
+    retried: int
+    """How many records were read again."""
+    stored: int
+    """How many could be read; they are stored, or were skipped or deleted."""
+    set_aside: int
+    """How many still cannot be read."""
+
+
+def list_set_aside(
+    studio_id: UUID, *, platform: str | None, sync_type: str | None, before: UUID | None, limit: int
+) -> list[SetAsideRecord]:
+    """The newest first, from the one before `before` on. Raises NotFound for an unknown platform."""
+    if platform is not None:
+        require_known(platform)
+    return read(studio_id, rows.LIST_SET_ASIDE, platform=platform, stream=sync_type, before=before, limit=limit)
+
+
+def retry_set_aside(studio_id: UUID, platform_name: str, sync_type: str | None) -> Retried:
+    """Reads the records that have waited longest once more: 200 of them at most."""
+    platform = syncable_platform(platform_name)
+    stream = syncable_stream(platform.name, sync_type).name if sync_type is not None else None
+    return _retry(studio_id, platform.name, stream, cooled_down=timedelta())
+
+
+def retry_cooled_down(studio_id: UUID, platform: str, stream: str) -> None:
+    """At the end of a run: what has not been tried for a day."""
+    retried = _retry(studio_id, platform, stream, cooled_down=RETRY_AFTER)
+    if retried.retried:
+        logs.event("set_aside.retried", platform=platform, stream=stream, **msgspec.structs.asdict(retried))
+
+
+def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: timedelta) -> Retried:
+    kept = read(
+        studio_id,
+        rows.LIST_KEPT_RECORDS,
+        platform=platform,
+        stream=stream,
+        cooled_down_seconds=cooled_down.total_seconds(),
+        limit=RETRIED_AT_ONCE,
+    )
+    left = 0
+    for known in get_platform(platform).streams:
+        tried = [
+            (record, _try(studio_id, known, record, kept)) for record in kept.records if record.stream == known.name
+        ]
+        if tried:
+            with transaction(studio_id) as tx:
+                left += _settle(tx, studio_id, platform, known, tried)
+    return Retried(retried=len(kept.records), stored=len(kept.records) - left, set_aside=left)
+
+
+def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
+    try:
+        content = open_at(content_data(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
+        return _items(stream, record).read_again(content)
+    except DecryptionFailed:
+        reason = "was kept, but cannot be decrypted any more"
+    except (msgspec.MsgspecError, LookupError):
+        reason = "was kept by an earlier release in another form; it is read again when it changes"
+    return SetAside(external_id=record.external_id, field="", reason=reason, content=b"")
+
+
+def _items(stream: Stream[Any], record: KeptRecord) -> Items[Any, Any]:
+    """Raises LookupError when the stream no longer makes records of that table."""
+    return {TABLES[items.record]: items for items in stream.items}[record.table_name]
+
+
+def _settle(
+    tx: Transaction, studio_id: UUID, platform: str, stream: Stream[Any], tried: Sequence[tuple[KeptRecord, Outcome]]
+) -> int:
+    """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
+    named = {"platform": platform, "stream": stream.name}
+    odd: list[dict[str, Any]] = []
+    done: dict[tuple[UUID, str], list[str]] = {}
+    for kept, outcome in tried:
+        if isinstance(outcome, SetAside):
+            odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
+            continue
+        table, of_account = kept.table_name, {"account_id": kept.account_id}
+        done.setdefault((kept.account_id, table), []).append(kept.external_id)
+        if isinstance(outcome, Record):
+            record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at, **of_account)
+        elif isinstance(outcome, Gone):
+            record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
+        else:
+            skipped = [{"external_id": outcome.external_id, "reason": outcome.reason}]
+            query = skipped_rows.store_skipped_query(table)
+            tx.run(query, studio_id=studio_id, rows=skipped, **named, **of_account)
+            if outcome.called_off:
+                record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
+    for (account_id, table), external_ids in done.items():
+        read_now = {"account_id": account_id, "table_name": table, "external_ids": external_ids}
+        tx.run(rows.CLEAR_SET_ASIDE, **read_now, **named)
+    if odd:
+        tx.run(rows.NOTE_RETRIED, rows=odd)
+    return len(odd)

@@ -1,0 +1,1 @@
+"""Whether and when a platform is called: circuit breakers, quotas and retries."""

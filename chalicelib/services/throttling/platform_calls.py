@@ -1,0 +1,120 @@
+"""Platform calls outside of runs: tests of connections, look-ups, consents, revocations, refresh of idle grants.
+
+They keep away from a platform that is down or whose quota is used up, as runs do. Those that a request waits for are
+charged to its studio, and leave the end of the application's quota to syncs.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from chalicelib import telemetry
+from chalicelib.data.postgres.database import write
+from chalicelib.data.throttle import CHECK_CALL, CallState
+from chalicelib.errors import PlatformError, QuotaSpent, TooManyRequests
+from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform
+from chalicelib.services.throttling.retries import delay_after
+from chalicelib.services.throttling.throttle import Throttle, later
+from chalicelib.settings import get_settings
+
+API = ""
+"""The interface that tells who is connected; where a platform counts all of them as one, it is that one."""
+
+
+class PlatformCall:
+    """Calls of a platform that belong together."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._client: Client | None = None
+
+    def uses(self, client: Client) -> Client:
+        """The client whose answers tell of the quotas."""
+        self._client = client
+        return client
+
+    def succeeded(self) -> None:
+        self._throttle.answered()
+        self._spend()
+
+    def failed(self, error: PlatformError) -> None:
+        """A refusal is an answer as well. What it said of the quotas comes before the limit that it may be."""
+        self._spend()
+        if error.retry.is_retried:
+            self._throttle.failed(error, delay_after(error, attempts=0, attempts_without_progress=0))
+        elif self._client is not None and self._client.api_calls:
+            self._throttle.answered()
+
+    def _spend(self) -> None:
+        if self._client is not None:
+            self._throttle.spend(self._client)
+
+
+@contextmanager
+def requested_call(studio_id: UUID, platform: Platform, *, prepaid: bool = False) -> Iterator[PlatformCall]:
+    """For a request that waits for the platform. What was `prepaid` by `charge_call` costs the studio nothing.
+
+    Raises TooManyRequests when the studio has made all its calls for now, CircuitOpen or QuotaSpent when nobody's
+    request may call the platform.
+    """
+    state = _check(studio_id, platform, charged=not prepaid)
+    throttle = Throttle(studio_id, platform.name, state)
+    throttle.check()
+    if state.reserve_seconds is not None:
+        message = f"What is left of {platform.title}'s quota is kept for syncs"
+        raise QuotaSpent(message, resume_at=later(state.reserve_seconds))
+    if not prepaid:
+        _require_share(platform, state)
+    with _noted(PlatformCall(throttle)) as call:
+        yield call
+
+
+@contextmanager
+def background_call(studio_id: UUID, platform: Platform) -> Iterator[PlatformCall]:
+    """For what no request waits for. Raises CircuitOpen or QuotaSpent."""
+    throttle = Throttle(studio_id, platform.name, _check(studio_id, platform, charged=False))
+    throttle.check()
+    with _noted(PlatformCall(throttle)) as call:
+        yield call
+
+
+def charge_call(studio_id: UUID, platform: Platform) -> None:
+    """Charges a call that a request leads to later, whoever comes with it. Raises TooManyRequests."""
+    _require_share(platform, _check(studio_id, platform, charged=True))
+
+
+def _check(studio_id: UUID, platform: Platform, *, charged: bool) -> CallState:
+    return write(
+        studio_id,
+        CHECK_CALL,
+        studio_id=studio_id,
+        platform=platform.name,
+        api=API,
+        charged=charged,
+        per_minute=get_settings().limits.studio_platform_calls_per_minute,
+    )
+
+
+def _require_share(platform: Platform, state: CallState) -> None:
+    if state.share_seconds is not None:
+        message = f"This studio has had its share of {platform.title}'s quota"
+        raise _refused(message, state.share_seconds)
+    if state.bucket_seconds is not None:
+        allowed = get_settings().limits.studio_platform_calls_per_minute
+        raise _refused(f"A studio may make {allowed} requests a minute that call a platform", state.bucket_seconds)
+
+
+def _refused(message: str, seconds: float) -> TooManyRequests:
+    telemetry.count("RequestsRefused", limit="platform_calls")
+    return TooManyRequests(message, code="platform_calls_exceeded", retry_after_seconds=seconds)
+
+
+@contextmanager
+def _noted(call: PlatformCall) -> Iterator[PlatformCall]:
+    try:
+        yield call
+    except PlatformError as error:
+        call.failed(error)
+        raise
+    call.succeeded()

@@ -1,0 +1,127 @@
+"""The throttle before a platform: all workers know at once when it is down, and when its quota is nearly used up.
+
+The circuit opens after failures in a row, whoever met them; then one run at a time tries until one succeeds. Quotas are
+learned from the answers' headers where there are any, and from refusals; how they are shared is in `data/throttle`.
+"""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from chalicelib import clock, logs
+from chalicelib.data import throttle as rows
+from chalicelib.data.postgres.database import write
+from chalicelib.data.postgres.query import Query
+from chalicelib.data.sync.leases import LeasedRun
+from chalicelib.data.throttle import ThrottleState
+from chalicelib.errors import AppError, CircuitOpen, QuotaSpent, RateLimited
+from chalicelib.platforms.core.client import Client
+from chalicelib.services.throttling.retries import time_until
+
+T = TypeVar("T")
+
+FAILURES_TO_OPEN = 10
+OPEN_SECONDS = 30.0
+LONGEST_OPEN_SECONDS = 600.0
+PROBE_SECONDS = 120.0
+"""Longer than a page may take; a probe whose worker died leaves the circuit to the next one after it."""
+
+
+def throttle_of(run: LeasedRun, api: str) -> "Throttle":
+    """As it stood when the run was leased."""
+    state = next((state for state in run.throttles if state.api == api), ThrottleState(api=api))
+    return Throttle(run.connection.studio_id, run.platform, state)
+
+
+class Throttle:
+    """The throttle of one run, or of one request that calls a platform."""
+
+    def __init__(self, studio_id: UUID, platform: str, state: ThrottleState) -> None:
+        self._studio_id = studio_id
+        self._api: dict[str, Any] = {"platform": platform, "api": state.api}
+        self._state = state
+        self._failing = state.failures_in_row > 0
+        self._is_open = False
+        self._counted_calls = 0
+
+    def check(self) -> None:
+        """Raises CircuitOpen or QuotaSpent, with the time to come back."""
+        if self._state.failures_in_row >= FAILURES_TO_OPEN:
+            if self._state.open_seconds is not None or not self._probe():
+                raise CircuitOpen(resume_at=later(self._state.open_seconds or OPEN_SECONDS))
+            logs.event("circuit.probed", **self._api)
+        if self._state.quota_seconds is not None:
+            raise QuotaSpent(resume_at=later(self._state.quota_seconds))
+
+    def succeeded(self, client: Client) -> None:
+        """After each page that was stored. Raises QuotaSpent when the next one has to wait."""
+        seconds = self.record_usage(client)
+        if seconds is not None:
+            raise QuotaSpent(resume_at=later(seconds))
+
+    def require_closed(self) -> None:
+        """Before another account is read. Raises CircuitOpen when the last one's failure was one too many."""
+        if self._is_open:
+            raise CircuitOpen(resume_at=later(OPEN_SECONDS))
+
+    def record_usage(self, client: Client) -> float | None:
+        """Tells all workers that the platform answers, and what it said of its quotas; returns how long to wait."""
+        self.answered()
+        return self.spend(client)
+
+    def answered(self) -> None:
+        """Closes the circuit, if anything counted against the platform."""
+        if self._failing:
+            self._failing = False
+            self._run(rows.CLOSE_CIRCUIT)
+            logs.event("circuit.closed", **self._api)
+
+    def failed(self, error: AppError, delay: timedelta | None) -> None:
+        """What stopped the run may be news for all: a platform that is down, or a limit that was reached."""
+        if isinstance(error, RateLimited) and delay is not None:
+            if error.scope != "one_account":
+                self._block(error, delay)
+        elif error.retry.is_outage:
+            tripped = self._run(
+                rows.TRIP_CIRCUIT,
+                threshold=FAILURES_TO_OPEN,
+                first_seconds=OPEN_SECONDS,
+                longest_seconds=LONGEST_OPEN_SECONDS,
+            )
+            self._failing = True
+            self._is_open = tripped.failures_in_row >= FAILURES_TO_OPEN
+            if self._is_open:
+                logs.event("circuit.opened", failures_in_row=tripped.failures_in_row, **self._api)
+
+    def _probe(self) -> bool:
+        return self._run(rows.PROBE_CIRCUIT, threshold=FAILURES_TO_OPEN, seconds=PROBE_SECONDS) is not None
+
+    def spend(self, client: Client) -> float | None:
+        """Notes what answers said of the quotas, if anything; returns how long to wait."""
+        if not client.usage:
+            return None
+        calls, self._counted_calls = client.api_calls - self._counted_calls, client.api_calls
+        readings: dict[str, float | None] = {}
+        for scope in ("app", "account"):
+            usage = client.usage.get(scope)
+            resets_at = usage.resets_at if usage else None
+            readings[f"{scope}_used"] = usage.used if usage else None
+            readings[f"{scope}_seconds"] = time_until(resets_at).total_seconds() if resets_at else None
+        return self._run(rows.SPEND_QUOTA, studio_id=self._studio_id, calls=calls, **readings).seconds
+
+    def _block(self, error: RateLimited, delay: timedelta) -> None:
+        logs.event("quota.refused", scope=error.scope, seconds=delay.total_seconds(), **self._api)
+        if error.scope == "app":
+            self._run(rows.BLOCK_APP, seconds=delay.total_seconds())
+        else:
+            self._run(rows.BLOCK_ACCOUNT, studio_id=self._studio_id, seconds=delay.total_seconds())
+
+    def _run(self, query: Query[T], **params: Any) -> T:
+        """By itself, and not with the page: a row that all workers write must be locked for a moment only."""
+        return write(self._studio_id, query, **self._api, **params)
+
+
+def later(seconds: float) -> datetime:
+    """Somewhat after the moment, so that all who wait do not come back together."""
+    return clock.now() + timedelta(seconds=seconds + random.uniform(0, 10 + seconds / 10))  # noqa: S311

@@ -29,11 +29,11 @@ VAULT_CALLS = 100
 def measure(quick: bool) -> list[Table]:
     vault = Vault(RawKeyProvider(Secret(KEY)))
     key = WrappedKey(UUID(int=3), PLACE.studio_id, vault.new_key(PLACE.studio_id))
-    sealed = vault.seal(Secret(TOKEN), key, PLACE)
-    assert vault.open(sealed, key, PLACE) == Secret(TOKEN)
+    sealed = vault.seal(Secret(TOKEN), [key], PLACE)
+    assert vault.open(sealed, [key], PLACE) == Secret(TOKEN)
     works: dict[tuple[str, str], timing.Work] = {
-        ("vault", "seal"): _repeated(lambda: vault.seal(Secret(TOKEN), key, PLACE)),
-        ("vault", "open"): _repeated(lambda: vault.open(sealed, key, PLACE)),
+        ("vault", "seal"): _repeated(lambda: vault.seal(Secret(TOKEN), [key], PLACE)),
+        ("vault", "open"): _repeated(lambda: vault.open(sealed, [key], PLACE)),
     }
     sizes = {"vault": len(sealed)}
     for name, suite in SUITES.items():

@@ -29,7 +29,7 @@ from chalicelib.data.postgres.database import read
 from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.data.sync.runs import FIND_RUN
 from chalicelib.platforms.core.transport import Transport
-from chalicelib.services.connections.tokens import vault
+from chalicelib.security.vault import vault
 from chalicelib.workers.sync import sync
 from chalicelib.workers.tick import tick
 from dev.environment import cloud, plain

@@ -13,9 +13,9 @@ from chalicelib.data.data_keys import LIST_DATA_KEYS
 from chalicelib.data.pending_grants import FIND_PENDING_GRANT, LIST_PENDING_GRANTS
 from chalicelib.data.postgres.database import close_pool, read
 from chalicelib.runtime.declare import PUBLIC
-from chalicelib.security.vault import AssociatedData
+from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.connections.refresh import enqueue_due_refreshes
-from chalicelib.services.connections.tokens import open_at, open_grant, open_tokens
+from chalicelib.services.connections.tokens import open_grant, open_tokens
 from chalicelib.services.pending_grants import enqueue_expired_grants
 from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
@@ -287,7 +287,7 @@ def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, 
     ((id, sealed),) = drive.superuser.run("SELECT id, verifier FROM oauth_state ORDER BY id DESC LIMIT 1") or []
     if sealed is not None:
         place = AssociatedData(drive.api.studio_id, "oauth_state", "verifier", id, 1)
-        told["verifier"] = open_at(place, sealed, read(drive.api.studio_id, LIST_DATA_KEYS)).reveal()
+        told["verifier"] = vault().open(sealed, read(drive.api.studio_id, LIST_DATA_KEYS), place).reveal()
     drive.secrets |= {f"{name} {len(drive.secrets)} of {platform}": value for name, value in told.items()}
     for status in (400, 500) if "auto" not in choices else ():
         echo = {"error": told["code"], "error_description": " ".join((told.get("verifier", ""), CLIENT_SECRET))}

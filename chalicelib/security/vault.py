@@ -2,8 +2,9 @@
 
 import os
 import struct
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 from uuid import UUID
 
 import msgspec
@@ -12,7 +13,8 @@ from chalicelib import clock
 from chalicelib.errors import DecryptionFailed, InvalidInput, SettingsError
 from chalicelib.secret import Secret
 from chalicelib.security.key_cache import KeyCache
-from chalicelib.security.key_providers import KeyProvider
+from chalicelib.security.key_providers import KeyProvider, provider_from_settings
+from chalicelib.settings import get_settings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -43,8 +45,18 @@ class AssociatedData(NamedTuple):
         return b"".join((self.studio_id.bytes, self.row_id.bytes, sizes, table, column))
 
 
+class StoredKey(Protocol):
+    """A data key as stored: wrapped, for one studio alone."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def wrapped(self) -> bytes: ...
+
+
 class WrappedKey(msgspec.Struct, frozen=True):
-    """A studio's data key as stored."""
+    """A data key, and the studio that it is unwrapped for."""
 
     id: UUID
     studio_id: UUID
@@ -89,40 +101,47 @@ class Vault:
         """A fresh 256-bit data key, wrapped; the caller stores it under an id."""
         return self._provider.wrap(os.urandom(_KEY_BYTES), studio_id)
 
-    def rewrap(self, key: WrappedKey) -> bytes:
+    def rewrap(self, key: StoredKey, studio_id: UUID) -> bytes:
         """The same data key under the provider's current wrapping keys; what it sealed stays readable.
 
         Each of them has unwrapped it before this returns; a key that can only wrap would otherwise go unnoticed.
         """
-        data_key = self._provider.unwrap(key.wrapped, key.studio_id)
-        wrapped = self._provider.wrap(data_key, key.studio_id)
-        if any(opened != data_key for opened in self._provider.unwrap_with_each(wrapped, key.studio_id)):
+        data_key = self._provider.unwrap(key.wrapped, studio_id)
+        wrapped = self._provider.wrap(data_key, studio_id)
+        if any(opened != data_key for opened in self._provider.unwrap_with_each(wrapped, studio_id)):
             raise SettingsError(f"data key {key.id} was unwrapped to a different key")
         return wrapped
 
     def seal(
-        self, secret: Secret, key: WrappedKey, data: AssociatedData, *, max_bytes: int = MAX_SECRET_BYTES
+        self, secret: Secret, keys: Sequence[StoredKey], data: AssociatedData, *, max_bytes: int = MAX_SECRET_BYTES
     ) -> bytes:
-        """Raises InvalidInput for a secret that is empty, too long or not text."""
-        if key.studio_id != data.studio_id:
-            raise DecryptionFailed(internal="a data key only seals its own studio's secrets")
-        plaintext = _plaintext(secret, max_bytes)
-        header = struct.pack("B", _VERSION) + key.id.bytes
-        nonce = os.urandom(_NONCE_BYTES)
-        return header + nonce + self._ciphers.get(key).encrypt(nonce, plaintext, header + data.encoded())
+        """Seals under the studio's current data key: the first of `keys`.
 
-    def open(self, sealed: bytes, key: WrappedKey, data: AssociatedData) -> Secret:
-        """Raises DecryptionFailed unless these are exactly the bytes sealed with this key for this data."""
+        Raises InvalidInput for a secret that is empty, too long or not text.
+        """
+        if not keys:
+            raise DecryptionFailed(internal=f"studio {data.studio_id} has no data key")
+        plaintext = _plaintext(secret, max_bytes)
+        header = struct.pack("B", _VERSION) + keys[0].id.bytes
+        nonce = os.urandom(_NONCE_BYTES)
+        return header + nonce + self._cipher(keys[0], data).encrypt(nonce, plaintext, header + data.encoded())
+
+    def open(self, sealed: bytes, keys: Sequence[StoredKey], data: AssociatedData) -> Secret:
+        """Raises DecryptionFailed unless these are exactly the bytes sealed with one of these keys for this data."""
         from cryptography.exceptions import InvalidTag
 
-        if self.data_key_id(sealed) != key.id or key.studio_id != data.studio_id:
-            raise DecryptionFailed(internal="a sealed value was presented with the wrong data key")
+        key_id = self.data_key_id(sealed)
+        key = next((key for key in keys if key.id == key_id), None)
+        if key is None:
+            raise DecryptionFailed(
+                internal=f"{data.table}.{data.column} of {data.row_id} names the unknown data key {key_id}"
+            )
         header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         ciphertext = sealed[_HEADER_BYTES + _NONCE_BYTES :]
         try:
-            plaintext = self._ciphers.get(key).decrypt(nonce, ciphertext, header + data.encoded())
+            plaintext = self._cipher(key, data).decrypt(nonce, ciphertext, header + data.encoded())
         except InvalidTag as error:
-            raise DecryptionFailed(internal=f"a value sealed with data key {key.id} cannot be opened here") from error
+            raise DecryptionFailed(internal=f"a value sealed with data key {key_id} cannot be opened here") from error
         return Secret(plaintext.decode())
 
     @staticmethod
@@ -134,6 +153,9 @@ class Vault:
             raise DecryptionFailed(internal=f"a sealed value has the unknown version {sealed[0]}")
         return UUID(bytes=sealed[1:_HEADER_BYTES])
 
+    def _cipher(self, key: StoredKey, data: AssociatedData) -> "AESGCM":
+        return self._ciphers.get(WrappedKey(key.id, data.studio_id, key.wrapped))
+
     def _unwrap_cipher(self, key: WrappedKey) -> "AESGCM":
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -141,6 +163,12 @@ class Vault:
         if len(data_key) != _KEY_BYTES:
             raise DecryptionFailed(internal=f"data key {key.id} is not 256 bits long")
         return AESGCM(data_key)
+
+
+@cache
+def vault() -> Vault:
+    """The one of this process, as its settings say."""
+    return Vault(provider_from_settings(get_settings()))
 
 
 def _plaintext(secret: Secret, max_bytes: int) -> bytes:

@@ -30,9 +30,8 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import new_state, new_verifier, parse_state
 from chalicelib.security.return_urls import is_allowed, with_params
-from chalicelib.security.vault import AssociatedData
+from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.connections.credentials import find_oauth_client
-from chalicelib.services.connections.tokens import open_at, seal_at
 from chalicelib.services.pending_grants import HeldGrant, authorization_unknown, hold_grant
 from chalicelib.services.throttling.platform_calls import charge_call, requested_call
 from chalicelib.settings import OAuthClient, get_settings
@@ -101,7 +100,7 @@ def _remember(
         studio_id=studio_id,
         platform=platform.name,
         state_hash=state_hash,
-        verifier=seal_at(_associated_data(studio_id, draft.id), verifier, draft.data_keys) if verifier else None,
+        verifier=vault().seal(verifier, draft.data_keys, _associated_data(studio_id, draft.id)) if verifier else None,
         streams=[stream.name for stream in streams],
         return_to=return_to,
         seconds=STATE_SECONDS,
@@ -168,7 +167,7 @@ def _exchanged(platform: Platform, taken: TakenState, code: Secret, data_keys: l
 def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> TokenGrant:
     verifier = None
     if taken.verifier is not None:
-        verifier = open_at(_associated_data(taken.studio_id, taken.id), taken.verifier, data_keys)
+        verifier = vault().open(taken.verifier, data_keys, _associated_data(taken.studio_id, taken.id))
     try:
         return oauth2.exchange_code(
             platform,

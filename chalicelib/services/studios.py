@@ -11,7 +11,7 @@ from chalicelib.data.studios import Studio
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
 from chalicelib.security.api_keys import ADMIN, NewApiKey
 from chalicelib.services.api_keys import add_api_key, new_api_key
-from chalicelib.services.connections.tokens import new_data_key, store_data_key
+from chalicelib.services.data_keys import new_data_key, store_data_key
 from chalicelib.services.time_zones import is_time_zone
 
 FIRST_KEY_NAME = "first"

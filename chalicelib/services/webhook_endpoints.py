@@ -19,8 +19,7 @@ from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
 from chalicelib.security.outbound import Outcome, post, problem_of_url
 from chalicelib.security.signatures import new_webhook_secret, sign_webhook
-from chalicelib.security.vault import AssociatedData
-from chalicelib.services.connections.tokens import open_at, seal_at
+from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.explain import Connection, explain_connection
 from chalicelib.settings import get_settings
@@ -68,7 +67,7 @@ def create_webhook_endpoint(studio_id: UUID, url: str) -> tuple[WebhookEndpoint,
     if problem := problem_of_url(url, loopback=_loopback()):
         raise InvalidInput(fields=[FieldProblem("url", problem)])
     secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK_ENDPOINT)
-    sealed = seal_at(_associated_data(studio_id, draft.id), secret, draft.data_keys)
+    sealed = vault().seal(secret, draft.data_keys, _associated_data(studio_id, draft.id))
     with transaction(studio_id) as tx:
         tx.run(rows.LOCK_WEBHOOK_ENDPOINTS, studio_id=str(studio_id))
         _require_room(tx.run(rows.LIST_WEBHOOK_ENDPOINTS), url)
@@ -143,7 +142,7 @@ def _fail(studio_id: UUID, delivery_id: UUID, claimed: ClaimedDelivery, problem:
 
 def _send(studio_id: UUID, endpoint: StoredWebhookEndpoint, message_id: UUID, payload: _Payload) -> Outcome:
     body = msgspec.json.encode(payload)
-    secret = open_at(_associated_data(studio_id, endpoint.id), endpoint.secret, endpoint.data_keys)
+    secret = vault().open(endpoint.secret, endpoint.data_keys, _associated_data(studio_id, endpoint.id))
     signed = sign_webhook(secret, message_id=str(message_id), at=clock.now(), body=body)
     headers = {"Content-Type": "application/json", "User-Agent": "ansel", **signed}
     return post(endpoint.url, body, headers, loopback=_loopback())

@@ -61,8 +61,8 @@ def deployed(
 @pytest.fixture
 def studio(deployed: Cloud) -> Cloud:
     """A studio whose data key is wrapped under KMS, with an admin key."""
+    from chalicelib.security.vault import vault
     from chalicelib.services.api_keys import create_api_key
-    from chalicelib.services.connections.tokens import vault
     from chalicelib.services.studios import create_studio
     from chalicelib.settings import get_settings
 

@@ -26,7 +26,7 @@ def test_a_data_key_is_unwrapped_once_for_many_tokens() -> None:
     vault = Vault(keyring)
     key = new_key(vault)
     for _ in range(100):
-        vault.open(vault.seal(Secret(CANARY), key, PLACE), key, PLACE)
+        vault.open(vault.seal(Secret(CANARY), [key], PLACE), [key], PLACE)
 
     assert keyring.unwrapped == [key.wrapped]
 
@@ -35,13 +35,13 @@ def test_an_unwrapped_key_is_cached_only_for_the_given_time() -> None:
     keyring, clock = Keyring(), Clock()
     vault = Vault(keyring, cache_seconds=300, monotonic=clock)
     key = new_key(vault)
-    sealed = vault.seal(Secret(CANARY), key, PLACE)
+    sealed = vault.seal(Secret(CANARY), [key], PLACE)
     clock.now += 299.9
-    vault.open(sealed, key, PLACE)
+    vault.open(sealed, [key], PLACE)
     assert len(keyring.unwrapped) == 1
 
     clock.now += 0.1
-    vault.open(sealed, key, PLACE)
+    vault.open(sealed, [key], PLACE)
     assert len(keyring.unwrapped) == 2
 
 
@@ -49,12 +49,12 @@ def test_a_destroyed_data_key_stops_opening_once_its_cache_entry_expires() -> No
     keyring, clock = Keyring(), Clock()
     vault = Vault(keyring, cache_seconds=300, monotonic=clock)
     key = new_key(vault)
-    sealed = vault.seal(Secret(CANARY), key, PLACE)
+    sealed = vault.seal(Secret(CANARY), [key], PLACE)
     clock.now += 301
     keyring.broken = True
 
     with pytest.raises(Unavailable):
-        vault.open(sealed, key, PLACE)
+        vault.open(sealed, [key], PLACE)
 
 
 def test_the_cache_is_bounded_and_evicts_the_oldest_key_first() -> None:
@@ -62,10 +62,10 @@ def test_the_cache_is_bounded_and_evicts_the_oldest_key_first() -> None:
     vault = Vault(keyring, cache_size=2)
     keys = [new_key(vault) for _ in range(3)]
     for key in keys:
-        vault.seal(Secret(CANARY), key, PLACE)
+        vault.seal(Secret(CANARY), [key], PLACE)
     keyring.unwrapped.clear()
     for key in reversed(keys):
-        vault.seal(Secret(CANARY), key, PLACE)
+        vault.seal(Secret(CANARY), [key], PLACE)
 
     assert keyring.unwrapped == [keys[0].wrapped]
 
@@ -76,10 +76,10 @@ def test_a_failed_unwrap_is_not_cached() -> None:
     key = new_key(vault)
     keyring.broken = True
     with pytest.raises(Unavailable):
-        vault.seal(Secret(CANARY), key, PLACE)
+        vault.seal(Secret(CANARY), [key], PLACE)
     keyring.broken = False
 
-    assert vault.open(vault.seal(Secret(CANARY), key, PLACE), key, PLACE).reveal() == CANARY
+    assert vault.open(vault.seal(Secret(CANARY), [key], PLACE), [key], PLACE).reveal() == CANARY
 
 
 def test_sixteen_threads_that_need_the_same_key_unwrap_it_once() -> None:
@@ -96,7 +96,7 @@ def test_sixteen_threads_that_need_the_same_key_unwrap_it_once() -> None:
 
     def first_use(number: int) -> str:
         gathered.wait(timeout=10)
-        return vault.open(vault.seal(Secret(f"token-{number}"), key, PLACE), key, PLACE).reveal()
+        return vault.open(vault.seal(Secret(f"token-{number}"), [key], PLACE), [key], PLACE).reveal()
 
     with ThreadPoolExecutor(16) as threads:
         opened = list(threads.map(first_use, range(16)))
@@ -116,6 +116,6 @@ def test_a_slow_unwrap_for_one_studio_does_not_delay_another() -> None:
     vault = Vault(Slow())
     keys = [new_key(vault) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
-        sealed = list(threads.map(lambda key: vault.seal(Secret(CANARY), key, PLACE), keys))
+        sealed = list(threads.map(lambda key: vault.seal(Secret(CANARY), [key], PLACE), keys))
 
     assert [vault.data_key_id(each) for each in sealed] == [key.id for key in keys]

@@ -95,7 +95,9 @@ def test_a_thousand_tokens_of_one_studio_cost_one_kms_call(provider: KmsKeyProvi
     vault = Vault(provider)
     for number in range(1000):
         place = AssociatedData(STUDIO, "platform_connection", "access_token", UUID(int=number), number)
-        assert vault.open(vault.seal(Secret(f"token-{number}"), key, place), key, place).reveal() == f"token-{number}"
+        assert (
+            vault.open(vault.seal(Secret(f"token-{number}"), [key], place), [key], place).reveal() == f"token-{number}"
+        )
 
     assert calls == ["Decrypt"]
 
@@ -105,7 +107,7 @@ def test_each_studio_costs_one_kms_call(provider: KmsKeyProvider) -> None:
     keys = [WrappedKey(uuid4(), UUID(int=number), vault.new_key(UUID(int=number))) for number in range(3)]
     calls = KmsCalls(HERE)
     for key in keys * 2:
-        vault.seal(Secret("x"), key, AssociatedData(key.studio_id, "t", "c", UUID(int=9), 0))
+        vault.seal(Secret("x"), [key], AssociatedData(key.studio_id, "t", "c", UUID(int=9), 0))
 
     assert calls == ["Decrypt"] * 3
 

@@ -32,9 +32,9 @@ places = st.builds(AssociatedData, st.uuids(), names, names, st.uuids(), st.inte
 
 @given(tokens)
 def test_a_sealed_token_is_opened_unchanged(token: str) -> None:
-    sealed = VAULT.seal(Secret(token), KEY, PLACE)
+    sealed = VAULT.seal(Secret(token), [KEY], PLACE)
 
-    assert VAULT.open(sealed, KEY, PLACE).reveal() == token
+    assert VAULT.open(sealed, [KEY], PLACE).reveal() == token
     assert len(sealed) == 45 + len(token.encode())
 
 
@@ -47,7 +47,7 @@ def test_a_token_can_be_sealed_for_every_place(
     key = new_key(vault, studio_id)
     place = AssociatedData(studio_id, table, column, row_id, generation)
 
-    assert vault.open(vault.seal(Secret(CANARY), key, place), key, place).reveal() == CANARY
+    assert vault.open(vault.seal(Secret(CANARY), [key], place), [key], place).reveal() == CANARY
 
 
 @given(places, places)
@@ -65,11 +65,11 @@ def test_shifting_characters_from_table_to_column_is_another_place(text: str, da
 
 
 def test_sealing_a_token_twice_gives_different_ciphertexts() -> None:
-    assert VAULT.seal(Secret(CANARY), KEY, PLACE) != VAULT.seal(Secret(CANARY), KEY, PLACE)
+    assert VAULT.seal(Secret(CANARY), [KEY], PLACE) != VAULT.seal(Secret(CANARY), [KEY], PLACE)
 
 
 def test_a_sealed_token_names_its_data_key_and_contains_no_plaintext() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
 
     assert VAULT.data_key_id(sealed) == KEY.id
     assert sealed[0] == 1
@@ -78,17 +78,17 @@ def test_a_sealed_token_names_its_data_key_and_contains_no_plaintext() -> None:
 
 
 def test_a_sealed_value_with_any_flipped_bit_cannot_be_opened() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
     for position, bit in itertools.product(range(len(sealed)), range(8)):
         damaged = bytearray(sealed)
         damaged[position] ^= 1 << bit
         with pytest.raises(DecryptionFailed):
-            VAULT.open(bytes(damaged), KEY, PLACE)
+            VAULT.open(bytes(damaged), [KEY], PLACE)
 
 
 @given(st.data())
 def test_a_shortened_or_lengthened_sealed_value_cannot_be_opened(data: st.DataObject) -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
     changed = data.draw(
         st.one_of(
             st.integers(0, len(sealed) - 1).map(lambda end: sealed[:end]),
@@ -96,14 +96,14 @@ def test_a_shortened_or_lengthened_sealed_value_cannot_be_opened(data: st.DataOb
         )
     )
     with pytest.raises(DecryptionFailed):
-        VAULT.open(changed, KEY, PLACE)
+        VAULT.open(changed, [KEY], PLACE)
 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_raise_only_decryption_failed(junk: bytes) -> None:
     for attempt in (junk, b"\x01" + KEY.id.bytes + junk):
         with pytest.raises(DecryptionFailed):
-            VAULT.open(attempt, KEY, PLACE)
+            VAULT.open(attempt, [KEY], PLACE)
 
 
 @pytest.mark.parametrize(
@@ -118,21 +118,21 @@ def test_arbitrary_bytes_raise_only_decryption_failed(junk: bytes) -> None:
     ids=["table", "column", "row", "generation", "studio"],
 )
 def test_a_ciphertext_moved_to_another_place_cannot_be_opened(moved: AssociatedData) -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
 
     with pytest.raises(DecryptionFailed):
-        VAULT.open(sealed, KEY, moved)
+        VAULT.open(sealed, [KEY], moved)
 
 
 def test_a_ciphertext_moved_to_another_studio_cannot_be_opened_with_either_key() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
     theirs = new_key(VAULT, OTHER_STUDIO)
     relabelled = bytes([1]) + theirs.id.bytes + sealed[17:]
     moved = PLACE._replace(studio_id=OTHER_STUDIO)
 
     for attempt, key in ((sealed, theirs), (sealed, KEY), (relabelled, theirs)):
         with pytest.raises(DecryptionFailed):
-            VAULT.open(attempt, key, moved)
+            VAULT.open(attempt, [key], moved)
 
 
 def test_the_place_alone_separates_studios_that_share_a_data_key() -> None:
@@ -141,51 +141,50 @@ def test_the_place_alone_separates_studios_that_share_a_data_key() -> None:
     ours, data_key = new_key(vault), os.urandom(32)
     theirs = WrappedKey(ours.id, OTHER_STUDIO, b"theirs")
     keyring.keys |= {ours.wrapped: (data_key, STUDIO), theirs.wrapped: (data_key, OTHER_STUDIO)}
-    sealed = vault.seal(Secret(CANARY), ours, PLACE)
+    sealed = vault.seal(Secret(CANARY), [ours], PLACE)
 
     for place in (PLACE, PLACE._replace(studio_id=OTHER_STUDIO)):
         with pytest.raises(DecryptionFailed):
-            vault.open(sealed, theirs, place)
+            vault.open(sealed, [theirs], place)
 
 
 def test_a_data_key_stored_for_another_studio_cannot_open_even_while_cached() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
-    stolen = WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
+    theirs = PLACE._replace(studio_id=OTHER_STUDIO)
 
-    for place in (PLACE, PLACE._replace(studio_id=OTHER_STUDIO)):
-        with pytest.raises(DecryptionFailed):
-            VAULT.open(sealed, stolen, place)
     with pytest.raises(DecryptionFailed):
-        VAULT.seal(Secret(CANARY), stolen, PLACE)
+        VAULT.open(sealed, [KEY], theirs)
+    with pytest.raises(DecryptionFailed):
+        VAULT.seal(Secret(CANARY), [KEY], theirs)
 
 
 def test_sealing_with_another_studios_data_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
-        VAULT.seal(Secret(CANARY), new_key(VAULT, OTHER_STUDIO), PLACE)
+        VAULT.seal(Secret(CANARY), [new_key(VAULT, OTHER_STUDIO)], PLACE)
 
 
 def test_another_data_key_of_the_same_studio_cannot_open() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
     other = new_key(VAULT)
 
     for key in (other, WrappedKey(KEY.id, STUDIO, other.wrapped), WrappedKey(other.id, STUDIO, KEY.wrapped)):
         with pytest.raises(DecryptionFailed):
-            VAULT.open(sealed, key, PLACE)
+            VAULT.open(sealed, [key], PLACE)
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_an_unknown_version_is_refused_first(version: int) -> None:
-    sealed = bytes([version]) + VAULT.seal(Secret(CANARY), KEY, PLACE)[1:]
+    sealed = bytes([version]) + VAULT.seal(Secret(CANARY), [KEY], PLACE)[1:]
 
     with pytest.raises(DecryptionFailed, match=f"unknown version {version}"):
         VAULT.data_key_id(sealed)
     with pytest.raises(DecryptionFailed, match=f"unknown version {version}"):
-        VAULT.open(sealed, KEY, PLACE)
+        VAULT.open(sealed, [KEY], PLACE)
 
 
 @pytest.mark.parametrize("size", [1, MAX_SECRET_BYTES])
 def test_a_token_up_to_the_limit_is_sealed(size: int) -> None:
-    assert VAULT.open(VAULT.seal(Secret("x" * size), KEY, PLACE), KEY, PLACE).reveal() == "x" * size
+    assert VAULT.open(VAULT.seal(Secret("x" * size), [KEY], PLACE), [KEY], PLACE).reveal() == "x" * size
 
 
 @pytest.mark.parametrize(
@@ -199,7 +198,7 @@ def test_a_token_up_to_the_limit_is_sealed(size: int) -> None:
 )
 def test_invalid_tokens_are_refused(token: str, problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem) as refused:
-        VAULT.seal(Secret(token), KEY, PLACE)
+        VAULT.seal(Secret(token), [KEY], PLACE)
 
     assert refused.value.__context__ is None
     assert "canary" not in refused.value.message
@@ -209,9 +208,9 @@ def test_no_error_contains_the_token_or_the_key() -> None:
     keyring = Keyring()
     vault = Vault(keyring)
     key = new_key(vault)
-    sealed = vault.seal(Secret(CANARY), key, PLACE)
+    sealed = vault.seal(Secret(CANARY), [key], PLACE)
     with pytest.raises(DecryptionFailed) as broken:
-        vault.open(sealed, key, PLACE._replace(generation=0))
+        vault.open(sealed, [key], PLACE._replace(generation=0))
     error: BaseException | None = broken.value
     told = ""
     while error is not None:
@@ -226,7 +225,7 @@ def test_no_error_contains_the_token_or_the_key() -> None:
 
 def test_no_repr_of_the_vault_or_a_wrapped_key_shows_key_material() -> None:
     vault = Vault(PROVIDER)
-    vault.seal(Secret(CANARY), KEY, PLACE)
+    vault.seal(Secret(CANARY), [KEY], PLACE)
 
     assert repr(vault) == str(vault) == "Vault(raw)"
     assert repr(KEY.wrapped) not in repr(KEY)
@@ -254,15 +253,15 @@ def test_a_data_key_of_another_length_is_refused() -> None:
     keyring.keys[b"short"] = os.urandom(16), STUDIO
 
     with pytest.raises(DecryptionFailed, match="not 256 bits"):
-        Vault(keyring).seal(Secret(CANARY), WrappedKey(uuid4(), STUDIO, b"short"), PLACE)
+        Vault(keyring).seal(Secret(CANARY), [WrappedKey(uuid4(), STUDIO, b"short")], PLACE)
 
 
 def test_a_rewrapped_key_opens_what_it_sealed_before() -> None:
-    sealed = VAULT.seal(Secret(CANARY), KEY, PLACE)
-    rewrapped = WrappedKey(KEY.id, STUDIO, VAULT.rewrap(KEY))
+    sealed = VAULT.seal(Secret(CANARY), [KEY], PLACE)
+    rewrapped = WrappedKey(KEY.id, STUDIO, VAULT.rewrap(KEY, STUDIO))
 
     assert rewrapped.wrapped != KEY.wrapped
-    assert Vault(PROVIDER).open(sealed, rewrapped, PLACE).reveal() == CANARY
+    assert Vault(PROVIDER).open(sealed, [rewrapped], PLACE).reveal() == CANARY
 
 
 def test_a_rewrapped_key_that_unwraps_to_a_different_key_is_refused() -> None:
@@ -272,7 +271,7 @@ def test_a_rewrapped_key_that_unwraps_to_a_different_key_is_refused() -> None:
     keyring.unwraps_as = bytes(32)
 
     with pytest.raises(SettingsError, match="unwrapped to a different key"):
-        vault.rewrap(key)
+        vault.rewrap(key, STUDIO)
 
 
 def test_wrapping_keys_are_always_listed_in_the_same_order() -> None:
@@ -284,7 +283,7 @@ def test_wrapping_keys_are_always_listed_in_the_same_order() -> None:
 
 def test_rewrapping_another_studios_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
-        VAULT.rewrap(WrappedKey(KEY.id, OTHER_STUDIO, KEY.wrapped))
+        VAULT.rewrap(KEY, OTHER_STUDIO)
 
 
 def test_importing_the_vault_loads_neither_boto3_nor_the_encryption_sdk() -> None:

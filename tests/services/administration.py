@@ -23,9 +23,9 @@ from chalicelib.data.sync.set_aside import STORE_SET_ASIDE
 from chalicelib.data.sync.skipped import KEEP_ADDRESS_KEY
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.security.vault import AssociatedData
+from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.connections import state as connection_state
-from chalicelib.services.connections.tokens import Tokens, open_at, seal_at, seal_grant, vault
+from chalicelib.services.connections.tokens import Tokens, seal_grant
 from chalicelib.services.operations.key_rotation import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
 from chalicelib.services.sync.left_out import content_data
@@ -95,7 +95,7 @@ def new_secrets() -> Secrets:
 def _new_state(studio_id: UUID) -> UUID:
     draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
     place = AssociatedData(studio_id, "oauth_state", "verifier", draft.id, 1)
-    sealed = seal_at(place, Secret("verifier"), draft.data_keys)
+    sealed = vault().seal(Secret("verifier"), draft.data_keys, place)
     state = {
         "platform": "meta",
         "state_hash": draft.id.bytes,
@@ -118,7 +118,7 @@ def _hold_grant(studio_id: UUID, state_id: UUID) -> None:
 
 def _keep_address_key(studio_id: UUID) -> None:
     place = AssociatedData(studio_id, "studio", "address_key", studio_id, 1)
-    key = seal_at(place, Secret("address key"), keys(studio_id))
+    key = vault().seal(Secret("address key"), keys(studio_id), place)
     write(studio_id, KEEP_ADDRESS_KEY, studio_id=studio_id, address_key=key, lost=None)
 
 
@@ -127,7 +127,7 @@ def _set_aside(studio_id: UUID) -> None:
     connection = read(studio_id, FIND_STORED_CONNECTION, platform="google")
     assert connection is not None
     row_id = uuid4()
-    content = b64encode(seal_at(content_data(studio_id, row_id), Secret("content"), keys(studio_id))).decode()
+    content = b64encode(vault().seal(Secret("content"), keys(studio_id), content_data(studio_id, row_id))).decode()
     record = {"table_name": "booking", "external_id": "one", "field": "start", "reason": "is missing"}
     row = {"id": row_id, **record, "content": content}
     stream = {"platform": "google", "stream": "bookings", "connection_id": connection.id}
@@ -188,7 +188,7 @@ def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, s
     clear = {}
     for (table, column), (row_id, value) in sealed_values(superuser, secrets.studio_id).items():
         place = AssociatedData(secrets.studio_id, table, column, row_id, generation.get(table, 1))
-        clear[f"{table}.{column}"] = open_at(place, value, keys(secrets.studio_id)).reveal()
+        clear[f"{table}.{column}"] = vault().open(value, keys(secrets.studio_id), place).reveal()
     return clear
 
 

@@ -18,10 +18,11 @@ from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.errors import DecryptionFailed, NotFound
 from chalicelib.platforms.core.transport import Transport
 from chalicelib.platforms.registry import get_platform
+from chalicelib.security.vault import vault
 from chalicelib.services import webhook_endpoints
 from chalicelib.services.authentication import forget_callers
 from chalicelib.services.connections import refresh
-from chalicelib.services.connections.tokens import open_tokens, vault
+from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.services.operations import erasures
 from chalicelib.services.operations.erasures import EndedGrant, Erasure, erase_studio, list_erasures
 from chalicelib.services.sync import execute

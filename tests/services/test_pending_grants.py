@@ -13,7 +13,8 @@ from chalicelib.data.postgres.database import read
 from chalicelib.errors import AuthorizationFailed
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, parse_state
-from chalicelib.services.connections.tokens import open_tokens, vault
+from chalicelib.security.vault import vault
+from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.services.pending_grants import complete_authorization
 from dev.sandbox import Sandbox
 from tests.browser import RETURN_TO, ask, code_of, come_back, complete, consent, decide, query_of, walk

@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
+from chalicelib.security.vault import Vault, vault
 from chalicelib.services.connections.connections import TokenChange, update_connection
-from chalicelib.services.connections.tokens import open_at, open_tokens
-from chalicelib.services.operations import key_rotation
+from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.services.operations.key_rotation import Rotation, get_key_status, list_quarantined
 from chalicelib.services.webhook_endpoints import delete_webhook_endpoint, list_webhook_endpoints
 from tests.conftest import Database, database_time
@@ -109,9 +109,9 @@ def test_a_studio_that_was_erased_meanwhile_holds_no_rotation_up(
 
     def erased_just_now(*args: Any) -> Secret:
         superuser.run("DELETE FROM studio")
-        return open_at(*args)
+        return Vault.open(vault(), *args)
 
-    monkeypatch.setattr(key_rotation, "open_at", erased_just_now)
+    monkeypatch.setattr(vault(), "open", erased_just_now)
     report = rotate()
     assert (report.studios, report.complete, report.problem) == (1, True, None)
     assert quarantined() == []

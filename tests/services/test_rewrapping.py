@@ -12,8 +12,9 @@ from chalicelib.data.postgres.database import read
 from chalicelib.data.sealed import SEALED
 from chalicelib.errors import DecryptionFailed
 from chalicelib.secret import Secret
+from chalicelib.security.vault import vault
 from chalicelib.services.connections.connections import TokenChange, update_connection
-from chalicelib.services.connections.tokens import open_tokens, vault
+from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.services.operations.key_rotation import (
     Rewrapping,
     get_key_status,

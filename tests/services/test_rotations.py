@@ -19,7 +19,8 @@ from chalicelib.errors import InvalidInput
 from chalicelib.secret import Secret
 from chalicelib.security.vault import Vault
 from chalicelib.services.connections import state as connection_state
-from chalicelib.services.connections.tokens import Tokens, new_data_key, open_tokens, seal_tokens
+from chalicelib.services.connections.tokens import Tokens, open_tokens, seal_tokens
+from chalicelib.services.data_keys import new_data_key
 from chalicelib.services.operations.key_rotation import Rotation, get_key_status
 from chalicelib.services.studios import create_studio
 from tests.conftest import Database, database_time

@@ -13,7 +13,7 @@ from chalicelib.data.postgres.database import read, write
 from chalicelib.data.studios import NEW_ID
 from chalicelib.data.sync.set_aside import STORE_SET_ASIDE
 from chalicelib.secret import Secret
-from chalicelib.services.connections.tokens import seal_at
+from chalicelib.security.vault import vault
 from chalicelib.services.sync.left_out import content_data
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines, Studios
@@ -53,7 +53,7 @@ def keep(studio: Studio, event: dict[str, Any]) -> None:
     assert stored is not None
     row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
     content = msgspec.json.encode({"item": event, "context": context}).decode()
-    sealed = seal_at(content_data(studio.id, row_id), Secret(content), stored.data_keys)
+    sealed = vault().seal(Secret(content), stored.data_keys, content_data(studio.id, row_id))
     row = {"id": row_id, "table_name": "booking", "external_id": event["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
     named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}

@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from uuid import UUID
 
 import msgspec
 
 from chalicelib.data.connections import StoredConnection
-from chalicelib.data.data_keys import INSERT_DATA_KEY, StoredDataKey
+from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.pending_grants import TABLE as PENDING
 from chalicelib.data.pending_grants import StoredGrant
-from chalicelib.data.postgres.database import Transaction
-from chalicelib.errors import DecryptionFailed, TokenRevoked
+from chalicelib.errors import TokenRevoked
 from chalicelib.secret import Secret
-from chalicelib.security.key_providers import provider_from_settings
-from chalicelib.security.vault import MAX_SECRET_BYTES, AssociatedData, Vault, WrappedKey
-from chalicelib.settings import get_settings
+from chalicelib.security.vault import AssociatedData, vault
 
 TABLE = "platform_connection"
 
@@ -39,22 +35,6 @@ class SealedTokens(msgspec.Struct, frozen=True):
     refresh: bytes | None
 
 
-@cache
-def vault() -> Vault:
-    return Vault(provider_from_settings(get_settings()))
-
-
-def new_data_key(studio_id: UUID) -> bytes:
-    """A fresh data key, wrapped; KMS is asked, so it is made before the transaction that stores it."""
-    return vault().new_key(studio_id)
-
-
-def store_data_key(tx: Transaction, studio_id: UUID, wrapped: bytes) -> None:
-    """Makes it the one that the studio seals with."""
-    under = {"provider": vault().provider_name, "wrapped_under": vault().wrapped_under}
-    tx.run(INSERT_DATA_KEY, studio_id=studio_id, wrapped=wrapped, **under)
-
-
 def seal_tokens(
     tokens: Tokens, data_keys: list[StoredDataKey], *, studio_id: UUID, connection_id: UUID, generation: int
 ) -> SealedTokens:
@@ -75,8 +55,8 @@ def open_grant(stored: StoredGrant) -> Tokens:
     data = AssociatedData(stored.studio_id, PENDING, "access_token", stored.id, 1)
     refresh = data._replace(column="refresh_token")
     return Tokens(
-        access=open_at(data, stored.access_token, stored.data_keys),
-        refresh=open_at(refresh, stored.refresh_token, stored.data_keys) if stored.refresh_token else None,
+        access=vault().open(stored.access_token, stored.data_keys, data),
+        refresh=vault().open(stored.refresh_token, stored.data_keys, refresh) if stored.refresh_token else None,
         expires_at=None,
         scopes=stored.scopes,
         expires_in=_whole(stored.expires_in),
@@ -104,32 +84,12 @@ def open_refresh_token(stored: StoredConnection) -> Secret | None:
     return _open(stored, "refresh_token", stored.refresh_token) if stored.refresh_token else None
 
 
-def seal_at(
-    data: AssociatedData, secret: Secret, data_keys: Sequence[StoredDataKey], *, max_bytes: int = MAX_SECRET_BYTES
-) -> bytes:
-    """Seals any secret of a studio for its data, under the current data key: the first."""
-    if not data_keys:
-        raise DecryptionFailed(internal=f"studio {data.studio_id} has no data key")
-    return vault().seal(secret, wrapped_key(data_keys[0], data.studio_id), data, max_bytes=max_bytes)
-
-
-def open_at(data: AssociatedData, sealed: bytes, data_keys: Sequence[StoredDataKey]) -> Secret:
-    """Raises DecryptionFailed when it does not open there."""
-    key_id = Vault.data_key_id(sealed)
-    key = next((key for key in data_keys if key.id == key_id), None)
-    if key is None:
-        raise DecryptionFailed(
-            internal=f"{data.table}.{data.column} of {data.row_id} names the unknown data key {key_id}"
-        )
-    return vault().open(sealed, wrapped_key(key, data.studio_id), data)
-
-
 def _seal_both(
     data: AssociatedData, access: Secret, refresh: Secret | None, data_keys: Sequence[StoredDataKey]
 ) -> SealedTokens:
     return SealedTokens(
-        access=seal_at(data, access, data_keys),
-        refresh=seal_at(data._replace(column="refresh_token"), refresh, data_keys) if refresh else None,
+        access=vault().seal(access, data_keys, data),
+        refresh=vault().seal(refresh, data_keys, data._replace(column="refresh_token")) if refresh else None,
     )
 
 
@@ -138,10 +98,5 @@ def _whole(seconds: float | None) -> int | None:
 
 
 def _open(stored: StoredConnection, column: str, sealed: bytes) -> Secret:
-    return open_at(
-        AssociatedData(stored.studio_id, TABLE, column, stored.id, stored.token_generation), sealed, stored.data_keys
-    )
-
-
-def wrapped_key(key: StoredDataKey, studio_id: UUID) -> WrappedKey:
-    return WrappedKey(id=key.id, studio_id=studio_id, wrapped=key.wrapped)
+    data = AssociatedData(stored.studio_id, TABLE, column, stored.id, stored.token_generation)
+    return vault().open(sealed, stored.data_keys, data)

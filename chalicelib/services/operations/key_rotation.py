@@ -18,8 +18,8 @@ from chalicelib.data.postgres.rows import BEFORE_ALL_IDS, Moment, Row
 from chalicelib.data.quarantine import FIND_QUARANTINED, NOTE_QUARANTINED, QuarantinedPage
 from chalicelib.data.sealed import DELETE_UNUSED_KEYS, LIST_SEALED_VALUES, RESEAL, ListedKey, SealedValue, SealedValues
 from chalicelib.errors import AppError, DecryptionFailed, FieldProblem, InvalidInput, SettingsError, Unavailable
-from chalicelib.security.vault import AssociatedData, Vault
-from chalicelib.services.connections.tokens import new_data_key, open_at, seal_at, store_data_key, vault, wrapped_key
+from chalicelib.security.vault import AssociatedData, Vault, vault
+from chalicelib.services.data_keys import new_data_key, store_data_key
 
 BATCH = 500
 """Ids per page."""
@@ -146,7 +146,7 @@ def _rewrap(ref: KeyRef, wanted: list[str], report: Rewrapping) -> None:
     if key is None:
         return
     try:
-        wrapped = vault().rewrap(wrapped_key(key, ref.studio_id))
+        wrapped = vault().rewrap(key, ref.studio_id)
     except DecryptionFailed as error:
         report.quarantined += 1
         if not report.dry_run:
@@ -211,7 +211,7 @@ def _rekey(studio_id: UUID, current: ListedKey, *, dry_run: bool) -> bool:
 def _reseal(studio_id: UUID, value: SealedValue, data_keys: list[ListedKey], report: Rotation) -> None:
     data = AssociatedData(studio_id, value.table_name, value.column_name, value.row_id, value.generation)
     try:
-        secret = open_at(data, value.sealed, data_keys)
+        secret = vault().open(value.sealed, data_keys, data)
     except DecryptionFailed as error:
         report.quarantined += 1
         if not report.dry_run:
@@ -221,7 +221,7 @@ def _reseal(studio_id: UUID, value: SealedValue, data_keys: list[ListedKey], rep
         report.resealed += 1
         return
     where = {"table_name": data.table, "column_name": data.column, "row_id": data.row_id, "sealed": value.sealed}
-    if write(studio_id, RESEAL, **where, resealed=seal_at(data, secret, data_keys)) is not None:
+    if write(studio_id, RESEAL, **where, resealed=vault().seal(secret, data_keys, data)) is not None:
         report.resealed += 1
 
 

@@ -25,8 +25,7 @@ from chalicelib.data.sync.positions import Visit
 from chalicelib.errors import ContractChanged, DecryptionFailed
 from chalicelib.platforms.core.items import SetAside, Skipped
 from chalicelib.secret import Secret
-from chalicelib.security.vault import AssociatedData
-from chalicelib.services.connections.tokens import open_at, seal_at
+from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.sync.pages import Part
 
 MAX_CONTENT_BYTES = 256 * 1024
@@ -146,7 +145,7 @@ class LeftOut:
         if len(odd.content) <= MAX_CONTENT_BYTES:
             data = content_data(self._studio_id, row_id)
             secret = Secret(odd.content.decode("utf-8", "replace"))
-            content = seal_at(data, secret, self._run.connection.data_keys, max_bytes=2 * MAX_CONTENT_BYTES)
+            content = vault().seal(secret, self._run.connection.data_keys, data, max_bytes=2 * MAX_CONTENT_BYTES)
         return {
             "id": row_id,
             "table_name": table,
@@ -183,11 +182,11 @@ class LeftOut:
         return self._address_key
 
     def _open_key(self, sealed: bytes) -> Secret:
-        return open_at(_key_data(self._studio_id), sealed, self._run.connection.data_keys)
+        return vault().open(sealed, self._run.connection.data_keys, _key_data(self._studio_id))
 
     def _keep_fresh_key(self, *, lost: bytes | None) -> bytes:
         data, secret = _key_data(self._studio_id), Secret(secrets.token_hex(32))
-        fresh = seal_at(data, secret, self._run.connection.data_keys)
+        fresh = vault().seal(secret, self._run.connection.data_keys, data)
         which = {"studio_id": self._studio_id, "address_key": fresh, "lost": lost}
         kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
         return kept.address_key if kept else fresh

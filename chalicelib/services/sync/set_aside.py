@@ -19,7 +19,7 @@ from chalicelib.platforms.core.contract import Stream
 from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside
 from chalicelib.platforms.core.records import Record
 from chalicelib.platforms.registry import get_platform, require_known
-from chalicelib.services.connections.tokens import open_at
+from chalicelib.security.vault import vault
 from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
 from chalicelib.services.sync.left_out import content_data
 
@@ -84,7 +84,7 @@ def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: t
 
 def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
     try:
-        content = open_at(content_data(studio_id, record.id), record.content, kept.data_keys).reveal().encode()
+        content = vault().open(record.content, kept.data_keys, content_data(studio_id, record.id)).reveal().encode()
         return _items(stream, record).read_again(content)
     except DecryptionFailed:
         reason = "was kept, but cannot be decrypted any more"

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
 from chalicelib.data.postgres.query import Query, array_of, columns, many, one
 from chalicelib.data.postgres.rows import ErrorCode, ErrorMessage, Moment, PlatformText, Row
 from chalicelib.data.reasons import Code, ReasonFacts
 from chalicelib.data.studios import NewId
-from chalicelib.data.sync.positions import PRESENT
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 """`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform no

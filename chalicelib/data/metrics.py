@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from chalicelib.data.counted_accounts import counts
 from chalicelib.data.postgres.query import Query, array_of
 from chalicelib.data.postgres.rows import Row
-from chalicelib.data.sync.positions import counts
 from chalicelib.data.sync.tables import SYNCED
 
 

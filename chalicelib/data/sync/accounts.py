@@ -6,11 +6,11 @@ from uuid import UUID
 from chalicelib.data.audit import audited
 from chalicelib.data.connections import LIVE as CONNECTED
 from chalicelib.data.connections import WORKING
+from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.events import noted
 from chalicelib.data.postgres.query import Query, columns, many, typed
 from chalicelib.data.postgres.rows import FailuresInRow, Moment, Row, StreamText
 from chalicelib.data.reasons import ReasonFacts, reason_facts
-from chalicelib.data.sync.positions import PRESENT
 from chalicelib.data.sync.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
 Rule = Literal["all", "matching"]

@@ -6,6 +6,7 @@ The SQL here is for statements on a run `r` of `sync_log`, its schedule `s`, an 
 from typing import Literal
 from uuid import UUID
 
+from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.postgres.query import columns, many
 from chalicelib.data.postgres.rows import Row
 
@@ -30,17 +31,6 @@ class Visit(Row):
     report_asks: int
     report_seconds: float
     """How often, and for how long, it has been asked for a page that the platform prepares"""
-
-
-PRESENT = "a.selected AND a.gone_at IS NULL"
-"""Accounts that are read, and whose records count."""
-LEFT_OUT = f"ARRAY(SELECT a.id FROM connected_account AS a WHERE NOT ({PRESENT}))"
-"""SQL for the accounts whose records count nowhere."""
-
-
-def counts(row: str) -> str:
-    """SQL for whether a record counts that accounts hold: not if each of them is deselected or gone."""
-    return f"(cardinality({row}.account_ids) = 0 OR NOT {row}.account_ids <@ {LEFT_OUT})"
 
 
 READ_STARTED_AT = """

@@ -4,11 +4,11 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
+from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.postgres.query import Query, columns, many
 from chalicelib.data.postgres.rows import FailuresInRow, Moment, PlatformText, Row, SkippedCounts, StreamText
 from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
 from chalicelib.data.sync.accounts import SHOWN_STREAM, BaseAccountStream
-from chalicelib.data.sync.positions import PRESENT
 from chalicelib.data.sync.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, RunStatus, StartedRun
 from chalicelib.data.sync.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, Pauser
 

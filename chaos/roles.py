@@ -19,8 +19,10 @@ from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.postgres.database import read
 from chalicelib.errors import AppError
 from chalicelib.platforms.core import oauth2
+from chalicelib.platforms.registry import get_platform
 from chalicelib.services.connections import refresh as refreshes
 from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.clients import Session
 
 
 def work(*, queue_url: str, timeout_seconds: float, skew_seconds: float) -> None:
@@ -54,7 +56,7 @@ def refresh(*, studio_id: str, platform: str, threads: int, at: float, die: str,
 
 def _token(stored: StoredConnection) -> str:
     try:
-        return sha256(refreshes.Session(stored).access_token().reveal().encode()).hexdigest()
+        return sha256(Session(stored, get_platform(stored.platform)).access_token().reveal().encode()).hexdigest()
     except AppError as error:
         return error.code
 

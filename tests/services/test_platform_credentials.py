@@ -13,10 +13,11 @@ from chalicelib import clock, secret_store
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.postgres.database import read
 from chalicelib.errors import SettingsError
+from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.secret_store import KEPT, forget_secrets
+from chalicelib.services.connections.clients import Session
 from chalicelib.services.connections.credentials import find_oauth_client, find_platform_key
-from chalicelib.services.connections.refresh import Session
 from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.settings import OAuthClient, get_settings
 from dev.sandbox import CREDENTIALS, Sandbox
@@ -61,7 +62,7 @@ def stored(studio: Studio) -> StoredConnection:
 def test_a_refresh_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
     studio = connect(api, queue, lifetime=0)
     before = open_tokens(stored(studio)).access
-    Session(stored(studio)).client()
+    Session(stored(studio), get_platform("google")).client()
     assert open_tokens(stored(studio)).access != before
 
 
@@ -93,7 +94,7 @@ def test_while_the_secret_cannot_be_read_a_living_token_is_used(
     studio = connect(api, queue, lifetime=200)
     forget_secrets()
     monkeypatch.setenv("AWS_ENDPOINT_URL", UNREACHABLE)
-    Session(stored(studio)).client()
+    Session(stored(studio), get_platform("google")).client()
     assert (stored(studio).token_generation, stored(studio).status) == (1, "active")
 
 

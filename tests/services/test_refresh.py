@@ -1,8 +1,10 @@
 """Refreshes: one worker asks, the others read the result; idle grants are kept alive; no fault kills one."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from math import inf
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,10 +16,12 @@ from chalicelib.data.connection_state import LEASE_REFRESH
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import Misconfigured, RefreshInProgress, TokenExpired, TokenRevoked, Unavailable
+from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.connections import refresh
 from chalicelib.services.connections import state as connection_state
-from chalicelib.services.connections.refresh import Session
+from chalicelib.services.connections.clients import WAIT_SECONDS, Session
+from chalicelib.services.connections.refresh import Refresh
 from chalicelib.services.connections.tokens import Tokens, open_tokens
 from chalicelib.services.sync.execute import execute_run
 from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
@@ -50,6 +54,14 @@ def stored(studio: Studio, platform: str = "google") -> StoredConnection:
     return connection
 
 
+def session(stored: StoredConnection, **limits: Any) -> Session:
+    return Session(stored, get_platform(stored.platform), **limits)
+
+
+def refreshing(stored: StoredConnection, *, seconds_left: Callable[[], float] = lambda: inf) -> Refresh:
+    return Refresh(stored, get_platform(stored.platform), wait_seconds=WAIT_SECONDS, seconds_left=seconds_left)
+
+
 def refreshes(platforms: Sandbox) -> int:
     return sum(request["path"].endswith(("/token", "/access_token")) for request in platforms.requests.list())
 
@@ -75,13 +87,13 @@ def tick_and_refresh(studio: Studio) -> list[str]:
 
 
 def test_a_living_token_is_used_without_a_refresh(studio: Studio, platforms: Sandbox) -> None:
-    Session(stored(studio)).client()
+    session(stored(studio)).client()
     assert refreshes(platforms) == 0
 
 
 def test_a_refresh_stores_the_new_token_and_keeps_the_refresh_token(expired: Studio, platforms: Sandbox) -> None:
     before = open_tokens(stored(expired))
-    Session(stored(expired)).client()
+    session(stored(expired)).client()
     after = stored(expired)
     assert after.token_generation == 2
     assert open_tokens(after).access != before.access
@@ -93,7 +105,7 @@ def test_a_refresh_stores_the_new_token_and_keeps_the_refresh_token(expired: Stu
 def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
     connection = stored(expired)
     with ThreadPoolExecutor(8) as pool:
-        clients = list(pool.map(lambda _: Session(connection).client(), range(16)))
+        clients = list(pool.map(lambda _: session(connection).client(), range(16)))
     assert len(clients) == 16
     assert refreshes(platforms) == 1
     assert stored(expired).token_generation == 2
@@ -107,7 +119,7 @@ def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
     refreshed = Tokens(access=Secret("ya29.refreshed"), refresh=Secret("1//0kept"), expires_at=None, scopes=None)
     assert connection_state.replace_tokens(connection, refreshed)
-    Session(connection).client()
+    session(connection).client()
     assert refreshes(platforms) == 0
 
 
@@ -115,7 +127,7 @@ def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired:
     connection = stored(expired)
     with transaction(expired.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=0)
-    Session(connection).client()
+    session(connection).client()
     assert refreshes(platforms) == 1
 
 
@@ -134,9 +146,9 @@ def never_sleep(seconds: float) -> None:
 def test_a_request_waits_for_another_workers_refresh_only_so_long(expired: Studio, platforms: Sandbox) -> None:
     connection = refresh_elsewhere(expired)
     with pytest.raises(RefreshInProgress):
-        Session(connection, wait_seconds=2 * refresh.POLL_SECONDS).client()
+        session(connection, wait_seconds=2 * refresh.POLL_SECONDS).client()
     with pytest.raises(RefreshInProgress), clock.deadline(in_seconds=0):
-        Session(connection).client()
+        session(connection).client()
     assert refreshes(platforms) == 0
 
 
@@ -201,7 +213,7 @@ def test_a_rotated_token_is_stored_when_the_database_comes_back_within_the_time_
     studio = other(api, queue, "pinterest", pinterest.issue_token("studio", lifetime=1))
     monkeypatch.setattr(time, "sleep", bring_it_back)
     superuser.run(AWAY_WHEN_TOKENS_ARE_STORED)
-    Session(stored(studio, "pinterest"), seconds_left=lambda: 60).refresh()
+    refreshing(stored(studio, "pinterest"), seconds_left=lambda: 60).refresh()
     assert waits == list(refresh.STORE_WAITS[:2])
     assert stored(studio, "pinterest").token_generation == 2
 
@@ -214,7 +226,7 @@ def test_a_rotated_token_is_waited_with_for_no_longer_than_the_invocation_lasts(
     monkeypatch.setattr(time, "sleep", waits.append)
     superuser.run(AWAY_WHEN_TOKENS_ARE_STORED)
     with pytest.raises(Unavailable):
-        Session(stored(studio, "pinterest"), seconds_left=lambda: 1.5 - sum(waits)).refresh()
+        refreshing(stored(studio, "pinterest"), seconds_left=lambda: 1.5 - sum(waits)).refresh()
     superuser.run("DROP FUNCTION away() CASCADE")
     assert waits == [0.1, 0.5]
 
@@ -222,7 +234,7 @@ def test_a_rotated_token_is_waited_with_for_no_longer_than_the_invocation_lasts(
 def test_a_revoked_grant_is_seen_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     with pytest.raises(TokenRevoked):
-        Session(stored(expired)).client()
+        session(stored(expired)).client()
     assert refreshes(platforms) == 1
 
 
@@ -249,7 +261,7 @@ def test_invalid_grant_is_not_believed_when_the_tokens_were_replaced_meanwhile(
     grant = issue_token("studio")
     fresh = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
     expired.api.put("/api/connections/google", fresh)
-    Session(stale).client()
+    session(stale).client()
     assert expired.connection()["status"] == "active"
 
 
@@ -258,7 +270,7 @@ def test_a_connection_without_a_refresh_token_cannot_be_refreshed(
 ) -> None:
     superuser.run("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now() - interval '1 hour'")
     with pytest.raises(TokenExpired):
-        Session(stored(expired)).client()
+        session(stored(expired)).client()
 
 
 def test_without_an_oauth_client_a_refresh_is_the_operators_matter(
@@ -268,7 +280,7 @@ def test_without_an_oauth_client_a_refresh_is_the_operators_matter(
     monkeypatch.delenv("GOOGLE_CLIENT_SECRET")
     get_settings.cache_clear()
     with pytest.raises(Misconfigured):
-        Session(stored(expired)).client()
+        session(stored(expired)).client()
     told = expired.connection()
     assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
 
@@ -278,7 +290,7 @@ def test_a_grant_is_refreshed_in_its_platforms_way(api: Api, queue: Queue, platf
     vendor = {"pinterest": pinterest, "meta": meta}[platform]
     studio = other(api, queue, platform, vendor.issue_token("studio", lifetime=200))
     before = open_tokens(stored(studio, platform))
-    Session(stored(studio, platform)).client()
+    session(stored(studio, platform)).client()
     after = stored(studio, platform)
     assert after.token_generation == 2
     assert open_tokens(after).access != before.access
@@ -292,7 +304,7 @@ def test_a_rotated_refresh_token_is_stored_with_its_own_end(
 ) -> None:
     studio = other(api, queue, "pinterest", pinterest.issue_token("studio", lifetime=1))
     for generation in (2, 3):
-        Session(stored(studio, "pinterest")).refresh()
+        refreshing(stored(studio, "pinterest")).refresh()
         assert stored(studio, "pinterest").token_generation == generation
     (days,) = superuser.run("SELECT refresh_token_expires_at - now() FROM platform_connection")[0]
     assert timedelta(days=59) < days <= timedelta(days=60)
@@ -313,7 +325,7 @@ def test_an_old_secret_of_ours_is_good_while_the_new_one_is_not_live(
 ) -> None:
     monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"GOCSPX-not-live-yet,{CLIENT_SECRET}")
     get_settings.cache_clear()
-    Session(stored(expired)).client()
+    session(stored(expired)).client()
     assert (refreshes(platforms), stored(expired).token_generation) == (2, 2)
 
 
@@ -423,5 +435,5 @@ def test_a_connection_says_that_it_is_being_reconnected(studio: Studio) -> None:
 
 def test_when_a_token_ends_is_judged_by_the_databases_clock(studio: Studio, platforms: Sandbox) -> None:
     with clock.at(database_time() + timedelta(days=1)):
-        Session(stored(studio)).client()
+        session(stored(studio)).client()
     assert refreshes(platforms) == 0

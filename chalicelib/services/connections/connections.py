@@ -29,8 +29,8 @@ from chalicelib.platforms.core.contract import Account, Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.clients import Session
 from chalicelib.services.connections.credentials import platform_key
-from chalicelib.services.connections.refresh import Session
 from chalicelib.services.connections.revocations import revoke
 from chalicelib.services.connections.tokens import Tokens, open_access_token, open_refresh_token
 from chalicelib.services.explain import Connection, explain_connection
@@ -199,7 +199,7 @@ def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
     stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
     if stored is None:
         raise not_connected(platform.name)
-    session = Session(stored)
+    session = Session(stored, platform)
     try:
         account = _identify(platform, session)
     except Throttled:

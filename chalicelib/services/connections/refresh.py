@@ -1,4 +1,4 @@
-"""Refreshes: an authorised client for a connection, its token refreshed under a lease, also when nobody needs it.
+"""Refreshes: one worker at a time gets a new token for a connection, when it is due, refused, or long unused.
 
 No connection or lock is held while a platform is asked. `token_generation` is the fence: a refresh is stored only over
 the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
@@ -33,12 +33,12 @@ from chalicelib.errors import (
     Unavailable,
 )
 from chalicelib.platforms.core import oauth2
-from chalicelib.platforms.core.client import Client
+from chalicelib.platforms.core.contract import Platform
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.services.connections.credentials import find_oauth_client, platform_key
-from chalicelib.services.connections.state import fail_connection, recover, replace_tokens
+from chalicelib.services.connections.credentials import find_oauth_client
+from chalicelib.services.connections.state import fail_connection, replace_tokens
 from chalicelib.services.connections.tokens import Tokens, open_access_token, open_tokens
 from chalicelib.services.dispatch import enqueue_due
 from chalicelib.services.throttling.platform_calls import background_call
@@ -50,8 +50,6 @@ LEASE_SECONDS = 180
 """Longer than a refresh may take: every secret of ours may be tried, each within the client's total timeout."""
 STILL_GOOD_SECONDS = 30
 """A token that cannot be refreshed just now is used for as long as it has more than this left."""
-WAIT_SECONDS = 5.0
-"""How long a person's request waits for a token that another worker is refreshing."""
 POLL_SECONDS = 0.25
 COME_BACK_AFTER = timedelta(seconds=3)
 """Most refreshes take less; whoever does not wait for one looks again after it."""
@@ -80,26 +78,27 @@ def refresh_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[]
         if stored is None:
             logs.event("message.dropped", reason="not_due")
             return "dropped"
-        outcome = _refresh_idle(Session(stored, wait_seconds=0, seconds_left=lambda: remaining_ms() / 1000))
+        outcome = _refresh_idle(stored, lambda: remaining_ms() / 1000)
         logs.event("refresh.stopped", outcome=outcome, platform=stored.platform)
         return outcome
 
 
-def _refresh_idle(session: "Session") -> str:
-    platform = get_platform(session.stored.platform)
+def _refresh_idle(stored: StoredConnection, seconds_left: Callable[[], float]) -> str:
+    platform = get_platform(stored.platform)
+    idle = Refresh(stored, platform, wait_seconds=0, seconds_left=seconds_left)
     try:
-        with background_call(session.stored.studio_id, platform):
-            session.refresh()
+        with background_call(stored.studio_id, platform):
+            idle.refresh()
     except (ReconnectRequired, DecryptionFailed) as error:
-        fail_connection(session.stored, error)
+        fail_connection(idle.stored, error)
         return "failed"
     except PlatformError:
         return "failed"
     return "refreshed"
 
 
-class Session:
-    """A connection while it is used. After a refresh `stored` is of the next generation: whatever is then found out
+class Refresh:
+    """What gets a connection a new token. Afterwards `stored` is of the next generation: whatever is then found out
     about the connection, that it is dead say, is true of these tokens and no others.
 
     `wait_seconds` is how long it waits in place for another worker's refresh, `seconds_left` how much time the
@@ -107,54 +106,36 @@ class Session:
     """
 
     def __init__(
-        self,
-        stored: StoredConnection,
-        *,
-        wait_seconds: float = WAIT_SECONDS,
-        seconds_left: Callable[[], float] = lambda: clock.remaining(inf),
+        self, stored: StoredConnection, platform: Platform, *, wait_seconds: float, seconds_left: Callable[[], float]
     ) -> None:
         self.stored = stored
+        self._platform = platform
         self._wait_seconds = wait_seconds
         self._seconds_left = seconds_left
-        oauth = get_platform(stored.platform).oauth
-        self._exchanges = oauth is not None and not oauth.needs_refresh_token
-        self._early = oauth.refresh_early.total_seconds() if oauth else 0
-
-    def client(self, *, heartbeat: Callable[[], None] = lambda: None) -> Client:
-        """Refreshes the token when that is due and when the platform rejects it; calls `heartbeat` before each request.
-
-        Raises TokenExpired or TokenRevoked when only the studio can help, RefreshInProgress when another worker is
-        refreshing the token at this moment.
-        """
-        platform = get_platform(self.stored.platform)
-        has_grant = platform.credential == "oauth"
-        return Client(
-            platform,
-            self.access_token() if has_grant else platform_key(platform),
-            refresh=self.refresh_refused if has_grant else None,
-            heartbeat=heartbeat,
-            account_id=self.stored.account_id or "",
-            sandbox_url=get_settings().platform_sandbox_url,
-        )
-
-    def access_token(self) -> Secret:
-        """One that works, refreshed if it ends soon; where that fails for now, the present one while it lives."""
-        left = self.stored.expires_in
-        if left is not None and left <= self._early:
-            if self._refreshable():
-                return self._refresh_early(left)
-            if left <= 0:
-                raise TokenExpired("The access token has expired, and there is no refresh token")
-        access = open_access_token(self.stored)
-        if self.stored.status == "error":
-            recover(self.stored)
-        return access
+        self._exchanges = platform.oauth is not None and not platform.oauth.needs_refresh_token
 
     def refresh_refused(self) -> Secret:
         """After the platform has refused the access token."""
         if self._exchanges and not self._refreshed_elsewhere():
             raise TokenExpired("The platform refused the access token, and only a valid one can be refreshed")
         return open_access_token(self.stored) if self._exchanges else self.refresh()
+
+    def refresh_early(self, left: float) -> Secret | None:
+        """For a token that has `left` seconds to live: a new one or, where that fails for now, the present one while it
+        lives. None for one that cannot be refreshed but lives on."""
+        if not self._refreshable():
+            if left <= 0:
+                raise TokenExpired("The access token has expired, and there is no refresh token")
+            return None
+        if left <= STILL_GOOD_SECONDS:
+            return self.refresh()
+        try:
+            # With a token that still works, nobody waits for another worker's refresh.
+            return self._refresh(wait_seconds=0)
+        except ReconnectRequired:
+            raise
+        except PlatformError:
+            return open_access_token(self.stored)
 
     def refresh(self) -> Secret:
         """One worker holds the lease and refreshes; the others read what came of it, until their wait is over."""
@@ -178,17 +159,6 @@ class Session:
         if self._exchanges:
             return self.stored.expires_in is None or self.stored.expires_in > 0
         return self.stored.refresh_token is not None
-
-    def _refresh_early(self, left: float) -> Secret:
-        """With a token at hand that still works, nobody waits for another worker's refresh."""
-        if left <= STILL_GOOD_SECONDS:
-            return self.refresh()
-        try:
-            return self._refresh(wait_seconds=0)
-        except ReconnectRequired:
-            raise
-        except PlatformError:
-            return open_access_token(self.stored)
 
     def _refresh_as(self, owner: UUID) -> Secret:
         try:
@@ -215,15 +185,14 @@ class Session:
         telemetry.count("TokenRefreshes", platform=self.stored.platform, outcome=outcome)
 
     def _ask(self, tokens: Tokens) -> TokenGrant:
-        platform = get_platform(self.stored.platform)
         try:
-            client = find_oauth_client(platform.name)
+            client = find_oauth_client(self._platform.name)
         except Unavailable as error:  # the token that is there may live on
             raise TransientFault("The OAuth client cannot be read just now", internal=str(error)) from error
         if client is None:
-            raise Misconfigured(f"There is no OAuth client for {platform.title}")
+            raise Misconfigured(f"There is no OAuth client for {self._platform.title}")
         return oauth2.refresh(
-            platform,
+            self._platform,
             client=client,
             access_token=tokens.access,
             refresh_token=tokens.refresh,

@@ -13,7 +13,7 @@ from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.contract import Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
-from chalicelib.services.connections.refresh import Session
+from chalicelib.services.connections.clients import Session
 from chalicelib.services.connections.tokens import open_grant, open_tokens
 from chalicelib.services.throttling.platform_calls import background_call, requested_call
 from chalicelib.settings import get_settings
@@ -33,7 +33,7 @@ def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
         if _is_shared(platform, _known_account(stored), stored.id):
             return "shared"
         with requested_call(stored.studio_id, platform) if requested else nullcontext():
-            session = Session(stored)
+            session = Session(stored, platform)
             if _is_shared(platform, _asked_account(platform, session), stored.id):
                 return "shared"
             tokens = open_tokens(session.stored)  # asking whose they are may have refreshed them

@@ -11,7 +11,8 @@ from chalicelib.data.sync import leases as rows
 from chalicelib.data.sync.leases import LeasedRun
 from chalicelib.errors import AppError
 from chalicelib.platforms.core.client import Client
-from chalicelib.services.connections.refresh import Session
+from chalicelib.platforms.registry import get_platform
+from chalicelib.services.connections.clients import Session
 from chalicelib.services.throttling.throttle import Throttle, throttle_of
 
 T = TypeVar("T")
@@ -70,7 +71,12 @@ class Lease:
         """Raises when the platform may not be asked now, or there is no token to ask it with."""
         self._throttle = throttle_of(self.run, api)
         self._throttle.check()
-        self.session = Session(self.run.connection, wait_seconds=0, seconds_left=lambda: self._remaining_ms() / 1000)
+        self.session = Session(
+            self.run.connection,
+            get_platform(self.run.platform),
+            wait_seconds=0,
+            seconds_left=lambda: self._remaining_ms() / 1000,
+        )
         self._client = self.session.client(heartbeat=self._heartbeat)
 
     def has_entered(self) -> bool:

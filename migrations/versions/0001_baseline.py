@@ -14,7 +14,7 @@ depends_on = None
 
 FILES = Path(__file__).parents[1] / "baseline"
 TABLES = ("studios", "connections", "sync", "marketing", "clients", "left_out", "limits")
-"""The files that create the tables, in the order of their references; one per module of `chalicelib/data/models`."""
+"""The files that create the tables, by subject, in the order of their references."""
 SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "tenant_key")
 """Tables that hold nothing of any studio."""
 TENANT_TABLES = (

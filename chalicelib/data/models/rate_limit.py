@@ -1,4 +1,4 @@
-"""Limits: how much a studio has used of what it may ask for."""
+"""The table `rate_limit`."""
 
 from datetime import datetime
 from uuid import UUID

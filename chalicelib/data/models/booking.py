@@ -1,4 +1,4 @@
-"""Inquiries, bookings, and the way from one to the other."""
+"""The table `booking`."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -19,42 +19,7 @@ from chalicelib.data.models.base import (
     same_studio,
 )
 
-INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
 BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
-
-
-class Inquiry(Base):
-    """A lead, and when it moved on."""
-
-    __tablename__ = "inquiry"
-    __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "external_id"),
-        UniqueConstraint("studio_id", "id"),
-        one_of("status", INQUIRY_STATUSES),
-        Index("inquiry_received_idx", "studio_id", "received_at"),
-    )
-
-    id: Mapped[UuidKey]
-    studio_id: Mapped[StudioId]
-    platform: Mapped[str]
-    external_id: Mapped[str]
-    channel: Mapped[str]
-    contact_name: Mapped[str | None]
-    contact_email: Mapped[str | None]
-    subject: Mapped[str | None]
-    message: Mapped[str | None]
-    url: Mapped[str | None]
-    received_at: Mapped[datetime]
-    replied_at: Mapped[datetime | None]
-    status: Mapped[str] = mapped_column(server_default="new")
-    contacted_at: Mapped[datetime | None]
-    qualified_at: Mapped[datetime | None]
-    converted_at: Mapped[datetime | None]
-    lost_at: Mapped[datetime | None]
-    skip_reason: Mapped[str | None]
-    """Why the stream's rules leave it out, since they do; it counts nowhere then."""
-    created_at: Mapped[CreatedAt]
-    updated_at: Mapped[UpdatedAt]
 
 
 class Booking(Base):
@@ -108,26 +73,3 @@ class Booking(Base):
     booked_at: Mapped[CreatedAt]
     """When it entered the books; metrics count bookings by it."""
     updated_at: Mapped[UpdatedAt]
-
-
-class Attribution(Base):
-    """A touch point on the way to an inquiry and, perhaps, a booking."""
-
-    __tablename__ = "attribution"
-    __table_args__ = (
-        UniqueConstraint("studio_id", "inquiry_id", "channel", "touched_at"),
-        same_studio("inquiry_id", "inquiry"),
-        same_studio("booking_id", "booking", on_delete="SET NULL (booking_id)"),
-        same_studio("campaign_id", "ad_campaign", on_delete="SET NULL (campaign_id)"),
-        Index("attribution_booking_idx", "studio_id", "booking_id"),
-        Index("attribution_campaign_idx", "studio_id", "campaign_id"),
-    )
-
-    id: Mapped[UuidKey]
-    studio_id: Mapped[StudioId]
-    inquiry_id: Mapped[UUID]
-    booking_id: Mapped[UUID | None]
-    channel: Mapped[str]
-    platform: Mapped[str]
-    campaign_id: Mapped[UUID | None]
-    touched_at: Mapped[datetime]

@@ -1,0 +1,43 @@
+"""The table `content`."""
+
+from datetime import datetime
+
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped
+
+from chalicelib.data.models.base import (
+    Base,
+    CreatedAt,
+    StudioId,
+    UpdatedAt,
+    UuidKey,
+    one_of,
+)
+
+CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
+CONTENT_STATUSES = ("draft", "scheduled", "published", "archived")
+
+
+class Content(Base):
+    """A post, reel, story, video or pin."""
+
+    __tablename__ = "content"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("kind", CONTENT_KINDS),
+        one_of("status", CONTENT_STATUSES),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    kind: Mapped[str]
+    status: Mapped[str]
+    caption: Mapped[str | None]
+    url: Mapped[str | None]
+    published_at: Mapped[datetime | None]
+    scheduled_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]

@@ -1,0 +1,51 @@
+"""The table `inquiry`."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import (
+    Base,
+    CreatedAt,
+    StudioId,
+    UpdatedAt,
+    UuidKey,
+    one_of,
+)
+
+INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
+
+
+class Inquiry(Base):
+    """A lead, and when it moved on."""
+
+    __tablename__ = "inquiry"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        one_of("status", INQUIRY_STATUSES),
+        Index("inquiry_received_idx", "studio_id", "received_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    channel: Mapped[str]
+    contact_name: Mapped[str | None]
+    contact_email: Mapped[str | None]
+    subject: Mapped[str | None]
+    message: Mapped[str | None]
+    url: Mapped[str | None]
+    received_at: Mapped[datetime]
+    replied_at: Mapped[datetime | None]
+    status: Mapped[str] = mapped_column(server_default="new")
+    contacted_at: Mapped[datetime | None]
+    qualified_at: Mapped[datetime | None]
+    converted_at: Mapped[datetime | None]
+    lost_at: Mapped[datetime | None]
+    skip_reason: Mapped[str | None]
+    """Why the stream's rules leave it out, since they do; it counts nowhere then."""
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]

@@ -1,0 +1,36 @@
+"""The table `review`."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, SmallInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import (
+    Base,
+    CreatedAt,
+    StudioId,
+    UpdatedAt,
+    UuidKey,
+)
+
+
+class Review(Base):
+    __tablename__ = "review"
+    __table_args__ = (
+        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "id"),
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        Index("review_reviewed_idx", "studio_id", "reviewed_at"),
+    )
+
+    id: Mapped[UuidKey]
+    studio_id: Mapped[StudioId]
+    platform: Mapped[str]
+    external_id: Mapped[str]
+    rating: Mapped[int] = mapped_column(SmallInteger)
+    text: Mapped[str | None]
+    author: Mapped[str | None]
+    url: Mapped[str | None]
+    reviewed_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]

@@ -1,0 +1,30 @@
+"""The table `skipped_record`."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, UpdatedAt
+
+
+class SkippedRecord(Base):
+    """A record that a stream's rules leave out, and why. No text and no names of it are kept."""
+
+    __tablename__ = "skipped_record"
+
+    studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """As a position's."""
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    table_name: Mapped[str] = mapped_column(primary_key=True)
+    """Where the record would be stored."""
+    reason: Mapped[str]
+    counterpart: Mapped[bytes | None]
+    """A hash of the other side's e-mail address, under the studio's address key."""
+    last_in_at: Mapped[datetime | None]
+    last_out_at: Mapped[datetime | None]
+    updated_at: Mapped[UpdatedAt]

@@ -1,0 +1,18 @@
+"""The table `studio`."""
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chalicelib.data.models.base import Base, CreatedAt, UuidKey
+
+
+class Studio(Base):
+    """The tenant."""
+
+    __tablename__ = "studio"
+
+    id: Mapped[UuidKey]
+    name: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    address_key: Mapped[bytes | None]
+    """What addresses of skipped records are hashed with; made when it is first needed."""
+    created_at: Mapped[CreatedAt]

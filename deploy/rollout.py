@@ -129,10 +129,10 @@ def _read_error(text: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def check(stack: Stack, url: str | None, patience: float) -> None:
-    """The deployed API must report ok within `patience` seconds. `url` ends before `/api`, like PUBLIC_URL."""
+def check(stack: Stack, url: str | None, wait_seconds: float) -> None:
+    """The deployed API must report ok within `wait_seconds`. `url` ends before `/api`, like PUBLIC_URL."""
     address = f"{(url or _api_url(stack)).rstrip('/')}{HEALTH}"
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + wait_seconds
     http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=35), retries=False)
     while (problem := _problem(http, address)) is not None:
         if time.monotonic() > deadline:

@@ -94,7 +94,7 @@ def _check(options: argparse.Namespace, cloud: Cloud) -> None:
     stack = get_stack(cloud, options.stage)
     for name, value in sorted(stack.outputs.items()):
         print(f"  {name}  {value}")
-    rollout.check(stack, options.url, options.patience)
+    rollout.check(stack, options.url, options.wait)
 
 
 def _migrate(options: argparse.Namespace, cloud: Cloud) -> None:
@@ -209,7 +209,7 @@ def _bucket_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="the API's URL up to its /api (default: the stack's output)")
-    parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS", help="seconds it may take (60)")
+    parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="seconds it may take (60)")
 
 
 def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:

@@ -1,13 +1,11 @@
 """Reasons in words: what each code means to a person, and what they have to do. Statements answer codes and facts."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
-
-import msgspec
+from typing import Literal, NamedTuple
 
 from chalicelib import errors
 from chalicelib.data.connections import BaseConnection, ConnectionFacts, ConnectionStatus
-from chalicelib.data.postgres.rows import ErrorCode, Moment, Row
+from chalicelib.data.postgres.rows import ErrorCode, Moment, Row, reshape
 from chalicelib.data.reasons import Code, ReasonFacts
 from chalicelib.data.sync.accounts import AccountFacts, BaseAccount, BaseAccountStream
 from chalicelib.data.sync.stream_status import BaseStreamAccount, BaseStreamStatus, StreamFacts, StreamState
@@ -27,7 +25,6 @@ Action = Literal[
 grant every permission. `fix_account`: change the account at the platform, or connect another. `ask_administrator`: ask
 the administrator of the account's organization. `confirm_deletions`: confirm them with a sync. `resume`: resume the
 schedule. `wait`: we retry automatically. `contact_support`: only we can fix it."""
-Shown = TypeVar("Shown", bound=Row)
 
 
 class Reason(Row):
@@ -173,17 +170,17 @@ def explain(
 
 
 def explain_connection(facts: ConnectionFacts) -> Connection:
-    return _shown(Connection, facts, status_reason=_status_reason(facts))
+    return reshape(Connection, facts, status_reason=_status_reason(facts))
 
 
 def explain_account(facts: AccountFacts) -> Account:
-    streams = [_shown(AccountStream, stream, reason=_reason(stream.reason)) for stream in facts.streams]
-    return _shown(Account, facts, streams=streams)
+    streams = [reshape(AccountStream, stream, reason=_reason(stream.reason)) for stream in facts.streams]
+    return reshape(Account, facts, streams=streams)
 
 
 def explain_stream(facts: StreamFacts) -> StreamStatus:
-    accounts = [_shown(StreamAccount, account, reason=_reason(account.reason)) for account in facts.accounts]
-    return _shown(StreamStatus, facts, reason=_stream_reason(facts), accounts=accounts)
+    accounts = [reshape(StreamAccount, account, reason=_reason(account.reason)) for account in facts.accounts]
+    return reshape(StreamStatus, facts, reason=_stream_reason(facts), accounts=accounts)
 
 
 def _status_reason(connection: ConnectionFacts) -> StatusReason:
@@ -216,7 +213,3 @@ def _stream_reason(status: StreamFacts) -> Reason | None:
 
 def _reason(facts: ReasonFacts | None) -> Reason | None:
     return None if facts is None else explain(facts)
-
-
-def _shown(shape: type[Shown], facts: Row, **explained: Any) -> Shown:
-    return shape(**{**msgspec.structs.asdict(facts), **explained})

@@ -93,7 +93,7 @@ class Operator:
                 "--create-bucket",
                 "--package",
                 str(package),
-                "--patience",
+                "--wait",
                 "0",
                 "--yes",
             ),

@@ -54,7 +54,7 @@ def api_calls() -> Iterator[Calls]:
 
 
 def rolled_back(operator: Operator, release: str) -> tuple[int, str]:
-    return operator.run("deploy", "--bucket", operator.bucket, "--release", release, "--yes", "--patience", "0")
+    return operator.run("deploy", "--bucket", operator.bucket, "--release", release, "--yes", "--wait", "0")
 
 
 def named(key: str) -> str:
@@ -68,7 +68,7 @@ def test_names_are_the_full_hash_of_the_content(operator: Operator, attacker: At
     assert release == f"releases/{operator.stage}/{sha256(attacker.read(release)).hexdigest()}.json"
     assert code == f"code/{sha256(attacker.read(code)).hexdigest()}.zip"
     assert f"release {named(release)} to " in operator.deploy(1)[1]
-    assert f"  Release  {named(release)}" in operator.run("check", "--patience", "0")[1]
+    assert f"  Release  {named(release)}" in operator.run("check", "--wait", "0")[1]
 
 
 def test_the_id_covers_the_template(operator: Operator, attacker: Attacker) -> None:
@@ -245,7 +245,7 @@ def test_previous_code_is_not_restored_if_it_was_overwritten(
 
 def test_every_request_names_the_bucket_owner_and_nothing_is_overwritten(operator: Operator, api_calls: Calls) -> None:
     bucket = f"ansel-new-{operator.stage}"
-    given = ["--bucket", bucket, "--package", str(operator.package(1)), "--yes", "--patience", "0"]
+    given = ["--bucket", bucket, "--package", str(operator.package(1)), "--yes", "--wait", "0"]
     assert operator.run("deploy", "--create-bucket", *given)[0] == 0
     (line,) = operator.run("releases", "--bucket", bucket)[1].splitlines()
     assert operator.run("deploy", *given[:2], "--release", line.split()[0], *given[4:])[0] == 0
@@ -263,7 +263,7 @@ def test_checked_objects_are_pinned_by_version_in_a_versioned_bucket(operator: O
     bucket = f"ansel-new-{operator.stage}"
     for version in (1, 2):
         package = str(operator.package(version))
-        given = ["--bucket", bucket, "--create-bucket", "--package", package, "--yes", "--patience", "0"]
+        given = ["--bucket", bucket, "--create-bucket", "--package", package, "--yes", "--wait", "0"]
         assert operator.run("deploy", *given)[0] == 0
     versions = {
         stored["Key"]: stored["VersionId"]
@@ -277,7 +277,7 @@ def test_checked_objects_are_pinned_by_version_in_a_versioned_bucket(operator: O
 
 
 def test_another_accounts_bucket_is_refused(operator: Operator, api_calls: Calls) -> None:
-    given = ["deploy", "--bucket", operator.bucket, "--package", str(operator.package(1)), "--yes", "--patience", "0"]
+    given = ["deploy", "--bucket", operator.bucket, "--package", str(operator.package(1)), "--yes", "--wait", "0"]
     code, said = operator.run(*given, "--bucket-owner", "999999999999")
     assert (code, operator.status(), api_calls.named("PutObject")) == (1, None, [])
     assert f"bucket {operator.bucket} cannot be used: access is denied, or it does not belong to 999999999999" in said

@@ -152,7 +152,7 @@ def test_an_earlier_release_can_be_deployed_again_and_leaves_the_schema_unchange
     listed = operator.run("releases", "--bucket", BUCKET)[1].splitlines()
     (first,) = [line for line in listed if not line.endswith("  deployed")]
     assert len(listed) == 2
-    code, said = operator.run("deploy", "--bucket", BUCKET, "--release", first[:8], "--yes", "--patience", "0")
+    code, said = operator.run("deploy", "--bucket", BUCKET, "--release", first[:8], "--yes", "--wait", "0")
     assert code == 0, said
     assert "the schema belongs to a later release and stays as it is" in said
     assert operator.codes() == before
@@ -193,7 +193,7 @@ def test_an_unhealthy_api_fails_the_deployment(operator: Operator, api: Fake) ->
 
 def test_an_api_may_need_a_while_to_become_healthy(operator: Operator, api: Fake) -> None:
     api.on("/api/health", Reply(breaks=True), HEALTHY)
-    code, said = operator.deploy(1, "--patience", "30")
+    code, said = operator.deploy(1, "--wait", "30")
     assert code == 0, said
 
 

@@ -1,7 +1,7 @@
 """Rows as they leave the database: decoded from its JSON straight into what the API answers with."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,5 +25,14 @@ BEFORE_ALL_IDS = UUID(int=0)
 """Where paging by id begins."""
 
 
+RowT = TypeVar("RowT", bound="Row")
+
+
 class Row(msgspec.Struct, kw_only=True, rename="camel"):
     """A row or a part of one; the wire names are camelCase."""
+
+
+def reshape(shape: type[RowT], row: Row, **others: Any) -> RowT:
+    """A row of another shape: its fields are those of `others`, and for the rest those of the same name in `row`."""
+    same = {field: getattr(row, field) for field in shape.__struct_fields__ if field not in others}
+    return shape(**same, **others)

@@ -5,13 +5,12 @@ from uuid import UUID
 from chalicelib.data import studio_health as rows
 from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionStatus, Health, RecordedError
 from chalicelib.data.postgres.database import transaction
-from chalicelib.data.postgres.rows import Moment, Row
+from chalicelib.data.postgres.rows import Moment, Row, reshape
 from chalicelib.data.studio_health import DataKeyHealth, Quarantined, RunsHealth
 from chalicelib.data.studios import GET_STUDIO, Studio
 from chalicelib.data.sync.stream_status import LIST_STREAM_STATUSES, StreamState
 from chalicelib.errors import NotFound
 from chalicelib.services.explain import (
-    Connection,
     Reason,
     StatusReason,
     StreamStatus,
@@ -67,7 +66,7 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
             raise NotFound("Studio not found", code="studio_not_found")
         return StudioHealth(
             studio=studio,
-            connections=[_connection(explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
+            connections=[reshape(ConnectionHealth, explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
             streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES)],
             runs=tx.run(rows.GET_RUNS_HEALTH),
             data_keys=tx.run(rows.LIST_DATA_KEY_HEALTH),
@@ -76,32 +75,5 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
         )
 
 
-def _connection(connection: Connection) -> ConnectionHealth:
-    return ConnectionHealth(
-        id=connection.id,
-        platform=connection.platform,
-        status=connection.status,
-        status_reason=connection.status_reason,
-        health=connection.health,
-        token_expires_at=connection.token_expires_at,
-        last_sync_at=connection.last_sync_at,
-        last_error=connection.last_error,
-        created_at=connection.created_at,
-    )
-
-
 def _stream(status: StreamStatus) -> StreamHealth:
-    return StreamHealth(
-        platform=status.platform,
-        sync_type=status.sync_type,
-        state=status.state,
-        reason=status.reason,
-        resumes_at=status.resumes_at,
-        frequency=status.frequency,
-        next_run_at=status.next_run_at,
-        last_success_at=status.last_success_at,
-        lag_ms=status.last_run.schedule_lag_ms if status.last_run else None,
-        failures_in_row=status.failures_in_row,
-        missed_windows=status.missed_windows,
-        refused_deletions=status.refused_deletions,
-    )
+    return reshape(StreamHealth, status, lag_ms=status.last_run.schedule_lag_ms if status.last_run else None)

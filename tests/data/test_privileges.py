@@ -12,9 +12,9 @@ import pytest
 from chalicelib.data.models import Base
 from chalicelib.data.postgres.query import Query
 from migrations.privileges import ADMIN, API, DEFINER, LOGINS, MAINTENANCE, ROLES, SYNC, TABLES, TICK
+from tests.data.aiming import every_built, queries
 from tests.data.attack import refused
 from tests.data.reach import reachable
-from tests.data.test_tenancy import built
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 OF_COLUMNS = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
@@ -169,7 +169,7 @@ def test_no_role_is_a_member_of_another_or_has_power_of_its_own(superuser: pg800
 def queries_of(role: str) -> dict[str, Query[Any]]:
     """The queries that the role's function can run, by name: constants, those in dictionaries, those that are built."""
     names = reachable(ENTRIES[role])
-    found = {name: query for name, query, _ in built() if name.partition("(")[0] in names}
+    found = {each.name: each.query for each in every_built() if each.function in names}
     for name in names:
         module, _, attribute = name.rpartition(".")
         value = getattr(importlib.import_module(module), attribute, None)
@@ -231,9 +231,7 @@ def test_what_would_do_harm_is_refused(role: str, statement: str, superuser: pg8
 
 def test_every_query_of_the_product_is_run_by_some_function() -> None:
     known = {name for role in LOGINS for name in queries_of(role)}
-    from tests.data.test_tenancy import constants
-
-    assert set(constants()) - AS_OWNER <= known
+    assert {name for constants in queries().values() for name in constants} - AS_OWNER <= known
 
 
 def test_rows_of_events_and_of_the_log_are_only_added(superuser: pg8000.native.Connection) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
-from tests.test_settings import LOCAL, PROD
+from tests.environments import LOCAL, PROD
 
 REDIRECTS = [
     "AWS_ENDPOINT_URL",

@@ -16,25 +16,9 @@ from chalicelib.settings import (
     Settings,
     get_settings,
 )
+from tests.environments import ENCRYPTION_KEY, KEY_ARN, LOCAL, PROD, SECRET_ARN
 
-ENCRYPTION_KEY = "0123456789abcdef" * 4
-PROOF_KEY = "proof-canary-" * 3
-KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ansel/prod-AbCdEf"
 OTHER_ARN = "arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef"
-LOCAL = {
-    "ANSEL_STAGE": "local",
-    "DATABASE_URL": "postgresql://ansel:db-canary@127.0.0.1:5432/ansel",
-    "ENCRYPTION_KEY": ENCRYPTION_KEY,
-    "TENANT_PROOF_KEYS": PROOF_KEY,
-}
-PROD = {
-    "ANSEL_STAGE": "prod",
-    "DATABASE_URL": "postgresql://ansel:db-canary@db.internal:5432/ansel",
-    "KMS_KEY_IDS": KEY_ARN,
-    "TENANT_PROOF_SECRET_ARN": SECRET_ARN,
-    "SYNC_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sync",
-}
 LAMBDA = {
     "AWS_REGION": "eu-central-1",
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",

@@ -1,4 +1,5 @@
-"""What the tests themselves keep to: none depends on the day it runs on, and all share one hypothesis profile."""
+"""What the tests themselves keep to: none depends on the day it runs on, all share one
+hypothesis profile, and helpers are apart from tests."""
 
 import ast
 import re
@@ -64,6 +65,17 @@ def test_no_test_depends_on_the_day_it_runs_on() -> None:
 def test_hypothesis_has_one_profile_set_in_one_place() -> None:
     found = {str(path.relative_to(TESTS)) for path in SOURCES if sets_a_profile(path.read_text("utf-8"))}
     assert found == {"conftest.py"}
+
+
+def test_no_test_file_lends_its_helpers() -> None:
+    """Those that several files use are in conftest or in a module of their own."""
+    found = {
+        f"{path.relative_to(TESTS)}: {name}"
+        for path in SOURCES
+        for name in imported_names(ast.parse(path.read_text("utf-8"))).values()
+        if re.match(r"tests\.(\w+\.)*test_", name)
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize(

@@ -16,25 +16,13 @@ from chalicelib.runtime.dispatch import mount
 from chalicelib.security.api_keys import ADMIN, SCOPES, new_api_key
 from chalicelib.services import api_keys
 from chalicelib.services.authentication import CACHE_SECONDS
-from tests.api.paths import path_of
+from tests.api.paths import BODIES, NO_RUN, path_of
 from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
 from tests.conftest import NOON, Answer, Api, Studios, as_operator
 
 GROUPS = [*API, describe(API)]
 ROUTES = [route for group in GROUPS for route in group]
 SCOPED = [route for route in ROUTES if route.scope != PUBLIC]
-BODIES = {
-    ("POST", "/api/connections"): {"platform": "pinterest", "accessToken": "token"},
-    ("PUT", "/api/connections/{platform}"): {"accessToken": "token"},
-    ("PUT", "/api/connections/{platform}/accounts/{account_id}"): {"rule": "all"},
-    ("POST", "/api/oauth/{platform}/authorize"): {"streams": ["bookings"]},
-    ("POST", "/api/oauth/{platform}/complete"): {"code": "invented"},
-    ("POST", "/api/webhook-endpoints"): {"url": "https://studio.example/hook"},
-    ("PUT", "/api/sync/{platform}/schedule"): {"syncType": "bookings", "frequency": "hourly"},
-    ("POST", "/api/sync/{platform}/backfill"): {"syncType": "bookings", "from": "2026-01-01", "to": "2026-01-31"},
-    ("POST", "/api/sync/{platform}/schedule/pause"): {"syncType": "bookings"},
-    ("POST", "/api/sync/{platform}/schedule/resume"): {"syncType": "bookings"},
-}
 LISTS = ("/api/connections", "/api/webhook-endpoints", "/api/sync/status", "/api/sync/set-aside", "/api/sync/log")
 OPEN = {"/api/health", "/api/openapi.json"}
 PROVED = {
@@ -45,7 +33,6 @@ PROVED = {
     "/api/webhooks/meta/data-deletion/{code}": 404,
 }
 """Public paths as well, where the request has to prove who sent it: what one that brings nothing is answered."""
-NO_RUN = str(UUID(int=0))
 QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}
 
 every_scoped_route = pytest.mark.parametrize(

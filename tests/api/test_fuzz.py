@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.test_texts import GOOGLE, PATH, ROUTES, SPELLINGS, base_of
+from tests.api.valid import GOOGLE, PATH, ROUTES, SPELLINGS, base_of
 from tests.conftest import Answer, Studios
 
 EXAMPLES = int(os.environ.get("ANSEL_FUZZ_EXAMPLES", "0"))

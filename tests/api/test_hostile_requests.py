@@ -7,7 +7,7 @@ import pytest
 from app import API
 from chalicelib.runtime.declare import PUBLIC, Route
 from tests.api.hostile import ODD, ask
-from tests.api.test_authorization import BODIES, NO_RUN
+from tests.api.paths import BODIES, NO_RUN
 from tests.conftest import Api
 
 SCOPED = [route for group in API for route in group if route.scope != PUBLIC]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.platforms.mail.mailboxes import LONGEST_ADDRESS, from_header, parse_mailbox, parse_mailboxes
-from tests.platforms.test_text import ANY_TEXT, storable
+from tests.platforms.texts import ANY_TEXT, storable
 
 ENCODED = st.builds(
     "=?{}?{}?{}?=".format,

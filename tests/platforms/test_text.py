@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.platforms.core.text import LONGEST, clean, from_entities, from_html
+from tests.platforms.texts import ANY_TEXT, storable
 
-ANY_TEXT = st.text(st.characters(), max_size=200)
 PIECES = (
     "<p>",
     "</p>",
@@ -26,13 +26,6 @@ PIECES = (
     "\ud800",
 )
 MARKUP = st.lists(st.sampled_from(PIECES)).map("".join)
-
-
-def storable(text: str | None) -> bool:
-    if text is None:
-        return True
-    text.encode()
-    return text != "" and "\0" not in text and len(text) <= LONGEST
 
 
 @given(ANY_TEXT | MARKUP)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import pg8000.native
 import pytest
 
+from chalicelib.services.sync import execute as sync_execute
 from dev.sandbox import Sandbox, issue_token
 from migrations.privileges import SYNC
 from tests.conftest import Api, Queue, login_as
@@ -81,3 +83,28 @@ def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
 def bulk(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
     """Connected to an account with 2,500 events: three pages."""
     return connect(api, queue, "bulk-2500")
+
+
+CALENDAR = "www.googleapis.com"
+
+
+EVENTS = "/calendar/v3/calendars/"
+
+
+def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any:
+    return connection.run(sql, **params)[0][0]
+
+
+def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
+    """Lets the time pass that a deferred run waits for, and the throttle with it."""
+    superuser.run("UPDATE sync_log SET resume_at = now() WHERE id = :id", id=run_id)
+    superuser.run("UPDATE account_quota SET blocked_until = NULL; UPDATE platform_circuit SET open_until = now()")
+
+
+def execute(studio: Studio, run_id: str) -> str:
+    return sync_execute.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
+
+
+def status_of(studio: Studio, stream: str = "bookings") -> dict[str, Any]:
+    statuses = studio.api.get("/api/sync/status").json["items"]
+    return next(status for status in statuses if status["syncType"] == stream)

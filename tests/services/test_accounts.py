@@ -10,26 +10,13 @@ from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.services.sync import execute
-from dev.sandbox import DEFAULT_SCOPES, Sandbox, issue_token
+from dev.sandbox import DEFAULT_SCOPES, Sandbox
 from tests.conftest import Answer, Api, Queue, Studios
-from tests.services.conftest import PLENTY_MS, Studio, connect
-from tests.services.test_runs import CALENDAR, EVENTS, scalar
+from tests.services.calendars import PATH, accounts, own, reconnect
+from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, connect, scalar
 
-PATH = "/api/connections/google/accounts"
 CALENDAR_LIST = "/calendar/v3/users/me/calendarList"
 EVENTS_ONLY = [scope for scope in DEFAULT_SCOPES if "calendarlist" not in scope]
-
-
-def accounts(studio: Studio) -> list[dict[str, Any]]:
-    answer = studio.api.get(PATH)
-    assert answer.status == 200, answer.text
-    return answer.json["items"]  # type: ignore[no-any-return]
-
-
-def own(studio: Studio) -> dict[str, Any]:
-    """The primary calendar of the grant."""
-    (account,) = [account for account in accounts(studio) if account["isPrimary"] and account["goneAt"] is None]
-    return account
 
 
 def change(studio: Studio, **body: Any) -> Answer:
@@ -49,12 +36,6 @@ def calendar_ids(superuser: pg8000.native.Connection) -> list[Any]:
 def identify(studio: Studio) -> None:
     """From now on it is known whose connection it is, as it is from the start after a consent."""
     assert studio.api.post("/api/connections/google/test").json["valid"]
-
-
-def reconnect(studio: Studio, account: str = "studio", scopes: Any = DEFAULT_SCOPES) -> None:
-    grant = issue_token(account, scopes=scopes)
-    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "scopes": list(grant.scopes)}
-    assert studio.api.put("/api/connections/google", tokens).status == 200
 
 
 def test_all_calendars_are_listed_once_one_has_been_read_and_the_primary_one_is_selected(studio: Studio) -> None:

@@ -8,8 +8,7 @@ import pytest
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import issue_token
 from tests.conftest import Api, Queue
-from tests.services.conftest import Studio
-from tests.services.test_runs import execute, make_due, scalar
+from tests.services.conftest import Studio, execute, make_due, scalar
 
 PATH = "/api/connections/meta/accounts"
 STREAMS = ("campaigns", "ad_insights")

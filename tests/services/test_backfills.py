@@ -17,8 +17,7 @@ from chalicelib.services.sync import backfills
 from chalicelib.services.sync import execute as sync_execute
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY, Api, Queue
-from tests.services.conftest import PLENTY_MS, Studio, connect
-from tests.services.test_runs import CALENDAR, EVENTS, execute, make_due, scalar
+from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, connect, execute, make_due, scalar
 
 
 def backfill(studio: Studio, first: str, last: str, stream: str = "bookings") -> Any:

@@ -11,8 +11,7 @@ from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Stream
 from dev.sandbox import Sandbox
 from tests.conftest import TODAY
-from tests.services.conftest import Studio
-from tests.services.test_runs import scalar
+from tests.services.conftest import Studio, scalar
 
 
 def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confirmed(

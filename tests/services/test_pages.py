@@ -29,8 +29,7 @@ from tests.data.pages import (
     content,
     metric,
 )
-from tests.services.conftest import Studio, connect
-from tests.services.test_runs import execute, make_due
+from tests.services.conftest import Studio, connect, execute, make_due
 
 
 class Cursor(msgspec.Struct, frozen=True):

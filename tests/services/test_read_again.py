@@ -11,8 +11,7 @@ from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.platforms.core.transport import Transport
 from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
-from tests.services.conftest import Studio
-from tests.services.test_runs import EVENTS, execute, make_due, scalar
+from tests.services.conftest import EVENTS, Studio, execute, make_due, scalar
 
 
 def while_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:

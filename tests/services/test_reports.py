@@ -25,9 +25,7 @@ from dev.sandbox import Sandbox
 from tests.conftest import NOON, Api, LogLines, Queue
 from tests.data.pages import campaign, column
 from tests.http_fake import Fake, Reply, http_fake
-from tests.services.conftest import Studio, connect
-from tests.services.test_runs import execute, make_due, scalar
-from tests.services.test_several_calendars import status_of
+from tests.services.conftest import Studio, connect, execute, make_due, scalar, status_of
 
 HOST = "www.googleapis.com"
 PATH = f"/{HOST}/reports"

@@ -16,10 +16,8 @@ from chalicelib.services.sync import leases
 from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Queue, database_time, from_now, paused_streams
-from tests.services.conftest import PLENTY_MS, Studio, connect
+from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, connect, execute, make_due, scalar
 
-CALENDAR = "www.googleapis.com"
-EVENTS = "/calendar/v3/calendars/"
 CUT_AMID_A_PAGE = """
     CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         PERFORM pg_terminate_backend(pg_backend_pid());
@@ -32,20 +30,6 @@ CUT_CONNECTIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE usename LIKE 'ansel%' AND datname = current_database()
 """
-
-
-def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any:
-    return connection.run(sql, **params)[0][0]
-
-
-def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
-    """Lets the time pass that a deferred run waits for, and the throttle with it."""
-    superuser.run("UPDATE sync_log SET resume_at = now() WHERE id = :id", id=run_id)
-    superuser.run("UPDATE account_quota SET blocked_until = NULL; UPDATE platform_circuit SET open_until = now()")
-
-
-def execute(studio: Studio, run_id: str) -> str:
-    return sync_execute.execute_run(studio.id, UUID(run_id), lambda: PLENTY_MS)
 
 
 def test_the_first_sync_stores_the_calendar_and_the_next_finds_nothing_new(

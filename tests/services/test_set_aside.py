@@ -17,8 +17,7 @@ from chalicelib.security.vault import vault
 from chalicelib.services.sync.left_out import content_data
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines, Studios
-from tests.services.conftest import Studio
-from tests.services.test_runs import EVENTS, scalar
+from tests.services.conftest import EVENTS, Studio, scalar, status_of
 
 ODD = {"summary": "Wedding Quinn", "attendees": "just me"}
 CANARY = "just me"
@@ -34,11 +33,6 @@ def retried(studio: Studio) -> dict[str, Any]:
     answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "bookings"})
     assert answer.status == 200, answer.text
     return answer.json  # type: ignore[no-any-return]
-
-
-def status_of(studio: Studio, stream: str) -> dict[str, Any]:
-    statuses = studio.api.get("/api/sync/status").json["items"]
-    return next(status for status in statuses if status["syncType"] == stream)
 
 
 def account_of(studio: Studio) -> UUID:

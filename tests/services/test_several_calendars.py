@@ -15,9 +15,8 @@ from chalicelib.services.sync import execute as sync_execute
 from chalicelib.services.sync import leases
 from dev.sandbox import Sandbox
 from dev.sandbox.google.accounts import FAMILY, WEDDINGS
-from tests.services.conftest import PLENTY_MS, Studio
-from tests.services.test_accounts import PATH, accounts, own, reconnect
-from tests.services.test_runs import CALENDAR, EVENTS, execute, make_due, scalar
+from tests.services.calendars import PATH, accounts, own, reconnect
+from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, execute, make_due, scalar, status_of
 
 OF_WEDDINGS = f"{EVENTS}{WEDDINGS.replace('@', '%40')}"
 
@@ -30,11 +29,6 @@ def change(studio: Studio, name: str, **body: Any) -> list[str]:
     answer = studio.api.put(f"{PATH}/{named(studio, name)['id']}", body)
     assert answer.status == 200, answer.text
     return studio.work()
-
-
-def status_of(studio: Studio, stream: str = "bookings") -> dict[str, Any]:
-    items = studio.api.get("/api/sync/status").json["items"]
-    return next(item for item in items if item["syncType"] == stream)
 
 
 def booked(studio: Studio, superuser: pg8000.native.Connection) -> int:

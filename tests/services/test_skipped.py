@@ -4,9 +4,7 @@ import pg8000.native
 
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines
-from tests.services.conftest import Studio
-from tests.services.test_runs import scalar
-from tests.services.test_set_aside import status_of
+from tests.services.conftest import Studio, scalar, status_of
 
 NEWSLETTER = {"List-Unsubscribe": "<https://x.test>", "List-Id": "<news.x.test>", "Precedence": "bulk"}
 

@@ -18,8 +18,7 @@ from chalicelib.services.throttling.throttle import FAILURES_TO_OPEN
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Database, Queue, Studios, from_now
 from tests.data.rows import new_studio
-from tests.services.conftest import Studio, connect
-from tests.services.test_runs import execute, scalar
+from tests.services.conftest import Studio, connect, execute, scalar
 
 CALENDAR = "www.googleapis.com"
 EVENTS = "/calendar/v3/calendars/"

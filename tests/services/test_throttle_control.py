@@ -28,8 +28,7 @@ from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Api, Database, Queue, Studios
 from tests.services import administration
 from tests.services.administration import forget, plenty, time_for
-from tests.services.conftest import Studio, connect
-from tests.services.test_runs import execute
+from tests.services.conftest import Studio, connect, execute
 
 as_administrator = administration.as_administrator
 

@@ -1,15 +1,12 @@
-"""docs/operations.md names only things that exist: alarms, commands, AWS options, statements, events, headings."""
+"""docs/operations.md names only things that exist: alarms, commands, statements, events, headings."""
 
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import botocore.session
 import pg8000.native
 import pytest
-from botocore import xform_name
 
 from chalicelib.runtime.decoding import decode_values
 from chalicelib.services.operations.commands import COMMANDS
@@ -19,13 +16,6 @@ from tests.dev.runbooks import OPERATIONS, read_runbooks
 
 RUNBOOKS = read_runbooks()
 VALUES = {"STUDIO": str(UUID(int=1)), "KEY": str(UUID(int=2)), "TIME": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}
-OF_THE_COMMAND_LINE = {"--query", "--output", "--cli-binary-format", "--cli-read-timeout"}
-"""Options that every AWS command accepts."""
-AWS = [
-    (runbook.title, line)
-    for runbook in RUNBOOKS.values()
-    for line in re.findall(r"aws (?:[a-z][\w-]*) (?:[a-z][^\n`|]*)", runbook.text)
-]
 
 
 def slug(heading: str) -> str:
@@ -56,24 +46,6 @@ def test_every_command_exists(title: str) -> None:
     for command in RUNBOOKS[title].commands():
         kind = COMMANDS[command.pop("command")]
         decode_values({name: VALUES.get(str(value), value) for name, value in command.items()}, kind)
-
-
-@pytest.mark.parametrize(("title", "line"), AWS)
-def test_every_aws_command_has_its_options(title: str, line: str) -> None:
-    _, service, action, *words = re.sub(r"\"[^\"]*\"|'[^']*'", "VALUE", line).split()
-    client: Any = botocore.session.get_session().create_client(
-        service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
-    if action == "wait":
-        assert words.pop(0).replace("-", "_") in client.waiter_names
-        return
-    (operation,) = [name for name in client.meta.service_model.operation_names if xform_name(name, "-") == action]
-    shape = client.meta.service_model.operation_model(operation).input_shape
-    known = {f"--{xform_name(member, '-')}" for member in shape.members}
-    given = {word for word in words if word.startswith("--")} - OF_THE_COMMAND_LINE
-    assert {option.replace("--no-", "--") for option in given} <= known | {"--enabled"}
-    if not line.rstrip().endswith("..."):
-        assert {f"--{xform_name(member, '-')}" for member in shape.required_members} <= given | {"--function-name"}
 
 
 def test_every_resource_and_output_exists() -> None:

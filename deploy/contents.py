@@ -13,7 +13,8 @@ _OURS = re.compile(
     rf"|migrations/versions/\w+\.py|{_OURS_IN_SQL}"
 )
 _SECRET_NAME = re.compile(
-    r"(^|/)(\.[^/]+|id_(rsa|ecdsa|ed25519)[^/]*|credentials[^/]*|[^/]+\.(pem|key|p12|pfx|jks|env|kdbx|sqlite|sql|dump))$",
+    r"(^|/)(\.[^/]+|id_(rsa|ecdsa|ed25519)[^/]*|credentials(?!\.pyc?$)[^/]*"  # a module may have that name
+    r"|[^/]+\.(pem|key|p12|pfx|jks|env|kdbx|sqlite|sql|dump))$",
     re.IGNORECASE,
 )
 _SECRET_CONTENT = re.compile(

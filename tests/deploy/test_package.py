@@ -204,6 +204,7 @@ class TestContents:
             "chalicelib/data/system/late/dump.sql",
             "migrations/dump.sql",
             "chalicelib/key.pem",
+            "chalicelib/credentials.json",
             "chalicelib/notes.txt",
             "chalicelib/__pycache__/settings.cpython-311.pyc",
             "migrations/versions/draft.py.orig",
@@ -237,7 +238,7 @@ class TestContents:
         shutil.copy(ROOT / "app.py", tmp_path)
         (tmp_path / "certificates").mkdir()
         (tmp_path / contents.CERTIFICATES).write_text("public", encoding="utf-8")
-        for path in (*system_functions(), *baseline()):
+        for path in (*system_functions(), *baseline(), *(ROOT / "chalicelib").rglob("*.py")):
             copy = tmp_path / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from benchmarks import timing
 from benchmarks.server import Server
 from benchmarks.table import Row, Table
-from chalicelib.data.models import Booking
+from chalicelib.data.models.booking import Booking
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.sync.store import upsert
 from chalicelib.platforms.core.records import BookingRecord

@@ -11,7 +11,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import StaticPool
 
-from chalicelib.data.models import Studio
+from chalicelib.data.models.studio import Studio
 from chalicelib.data.postgres.driver import PgConnection, query_statistics
 from chalicelib.data.studios import NewId
 from dev.ports import HOST

@@ -12,13 +12,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chalicelib.runtime.decoding import decode_values
-from chalicelib.services.operations.commands import COMMANDS
-from dev import admin
-from dev.options import Options
-
 
 def aws(arguments: list[str]) -> None:
+    # Here, because `curl` starts faster without the product.
+    from chalicelib.runtime.decoding import decode_values
+    from chalicelib.services.operations.commands import COMMANDS
+    from dev import admin
+    from dev.options import Options
+
     parser = ArgumentParser("aws", allow_abbrev=False)
     parser.add_argument("words", nargs=2)
     parser.add_argument("out", type=Path)

@@ -80,8 +80,9 @@ class Shell:
         return UUID.sub(lambda found: self.ids.get(found[0], found[0]), text)
 
     def _is_documented(self, status: int, command: Command) -> bool:
+        """An error, if the page shows one; a success otherwise"""
         documented = _json(command.documented) or {}
-        return status == documented["status"] if "status" in documented else status < 400
+        return status == documented["status"] if "errors" in documented else status < 400
 
     def _learn(self, documented: Any, printed: Any) -> None:
         if isinstance(documented, dict):
@@ -160,3 +161,20 @@ def _json(documented: str) -> Any:
         return None
     whole = re.sub(r",\s*\.\.\.\s*\}", ', "...": null}', documented)
     return json.loads(re.sub(r",\s*\.\.\.\s*\]", "]", whole))
+
+
+@pytest.mark.parametrize(
+    ("documented", "printed", "found"),
+    [
+        ('{"id": "x", "count": 1}', {"id": "y", "count": 2.5}, []),
+        ('{"id": "x", ...}', {"id": "y", "name": "z"}, []),
+        ('{"items": [{"id": "x"}, ...]}', {"items": [{"id": "y"}, {"id": "z"}]}, []),
+        ('{"items": [{"id": "x"}]}', {"items": []}, []),
+        ('{"rows": {"booking": 3}}', {"rows": {"inquiry": 4}}, []),
+        ('{"id": "x"}', {"id": "y", "name": "z"}, [".name"]),
+        ('{"items": [{"id": "x", "old": 1}]}', {"items": [{"id": "y"}]}, [".items[0].old"]),
+        ('{"id": "x"}', {"id": 7}, [".id"]),
+    ],
+)
+def test_documented_output_has_the_fields_that_are_printed(documented: str, printed: Any, found: list[str]) -> None:
+    assert differences(_json(documented), printed) == found

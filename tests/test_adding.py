@@ -50,8 +50,10 @@ EXAMPLES = [
     Example(
         "A platform",
         re.compile(r"yelp", re.IGNORECASE),
-        # Mail that portals send to studios.
-        ("chalicelib/platforms/mail/headers.py", "chalicelib/platforms/mail/senders.py"),
+        (
+            *("chalicelib/platforms/mail/headers.py", "chalicelib/platforms/mail/senders.py"),  # mail of portals
+            *("chalicelib/api/connections.py", "chalicelib/api/openapi_examples.py"),  # an example of its kind
+        ),
         PLATFORMS,
     ),
     Example("A list resource", re.compile(r"webhook_endpoint")),

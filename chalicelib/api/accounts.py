@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from chalicelib.api.connections import READ, WRITE
 from chalicelib.api.params import ConnectedAccountId, PlatformName
-from chalicelib.data.sync.accounts import Rule
+from chalicelib.data.sync.accounts import AccountRule
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing
@@ -26,7 +26,7 @@ class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown
 
     selected: bool | None = None
     """Whether syncs read the account. Records already stored stay, but count only while it is selected."""
-    rule: Rule | None = None
+    rule: AccountRule | None = None
     """Which of its records count. A new rule reads the account from the start."""
     words: Words | None = None
     """The studio's own words that mark a record as business, replacing the present ones. They match beginnings of

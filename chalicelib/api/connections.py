@@ -1,4 +1,4 @@
-"""/api/connections: a studio's grants on platforms."""
+"""/api/connections: a studio's connections to platforms: their tokens, state, history and accounts."""
 
 from datetime import datetime, timedelta
 from typing import Annotated

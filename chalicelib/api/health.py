@@ -1,4 +1,4 @@
-"""/api/health: whether this deployment can serve."""
+"""/api/health: whether the service can serve requests."""
 
 from chalicelib.runtime.declare import PUBLIC, Routes
 from chalicelib.runtime.responses import Response

@@ -1,4 +1,4 @@
-"""/api/metrics: figures of a period."""
+"""/api/metrics: figures of a period from everything that was synced."""
 
 from datetime import date
 from uuid import UUID

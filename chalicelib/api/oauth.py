@@ -1,4 +1,4 @@
-"""/api/oauth: connecting a platform in the account owner's browser."""
+"""/api/oauth: connecting a platform in the account owner's browser: start, callback, completion."""
 
 from typing import Annotated, Literal
 from uuid import UUID

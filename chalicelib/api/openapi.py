@@ -1,4 +1,4 @@
-"""/api/openapi.json: the description of the declared routes, for people and for generators of clients."""
+"""/api/openapi.json: the description of the API, for people and for generators of clients."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib.api import openapi_examples as examples
 from chalicelib.api import openapi_texts as texts
-from chalicelib.api.openapi_fields import as_line, field_descriptions
+from chalicelib.api.openapi_fields import as_line, field_descriptions, tag_description
 from chalicelib.api.openapi_schemas import Schema, schemas_of
 from chalicelib.runtime.declare import PUBLIC, Route
 from chalicelib.runtime.decoding import JSON
@@ -35,12 +35,12 @@ def openapi(routes: list[Route], server: str = "") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
-    used = {_tag(route) for route in routes}
+    tags = {_tag(route): tag_description(route.handler) for route in reversed(routes)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "AnselAI", "version": "1.0.0", "description": texts.description()},
         "servers": [{"url": server or "/", "description": "This deployment"}],
-        "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items() if name in used],
+        "tags": [{"name": name, "description": text} for name, text in sorted(tags.items())],
         "paths": paths,
         "components": {
             "schemas": components,

@@ -42,9 +42,16 @@ def field_descriptions(kind: Struct) -> Mapping[str, str]:
     return {field.encode_name: documented[field.name] for field in fields if field.name in documented}
 
 
-def constant_description(module: str, name: str) -> str:
-    """The string under a constant."""
-    return _documented(module)[CONSTANTS][name]
+def constant_description(module: str, name: str) -> str | None:
+    """The string under a constant, if the module defines and describes it."""
+    return _documented(module).get(CONSTANTS, {}).get(name)
+
+
+def tag_description(handler: Any) -> str:
+    """What the first paragraph of its module's docstring says after the path."""
+    paragraph = (sys.modules[handler.__module__].__doc__ or "").partition("\n\n")[0]
+    text = as_line(paragraph.partition(": ")[2])
+    return text[:1].upper() + text[1:]
 
 
 @cache

@@ -1,37 +1,19 @@
 """The schemas of the OpenAPI document: plain names, named enumerations, and a description of every field."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from chalicelib.api.openapi_fields import as_line, constant_description, field_descriptions, structs_in
-from chalicelib.data import connections, events, webhook_endpoints
-from chalicelib.data.sync import accounts, runs, schedules, stream_status
+from chalicelib.api.openapi_fields import Struct, as_line, constant_description, field_descriptions, structs_in
 from chalicelib.platforms.registry import NAMES
 from chalicelib.runtime.paging import Listing
-from chalicelib.services import explain, metrics
 
 Schema = dict[str, Any]
 
 REF = "#/components/schemas/{name}"
-ENUMS: Mapping[str, tuple[Any, str]] = {
-    "AccountRule": (accounts, "Rule"),
-    "AccountStreamState": (accounts, "StreamOfAccountState"),
-    "Action": (explain, "Action"),
-    "ConnectionHealth": (connections, "Health"),
-    "ConnectionStatus": (connections, "ConnectionStatus"),
-    "DeliveryState": (webhook_endpoints, "DeliveryState"),
-    "EventKind": (events, "EventKind"),
-    "Interval": (metrics, "Interval"),
-    "PausedBy": (schedules, "Pauser"),
-    "RunStatus": (runs, "RunStatus"),
-    "RunTrigger": (runs, "Trigger"),
-    "StreamState": (stream_status, "StreamState"),
-    "WebhookEndpointState": (webhook_endpoints, "EndpointState"),
-}
-"""Enumerations that are components of their own, so that a client has one type for each: where each is declared."""
 
 
 def schemas_of(types: Sequence[Any], responses: Sequence[Any]) -> tuple[list[Schema], dict[str, Schema]]:
@@ -41,8 +23,10 @@ def schemas_of(types: Sequence[Any], responses: Sequence[Any]) -> tuple[list[Sch
     """
     made = msgspec.json.encode(msgspec.json.schema_components(types, ref_template=REF)).decode()
     renamed = re.sub(r'"Listing\[(\w+)\]"', r'"\1List"', re.sub(r'Listing_(\w+)_"', r'\1List"', made))
-    schemas, components = _with_named_enums(msgspec.json.decode(renamed), dict(_named_values()))
     structs = {kind.__name__: kind for kind in structs_in(types)}
+    enums = _enums_of(structs.values())
+    names = {tuple(enum["enum"]): name for name, enum in enums.items()}
+    schemas, components = _with_named_enums(msgspec.json.decode(renamed), names)
     answered = structs_in(responses)
     for name, component in components.items():
         kind = structs.get(name, Listing)
@@ -50,7 +34,7 @@ def schemas_of(types: Sequence[Any], responses: Sequence[Any]) -> tuple[list[Sch
         if kind in answered:
             _require_all(component)
     refs = msgspec.json.encode([schemas, components]).decode()
-    return schemas, components | {name: enum for name, enum in _enum_components() if f'/{name}"' in refs}
+    return schemas, components | {name: enum for name, enum in enums.items() if f'/{name}"' in refs}
 
 
 def _describe(component: Schema, descriptions: Mapping[str, str]) -> None:
@@ -67,17 +51,21 @@ def _require_all(component: Schema) -> None:
         schema.pop("default", None)
 
 
-def _named_values() -> Iterator[tuple[tuple[str, ...], str]]:
-    yield tuple(sorted(NAMES)), "Platform"
-    for name, (module, constant) in ENUMS.items():
-        yield tuple(sorted(get_args(getattr(module, constant)))), name
+def _enums_of(structs: Iterable[Struct]) -> dict[str, Schema]:
+    """The enumerations that the structs' modules name, as components, so that a client has one type for each.
 
-
-def _enum_components() -> Iterator[tuple[str, Schema]]:
-    named = {name: constant_description(module.__name__, constant) for name, (module, constant) in ENUMS.items()}
-    described = {"Platform": "A platform that can be connected.", **named}
-    for values, name in _named_values():
-        yield name, {"title": name, "description": described[name], "type": "string", "enum": [*values]}
+    A name stands for the same values wherever it is imported; its description is the string under it.
+    """
+    enums = {"Platform": ("A platform that can be connected.", NAMES)}
+    for module in {base.__module__ for kind in structs for base in kind.__mro__}:
+        for name, value in vars(sys.modules[module]).items():
+            described = constant_description(module, name) if get_origin(value) is Literal else None
+            if described is not None:
+                enums[name] = (described, get_args(value))
+    return {
+        name: {"title": name, "description": description, "type": "string", "enum": sorted(values)}
+        for name, (description, values) in sorted(enums.items())
+    }
 
 
 def _with_named_enums(node: Any, names: Mapping[tuple[str, ...], str]) -> Any:

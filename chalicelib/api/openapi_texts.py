@@ -13,8 +13,8 @@ SECURITY_SCHEME = {
 INTRODUCTION = """\
 Connections, syncs and metrics for photography studios.
 
-A studio connects platforms (Google, Meta, Pinterest, Yelp, its website), streams of records such as bookings and \
-inquiries are synced on a schedule, and the metrics add up what was synced. Every request acts for the studio that its \
+A studio connects platforms such as Google and Meta. Streams of records, such as bookings and inquiries, are synced on \
+a schedule, and the metrics add up what was synced. Every request acts for the studio that its \
 API key belongs to.
 
 **Conventions.** Names are camelCase, ids UUIDs, times RFC 3339 in UTC, days ISO 8601 dates of a stated time zone, and \
@@ -143,16 +143,6 @@ STATUSES = {
     500: "Something failed on our side.",
     502: "The platform failed, or refused the request.",
     503: "Not available right now; try again after `Retry-After` seconds.",
-}
-TAGS = {
-    "connections": "A studio's connections to platforms: their tokens, state, history and accounts.",
-    "oauth": "Connecting a platform in the account owner's browser: start, callback, completion.",
-    "sync": "Syncs on request, schedules, the state of each stream, and the log of runs.",
-    "metrics": "Figures of a period from everything that was synced.",
-    "webhook-endpoints": "The studio's own URLs that receive signed events about its connections.",
-    "webhooks": "Callbacks for platforms. A signature proves the sender; applications do not call them.",
-    "health": "Whether the service can serve requests.",
-    "openapi": "This document.",
 }
 LIMITS: Mapping[str, Any] = {
     "RateLimit": {

@@ -1,4 +1,4 @@
-"""/api/sync: syncs, their schedules, and the log."""
+"""/api/sync: syncs on request, schedules, the state of each stream, and the log of runs."""
 
 from datetime import date
 from typing import Annotated

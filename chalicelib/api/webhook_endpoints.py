@@ -1,4 +1,4 @@
-"""/api/webhook-endpoints: a studio's URLs that receive events about its connections."""
+"""/api/webhook-endpoints: the studio's own URLs that receive signed events about its connections."""
 
 from typing import Annotated
 from uuid import UUID

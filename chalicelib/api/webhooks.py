@@ -1,4 +1,4 @@
-"""/api/webhooks: callbacks from platforms about their users. Public: a signature proves the sender.
+"""/api/webhooks: callbacks for platforms. A signature proves the sender; applications do not call them.
 
 The routes follow from the webhooks that each platform declares. All of them stand under the same two parameters, so
 that API Gateway never has to choose between a parameter and a name.

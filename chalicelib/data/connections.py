@@ -15,7 +15,7 @@ ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "miscon
 """`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform no
 longer accepts it; reconnect. `misconfigured`: the platform rejects this application; we fix that. `error`: the stored
 tokens cannot be decrypted; contact support. `disabled`: disconnected."""
-Health = Literal["healthy", "degraded", "broken"]
+ConnectionHealth = Literal["healthy", "degraded", "broken"]
 """`healthy`: everything syncs. `degraded`: a stream or an account fails, or the access token ends within a day and
 cannot be refreshed. `broken`: nothing can sync."""
 
@@ -52,7 +52,7 @@ class BaseConnection(Row):
     platform: PlatformText
     status: ConnectionStatus
     """The connection's status; `statusReason` says why."""
-    health: Health
+    health: ConnectionHealth
     """Whether the connection's streams can sync."""
     account_id: str | None
     """The platform's id of the connected account; null until the platform has named it."""

@@ -16,7 +16,7 @@ KEPT_TESTS = 10
 """Of each webhook, beside the one that is on its way"""
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 """`waiting`: for its next attempt. `delivered`: a 2xx came back. `given_up`: there are no more attempts."""
-EndpointState = Literal["enabled", "disabled"]
+WebhookEndpointState = Literal["enabled", "disabled"]
 """`enabled`: it receives events. `disabled`: it does not any more, because the URL answered 410."""
 
 
@@ -53,7 +53,7 @@ class WebhookEndpoint(Row):
     """The endpoint's id."""
     url: str
     """The https URL that events are sent to."""
-    state: EndpointState
+    state: WebhookEndpointState
     """Whether events are sent to it."""
     disabled_reason: str | None
     """Why the endpoint is disabled, for a person; null while it is enabled."""

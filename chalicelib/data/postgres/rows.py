@@ -8,9 +8,7 @@ import msgspec
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time that names its zone; only so does msgspec describe it as a date-time."""
-PlatformText = Annotated[
-    str, msgspec.Meta(description="The platform: `google`, `meta`, `pinterest`, `yelp` or `website`.")
-]
+PlatformText = Annotated[str, msgspec.Meta(description="The platform, by one of the names of `Platform`.")]
 StreamText = Annotated[str, msgspec.Meta(description="The stream: one kind of data of a platform, such as `bookings`.")]
 FailuresInRow = Annotated[int, msgspec.Meta(description="How many times in a row it has failed; 0 after a success.")]
 ErrorCode = Annotated[str, msgspec.Meta(description="A stable code that says what went wrong.")]

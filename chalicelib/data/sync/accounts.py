@@ -13,11 +13,11 @@ from chalicelib.data.postgres.rows import FailuresInRow, Moment, Row, StreamText
 from chalicelib.data.reasons import ReasonFacts, reason_facts
 from chalicelib.data.sync.runs import ACTIVE, FIRST_ENQUEUE, LIVE
 
-Rule = Literal["all", "matching"]
+AccountRule = Literal["all", "matching"]
 """`all`: every record counts. `matching`: those that look like the studio's business."""
 
 
-StreamOfAccountState = Literal["pending", "waiting", "failing", "needs_confirmation", "idle"]
+AccountStreamState = Literal["pending", "waiting", "failing", "needs_confirmation", "idle"]
 """The first of these that holds. `pending`: not read yet. `waiting`: waits until `resumesAt`. `failing`: the last try
 failed. `needs_confirmation`: so many records were missing that they were kept. `idle`: none of these."""
 
@@ -26,7 +26,7 @@ class BaseAccountStream(Row):
     """Where a stream stands with an account, but for the reason."""
 
     sync_type: StreamText
-    state: StreamOfAccountState
+    state: AccountStreamState
     """The stream's state with this account."""
     since: Moment | None
     """When it began to fail for this reason; null when it does not fail."""
@@ -66,7 +66,7 @@ class BaseAccount(Row):
     gone_at: Moment | None
     """When the platform stopped listing the account; null while it lists it. Its records do not count until it is
     back."""
-    rule: Rule
+    rule: AccountRule
     """Which of its records count."""
     words: list[str]
     """The studio's own words that mark a record as business. They match beginnings of words, whatever their case and

@@ -8,7 +8,7 @@ from chalicelib.data.postgres.query import Query, columns, returned, typed
 from chalicelib.data.postgres.rows import Row
 from chalicelib.data.studios import NewId
 from chalicelib.data.sync.positions import OF_RUN, Visit, opened, visits
-from chalicelib.data.sync.runs import ACTIVE, FIRST_ENQUEUE, LIVE, Trigger
+from chalicelib.data.sync.runs import ACTIVE, FIRST_ENQUEUE, LIVE, RunTrigger
 from chalicelib.data.throttle import ThrottleState, throttle_states_of
 
 
@@ -18,7 +18,7 @@ class LeasedRun(Row):
     id: UUID
     platform: str
     stream: str
-    trigger: Trigger
+    trigger: RunTrigger
     backfill_from: date | None
     backfill_to: date | None
     deletions_confirmed: bool

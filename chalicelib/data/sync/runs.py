@@ -19,7 +19,7 @@ RunStatus = Literal["queued", "running", "deferred", "succeeded", "failed", "can
 """`queued`: waits for a worker. `running`: a worker is reading. `deferred`: waits before it continues. `succeeded`,
 `failed`, `cancelled`: it has ended."""
 RunId = Annotated[UUID, Meta(description="The run's id; sorts by the time it was queued.")]
-Trigger = Literal["manual", "schedule", "retry", "backfill"]
+RunTrigger = Literal["manual", "schedule", "retry", "backfill"]
 """`schedule`: it was due. `manual`: a request to sync now. `retry`: a request to retry a run. `backfill`: a request to
 read past days."""
 
@@ -76,7 +76,7 @@ class Run(Row):
     id: RunId
     platform: PlatformText
     sync_type: StreamText
-    trigger: Trigger
+    trigger: RunTrigger
     """What started it."""
     status: RunStatus
     """The run's status."""

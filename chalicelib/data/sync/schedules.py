@@ -9,7 +9,7 @@ from chalicelib.data.connections import WORKING
 from chalicelib.data.postgres.query import Query, columns, one
 from chalicelib.data.postgres.rows import Moment, PlatformText, Row, StreamText
 
-Pauser = Literal["studio", "connection"]
+PausedBy = Literal["studio", "connection"]
 """`studio`: until the studio resumes it. `connection`: the connection failed, and the schedule continues when it is
 reconnected."""
 
@@ -25,7 +25,7 @@ class Schedule(Row):
     """When the stream syncs next; null while it is paused."""
     paused: bool
     """Whether the schedule is paused."""
-    paused_by: Pauser | None
+    paused_by: PausedBy | None
     """Who paused it; null when it is not paused."""
 
 

@@ -3,14 +3,14 @@
 from typing import Literal
 from uuid import UUID
 
-from chalicelib.data.connections import HEALTH, STATUS, ConnectionStatus, Health
+from chalicelib.data.connections import HEALTH, STATUS, ConnectionHealth, ConnectionStatus
 from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.postgres.query import Query, columns, many
 from chalicelib.data.postgres.rows import FailuresInRow, Moment, PlatformText, Row, SkippedCounts, StreamText
 from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
 from chalicelib.data.sync.accounts import SHOWN_STREAM, BaseAccountStream
 from chalicelib.data.sync.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, RunStatus, StartedRun
-from chalicelib.data.sync.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, Pauser
+from chalicelib.data.sync.schedules import NEXT_RUN_AT, PAUSED, PAUSED_BY, PausedBy
 
 StreamState = Literal[
     "broken",
@@ -75,7 +75,7 @@ class BaseStreamStatus(Row):
     """When the stream continues by itself; null when it does not, or this is not known."""
     connection_status: ConnectionStatus
     """The connection's `status`."""
-    connection_health: Health
+    connection_health: ConnectionHealth
     """The connection's `health`."""
     frequency: str | None
     """How often the stream syncs, such as `every 30 minutes`; null when it has no schedule."""
@@ -83,7 +83,7 @@ class BaseStreamStatus(Row):
     """When the stream syncs next; null while it is paused or has no schedule."""
     paused: bool
     """Whether the schedule is paused."""
-    paused_by: Pauser | None
+    paused_by: PausedBy | None
     """Who paused it; null when it is not paused."""
     last_run: Run | None
     """The newest run, whether or not it has ended; null before the first. Never a backfill."""

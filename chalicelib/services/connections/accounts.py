@@ -10,7 +10,7 @@ from chalicelib.data.postgres.database import Transaction, read, transaction, wr
 from chalicelib.data.postgres.query import to_json
 from chalicelib.data.sync import accounts as rows
 from chalicelib.data.sync import found_accounts as found_rows
-from chalicelib.data.sync.accounts import Rule
+from chalicelib.data.sync.accounts import AccountRule
 from chalicelib.data.sync.leases import LeasedRun
 from chalicelib.data.sync.positions import Visit
 from chalicelib.errors import FieldProblem, InvalidInput, NotFound
@@ -43,7 +43,7 @@ def change_account(
     account_id: UUID,
     *,
     selected: bool | None = None,
-    rule: Rule | None = None,
+    rule: AccountRule | None = None,
     words: list[str] | None = None,
 ) -> Account:
     """Selects an account or leaves it out, or changes its rule; None keeps what there is. It is then read.

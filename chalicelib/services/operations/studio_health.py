@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chalicelib.data import studio_health as rows
-from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionStatus, Health, RecordedError
+from chalicelib.data.connections import LIST_CONNECTIONS, ConnectionHealth, ConnectionStatus, RecordedError
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.postgres.rows import Moment, Row, reshape
 from chalicelib.data.studio_health import DataKeyHealth, Quarantined, RunsHealth
@@ -19,21 +19,21 @@ from chalicelib.services.explain import (
 )
 
 
-class ConnectionHealth(Row):
+class ConnectionReport(Row):
     """A connection without its account: whose it is, is the studio's matter."""
 
     id: UUID
     platform: str
     status: ConnectionStatus
     status_reason: StatusReason
-    health: Health
+    health: ConnectionHealth
     token_expires_at: Moment | None
     last_sync_at: Moment | None
     last_error: RecordedError | None
     created_at: Moment
 
 
-class StreamHealth(Row):
+class StreamReport(Row):
     platform: str
     sync_type: str
     state: StreamState
@@ -51,8 +51,8 @@ class StreamHealth(Row):
 
 class StudioHealth(Row):
     studio: Studio
-    connections: list[ConnectionHealth]
-    streams: list[StreamHealth]
+    connections: list[ConnectionReport]
+    streams: list[StreamReport]
     runs: RunsHealth
     data_keys: list[DataKeyHealth]
     quarantined: list[Quarantined]
@@ -66,7 +66,7 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
             raise NotFound("Studio not found", code="studio_not_found")
         return StudioHealth(
             studio=studio,
-            connections=[reshape(ConnectionHealth, explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
+            connections=[reshape(ConnectionReport, explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
             streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES)],
             runs=tx.run(rows.GET_RUNS_HEALTH),
             data_keys=tx.run(rows.LIST_DATA_KEY_HEALTH),
@@ -75,5 +75,5 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
         )
 
 
-def _stream(status: StreamStatus) -> StreamHealth:
-    return reshape(StreamHealth, status, lag_ms=status.last_run.schedule_lag_ms if status.last_run else None)
+def _stream(status: StreamStatus) -> StreamReport:
+    return reshape(StreamReport, status, lag_ms=status.last_run.schedule_lag_ms if status.last_run else None)

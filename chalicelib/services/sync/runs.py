@@ -6,7 +6,7 @@ from uuid import UUID
 from chalicelib import logs, work_queue
 from chalicelib.data.postgres.database import read, transaction
 from chalicelib.data.sync import runs as rows
-from chalicelib.data.sync.runs import Run, RunStatus, StartedRun, Trigger
+from chalicelib.data.sync.runs import Run, RunStatus, RunTrigger, StartedRun
 from chalicelib.data.sync.schedules import SAVE_SCHEDULES
 from chalicelib.data.sync.stream_status import LIST_STREAM_STATUSES
 from chalicelib.errors import Conflict, NotFound
@@ -31,7 +31,7 @@ def start_sync(
     platform_name: str,
     sync_type: str | None = None,
     *,
-    trigger: Trigger = "manual",
+    trigger: RunTrigger = "manual",
     confirm_deletions: bool = False,
 ) -> list[StartedRun]:
     """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; it reads

@@ -56,7 +56,7 @@ EXAMPLES = [
         ),
         PLATFORMS,
     ),
-    Example("A list resource", re.compile(r"webhook_endpoint")),
+    Example("A list resource", re.compile(r"webhook_endpoint|\bNewWebhookEndpoint\b")),
     Example("A job", re.compile(r"prune_audit|audit_pruned", re.IGNORECASE)),
     Example("A figure", re.compile(r"ReviewTally|\bReviews\b(?=[(,:\]]| \|)")),
     Example(

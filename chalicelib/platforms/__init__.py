@@ -1,1 +1,1 @@
-"""The platforms a studio connects: one file each, and the mechanism they share."""
+"""The platforms a studio can connect: one file or folder each, and the code they share."""

@@ -1,4 +1,4 @@
-"""Pinterest: who is connected, how its grants are kept alive, and what its refusals and headers mean.
+"""Pinterest: account identity, how grants are kept alive, and what errors and headers mean.
 
 Sources: Pinterest's OpenAPI description 5.23.0 (github.com/pinterest/api-description), developers.pinterest.com/docs.
 """
@@ -35,25 +35,25 @@ from chalicelib.platforms.core.urls import url_of
 HOST = "api.pinterest.com"
 BASE_URL = f"https://{HOST}/v5"
 
-# Windows are a minute long, but for the daily budget of Trial access, which all studios share.
+# Windows last a minute, except the daily budget of Trial access, which all studios share.
 LONGEST_ACCOUNT_WINDOW = timedelta(hours=1)
 SPAM_PAUSE = timedelta(hours=4)
-"""Whoever is blocked for spam has to be silent for hours."""
+"""An account blocked for spam must send nothing for hours."""
 
-# The words of a refusal: its status, the status with the `code` behind it (which by itself means different things in
-# different places: 2 is `Authentication failed` with a 401), and phrases of a 400's message. In answers of the token
-# endpoint each is there once more with `token` before it.
+# The words of an error: its status, the status followed by the `code` (which means different things in different
+# places: 2 is `Authentication failed` with a 401), and phrases of a 400's message. Errors of the token endpoint have
+# each word again with the prefix `token`.
 RULES = (
-    # `Authentication failed`, of the client's id and secret in the header
+    # `Authentication failed`, for the client's id and secret in the header
     Rule(Misconfigured, frozenset({"token 401/2"})),
     *TOKEN_RULES,
     Rule(RateLimited, frozenset({"429", "spam", "retry after"})),
     # `Something went wrong on our end`
     Rule(TransientFault, frozenset({"400/12"})),
-    # A dead refresh token is a 401 with code 283 (pinterest/pinterest-python-sdk, issue 114), which is documented
-    # nowhere: any 4xx that is not known to mean something else counts as one.
+    # A dead refresh token is a 401 with code 283 (pinterest/pinterest-python-sdk, issue 114), which is not documented:
+    # any 4xx that is not known to mean something else counts as one.
     Rule(TokenRevoked, frozenset({"token 4xx"})),
-    # Not a dead token: the pin is somebody else's.
+    # Not a dead token: the pin belongs to another user.
     Rule(
         PermissionMissing,
         frozenset({"401/7"}),
@@ -104,14 +104,14 @@ def _judged(
 
 
 def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
-    """x-ratelimit-limit may list several limits (`100, 100;w=1, 1000;w=60`): the first is the one that counts down."""
+    """x-ratelimit-limit may list several limits (`100, 100;w=1, 1000;w=60`): the first one counts down."""
     names = ("limit", "remaining", "reset")
     limit, remaining, seconds = (_number(headers.get(f"x-ratelimit-{name}", "")) for name in names)
     if not limit or remaining is None:
         return []
-    left = timedelta(seconds=seconds or 0)
-    scope: Literal["app", "account"] = "app" if left > LONGEST_ACCOUNT_WINDOW else "account"
-    return [Usage(scope, max(0.0, 1 - remaining / limit), now + left if seconds is not None else None)]
+    time_left = timedelta(seconds=seconds or 0)
+    scope: Literal["app", "account"] = "app" if time_left > LONGEST_ACCOUNT_WINDOW else "account"
+    return [Usage(scope, max(0.0, 1 - remaining / limit), now + time_left if seconds is not None else None)]
 
 
 def _words(refusal: Json, status: int) -> set[str]:
@@ -136,14 +136,14 @@ def _number(value: str) -> int | None:
 OAUTH = OAuth2(
     authorize_url="https://www.pinterest.com/oauth/",
     token_url=f"{BASE_URL}/oauth/token",
-    # Applications from before 25 September 2025 get lasting grants only when they ask; others get them anyway.
+    # Applications from before 25 September 2025 get continuous grants only on request; others always get them.
     code_params=(("continuous_refresh", "true"),),
     identity_scopes=("user_accounts:read",),
     scope_separator=",",
     client_auth="basic",
-    # The description does not name PKCE, and the revocation it names is for system users alone.
+    # The description does not mention PKCE, and its revocation is for system users only.
     pkce=False,
-    # An access token works for 30 days. The refresh token is another one after each use, and dies 60 days after it.
+    # An access token is valid for 30 days. Each use replaces the refresh token, which expires 60 days later.
     refresh_before=timedelta(days=5),
     refresh_every=timedelta(days=20),
     classify=classify_token_error,

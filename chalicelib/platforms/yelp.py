@@ -1,4 +1,4 @@
-"""Yelp: a business that anyone may look up, asked for with one key of this product for all studios.
+"""Yelp: a business that anyone may look up, with one key of this product for all studios.
 
 Sources: docs.developer.yelp.com (Places API v3: authentication, rate limiting), Yelp/yelp-python for the error codes.
 """
@@ -28,22 +28,22 @@ from chalicelib.platforms.core.urls import url_of
 HOST = "api.yelp.com"
 BASE_URL = f"https://{HOST}/v3"
 
-# The words of a refusal: its code, and its status. A refused key is ours, so it ends no studio's connection.
+# The words of an error: its code, and its status. The key is ours, so its rejection ends no studio's connection.
 RULES = (
     Rule(RateLimited, frozenset({"TOO_MANY_REQUESTS_PER_SECOND", "ACCESS_LIMIT_REACHED"}), scope="app"),
     Rule(
         TokenRevoked,
         frozenset({"BUSINESS_NOT_FOUND"}),
         code="business_not_found",
-        message="Yelp does not know this business: disconnect it, then connect it by the address of its page on Yelp",
+        message="Yelp does not know this business: disconnect it, then connect it with the URL of its Yelp page",
     ),
     Rule(
         TokenRevoked,
         frozenset({"BUSINESS_MIGRATED"}),
         code="business_moved",
-        message="Yelp has moved this business to another page: disconnect it, then connect it by its new address",
+        message="Yelp has moved this business to another page: disconnect it, then connect it with its new URL",
     ),
-    # Too few reviews, say, or removed.
+    # For example because of too few reviews, or removed.
     Rule(
         ServiceNotEnabled,
         frozenset({"BUSINESS_UNAVAILABLE"}),
@@ -55,7 +55,7 @@ RULES = (
         frozenset(
             {
                 *("401", "UNAUTHORIZED_ACCESS_TOKEN", "TOKEN_INVALID", "TOKEN_MISSING", "INVALID_AUTHORIZATION_METHOD"),
-                # Our plan does not include what was asked for.
+                # Our plan does not include the request.
                 *("403", "AUTHORIZATION_ERROR"),
             }
         ),
@@ -72,7 +72,7 @@ class Business(msgspec.Struct, frozen=True):
 
 
 def identify(client: Client) -> Account:
-    """An alias, the end of the business's page on Yelp, is good for asking, but may change: the answer has the id."""
+    """An alias, the end of the business's Yelp URL, works for look-ups but may change: the response has the id."""
     business = client.get(url_of(BASE_URL + "/businesses/{business}", business=client.account_id), into=Business)
     return Account(business.id, clean(business.name) or "Yelp business")
 
@@ -80,13 +80,13 @@ def identify(client: Client) -> Account:
 def classify(response: Response) -> Fault:
     code = text(member(read_object(response.body), "error"), "code")
     rule = judge(RULES, {code, str(response.status)}, otherwise=kind_of(response.status))
-    # A second's limit is over before anything could wait for it; the day's is not.
+    # A per-second limit is over before anything could wait for it; the daily one is not.
     resume_at = _resets_at(response.headers) if code == "ACCESS_LIMIT_REACHED" else None
     return rule.fault(loggable([code], VOCABULARY), resume_at)
 
 
 def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
-    """The day's calls, which all studios share."""
+    """The daily calls, which all studios share."""
     limit, remaining = (_number(headers.get(f"ratelimit-{name}", "")) for name in ("dailylimit", "remaining"))
     if not limit or remaining is None:
         return []

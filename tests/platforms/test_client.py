@@ -371,7 +371,7 @@ def test_any_body_is_read_or_told_to_be_wrong(body: bytes) -> None:
 
 def test_deep_nesting_is_told_to_be_wrong() -> None:
     deep = b'{"size": 1, "unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    assert decode(deep, Thing) == Fault(ContractChanged, "the answer is nested too deeply")
+    assert decode(deep, Thing) == Fault(ContractChanged, "the response is nested too deeply")
 
 
 def test_an_absent_thing_is_none_where_it_may_be_absent(fake: Fake) -> None:

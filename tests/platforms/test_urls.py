@@ -47,7 +47,7 @@ def test_a_query_is_part_of_the_address_only() -> None:
     ],
 )
 def test_a_template_with_more_than_words_and_placeholders_is_refused_without_quoting_it(template: str) -> None:
-    with pytest.raises(ValueError, match="the template of an address is") as caught:
+    with pytest.raises(ValueError, match="a URL template is") as caught:
         url_of(template)
     assert "nna" not in str(caught.value)
 

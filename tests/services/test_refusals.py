@@ -26,7 +26,7 @@ CASES = {
     "no mailbox": (NO_MAILBOX, "mailbox_not_enabled", "fix_account", "Gmail"),
     "calendar off": (NO_CALENDAR, "calendar_not_enabled", "fix_account", "Google Calendar"),
     "blocked": (BLOCKED, "blocked_by_administrator", "ask_administrator", "administrator"),
-    "not allowed": (FORBIDDEN, "permission_missing", "grant_scopes", "connect again"),
+    "not allowed": (FORBIDDEN, "permission_missing", "grant_scopes", "reconnect"),
 }
 
 

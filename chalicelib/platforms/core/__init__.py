@@ -1,1 +1,1 @@
-"""What every platform is made of: its contract, the HTTP client, OAuth, faults, records."""
+"""The parts that all platforms share: their contract, the HTTP client, OAuth, faults, records."""

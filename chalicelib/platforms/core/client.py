@@ -1,4 +1,4 @@
-"""The authorised HTTP client handed to fetchers; the one place where HTTP becomes typed data or an error."""
+"""The authorized HTTP client that fetchers use; the only place where HTTP becomes typed data or an error."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class Api(Site, Protocol):
-    """What the client needs to know of a platform: what it wants to be sent, and how to read its quotas and errors."""
+    """What the client needs to know about a platform: what it is sent, and how to read its errors and quotas."""
 
     @property
     def usage(self) -> Callable[[Mapping[str, str], datetime], Sequence[Usage]] | None: ...
@@ -55,12 +55,12 @@ class _Request(NamedTuple):
 
 
 class Client:
-    """Asks one platform in the name of one connection.
+    """Sends requests to one platform on behalf of one connection.
 
-    When the platform rejects the access token as expired, `refresh` is called once for a new one and the request sent
-    again. `api_calls` counts every request sent, `usage` is what the latest responses said of the quotas, by scope, and
-    `heartbeat` is called before each request: it may raise to stop. `account_id` is the account's external id, for
-    platforms that are asked with a key of ours. `account` is the one to read, for streams that read one of the accounts
+    If the platform rejects the access token as expired, `refresh` is called once for a new one and the request is sent
+    again. `api_calls` counts every request sent, `usage` holds what the latest responses reported about the quotas, by
+    scope, and `heartbeat` is called before each request: it may raise to stop. `account_id` is the account's external
+    id, for platforms that we call with our own key. `account` is the account to read, for streams that read one account
     of a grant.
     """
 
@@ -88,25 +88,25 @@ class Client:
         self._transport = transport or Transport.to(platform, sandbox_url)
 
     def now(self) -> datetime:
-        """The present moment, for streams that read up to today; aware UTC."""
+        """The current time, for streams that read up to today; aware UTC."""
         return self._now()
 
     def get(self, url: Url | str, params: Fields = (), *, into: type[T]) -> T:
-        """Raises PlatformError unless the answer is a 2xx that decodes into `into`.
+        """Raises PlatformError unless the response is a 2xx that decodes into `into`.
 
-        Of a bare address logs show only the host: `url_of` says what else they may show.
+        For a plain string logs show only the host: `url_of` declares what else they may show.
         """
         request = _Request("GET", _with_query(url, params))
         return self._decoded(self._send(request), request, into)
 
     def find(self, url: Url | str, params: Fields = (), *, into: type[T]) -> T | None:
-        """As `get`, but None when the platform answers 404."""
+        """Like `get`, but returns None if the platform responds with 404."""
         request = _Request("GET", _with_query(url, params))
         response = self._send(request, accept_404=True)
         return None if response.status == 404 else self._decoded(response, request, into)
 
     def post_form(self, url: Url | str, fields: Fields = (), *, into: type[T], token_field: str = "") -> T:
-        """`token_field` names the field the access token goes in as well, for platforms that want it there."""
+        """`token_field` names a form field that also carries the access token, for platforms that require it."""
         request = _Request("POST", known(url), form=fields, token_field=token_field)
         return self._decoded(self._send(request), request, into)
 
@@ -127,8 +127,8 @@ class Client:
     def _attempt(self, request: _Request, accept_404: bool) -> Response:
         token = self._token.reveal()
         if not re.fullmatch(r"[\x21-\x7e]+", token):
-            # The HTTP library would name the whole value in its own exception.
-            unsendable = Fault(TokenExpired, "the token cannot stand in a header")
+            # The HTTP library would include the whole value in its exception.
+            unsendable = Fault(TokenExpired, "the token contains characters that a header cannot hold")
             raise self._transport.error(unsendable, request.method, request.url)
         headers = {
             **self._headers_of(request.url),

@@ -1,4 +1,4 @@
-"""What a platform is: facts, an identity, and streams that are fetched page by page."""
+"""The definition of a platform: facts, an identity, and streams that are fetched page by page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -24,7 +24,7 @@ CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Who is connected, in the platform's words. `scopes` is None when the platform does not tell them."""
+    """The connected account, as the platform names it. `scopes` is None if the platform does not report them."""
 
     external_id: str
     name: str
@@ -32,7 +32,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class GrantWarning(msgspec.Struct, frozen=True):
-    """A limitation of a grant that works."""
+    """A limitation of a grant that works anyway. The code is stable; the message is for the studio."""
 
     code: str
     """A stable code. `google_testing_mode`: Google ends the grant after a week, because the consent screen of this
@@ -42,13 +42,13 @@ class GrantWarning(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, Generic[CursorT], frozen=True):
-    """One answer of a platform, ready to be stored.
+    """One response of a platform, ready to be stored.
 
-    `cursor` is where the next fetch goes on: the next page of this run or, when `last`, the start of the next run; None
-    there has the next run read the stream from its start again.
-    `records` may be of several types, in any order: they are stored together, parents before children. `deleted` is
-    what the platform says is gone, `skipped` and `set_aside` what the stream's rules leave out and what could not be
-    read; each says of which record type it is, unless it is the stream's first.
+    `cursor` is where the next fetch starts: the next page of this run or, if `last`, the start of the next run. With
+    `last`, None makes the next run read the stream from its start.
+    `records` may be of several types, in any order: they are stored together, parents before children. `deleted` holds
+    what the platform reports as deleted, `skipped` the records that the stream's rules leave out, and `set_aside` those
+    that could not be read; each names its record type, unless that is the stream's first.
     """
 
     records: Sequence[Record]
@@ -58,10 +58,10 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
     skipped: Sequence[Skipped] = ()
     set_aside: Sequence[SetAside] = ()
     complete: bool = True
-    """Whether the read that this page ends named every living record, where the stream's full reads do."""
+    """Whether the read that this page ends listed every current record, for streams whose full reads do."""
     ask_again_at: datetime | None = None
-    """For what the platform prepares, such as a report: its id is in the cursor, and the same page is asked for again
-    at this time (aware UTC). Not for the last page, and not for a platform that limits or fails: that is an error."""
+    """For something that the platform prepares, such as a report: the cursor holds its id, and the same page is
+    requested again at this time (aware UTC). Not for the last page, and not for limits or failures: those are errors."""
 
     @classmethod
     def of(cls, batch: Batch, cursor: CursorT | None, *, last: bool, complete: bool = True) -> "Page[CursorT]":
@@ -69,7 +69,7 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Days, both included."""
+    """A range of days, inclusive."""
 
     first: date
     last: date
@@ -80,41 +80,41 @@ class AccountKind(msgspec.Struct, frozen=True):
 
     name: str
     list_accounts: Callable[["Client"], FoundAccounts]
-    """Asks the platform for all of the grant's"""
+    """Requests all of the grant's accounts of this kind from the platform"""
 
 
 class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
     """One kind of data of a platform (`syncType` on the wire).
 
-    `fetch(client, cursor)` makes one page; a cursor of None reads the stream from its start. Cursors are stored as JSON
-    text of `cursor` and mean nothing outside the platform's file.
+    `fetch(client, cursor)` returns one page; a cursor of None reads the stream from its start. Cursors are stored as
+    the JSON text of `cursor` and are opaque outside the platform's own file.
     """
 
     name: str
     items: tuple[Items[Any, Any], ...]
-    """How what it fetches is read, record by record: one for each record type"""
+    """How its records are decoded, one by one: an entry per record type"""
     cursor: type[CursorT]
     fetch: Callable[["Client", CursorT | None], Page[CursorT]]
     frequency: str
-    """How often it syncs unless the studio says otherwise, e.g. `every 15 minutes`."""
+    """How often it syncs unless the studio decides otherwise, e.g. `every 15 minutes`."""
     scopes: tuple[tuple[str, ...], ...]
-    """What it needs to be read: of each group any one scope. The first of a group is the one asked for."""
+    """Groups of scopes: one scope of each group is needed to read it, and the first of each is the one we request."""
     helpful_scopes: tuple[str, ...] = ()
-    """Asked for as well, and done without when not granted."""
+    """Also requested, but not required."""
     restricted: bool = False
-    """Whether the vendor restricts its scopes to products that pass a security assessment. A consent asks for it only
-    when the studio names it: each user would be asked for more than most of them need.
+    """Whether the vendor restricts its scopes to products that pass a security assessment. An authorization requests it
+    only when the studio names the stream: otherwise users would be asked for more than most of them need.
     """
     complete: bool = False
-    """Whether a full read names every living record, so that what it leaves out is gone."""
+    """Whether a full read lists every current record, so that a record missing from it is gone."""
     accounts: AccountKind | None = None
-    """What of the grant it reads, where that is an account of its own: `client.account` is the one to read"""
+    """The kind of account it reads, if the grant has several; `client.account` is the one to read"""
     fetch_window: Callable[["Client", Window, CursorT | None], Page[CursorT]] | None = None
-    """As `fetch`, for the records of some days only; `last` ends the window. None: the past cannot be read again."""
+    """Like `fetch`, for the records of some days only; `last` ends the window. None: the past cannot be read again."""
     slice_days: int = 31
     """How many days a backfill reads at a time."""
     api: str = ""
-    """The platform's interface it reads, where each has a quota and breaks down on its own."""
+    """The platform API it reads, where each API has its own quota and fails independently."""
 
     @property
     def records(self) -> tuple[type[Record], ...]:
@@ -123,21 +123,21 @@ class Stream(msgspec.Struct, Generic[CursorT], frozen=True):
 
     @property
     def asked_scopes(self) -> tuple[str, ...]:
-        """What a consent asks for in this stream's name."""
+        """The scopes that an authorization requests for this stream."""
         return (*(group[0] for group in self.scopes), *self.helpful_scopes)
 
     def is_covered_by(self, granted: Sequence[str] | None) -> bool:
-        """Whether these scopes are enough; of a grant that does not tell its scopes it is assumed."""
+        """Whether these scopes are enough; assumed for a grant whose scopes are unknown."""
         return not self.find_missing_scopes(granted)
 
     def find_missing_scopes(self, granted: Sequence[str] | None) -> tuple[str, ...]:
-        """What has to be asked for so that the scopes are enough."""
+        """The scopes to request so that these become enough."""
         if granted is None:
             return ()
         return tuple(group[0] for group in self.scopes if set(group).isdisjoint(granted))
 
     def fetch_page(self, client: "Client", cursor: str | None) -> Page[CursorT]:
-        """A cursor stored by a version of this stream that wrote another shape counts as expired."""
+        """A cursor of another shape, stored by an earlier version of this stream, counts as expired."""
         return self.fetch(client, None if cursor is None else self._decode(cursor))
 
     def _decode(self, cursor: str) -> CursorT:
@@ -156,30 +156,31 @@ class Platform(msgspec.Struct, frozen=True):
     """The only hosts its tokens are ever sent to."""
     streams: tuple[Stream[Any], ...] = ()
     identify: Callable[["Client"], Account] | None = None
-    """Asks the platform who is connected; also the connection test. Only a grant tells that: for a platform asked with
-    a key of ours, the client's `account_id` names the account.
+    """Asks the platform which account is connected; also the connection test. Only a grant can tell: for a platform
+    that we call with our own key, the client's `account_id` names the account.
     """
     classify: Callable[["Response"], "Fault | None"] | None = None
-    """Tells what an answer outside 2xx means; None leaves it to the status alone."""
+    """Classifies a non-2xx response; None means by its status alone."""
     find_hidden_error: Callable[["Response"], "Fault | None"] | None = None
-    """Tells what a 2xx means that is an error all the same, for platforms that answer so; None for a real success."""
+    """Finds the error in a 2xx response, for platforms that send errors that way; returns None for a real success."""
     headers: Mapping[str, Mapping[str, str]] = {}
-    """What is sent with each request, by the address that its own begins with: the whole host's, or one API's"""
+    """Headers sent with each request, by the start of its address: a whole host or one API"""
     usage: Callable[[Mapping[str, str], datetime], "Sequence[Usage]"] | None = None
-    """Reads from an answer's headers, in lower case, how much of the quota is used; None when they do not tell."""
+    """Reads the used share of the quotas from response headers (lower-case names); None if the platform reports
+    none."""
     credential: Credential = "oauth"
-    """What a connection asks with: its own grant, one key of this product for all studios, or nothing at all."""
+    """What a connection authenticates with: its own grant, one key of this product for all studios, or nothing."""
     oauth: "OAuth2 | None" = None
     check_grant: Callable[["Client", "TokenGrant"], "Sequence[GrantWarning]"] | None = None
-    """Checks a new grant that covers a stream; raises AuthorizationFailed for one that is unusable all the same."""
+    """Checks a new grant that covers a stream; raises AuthorizationFailed if the grant is still unusable."""
     webhooks: tuple[WebhookSender[Any, Any], ...] = ()
-    """What it sends by itself, each to a route of its own"""
+    """The webhooks it sends, each to its own route"""
 
     def stream(self, name: str) -> Stream[Any] | None:
         return next((stream for stream in self.streams if stream.name == name), None)
 
     def streams_named(self, names: Sequence[str] | None) -> list[Stream[Any]]:
-        """Those of these names that there are; all of them for None."""
+        """The streams with these names, ignoring unknown names; all streams for None."""
         return [stream for stream in self.streams if names is None or stream.name in names]
 
     def get_webhook(self, name: str) -> WebhookSender[Any, Any]:

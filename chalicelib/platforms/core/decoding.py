@@ -1,4 +1,4 @@
-"""JSON from platforms into typed structs. What is wrong with it is described by field, never by value."""
+"""Decodes JSON from platforms into typed structs. Errors name the field, never the value."""
 
 import json
 import re
@@ -16,24 +16,24 @@ MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 
 
 def decode(body: bytes, into: type[T]) -> T | Fault:
-    """The typed content of a JSON body, or what is wrong with it: JSON of another shape is a changed contract, what is
-    no JSON at all (a proxy's page, an answer cut off) may be better the next time."""
+    """The typed content of a JSON body, or a fault: JSON of another shape is a changed contract, while a body that is
+    not JSON (a proxy's page, a truncated response) may be fine the next time."""
     try:
         return decode_leniently(body, into)
     except msgspec.ValidationError as error:
         field, problem = describe(error)
         return Fault(ContractChanged, f"{problem} at `{field}`" if field else problem)
     except RecursionError:
-        return Fault(ContractChanged, "the answer is nested too deeply")
+        return Fault(ContractChanged, "the response is nested too deeply")
     except (msgspec.MsgspecError, ValueError):
-        return Fault(TransientFault, "the answer is not JSON, or is cut off")
+        return Fault(TransientFault, "the response is not JSON, or is truncated")
 
 
 def decode_leniently(body: bytes | msgspec.Raw, into: type[T]) -> T:
-    """Passes over what no text may hold (bytes that are not UTF-8, escapes of lone surrogates) and takes a field that
-    is null for absent, whatever a platform's contract says of it.
+    """Ignores characters that text cannot hold (bytes that are not UTF-8, escapes of lone surrogates) and treats a null
+    field as absent, whatever the platform's contract says.
 
-    Raises msgspec.ValidationError for another shape, ValueError for what is no JSON, RecursionError.
+    Raises msgspec.ValidationError for another shape, ValueError if it is not JSON, RecursionError.
     """
     try:
         return msgspec.json.decode(body, type=into)
@@ -60,8 +60,8 @@ def _without_nulls(value: Any) -> Any:
 
 
 def describe(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Which field is wrong, such as `start.date` (empty for the whole), and how; msgspec's sentence may quote a value,
-    and then is left out."""
+    """The invalid field, such as `start.date` (empty for the whole document), and the reason. msgspec's message is left
+    out if it may quote a value."""
     sentence = str(error)
     match = PATH.search(sentence)
     field = match["path"].removeprefix(".") if match else ""

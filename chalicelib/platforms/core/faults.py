@@ -1,4 +1,4 @@
-"""What an unusable answer means, as data: the generic table, and how a fault becomes an error."""
+"""Unusable responses as data: the generic table of their meanings, and how a fault becomes an error."""
 
 import re
 from collections.abc import Mapping
@@ -34,51 +34,52 @@ _KINDS: dict[int, type[PlatformError]] = {
 
 _MESSAGES: dict[type[PlatformError], str] = {
     TransientFault: "{title} is not available right now",
-    AnswerTooLarge: "{title} could not answer in time",
-    RateLimited: "{title} limits how often it may be asked",
+    AnswerTooLarge: "{title} could not return this much data at once",
+    RateLimited: "{title} is limiting our requests",
     TokenExpired: "{title} no longer accepts the access token",
     TokenRevoked: "{title} no longer accepts this connection",
-    PermissionMissing: "{title} did not give this connection permission to read this: connect again and allow it",
-    ScopeMissing: "{title} did not give this connection permission to read this: connect again and allow it",
+    PermissionMissing: "{title} did not give this connection permission to read this: reconnect and allow it",
+    ScopeMissing: "{title} did not give this connection permission to read this: reconnect and allow it",
     ServiceNotEnabled: "The connected {title} account does not have what this stream reads",
     BlockedByAdministrator: "An administrator of the connected {title} account's organization blocks access",
-    Misconfigured: "{title} refuses this application",
-    ContractChanged: "{title} answered in an unknown way",
-    CursorExpired: "{title} no longer knows where the last sync ended",
+    Misconfigured: "{title} rejected this application",
+    ContractChanged: "{title} returned an unexpected response",
+    CursorExpired: "{title} can no longer resume from where the last sync ended",
 }
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What an answer means."""
+    """What an unusable response means."""
 
     kind: type[PlatformError]
     reason: str = ""
-    """For logs: our own words, or codes of the platform's that `errors.loggable` lets through. Never its text."""
+    """For logs: our own words, or platform codes that `error_rules.loggable` allows. Never the platform's text."""
     resume_at: datetime | None = None
     scope: LimitScope = "account"
-    """Whose limit was reached: this application's everywhere, or only the connected account's."""
+    """Whose limit was reached: this application's for all studios, or only the connected account's."""
     code: str = ""
-    """Stable, for programs. Empty: the kind's."""
+    """Stable, for programs. Empty: the default of its kind."""
     message: str = ""
-    """For the studio: what happened, and what to do. Empty: the kind's."""
+    """For the studio: what happened, and what to do. Empty: the default of its kind."""
 
 
 def kind_of(status: int) -> type[PlatformError]:
-    """The meaning of a status for a platform that says nothing more."""
+    """The meaning of a status when the platform gives no further information."""
     return TransientFault if status >= 500 else _KINDS.get(status, ContractChanged)
 
 
 def platform_error(title: str, fault: Fault, *, where: str) -> PlatformError:
     message = fault.message or _MESSAGES[fault.kind].format(title=title)
     reason = fault.reason[:REASON_LENGTH]
-    told = {"internal": f"{where}: {reason}" if reason else where, "code": fault.code}
+    details = {"internal": f"{where}: {reason}" if reason else where, "code": fault.code}
     if issubclass(fault.kind, RateLimited):
-        return fault.kind(message, **told, resume_at=fault.resume_at, scope=fault.scope)
-    return fault.kind(message, **told, resume_at=fault.resume_at)
+        return fault.kind(message, **details, resume_at=fault.resume_at, scope=fault.scope)
+    return fault.kind(message, **details, resume_at=fault.resume_at)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """When to ask again by the Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3); None without one."""
+    """When to retry according to the Retry-After header, seconds or an HTTP date (RFC 9110, 10.2.3); None without
+    one."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,7}", value):
         return now + timedelta(seconds=int(value))

@@ -1,4 +1,4 @@
-"""The records of a page, decoded one by one: one that cannot be read is set aside, and its neighbours are stored."""
+"""Decodes the records of a page one by one: an unreadable record is set aside, and the others are stored."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -19,7 +19,7 @@ LONGEST_ID = 500
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """A record that the platform says is gone."""
+    """A record that the platform reports as deleted."""
 
     external_id: str
     record: type[Record] | None = None
@@ -27,22 +27,22 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that the stream's rules leave out, and why. Nothing of its content is kept."""
+    """A record that the stream's rules leave out, and why. None of its content is stored."""
 
     external_id: str
     reason: str
     """A stable code such as `no_match`"""
     called_off: bool = False
-    """Whether it is off altogether: if it was stored before, it is gone, as one that the platform deletes"""
+    """Whether it was called off: if it was stored before, it is treated like a deleted record"""
     counterpart: str | None = None
-    """The e-mail address of whom it was with; only a keyed hash of it is stored."""
+    """The e-mail address of the other party; only a keyed hash of it is stored."""
     last_in_at: datetime | None = None
     last_out_at: datetime | None = None
     record: type[Record] | None = None
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that could not be read: which field is wrong, and how. The repr does not show its content."""
+    """A record that could not be read: the invalid field and the reason. The repr does not show its content."""
 
     external_id: str
     field: str
@@ -50,7 +50,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """What is wrong with the field, never its value"""
     content: bytes
-    """What `Items.read_again` needs to read it once more"""
+    """What `Items.read_again` needs to read it again"""
     record: type[Record] | None = None
 
     def __repr__(self) -> str:
@@ -58,7 +58,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnreadableRecord(Exception):
-    """Raised by a parser for a record that has the right shape and makes no sense all the same."""
+    """Raised by a parser for a record that has the right shape but makes no sense."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -70,7 +70,7 @@ Outcome = Record | Gone | Skipped | SetAside
 
 
 class Batch(msgspec.Struct):
-    """What a page's items turned out to be."""
+    """The outcomes of a page's items."""
 
     records: list[Record] = []
     gone: list[Gone] = []
@@ -97,8 +97,8 @@ class Batch(msgspec.Struct):
         self.set_aside += other.set_aside
 
 
-class _Kept(msgspec.Struct, Generic[ContextT]):
-    """The content of a record that was set aside."""
+class _StoredItem(msgspec.Struct, Generic[ContextT]):
+    """The stored content of a record that was set aside."""
 
     item: Raw
     context: ContextT
@@ -109,10 +109,10 @@ def id_of(item: dict[str, Any], context: object) -> str:
 
 
 class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True):
-    """How items become records of one type: `parse(item, context)` makes an outcome of each.
+    """How items become records of one type: `parse(item, context)` returns the outcome of each.
 
-    `context` holds what a parser needs beside the item, such as a currency; it is kept with what is set aside, so that
-    this can be read again without asking the platform.
+    `context` holds what a parser needs besides the item, such as a currency. It is stored with a record that is set
+    aside, so that the record can be read again without asking the platform.
     """
 
     record: type[Record]
@@ -120,10 +120,10 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
     context: type[ContextT]
     parse: Callable[[ItemT, ContextT], Outcome]
     find_id: Callable[[dict[str, Any], ContextT], str] = id_of
-    """The external id of an item that does not have the right shape; empty when it cannot be told."""
+    """The external id of an item that does not have the right shape; empty if unknown."""
 
     def read(self, raws: Iterable[Raw], context: ContextT) -> Batch:
-        """Of items with one external id the last counts."""
+        """If several items have the same external id, the last one counts."""
         outcomes = (self.read_one(raw, context) for raw in raws)
         batch = Batch()
         for outcome in {outcome.external_id: outcome for outcome in outcomes}.values():
@@ -133,9 +133,9 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
         return batch
 
     def read_again(self, content: bytes) -> Outcome:
-        """Reads what was set aside once more. Raises msgspec.MsgspecError when its context has another shape now."""
-        kept = msgspec.json.decode(content, type=_Kept[self.context])  # type: ignore[name-defined]
-        return self.read_one(kept.item, kept.context)
+        """Reads a set-aside record again. Raises msgspec.MsgspecError if its context has another shape now."""
+        stored = msgspec.json.decode(content, type=_StoredItem[self.context])  # type: ignore[name-defined]
+        return self.read_one(stored.item, stored.context)
 
     def read_one(self, raw: Raw, context: ContextT) -> Outcome:
         try:
@@ -155,7 +155,7 @@ class Items(msgspec.Struct, Generic[ItemT, ContextT], frozen=True, kw_only=True)
         return SetAside(external_id=self._id(raw, context), field=field, reason=reason, content=content)
 
     def _id(self, raw: Raw, context: ContextT) -> str:
-        """One that names no id is known by its content: read again unchanged, it is the same record."""
+        """An item without an id is identified by its content: read again unchanged, it is the same record."""
         try:
             plain = msgspec.json.decode(raw)
             found = self.find_id(plain, context) if isinstance(plain, dict) else ""

@@ -1,6 +1,6 @@
-"""A platform's public keys (RFC 7517), fetched when they are needed and kept as long as it says.
+"""A platform's public keys (RFC 7517), fetched on demand and cached for as long as the platform says.
 
-Anybody can name a key, so how often the platform is asked does not hang on how many do.
+Anyone can name a key, so the number of requests to the platform does not depend on how many do.
 """
 
 import re
@@ -19,17 +19,17 @@ from chalicelib.platforms.core.transport import Response, Transport
 from chalicelib.platforms.core.urls import url_of
 
 SHORTEST_SECONDS = 60.0
-"""An unknown key has the keys fetched again, but not more often."""
+"""An unknown key triggers a new fetch, but not more often than this."""
 LONGEST_SECONDS = 86_400.0
 STALE_SECONDS = 86_400.0
-"""Keys that cannot be refreshed are used so much longer, as `stale-if-error` of RFC 5861 has it: longer than an outage,
-and a bound on how long a key counts that was withdrawn because it leaked. To refuse them at once would lose what the
-platform signs meanwhile, for it repeats itself for a while only."""
+"""How much longer keys are used that cannot be refreshed, like `stale-if-error` of RFC 5861: longer than an outage,
+and a bound on how long a leaked and withdrawn key counts. Rejecting them at once would lose what the platform signs in
+the meantime, because it repeats its events only for a while."""
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 300.0
-"""After each failure twice as long, up to this."""
+"""The delay doubles after each failure, up to this."""
 FETCH_SECONDS = 5.0
-"""The keys are a few kilobytes; whoever needs them waits with a request open."""
+"""The keys are a few kilobytes, and the caller waits with a request open."""
 MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])", re.IGNORECASE)
 
 Key = dict[str, Any]
@@ -40,7 +40,7 @@ class _KeyList(msgspec.Struct):
 
 
 class _RsaKey(msgspec.Struct):
-    """What there has to be of a key for RS256, the one algorithm that is accepted."""
+    """The fields a key must have for RS256, the only accepted algorithm."""
 
     kid: Annotated[str, msgspec.Meta(min_length=1)]
     kty: Literal["RSA"]
@@ -49,20 +49,20 @@ class _RsaKey(msgspec.Struct):
 
 
 class _Known(NamedTuple):
-    """What is known at a moment; a fetch puts another one in its place."""
+    """A snapshot of what is known; a fetch replaces it."""
 
     keys: Mapping[str, Key] = {}
     fetched_at: float = float("-inf")
     fresh_until: float = float("-inf")
     failures: int = 0
-    """Since the keys were last fetched"""
+    """Since the last successful fetch"""
     retry_at: float = float("-inf")
 
     def find(self, key_id: str, now: float) -> Key | None:
         return self.keys.get(key_id) if now < self.fresh_until + STALE_SECONDS else None
 
     def is_due(self, key_id: str, now: float) -> bool:
-        """Whether the keys are to be fetched for this one."""
+        """Whether the keys should be fetched to find this one."""
         if now < self.retry_at:
             return False
         is_unknown = key_id not in self.keys and now >= self.fetched_at + SHORTEST_SECONDS
@@ -74,7 +74,7 @@ class _Known(NamedTuple):
 
 
 class KeySet:
-    """The keys behind one URL. Threads share it."""
+    """The keys behind one URL. Thread-safe."""
 
     def __init__(self, url: str) -> None:
         self._url = url_of(url)
@@ -85,7 +85,7 @@ class KeySet:
         self._known = _Known()
 
     def find(self, key_id: str, transport: Transport) -> Key | None:
-        """None for one that is not the platform's. Raises PlatformError while that cannot be said."""
+        """None for a key that is not the platform's. Raises PlatformError while that is unknown."""
         known, now = self._known, clock.monotonic()
         if known.is_due(key_id, now):
             self._fetch_once(known, transport, must_wait=known.find(key_id, now) is None)
@@ -98,7 +98,8 @@ class KeySet:
         return key
 
     def _fetch_once(self, known: _Known, transport: Transport, *, must_wait: bool) -> None:
-        """Unless somebody else does, or did meanwhile. Raises PlatformError only where there is no key at hand."""
+        """Does nothing if another thread fetches now or has just done so. Raises PlatformError only if there is no
+        usable key."""
         if not self._fetching.acquire(blocking=must_wait):
             return
         try:
@@ -125,14 +126,14 @@ class KeySet:
         self._known = _Known(keys, now, now + _max_age(response))
 
     def _read(self, response: Response, transport: Transport) -> dict[str, Key]:
-        found = decode(response.body, _KeyList) if response.ok else Fault(kind_of(response.status))
-        if isinstance(found, Fault):
-            raise transport.error(found, "GET", self._url, response)
-        keys = {entry["kid"]: entry for entry in found.keys if _is_usable(entry)}
+        key_list = decode(response.body, _KeyList) if response.ok else Fault(kind_of(response.status))
+        if isinstance(key_list, Fault):
+            raise transport.error(key_list, "GET", self._url, response)
+        keys = {entry["kid"]: entry for entry in key_list.keys if _is_usable(entry)}
         if not keys:
-            fault = Fault(ContractChanged, f"none of {len(found.keys)} keys can be used")
+            fault = Fault(ContractChanged, f"none of {len(key_list.keys)} keys can be used")
             raise transport.error(fault, "GET", self._url, response)
-        logs.event("key_set.fetched", keys=len(keys), passed_over=len(found.keys) - len(keys))
+        logs.event("key_set.fetched", keys=len(keys), passed_over=len(key_list.keys) - len(keys))
         return keys
 
 

@@ -1,5 +1,4 @@
-"""OAuth 2.0 as facts of a platform, and what is done with them: asking for consent, keeping a grant alive, giving it
-back."""
+"""OAuth 2.0: each platform's facts, and the operations on them: asking for consent, refreshing a grant, revoking it."""
 
 import base64
 import re
@@ -29,7 +28,7 @@ __all__ = ["OAuth2", "OAuthClient", "TokenGrant", "authorize_url", "exchange_cod
 
 
 class OAuthClient(Protocol):
-    """What this product is registered as at a platform; the secrets in the order they are tried."""
+    """This product's registration at a platform; the secrets are in the order they are tried."""
 
     @property
     def id(self) -> str: ...
@@ -42,28 +41,28 @@ Fields = dict[str, str]
 
 
 class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
-    """How a platform speaks OAuth 2.0."""
+    """How a platform implements OAuth 2.0."""
 
     authorize_url: str
     token_url: str
     token_method: Literal["POST", "GET"] = "POST"  # noqa: S105 - a method of HTTP
     revoke_url: str = ""
-    """Empty where a grant cannot be given back by an API."""
+    """Empty if the platform has no API to revoke a grant."""
     revoke_method: Literal["POST", "DELETE"] = "POST"
-    """POST hands the token over (RFC 7009); DELETE is done to the address, in the token's own name."""
+    """POST sends the token as a field (RFC 7009); DELETE is sent to the URL, authorized by the token."""
     authorize_params: tuple[tuple[str, str], ...] = ()
-    """What the authorize URL carries beyond RFC 6749."""
+    """Parameters of the authorize URL beyond RFC 6749."""
     code_params: tuple[tuple[str, str], ...] = ()
-    """What the exchange of a code carries beyond RFC 6749."""
+    """Parameters of the code exchange beyond RFC 6749."""
     identity_scopes: tuple[str, ...] = ()
-    """Asked for beside the streams' scopes, to know who is connected."""
+    """Requested in addition to the streams' scopes, to identify the account."""
     scope_separator: str = " "
     client_auth: Literal["body", "basic"] = "body"
     client_id_param: str = "client_id"
     """What the client's id is called in the authorize URL and at the token endpoint; RFC 6749 has the default."""
     client_secret_param: str = "client_secret"  # noqa: S105 - the name of a parameter
     pkce: bool = True
-    """RFC 7636, by SHA-256."""
+    """RFC 7636, with SHA-256."""
     lasting: Literal["refresh_token", "exchange"] = "refresh_token"
     """How a grant is kept alive: by a refresh token, or by exchanging the access token while it still works (Meta)."""
     exchange_type: str = ""
@@ -71,33 +70,34 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     exchange_param: str = ""
     """What the access token is called in it"""
     refresh_early: timedelta = timedelta(minutes=5)
-    """A token this close to its end is refreshed before it is used."""
+    """A token this close to its expiry is refreshed before it is used."""
     refresh_before: timedelta | None = None
-    """A token this close to its end is refreshed even if nobody uses it; None: not for its end."""
+    """A token this close to its expiry is refreshed even if idle; None: never because of its expiry."""
     refresh_every: timedelta | None = None
-    """A token of this age is refreshed even if nobody uses it, for grants that die of idling; None: not for its age."""
+    """A token of this age is refreshed even if idle, for grants that end when unused; None: never because of its
+    age."""
     rules: Rules = TOKEN_RULES
-    """What the words mean in which the token endpoint and the consent page refuse."""
+    """What the error words of the token endpoint and the consent page mean."""
     classify: Callable[[Response], Fault] | None = None
-    """Tells what a refusal of the token endpoint means, where it is not put in the words of RFC 6749."""
+    """Classifies an error of the token endpoint, if it does not use the format of RFC 6749."""
     find_lifetime: Callable[[Transport, str, Secret, Secret], int | None] | None = None
-    """Asks for a token's remaining seconds when its grant does not tell: (transport, client id, secret, token)."""
+    """Requests a token's remaining seconds if its grant does not say: (transport, client id, secret, token)."""
 
     def judge_error(self, response: Response) -> Fault:
         return self.classify(response) if self.classify else classify_error(response, self.rules)
 
     def judge_redirect(self, error: str) -> Rule:
-        """What it means that the consent page sends the browser back with this error (RFC 6749, 4.1.2.1)."""
+        """The meaning of the error with which the consent page sends the browser back (RFC 6749, 4.1.2.1)."""
         return judge(self.rules, {error}, otherwise=ContractChanged)
 
     @property
     def needs_refresh_token(self) -> bool:
-        """Whether a grant without one is lost as soon as its access token ends."""
+        """Whether a grant without a refresh token is lost as soon as its access token expires."""
         return self.lasting == "refresh_token"
 
 
 class OAuthSite(Site, Protocol):
-    """What OAuth needs to know of a platform; `oauth` is None where it has none."""
+    """What OAuth needs to know about a platform; `oauth` is None if it has none."""
 
     @property
     def oauth(self) -> OAuth2 | None: ...
@@ -113,7 +113,7 @@ def authorize_url(
     verifier: Secret | None = None,
     sandbox_url: str = "",
 ) -> str:
-    """Where a browser is sent to consent. It asks for `scopes` alone, and the verifier itself is not in it."""
+    """The URL of the consent page. It requests only `scopes`, and does not contain the verifier itself."""
     from oauthlib.oauth2 import WebApplicationClient
 
     oauth = _oauth(platform)
@@ -150,7 +150,7 @@ def exchange_code(
     sandbox_url: str = "",
     transport: Transport | None = None,
 ) -> TokenGrant:
-    """The grant of a finished consent; where tokens are exchanged, the long-lived one.
+    """The grant of a completed authorization; where tokens are exchanged, the long-lived one.
 
     Raises TokenRevoked for a code that is wrong, used or too old, and otherwise as `refresh` does.
     """
@@ -177,9 +177,9 @@ def refresh(
     sandbox_url: str = "",
     transport: Transport | None = None,
 ) -> TokenGrant:
-    """Asks for a new access token, with each of the client's secrets until one is accepted.
+    """Requests a new access token, trying each of the client's secrets until one is accepted.
 
-    Raises TokenRevoked for a dead grant, which the caller has to judge against a refresh that ran beside it;
+    Raises TokenRevoked for a dead grant (the caller has to rule out that a concurrent refresh used up the token);
     Misconfigured, TransientFault, RateLimited or ContractChanged for everything else.
     """
     oauth = _oauth(platform)
@@ -187,14 +187,14 @@ def refresh(
     if oauth.lasting == "exchange":
         return endpoint.exchange(access_token)
     if refresh_token is None:
-        raise TokenExpired(f"The connection has no refresh token to ask {platform.title} for a new access token with")
+        raise TokenExpired(f"The connection has no refresh token to get a new access token from {platform.title}")
     return endpoint.ask({"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}, (refresh_token,))
 
 
 def revoke(platform: OAuthSite, *, token: Secret, sandbox_url: str = "", transport: Transport | None = None) -> bool:
-    """Gives the grant back. False when the platform no longer knows the token, or offers no revocation."""
+    """Revokes the grant. False if the platform no longer knows the token, or offers no revocation."""
     oauth = _oauth(platform)
-    # What cannot stand in a header was given by no platform, and the HTTP library would quote it.
+    # A token that cannot be in a header was issued by no platform, and the HTTP library would quote it.
     if not oauth.revoke_url or not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
         return False
     transport = transport or Transport.to(platform, sandbox_url)
@@ -214,20 +214,20 @@ def revoke(platform: OAuthSite, *, token: Secret, sandbox_url: str = "", transpo
 
 
 class _TokenEndpoint(msgspec.Struct, frozen=True):
-    """Asked in the name of one client, with its secrets in their order: an old one may have been withdrawn already, a
-    new one not be live yet."""
+    """The endpoint as one client sees it. The secrets are tried in order: an old one may have been withdrawn already, a
+    new one may not be active yet."""
 
     oauth: OAuth2
     client: OAuthClient
     transport: Transport
 
     def exchange(self, token: Secret) -> TokenGrant:
-        """A long-lived token for a living one."""
+        """Exchanges a valid token for a long-lived one."""
         fields = {"grant_type": self.oauth.exchange_type, self.oauth.exchange_param: token.reveal()}
         return self.ask(fields, (token,))
 
     def ask(self, fields: Fields, secrets: tuple[Secret, ...]) -> TokenGrant:
-        """Raises as `refresh` does; `secrets` are what no error may quote."""
+        """Raises as `refresh` does; errors must not quote `secrets`."""
         refused: PlatformError = Misconfigured(internal="the OAuth client has no secret")
         for secret in self.client.secrets:
             try:
@@ -245,7 +245,8 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
         return self._with_lifetime(outcome, secret)
 
     def _with_lifetime(self, grant: TokenGrant, secret: Secret) -> TokenGrant:
-        """A token that is thought to live for ever would never be refreshed; to Meta, 0 seconds may mean for ever."""
+        """A token without a known lifetime would never be refreshed; at Meta, 0 seconds may mean that it never
+        expires."""
         if grant.expires_in or self.oauth.find_lifetime is None:
             return grant
         seconds = self.oauth.find_lifetime(self.transport, self.client.id, secret, grant.access_token)
@@ -278,7 +279,7 @@ def _oauth(platform: OAuthSite) -> OAuth2:
 
 
 def _masked(fault: Fault, secrets: Iterable[Secret]) -> Fault:
-    """Platforms quote what they refuse."""
+    """Platforms quote the values they reject."""
     reason = fault.reason
     for secret in secrets:
         reason = reason.replace(secret.reveal(), MASK) if secret else reason

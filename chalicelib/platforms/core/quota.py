@@ -1,4 +1,4 @@
-"""What an answer's headers say about the quota: how much of it is used, and when it resets."""
+"""What response headers report about the quota: how much of it is used, and when it resets."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,10 +7,10 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """A share of a quota: of this application's, or of the connected account's."""
+    """The used share of a quota: of this application's, or of the connected account's."""
 
     scope: Literal["app", "account"]
     used: float
-    """1.0 is all of it; platforms report more when they are already refusing."""
+    """1.0 is all of it; platforms report more once they reject requests."""
     resets_at: datetime | None = None
-    """Aware UTC; None when the platform's window slides or it does not say."""
+    """Aware UTC; None if the platform's window slides or it does not say."""

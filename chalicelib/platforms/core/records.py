@@ -1,4 +1,4 @@
-"""What platforms hand over: typed rows on their way into the tables. A field absent here is never touched by a sync."""
+"""Typed rows from platforms on their way into the tables. A sync never touches a column without a field here."""
 
 from datetime import date, datetime
 
@@ -12,7 +12,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guest(msgspec.Struct, frozen=True):
-    """Whoever is invited to an event."""
+    """A person invited to an event."""
 
     name: str | None
     email: str | None
@@ -25,14 +25,14 @@ class BookingRecord(Record, frozen=True, kw_only=True):
     event_type: str
     """wedding | engagement | portrait | family | newborn | event | other | consultation"""
     event_date: date
-    """The local date the event starts on, where it takes place."""
+    """The local date on which the event starts, at its location."""
     starts_at: datetime
     ends_at: datetime
     all_day: bool
     status: str
     """tentative | confirmed | cancelled"""
     booked_at: datetime
-    """When it entered the calendar; a series did so once."""
+    """When it was entered in the calendar; all dates of a series share this time."""
     calendar_id: str | None = None
     client_name: str | None = None
     client_email: str | None = None
@@ -45,7 +45,7 @@ class BookingRecord(Record, frozen=True, kw_only=True):
     """The same for all copies of an event, in whichever calendar, and for all dates of a series."""
     source_updated_at: datetime | None = None
     skip_reason: None = None
-    """A record that is stored is not left out, or no longer."""
+    """A stored record is not left out, or no longer."""
 
 
 class InquiryRecord(Record, frozen=True, kw_only=True):
@@ -58,9 +58,9 @@ class InquiryRecord(Record, frozen=True, kw_only=True):
     message: str | None = None
     url: str | None = None
     replied_at: datetime | None = None
-    """The studio's first answer; an inquiry still `new` becomes `contacted` at this time."""
+    """The studio's first answer; an inquiry that is still `new` becomes `contacted` at this time."""
     skip_reason: None = None
-    """As a booking's."""
+    """As for a booking."""
 
 
 class AdCampaignRecord(Record, frozen=True, kw_only=True):
@@ -69,14 +69,14 @@ class AdCampaignRecord(Record, frozen=True, kw_only=True):
     """draft | active | paused | ended | archived"""
     objective: str | None = None
     budget_minor: int | None = None
-    """Of a day, or of its whole life when it has no daily budget."""
+    """The daily budget, or the lifetime budget if there is no daily one."""
     currency: str | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
 
 class AdMetricRecord(Record, frozen=True, kw_only=True):
-    """A campaign's numbers of one day, in the ad account's time zone; its `external_id` is `{campaign}/{day}`."""
+    """A campaign's numbers on one day, in the ad account's time zone; its `external_id` is `{campaign}/{day}`."""
 
     campaign_external_id: str
     campaign_name: str

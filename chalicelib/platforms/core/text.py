@@ -1,4 +1,4 @@
-"""Text from elsewhere, made fit for the tables and for people: clean, without markup and entities."""
+"""Cleans text from outside for the tables and for people: no markup, no entities."""
 
 import re
 from html import unescape
@@ -20,8 +20,8 @@ _CELLS = frozenset({"td", "th"})
 _UNSEEN = {name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("script", "style", "head", "title")}
 _LINKS = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 
-# Only what is written as markup is markup: `<ana@example.org>` and `a<b and c>d` are not, since after the name of an
-# element nothing follows but attributes with a value, or those that HTML allows without one.
+# Only real markup is removed. `<ana@example.org>` and `a<b and c>d` are not markup: an element's name is followed only
+# by attributes with a value, or by those that HTML allows without one.
 _MARKUP = re.compile(
     rf"""
     <!doctype\b[^<>]*> | <!\[[^<>]*\]> | <\?xml[^<>]*>
@@ -41,15 +41,15 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|([A-Za-z][A-Za-z0-9
 
 
 def clean(text: str | None) -> str | None:
-    """None for nothing. PostgreSQL stores no NUL, UTF-8 no lone surrogate; at most 32,000 characters."""
+    """None if nothing is left. PostgreSQL stores no NUL, UTF-8 no lone surrogates; at most 32,000 characters."""
     if text is None:
         return None
     return text.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST] or None
 
 
 def from_html(text: str | None) -> str | None:
-    """The words of an HTML fragment, a link's address in brackets after its words; text without markup keeps its
-    lines, and whatever only looks like a tag."""
+    """The words of an HTML fragment, with a link's address in brackets after its words. Text without markup keeps its
+    lines, and anything that only looks like a tag."""
     if text is None or not re.search(r"[<&]", text):
         return clean(text)
     words = _words(_without_comments(text[:LONGEST]))
@@ -60,7 +60,7 @@ def from_html(text: str | None) -> str | None:
 
 
 def from_entities(text: str | None) -> str | None:
-    """Only whole entities count: in `?a=1&copy=2` there is none."""
+    """Only complete entities count: `?a=1&copy=2` has none."""
     return clean(_ENTITY.sub(_character, text)) if text else None
 
 
@@ -70,7 +70,7 @@ def _character(entity: re.Match[str]) -> str:
 
 
 class _Words:
-    """What a reader sees of markup that is read from its start to its end."""
+    """What a reader sees of markup, read from start to end."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -99,7 +99,7 @@ class _Words:
 
 
 def _words(html: str) -> str | None:
-    """None for a text in which nothing is markup."""
+    """None for a text without markup."""
     words, position, found = _Words(), 0, False
     while match := _MARKUP.search(html, position):
         found = True

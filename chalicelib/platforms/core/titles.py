@@ -1,4 +1,4 @@
-"""What the title of an appointment says: whether it is a job and of which kind, and whether that is certain."""
+"""What an appointment's title says: whether it is a job and of which kind, and whether it is certain."""
 
 import re
 import unicodedata
@@ -15,14 +15,14 @@ Sense = Literal["job", "perhaps", "photography", "consultation", "misleading", "
 
 
 KIND_ORDER = (*trade_words.KINDS, "other")
-"""The first of them that a title names is its kind."""
+"""The first kind that a title names is its kind."""
 
 
 class Title(msgspec.Struct, frozen=True):
     kind: str = "other"
     """One of `trade_words.KINDS`, `consultation` or `other`"""
     names_job: bool = False
-    """Whether its words name a job, or a talk about one"""
+    """Whether its words name a job, or a consultation about one"""
     certainty: Certainty = "certain"
 
 
@@ -53,7 +53,7 @@ def _certainty(title: str, folded: str) -> Certainty:
 
 
 def _stands_out(match: re.Match[str], title: str) -> bool:
-    """At the beginning, at the end or in brackets: within a title the same words mean something else ("the album option
+    """At the beginning, at the end or in brackets: inside a title the same words mean something else ("the album option
     for Smith")."""
     if match.start() == 0 or match.end() == len(match.string) - 1:
         return True
@@ -66,13 +66,13 @@ _UNSPACED = re.compile(
 )
 """Thai, Lao, Burmese, Khmer, Japanese and Chinese put no spaces between words."""
 _ACCENTS = re.compile(r"[\u0300-\u036f\ufe00-\ufe0f]")
-"""Combining marks of Latin, Greek and Cyrillic letters, and the choice between two looks of a symbol."""
+"""Combining marks of Latin, Greek and Cyrillic letters, and variation selectors of symbols."""
 
 
 def fold(text: str) -> str:
     """Its words in lower case and without accents, with a space before and after each.
 
-    So a word begins with ` {word}`, whatever the script. Where a script has no spaces each character is a word, and so
+    So every word begins with ` {word}`, in any script. In scripts without spaces each character is a word, and so
     is a symbol such as an emoji.
     """
     if text.isascii():
@@ -82,7 +82,7 @@ def fold(text: str) -> str:
 
 
 class _Pieces(dict[int, str]):
-    """What becomes of each character, for `str.translate`."""
+    """The replacement of each character, for `str.translate`."""
 
     def __missing__(self, code: int) -> str:
         self[code] = piece = self._piece(chr(code))
@@ -119,14 +119,14 @@ def _entries() -> Iterator[tuple[str, Sense, str]]:
 
 
 def _as_found(entry: str) -> str:
-    """What of a folded text an entry of the tables matches."""
+    """The part of a folded text that an entry of the tables matches."""
     return entry.strip("-") if entry.startswith("-") else f" {entry.strip('-')}"
 
 
 def _any_of(texts: Iterable[str]) -> str:
-    """An expression for any of these texts, the longest that fits; letters that several begin with are looked at once.
+    """An expression that matches any of these texts, the longest first; common prefixes are matched only once.
 
-    A text that ends with `$` ends with its word.
+    A text that ends with `$` matches only at the end of a word.
     """
     rests: dict[str, set[str]] = {}
     for text in texts:
@@ -144,7 +144,7 @@ class Words(msgspec.Struct, frozen=True):
 
     pattern: re.Pattern[str]
     meanings: dict[str, tuple[Sense, int]]
-    """By what the pattern has found: its sense, and the place in KIND_ORDER of the kind it names"""
+    """By the text that the pattern found: its sense, and the index in KIND_ORDER of the kind it names"""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a token endpoint answers: a grant, or a refusal and what it means. Consent pages refuse in the same words."""
+"""Responses of a token endpoint: a grant, or an error and what it means. Consent pages use the same error words."""
 
 import re
 from typing import Any
@@ -14,9 +14,9 @@ from chalicelib.secret import Secret
 
 
 class TokenGrant(msgspec.Struct, frozen=True):
-    """Without a `refresh_token` the present one stays; `scopes` is None when the platform does not tell them.
+    """Without a `refresh_token` the existing one stays valid; `scopes` is None if the platform does not report them.
 
-    Both lifetimes are in seconds, and None when the platform does not tell them; `refresh_expires_in` is the refresh
+    Both lifetimes are in seconds, or None if the platform does not report them; `refresh_expires_in` is the refresh
     token's.
     """
 
@@ -31,7 +31,7 @@ _TEN_YEARS = 10 * 365 * 86400
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """Lifetimes are anything: a rotated refresh token must not be lost over a number that cannot be read."""
+    """Lifetimes accept any value: a rotated refresh token must not be lost because of an unreadable number."""
 
     access_token: str = ""
     refresh_token: str | None = None
@@ -42,7 +42,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 # RFC 6749, 5.2, and 4.1.2.1 for the consent page. The status is a word of its own here, `token 401`: it means something
-# else in answers of other endpoints. google-auth takes the last three of the second row for passing.
+# else in responses of other endpoints. google-auth treats the last three of the second row as transient.
 TOKEN_RULES: Rules = (
     Rule(RateLimited, frozenset({"token 429"})),
     Rule(
@@ -67,14 +67,14 @@ TOKEN_RULES: Rules = (
 
 
 def read_grant(response: Response) -> TokenGrant | Fault:
-    """The grant of a 2xx answer (RFC 6749, 5.1), or what is wrong with it in words that quote nothing."""
+    """The grant of a 2xx response (RFC 6749, 5.1), or a fault whose text quotes nothing."""
     answer = decode(response.body, _Answer)
     if isinstance(answer, Fault):
         return answer
     if answer.error is not None:
-        return Fault(ContractChanged, "the token answer is a success and a refusal at once")
+        return Fault(ContractChanged, "the token response is a success and an error at once")
     if not answer.access_token:
-        return Fault(ContractChanged, "the token answer has no access token")
+        return Fault(ContractChanged, "the token response has no access token")
     return TokenGrant(
         access_token=Secret(answer.access_token),
         refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
@@ -91,34 +91,34 @@ def is_refusal(response: Response) -> bool:
 
 
 def error_of(response: Response) -> str:
-    """RFC 6749, 5.2; revocation answers in the same shape (RFC 7009, 2.2.1)."""
+    """RFC 6749, 5.2; revocation errors have the same shape (RFC 7009, 2.2.1)."""
     return text(read_object(response.body), "error")
 
 
 def classify_error(response: Response, rules: Rules = TOKEN_RULES) -> Fault:
-    """What a refusal in RFC 6749's words means."""
-    said = named_errors(read_object(response.body))
-    rule = judge(rules, {*said, *statuses(response.status)}, otherwise=ContractChanged)
-    return rule.fault(loggable(said, words_of(rules) | {"invalid_request", "invalid_token"}))
+    """The meaning of an error in the format of RFC 6749."""
+    errors = named_errors(read_object(response.body))
+    rule = judge(rules, {*errors, *statuses(response.status)}, otherwise=ContractChanged)
+    return rule.fault(loggable(errors, words_of(rules) | {"invalid_request", "invalid_token"}))
 
 
 def named_errors(refusal: Json) -> list[str]:
-    """Some platforms put the word that matters into the description."""
+    """Some platforms put the decisive word into the description."""
     return [text(refusal, name) for name in ("error", "error_subtype", "error_description")]
 
 
 def statuses(status: int) -> tuple[str, str]:
-    """The status of a token endpoint as words: its own, and its class."""
+    """The status of a token endpoint as words: the status itself, and its class."""
     return f"token {status}", f"token {status // 100}xx"
 
 
-def _seconds(told: object) -> int | None:
-    """Some platforms tell a number as text, or as 3600.0."""
-    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(told), re.ASCII)
+def _seconds(value: object) -> int | None:
+    """Some platforms write a number as text, or as 3600.0."""
+    match = re.fullmatch(r"([0-9]{1,9})(\.0)?", str(value), re.ASCII)
     seconds = int(match[1]) if match else None
     return seconds if seconds is not None and seconds <= _TEN_YEARS else None
 
 
-def _scopes(told: str | None) -> tuple[str, ...] | None:
-    """RFC 6749 joins them by spaces; Pinterest has done so by commas, too."""
-    return None if told is None else tuple(name for name in re.split(r"[ ,]+", told) if name)
+def _scopes(value: str | None) -> tuple[str, ...] | None:
+    """RFC 6749 separates them by spaces; Pinterest has used commas, too."""
+    return None if value is None else tuple(name for name in re.split(r"[ ,]+", value) if name)

@@ -1,7 +1,7 @@
 """Words of the trade in its six largest languages: English, German, French, Spanish, Italian, Portuguese.
 
-In lower case and without accents, as `titles.fold` makes them. A hyphen shows where a word may go on: `wedding-` begins
-one, `-hochzeit-` may stand anywhere in one, as in a compound, and `boda` is a word by itself.
+In lower case and without accents, as `titles.fold` returns them. A hyphen shows where a word may continue: `wedding-`
+begins a word, `-hochzeit-` may be anywhere in one, as in a compound, and `boda` is a whole word.
 """
 
 KINDS: dict[str, str] = {
@@ -67,7 +67,7 @@ PERHAPS: dict[str, str] = {
         product-, produkt-, food, real estate, immobilien-, interior-, dog, dogs, pet, pets, hunde-, pferde-, schul-
     """,
 }
-"""Words of private life as well ("family dinner"): they make a job only together with a word of photography."""
+"""Also words of private life ("family dinner"): they make a job only together with a photography word."""
 
 SHOOT = """
     shoot, shoots, -shooting-, photoshoot-, fotoshoot-, photo session-, reshoot-,
@@ -87,7 +87,7 @@ CONSULTATION = """
     consulenza-, colloquio-, chiamata con, incontro con,
     reuniao-, reunioes, chamada com, ligacao com, conversa com
 """
-"""Talks about a job, which are no job themselves."""
+"""Conversations about a job, which are not jobs themselves."""
 
 MISLEADING = """
     troubleshoot-, shooting range-, shooting club-, shooting star-, family name, photo id, photo book-, fotobuch-,
@@ -96,7 +96,7 @@ MISLEADING = """
     hochzeitsmesse-, brautmesse-, salon du mariage, feria de boda-, feria de novi-, fiera degli sposi, fiera sposi,
     fiera del matrimonio, feira de casamento-, feira de noiva-
 """
-"""They hold words of the trade and are no job: fairs, errands."""
+"""They contain words of the trade but are not jobs: fairs, errands."""
 
 TENTATIVE = """
     hold, on hold, tentative, tentatively, provisional, unconfirmed, tbc, to be confirmed, pencil, penciled, pencilled,
@@ -111,4 +111,4 @@ CALLED_OFF = """
     annule, annulee, cancelado, cancelada, anulado, anulada, annullato, annullata, cancellato, cancellata, disdetto,
     disdetta, desmarcado, desmarcada
 """
-"""What people write before or after a title, or in brackets, instead of changing the appointment itself."""
+"""What people write before or after a title, or in brackets, instead of deleting the appointment."""

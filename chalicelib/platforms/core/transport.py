@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
-# Google compresses only when the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
+# Google compresses only if the User-Agent says gzip too: developers.google.com/workspace/calendar, guides/performance
 _STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "ansel (gzip)"}
 _CHUNK_BYTES = 64 * 1024
 LEAST_SECONDS = 2.0
-"""With less time than this nobody is asked: a refresh that is sent and not waited for may cost the grant."""
-# A container thawed after a pause holds connections whose other end is long gone.
+"""With less time than this no request is sent: a refresh whose response is not awaited may cost the grant."""
+# A container thawed after a pause holds connections that the other end closed long ago.
 _IDLE = timedelta(seconds=50)
 
 _last_used_at = clock.now()
 
-# At DEBUG it prints whole addresses, and Meta wants the client's secret in one.
+# At DEBUG it prints whole URLs, and Meta requires the client's secret in one.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What a platform answered; header names are in lower case. The repr shows neither headers nor body."""
+    """A platform's response; header names are in lower case. The repr shows neither headers nor body."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -50,7 +50,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Site(Protocol):
-    """What the transport needs to know of a platform."""
+    """What the transport needs to know about a platform."""
 
     @property
     def title(self) -> str: ...
@@ -59,16 +59,16 @@ class Site(Protocol):
 
 
 class Transport(msgspec.Struct, frozen=True, kw_only=True):
-    """Reaches the hosts of one platform, and no other."""
+    """Reaches the hosts of one platform, and no others."""
 
     title: str
     hosts: frozenset[str]
     sandbox_url: str = ""
-    """When set, https://host/path is asked for at {sandbox_url}/host/path."""
+    """If set, https://host/path is requested at {sandbox_url}/host/path."""
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
     total_seconds: float = 60.0
-    """Less where whoever asks has less time: `clock.deadline`"""
+    """Shorter if the caller has less time left: `clock.deadline`"""
     max_bytes: int = 32 * 1024 * 1024
 
     @classmethod
@@ -78,11 +78,13 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
     def send(
         self, method: str, url: Url | str, *, headers: Mapping[str, str], body: str | bytes | None = None
     ) -> Response:
-        """Any status is an answer. Raises TransientFault without a whole one, AnswerTooLarge for too large a one."""
+        """Returns a response of any status. Raises TransientFault if it is incomplete, AnswerTooLarge if it is too
+        large."""
         url = known(url)
         outcome = self._exchange(method, self._target(url.address), {**_STANDARD_HEADERS, **headers}, body)
         if isinstance(outcome, Fault):
-            # Raised outside the except block, so that no exception holding a request hangs on to this one.
+            # Raised outside the except block, so that the error keeps no reference to an exception that holds a
+            # request.
             raise self.error(outcome, method, url)
         return outcome
 
@@ -95,9 +97,9 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         *,
         now: datetime | None = None,
     ) -> PlatformError:
-        """The error of a fault, with the moment that the answer's Retry-After names unless the fault has one.
+        """The error of a fault, with the time from the response's Retry-After unless the fault has its own.
 
-        It says method, host and path as they were declared: never a value in the path, never the query.
+        It names method, host and path as declared: never a value in the path, never the query.
         """
         where = f"{response.status if response else '-'} {method} {known(url).route}"
         if response is not None and fault.resume_at is None:
@@ -119,7 +121,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
 
         seconds = clock.remaining(self.total_seconds)
         if seconds < LEAST_SECONDS:
-            return Fault(TransientFault, "there is no time left to ask")
+            return Fault(TransientFault, "there is no time left for the request")
         deadline = clock.monotonic() + seconds
         try:
             with _pool().request(
@@ -137,14 +139,14 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
             return Fault(TransientFault, type(error).__name__)
 
     def _read(self, answer: "BaseHTTPResponse", deadline: float) -> Response | Fault:
-        """Reads no more than allowed, decompressed, and no longer: the socket's timeout alone never ends a trickle."""
+        """Limits the decompressed size and the total time: the socket's timeout alone never ends a trickle."""
         body = bytearray()
         while chunk := answer.read1(_CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self.max_bytes:
-                return Fault(AnswerTooLarge, f"the answer is larger than {self.max_bytes} bytes")
+                return Fault(AnswerTooLarge, f"the response is larger than {self.max_bytes} bytes")
             if clock.monotonic() > deadline:
-                return Fault(TransientFault, "the answer took longer than there was time")
+                return Fault(TransientFault, "the response took longer than the time left")
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
 
 
@@ -159,7 +161,7 @@ def _pool() -> "PoolManager":
 
 @cache
 def _kept_pool() -> "PoolManager":
-    """One pool a process, kept between invocations. Importing urllib3 takes 60 ms, so it waits until here."""
+    """One pool per process, kept between invocations. Importing urllib3 takes 60 ms, so it is delayed until here."""
     from urllib3 import PoolManager
 
     return PoolManager(num_pools=16, maxsize=4)

@@ -1,4 +1,4 @@
-"""Addresses that remember their templates: an id in a path may be an e-mail address, which no log may have."""
+"""URLs that remember their templates: an id in a path may be an e-mail address, which must not appear in logs."""
 
 import re
 from urllib.parse import quote, urlsplit
@@ -10,11 +10,11 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}", re.ASCII)
 
 
 class Url(msgspec.Struct, frozen=True):
-    """Where a request goes. Only `route` may be logged; the address, its query above all, may not."""
+    """The target of a request. Only `route` may be logged; the address, above all its query, must not be."""
 
     address: str
     route: str
-    """Host and path as they were declared: `www.googleapis.com/calendar/v3/calendars/{calendar}/events`."""
+    """Host and path as declared: `www.googleapis.com/calendar/v3/calendars/{calendar}/events`."""
 
     def __repr__(self) -> str:
         return f"Url({self.route})"
@@ -24,19 +24,19 @@ class Url(msgspec.Struct, frozen=True):
 
 
 def url_of(template: str, /, **values: str) -> Url:
-    """The address that a template gives with these values, each of them quoted as part of one segment of the path.
+    """The URL of a template with these values, each quoted as part of one path segment.
 
-    The template itself is logged, so it has to be a constant. One with anything but words and placeholders is refused,
-    as it would be with a value written into it.
+    The template itself is logged, so it has to be a constant. A template with anything but words and placeholders is
+    rejected, because a value may have been formatted into it.
     """
     scheme, _, route = template.partition("://")
     host, *segments = route.split("/")
     if scheme != "https" or not host or not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise ValueError("the template of an address is https://, a host, and words or {placeholders}")
+        raise ValueError("a URL template is https://, a host, and words or {placeholders}")
     address = _PLACEHOLDER.sub(lambda found: quote(values[found[1]], safe=""), template)
     return Url(address, route)
 
 
 def known(url: "Url | str") -> Url:
-    """A bare address as a Url: what of its path may be logged nobody has said, so nothing is."""
+    """A plain string as a Url. No one declared which parts of its path may be logged, so none are."""
     return url if isinstance(url, Url) else Url(url, f"{urlsplit(url).hostname}/...")

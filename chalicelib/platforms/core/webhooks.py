@@ -1,4 +1,4 @@
-"""What a platform reports of accounts by itself, without being asked, and how it declares the webhooks it sends."""
+"""Unsolicited events about accounts from platforms, and how a platform declares the webhooks it sends."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,15 +12,15 @@ BodyT = TypeVar("BodyT")
 PayloadT = TypeVar("PayloadT")
 
 AccountId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}\Z")]
-"""Printable ASCII, as all platforms name accounts; Google promises at most 255 characters. What else is signed names no
-account, and some of it, such as NUL, no column could hold."""
+"""Printable ASCII, as in the account ids of all platforms; Google promises at most 255 characters. Other signed values
+name no account, and some of them, such as NUL, cannot be stored."""
 
 Effect = Literal["revoked", "warning", "erased"]
 
 
 class AccountEvent(msgspec.Struct, frozen=True):
-    """`at` is when it happened, or when the platform says that it told of it. The grants of the account are `revoked`,
-    or it is merely `warning` of something; `erased` revokes them as well, and what is known of the account is to go."""
+    """`at` is when it happened, or when the platform says it sent the event. `revoked` means that the account's grants
+    have ended, `warning` changes nothing; `erased` revokes the grants as well and has the account's data erased."""
 
     account_id: str
     at: datetime
@@ -30,15 +30,15 @@ class AccountEvent(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What one request says: events about accounts, as far as this product knows their kind."""
+    """The content of one request: those events about accounts whose kind this product knows."""
 
     events: tuple[AccountEvent, ...]
     kinds: tuple[str, ...] = ()
-    """For the log, unknown ones included; empty where the sender's name says it all"""
+    """For the log, unknown kinds included; empty if the sender's name is enough"""
 
 
 class ErasureReceipt(msgspec.Struct, frozen=True):
-    """Of one account that was erased: a code, and where anyone who has it may read the status."""
+    """For one erased account: a code, and the URL at which anyone who has it may read the status."""
 
     code: str
     status_url: str
@@ -52,7 +52,7 @@ class ResponseFormat(msgspec.Struct, frozen=True):
 
 
 class VendorErrorFormat(msgspec.Struct, frozen=True):
-    """The JSON in which a vendor expects to be told why a request was refused."""
+    """The JSON in which a vendor expects to learn why a request was rejected."""
 
     make: Callable[[AppError], msgspec.Struct]
     shape: type[msgspec.Struct]
@@ -61,7 +61,7 @@ class VendorErrorFormat(msgspec.Struct, frozen=True):
 class Verifier(Protocol):
     """Checks signatures with what this product and the platform share: the secrets of our client, their public keys.
 
-    Raises BadRequest for whatever is not signed, and Unavailable while the platform's keys cannot be read.
+    Raises BadRequest if the signature is invalid, and Unavailable while the platform's keys cannot be read.
     """
 
     def open_signed_request(self, text: str) -> bytes:
@@ -76,7 +76,7 @@ class Verifier(Protocol):
 class WebhookSender(msgspec.Struct, Generic[BodyT, PayloadT], frozen=True, kw_only=True):
     """A part of a platform that sends webhooks of one format, to /api/webhooks/{platform}/{name}.
 
-    A request is first verified, over what was sent, and only then parsed.
+    A request is verified as it was sent before it is parsed.
     """
 
     name: str
@@ -85,13 +85,13 @@ class WebhookSender(msgspec.Struct, Generic[BodyT, PayloadT], frozen=True, kw_on
     accepts: str
     """The media type of the body"""
     body: type[BodyT]
-    """A struct of the form's fields, or `bytes` for the body as it was sent"""
+    """A struct of the form's fields, or `bytes` for the raw body"""
     verify: Callable[[BodyT, Verifier], PayloadT]
     parse: Callable[[PayloadT, datetime], Report]
-    """Of what was verified, at this time. Raises BadRequest when it is malformed or too old"""
+    """Parses verified content at this time. Raises BadRequest if it is malformed or too old"""
     status: int
-    """Of the response to a request that was taken"""
+    """The status of the response to an accepted request"""
     response: ResponseFormat | None = None
-    """Of a sender that has accounts erased: it expects their receipts. None: an empty response"""
+    """For a sender that has accounts erased: it expects their receipts. None: an empty response"""
     error: VendorErrorFormat | None = None
-    """None: problem documents, as everywhere"""
+    """None: problem documents, as on all other routes"""

@@ -1,4 +1,4 @@
-"""Time zones by the names that platforms give them."""
+"""Time zones by the names that platforms use."""
 
 import logging
 import re
@@ -14,12 +14,12 @@ _LOOKS_LIKE_ONE = re.compile(
 
 
 def find_zone(name: str, *, unknown: str) -> tzinfo:
-    """UTC for a zone that this machine does not know, or not yet; then the event `unknown` is logged. The name is the
-    platform's text, and logged only if it looks like a zone's.
+    """UTC for a zone that this machine does not know; then the event `unknown` is logged. The name is the platform's
+    text, and is logged only if it looks like a zone name.
     """
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        told = name if _LOOKS_LIKE_ONE.fullmatch(name) else None
-        logs.event(unknown, level=logging.WARNING, time_zone=told)
+        logged_name = name if _LOOKS_LIKE_ONE.fullmatch(name) else None
+        logs.event(unknown, level=logging.WARNING, time_zone=logged_name)
         return UTC

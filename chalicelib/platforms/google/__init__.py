@@ -24,10 +24,10 @@ OAUTH = OAuth2(
     authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
     token_url="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
     revoke_url="https://oauth2.googleapis.com/revoke",
-    # Without both Google sends no refresh token: developers.google.com/identity/protocols/oauth2/web-server
+    # Without both Google issues no refresh token: developers.google.com/identity/protocols/oauth2/web-server
     authorize_params=(("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")),
     identity_scopes=("openid", "email", "profile"),
-    # A grant that is not used for six months dies: developers.google.com/identity/protocols/oauth2#expiration
+    # A grant that is unused for six months ends: developers.google.com/identity/protocols/oauth2#expiration
     refresh_every=timedelta(days=30),
     rules=RULES,
 )
@@ -46,7 +46,7 @@ USERINFO_SCOPES = frozenset(
 
 
 class TokenInfo(msgspec.Struct, frozen=True):
-    """Two generations of the endpoint name the user `user_id` or `sub`; both are absent without an identity scope."""
+    """Two versions of the endpoint name the user `user_id` or `sub`; both are absent without an identity scope."""
 
     scope: str = ""
     user_id: str = ""
@@ -61,8 +61,8 @@ class UserInfo(msgspec.Struct, frozen=True):
 
 
 def identify(client: Client) -> Account:
-    """Works for every living token: a grant without an identity scope has an empty external id."""
-    # google-auth-library-nodejs sends the token in the header, the discovery document names a parameter: it gets both.
+    """Works for every valid token: a grant without an identity scope has an empty external id."""
+    # google-auth-library-nodejs sends the token in the header, the discovery document names a parameter: we send both.
     info = client.post_form(TOKENINFO_URL, into=TokenInfo, token_field="access_token")  # noqa: S106 - a field's name
     scopes = tuple(info.scope.split())
     if not USERINFO_SCOPES.intersection(scopes):
@@ -72,7 +72,7 @@ def identify(client: Client) -> Account:
 
 
 def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:
-    """A refresh token of seven days is what a project gives whose consent screen is still in the status Testing:
+    """A project issues refresh tokens of seven days while its consent screen has the status Testing:
     developers.google.com/identity/protocols/oauth2#expiration
     """
     if grant.refresh_expires_in is None or not TESTING_SECONDS[0] <= grant.refresh_expires_in <= TESTING_SECONDS[1]:

@@ -19,24 +19,24 @@ from chalicelib.platforms.google.events import EVENTS, CalendarContext, zone_of
 BASE_URL = "https://www.googleapis.com/calendar/v3"
 SCOPE = "https://www.googleapis.com/auth/calendar"
 PRIMARY = "primary"
-"""What Google calls the grant's own calendar, whatever its id is."""
+"""Google's alias for the grant's own calendar, whatever its id is."""
 PAGE_SIZES = (1000, 100, 10)
-"""One page is one statement; Google allows 2500. The smaller ones are for events whose answer would be too large."""
+"""One page is one statement; Google allows 2500. The smaller sizes are for events whose response would be too large."""
 
 CALENDAR_LIST = url_of(f"{BASE_URL}/users/me/calendarList")
 CALENDAR_LIST_PARAMS = (("maxResults", "250"), ("minAccessRole", "reader"))
-"""Those of which only the free time is shared have no events to read."""
+"""Calendars that share only free/busy times have no events to read."""
 MOST_LIST_PAGES = 20
 
-# The same for every request: a sync token only continues a list asked for in the same way, and neither orderBy nor
-# timeMin goes with one.
+# The same for every request: a sync token only continues a list with the same parameters, and excludes orderBy and
+# timeMin.
 LIST_PARAMS = (("singleEvents", "true"), ("eventTypes", "default"))
 
 
 class CalendarCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page within a list, or (with a sync token alone) the start of the next list of changes.
 
-    Releases before kept the calendar in it; such a cursor does not decode and so counts as expired.
+    Earlier releases kept the calendar in it; such a cursor does not decode and so counts as expired.
     """
 
     page_token: str | None = None
@@ -57,7 +57,7 @@ class CalendarList(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Events(msgspec.Struct, frozen=True, rename="camel"):
-    """`next_sync_token` is on the last page only. The end is a `next_page_token` that is absent or empty."""
+    """Only the last page has a `next_sync_token`. The list ends when `next_page_token` is absent or empty."""
 
     items: list[Raw] = []
     time_zone: str | None = None
@@ -66,11 +66,11 @@ class Events(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def list_calendars(client: Client) -> FoundAccounts:
-    """All calendars whose events the grant may read; unless the studio says otherwise only the primary one is.
+    """All calendars whose events the grant may read; only the primary one is read until the studio decides otherwise.
 
-    `calendar.events.readonly` alone reads events and may not see whose calendar they are in.
+    `calendar.events.readonly` alone reads events, but cannot see whose calendar they are in.
     """
-    found: list[FoundAccount] = []
+    calendars: list[FoundAccount] = []
     complete, page_token = True, None
     for _ in range(MOST_LIST_PAGES):
         try:
@@ -78,12 +78,12 @@ def list_calendars(client: Client) -> FoundAccounts:
         except ScopeMissing:
             return _primary_calendar(client)
         entries = [_read_entry(raw) for raw in page.items]
-        found += [_described(entry) for entry in entries if entry is not None]
+        calendars += [_described(entry) for entry in entries if entry is not None]
         complete = complete and None not in entries
         page_token = page.next_page_token or None
         if page_token is None:
-            return FoundAccounts(found, complete)
-    raise TransientFault(internal="the list of calendars does not end")
+            return FoundAccounts(calendars, complete)
+    raise TransientFault(internal="the list of calendars never ends")
 
 
 def _primary_calendar(client: Client) -> FoundAccounts:
@@ -110,7 +110,7 @@ def _described(entry: CalendarEntry) -> FoundAccount:
 
 
 def fetch_bookings(client: Client, cursor: CalendarCursor | None) -> Page[CalendarCursor]:
-    """A list that ends without a sync token leaves no cursor: the next one is of everything again."""
+    """A list that ends without a sync token leaves no cursor: the next read returns everything again."""
     start = cursor or CalendarCursor()
     params = [("syncToken", start.sync_token)] if start.sync_token else []
     events = _list(client, start, params)
@@ -133,12 +133,12 @@ def fetch_bookings_of(client: Client, window: Window, cursor: CalendarCursor | N
 
 
 def _list(client: Client, cursor: CalendarCursor, params: list[tuple[str, str]]) -> Events:
-    """One page, as large as Google can answer it."""
+    """One page, with as many events as Google can return."""
     page = _page_param(cursor.page_token)
-    *sizes, smallest = ([("maxResults", str(size)), *LIST_PARAMS, *params, *page] for size in PAGE_SIZES)
-    for asked in sizes:
+    *larger, smallest = ([("maxResults", str(size)), *LIST_PARAMS, *params, *page] for size in PAGE_SIZES)
+    for query in larger:
         try:
-            return _find(client, asked)
+            return _find(client, query)
         except AnswerTooLarge:
             continue
     return _find(client, smallest)
@@ -182,7 +182,7 @@ BOOKINGS = Stream(
             f"{SCOPE}.events.owned",
         ),
     ),
-    # The calendars of the grant, and the id of its own, by which the studio's own address is known.
+    # To list the grant's calendars, and for the id of its own, which is the studio's address.
     helpful_scopes=(f"{SCOPE}.calendarlist.readonly",),
     complete=True,
     accounts=AccountKind("calendar", list_calendars),

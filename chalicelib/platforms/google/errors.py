@@ -1,9 +1,9 @@
-"""What Google's refusals mean: of the Calendar and Gmail APIs, of its token endpoint, and of its consent page.
+"""What the errors of Google's Calendar and Gmail APIs, its token endpoint and its consent page mean.
 
 Sources: the error pages of both APIs (developers.google.com/workspace/calendar/api/guides/errors and
 .../gmail/api/guides/handle-errors), the reasons of google.rpc.ErrorInfo (googleapis/googleapis,
 google/api/error_reason.proto), google-auth for the token endpoint, support.google.com/accounts/answer/16668185 for the
-consent page; where there is another one, it stands at the row.
+consent page; any other source is noted at its row.
 """
 
 import re
@@ -38,17 +38,17 @@ from chalicelib.platforms.core.transport import Response
 
 PHRASES = ("mail service not enabled",)
 PER_PROJECT = "limit per project"
-"""Of a quota that all studios share: `quota_limit` in the metadata names it, `ReadsPerMinutePerProject` say."""
+"""For a quota that all studios share: `quota_limit` in the metadata names it, e.g. `ReadsPerMinutePerProject`."""
 
 RULES = (
     Rule(TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED"})),
-    # What an administrator of the account's Google Workspace decided, when a token is asked for and when it is used.
+    # Decisions of the administrator of the account's Google Workspace, when a token is requested and when it is used.
     Rule(
         TokenRevoked,
         frozenset({"admin_policy_enforced", "access_not_configured"}),
         code="blocked_by_administrator",
-        message="An administrator of this Google Workspace does not allow this app: ask them to allow it, then connect"
-        " again",
+        message="An administrator of this Google Workspace does not allow this app: ask them to allow it, then"
+        " reconnect",
     ),
     Rule(
         BlockedByAdministrator,
@@ -56,8 +56,8 @@ RULES = (
         message="An administrator of this Google Workspace does not let apps read this: ask them to allow this app, and"
         " the next sync will succeed",
     ),
-    # The account has no mailbox, or Gmail is switched off for it (WPManageNinja/fluent-smtp, issue 152; both spellings
-    # of the message go with this reason).
+    # The account has no mailbox, or Gmail is turned off for it (WPManageNinja/fluent-smtp, issue 152; both spellings
+    # of the message come with this reason).
     Rule(
         ServiceNotEnabled,
         frozenset({"failedPrecondition", "mail service not enabled"}),
@@ -65,7 +65,7 @@ RULES = (
         message="This Google account has no Gmail mailbox: turn on Gmail for it (in a Google Workspace an"
         " administrator does this), or connect the account that receives your inquiries",
     ),
-    # Calendar is switched off for the account, or was never opened (closeio/sync-engine, pull request 462).
+    # Calendar is turned off for the account, or was never opened (closeio/sync-engine, pull request 462).
     Rule(
         ServiceNotEnabled,
         frozenset({"notACalendarUser"}),
@@ -77,14 +77,14 @@ RULES = (
     Rule(
         TokenRevoked,
         frozenset({"invalid_rapt", "rapt_required"}),
-        message="This Google Workspace makes its users sign in again from time to time: connect again, or ask its"
+        message="This Google Workspace requires its users to sign in again regularly: reconnect, or ask its"
         " administrator to exempt this app",
     ),
-    # Our own OAuth client was deleted or disabled, or is for one organization only.
+    # Our own OAuth client was deleted or disabled, or is restricted to one organization.
     # googleapis/google-api-nodejs-client, issue 1256; openpubkey/opkssh, issue 617
     Rule(Misconfigured, frozenset({"deleted_client", "disabled_client", "restricted_client", "org_internal"})),
     *TOKEN_RULES,
-    # The last is of the consent page, where too many users are new to an application that Google has not verified:
+    # The last one is from the consent page: too many new users for an application that Google has not verified:
     # support.google.com/cloud/answer/9028764
     Rule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT, "rate_limit_exceeded"}), scope="app"),
     Rule(
@@ -123,7 +123,7 @@ RULES = (
     Rule(TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
 )
 
-# Words that decide nothing and help whoever reads a log; the last line names parameters of ours.
+# Words that decide nothing but help a reader of the log; the last line names our own parameters.
 VOCABULARY = words_of(RULES) | {
     *("badRequest", "invalid", "invalidParameter", "required", "notFound", "forbidden", "conditionNotMet", "conflict"),
     *(
@@ -142,25 +142,25 @@ VOCABULARY = words_of(RULES) | {
 
 def classify(response: Response) -> Fault:
     error = read_object(response.body).get("error")
-    told = [error] if isinstance(error, str) else _reasons(error if isinstance(error, dict) else {})
+    reasons = [error] if isinstance(error, str) else _reasons(error if isinstance(error, dict) else {})
     message = text(error, "message") if isinstance(error, dict) else ""
     phrases = (phrase for phrase in PHRASES if phrase in message.lower())
-    rule = judge(RULES, {str(response.status), *told, *phrases}, otherwise=kind_of(response.status))
-    return rule.fault(loggable(told, VOCABULARY), _resume_at(message))
+    rule = judge(RULES, {str(response.status), *reasons, *phrases}, otherwise=kind_of(response.status))
+    return rule.fault(loggable(reasons, VOCABULARY), _resume_at(message))
 
 
 def _reasons(error: Json) -> list[str]:
-    """The status, and what each entry of `errors` (Calendar, Gmail) and `details` (google.rpc.Status) says is wrong."""
-    told = [text(error, "status")]
+    """The status, and the reasons in each entry of `errors` (Calendar, Gmail) and `details` (google.rpc.Status)."""
+    reasons = [text(error, "status")]
     for problem in members(error, "errors") + members(error, "details"):
-        told += [text(problem, "reason"), text(problem, "location")]
+        reasons += [text(problem, "reason"), text(problem, "location")]
         limit = text(member(problem, "metadata"), "quota_limit")
-        told += [PER_PROJECT] if "PerProject" in limit and "PerUser" not in limit else []
-    return told
+        reasons += [PER_PROJECT] if "PerProject" in limit and "PerUser" not in limit else []
+    return reasons
 
 
 def _resume_at(message: str) -> datetime | None:
-    """Gmail names the moment in its message: `User-rate limit exceeded. Retry after 2026-11-22T10:00:00.000Z`."""
+    """Gmail names the time in its message: `User-rate limit exceeded. Retry after 2026-11-22T10:00:00.000Z`."""
     match = re.search(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))", message, re.ASCII)
     try:
         return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None

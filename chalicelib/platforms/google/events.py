@@ -1,4 +1,4 @@
-"""Calendar events as bookings: which of them are, what each field comes from, and why the others are left out."""
+"""Calendar events as bookings: which ones count, where each field comes from, and why the others are left out."""
 
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
@@ -14,13 +14,13 @@ from chalicelib.platforms.core.zones import find_zone
 from chalicelib.platforms.mail.addresses import mailbox_of, organisation_of
 
 NOT_PEOPLE = ".calendar.google.com"
-"""The end of the addresses of shared calendars, rooms and imports."""
+"""The suffix of the addresses of shared calendars, rooms and imports."""
 MAX_GUESTS = 200
 
 
 class Moment(msgspec.Struct, frozen=True, rename="camel"):
-    """A day, or a moment: with an offset, or in the zone named. Google shows moments with the calendar's offset, and
-    beside it the zone that the event was entered in."""
+    """A day, or a time: with an offset, or in the named zone. Google shows times with the calendar's offset, next to
+    the zone in which the event was entered."""
 
     day: date | None = msgspec.field(name="date", default=None)
     date_time: datetime | None = None
@@ -28,7 +28,7 @@ class Moment(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Person(msgspec.Struct, frozen=True, rename="camel"):
-    """An organizer or a guest; `is_self` is the one whose calendar it is."""
+    """An organizer or a guest; `is_self` marks the calendar's owner."""
 
     email: str | None = None
     display_name: str | None = None
@@ -40,7 +40,7 @@ class Person(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel"):
-    """A cancelled one has nothing but its id for sure. Imported ones may be `created` in the year 0000."""
+    """A cancelled event reliably has only its id. Imported ones may be `created` in the year 0000."""
 
     id: str
     status: str = "confirmed"
@@ -61,15 +61,15 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CalendarContext(msgspec.Struct, frozen=True):
-    """What an event of a calendar is read with."""
+    """The settings with which a calendar's events are read."""
 
     calendar_id: str | None
-    """None while the grant may not tell it"""
+    """None if the grant does not permit reading it"""
     time_zone: str
     rule: Rule = "matching"
     words: tuple[str, ...] = ()
     own_address: str | None = None
-    """That of the grant's own calendar, which is its owner's address; the calendar's own id where that is not known"""
+    """The id of the grant's own calendar, which is its owner's address; if unknown, the calendar's own id"""
 
 
 def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone | Skipped:
@@ -99,11 +99,11 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone 
 EVENTS = Items(record=BookingRecord, shape=Event, context=CalendarContext, parse=parse_event)
 
 CALLED_OFF = ("declined", "called_off")
-"""Reasons for which an event that was a booking is so no longer, as if it had been deleted."""
+"""Reasons that turn a stored booking into a deleted one."""
 
 
 def _skipped(event: Event, reason: str, people: "_People") -> Skipped:
-    """An invitation by others came in, one by the studio went out; without anybody from outside no time is kept."""
+    """An invitation from others came in, one from the studio went out; without outsiders no time is kept."""
     client, touched_at = people.client, _stamp(event.updated) or _stamp(event.created)
     return Skipped(
         external_id=event.id,
@@ -144,7 +144,7 @@ def _booking(
 
 
 class _Calendar(msgspec.Struct, frozen=True):
-    """What a context comes to for all events of a page."""
+    """A context prepared once for all events of a page."""
 
     id: str | None
     zone: tzinfo
@@ -152,7 +152,7 @@ class _Calendar(msgspec.Struct, frozen=True):
     organisation: str
     """The studio's own domain, if it has one"""
     words: tuple[str, ...]
-    """As a folded title holds them"""
+    """As they appear in a folded title"""
 
 
 @lru_cache(maxsize=64)
@@ -167,13 +167,13 @@ UNDECIDED = ("needsAction", "tentative")
 
 
 class _People(msgspec.Struct, frozen=True):
-    """Who takes part in an event."""
+    """The people who take part in an event."""
 
     own_response: str | None = None
     client: Guest | None = None
     invited_by_client: bool = False
     are_from_outside: bool = False
-    """Whether anybody is not of the studio"""
+    """Whether anyone is from outside the studio"""
     guests: list[Guest] = []
 
 
@@ -181,7 +181,8 @@ NOBODY = _People()
 
 
 def _people(event: Event, calendar: _Calendar) -> _People:
-    """The client is whoever invites the studio, else the first guest from outside who may come and is no extra."""
+    """The client is the organizer if not the studio, else the first guest from outside who may come and is not
+    optional."""
     organizer = event.organizer
     own_address = calendar.address or _own_address(event)
     organisation = calendar.organisation or organisation_of(own_address)
@@ -204,7 +205,7 @@ def _people(event: Event, calendar: _Calendar) -> _People:
 
 
 def _own_address(event: Event) -> str:
-    """Where it is not known whose calendar it is, the event itself may say so."""
+    """If the calendar's owner is unknown, the event itself may say."""
     people = (*event.attendees, event.organizer)
     return next((person.email or "" for person in people if person is not None and person.is_self), "")
 
@@ -239,7 +240,7 @@ def _when(event: Event, zone: tzinfo) -> _When:
 
 
 def _utc(moment: Moment, zone: tzinfo) -> datetime | None:
-    """A day starts at its midnight in the zone of the calendar."""
+    """A day starts at midnight in the calendar's zone."""
     if moment.day is not None:
         return _moved(datetime.combine(moment.day, time.min, zone), UTC)
     if moment.date_time is None:
@@ -254,8 +255,8 @@ def _aware(value: datetime, moment: Moment, zone: tzinfo) -> datetime:
 
 
 def _local_day(moment: Moment, starts_at: datetime, zone: tzinfo) -> date:
-    """The day where the event takes place: in the zone it was entered in, else by its offset. An offset of zero is how
-    every moment may be written and says nothing of a place; then it is the day in the calendar's zone."""
+    """The day at the place of the event: in the zone it was entered in, else by its offset. An offset of zero says
+    nothing about a place, because any time may be written in UTC; then it is the day in the calendar's zone."""
     if moment.time_zone:
         return _moved(starts_at, zone_of(moment.time_zone)).date()
     if moment.date_time is not None and moment.date_time.utcoffset():
@@ -272,7 +273,7 @@ def _stamp(text: str | None) -> datetime | None:
 
 
 def _moved(moment: datetime, zone: tzinfo) -> datetime:
-    """The first and the last day of the calendar cannot be moved everywhere; the hour does not matter there."""
+    """The first and last representable days cannot be shifted by every offset; there the hour does not matter."""
     try:
         return moment.astimezone(zone)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""The stream `inquiries`: what others wrote to the grant's mailbox, by the headers alone (Gmail API v1)."""
+"""The stream `inquiries`: mail from others in the grant's mailbox, read by its headers alone (Gmail API v1)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -27,18 +27,18 @@ from chalicelib.platforms.google.threads import THREADS, Thread, add_threads, re
 
 SCOPE = "https://www.googleapis.com/auth/gmail"
 MAX_WAITING = 1_000
-"""Threads that one page may name, which bounds a cursor; some 50 are usual."""
+"""The most threads that one page may name, to bound the cursor; about 50 are usual."""
 
 # 64-bit integers are strings on the wire.
 HistoryId = Annotated[str, Meta(pattern="^[0-9]{1,20}$")]
 
 
 class MailboxCursor(msgspec.Struct, frozen=True):
-    """`history_id` is where the next list of changes starts; while `listing`, `page_token` goes through all threads.
+    """`history_id` is where the next list of changes starts; while `listing`, `page_token` iterates over all threads.
 
-    `searching` is for a list of some days only, which not every grant may ask for; `newest` is its newest message on
-    this page of the list. `waiting` are threads of a page that are still to be read, before `page_token` goes on, and
-    `own` is the mailbox's address, empty in a cursor from before it was kept.
+    `searching` is for a list of some days only, which not every grant may request; `newest` is its newest message on
+    this page of the list. `waiting` holds threads of a page that must be read before `page_token` advances, and
+    `own` is the mailbox's address, empty in a cursor from before it was stored.
     """
 
     history_id: HistoryId
@@ -73,7 +73,7 @@ class History(msgspec.Struct, frozen=True, rename="camel"):
 def fetch_inquiries(client: Client, cursor: MailboxCursor | None) -> Page[MailboxCursor]:
     if cursor is not None:
         return _fetch(client, cursor if cursor.own else replace(cursor, own=_profile(client).own))
-    # Read before the first list, so that what arrives during the list is in the history after it.
+    # Read before the first list, so that mail arriving during the list is in the history that follows.
     profile = _profile(client)
     start = MailboxCursor(profile.history_id, listing=True, own=profile.own)
     try:
@@ -96,14 +96,14 @@ def _fetch(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
 
 
 def _list(client: Client, cursor: MailboxCursor, query: Sequence[tuple[str, str]] = ()) -> tuple[Named, MailboxCursor]:
-    """Threads to read, and the cursor for when all of them are."""
+    """Threads to read, and the cursor to continue with once all of them are read."""
     if cursor.waiting:
         return Named(cursor.waiting), replace(cursor, waiting=())
     return _list_all(client, cursor, query) if cursor.listing else _list_changed(client, cursor)
 
 
 def _list_all(client: Client, cursor: MailboxCursor, query: Sequence[tuple[str, str]]) -> tuple[Named, MailboxCursor]:
-    """With spam and trash: what was moved there since is no inquiry any more."""
+    """Includes spam and trash: a thread that has moved there is no longer an inquiry."""
     params = [*_page(cursor), ("includeSpamTrash", "true"), *query]
     listed = client.get(url_of(f"{BASE_URL}/threads"), params, into=Threads)
     named = list_threads(listed.threads)
@@ -120,7 +120,7 @@ def _list_changed(client: Client, cursor: MailboxCursor) -> tuple[Named, Mailbox
     named, token = list_changed(history.history), history.next_page_token or None
     if len(named.thread_ids) > MAX_WAITING:
         raise CursorExpired(internal=f"{PAGE_SIZE} changes name {len(named.thread_ids)} threads")
-    # Every page is asked for with the same start; only after the last one it moves, and never back.
+    # Every page is requested with the same start; it advances only after the last page, and never goes back.
     history_id = cursor.history_id if token else max(cursor.history_id, history.history_id, key=int)
     return named, replace(cursor, history_id=history_id, page_token=token)
 
@@ -131,8 +131,8 @@ def _page(cursor: MailboxCursor) -> list[tuple[str, str]]:
 
 
 def fetch_inquiries_of(client: Client, window: Window, cursor: MailboxCursor | None) -> Page[MailboxCursor]:
-    """The threads with mail of these days. A grant for headers only may not search: then all are read, from the newest
-    to the first that is too old."""
+    """The threads with mail on these days. A grant for headers only may not search: then all threads are read, from the
+    newest to the first that is too old."""
     if cursor is not None:
         return _fetch_window(client, window, cursor)
     start = MailboxCursor("0", listing=True, own=_profile(client).own)
@@ -145,12 +145,12 @@ def fetch_inquiries_of(client: Client, window: Window, cursor: MailboxCursor | N
 
 
 def _fetch_window(client: Client, window: Window, cursor: MailboxCursor) -> Page[MailboxCursor]:
-    # A day more on each side covers every studio's zone.
+    # One more day on each side covers every studio's zone.
     after, before = (
         datetime.combine(day, time.min, UTC)
         for day in (window.first - timedelta(days=1), window.last + timedelta(days=2))
     )
-    # As seconds, because a date in a search means one of Pacific Time.
+    # In seconds, because a date in a search means a day in Pacific Time.
     query = [("q", f"after:{int(after.timestamp())} before:{int(before.timestamp())}")] if cursor.searching else []
     named, following = _list(client, cursor, query)
     reading = read_threads(client, named, began=not cursor.waiting)
@@ -169,7 +169,7 @@ def _fetch_window(client: Client, window: Window, cursor: MailboxCursor) -> Page
 
 
 def _dates(thread: Raw) -> list[datetime]:
-    """When its messages were sent; none for a thread that cannot be read."""
+    """When its messages were sent; empty for a thread that cannot be read."""
     try:
         return [message.sent_at for message in read_messages(decode_leniently(thread, Thread), "")]
     except (msgspec.MsgspecError, ValueError, RecursionError):

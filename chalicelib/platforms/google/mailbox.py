@@ -1,4 +1,4 @@
-"""What Gmail lists of a mailbox: its threads, and what changed. Each thread takes a request of its own."""
+"""Gmail's lists of a mailbox: its threads, and what changed. Reading a thread takes a request of its own."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -17,9 +17,9 @@ from chalicelib.platforms.mail.headers import HEADERS
 
 BASE_URL = "https://gmail.googleapis.com/gmail/v1/users/me"
 PAGE_SIZE = 50
-"""Threads of a list, or changes, of one page."""
+"""Threads of a list, or changes, per page."""
 PAGE_SECONDS = 25
-"""How long threads are read for one page: less than the engine leaves for a page before an invocation ends."""
+"""How long threads are read for one page: less than the engine reserves for a page before an invocation ends."""
 THREAD_PARAMS = (("format", "metadata"), *(("metadataHeaders", name) for name in ("Date", "Message-ID", *HEADERS)))
 
 CHANGES = {
@@ -28,25 +28,25 @@ CHANGES = {
     "labelAdded": "labelsAdded",
     "labelRemoved": "labelsRemoved",
 }
-"""The kinds of change that are asked for, and the members that tell of them."""
+"""The kinds of change we request, and the members that describe them."""
 _JUDGED = frozenset(
     {"SPAM", "TRASH", "CHAT", *(f"CATEGORY_{name}" for name in ("PROMOTIONS", "SOCIAL", "UPDATES", "FORUMS"))}
 )
-"""Labels that decide whether a thread is an inquiry. To read or archive a mail changes others, all day long."""
+"""Labels that decide whether a thread is an inquiry. Reading or archiving mail changes other labels, all day long."""
 
 FAULTS = (RateLimited, TransientFault, RefreshInProgress)
-"""What ends a page early, with what was read of it: the next one meets it first, and waits."""
+"""Errors that end a page early and keep what was read; the next page hits the same error first, and waits."""
 
 
 class Named(msgspec.Struct):
-    """Threads that a list names, each once, and those of its entries that name none."""
+    """The threads that a list names, each once, and the entries that name none."""
 
     thread_ids: Sequence[str]
     odd: Sequence[Any] = ()
 
 
 class Reading(msgspec.Struct):
-    """Threads as they were answered, what became of the others, and those that are still to be read."""
+    """Threads as returned, the outcomes of the others, and the threads still to be read."""
 
     raws: list[Raw]
     batch: Batch
@@ -54,18 +54,18 @@ class Reading(msgspec.Struct):
 
 
 def list_threads(threads: Sequence[Any]) -> Named:
-    """Those of an answer of threads.list."""
+    """The threads in a threads.list response."""
     return _named((entry.get("id") if isinstance(entry, dict) else None, entry) for entry in threads)
 
 
 def list_changed(history: Sequence[Any]) -> Named:
-    """Those of an answer of history.list in which something changed that counts."""
+    """The threads in a history.list response with a relevant change."""
     return _named(pair for change in history for pair in _changes(change))
 
 
 def read_threads(client: Client, named: Named, *, began: bool) -> Reading:
-    """As many as time and quota let through. Raises what stops the first one, unless this page `began` with something
-    worth keeping, such as the list itself."""
+    """Reads as many threads as time and quota allow. Raises the error that stops the first one, unless this page
+    `began` with something worth keeping, such as the list itself."""
     reading = Reading([], Batch())
     for entry in named.odd:
         reading.batch.add(THREADS.read_one(Raw(msgspec.json.encode(entry)), MailContext()))
@@ -112,7 +112,7 @@ def _changes(change: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _counts(changed: Any, labels: Any) -> bool:
-    """Not drafts, which change with every pause in writing, and not a change of labels that decide nothing."""
+    """Ignores drafts, which change with every pause in typing, and changes of labels that decide nothing."""
     if isinstance(labels, list) and "DRAFT" in labels:
         return False
     return not isinstance(changed, list) or any(isinstance(label, str) and label in _JUDGED for label in changed)

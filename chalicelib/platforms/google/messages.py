@@ -1,4 +1,4 @@
-"""Gmail messages, read as far as they can be: of an odd field only what depends on it is missing."""
+"""Gmail messages, read as far as possible: an odd field affects only what depends on it."""
 
 import re
 from collections.abc import Collection
@@ -20,7 +20,7 @@ LATEST_MS = (LATEST - EARLIEST) // timedelta(milliseconds=1)
 
 
 class Message:
-    """One message, and what it is in its thread. `own` is the studio's address, empty when it is not known."""
+    """One message and its role in its thread. `own` is the studio's address, empty if unknown."""
 
     def __init__(self, message_id: str, sent_at: datetime, snippet: str | None, head: Head, own: str) -> None:
         self.id = message_id
@@ -28,7 +28,7 @@ class Message:
         self.snippet = snippet
         self.head = head
         self._is_sent = "SENT" in head.labels
-        # The studio may send by other names than the mailbox has.
+        # The studio may also send under other addresses than the mailbox's.
         by_name = parse_mailbox(head.get("from")).address if self._is_sent else None
         self._own = tuple(filter(None, (own, by_name)))
 
@@ -38,18 +38,19 @@ class Message:
 
     @cached_property
     def addressees(self) -> frozenset[str]:
-        """The mailboxes it is to."""
+        """The mailboxes it was sent to."""
         return frozenset(map(mailbox_of, self.addresses("to", "cc")))
 
     @cached_property
     def writers(self) -> frozenset[str]:
-        """The mailboxes that an answer to it may go to."""
+        """The mailboxes that a reply to it may go to."""
         return frozenset(map(mailbox_of, self.addresses("from", "reply-to", "x-original-from")))
 
     @cached_property
     def is_own(self) -> bool:
-        """Sent by the studio. What its website sends through its Gmail has the label SENT too, and arrives:
-        https://github.com/n8n-io/n8n/issues/19302. Once archived that has lost INBOX, and still goes to the studio."""
+        """Sent by the studio. Mail that its website sends through its Gmail also has the label SENT, but is incoming:
+        https://github.com/n8n-io/n8n/issues/19302. Once archived it has lost INBOX, but is still addressed to the
+        studio."""
         if not self._is_sent:
             return self.sender.reason == OWN
         to_itself = self.sender.is_person and not self.addressees.isdisjoint(map(mailbox_of, self._own))
@@ -58,12 +59,12 @@ class Message:
 
     @cached_property
     def is_answer(self) -> bool:
-        """The studio's own words: not those of its machines, such as an out-of-office."""
+        """Written by the studio itself, not by its machines, such as an out-of-office reply."""
         return self.is_own and not is_automatic(self.head)
 
     @property
     def is_person(self) -> bool:
-        """Somebody else's words."""
+        """Written by a person outside the studio."""
         return not self.is_own and self.sender.is_person
 
     @property
@@ -84,20 +85,20 @@ class Message:
 
     @property
     def answered_id(self) -> str:
-        """The Message-ID of what it answers; empty for none."""
-        found = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
-        return found[0] if found else ""
+        """The Message-ID of the message it answers; empty if none."""
+        match = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
+        return match[0] if match else ""
 
     @property
     def message_id(self) -> str:
         return (self.head.get("message-id") or "").strip()
 
     def is_to(self, people: Collection[str]) -> bool:
-        """Also when it does not say to whom it is."""
+        """Also true if it names no recipients."""
         return not (people and self.addressees) or not self.addressees.isdisjoint(people)
 
     def addresses(self, *names: str) -> list[str]:
-        """As they are written in these header fields."""
+        """As written in these header fields."""
         named = (mailbox.address for name in names for mailbox in parse_mailboxes(self.head.get(name)))
         return [address for address in named if address]
 
@@ -107,7 +108,7 @@ def is_id(value: Any) -> TypeGuard[str]:
 
 
 def read_message(plain: Any, own: str) -> Message | None:
-    """None for one that does not tell when it was sent."""
+    """None for a message without a time."""
     if not isinstance(plain, dict):
         return None
     head = Head(_fields(plain.get("payload")), frozenset(_texts(plain.get("labelIds"))))
@@ -119,7 +120,7 @@ def read_message(plain: Any, own: str) -> Message | None:
 
 
 def _fields(payload: Any) -> dict[str, str]:
-    """Of fields with one name the first."""
+    """If several fields have the same name, the first one counts."""
     headers = payload.get("headers") if isinstance(payload, dict) else None
     pairs = ((_text(each.get("name")), _text(each.get("value"))) for each in _list(headers) if isinstance(each, dict))
     named = [(name.strip().lower(), value) for name, value in pairs if name is not None and value is not None]
@@ -148,7 +149,7 @@ def _moment(milliseconds: Any) -> datetime | None:
 
 
 def _date(header: str | None) -> datetime | None:
-    """What the sender says: less reliable than when Google got it, and better than nothing."""
+    """The sender's own date: less reliable than the time at which Google received it, but better than nothing."""
     try:
         moment = parsedate_to_datetime((header or "")[:100])
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

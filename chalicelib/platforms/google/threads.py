@@ -1,4 +1,4 @@
-"""Gmail threads as inquiries: which messages belong together, who began, and when the studio answered."""
+"""Gmail threads as inquiries: which messages belong together, who started, and when the studio answered."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from chalicelib.platforms.mail.mailboxes import from_header
 
 STUDIO_BEGAN = "started_by_studio"
 NOTHING_LEFT = "nothing_left"
-"""What somebody wrote is no longer there, only answers to it are: what is stored of it stays as it is."""
+"""The inquiry's own messages are gone and only answers remain: what is stored stays as it is."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -29,20 +29,21 @@ class Thread(msgspec.Struct, frozen=True):
 
 
 class MailContext(msgspec.Struct, frozen=True):
-    """`own` is the studio's address, empty when it is not known."""
+    """`own` is the studio's address, empty if unknown."""
 
     own: str = ""
 
 
 class Conversation(msgspec.Struct):
-    """Messages with one person, oldest first. `part` is the id of the one that began it amid a thread, else empty."""
+    """Messages with one person, oldest first. `part` is the id of the message that started it inside a thread, else
+    empty."""
 
     part: str
     messages: list[Message]
 
 
 def add_threads(batch: Batch, raws: Sequence[Raw], own: str) -> None:
-    """Adds what each thread turns out to be: several inquiries, where the posts of a form are in one thread."""
+    """Adds the outcome of each thread: several inquiries if one thread holds several form submissions."""
     for raw in raws:
         try:
             outcomes: Sequence[Outcome] = parse_conversations(decode_leniently(raw, Thread), own)
@@ -54,7 +55,7 @@ def add_threads(batch: Batch, raws: Sequence[Raw], own: str) -> None:
 
 
 def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skipped:
-    """Its first conversation; mostly there is no other."""
+    """Its first conversation; usually the only one."""
     return parse_conversations(thread, context.own)[0]
 
 
@@ -70,50 +71,50 @@ def parse_conversations(thread: Thread, own: str) -> list[InquiryRecord | Skippe
 
 
 def read_messages(thread: Thread, own: str) -> list[Message]:
-    """Those that can be read, oldest first."""
+    """The readable messages, oldest first."""
     read = (read_message(plain, own) for plain in thread.messages)
     return sorted((message for message in read if message), key=lambda message: message.sent_at)
 
 
 def _conversations(thread_id: str, messages: Sequence[Message]) -> list[Conversation]:
-    """A thread is one, unless a form or the like wrote for several people in it: Gmail puts such mail into one thread,
-    since its subject is the same (https://github.com/Automattic/jetpack/issues/7638).
+    """A thread is one conversation, unless a form or similar wrote for several people in it: Gmail groups such mail
+    into one thread because its subject is the same (https://github.com/Automattic/jetpack/issues/7638).
 
-    What was begun that way amid a thread is known by its first message beside the thread, for good: Gmail's threads
-    have the id of their first message, and that message may be deleted one day.
+    A conversation that started inside a thread is permanently identified by the thread and its first message: Gmail's
+    threads have the id of their first message, and that message may be deleted one day.
     """
-    said = [message for message in messages if not message.is_draft]
+    mails = [message for message in messages if not message.is_draft]
     relayed: dict[str, Conversation] = {}
-    for message in said:
+    for message in mails:
         if message.is_relayed:
             part = "" if message.id == thread_id else message.id
             relayed.setdefault(_person(message), Conversation(part, [])).messages.append(message)
     if len(relayed) < 2:
-        first = next((message for message in said if message.is_person), None)
+        first = next((message for message in mails if message.is_person), None)
         begun = first is not None and first.is_relayed and first.id != thread_id
-        return [Conversation(first.id if first and begun else "", said)]
-    rest = _distribute([message for message in said if not message.is_relayed], relayed)
+        return [Conversation(first.id if first and begun else "", mails)]
+    rest = _distribute([message for message in mails if not message.is_relayed], relayed)
     others = [Conversation("", rest)] if any(message.is_person for message in rest) else []
     return list({each.part: each for each in (*others, *relayed.values())}.values())
 
 
 def _person(message: Message) -> str:
-    """Who wrote by another's hand. If that is not known, it is somebody else each time."""
+    """Who wrote through a relay. If that is unknown, each message counts as a different person."""
     address = message.sender.contact.address
     return mailbox_of(address) if address else f"#{message.id}"
 
 
 def _distribute(messages: Sequence[Message], conversations: Mapping[str, Conversation]) -> list[Message]:
-    """Adds each to the conversation that it answers, else to those of its writer or addressees. Returns the others."""
+    """Adds each message to the conversation it answers, else to those of its writer or addressees. Returns the rest."""
     rest, by_id = [], {each.message_id: each for one in conversations.values() for each in one.messages}
     for message in messages:
         answered = by_id.get(message.answered_id) if message.answered_id else None
         people = {_person(answered)} if answered else message.addressees if message.is_own else message.writers
-        found = [conversations[person] for person in people if person in conversations]
-        for conversation in found:
+        targets = [conversations[person] for person in people if person in conversations]
+        for conversation in targets:
             conversation.messages.append(message)
             conversation.messages.sort(key=lambda each: each.sent_at)
-        if not found:
+        if not targets:
             rest.append(message)
     return rest
 
@@ -138,9 +139,9 @@ def _parse(thread_id: str, conversation: Conversation) -> InquiryRecord | Skippe
 
 
 def _judge(messages: Sequence[Message]) -> tuple[str, Message | None]:
-    """The message with which somebody wrote to the studio; or why there is none.
+    """The message with which a person first wrote to the studio, or the reason why there is none.
 
-    What lies in the trash still tells who wrote, as long as not all of the conversation lies there; spam never does.
+    A message in the trash still counts, unless the whole conversation is there; spam never counts.
     """
     if messages and all(message.is_left_out for message in messages):
         return "spam" if messages[0].is_spam else "trash", None
@@ -157,13 +158,13 @@ def _judge(messages: Sequence[Message]) -> tuple[str, Message | None]:
 
 
 def _is_beginning(message: Message, heard: Sequence[Message]) -> bool:
-    """Whether the others answer it, and did not come by another's hand into a thread about something else."""
+    """Whether the others answer it, and did not come through a relay into a thread about something else."""
     first = next((other for other in heard if other.is_person), None)
     return first is None or not first.is_relayed or message.is_to(first.writers)
 
 
 def _replied_at(messages: Sequence[Message], first: Message) -> datetime | None:
-    """Of the first answer to whoever wrote: what is sent on to a colleague is none."""
+    """When the studio first answered the writer: mail forwarded to a colleague is not an answer."""
     people: set[str] = set()
     if first.sender.contact.address is not None:
         people = people.union(*(message.writers for message in messages if not message.is_own))

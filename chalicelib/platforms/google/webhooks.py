@@ -1,6 +1,6 @@
-"""What Google reports of its users' accounts: Cross-Account Protection (RISC).
+"""Google's reports about its users' accounts: Cross-Account Protection (RISC).
 
-Source: developers.google.com/identity/protocols/risc. The issuer and the address of the keys stand in
+Source: developers.google.com/identity/protocols/risc. The issuer and the address of the keys are in
 https://accounts.google.com/.well-known/risc-configuration.
 """
 
@@ -25,13 +25,13 @@ ISSUER = "https://accounts.google.com/"
 KEYS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 MEDIA_TYPE = "application/secevent+jwt"
 ERROR_CODES = ("invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed")
-"""RFC 8935, 2.4; the first stands for everything else"""
+"""RFC 8935, 2.4; the first one is the fallback"""
 
 _RISC = "https://schemas.openid.net/secevent/risc/event-type/"
 _OAUTH = "https://schemas.openid.net/secevent/oauth/event-type/"
 
-# What ends a grant, or has Google ask its receivers to behave as if it did; the rest is written down only. Of a
-# credential change Google asks to "look out for suspicious activity", and the grant lives on.
+# Events that end a grant, or after which Google asks receivers to act as if they did; the rest is only recorded. After
+# a credential change Google asks to "look out for suspicious activity", and the grant stays valid.
 EVENTS: Mapping[str, tuple[Effect, str, str]] = {
     f"{_RISC}sessions-revoked": ("revoked", "sessions_revoked", "Google ended all sessions of the account"),
     f"{_OAUTH}tokens-revoked": ("revoked", "tokens_revoked", "The account's grants were revoked at Google"),
@@ -47,12 +47,12 @@ EVENTS: Mapping[str, tuple[Effect, str, str]] = {
 }
 REASONS = {
     "hijacking": "Google disabled the account because it was hijacked",
-    "bulk-account": "Google disabled the account as one of many made in bulk",
+    "bulk-account": "Google disabled the account because it was created in bulk",
 }
 
 
 class _Subject(msgspec.Struct):
-    """Of an event about one token the subject is that token, known by its beginning or hash, and names nobody."""
+    """For an event about one token, the subject is that token, identified by a prefix or hash, and names no account."""
 
     sub: AccountId = ""
 
@@ -78,7 +78,7 @@ class EventRefused(msgspec.Struct):
 
 
 def verify(body: bytes, verifier: Verifier) -> Mapping[str, Any]:
-    """The claims of the token that the body is. Raises BadRequest."""
+    """The claims of the token in the body. Raises BadRequest."""
     try:
         token = body.decode("ascii").strip()
     except UnicodeDecodeError as error:

@@ -1,1 +1,1 @@
-"""Who wrote a mail: headers, mailboxes and addresses, whatever the mail came from."""
+"""Who wrote a mail: headers, mailboxes and addresses, independent of the mail's source."""

@@ -1,4 +1,4 @@
-"""What a mail address says of itself: whose it is, and whether a person reads it."""
+"""What a mail address itself reveals: whose it is, and whether a person reads it."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ SHARED_HOSTS = re.compile(
     r"|comcast|verizon|att|sbcglobal|btinternet|sky|qq|163|yandex)\.[a-z]{2,3}(?:\.[a-z]{2})?"
     r"|(?:outlook|hotmail|live|msn|yahoo|ymail|rocketmail)\.[a-z]{2,3}(?:\.[a-z]{2})?"
 )
-"""Hosts of mailboxes for everybody: two addresses there have nothing to do with each other."""
+"""Public mailbox providers: two addresses at one of them are unrelated."""
 
 _GOOGLE = frozenset({"gmail.com", "googlemail.com"})
 _NO_REPLY = re.compile(
@@ -34,23 +34,23 @@ def domain_of(address: str) -> str:
 
 
 def is_robot(address: str) -> bool:
-    """Nobody reads what is sent to it."""
+    """Whether mail to it goes unread."""
     local = _local(address)
     return _NO_REPLY.search(local) is not None or _ROBOT.fullmatch(local) is not None
 
 
 def is_form(address: str) -> bool:
-    """A website's form sends from it."""
+    """Whether a website's form sends from it."""
     return _FORM.fullmatch(_local(address)) is not None
 
 
 def is_role(address: str) -> bool:
-    """Whoever has the office reads it, not one person."""
+    """Whether it belongs to a role and not to one person."""
     return _ROLE.fullmatch(_local(address)) is not None
 
 
 def mailbox_of(address: str) -> str:
-    """The same for all addresses whose mail comes to the same mailbox, whatever follows a plus sign; for Gmail's dots:
+    """The same for all addresses that deliver to one mailbox, ignoring a plus suffix; for Gmail's dots:
     https://support.google.com/mail/answer/7436150"""
     local, domain = _local(address).partition("+")[0], domain_of(address)
     return f"{local.replace('.', '')}@gmail.com" if domain in _GOOGLE else f"{local}@{domain}"
@@ -62,7 +62,7 @@ def is_same_organisation(one: str, other: str) -> bool:
 
 
 def organisation_of(address: str) -> str:
-    """The domain that is the owner's of the address, empty at a host of mailboxes for everybody."""
+    """The domain that belongs to the address's owner; empty at a public mailbox provider."""
     return _owned(domain_of(address))
 
 

@@ -1,4 +1,4 @@
-"""What a mail's header says of who wrote it, wherever the mail was found."""
+"""What a mail's header says about its author, independent of the mail's source."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -14,8 +14,8 @@ HEADERS = (
     *("Auto-Submitted", "Precedence", "List-Id", "List-Unsubscribe", "X-Autoreply", "X-Autorespond"),
     *("X-Original-From", "X-Mailer", "X-PHP-Originating-Script"),
 )
-"""What the rules look at. Not X-Auto-Response-Suppress: it asks for no automatic answer, and people's mail has it too
-(https://github.com/osTicket/osTicket/issues/726, https://github.com/sisimai/p5-sisimai/issues/491)."""
+"""The fields that the rules use. Not X-Auto-Response-Suppress: it asks for no automatic reply, and people's mail has it
+too (https://github.com/osTicket/osTicket/issues/726, https://github.com/sisimai/p5-sisimai/issues/491)."""
 
 _PORTAL_DOMAINS = re.compile(r"(?:.+\.)?(?:theknot|weddingwire|weddingpro|authsolic|zola|yelp)\.com")
 _REMINDERS = re.compile(r"don.t (?:leave|keep) .+ (?:hanging|waiting)", re.IGNORECASE)
@@ -25,7 +25,7 @@ _CATEGORIES = frozenset({"CATEGORY_PROMOTIONS", "CATEGORY_SOCIAL", "CATEGORY_FOR
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A mail's header fields, by their names in lower case, and the labels its mailbox gave it."""
+    """A mail's header fields, by lower-case name, and the labels its mailbox assigned."""
 
     fields: Mapping[str, str] = {}
     labels: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Mail:
-    """What the rules ask of a mail. `own` are the studio's addresses, as far as they are known."""
+    """The properties of a mail that the rules test. `own` holds the studio's known addresses."""
 
     def __init__(self, head: Head, own: Collection[str]) -> None:
         self.own = [address for address in own if address]
@@ -49,8 +49,8 @@ class Mail:
     @cached_property
     def auto_submitted(self) -> str:
         """The keyword alone: comments and parameters may follow it."""
-        found = re.match(r"[\w-]+", (self.get("auto-submitted") or "").strip())
-        return found[0].casefold() if found else "no"
+        match = re.match(r"[\w-]+", (self.get("auto-submitted") or "").strip())
+        return match[0].casefold() if match else "no"
 
     @cached_property
     def is_report(self) -> bool:
@@ -68,8 +68,8 @@ class Mail:
     @cached_property
     def list_domain(self) -> str:
         """`studio.example` of the list `<bookings.studio.example>`."""
-        found = re.search(r"<[^<>.]+\.([^<>]+)>", self.get("list-id") or "")
-        return found[1] if found else ""
+        match = re.search(r"<[^<>.]+\.([^<>]+)>", self.get("list-id") or "")
+        return match[1] if match else ""
 
     @cached_property
     def is_own_list(self) -> bool:
@@ -82,12 +82,12 @@ class Mail:
 
     @cached_property
     def via(self) -> re.Match[str] | None:
-        """`'Anna' via Bookings`, as groups write for senders whose domain lets nobody else send."""
+        """`'Anna' via Bookings`, as groups write for senders whose domain does not let others send."""
         return _VIA.fullmatch(self.sender.name or "")
 
     @cached_property
     def stands_for_others(self) -> bool:
-        """From is not who wrote: a robot, a form, a list, the studio's own site, or an unknown portal."""
+        """Whether From is not the author: a robot, a form, a list, the studio's own site, or an unknown portal."""
         return (
             is_robot(self.address)
             or is_form(self.address)
@@ -101,14 +101,14 @@ class Mail:
 
     @cached_property
     def person(self) -> Mailbox | None:
-        """Whom Reply-To names, if that is a person other than From."""
+        """The person in Reply-To, if different from From."""
         named = parse_mailboxes(self.get("reply-to"))
         if self.via or self.is_listed:
             named += parse_mailboxes(self.get("x-original-from"))
-        found = next((each for each in named if each.address and self._is_person(each.address)), None)
-        if found is not None and found.name is None and self.via is not None:
-            return found._replace(name=self.via["name"])
-        return found
+        contact = next((each for each in named if each.address and self._is_person(each.address)), None)
+        if contact is not None and contact.name is None and self.via is not None:
+            return contact._replace(name=self.via["name"])
+        return contact
 
     @cached_property
     def addressees(self) -> list[str]:

@@ -1,6 +1,6 @@
-"""Mail headers as their readers see them: encoded words decoded, mailboxes taken apart (RFC 5322, RFC 2047).
+"""Mail headers as readers see them: encoded words decoded, mailboxes parsed (RFC 5322, RFC 2047).
 
-The standard library reads the same header differently from one release to the next, so none of it is used here.
+The standard library parses the same header differently from one release to the next, so we do not use it here.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chalicelib.platforms.core.text import clean
 
 LONGEST_HEADER = 4_000
-"""Characters of a header that are looked at for mailboxes."""
+"""How many characters of a header are searched for mailboxes."""
 MOST_MAILBOXES = 50
 LONGEST_ADDRESS = 254
 """RFC 5321 4.5.3.1.3, without the angle brackets."""
@@ -27,7 +27,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 # As browsers read them (encoding.spec.whatwg.org): the names promise less than the bytes hold.
 _CHARSETS = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "gb2312": "gb18030", "ks_c_5601-1987": "cp949"}
 _NO_CHARSETS = re.compile("ascii|idna|mbcs|oem|punycode|(raw[-_])?unicode[-_]escape|undefined|utf-7")
-"""Of Python's own text codecs: those that no mail is written in, and ASCII, which proves nothing."""
+"""Python text codecs that mail is never written in, and ASCII, which proves nothing."""
 
 _TOKEN = re.compile(
     r"""
@@ -44,7 +44,7 @@ _ATOM = r"""[^\s"(),.:;<>@\[\\\]]+"""
 _ADDR_SPEC = re.compile(
     rf"""(?:{_ATOM}(?:\.+{_ATOM})*\.*|"(?:[^"\\]|\\.)*")@(?:{_ATOM}(?:\.{_ATOM})*|\[[0-9A-Fa-fIPv:.]+\])""", re.DOTALL
 )
-"""Beyond the grammar, dots beside each other in the local part: a Japanese provider hands such addresses out."""
+"""Beyond the grammar, it allows consecutive dots in the local part: a Japanese provider issues such addresses."""
 _GROUP = re.compile(r"""[^"<>@:,;()]*:(.*);\s*""", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -53,7 +53,7 @@ Token = tuple[str, str]
 
 
 class Mailbox(NamedTuple):
-    """Whose address it is, and the address; each None when it is not there."""
+    """The owner's name and the address; each None if absent."""
 
     name: str | None
     address: str | None
@@ -63,7 +63,7 @@ NOBODY = Mailbox(None, None)
 
 
 def from_header(value: str | None) -> str | None:
-    """A header's text in one line. What cannot be decoded is shown replaced, never lost."""
+    """A header's text on one line. Bytes that cannot be decoded are replaced, never dropped."""
     if value is None:
         return None
     unfolded = _unfolded(value)
@@ -75,13 +75,13 @@ def parse_mailbox(value: str | None) -> Mailbox:
     """The first mailbox of a header such as From."""
     first = next(_mailboxes(value), NOBODY)
     if first.address is None and first.name and value and "=?" in value and "@" in first.name:
-        # The whole of `Ana <ana@example.org>` as one encoded word, which RFC 2047 forbids and some senders write.
+        # The whole of `Ana <ana@example.org>` as one encoded word, which RFC 2047 forbids but some senders write.
         return next(_mailboxes(first.name), NOBODY)
     return first
 
 
 def parse_mailboxes(value: str | None) -> list[Mailbox]:
-    """Those of a header such as To, in their order; at most 50."""
+    """The mailboxes of a header such as To, in order; at most 50."""
     return list(islice(_mailboxes(value), MOST_MAILBOXES))
 
 
@@ -99,8 +99,8 @@ def _unfolded(value: str) -> str:
 
 
 def _split(header: str) -> Iterator[list[Token]]:
-    """At commas and semicolons. One without an address before it belongs to a name that should have been quoted, such
-    as `Ruiz, Ana <ana@example.org>`."""
+    """Splits at commas and semicolons. One without an address before it is part of a name that should have been quoted,
+    such as `Ruiz, Ana <ana@example.org>`."""
     part: list[Token] = []
     addressed = False
     for kind, text in _tokens(header):
@@ -136,7 +136,7 @@ def _mailbox(tokens: list[Token]) -> Mailbox:
 
 
 def _bare(tokens: list[Token]) -> Mailbox:
-    """An address without angle brackets, and whatever stands around it."""
+    """An address without angle brackets, and the text around it."""
     for index, (kind, text) in enumerate(tokens):
         words = text.split() if kind == "text" and "@" in text else []
         for place, word in enumerate(words):
@@ -149,7 +149,7 @@ def _bare(tokens: list[Token]) -> Mailbox:
 
 
 def _phrase(tokens: list[Token]) -> str | None:
-    """A name. Comments belong to it as they stand, and are it where nothing else is there."""
+    """A name. Comments are part of it; a comment alone is the name."""
     words = [(kind, text) for kind, text in tokens if text.strip(" \t,;")]
     if len(words) == 1 and words[0][0] == "comment":
         return _name(_ESCAPED.sub(r"\1", words[0][1][1:-1]))
@@ -177,7 +177,7 @@ def _address(text: str) -> str | None:
 
 
 def _decoded(run: re.Match[str]) -> str:
-    """Encoded words beside each other. One letter's bytes may be spread over two of them."""
+    """Decodes adjacent encoded words. The bytes of one character may be split across two of them."""
     words = [_word(*match.groups()) for match in _ENCODED_WORD.finditer(run[0])]
     runs = groupby(words, key=lambda word: word[0])
     return "".join(_text(b"".join(content for _, content in parts), charset) for charset, parts in runs)

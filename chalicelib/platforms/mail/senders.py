@@ -1,4 +1,4 @@
-"""Who wrote a mail: a person, and where to answer, or a machine, and of what kind. Judged by the header alone."""
+"""Who wrote a mail: a person, and where to answer, or a machine, and of what kind. Decided by the header alone."""
 
 import re
 from collections.abc import Callable, Collection
@@ -10,26 +10,26 @@ from chalicelib.platforms.mail.headers import Head, Mail
 from chalicelib.platforms.mail.mailboxes import NOBODY, Mailbox, parse_mailbox
 
 PERSON = ""
-"""The reason of a rule by which a person wrote."""
+"""The reason of rules that recognize a person."""
 OWN = "own_mail"
 AUTOMATIC = frozenset({"bounce", "read_receipt", "auto_reply", "auto_generated", "calendar"})
-"""What is sent in somebody's name and is not that person's answer."""
+"""Sent in a person's name without being that person's answer."""
 
-# From these come the posts of forms and nothing else.
+# Addresses that send form submissions and nothing else.
 _FORM_SENDERS = re.compile(
     r"form-submission@squarespace\.info|.+@wix-forms\.com|no-reply-forms@webflow\.com|formresponses@netlify\.com"
 )
-# A portal's address for one couple, to which an answer goes. `.reminder` in it is the portal's own.
+# A portal's address for one couple, to which replies go. `.reminder` in it marks the portal's own mail.
 _COUPLES = re.compile(r".+@member\.theknot\.com")
-# Portals that write in everybody's name from one address, or from a new one with every mail. None of them documents its
-# addresses: these are what their mail to venues and studios shows.
+# Portals that write for everyone from one address, or from a new one with every mail. None of them documents its
+# addresses: these are taken from their mail to venues and studios.
 _PORTALS = re.compile(
     r"messages@weddingwire\.com|pros@weddingpro\.com|weddingvendors@zola\.com|reply\+.+@messaging\.yelp\.com"
 )
 
 _CALENDARS = re.compile(r"(?:calendar-notification|noreply-calendar-sync)@google\.com")
 _SOCIAL = re.compile(r"(?:.+\.)?(?:facebookmail\.com|mail\.instagram\.com)")
-# They name in Reply-To whom the notice is about.
+# Their Reply-To names the person that the notification is about.
 _SERVICES = re.compile(r"(?!local-services).+-noreply@(?:docs\.)?google\.com|.+@docusign\.net")
 _AWAY = re.compile(
     r"(?:automatic reply|auto[- ]?reply|out of (?:the )?office|automatische antwort|respuesta autom[aá]tica"
@@ -39,7 +39,7 @@ _AWAY = re.compile(
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who wrote. `is_relayed`: the mail came by another's hand, so that From stands for many."""
+    """Who wrote. `is_relayed`: the mail came through a relay, so that From stands for many people."""
 
     reason: str
     contact: Mailbox
@@ -51,7 +51,7 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What a mail is when it `holds`. `contact` is whom to answer."""
+    """The category of a mail for which it `holds`. `contact` is the person to answer."""
 
     reason: str
     holds: Callable[[Mail], bool]
@@ -69,7 +69,7 @@ def _labelled(label: str) -> Callable[[Mail], bool]:
 
 
 RULES = (
-    # What is a machine's whoever is named in it.
+    # Sent by machines, whoever they name.
     Rule("chat", _labelled("CHAT"), "Gmail keeps chats as messages with this label"),
     Rule(
         "read_receipt", lambda mail: mail.is_report and "disposition-notification" in mail.content_type, "RFC 8098, 3.1"
@@ -105,8 +105,8 @@ RULES = (
     ),
     Rule("social", lambda mail: _SOCIAL.fullmatch(domain_of(mail.address)) is not None, "Meta's own senders"),
     Rule("notification", _matches(_SERVICES), "Google Drive, Docs and Forms, DocuSign"),
-    Rule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, of leads without an answer"),
-    # A person, by another's hand.
+    Rule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, about unanswered leads"),
+    # Sent by a person through a relay.
     Rule(
         PERSON,
         lambda mail: mail.person is not None and mail.stands_for_others,
@@ -124,7 +124,7 @@ RULES = (
     ),
     Rule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple"),
     Rule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY),
-    # A machine, for want of a person.
+    # Sent by a machine, unless a person was recognized above.
     Rule(
         "bounce", lambda mail: (mail.get("return-path") or "").replace(" ", "") == "<>", "RFC 5321, 4.5.5: of reports"
     ),
@@ -142,20 +142,20 @@ RULES = (
     Rule("social", _labelled("CATEGORY_SOCIAL"), "Gmail's categories"),
     Rule("forum", _labelled("CATEGORY_FORUMS"), "Gmail's categories"),
     Rule("notification", _labelled("CATEGORY_UPDATES"), "Gmail's categories: receipts, statements, confirmations"),
-    Rule("robot", lambda mail: is_robot(mail.address), "addresses that ask for no answer"),
+    Rule("robot", lambda mail: is_robot(mail.address), "unattended addresses"),
     Rule(PERSON, lambda mail: True),
 )
-"""In this order: the first that holds decides."""
+"""In this order: the first rule that holds decides."""
 
 
 def who_wrote(head: Head, own: Collection[str]) -> Sender:
-    """`own` are the studio's addresses, as far as they are known."""
+    """`own` holds the studio's known addresses."""
     mail = Mail(head, own)
     rule = next(rule for rule in RULES if rule.holds(mail))
     return Sender(rule.reason, rule.contact(mail), rule.is_relayed)
 
 
 def is_automatic(head: Head) -> bool:
-    """Whether a machine sent it in somebody's name, whoever that is."""
+    """Whether a machine sent it in anyone's name."""
     mail = Mail(head, ())
     return any(rule.holds(mail) for rule in RULES if rule.reason in AUTOMATIC)

@@ -1,4 +1,4 @@
-"""Meta: one grant, with the campaigns of the studio's ad accounts and what they bring each day.
+"""Meta: one grant, with the campaigns of the studio's ad accounts and their daily results.
 
 Sources: Meta's Graph API and Marketing API documentation, and the field lists of its Business SDK (v26.0).
 """
@@ -28,7 +28,7 @@ OAUTH = OAuth2(
     token_method="GET",  # noqa: S106 - a method of HTTP
     revoke_url=f"{BASE_URL}/me/permissions",
     revoke_method="DELETE",
-    # Without it the dialog silently leaves out what the user declined before.
+    # Without it the dialog silently omits permissions that the user declined before.
     authorize_params=(("auth_type", "rerequest"),),
     identity_scopes=("public_profile",),
     scope_separator=",",
@@ -37,7 +37,7 @@ OAUTH = OAuth2(
     # developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
     exchange_type="fb_exchange_token",
     exchange_param="fb_exchange_token",
-    # A long-lived token works for about 60 days, and can be exchanged for a new one only while it does.
+    # A long-lived token is valid for about 60 days, and can be exchanged for a new one only while it is.
     refresh_before=timedelta(days=10),
     refresh_every=timedelta(days=30),
     classify=classify_token_error,
@@ -60,7 +60,7 @@ class Permissions(msgspec.Struct, frozen=True):
 
 
 def identify(client: Client) -> Account:
-    """A user may decline a permission while consenting, and it may lapse: only the granted ones count."""
+    """A user may decline a permission, and a permission may lapse: only the granted ones count."""
     user = client.get(url_of(f"{BASE_URL}/me"), {"fields": "id,name"}, into=User)
     permissions = client.get(url_of(f"{BASE_URL}/me/permissions"), into=Permissions)
     scopes = tuple(each.permission for each in permissions.data if each.status == "granted")
@@ -68,7 +68,7 @@ def identify(client: Client) -> Account:
 
 
 def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:
-    """The user picks the ad accounts apart from the permissions, and may pick none."""
+    """The user chooses the ad accounts separately from the permissions, and may choose none."""
     if not list_ad_accounts(client).accounts:
         raise AuthorizationFailed(
             "No ad account was shared: choose one in Meta's dialog, or ask its owner for access", code="no_ad_account"

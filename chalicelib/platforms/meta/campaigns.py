@@ -16,28 +16,28 @@ from chalicelib.platforms.meta.graph import AD_ACCOUNTS, ADS_SCOPES, BASE_URL, f
 from chalicelib.platforms.meta.money import from_units
 
 FIELDS = "id,name,objective,status,effective_status,daily_budget,lifetime_budget,start_time,stop_time"
-# Archived ones are left out unless asked for, deleted ones cannot be listed at all:
+# Archived campaigns are listed only on request, deleted ones not at all:
 # developers.facebook.com/docs/marketing-api/best-practices/manage-your-ad-object-status
 LISTED = '["ACTIVE","PAUSED","ARCHIVED","IN_PROCESS","WITH_ISSUES"]'
 
-# By `effective_status`. Of one in process or with issues only `status`, which the studio set, tells whether it runs.
+# By `effective_status`. For one in process or with issues, only `status`, which the studio set, says whether it runs.
 STATUSES = {"ACTIVE": "active", "PAUSED": "paused", "ARCHIVED": "archived", "DELETED": "archived"}
 
-# Meta gives a campaign without an end, or one never started, a moment around 1970.
+# Meta gives campaigns without an end, or never started, a date around 1970.
 FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
 
 Units = Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
 
 
 class CampaignsCursor(msgspec.Struct, frozen=True):
-    """A page of the list. None outlasts a run: what changed is not told, so each run reads everything, and what it does
-    not meet is gone."""
+    """A page of the list. It is never kept across runs: Meta does not report changes, so each run reads everything, and
+    a campaign that is not listed is gone."""
 
     after: str
 
 
 class Campaign(msgspec.Struct, frozen=True):
-    """One without a budget leaves it to its ad sets."""
+    """A campaign without a budget leaves it to its ad sets."""
 
     id: str
     name: str | None = None
@@ -51,7 +51,7 @@ class Campaign(msgspec.Struct, frozen=True):
 
 
 class CampaignContext(msgspec.Struct, frozen=True):
-    """The ad account's currency, and the moment by which a campaign has ended or not."""
+    """The ad account's currency, and the time that decides whether a campaign has ended."""
 
     currency: str | None
     now: datetime
@@ -66,7 +66,7 @@ def fetch_campaigns(client: Client, cursor: CampaignsCursor | None) -> Page[Camp
 
 
 def parse_campaign(campaign: Campaign, context: CampaignContext) -> AdCampaignRecord:
-    """Of an account without a currency no budget can be told."""
+    """If the account has no currency, the budget is unknown."""
     budget = next((units for units in (campaign.daily_budget, campaign.lifetime_budget) if int(units)), None)
     ends_at = _moment(campaign.stop_time)
     return AdCampaignRecord(
@@ -85,7 +85,7 @@ CAMPAIGN_ITEMS = Items(record=AdCampaignRecord, shape=Campaign, context=Campaign
 
 
 def _status(campaign: Campaign, ends_at: datetime | None, now: datetime) -> str:
-    """A status that Meta adds one day counts as a draft's: nothing says that such a campaign runs."""
+    """A status unknown to us counts as a draft: there is no evidence that such a campaign runs."""
     status = STATUSES.get(campaign.effective_status) or STATUSES.get(campaign.status) or "draft"
     return "ended" if status in ("active", "paused") and ends_at and ends_at <= now else status
 

@@ -1,4 +1,4 @@
-"""What Meta's refusals mean: Graph's error codes, also those of its token endpoint. The status says little: almost
+"""What Meta's errors mean: the error codes of Graph and of its token endpoint. The status says little: almost
 everything is a 400.
 
 developers.facebook.com/docs/graph-api/guides/error-handling, .../marketing-api/error-reference,
@@ -22,50 +22,50 @@ from chalicelib.platforms.core.faults import Fault, kind_of
 from chalicelib.platforms.core.transport import Response
 from chalicelib.platforms.meta.quota import regained_at
 
-# The words of a refusal: its `code`, `code/subcode`, status, flag, and phrases of its message. In answers of the token
-# endpoint each is there once more with `token` before it, since some mean something else there.
+# The words of an error: its `code`, `code/subcode`, status, flag, and phrases of its message. Errors of the token
+# endpoint have each word again with the prefix `token`, because some mean something else there.
 RULES = (
-    # The redirect URI is not the one of the dialog; the application is unknown; its secret is wrong, under a code that
-    # means a passing fault everywhere else.
+    # The redirect URI differs from the dialog's; the application is unknown; its secret is wrong, under a code that
+    # means a transient fault everywhere else.
     Rule(Misconfigured, frozenset({"token 100/36008", "token 101", "validating client secret"})),
-    # The code of a consent is too old, was used already, or is none; a token that is dead cannot be exchanged.
+    # The authorization code is too old, used or invalid; a dead token cannot be exchanged.
     Rule(TokenRevoked, frozenset({"token 100/36007", "token 100/36009", "token invalid verification code"})),
     Rule(
         TokenRevoked,
         frozenset({"190/458"}),
-        message="This app was removed in the settings of the Facebook account: connect again",
+        message="This app was removed in the settings of the Facebook account: reconnect to continue",
     ),
     Rule(
         TokenRevoked,
         frozenset({"190/459", "190/464"}),
-        message="Facebook wants the owner of the account to confirm it: log in at facebook.com, then connect again",
+        message="Facebook requires the account's owner to verify it: log in at facebook.com, then reconnect",
     ),
     Rule(
         TokenRevoked,
         frozenset({"190/460"}),
-        message="The password of the Facebook account was changed, or its session ended: connect again",
+        message="The Facebook account's password was changed, or its session ended: reconnect to continue",
     ),
     Rule(
         TokenRevoked,
         frozenset({"190/492"}),
-        message="The Facebook account no longer has its role: ask for the role, then connect again",
+        message="The Facebook account no longer has its role: ask for the role, then reconnect",
     ),
     Rule(TokenRevoked, frozenset({"token 190", "token 102"})),
     Rule(TokenExpired, frozenset({"190", "102"})),
     Rule(AnswerTooLarge, frozenset({"100/1504018", "2/1504038", "reduce the amount of data"})),
-    # Breakdowns or metrics that do not go together, under the code of passing faults.
+    # Incompatible breakdowns or metrics, under the code of transient faults.
     Rule(ContractChanged, frozenset({"2/1504041", "2/1504042"})),
     Rule(RateLimited, frozenset({"4", "341"}), scope="app"),
     Rule(RateLimited, frozenset({"17", "32", "613", "status 429"})),
-    # The business use case's limits, which each ad account has for itself.
+    # The limits per business use case, which apply to each ad account separately.
     Rule(RateLimited, frozenset(str(code) for code in range(80000, 80015)), scope="one_account"),
-    # The application is blocked for a policy, or demands a proof of its secret with each call.
+    # The application is blocked for a policy violation, or Meta requires a proof of its secret with each call.
     Rule(Misconfigured, frozenset({"368", "appsecret_proof"})),
     Rule(
         PermissionMissing,
         frozenset({"100/33"}),
-        message="Meta no longer shows this connection something that was shared with it: ask its owner for access, or"
-        " connect again and choose it",
+        message="This connection no longer has access to something that was shared with it in Meta: ask its owner for"
+        " access, or reconnect and choose it",
     ),
     Rule(PermissionMissing, frozenset({"3", "10", *(str(code) for code in range(200, 300))})),
     # `Invalid cursors values`: facebook/facebook-java-business-sdk, issue 292
@@ -82,7 +82,7 @@ def classify(response: Response) -> Fault:
 
 
 def classify_token_error(response: Response) -> Fault:
-    """As of any other answer, but that a code or token that cannot be exchanged any more has ended the grant."""
+    """Like other errors, except that a code or token that cannot be exchanged means the grant has ended."""
     problem = member(read_object(response.body), "error")
     words = _words(problem, response.status)
     return _judged(problem, response, words | {f"token {word}" for word in words})
@@ -95,7 +95,7 @@ def _judged(problem: Json, response: Response, words: set[str]) -> Fault:
 
 
 def _words(problem: Json, status: int) -> set[str]:
-    """`type` is OAuthException for almost everything, and left out."""
+    """`type` is left out, because it is almost always OAuthException."""
     code, subcode, message = number(problem, "code"), number(problem, "error_subcode"), text(problem, "message").lower()
     return {
         str(code),
@@ -110,5 +110,5 @@ def _words(problem: Json, status: int) -> set[str]:
 def _reason(problem: Json) -> str:
     """Code, subcode, and the trace id that Meta's support asks for."""
     code, subcode = number(problem, "code"), number(problem, "error_subcode")
-    said = f"{code}/{subcode}" if subcode else str(code) if code else ""
-    return loggable([said], (), trace_id=text(problem, "fbtrace_id"))
+    code_text = f"{code}/{subcode}" if subcode else str(code) if code else ""
+    return loggable([code_text], (), trace_id=text(problem, "fbtrace_id"))

@@ -1,4 +1,4 @@
-"""The Graph API's common ground: its version, its edges page by page, and the ad accounts a grant reaches."""
+"""The basics of the Graph API: its version, its paged edges, and the ad accounts that a grant can access."""
 
 import logging
 from typing import Annotated
@@ -34,14 +34,14 @@ class Cursors(msgspec.Struct, frozen=True):
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """`next` is an address with the access token in it: it is never followed, only whether it is there counts."""
+    """`next` is a URL that contains the access token: we never follow it and only check whether it is present."""
 
     cursors: Cursors = Cursors()
     next: str | None = None
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """One page. A short or empty one is not the last: that is the one without `next`."""
+    """One page. A short or empty page is not the last one: the last one has no `next`."""
 
     data: list[Raw]
     paging: Paging = Paging()
@@ -59,7 +59,8 @@ class _BareAccount(msgspec.Struct):
 
 
 def fetch_edge(client: Client, url: Url, params: list[tuple[str, str]], after: str | None) -> tuple[Edge, str | None]:
-    """A page, and the cursor of the one after it. What is too much for Graph is asked for again, in a small page."""
+    """A page, and the cursor of the next one. A page that is too large for Graph is requested again with fewer
+    items."""
     params = [*params, ("after", after)] if after else params
     try:
         edge = client.get(url, [*params, ("limit", str(PAGE_SIZE))], into=Edge)
@@ -70,18 +71,18 @@ def fetch_edge(client: Client, url: Url, params: list[tuple[str, str]], after: s
 
 def list_ad_accounts(client: Client) -> FoundAccounts:
     """Every ad account of the grant, in few requests: most studios have one."""
-    found: list[FoundAccount] = []
+    accounts: list[FoundAccount] = []
     complete, after = True, None
     for _ in range(MOST_ACCOUNT_PAGES):
         edge, after = fetch_edge(
             client, url_of(f"{BASE_URL}/me/adaccounts"), [("fields", "id,name,currency,timezone_name")], after
         )
         read = [_read_account(raw) for raw in edge.data]
-        found += [_described(account) for account in read if account]
+        accounts += [_described(account) for account in read if account]
         complete = complete and None not in read
         if after is None:
-            return FoundAccounts(found, complete)
-    raise TransientFault(internal="the list of ad accounts does not end")
+            return FoundAccounts(accounts, complete)
+    raise TransientFault(internal="the list of ad accounts never ends")
 
 
 AD_ACCOUNTS = AccountKind("ad_account", list_ad_accounts)
@@ -104,7 +105,7 @@ def _described(account: AdAccount) -> FoundAccount:
 
 
 def _read_account(raw: Raw) -> AdAccount | None:
-    """Its id is enough to ask it; without a readable one there is nobody to ask."""
+    """Its id is enough to query it; an account without a readable id cannot be queried."""
     try:
         return decode_leniently(raw, AdAccount)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -120,5 +121,5 @@ def _following(paging: Paging, after: str | None) -> str | None:
     if paging.next is None:
         return None
     if paging.cursors.after in (None, after):
-        raise TransientFault(internal="a page of Graph that names a next one, but no cursor that leads there")
+        raise TransientFault(internal="a Graph page announces a next page but has no cursor for it")
     return paging.cursors.after

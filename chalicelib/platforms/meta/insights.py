@@ -1,4 +1,4 @@
-"""The stream `ad_insights`: each campaign's numbers of each day, read again until Meta stops restating them."""
+"""The stream `ad_insights`: each campaign's daily numbers, read again until Meta stops restating them."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -32,15 +32,15 @@ from chalicelib.platforms.meta.money import from_amount
 FIELDS = "campaign_id,campaign_name,date_start,account_currency,impressions,clicks,spend,actions"
 
 DAY = timedelta(days=1)
-# A conversion counts for the day of the click or view it came from, up to 28 days ago.
+# A conversion counts for the day of the click or view that led to it, up to 28 days ago.
 LOOKBACK = timedelta(days=28)
 FIRST_READ = timedelta(days=90)
 # Meta keeps 37 months, counted here as 30 days each.
 HISTORY = timedelta(days=37 * 30)
-# Days asked for at once: smaller ranges are Meta's own advice against timeouts.
+# Days per request: Meta advises smaller ranges against timeouts.
 STEP = 7
 
-# Totals: Meta counts a `lead` or a `purchase` wherever it happened, and lists the parts beside it.
+# Totals: Meta counts a `lead` or a `purchase` wherever it happened, and also lists the components.
 CONVERSIONS = frozenset({"lead", "purchase", "onsite_conversion.messaging_conversation_started_7d"})
 
 # Every number is a string.
@@ -49,9 +49,9 @@ Amount = Annotated[str, Meta(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,10})?$")]
 
 
 class InsightsCursor(msgspec.Struct, frozen=True):
-    """Between runs only `read`, the last day that was read, as the ad account counts days.
+    """Between runs only `read`, the last day that was read, in the ad account's time zone.
 
-    Within a run, `days` are those left to read, `step` at once, the first ones from `after` on.
+    Within a run, `days` are the days left to read, `step` days at a time, the first ones starting at `after`.
     """
 
     read: date | None = None
@@ -69,7 +69,7 @@ class Action(ActionType, frozen=True):
 
 
 class Insights(msgspec.Struct, frozen=True):
-    """One campaign on one day. Days without delivery have none, and numbers that are absent are zero."""
+    """One campaign on one day. Days without delivery have no row, and missing numbers are zero."""
 
     campaign_id: str
     date_start: date
@@ -79,7 +79,7 @@ class Insights(msgspec.Struct, frozen=True):
     clicks: Whole = "0"
     spend: Amount = "0"
     actions: list[Raw] = []
-    """Read one by one: only those that count need to be readable."""
+    """Read one by one: only the relevant ones have to be readable."""
 
 
 class InsightsContext(msgspec.Struct, frozen=True):
@@ -100,13 +100,13 @@ def fetch_insights(client: Client, cursor: InsightsCursor | None) -> Page[Insigh
 
 
 def fetch_insights_of(client: Client, window: Window, cursor: InsightsCursor | None) -> Page[InsightsCursor]:
-    """Days of somebody's choice, as far as Meta has them."""
+    """The requested days, as far as Meta has them."""
     today = _today(client)
     return _fetch(client, cursor or InsightsCursor(), Window(window.first, min(window.last, today)), today)
 
 
 def _today(client: Client) -> date:
-    """The day by which the ad account counts what is delivered now."""
+    """The current day in the ad account's time zone."""
     zone = find_zone(client.account.time_zone or "UTC", unknown="ad_account.zone_unknown")
     return client.now().astimezone(zone).date()
 
@@ -121,19 +121,19 @@ def _fetch(client: Client, cursor: InsightsCursor, days: Window, today: date) ->
 
 
 def _read(client: Client, unread: Window, cursor: InsightsCursor) -> tuple[Edge, InsightsCursor]:
-    """One page of the next days, and where to go on. Days that are too many for Meta are read one by one."""
-    asked = _next_days(unread, cursor.step)
+    """One page of the next days, and where to continue. A range that is too large for Meta is read day by day."""
+    days = _next_days(unread, cursor.step)
     try:
-        edge, after = _ask(client, asked, cursor.after)
+        edge, after = _ask(client, days, cursor.after)
     except AnswerTooLarge:
-        if cursor.after or asked.first == asked.last:
+        if cursor.after or days.first == days.last:
             raise
-        cursor, asked = replace(cursor, step=1), _next_days(unread, 1)
-        edge, after = _ask(client, asked, None)
+        cursor, days = replace(cursor, step=1), _next_days(unread, 1)
+        edge, after = _ask(client, days, None)
     if after:
         return edge, replace(cursor, days=unread, after=after)
-    if asked.last < unread.last:
-        return edge, replace(cursor, days=replace(unread, first=asked.last + DAY), after=None)
+    if days.last < unread.last:
+        return edge, replace(cursor, days=replace(unread, first=days.last + DAY), after=None)
     return edge, InsightsCursor(read=unread.last)
 
 
@@ -146,7 +146,7 @@ def _ask(client: Client, days: Window, after: str | None) -> tuple[Edge, str | N
         ("level", "campaign"),
         ("time_increment", "1"),
         ("time_range", msgspec.json.encode({"since": days.first, "until": days.last}).decode()),
-        # The ad sets' own attribution, so that the numbers are those of Ads Manager.
+        # The ad sets' own attribution, so that the numbers match Ads Manager.
         ("use_unified_attribution_setting", "true"),
         ("fields", FIELDS),
     ]
@@ -174,8 +174,8 @@ def parse_insights(row: Insights, context: InsightsContext) -> AdMetricRecord:
 def _conversions(row: Insights) -> Iterator[Decimal]:
     for index, raw in enumerate(row.actions):
         try:
-            found = msgspec.json.decode(raw, type=ActionType | None)
-            if found and found.action_type in CONVERSIONS:
+            action = msgspec.json.decode(raw, type=ActionType | None)
+            if action and action.action_type in CONVERSIONS:
                 yield Decimal(msgspec.json.decode(raw, type=Action).value)
         except msgspec.ValidationError as error:
             field, reason = describe(error)

@@ -1,4 +1,4 @@
-"""Meta's usage headers: JSON in a header, percentages that may pass 100, and no word when nothing was used yet.
+"""Meta's usage headers: JSON in a header, percentages that may exceed 100, and no header if nothing was used yet.
 
 developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
@@ -19,7 +19,7 @@ HeaderT = TypeVar("HeaderT")
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """Of X-App-Usage and each entry of X-Business-Use-Case-Usage; the latter alone names minutes to wait."""
+    """X-App-Usage, and each entry of X-Business-Use-Case-Usage; only the latter says how many minutes to wait."""
 
     call_count: Percent | None = None
     total_time: Percent | None = None
@@ -30,12 +30,12 @@ class Calls(msgspec.Struct, frozen=True):
     def used(self) -> float | None:
         """A time to wait means that nothing is left, whatever the percentages say."""
         percents = [self.call_count, self.total_time, self.total_cputime]
-        told = [percent / 100 for percent in percents if percent is not None]
-        return max([*told, *([1] if self.estimated_time_to_regain_access else [])], default=None)
+        shares = [percent / 100 for percent in percents if percent is not None]
+        return max([*shares, *([1] if self.estimated_time_to_regain_access else [])], default=None)
 
 
 class AdAccountUsage(msgspec.Struct, frozen=True):
-    """X-Ad-Account-Usage; its window resets after so many seconds."""
+    """X-Ad-Account-Usage; its window resets after this many seconds."""
 
     acc_id_util_pct: Percent | None = None
     reset_time_duration: Wait = 0
@@ -49,18 +49,18 @@ class Throttle(msgspec.Struct, frozen=True):
 
 
 def usage(headers: Mapping[str, str], now: datetime) -> list[Usage]:
-    """What an answer's headers (names in lower case) tell of each scope: the tightest of its quotas."""
+    """The usage that a response's headers (lower-case names) report for each scope: its tightest quota."""
     tightest = {each.scope: each for each in sorted(_every(headers, now), key=lambda each: each.used)}
     return list(tightest.values())
 
 
 def regained_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """When the last of the quotas that are used up resets, if Meta says so."""
+    """When the last of the exhausted quotas resets, if Meta says."""
     return max((each.resets_at for each in _every(headers, now) if each.resets_at and each.used >= 1), default=None)
 
 
 def _every(headers: Mapping[str, str], now: datetime) -> list[Usage]:
-    """What says when it resets comes last. A malformed header tells nothing."""
+    """Entries that say when they reset come last. Malformed headers are ignored."""
     return [*_app(headers), *_throttle(headers), *_ad_account(headers, now), *_business(headers, now)]
 
 

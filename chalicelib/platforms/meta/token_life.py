@@ -1,4 +1,4 @@
-"""Meta's tokens: how long one lives.
+"""The lifetime of Meta's tokens.
 
 developers.facebook.com/docs/facebook-login/guides/access-tokens
 """
@@ -21,7 +21,7 @@ DEBUG_TOKEN_URL = url_of(f"{BASE_URL}/debug_token")
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """Seconds since 1970; 0 for a token that never ends."""
+    """Seconds since 1970; 0 for a token that never expires."""
 
     expires_at: int | None = None
 
@@ -31,14 +31,14 @@ class Inspection(msgspec.Struct, frozen=True):
 
 
 def find_lifetime(transport: Transport, client_id: str, client_secret: Secret, token: Secret) -> int | None:
-    """The seconds a token has left, None for one that never ends: some exchanges do not tell."""
+    """A token's remaining seconds, None if it never expires, for exchanges that do not report a lifetime."""
     fields = {"input_token": token.reveal(), "access_token": f"{client_id}|{client_secret.reveal()}"}
     response = transport.send("GET", DEBUG_TOKEN_URL.with_query(urlencode(fields)), headers={})
-    told = decode(response.body, Inspection) if response.ok else classify(response)
-    if isinstance(told, Fault):
-        raise transport.error(told, "GET", DEBUG_TOKEN_URL, response)
-    if told.data.expires_at is None:
+    inspection = decode(response.body, Inspection) if response.ok else classify(response)
+    if isinstance(inspection, Fault):
+        raise transport.error(inspection, "GET", DEBUG_TOKEN_URL, response)
+    if inspection.data.expires_at is None:
         raise transport.error(Fault(ContractChanged, "no expires_at"), "GET", DEBUG_TOKEN_URL, response)
-    if told.data.expires_at == 0:
+    if inspection.data.expires_at == 0:
         return None
-    return max(0, told.data.expires_at - int(clock.now().timestamp()))
+    return max(0, inspection.data.expires_at - int(clock.now().timestamp()))

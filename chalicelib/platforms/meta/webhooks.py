@@ -1,4 +1,4 @@
-"""What Meta reports of its users: that one has removed this application, or wants its data deleted.
+"""Meta's reports about its users: one has removed this application, or wants their data deleted.
 
 Sources: developers.facebook.com, "Manually Build a Login Flow" (deauthorize callback) and "Data Deletion Request
 Callback".
@@ -24,7 +24,7 @@ from chalicelib.platforms.core.webhooks import (
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 OLDEST = timedelta(days=1)
-"""Meta signs its requests as it sends them; an older one is replayed by somebody else."""
+"""Meta signs its requests when it sends them; an older one is a replay."""
 CLOCKS_APART = timedelta(minutes=5)
 
 
@@ -36,7 +36,7 @@ class SignedRequest(msgspec.Struct):
 
 
 class DeletionReceipt(msgspec.Struct):
-    """Where the user can follow the deletion: the shape that Meta asks for."""
+    """Where the user can follow the status of the request, in the format that Meta requires."""
 
     url: str
     """Where the status of the deletion can be read, without a key."""
@@ -51,17 +51,17 @@ class _Payload(msgspec.Struct):
 
 
 def verify(form: SignedRequest, verifier: Verifier) -> bytes:
-    """The JSON of a signed request whose signature is good. Raises BadRequest."""
+    """The JSON of a signed request with a valid signature. Raises BadRequest."""
     return verifier.open_signed_request(form.signed_request)
 
 
 def parse_deauthorization(signed: bytes, now: datetime) -> Report:
-    """Raises BadRequest when it is malformed or too old."""
+    """Raises BadRequest if it is malformed or too old."""
     return _parse(signed, now, "revoked")
 
 
 def parse_deletion(signed: bytes, now: datetime) -> Report:
-    """Raises BadRequest when it is malformed or too old."""
+    """Raises BadRequest if it is malformed or too old."""
     return _parse(signed, now, "erased")
 
 
@@ -79,7 +79,7 @@ def _parse(signed: bytes, now: datetime, effect: Effect) -> Report:
         raise _refused("The signed request is malformed") from error
     if not now - OLDEST <= issued_at <= now + CLOCKS_APART or 0 < request.expires <= now.timestamp():
         raise _refused("The signed request has expired")
-    message = "The application was removed in the Meta account"
+    message = "This application was removed from the Meta account"
     return Report((AccountEvent(request.user_id, issued_at, effect, "deauthorized", message),))
 
 

@@ -1,4 +1,4 @@
-"""Variables that could redirect a deployed function's calls away from AWS: each is refused by name."""
+"""Variables that could redirect a deployed function's calls away from AWS: each is rejected by name."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from chalicelib.errors import SettingsError
 # attacker who can set a function's variables and nothing else.
 _REDIRECTS = re.compile(
     r"AWS_ENDPOINT_URL(_\w+)?"  # another KMS or Secrets Manager receives plain data keys, or supplies its own secrets
-    r"|HTTPS?_PROXY"  # sees which hosts are called, and whatever is not TLS; only boto3 honours it, so it is not needed
+    r"|HTTPS?_PROXY"  # sees which hosts are called, and all traffic without TLS; only boto3 honours it, so it is not needed
     r"|AWS_CA_BUNDLE|REQUESTS_CA_BUNDLE"  # other CAs: with a proxy or a malicious name server, all of the above
     r"|SSLKEYLOGFILE",  # writes the keys of each TLS session to a file, including those to platforms
     re.IGNORECASE,  # proxies are honoured in lower case as well
 )
-# Not refused: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, which only undoes a redirect; AWS_CONFIG_FILE, AWS_PROFILE and
-# SSL_CERT_FILE, which name files, and those of a function are its package's and its runtime's; the place of SnapStart's
-# credentials, AWS_CONTAINER_CREDENTIALS_FULL_URI; PYTHONHTTPSVERIFY, which Python 3 does not know; LD_PRELOAD,
-# PYTHONPATH, AWS_LAMBDA_EXEC_WRAPPER and their like, by which another program is running already.
+# Allowed: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, which only undoes a redirect; AWS_CONFIG_FILE, AWS_PROFILE and
+# SSL_CERT_FILE, which name files, and a function's files come from its package and its runtime; the location of
+# SnapStart's credentials, AWS_CONTAINER_CREDENTIALS_FULL_URI; PYTHONHTTPSVERIFY, which Python 3 ignores; LD_PRELOAD,
+# PYTHONPATH, AWS_LAMBDA_EXEC_WRAPPER and the like, with which an attacker's program already runs.
 
 QUEUE_URL = re.compile(
     r"https://sqs\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<account>\d{12})/(?P<name>[\w-]{1,80})", re.ASCII

@@ -100,8 +100,8 @@ def _connection(service: str, region: str) -> tuple[http.client.HTTPConnection, 
     endpoint = get_aws_endpoint(SERVICE_IDS[service])
     if endpoint:
         parts = urlsplit(endpoint)
-        made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return made(parts.netloc, timeout=TIMEOUT_SECONDS), parts.netloc
+        factory = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return factory(parts.netloc, timeout=TIMEOUT_SECONDS), parts.netloc
     host = f"{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
     return http.client.HTTPSConnection(host, timeout=TIMEOUT_SECONDS, context=_tls()), host
 
@@ -130,10 +130,10 @@ def find_identity() -> AwsIdentity | None:
     from botocore.session import get_session
 
     session = get_session()
-    found = session.get_credentials()
-    if found is None:
+    credentials = session.get_credentials()
+    if credentials is None:
         return None
-    keys = found.get_frozen_credentials()
+    keys = credentials.get_frozen_credentials()
     return AwsIdentity(
         region=session.get_config_variable("region") or "",
         access_key_id=keys.access_key,

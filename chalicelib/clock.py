@@ -42,6 +42,6 @@ def deadline(in_seconds: float) -> Iterator[None]:
 
 
 def remaining(seconds: float) -> float:
-    """These seconds, or what is left of an `ending` block if less: zero or negative once its time is over."""
+    """These seconds, or the time left until the `deadline` if that is less: zero or negative once it has passed."""
     ends_at = _ends_at.get()
     return seconds if ends_at is None else min(seconds, ends_at - monotonic())

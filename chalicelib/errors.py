@@ -21,14 +21,15 @@ class FieldProblem(msgspec.Struct, frozen=True):
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What an error means for the work that met it, and for everybody else who asks the same platform."""
+    """What an error means for the work that hit it, and for all other callers of the same platform."""
 
     is_retried: bool = False
-    """Whether it may pass: the same work is tried again after a while"""
+    """Whether it may be transient: the same work is retried after a while"""
     waits: bool = False
-    """Whether somebody asked for the wait: it lasts as long as it takes, and is no attempt without progress"""
+    """Whether it is a requested wait: it takes as long as it takes, and does not count as an attempt without
+    progress"""
     is_outage: bool = False
-    """Whether it counts towards the platform's circuit"""
+    """Whether it counts towards the platform's circuit breaker"""
 
 
 FINAL = RetryPolicy()
@@ -38,14 +39,14 @@ WAIT = RetryPolicy(is_retried=True, waits=True)
 
 
 class AppError(Exception):
-    """Anything this product refuses or fails to do, with the answer it gives."""
+    """Anything this product rejects or fails to do, with the response it causes."""
 
     status = 500
     code = "internal_error"
     title = "Internal error"
     retry = FINAL
     is_of_one_account: bool = False
-    """Whether it says nothing of the other accounts that a run has still to read"""
+    """Whether a run can still read its other accounts"""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class AppError(Exception):
 
     @property
     def is_fault(self) -> bool:
-        """Whether a request that ends with it counts as an error of ours."""
+        """Whether a request that ends with it counts as our error."""
         return self.status >= 500
 
 
@@ -77,7 +78,7 @@ class BadRequest(AppError):
 class Unauthorized(AppError):
     status = 401
     code = "unauthorized"
-    title = "A valid API key is needed"
+    title = "A valid API key is required"
 
     def __init__(self, message: str = "", *, internal: str = "") -> None:
         super().__init__(message, internal=internal, headers={"WWW-Authenticate": 'Bearer realm="ansel"'})
@@ -104,7 +105,7 @@ class MethodNotAllowed(AppError):
 class Conflict(AppError):
     status = 409
     code = "conflict"
-    title = "The request conflicts with the present state"
+    title = "The request conflicts with the current state"
 
 
 class PayloadTooLarge(AppError):
@@ -128,7 +129,7 @@ class InvalidInput(AppError):
 
 
 class TooManyRequests(AppError):
-    """A limit of ours is reached; the same request may be sent again after `retry_after_seconds`, rounded up."""
+    """One of our limits is reached; the same request may be sent again after `retry_after_seconds`, rounded up."""
 
     status = 429
     code = "too_many_requests"
@@ -148,7 +149,7 @@ class TooManyRequests(AppError):
 
 
 class AuthorizationFailed(AppError):
-    """A consent in the browser led to no connection; the code says why."""
+    """An authorization in the browser created no connection; the code says why."""
 
     status = 400
     code = "authorization_invalid"
@@ -165,7 +166,7 @@ class Unavailable(AppError):
 
 
 class SettingsError(AppError):
-    """The environment is not fit to start in. The internal message names the variable; a client does not see it."""
+    """The environment is unsuitable to start in. The internal message names the variable; clients never see it."""
 
     code = "misconfigured"
     title = "The service is misconfigured"
@@ -175,21 +176,21 @@ class SettingsError(AppError):
 
 
 class Unreadable(AppError):
-    """What is stored is not what it should be. Whoever can do without it goes on."""
+    """A stored value is not what it should be. Callers that can do without it continue."""
 
     code = "unreadable"
     title = "A stored value could not be read"
 
 
 class DecryptionFailed(AppError):
-    """A sealed token does not open: wrong key, moved to another place, or damaged."""
+    """A sealed token cannot be decrypted: wrong key, moved to another place, or damaged."""
 
     code = "decryption_failed"
     title = "A stored secret could not be decrypted"
 
 
 class RunCrashed(AppError):
-    """What nobody foresaw stopped a run. Ours to mend; the platform is not to blame."""
+    """An unexpected error stopped a run. It is our bug, not the platform's fault."""
 
     title = "An internal error stopped the run"
     retry = BACKOFF
@@ -197,16 +198,16 @@ class RunCrashed(AppError):
 
 
 class RunAbandoned(AppError):
-    """The workers of a run died again and again without a word."""
+    """The workers of a run died repeatedly without reporting an error."""
 
     code = "gave_up"
     title = "The run was abandoned after its workers failed repeatedly"
 
 
 class PlatformError(AppError):
-    """A platform did not do what was asked. The subclass says what that means for the run and the connection.
+    """A platform did not fulfill a request. The subclass says what that means for the run and the connection.
 
-    `resume_at` (aware UTC) is when the platform wants to be asked again, where it says so.
+    `resume_at` (aware UTC) is the time from which the platform accepts requests again, if it says so.
     """
 
     status = 502
@@ -221,7 +222,7 @@ class PlatformError(AppError):
 
 
 class TransientFault(PlatformError):
-    """Try again later: a 5xx, a timeout, a broken connection, an answer that is garbled or cut off."""
+    """Retry later: a 5xx, a timeout, a broken connection, a garbled or truncated response."""
 
     code = "platform_unavailable"
     title = "The platform is not available right now"
@@ -230,11 +231,11 @@ class TransientFault(PlatformError):
 
 
 class AnswerTooLarge(TransientFault):
-    """The platform cannot make an answer of this size; a smaller one may do."""
+    """The platform cannot produce a response of this size; a smaller one may succeed."""
 
 
 class RefreshInProgress(PlatformError):
-    """Another worker is refreshing the access token at this moment; try again when it is done."""
+    """Another worker is refreshing the access token right now; retry when it is done."""
 
     code = "token_being_refreshed"
     title = "The access token is being refreshed by another worker"
@@ -259,9 +260,9 @@ class ReportOverdue(PlatformError):
 
 
 class Throttled(PlatformError):
-    """The platform may not be asked for now: try again at `resume_at`, or after a backoff when nobody names a time.
+    """The platform must not be called for now: retry at `resume_at`, or after a backoff if no time is known.
 
-    The subclass says who says so.
+    The subclass says who requires the wait.
     """
 
     status = 503
@@ -269,7 +270,7 @@ class Throttled(PlatformError):
 
     @property
     def is_fault(self) -> bool:
-        """A platform that asks us to wait is no failure, neither its own nor ours."""
+        """A platform that asks us to wait is not a failure, neither its own nor ours."""
         return False
 
 
@@ -277,7 +278,7 @@ LimitScope = Literal["app", "account", "one_account"]
 
 
 class RateLimited(Throttled):
-    """The platform refused: its limit is reached.
+    """The platform rejected the request: its limit is reached.
 
     `scope` is whose limit it is: this application's, for all studios; the connected account's; or, of the accounts
     under it, only that of the one that was read.
@@ -301,14 +302,14 @@ class RateLimited(Throttled):
 
 
 class QuotaSpent(Throttled):
-    """Not asked at all, to stay below the platform's rate limit."""
+    """No request was sent, to stay below the platform's rate limit."""
 
     code = "quota_spent"
     title = "The platform's quota is nearly used up"
 
 
 class CircuitOpen(Throttled):
-    """Not asked at all: the platform failed everybody just now."""
+    """No request was sent: the platform has just failed for all callers."""
 
     code = "platform_down"
     title = "The platform is not responding; we will retry shortly"
@@ -317,7 +318,7 @@ class CircuitOpen(Throttled):
 class ReconnectRequired(PlatformError):
     """The studio must reconnect: the grant has expired, was revoked, or is no longer accepted.
 
-    A grant that is alive and lacks a permission is PermissionMissing: it ends one stream and not the connection.
+    A valid grant that lacks a permission is PermissionMissing: it ends one stream and not the connection.
     """
 
     code = "reconnect_required"
@@ -335,7 +336,7 @@ class TokenRevoked(ReconnectRequired):
 
 
 class PermissionMissing(PlatformError):
-    """The grant is alive but does not cover this stream."""
+    """The grant is valid but does not cover this stream."""
 
     code = "permission_missing"
     title = "The connection lacks a permission"
@@ -343,7 +344,7 @@ class PermissionMissing(PlatformError):
 
 
 class ServiceNotEnabled(PlatformError):
-    """The grant is alive, but the account does not have what the stream reads: no mailbox, say, or no calendar."""
+    """The grant is valid, but the account lacks what the stream reads, such as a mailbox or a calendar."""
 
     code = "service_not_enabled"
     title = "The connected account has no data source for this stream"
@@ -351,14 +352,14 @@ class ServiceNotEnabled(PlatformError):
 
 
 class AccountGone(PlatformError):
-    """The grant is alive, but the account under it that a stream reads was deleted, or is no longer shared with it."""
+    """The grant is valid, but the account under it that a stream reads was deleted or is no longer shared with it."""
 
     code = "account_gone"
-    title = "The account is gone, or no longer shared with the connected account"
+    title = "The account was deleted, or is no longer shared with the connected account"
 
 
 class BlockedByAdministrator(PlatformError):
-    """The grant is alive, but whoever administers the account's organization does not allow this."""
+    """The grant is valid, but the administrator of the account's organization does not allow this."""
 
     code = "blocked_by_administrator"
     title = "An administrator of the connected account's organization blocks access"
@@ -370,14 +371,14 @@ class ScopeMissing(PermissionMissing):
 
 
 class Misconfigured(PlatformError):
-    """An operator's matter: our client id, secret or project is refused. The studio's connection stays."""
+    """Our client id, secret or project is rejected: an operator must fix it. The studio's connection stays."""
 
     code = "platform_misconfigured"
     title = "The platform rejects this application"
 
 
 class ContractChanged(PlatformError):
-    """The platform answered in a shape or with a status that its contract does not name."""
+    """The platform's response has a shape or status that its contract does not define."""
 
     code = "platform_contract_changed"
     title = "The platform sent an unexpected response"
@@ -388,5 +389,5 @@ class CursorExpired(PlatformError):
     """The platform no longer knows the cursor: the stream has to be read from the start."""
 
     code = "cursor_expired"
-    title = "The platform no longer knows where the last sync ended"
+    title = "The platform can no longer resume from where the last sync ended"
     is_of_one_account = True

@@ -32,7 +32,7 @@ _reading = Lock()
 
 
 def get_secret(arn: str, *, bypass_cache: bool = False) -> dict[str, Secret]:
-    """The fields of a secret that is a JSON object; `again` bypasses the cache.
+    """The fields of a secret that is a JSON object.
 
     While it cannot be read, the last value stays in use. Raises SettingsError if retrying will not help, Unavailable
     if it may.
@@ -96,7 +96,7 @@ def _read(arn: str) -> str:
 def _parse(arn: str, text: str) -> dict[str, Secret]:
     """Strings and numbers; RDS stores the port in its secrets."""
     try:
-        found = msgspec.json.decode(text, type=dict[str, Any])
+        fields = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeEncodeError):
         raise SettingsError(f"The secret {arn} is not a JSON object") from None  # the cause may quote its content
-    return {name: Secret(str(value)) for name, value in found.items() if isinstance(value, str | int)}
+    return {name: Secret(str(value)) for name, value in fields.items() if isinstance(value, str | int)}

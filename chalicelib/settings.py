@@ -1,4 +1,4 @@
-"""Typed settings; the only reader of the environment. Outside `local`, what is missing or unsafe refuses to start."""
+"""Typed settings; the only reader of the environment. Outside `local`, missing or unsafe settings prevent the start."""
 
 import os
 import re
@@ -14,15 +14,15 @@ from chalicelib.urls import split_url
 
 STAGES = ("local", "test", "dev", "prod")
 PLAIN_STAGES = ("local", "test")
-"""Stages in which the product may speak to stand-ins for AWS and the platforms, and over plain HTTP."""
+"""Stages in which the product may use stand-ins for AWS and the platforms, and plain HTTP."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
 DEFAULT_AUDIT_RETENTION_DAYS = 730
 MAX_LIMIT = 100_000
 OAUTH_PLATFORMS = ("google", "meta", "pinterest")
-"""Those that this product is registered at as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
+"""Platforms at which this product is registered as a client: {PLATFORM}_CLIENT_ID and {PLATFORM}_CLIENT_SECRET."""
 KEYED_PLATFORMS = ("yelp",)
-"""Those that one key of ours opens for all studios: {PLATFORM}_API_KEY."""
+"""Platforms that we call with one key of ours for all studios: {PLATFORM}_API_KEY."""
 DATABASE_AUTHS = ("password", "iam", "secret")
 
 # Decryption compares keys by ARN, so an alias or a bare id would wrap data keys and never unwrap them:
@@ -35,14 +35,15 @@ _ENCRYPTION_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class OAuthClient(msgspec.Struct, frozen=True):
-    """What this product is registered as at a platform. Of its live secrets the current one is the first."""
+    """This product's registration at a platform. The current one of its live secrets comes first."""
 
     id: str
     secrets: tuple[Secret, ...]
 
 
 class AwsIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request to AWS is signed with. Lambda puts it into a container's environment, where it stays the same."""
+    """The credentials that sign requests to AWS. Lambda sets them in a container's environment, where they never
+    change."""
 
     region: str
     access_key_id: str
@@ -51,7 +52,7 @@ class AwsIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "AwsIdentity | None":
-        """None where the credentials are not in the environment, but in a profile or at an address."""
+        """None if the credentials are not in the environment, but in a profile or at a URL."""
         key_id, secret = _optional(environ, "AWS_ACCESS_KEY_ID"), _optional(environ, "AWS_SECRET_ACCESS_KEY")
         region = _optional(environ, "AWS_REGION") or _optional(environ, "AWS_DEFAULT_REGION")
         if not (key_id and secret and region):
@@ -66,19 +67,19 @@ class AwsIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseLogin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a database is, as whom to log in there, and where the password comes from."""
+    """The address of a database, the role to log in as, and the source of its password."""
 
     url: Secret
     """postgresql://user[:password]@host:port/database[?sslmode=verify-full&sslrootcert=path]"""
     stage: str
-    """Outside `local` and `test` nothing but verified TLS will do"""
+    """Outside `local` and `test` only verified TLS is allowed"""
     auth: str = "password"
     """`password` is in the URL, `iam` is a token for the URL's user, `secret` holds user and password"""
     secret_arn: str = ""
     identity: AwsIdentity | None = None
-    """What an `iam` token is signed with"""
+    """Signs an `iam` token"""
     application_name: str = "ansel"
-    """What the server calls the session in its lists: the function, whose name has the stage in it"""
+    """The session's name in the server's lists: the function, whose name contains the stage"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], stage: str, prefix: str = "") -> "DatabaseLogin":
@@ -100,17 +101,17 @@ class DatabaseLogin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What keys and studios may ask for. A variable's name is the field's in upper case."""
+    """Request limits of keys and studios. A variable's name is the field's in upper case."""
 
     key_requests_per_second: int = 20
-    """In the long run"""
+    """Sustained rate"""
     key_request_burst: int = 100
-    """At once, after a pause"""
+    """Burst after a pause"""
     studio_requests_per_second: int = 60
-    """Of all its keys together, as is the next one"""
+    """For all its keys together, like the next one"""
     studio_request_burst: int = 300
     studio_platform_calls_per_minute: int = 6
-    """Requests that wait for a platform: tests, look-ups, consents, revocations"""
+    """Requests that call a platform synchronously: tests, look-ups, authorizations, revocations"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Limits":
@@ -119,13 +120,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
-    """What proves to the database which studio a transaction is for. Its lack is told when the first studio is to be
-    proved: what migrates a stage to a release that needs it begins without."""
+    """The proof to the database of which studio a transaction is for. If it is missing, that is reported only when the
+    first studio must be proved, because the migration to a release that needs it starts without one."""
 
     keys: tuple[Secret, ...] = ()
-    """In `local` and `test`; the one in use first"""
+    """In `local` and `test`; the current one first"""
     secret_arn: str = ""
-    """Of the secret that holds TENANT_PROOF_KEYS, elsewhere"""
+    """The secret that holds TENANT_PROOF_KEYS, in other stages"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], stage: str) -> "TenantProof":
@@ -135,40 +136,41 @@ class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
         if keys and not may_be_plain:
             raise SettingsError("TENANT_PROOF_KEYS is for the local and test stages only")
         if keys and arn:
-            raise SettingsError("TENANT_PROOF_KEYS and TENANT_PROOF_SECRET_ARN exclude each other")
+            raise SettingsError("TENANT_PROOF_KEYS and TENANT_PROOF_SECRET_ARN are mutually exclusive")
         return cls(keys=parse_proof_keys(keys) if keys else (), secret_arn=arn)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment says. A variable's name is the field's in upper case, but for `stage`: ANSEL_STAGE."""
+    """The settings in the environment. A variable's name is the field's in upper case, except `stage`: ANSEL_STAGE."""
 
     stage: str
     database: DatabaseLogin
-    """As the application's role: DATABASE_URL, DATABASE_AUTH, DATABASE_SECRET_ARN"""
+    """The application role's login: DATABASE_URL, DATABASE_AUTH, DATABASE_SECRET_ARN"""
     kms_key_ids: tuple[str, ...] = ()
     """ARNs of the KMS keys that wrap data keys, comma-separated; the first one generates"""
     encryption_key: Secret | None = None
     """64 hex characters; wraps data keys without KMS, in the `local` stage only"""
     sync_queue_url: str = ""
     dead_letter_queue_url: str = ""
-    """Of the messages that failed too often; only administration looks there"""
+    """For messages that failed too often; only the admin function reads it"""
     platform_sandbox_url: str = ""
     """`local` and `test` only: platforms are called at {this}/{host}/{path}"""
     public_url: str = ""
-    """Where browsers and platforms find this API, up to its `/api`; needed as soon as there is an OAuth client"""
+    """The URL at which browsers and platforms reach this API, up to its `/api`; required once there is an OAuth
+    client"""
     return_urls: tuple[str, ...] = ()
-    """Where a browser may be sent after a consent: each an origin, or an origin and the start of a path"""
+    """Where a browser may be sent after an authorization: each an origin, or an origin and the start of a path"""
     oauth_clients: dict[str, OAuthClient] = msgspec.field(default_factory=dict)
-    """By platform; one that this product is not registered at is absent"""
+    """By platform; platforms at which this product is not registered are absent"""
     platform_api_keys: dict[str, Secret] = msgspec.field(default_factory=dict)
-    """By platform, as the OAuth clients"""
+    """By platform, like the OAuth clients"""
     platform_secrets_arn: str = ""
-    """Of a secret that holds variables of OAuth clients and platform keys in place of the environment"""
+    """A secret that holds the variables of OAuth clients and platform keys instead of the environment"""
     tenant_proof: TenantProof = TenantProof()
     """TENANT_PROOF_KEYS or TENANT_PROOF_SECRET_ARN"""
     sync_log_retention_days: int = DEFAULT_RETENTION_DAYS
+    """Ended runs are deleted after this many days, except the newest of each stream"""
     audit_retention_days: int = DEFAULT_AUDIT_RETENTION_DAYS
-    """Ended runs are deleted so many days later, but for the newest of each stream"""
     limits: Limits = Limits()
     log_level: str = "INFO"
 
@@ -244,7 +246,7 @@ def _encryption_key(environ: Mapping[str, str], stage: str, *, has_kms: bool) ->
             raise SettingsError("KMS_KEY_IDS is not set")
         return None
     if value and has_kms:
-        raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS exclude each other")
+        raise SettingsError("ENCRYPTION_KEY and KMS_KEY_IDS are mutually exclusive")
     if not value and not has_kms:
         raise SettingsError("ENCRYPTION_KEY is not set")
     if value and not _ENCRYPTION_KEY.fullmatch(value):
@@ -253,7 +255,7 @@ def _encryption_key(environ: Mapping[str, str], stage: str, *, has_kms: bool) ->
 
 
 def parse_proof_keys(text: str) -> tuple[Secret, ...]:
-    """Raises SettingsError for none, or for one that is too short to be a key."""
+    """Raises SettingsError if there is none, or if one is too short for a key."""
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     if not keys or not all(_PROOF_KEY.fullmatch(key) for key in keys):
         raise SettingsError("TENANT_PROOF_KEYS must be keys of 32 to 128 letters, digits, _+/=-, comma-separated")
@@ -270,16 +272,16 @@ def _sandbox_url(environ: Mapping[str, str], stage: str) -> str:
 
 
 def oauth_clients(environ: Mapping[str, str]) -> dict[str, OAuthClient]:
-    """Those that the variables name, wherever they are kept. Raises SettingsError for half a one."""
-    found = ((platform, _oauth_client(environ, platform.upper())) for platform in OAUTH_PLATFORMS)
-    return {platform: client for platform, client in found if client is not None}
+    """The clients that the variables define, wherever these are stored. Raises SettingsError for an incomplete one."""
+    clients = ((platform, _oauth_client(environ, platform.upper())) for platform in OAUTH_PLATFORMS)
+    return {platform: client for platform, client in clients if client is not None}
 
 
 def _oauth_client(environ: Mapping[str, str], prefix: str) -> OAuthClient | None:
     if not (_optional(environ, f"{prefix}_CLIENT_ID") or _optional(environ, f"{prefix}_CLIENT_SECRET")):
         return None
-    given = _required(environ, f"{prefix}_CLIENT_SECRET").split(",")
-    secrets = tuple(Secret(secret.strip()) for secret in given if secret.strip())
+    values = _required(environ, f"{prefix}_CLIENT_SECRET").split(",")
+    secrets = tuple(Secret(value.strip()) for value in values if value.strip())
     if not secrets:
         raise SettingsError(f"{prefix}_CLIENT_SECRET is not set")
     return OAuthClient(_required(environ, f"{prefix}_CLIENT_ID"), secrets)
@@ -301,11 +303,11 @@ def _return_urls(environ: Mapping[str, str], stage: str) -> tuple[str, ...]:
 
 
 def _plain_url(name: str, url: str, stage: str) -> str:
-    """A URL of nothing but scheme, host, port and path, spelt as a browser would; plain HTTP in `local` and `test`."""
+    """A URL with only scheme, host, port and path, spelled as a browser would; plain HTTP in `local` and `test`."""
     schemes = ("https", "http") if stage in PLAIN_STAGES else ("https",)
     parts = split_url(url)
     if parts is None or not _PLAIN_URL.fullmatch(url) or parts.scheme not in schemes or not parts.hostname:
-        raise SettingsError(f"{name} must be made of {' or '.join(schemes)}://host[:port][/path], in lower case")
+        raise SettingsError(f"{name} must be {' or '.join(schemes)}://host[:port][/path], in lower case")
     return url
 
 
@@ -324,27 +326,27 @@ def _log_level(environ: Mapping[str, str]) -> str:
 
 
 def get_trace_header() -> str:
-    """X-Ray's header of the invocation under way, which Lambda's runtime client sets again for each."""
+    """X-Ray's header of the current invocation, which Lambda's runtime client sets each time."""
     return os.environ.get("_X_AMZN_TRACE_ID", "")
 
 
 def get_owner_login() -> DatabaseLogin:
-    """As the owner of the schema, for administration: MIGRATION_DATABASE_URL, _AUTH and _SECRET_ARN."""
+    """The login of the schema's owner, for administration: MIGRATION_DATABASE_URL, _AUTH and _SECRET_ARN."""
     return DatabaseLogin.from_environ(os.environ, os.environ.get("ANSEL_STAGE", "prod"), prefix="MIGRATION_")
 
 
 def get_tenant_proof() -> TenantProof:
-    """For whoever migrates, who needs none of the other settings."""
+    """For migrations, which need none of the other settings."""
     return TenantProof.from_environ(os.environ, os.environ.get("ANSEL_STAGE", "prod"))
 
 
 def get_aws_identity() -> AwsIdentity | None:
-    """As the environment says just now. None where the credentials are in a profile or at an address."""
+    """The current values of the environment. None if the credentials are in a profile or at a URL."""
     return AwsIdentity.from_environ(os.environ)
 
 
 def get_aws_endpoint(service_id: str) -> str:
-    """A stand-in for a service of AWS, as boto3 takes it from the environment; empty for AWS's own."""
+    """A stand-in for an AWS service, from boto3's variable in the environment; empty for AWS itself."""
     name = f"AWS_ENDPOINT_URL_{service_id}"
     return _optional(os.environ, name) or _optional(os.environ, "AWS_ENDPOINT_URL")
 
@@ -356,5 +358,5 @@ def get_settings() -> Settings:
 
 
 def get_stage() -> str:
-    """The stage alone: resources are named after it as the app is imported, wherever that is, with nothing else set."""
+    """The stage alone: resources are named after it when the app is imported, in any context, with nothing else set."""
     return os.environ.get("ANSEL_STAGE", "local")

@@ -1,10 +1,10 @@
-"""URLs from outside, split without raising for what is no URL."""
+"""Splits URLs from outside without raising for invalid ones."""
 
 from urllib.parse import SplitResult, urlsplit
 
 
 def split_url(url: str) -> SplitResult | None:
-    """None where the standard library refuses to split it: `http://[`, a port that is not a number."""
+    """None if the standard library cannot split it: `http://[`, a port that is not a number."""
     try:
         parts = urlsplit(url)
         _ = parts.port

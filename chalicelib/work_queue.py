@@ -21,18 +21,18 @@ _making_client = Lock()  # a boto3 session is not thread-safe, its clients are
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="kind"):
-    """Asks a worker to go on with one thing of a studio's."""
+    """Asks a worker to continue with one item of a studio."""
 
     id: UUID
     studio_id: UUID
 
 
 class RunMessage(_Message, frozen=True, tag="run"):
-    """To go on with a run."""
+    """To continue a run."""
 
 
 class RefreshMessage(_Message, frozen=True, tag="refresh"):
-    """To refresh the grant of a connection that may not have been used for long."""
+    """To refresh the grant of a connection, even if it is idle."""
 
 
 class DeliveryMessage(_Message, frozen=True, tag="delivery"):
@@ -40,7 +40,7 @@ class DeliveryMessage(_Message, frozen=True, tag="delivery"):
 
 
 class RevocationMessage(_Message, frozen=True, tag="revocation"):
-    """To revoke a pending grant that nobody completed."""
+    """To revoke a pending grant that no studio completed."""
 
 
 Message = RunMessage | RefreshMessage | DeliveryMessage | RevocationMessage
@@ -54,7 +54,7 @@ _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def decode(body: str) -> Message:
-    """Raises ValueError for what is no message of ours."""
+    """Raises ValueError if it is not one of our messages."""
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as error:

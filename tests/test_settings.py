@@ -245,7 +245,7 @@ def test_half_an_oauth_client_names_its_other_half(present: str, missing: str) -
     ],
 )
 def test_a_url_for_browsers_is_a_plain_one(variable: str, url: str) -> None:
-    with pytest.raises(SettingsError, match=f"{variable} must be made of"):
+    with pytest.raises(SettingsError, match=f"{variable} must be https"):
         Settings.from_environ({**LOCAL, variable: url})
 
 

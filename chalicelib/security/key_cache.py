@@ -20,16 +20,16 @@ class KeyCache(Generic[KeyT, ValueT]):
         self._size = size
         self._clock = clock
         self._lock = Lock()
-        self._kept: OrderedDict[KeyT, tuple[float, ValueT]] = OrderedDict()
+        self._entries: OrderedDict[KeyT, tuple[float, ValueT]] = OrderedDict()
         self._loading: dict[KeyT, Lock] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, key: KeyT) -> ValueT:
-        kept = self._kept.get(key)  # no lock: a dictionary look-up is atomic, and entries never change
-        if kept is not None and self._clock() < kept[0]:
-            return kept[1]
+        entry = self._entries.get(key)  # no lock: a dictionary look-up is atomic, and entries never change
+        if entry is not None and self._clock() < entry[0]:
+            return entry[1]
         with self._lock:
             turn = self._loading.setdefault(key, Lock())
         with turn:
@@ -37,21 +37,21 @@ class KeyCache(Generic[KeyT, ValueT]):
 
     def _get_in_turn(self, key: KeyT) -> ValueT:
         try:
-            kept = self._kept.get(key)
-            if kept is not None and self._clock() < kept[0]:
-                return kept[1]
+            entry = self._entries.get(key)
+            if entry is not None and self._clock() < entry[0]:
+                return entry[1]
             value = self._load(key)
-            self._keep(key, value)
+            self._store(key, value)
             return value
         finally:
             with self._lock:
                 self._loading.pop(key, None)
 
-    def _keep(self, key: KeyT, value: ValueT) -> None:
+    def _store(self, key: KeyT, value: ValueT) -> None:
         """All entries have the same lifetime, so the first one in is also the first to expire."""
         with self._lock:
             now = self._clock()
-            self._kept[key] = (now + self._seconds, value)
-            self._kept.move_to_end(key)
-            while self._kept and (len(self._kept) > self._size or next(iter(self._kept.values()))[0] <= now):
-                self._kept.popitem(last=False)
+            self._entries[key] = (now + self._seconds, value)
+            self._entries.move_to_end(key)
+            while self._entries and (len(self._entries) > self._size or next(iter(self._entries.values()))[0] <= now):
+                self._entries.popitem(last=False)

@@ -55,7 +55,7 @@ class KmsKeyProvider:
         return encryption_sdk.encrypt(plaintext_key, _context(studio_id), encryption_sdk.kms_keys(self._key_ids))
 
     def unwrap(self, wrapped: bytes, studio_id: UUID) -> bytes:
-        """Tries one key after the other: the SDK itself would not try the next Region after a timeout."""
+        """Tries one key after another: the SDK itself would not try the next Region after a timeout."""
         failures: list[AppError] = []
         for key_id in self._key_ids:
             try:
@@ -118,5 +118,5 @@ def _context(studio_id: UUID) -> dict[str, str]:
 
 
 def _hope(error: AppError) -> int:
-    """The most recoverable of the keys' failures counts: a throttled key may unwrap what another key cannot."""
+    """The most recoverable failure counts: a throttled key may unwrap what another key cannot."""
     return (Unavailable, SettingsError, DecryptionFailed).index(type(error))

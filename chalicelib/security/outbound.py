@@ -102,14 +102,14 @@ def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:
 def _resolve(host: str, port: int, resolve: Resolve, loopback: bool) -> str:
     """The first address of the host; Refused unless all of them are allowed."""
     try:
-        found = [entry[4][0] for entry in resolve(host, port, type=socket.SOCK_STREAM)]
+        addresses = [entry[4][0] for entry in resolve(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         raise Refused("the host name does not resolve") from error
-    for address in found:
+    for address in addresses:
         _judge(ipaddress.ip_address(address), loopback)
-    if not found:
+    if not addresses:
         raise Refused("the host name does not resolve")
-    return str(found[0])
+    return str(addresses[0])
 
 
 def _judge(address: IPv4Address | IPv6Address, loopback: bool) -> None:

@@ -72,11 +72,11 @@ def open_signed_request(text: str, keys: Sequence[Secret]) -> bytes:
     """
     signature, _, payload = text.partition(".")
     try:
-        given, signed = _from_base64url(signature), payload.encode("ascii")
+        mac, signed = _from_base64url(signature), payload.encode("ascii")
     except ValueError as error:
         raise _bad_request("The signed request is malformed") from error
     expected = [hmac.digest(key.reveal().encode(), signed, sha256) for key in keys]
-    matches = [hmac.compare_digest(given, each) for each in expected]  # all, so that timing does not reveal which one
+    matches = [hmac.compare_digest(mac, each) for each in expected]  # all, so that timing does not reveal which one
     if not any(matches):
         raise _bad_request("The signature does not match the signed request")
     try:
@@ -96,12 +96,12 @@ def key_id_of(token: str) -> str:
     if len(token) > MAX_TOKEN_LENGTH or len(header) > MAX_HEADER_LENGTH:
         raise _bad_event("The security event token is too long")
     try:
-        found = msgspec.json.decode(_from_base64url(header), type=_TokenHeader)
+        parsed = msgspec.json.decode(_from_base64url(header), type=_TokenHeader)
     except _UNREADABLE as error:
         raise _bad_event("The security event token is malformed") from error
-    if found.alg != EVENT_ALGORITHM:
+    if parsed.alg != EVENT_ALGORITHM:
         raise _bad_event("The token is not signed with RS256", code="authentication_failed")
-    return found.kid
+    return parsed.kid
 
 
 def open_security_event(token: str, key: Mapping[str, Any], *, issuer: str, audiences: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Seals platform tokens: AES-256-GCM under the studio's data key, bound to the place the ciphertext is stored in."""
+"""Seals platform tokens: AES-256-GCM under the studio's data key, bound to the place where the ciphertext is stored."""
 
 import os
 import struct
@@ -30,7 +30,7 @@ _KEY_BYTES = 32
 
 
 class AssociatedData(NamedTuple):
-    """Where a sealed value is stored; it can be opened nowhere else. `generation` counts the value's replacements."""
+    """Where a sealed value is stored; it cannot be opened elsewhere. `generation` counts the value's replacements."""
 
     studio_id: UUID
     table: str
@@ -46,7 +46,7 @@ class AssociatedData(NamedTuple):
 
 
 class StoredKey(Protocol):
-    """A data key as stored: wrapped, for one studio alone."""
+    """A data key as stored: wrapped, for one studio only."""
 
     @property
     def id(self) -> UUID: ...
@@ -56,7 +56,7 @@ class StoredKey(Protocol):
 
 
 class WrappedKey(msgspec.Struct, frozen=True):
-    """A data key, and the studio that it is unwrapped for."""
+    """A data key, and the studio for which it is unwrapped."""
 
     id: UUID
     studio_id: UUID
@@ -102,7 +102,7 @@ class Vault:
         return self._provider.wrap(os.urandom(_KEY_BYTES), studio_id)
 
     def rewrap(self, key: StoredKey, studio_id: UUID) -> bytes:
-        """The same data key under the provider's current wrapping keys; what it sealed stays readable.
+        """The same data key under the provider's current wrapping keys; values it sealed stay readable.
 
         Each of them has unwrapped it before this returns; a key that can only wrap would otherwise go unnoticed.
         """
@@ -167,7 +167,7 @@ class Vault:
 
 @cache
 def vault() -> Vault:
-    """The one of this process, as its settings say."""
+    """The process's vault, built from its settings."""
     return Vault(provider_from_settings(get_settings()))
 
 

@@ -9,7 +9,7 @@ from chalicelib.errors import SettingsError
 # attacker who can set a function's variables and nothing else.
 _REDIRECTS = re.compile(
     r"AWS_ENDPOINT_URL(_\w+)?"  # another KMS or Secrets Manager receives plain data keys, or supplies its own secrets
-    r"|HTTPS?_PROXY"  # sees which hosts are called, and all traffic without TLS; only boto3 honours it, so it is not needed
+    r"|HTTPS?_PROXY"  # sees the hosts called, and all traffic without TLS; only boto3 honours it, so it is not needed
     r"|AWS_CA_BUNDLE|REQUESTS_CA_BUNDLE"  # other CAs: with a proxy or a malicious name server, all of the above
     r"|SSLKEYLOGFILE",  # writes the keys of each TLS session to a file, including those to platforms
     re.IGNORECASE,  # proxies are honoured in lower case as well

@@ -1,4 +1,4 @@
-"""API keys: found by their id through a cross-tenant function, before any studio is known."""
+"""API keys: looked up by id through a cross-tenant function, before the studio is known."""
 
 from datetime import datetime
 from uuid import UUID
@@ -22,20 +22,20 @@ class Charged(Row):
     """A token bucket after it was charged."""
 
     admitted: bool
-    """Whether there was room for the request at hand"""
+    """Whether this request was admitted"""
     left: float
-    """Requests it has room for now; below zero, those that have to be waited for"""
+    """Requests it has capacity for now; if negative, the number that must be waited for"""
 
 
 class ChargedApiKey(StoredApiKey):
-    """A key and what its buckets hold. For a wrong secret or a revoked key they are not charged, and None."""
+    """A key and the state of its buckets. A wrong secret or a revoked key charges no bucket; they are then None."""
 
     key: Charged | None
     studio: Charged | None
 
 
 class ApiKey(Row):
-    """An API key as its owner sees it: everything but the secret."""
+    """An API key as its owner sees it: everything except the secret."""
 
     id: UUID
     name: str
@@ -46,7 +46,7 @@ class ApiKey(Row):
 
 
 class LockedApiKey(ApiKey):
-    """An API key that nobody else changes now."""
+    """An API key that is locked against concurrent changes."""
 
     ended: bool
 
@@ -56,7 +56,7 @@ CHARGE_API_KEY: Query[ChargedApiKey | None] = Query(
     "SELECT cross_tenant.charge_api_key(:id, :secret_hash, :calls, :key_rate, :key_burst, :studio_rate, :studio_burst)",
     ChargedApiKey | None,
 )
-"""Finds a key and charges one request, if there is room for it, and `calls` that were admitted before."""
+"""Finds a key and charges one request, if there is capacity, and `calls` that were admitted before."""
 LIST_API_KEYS: Query[list[ApiKey]] = Query(many(f"SELECT {columns(ApiKey)} FROM api_key ORDER BY id"), list[ApiKey])
 WITH_SCOPES = "jsonb_build_object('scopes', to_jsonb(x.scopes))"
 
@@ -111,4 +111,4 @@ END_API_KEY: Query[ApiKey | None] = Query(
     ),
     ApiKey | None,
 )
-"""Ends a locked key in so many hours, unless it ends before. `least` passes over a NULL."""
+"""Expires a locked key in this many hours, unless it expires earlier. `least` ignores NULL."""

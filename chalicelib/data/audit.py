@@ -1,4 +1,4 @@
-"""The audit trail: who changed what, recorded by the statement that changes it."""
+"""The audit trail: who changed what, recorded by the statement that makes the change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import msgspec
 from chalicelib import logs
 
 ActorKind = Literal["api_key", "admin", "platform", "worker"]
-"""platform: a callback of a platform about its user"""
+"""platform: a platform's callback about its user"""
 Action = Literal[
     "connection.connect",
     "connection.reconnect",
@@ -38,7 +38,7 @@ Action = Literal[
 class Actor(msgspec.Struct, frozen=True, rename="camel"):
     kind: ActorKind
     id: UUID | None = None
-    """Of the API key"""
+    """For an API key"""
     request_id: str | None = None
 
 
@@ -48,7 +48,7 @@ _actor: ContextVar[str] = ContextVar("actor", default=_WORKER)
 
 @contextmanager
 def acting_as(kind: ActorKind, id: UUID | None = None) -> Iterator[None]:
-    """What transactions inside change is recorded as done by this actor, on the request that the log names."""
+    """Changes by transactions inside are recorded under this actor, with the request id bound in the log."""
     actor = Actor(kind, id, logs.bound_field("request_id"))
     token = _actor.set(msgspec.json.encode(actor).decode())
     try:
@@ -58,7 +58,7 @@ def acting_as(kind: ActorKind, id: UUID | None = None) -> Iterator[None]:
 
 
 def actor_setting() -> str:
-    """The value of `app.actor`, which each transaction sets with its studio."""
+    """The value of `app.actor`, which each transaction sets together with its studio."""
     return _actor.get()
 
 
@@ -74,7 +74,7 @@ def audited(
 ) -> str:
     """The CTE `name`, which records the action for each row `x` of the CTE `change`. `id`, `detail` and `when` are SQL.
 
-    The detail holds neither secrets nor what a person wrote. Without an actor the statement fails.
+    The detail contains neither secrets nor what a person wrote. Without an actor the statement fails.
     """
     return f"""
     {name} AS (
@@ -89,7 +89,8 @@ def audited(
 
 
 def returned_and_audited(change: str, columns: str, shown: str, *, action: Action, subject: str, detail: str) -> str:
-    """As `returned`, for a change without its RETURNING: of `columns` the audit entry is made, `shown` is answered."""
+    """Like `returned`, for a change without its RETURNING: the audit entry uses `columns`, the statement returns
+    `shown`."""
     return f"""
     WITH changed AS (
         {change}

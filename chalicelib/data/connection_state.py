@@ -1,4 +1,4 @@
-"""Grants: the statements that change a connection's tokens and state. Each notes in the same breath what happened."""
+"""Grants: the statements that change a connection's tokens and state. Each also records its event."""
 
 from uuid import UUID
 
@@ -65,16 +65,16 @@ INSERT_CONNECTION: Query[Change | None] = Query(
     """,
     Change | None,
 )
-"""Inserts, or revives a disconnected row, whose accounts are gone until the platform names them.
+"""Inserts, or reactivates a disconnected row, whose accounts are gone until the platform lists them again.
 
-Nothing comes back when a live one was there first."""
+Returns nothing if a live connection already exists."""
 
 RECOVERED_OR_RECONNECTED = noted(
     "replaced",
     kind="CASE WHEN x.was <> 'active' THEN 'recovered' WHEN :by_hand THEN 'reconnected' END",
     code="CASE WHEN x.was <> 'active' THEN x.was_code ELSE :status_code END",
     message=":event_message",
-    told="x.was IN ('expired', 'revoked', 'error')",
+    deliver_when="x.was IN ('expired', 'revoked', 'error')",
 )
 RECONNECT_AUDITED = audited(
     "replaced", action="connection.reconnect", subject="connection", detail=OF_PLATFORM, when=":by_hand"
@@ -130,12 +130,12 @@ REPLACE_TOKENS: Query[Change | None] = Query(
     ),
     Change | None,
 )
-"""Compare-and-swap on the generation the new tokens were made from; a connection that had broken syncs again.
+"""Compare-and-swap on the generation that the new tokens replace; a failed connection syncs again.
 
-What the studio itself paused stays so. It is touched all the same: a resume just now may have made the pause the
-connection's, which the statement's snapshot does not show. Tokens that come `by_hand` may be another account's, so
-workers at runs of the old ones lose their leases: what they read is not stored. Nor is anything waited for that the old
-ones were refused.
+A pause by the studio stays. Paused schedules are updated all the same: a concurrent resume may have turned the pause
+into the connection's, which the statement's snapshot does not show. With `by_hand`, the tokens may belong to another
+account, so workers on runs with the old tokens lose their leases and store nothing more, and limits that the platform
+imposed on the old tokens are no longer waited for.
 """
 
 LEASE_REFRESH: Query[NewId | None] = Query(
@@ -178,14 +178,14 @@ FAIL_REFRESH: Query[Change | None] = Query(
     ),
     Change | None,
 )
-"""Gives the lease back. The tick tries again after the delay where it was the tick that wanted the refresh."""
+"""Releases the lease. If the tick requested the refresh, it tries again after the delay."""
 
 FAILED_OR_MISCONFIGURED = noted(
     "broken",
     kind="CASE WHEN :status = 'misconfigured' THEN 'misconfigured' ELSE 'failed' END",
     code=":code",
     message=":message",
-    told=":status <> 'misconfigured'",
+    deliver_when=":status <> 'misconfigured'",
 )
 
 FAIL_CONNECTION: Query[Change | None] = Query(
@@ -215,13 +215,15 @@ FAIL_CONNECTION: Query[Change | None] = Query(
     ),
     Change | None,
 )
-"""Marks a connection that no longer works, unless its tokens were replaced meanwhile; one whose grant died is paused.
+"""Marks a connection that no longer works, unless its tokens were replaced meanwhile; a dead grant pauses its
+schedules.
 
-The paused ones are touched as well, and stay as they are unless a resume came first that the snapshot does not show.
+Paused schedules are updated too, and stay as they are unless a concurrent resume came first that the snapshot does not
+show.
 """
 
 RECOVERED = noted(
-    "recovered", kind="'recovered'", code="x.was_code", message=":event_message::text", told="x.was = 'error'"
+    "recovered", kind="'recovered'", code="x.was_code", message=":event_message::text", deliver_when="x.was = 'error'"
 )
 
 RECOVER_CONNECTION: Query[Change | None] = Query(
@@ -278,7 +280,7 @@ DISCONNECT: Query[Change | None] = Query(
 
 
 class RefreshClaim(Row):
-    """A grant whose refresh is due, put off by the claim until a worker has had its time."""
+    """A grant that is due for a refresh; the claim postpones it long enough for a worker to do it."""
 
     connection_id: UUID
     studio_id: UUID

@@ -1,4 +1,4 @@
-"""Connections: what the API shows of them, and the sealed rows that services work with."""
+"""Connections: what the API shows of them, and the sealed rows that services use."""
 
 from datetime import datetime
 from typing import Literal
@@ -34,18 +34,18 @@ class Failure(ReasonFacts):
 
 
 class StatusFacts(Row):
-    """Why a connection is as it is, and since when."""
+    """Why a connection has its status, and since when."""
 
     code: str | None
     since: Moment
     message: str | None = None
-    """What was stored with the code"""
+    """The message that was stored with the code"""
     failing: list[Failure] | None = None
-    """What its streams and their accounts fail with, though it works itself: the last of each code, streams first"""
+    """The errors of its streams and accounts while the connection itself works: the latest per code, streams first"""
 
 
 class BaseConnection(Row):
-    """A connection as the API shows it, but for the reason of its status; never a token."""
+    """A connection as the API shows it, without the reason for its status; never a token."""
 
     id: UUID
     """The connection's id; stays the same through reconnects."""
@@ -89,7 +89,7 @@ class StoredConnection(Row):
     refresh_token: bytes | None
     token_expires_at: datetime | None
     expires_in: float | None
-    """Seconds that the access token still had when this was read, by the database's clock"""
+    """The access token's remaining seconds at the time of reading, by the database's clock"""
     token_generation: int
     scopes: list[str] | None
     account_id: str | None
@@ -100,11 +100,11 @@ class StoredConnection(Row):
 
 class ScheduledConnection(StoredConnection):
     streams: list[str]
-    """Those that have a schedule"""
+    """The streams that have a schedule"""
 
 
 class LiveGrant(Row):
-    """A connection, or a grant that none was made of yet, and no more of it than any row has."""
+    """A connection or a pending grant, with the fields that both have."""
 
     id: UUID
     platform: str
@@ -121,9 +121,9 @@ class Draft(Row):
 
 
 DEAD = ("expired", "revoked")
-"""Only the studio can help: schedules are paused until it does."""
+"""Only the studio can fix it: schedules are paused until then."""
 WORKING = "c.status IN ('active', 'misconfigured', 'error')"
-"""Syncs are tried. In the other states only the studio can help, and schedules are paused."""
+"""Syncs are attempted. In all other states only the studio can help, and schedules are paused."""
 REFRESHING = "c.status = 'active' AND c.refresh_lease_expires_at > now()"
 STATUS = f"CASE WHEN {REFRESHING} THEN 'refreshing' ELSE c.status END"
 RUN_OUT = "c.status = 'active' AND c.token_expires_at <= now() AND c.refresh_token IS NULL"
@@ -234,12 +234,12 @@ FIND_CONNECTION_TO_REFRESH: Query[StoredConnection | None] = Query(
     ),
     StoredConnection | None,
 )
-"""For a worker whom the tick sent: the claim put the refresh off by that much. Nothing comes back once it is done."""
+"""For a worker that the tick started: the claim postponed the refresh by this long. Returns nothing once it is done."""
 
 LIST_GRANTS: Query[list[LiveGrant]] = Query(
     many(f"SELECT c.id, c.platform FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[LiveGrant]
 )
-"""What is there to be ended, whatever else its rows hold."""
+"""The grants to be ended, whatever else their rows contain."""
 FIND_STORED_BY_ID: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.id = :id AND {LIVE}"), StoredConnection | None
 )
@@ -257,8 +257,8 @@ DRAFT_CONNECTION: Query[Draft] = Query(
 
 
 def abandoned(connections: str, *, accounts: str = "true") -> str:
-    """CTEs that forget where connections, of `studio_id` and `id`, were with their accounts. Those of `accounts`, a
-    condition, are gone until the platform names them again."""
+    """CTEs that reset the sync positions of connections, given by `studio_id` and `id`. Accounts that match `accounts`,
+    a condition, are gone until the platform lists them again."""
     of_connection = "{0}.studio_id = x.studio_id AND {0}.connection_id = x.id"
     return f"""
     positions AS (
@@ -302,5 +302,5 @@ IDENTIFY_CONNECTION: Query[NewId | None] = Query(
     """,
     NewId | None,
 )
-"""Remembers whose the tokens of this generation are. Where one account's sync ended, or got to, means nothing in
-another's. Nothing comes back when the tokens were replaced meanwhile: the new ones may be another account's."""
+"""Stores which account the tokens of this generation belong to. Another account's sync positions mean nothing for this
+one. Returns nothing if the tokens were replaced meanwhile: the new ones may belong to another account."""

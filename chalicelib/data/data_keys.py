@@ -1,4 +1,4 @@
-"""Data keys, wrapped: those a studio seals and opens with, and those that want other wrapping or a successor."""
+"""Wrapped data keys: those a studio seals and opens with, and those that need rewrapping or replacement."""
 
 from uuid import UUID
 
@@ -15,14 +15,14 @@ class StoredDataKey(Row):
 
 
 class KeyRef(Row):
-    """Which data key, and whose."""
+    """A data key and its studio."""
 
     id: UUID
     studio_id: UUID
 
 
 class StaleKeys(Row):
-    """A batch of keys under other wrapping than is wanted, and how many there are that nobody has given up on."""
+    """A batch of keys that are not wrapped as required, and the number of those not in quarantine."""
 
     left: int
     keys: list[KeyRef]
@@ -30,12 +30,12 @@ class StaleKeys(Row):
 
 class DueStudios(Row):
     left: int
-    """This batch and all that follows it."""
+    """This batch and everything after it"""
     studios: list[UUID]
 
 
 class WrappedUnder(Row):
-    """How many data keys are wrapped under these and no others; None: nobody has noted under which."""
+    """The number of data keys wrapped under exactly these keys; None: it was not recorded under which."""
 
     keys: list[str] | None
     count: int
@@ -44,7 +44,7 @@ class WrappedUnder(Row):
 class KeyCounts(Row):
     wrapped_under: list[WrappedUnder]
     oldest_made_at: Moment | None
-    """Of the keys that studios seal with"""
+    """For the keys that studios currently seal with"""
     retired: int
     quarantined: int
 
@@ -63,7 +63,7 @@ FIND_STALE_KEY: Query[StoredDataKey | None] = Query(
     one(f"SELECT {columns(StoredDataKey)} FROM data_key WHERE id = :id AND wrapped_under IS DISTINCT FROM {WANTED}"),
     StoredDataKey | None,
 )
-"""None as soon as somebody else has wrapped it as wanted."""
+"""None once the key has been wrapped as required."""
 REWRAP_DATA_KEY: Query[NewId | None] = Query(
     f"""
     WITH rewrapped AS (
@@ -78,7 +78,7 @@ REWRAP_DATA_KEY: Query[NewId | None] = Query(
     """,
     NewId | None,
 )
-"""Compare-and-swap on the bytes that were opened. What opened is in quarantine no longer."""
+"""Compare-and-swap on the bytes that were opened. A key that could be opened leaves quarantine."""
 
 RETIRE_DATA_KEY: Query[NewId | None] = Query(
     returned("UPDATE data_key AS k SET retired_at = now() WHERE k.id = :id AND k.retired_at IS NULL RETURNING k.id"),

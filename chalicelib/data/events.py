@@ -1,4 +1,4 @@
-"""Events: what happened to a connection, and the deliveries that tell a studio's webhooks of it."""
+"""Events: what happened to a connection, and the deliveries that report it to a studio's webhooks."""
 
 from typing import Literal, get_args
 from uuid import UUID
@@ -39,7 +39,7 @@ class Event(Row):
 
 
 class Change(Row):
-    """The connection that a statement changed, and the deliveries it made."""
+    """The connection that a statement changed, and the deliveries it created."""
 
     id: UUID
     deliveries: list[UUID]
@@ -49,10 +49,11 @@ class Found(Row):
     id: UUID
 
 
-def noted(change: str, *, kind: str, code: str, message: str, told: str = "false") -> str:
-    """CTEs that note an event for each connection `x` of the CTE `change`, unless its kind is NULL.
+def noted(change: str, *, kind: str, code: str, message: str, deliver_when: str = "false") -> str:
+    """CTEs that record an event for each connection `x` of the CTE `change`, unless its kind is NULL.
 
-    Where `told` holds, every enabled webhook of the studio gets a delivery. All but the first argument are SQL.
+    If `deliver_when` is true, every enabled webhook of the studio gets a delivery. All arguments except the first are
+    SQL.
     """
     return f"""
     event AS (
@@ -65,14 +66,14 @@ def noted(change: str, *, kind: str, code: str, message: str, told: str = "false
         FROM event
         JOIN {change} AS x ON x.id = event.connection_id
         JOIN webhook_endpoint AS w ON w.studio_id = event.studio_id
-        WHERE w.disabled_at IS NULL AND {told}
+        WHERE w.disabled_at IS NULL AND {deliver_when}
         RETURNING d.id
     )
     """
 
 
 def changed(change: str) -> str:
-    """The answer of a statement with the CTEs of `noted`."""
+    """The result of a statement with the CTEs of `noted`."""
     return f"""
     SELECT json_build_object('id', x.id, 'deliveries', (SELECT coalesce(json_agg(d.id), '[]') FROM delivery AS d))
     FROM {change} AS x
@@ -80,12 +81,12 @@ def changed(change: str) -> str:
 
 
 KNOWN = f"e.kind IN {get_args(EventKind)}"
-"""The kinds that this release knows: a later one, taken back since, may have noted others."""
+"""The kinds known to this release: a later release that was rolled back may have recorded others."""
 
 FIND_CONNECTION_ID: Query[Found | None] = Query(
     one("SELECT c.id FROM platform_connection AS c WHERE c.platform = :platform"), Found | None
 )
-"""Also of one that is disconnected: its history stays."""
+"""Includes disconnected connections: their history stays."""
 
 LIST_EVENTS: Query[list[Event]] = Query(
     many(

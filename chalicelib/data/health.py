@@ -1,12 +1,12 @@
-"""What the health check asks of the database."""
+"""The health check's questions to the database."""
 
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.postgres.rows import Row
 
 SCHEMA_HEAD = "0001"
-"""The migration this code was written for; a test holds it to the newest file in `migrations/versions`."""
+"""The migration this code was written for; a test compares it with the newest file in `migrations/versions`."""
 SCHEMA_NEEDED = "0001"
-"""The oldest one it works with: what follows it, if anything does, contracts and comes after the deploy."""
+"""The oldest migration it works with: a later one, if any, is a contract step and is applied after the deploy."""
 
 
 class Schema(Row):
@@ -22,4 +22,4 @@ GET_SCHEMA: Query[Schema] = Query(
     """,
     Schema,
 )
-"""Asks for studios as well: where there is one, the policy asks for a proof."""
+"""Also queries studios: if there is one, the policy demands a proof."""

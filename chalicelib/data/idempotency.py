@@ -1,11 +1,11 @@
-"""Writes that a client may repeat: the first one is done, its repeats are answered."""
+"""Writes that a client may repeat: the first request is executed, repeats get its stored response."""
 
 from chalicelib.data.postgres.query import Query, one
 from chalicelib.data.postgres.rows import Row
 
 
 class StoredResponse(Row):
-    """What is known of a key: its request and, once that is done, the answer."""
+    """What is known about a key: its request and, once that is done, the response."""
 
     request_hash: bytes
     status: int | None
@@ -16,7 +16,7 @@ class StoredResponse(Row):
 class Reservation(Row):
     reserved: bool
     room_seconds: float | None
-    """Where the studio has as many keys as it may: until the oldest is forgotten"""
+    """If the studio has reached its maximum of keys: the time until the oldest one expires"""
 
 
 RESERVE_KEY: Query[Reservation] = Query(
@@ -45,8 +45,8 @@ RESERVE_KEY: Query[Reservation] = Query(
     """,
     Reservation,
 )
-"""Takes a key that is new, forgotten after a day, or left behind by a request that never ended; a new one only if the
-studio has fewer than so many of the last day.
+"""Takes a key that is new, expired after a day, or abandoned by a request that never ended; a new one only if the
+studio has fewer than the maximum from the last day.
 """
 
 FIND_STORED_RESPONSE: Query[StoredResponse | None] = Query(

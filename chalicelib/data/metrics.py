@@ -1,4 +1,4 @@
-"""Figures from the tables, tallied by time bucket in one statement."""
+"""Figures from the tables, aggregated by time bucket in one statement."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from chalicelib.data.sync.tables import SYNCED
 
 
 class Growth(Row):
-    """What content gained in a bucket: the difference of the life-time totals at its end and at its start."""
+    """The growth of content in a bucket: the difference between the lifetime totals at its end and at its start."""
 
     bucket: int
     views: int
@@ -40,7 +40,7 @@ class ReviewTally(Row):
 
 
 class InquiryTally(Row):
-    """Inquiries received in a bucket, by the status they have now."""
+    """Inquiries received in a bucket, by their current status."""
 
     bucket: int
     status: str
@@ -49,7 +49,7 @@ class InquiryTally(Row):
 
 class BookingTally(Row):
     """Bookings made in a bucket and not cancelled, by the currency of their value; None for those without one. A series
-    counts once, when it was made, and the values of its dates add up."""
+    counts once, when it was made, and the values of its dates are added up."""
 
     bucket: int
     currency: str | None
@@ -66,7 +66,7 @@ class Tallies(Row):
 
 
 def _sum(column: str) -> str:
-    """As large as a bigint gets: what is larger is no figure of any studio's."""
+    """Capped at the largest bigint: no studio has larger figures."""
     return f"least(greatest(coalesce(sum({column}), 0), {-(2**63)}), {2**63 - 1})::bigint"
 
 
@@ -74,10 +74,10 @@ TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
 GAINED = ", ".join(f"m.{name}::numeric - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
 SUMMED = ", ".join(f"{_sum(name)} AS {name}" for name in TOTALS)
 CONVERSIONS = "coalesce(sum(least(greatest(m.conversions, -1e15), 1e15)), 0)"
-"""Neither infinite nor not a number, which JSON does not have."""
+"""Neither infinite nor NaN, which JSON cannot express."""
 OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
 BOOKED = f"b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation' AND {counts('b')}"
-"""What counts as a booking: a talk about one does not."""
+"""What counts as a booking: a consultation does not."""
 COPIED = f"""
     b.ical_uid IS NOT NULL AND EXISTS (
         SELECT FROM {{booking}} AS o
@@ -85,13 +85,13 @@ COPIED = f"""
           AND (coalesce(o.series_id, ''), o.id) < (coalesce(b.series_id, ''), b.id) AND {BOOKED.replace("b.", "o.")}
     )
 """
-"""Whether another booking is a copy of the same event, from another calendar, and is the one that counts."""
+"""Whether another booking is a copy of the same event from another calendar, and is the one that counts."""
 
 
 def periods(edges: Sequence[datetime], days: Sequence[date]) -> dict[str, Any]:
     """The parameters of a tally: bucket n runs from edge n to edge n + 1, and `days` are the dates of the edges.
 
-    The first and the last are handed over by themselves as well: the planner can tell from those how much it will read.
+    The first and the last are also passed separately, so that the planner can estimate how much it will read.
     """
     return {
         "edges": list(edges),
@@ -115,12 +115,13 @@ def _before(table: str, moment: str) -> str:
     return f"(SELECT * FROM {table} WHERE {moment} < :as_of)"
 
 
-def _as_known(table: str, kept: Sequence[str], restated: Sequence[str]) -> str:
-    """The rows that were there before `as_of`, with the values they had then: the first they lost since, if any.
+def _as_known(table: str, unchanged: Sequence[str], restated: Sequence[str]) -> str:
+    """The rows that existed before `as_of`, with the values they had then: the first of their replaced values since, if
+    any.
 
     None of the `restated` columns may be null.
     """
-    columns = [f"t.{name}" for name in kept] + [f"coalesce(was.{name}, t.{name}) AS {name}" for name in restated]
+    columns = [f"t.{name}" for name in unchanged] + [f"coalesce(was.{name}, t.{name}) AS {name}" for name in restated]
     return f"""(
             SELECT {", ".join(columns)}
             FROM {table} AS t
@@ -205,4 +206,4 @@ TALLY_AS_OF: Query[Tallies] = Query(
     ),
     Tallies,
 )
-"""The same as it was known just before the moment `as_of`. A status is not kept by day: it is the one of now."""
+"""The same as it was known just before the moment `as_of`. Statuses have no history: they are the current ones."""

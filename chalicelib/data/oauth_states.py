@@ -1,5 +1,5 @@
-"""OAuth states: consents that were asked for. A browser brings one back before its studio is known:
-a cross-tenant function finds it."""
+"""OAuth states: authorizations in progress. A browser brings one back before its studio is known, so a cross-tenant
+function looks it up."""
 
 from uuid import UUID
 
@@ -10,23 +10,23 @@ from chalicelib.data.postgres.rows import Moment, Row
 
 
 class StateDraft(Row):
-    """What is needed to seal a verifier (the id its row will have, and the data keys), and to know what to ask for."""
+    """What is needed to seal a verifier (the id its row will have, and the data keys), and to choose the scopes."""
 
     id: UUID
     data_keys: list[StoredDataKey]
     streams: list[str]
-    """Those of the platform that the studio syncs already"""
+    """The platform's streams that the studio already syncs"""
 
 
 class NewState(Row):
     expires_at: Moment | None
-    """None where the studio has as many open as it may"""
+    """None if the studio has reached its maximum of open states"""
     room_seconds: float | None
-    """Then, until the first of them ends"""
+    """In that case, the time until the first of them expires"""
 
 
 class TakenState(Row):
-    """What the studio asked for, and the sealed PKCE verifier."""
+    """The studio's request, and the sealed PKCE verifier."""
 
     id: UUID
     studio_id: UUID
@@ -68,11 +68,11 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
     """,
     NewState,
 )
-"""Also forgets those of the studio that were not, or no longer can be, used; not one whose grant is on its way.
+"""Also deletes the studio's states that expired unused, but not one whose grant is on its way.
 
-Requests at the same moment may each find room for one more.
+Concurrent requests may each find capacity for one more.
 """
 TAKE_OAUTH_STATE: Query[TakenState | None] = Query(
     "SELECT cross_tenant.take_oauth_state(:state_hash, :platform)", TakenState | None
 )
-"""Single use: who asks second finds nothing, as for a state that is unknown, has expired or is another platform's."""
+"""Single use: a second caller finds nothing, as for a state that is unknown, has expired or is another platform's."""

@@ -1,4 +1,4 @@
-"""Pending grants: what a callback brought, sealed, until the studio that asked completes it or it is revoked."""
+"""Pending grants: the sealed result of a callback, until the studio that asked completes it or it is revoked."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class StoredGrant(Row):
     access_token: bytes
     refresh_token: bytes | None
     expires_in: float | None
-    """Seconds that the access token still had when this was read, by the database's clock"""
+    """The access token's remaining seconds at the time of reading, by the database's clock"""
     refresh_expires_in: float | None
     scopes: list[str] | None
     account_id: str | None
@@ -38,12 +38,12 @@ class StoredGrant(Row):
     warnings: list[StoredWarning]
     attempts: int
     beside_unidentified: bool
-    """Whether the studio has a working connection on the platform that may be the same account's: nobody asked yet"""
+    """Whether the studio has a working connection on the platform whose account is unknown and may be the same"""
     data_keys: list[StoredDataKey]
 
 
 class ExpiredGrant(Row):
-    """A grant that nobody completed, put off by the claim until a worker has had its time to revoke it."""
+    """A grant that was not completed; the claim postpones it long enough for a worker to revoke it."""
 
     grant_id: UUID
     studio_id: UUID
@@ -88,8 +88,8 @@ HOLD_GRANT: Query[HeldUntil | None] = Query(
     """,
     HeldUntil | None,
 )
-"""Puts the grant in the place of the state it came with. An erasure deletes the states before it looks for grants, so
-nothing is held for a studio that is being erased."""
+"""Replaces the state by its grant. An erasure deletes the states before it looks for grants, so no grant is stored for
+a studio that is being erased."""
 FIND_GRANT_BY_CODE: Query[StoredGrant | None] = Query(
     one(
         f"""
@@ -106,11 +106,11 @@ TAKE_GRANT: Query[NewId | None] = Query(
     ),
     NewId | None,
 )
-"""Single use: of two who complete at once, the second finds nothing, and neither does who comes after the claim."""
+"""Single use: of two concurrent completions the second finds nothing, and so does one that comes after the claim."""
 FIND_EXPIRED_GRANT: Query[StoredGrant | None] = Query(
     one(f"SELECT {STORED} FROM pending_grant AS p WHERE p.id = :id AND p.code_hash IS NULL"), StoredGrant | None
 )
-"""For a worker whom the tick sent; nothing comes back once it is done."""
+"""For a worker that the tick started; returns nothing once it is done."""
 LIST_PENDING_GRANTS: Query[list[LiveGrant]] = Query(
     many("SELECT p.id, p.platform, true AS pending FROM pending_grant AS p ORDER BY p.id"), list[LiveGrant]
 )
@@ -124,4 +124,4 @@ CLAIM_EXPIRED_GRANTS: Query[list[ExpiredGrant]] = Query(
     "SELECT cross_tenant.claim_expired_grants(:batch)", list[ExpiredGrant]
 )
 END_ACCOUNT_GRANTS: Query[Ended] = Query("SELECT cross_tenant.end_account_grants(:platform, :account_id, :at)", Ended)
-"""Deletes the pending grants of an account whose platform says that it has revoked them, if they are not newer."""
+"""Deletes the pending grants of an account whose platform reports that it revoked them, if they are not newer."""

@@ -1,4 +1,4 @@
-"""Quarantine: notes of sealed values and data keys that did not open. What they tell of stays as it is."""
+"""Quarantine: notes about sealed values and data keys that could not be decrypted. The values themselves stay."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from chalicelib.data.postgres.rows import Moment, Row
 
 
 class QuarantinedValue(Row):
-    """Where something lies that did not open, under which data key, and why."""
+    """Where a value is that could not be decrypted, under which data key, and why."""
 
     id: UUID
     studio_id: UUID
@@ -15,14 +15,14 @@ class QuarantinedValue(Row):
     column_name: str
     row_id: UUID
     data_key_id: UUID | None
-    """None where the value names none"""
+    """None if the value names none"""
     reason: str
     found_at: Moment
 
 
 class QuarantinedPage(Row):
     count: int
-    """Of all there are"""
+    """The total number"""
     items: list[QuarantinedValue]
 
 
@@ -34,7 +34,7 @@ NOTE_QUARANTINED: Query[None] = Query(
         data_key_id = excluded.data_key_id, reason = excluded.reason
     """
 )
-"""Once a place; it keeps the time of the first find. Not for a studio that was erased meanwhile."""
+"""Once per place; it keeps the time of the first finding. Not for a studio that was erased meanwhile."""
 
 FIND_QUARANTINED: Query[QuarantinedPage] = Query(
     "SELECT cross_tenant.find_quarantined(:after, :batch)", QuarantinedPage

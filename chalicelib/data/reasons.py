@@ -1,4 +1,4 @@
-"""Why a connection or a stream is as it is: codes and facts. chalicelib/services/explain.py words them."""
+"""Why a connection or a stream has its state: codes and facts. chalicelib/services/explain.py puts them into words."""
 
 from enum import StrEnum
 
@@ -6,7 +6,8 @@ from chalicelib.data.postgres.rows import Row
 
 
 class Code(StrEnum):
-    """The codes that statements answer by themselves. All others were stored with an error, and most with its words."""
+    """The codes that statements themselves return. All others were stored with an error, most of them with its
+    message."""
 
     TOKEN_EXPIRED = "token_expired"  # noqa: S105  not a secret
     REFRESH_FAILING = "refresh_failing"
@@ -20,9 +21,9 @@ class Code(StrEnum):
 class ReasonFacts(Row):
     code: str
     message: str | None
-    """What was stored with the code"""
+    """The message that was stored with the code"""
     account: str | None
-    """The name of the account that it is about, where it is about one of several"""
+    """The name of the account, if the reason concerns one of several"""
 
 
 def reason_facts(code: str, message: str = "NULL", account: str = "NULL") -> str:

@@ -1,4 +1,4 @@
-"""Where sealed values lie, listed once, and their way from a retired data key to the current one."""
+"""The columns with sealed values, listed once, and how values move from a retired data key to the current one."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from chalicelib.data.postgres.rows import Row
 from chalicelib.data.studios import NewId
 
 REST = "interval '1 hour'"
-"""A key that was retired for longer than any invocation lasts is sealed with by nobody any more."""
+"""No invocation lasts longer, so nothing is sealed with a key that was retired earlier."""
 
 
 class SealedColumn(NamedTuple):
-    """A column that holds sealed values, and the SQL of the generation that they are bound to."""
+    """A column with sealed values, and the SQL of the generation that they are bound to."""
 
     table: str
     column: str
@@ -49,16 +49,16 @@ class ListedKey(StoredDataKey):
     created_at: datetime
     retired: bool
     cooled_down: bool
-    """Retired for so long that nobody seals with it any more"""
+    """Retired so long ago that nothing is sealed with it anymore"""
 
 
 class SealedValues(Row):
-    """A studio's data keys, the current one first, and a page of what other keys have sealed."""
+    """A studio's data keys, the current one first, and a page of values sealed with other keys."""
 
     data_keys: list[ListedKey]
     values: list[SealedValue]
     quarantined: bool
-    """Whether anything of the studio's is in quarantine"""
+    """Whether any of the studio's values are in quarantine"""
 
 
 class DeletedKeys(Row):
@@ -74,7 +74,7 @@ VALUES = " UNION ALL ".join(
 )
 CURRENT = "(SELECT uuid_send(k.id) FROM data_key AS k WHERE k.retired_at IS NULL)"
 OUTDATED = f"SELECT v.* FROM ({VALUES}) AS v WHERE v.key_id IS DISTINCT FROM {CURRENT}"
-"""What is not sealed under the current key, also what names no key at all."""
+"""Values that are not sealed under the current key, including those that name no key at all."""
 
 COOLED_DOWN = f"coalesce(retired_at < now() - {REST}, false)"
 KEYS = f"""
@@ -101,7 +101,7 @@ LIST_SEALED_VALUES: Query[SealedValues] = Query(
     ),
     SealedValues,
 )
-"""With `everything`, the values are also those that the current key has sealed."""
+"""With `everything`, the values sealed with the current key are included."""
 
 
 def _resealed(place: SealedColumn) -> str:
@@ -114,7 +114,7 @@ def _resealed(place: SealedColumn) -> str:
 
 
 RESEALED = ", ".join(f"{place.table}_{place.column} AS ({_resealed(place)})" for place in SEALED)
-"""A CTE for each column; the values of `table_name` and `column_name` let one of them do something."""
+"""A CTE for each column; the values of `table_name` and `column_name` activate one of them."""
 RESEALED_IDS = " UNION ALL ".join(f"SELECT id FROM {place.table}_{place.column}" for place in SEALED)
 RESEAL: Query[NewId | None] = Query(
     typed(
@@ -124,7 +124,7 @@ RESEAL: Query[NewId | None] = Query(
     ),
     NewId | None,
 )
-"""Compare-and-swap on the value that was opened: whoever has replaced it meanwhile wins. Its generation stays."""
+"""Compare-and-swap on the value that was opened: a concurrent replacement wins. Its generation stays."""
 
 DELETE_UNUSED_KEYS: Query[DeletedKeys] = Query(
     f"""
@@ -148,4 +148,4 @@ DELETE_UNUSED_KEYS: Query[DeletedKeys] = Query(
     """,
     DeletedKeys,
 )
-"""Deletes retired keys that seal nothing, and takes out of quarantine what opened or was replaced since."""
+"""Deletes retired keys that seal nothing, and removes from quarantine what was opened or replaced since."""

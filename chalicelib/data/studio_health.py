@@ -1,4 +1,4 @@
-"""What an operator asks of one studio: how its connections, streams, runs and keys are, and how much it has stored."""
+"""An operator's view of one studio: its connections, streams, runs and keys, and how much it has stored."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ class DataKeyHealth(Row):
 
 
 class Quarantined(Row):
-    """How many values of a column did not open."""
+    """The number of a column's values that could not be decrypted."""
 
     table_name: str
     column_name: str

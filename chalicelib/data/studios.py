@@ -1,4 +1,4 @@
-"""Studios, and ids for what is made."""
+"""Studios, and ids for new rows."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ class NewId(Row):
 
 
 NEW_ID: Query[NewId] = Query(one("SELECT uuidv7() AS id"), NewId)
-"""Ids come from the database, also where one is needed before its row exists."""
+"""Ids come from the database, even if one is needed before its row exists."""
 
 NEW_IDS: Query[list[UUID]] = Query("SELECT json_agg(uuidv7()) FROM generate_series(1, :count)", list[UUID])
 

@@ -1,4 +1,4 @@
-"""The keys that studios are proved with, as the database keeps them; written by the owner of the schema alone."""
+"""The keys that prove studios, as stored in the database; only the owner of the schema writes them."""
 
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.postgres.rows import Moment, Row
@@ -10,14 +10,14 @@ class TenantKey(Row):
     fingerprint: str
     created_at: Moment
     in_use_since: Moment | None
-    """Since when proofs have been made with it, as far as the database was told"""
+    """Since when proofs have been made with it, as far as the database knows"""
 
 
 class KeyPads(Row):
     fingerprint: str
     inner_pad: str
     outer_pad: str
-    """In hexadecimal, as the other"""
+    """In hexadecimal, like the other"""
 
 
 class AppliedKeys(Row):
@@ -58,4 +58,4 @@ APPLY_TENANT_KEYS: Query[AppliedKeys] = Query(
     """,
     AppliedKeys,
 )
-"""Makes the listed keys known, the first as the one in use; `only_these` takes the others away."""
+"""Stores the listed keys, the first one as the key in use; `only_these` deletes all others."""

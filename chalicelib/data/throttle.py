@@ -1,7 +1,7 @@
-"""The throttle: whether a platform may be called now. Its circuit and what is left of its quotas, one row each.
+"""The throttle: whether a platform may be called now. One row for its circuit and each quota's remainder.
 
-`platform_circuit` and `app_quota` are shared by all studios, so they are changed by cross-tenant functions alone, which
-set bounds. `account_quota` is a studio's own.
+`platform_circuit` and `app_quota` are shared by all studios, so only cross-tenant functions change them, which
+enforce bounds. `account_quota` is a studio's own.
 """
 
 from chalicelib.data.postgres.query import Query, typed
@@ -9,7 +9,7 @@ from chalicelib.data.postgres.rows import Row
 
 
 class ThrottleState(Row):
-    """Of one API of a platform. Seconds are from now on; None when there is nothing to wait for."""
+    """For one API of a platform. Seconds from now; None if there is nothing to wait for."""
 
     api: str
     failures_in_row: int = 0
@@ -18,14 +18,14 @@ class ThrottleState(Row):
 
 
 class CallState(ThrottleState):
-    """Whether a request of a studio may call a platform now."""
+    """Whether a studio's request may call a platform now."""
 
     reserve_seconds: float | None = None
-    """Until then, what is left of the application's quota is kept for syncs"""
+    """Until then, the rest of the application's quota is reserved for syncs"""
     share_seconds: float | None = None
-    """Until then, what is left of it is for studios that had less of it"""
+    """Until then, the rest is for studios that have used less of it"""
     bucket_seconds: float | None = None
-    """Until then, the studio has made all the calls that its requests may make"""
+    """Until then, the studio has used up the calls that its requests may make"""
 
 
 class Wait(Row):
@@ -37,19 +37,20 @@ class Circuit(Row):
 
 
 FULL = 0.95
-"""With more than this share of a quota used, nobody goes on."""
+"""Above this share of a quota, all calls stop."""
 BUSY = 0.75
-"""With more than this share of the application's quota used, only studios go on that had less than an equal part of it,
-where one part is kept for a studio that has not asked yet. Meta throttles at 1.0 and advises to slow down from here."""
+"""Above this share of the application's quota, only studios continue that have used less than an equal part of it,
+where one part is reserved for a studio that has not called yet. Meta throttles at 1.0 and advises slowing down from
+here."""
 RESERVE = 0.75
-"""With more than this share of the application's quota used, no request gets any of it: syncs go on."""
+"""Above this share of the application's quota, requests may not call: the rest is for syncs."""
 SHARED = 0.25
-"""With more than this share used, only requests of studios go on that had less than an equal part, as with BUSY."""
+"""Above this share, only requests of studios continue that have used less than an equal part, as with BUSY."""
 CALLS_WINDOW = "interval '1 hour'"
-"""How long calls are counted together, to tell which studio had how many."""
+"""How long calls are counted together, to know how many each studio made."""
 
 SLIDING_SECONDS = 300
-"""A platform whose window slides names no moment; five minutes later a good part of it is free again."""
+"""A platform whose window slides names no time; after five minutes a good part of it is free again."""
 APP_RESET = f"now() + make_interval(secs => coalesce(:app_seconds::float8, {SLIDING_SECONDS}))"
 ACCOUNT_RESET = f"now() + make_interval(secs => coalesce(:account_seconds::float8, {SLIDING_SECONDS}))"
 
@@ -119,7 +120,7 @@ SPEND_QUOTA: Query[Wait] = Query(
     """,
     Wait,
 )
-"""Counts calls, notes what their answers said of the quotas, and tells how long this studio's runs are to wait."""
+"""Counts calls, stores the quotas reported in their responses, and returns how long this studio's runs must wait."""
 
 CHECK_CALL: Query[CallState] = Query(
     typed(
@@ -180,16 +181,16 @@ BLOCK_ACCOUNT: Query[None] = Query(
         blocked_until = greatest(q.blocked_until, excluded.blocked_until)
     """
 )
-"""The platform refused: the account's other runs wait as well, as all studios' do after BLOCK_APP."""
+"""The platform rejected a request: the account's other runs wait as well, as all studios' do after BLOCK_APP."""
 
 TRIP_CIRCUIT: Query[Circuit] = Query(
     "SELECT cross_tenant.trip_circuit(:platform, :api, :threshold, :first_seconds, :longest_seconds)", Circuit
 )
-"""One more failure without a success between; from the threshold on it opens, longer each time."""
+"""One more failure without a success in between; from the threshold on the circuit opens, longer each time."""
 
 PROBE_CIRCUIT: Query[Circuit | None] = Query(
     "SELECT cross_tenant.probe_circuit(:platform, :api, :threshold, :seconds)", Circuit | None
 )
-"""The circuit is half open: one run at a time gets the right to try."""
+"""The circuit is half-open: one run at a time may try."""
 
 CLOSE_CIRCUIT: Query[None] = Query("SELECT cross_tenant.close_circuit(:platform, :api)")

@@ -1,4 +1,4 @@
-"""What keeps platforms from being asked, as an operator looks at it and ends it: circuits, quotas, deferred runs."""
+"""An operator's view and control of the reasons why platforms are not called: circuits, quotas, deferred runs."""
 
 from typing import Literal
 from uuid import UUID
@@ -7,18 +7,18 @@ from chalicelib.data.postgres.query import Query, many
 from chalicelib.data.postgres.rows import Moment, Row
 
 Scope = Literal["circuit", "app", "account"]
-"""Down for everybody, the application's quota, or one account's."""
+"""A failing API, the application's quota, or one account's."""
 
 
 class SharedThrottle(Row):
-    """One that holds back every studio."""
+    """A throttle that makes every studio wait."""
 
     scope: Scope
     platform: str
     api: str
     until: Moment
     used: float | None
-    """The share of the quota, as the platform told it last"""
+    """The used share of the quota, as last reported by the platform"""
     failures_in_row: int | None
 
 
@@ -30,7 +30,7 @@ class AccountThrottle(Row):
 
 
 class WaitingRuns(Row):
-    """Deferred runs of one platform that wait for the same reason, and when the last of them is due."""
+    """A platform's deferred runs that wait for the same reason, and when the last of them is due."""
 
     platform: str
     code: str
@@ -88,7 +88,7 @@ CLEAR_SHARED_THROTTLES: Query[ClearedShared] = Query(
     ClearedShared,
 )
 RESUME_DEFERRED_RUNS: Query[Counted] = Query("SELECT cross_tenant.resume_deferred_runs(:platform, :batch)", Counted)
-"""Of all studios, a batch at a time; they come back within five minutes."""
+"""For all studios, in batches; they resume within five minutes."""
 
 CLEAR_ACCOUNT_THROTTLES: Query[ClearedAccount] = Query(
     """
@@ -104,4 +104,4 @@ CLEAR_ACCOUNT_THROTTLES: Query[ClearedAccount] = Query(
     """,
     ClearedAccount,
 )
-"""Of one studio."""
+"""For one studio."""

@@ -1,4 +1,4 @@
-"""Webhooks and their deliveries. When a delivery is due, the database's clock says."""
+"""Webhook endpoints and their deliveries. Due times use the database's clock."""
 
 from typing import Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ from chalicelib.data.studios import NewId
 
 SHOWN_DELIVERIES = 5
 KEPT_TESTS = 10
-"""Of each webhook, beside the one that is on its way"""
+"""Per webhook, in addition to the one in progress"""
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 """`waiting`: for its next attempt. `delivered`: a 2xx came back. `given_up`: there are no more attempts."""
 WebhookEndpointState = Literal["enabled", "disabled"]
@@ -64,7 +64,7 @@ class WebhookEndpoint(Row):
 
 
 class Draft(Row):
-    """A webhook's id before it exists, and what its secret is sealed with."""
+    """The id of a webhook before it exists, and what its secret is sealed with."""
 
     id: UUID
     data_keys: list[StoredDataKey]
@@ -78,19 +78,19 @@ class StoredWebhookEndpoint(Row):
 
 
 class ClaimedDelivery(Row):
-    """A delivery that is this worker's to attempt, with all that it needs."""
+    """A delivery that this worker has to attempt, with everything it needs."""
 
     attempts: int
     enabled: bool
     occurred_at: Moment
     endpoint: StoredWebhookEndpoint
     event: Event | None
-    """None for a test, as is the connection"""
+    """None for a test, like the connection"""
     connection: ConnectionFacts | None
 
 
 class StartedTest(Row):
-    """A test that is on its way now."""
+    """A test that is in progress now."""
 
     delivery: Delivery
     is_new: bool
@@ -107,12 +107,12 @@ DELIVERY_STATE = """
     CASE WHEN d.delivered_at IS NOT NULL THEN 'delivered' WHEN d.due_at IS NULL THEN 'given_up' ELSE 'waiting' END
 """
 OCCURRED_AT = "coalesce(e.at, uuid_extract_timestamp(d.id))"
-"""Of a test, when it was asked for."""
+"""For a test, when it was requested."""
 WITH_EVENT = """
     LEFT JOIN connection_event AS e ON e.studio_id = d.studio_id AND e.id = d.event_id
     LEFT JOIN platform_connection AS c ON c.studio_id = e.studio_id AND c.id = e.connection_id
 """
-"""Of a delivery `d`; a test has none."""
+"""For a delivery `d`; a test has none."""
 DELIVERY = columns(
     Delivery,
     "d",
@@ -136,7 +136,7 @@ STORED = columns(StoredWebhookEndpoint, "w", data_keys=DATA_KEYS_OF_STUDIO)
 LOCK_WEBHOOK_ENDPOINTS: Query[None] = Query(
     "SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :studio_id, 0))"
 )
-"""Until the transaction ends; two webhooks made at once would both find room for one."""
+"""Held until the transaction ends; otherwise two concurrent creations could both find capacity for one."""
 LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
     many(
         f"SELECT {columns(WebhookEndpoint, 'w', state=STATE, deliveries=DELIVERIES)} FROM webhook_endpoint AS w"
@@ -199,7 +199,7 @@ START_TEST: Query[StartedTest | None] = Query(
     """,
     StartedTest | None,
 )
-"""Makes a test of a webhook, or finds the one that is on its way. Forgets all but its last tests."""
+"""Creates a test of a webhook, or finds the one in progress. Deletes all but its latest tests."""
 FIND_DELIVERY: Query[Delivery | None] = Query(
     one(
         f"""
@@ -239,9 +239,8 @@ CLAIM_DELIVERY: Query[ClaimedDelivery | None] = Query(
     """,
     ClaimedDelivery | None,
 )
-"""Takes a delivery for one attempt, by moving on when it is due: a worker that dies leaves it for the next attempt, and
-a second message finds it taken. The tick moves it on as well when it enqueues, by the two minutes that are passed over
-here.
+"""Takes a delivery for one attempt by postponing it: if a worker dies, the next attempt follows, and a second message
+finds it taken. When the tick enqueues a delivery it postpones it too, by the two minutes that this statement ignores.
 """
 SETTLE_DELIVERY: Query[None] = Query(
     """
@@ -255,4 +254,4 @@ FAIL_DELIVERY: Query[None] = Query(
     WHERE id = :id AND attempts = :attempts AND delivered_at IS NULL
     """
 )
-"""What became of an attempt that is not the latest any more is not told."""
+"""The result of an attempt that is no longer the latest is ignored."""

@@ -1,4 +1,4 @@
-"""What platforms tell of accounts: the connections an account has in all studios, and what is done about them."""
+"""What platforms report about accounts: an account's connections in all studios, and the changes they cause."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,15 +10,15 @@ from chalicelib.data.studios import NewId
 
 
 class AccountConnection(Row):
-    """A connection, known by the account it belongs to at its platform."""
+    """A connection, identified by the account it belongs to at its platform."""
 
     connection_id: UUID
     studio_id: UUID
     live: bool
-    """Whether it is connected; one that no longer is may still name the account."""
+    """Whether it is connected; a disconnected one may still name the account."""
     working: bool
     since: datetime
-    """When it got into its present state: where that is a working one, it has had its grant at least since then"""
+    """When it entered its current state: for a working connection, its grant is at least as old as that"""
 
 
 class DataDeletion(Row):
@@ -64,7 +64,7 @@ NOTE_ACCOUNT_EVENT: Query[NewId | None] = Query(
     ),
     NewId | None,
 )
-"""Writes down what changes nothing, once however often it is told."""
+"""Records an event that changes nothing, once, however often it is reported."""
 
 INSERT_DATA_DELETION: Query[NewId] = Query(
     returned(

@@ -1,4 +1,4 @@
-"""Connecting to Postgres: where to, as whom, over verified TLS, and with which settings for the session."""
+"""Connecting to Postgres: the address, the login, verified TLS, and the session's settings."""
 
 import ssl
 from functools import cache
@@ -18,9 +18,9 @@ from chalicelib.settings import AwsIdentity, DatabaseLogin
 from chalicelib.urls import split_url
 
 CONNECT_SECONDS = 10.0
-"""For each step of connecting; a paused Aurora Serverless needs longer, and the next request finds it awake."""
+"""For each step of connecting; a paused Aurora Serverless needs longer, and the next request finds it running."""
 SILENCE_SECONDS = 60.0
-"""The longest silence on the socket, above what any statement may take."""
+"""The longest silence on the socket, above the maximum duration of a statement."""
 LOGIN_REFUSED = ("28P01", "28000")
 SESSION_REFUSED = ("0A000", "08P01")
 """RDS Proxy's "currently doesn't support the option", PgBouncer's "unsupported startup parameter"."""
@@ -32,7 +32,7 @@ SESSION = {
 }
 
 _pooled: set[tuple[str, int]] = set()
-"""Where a pooler answers, which takes none of SESSION at the start."""
+"""Addresses of poolers that do not accept SESSION at startup."""
 
 
 class Account(NamedTuple):
@@ -48,8 +48,8 @@ class Target(NamedTuple):
 
 
 def connect(login: DatabaseLogin, *, silence: float | None = SILENCE_SECONDS) -> PgConnection:
-    """A connection of its own. A password of Secrets Manager that is refused is read again, once: it may have been
-    rotated. Raises SettingsError, or what the driver or the socket raises."""
+    """A new connection. A rejected password from Secrets Manager is read again once, because it may have been rotated.
+    Raises SettingsError, or any error of the driver or the socket."""
     target, account = _target(login), _account(login)
     try:
         return _open(target, account, login, silence)
@@ -96,7 +96,7 @@ def _tls(query: dict[str, str], *, may_be_clear: bool) -> ssl.SSLContext | None:
 
 @cache
 def _tls_context(authorities: str | None) -> ssl.SSLContext:
-    """Made once: reading the system's authorities takes longer than the rest of connecting."""
+    """Created once: reading the system's certificate authorities takes longer than the rest of connecting."""
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError as error:

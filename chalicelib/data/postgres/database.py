@@ -1,5 +1,5 @@
-"""The way to Postgres: one pool a process, tenant transactions that cost no extra round trip to open, and what is sent
-once more when a connection turns out to be dead (docs/database.md says why just that).
+"""Access to Postgres: one pool per process, tenant transactions that need no extra round trip to open, and resending
+when a connection turns out to be dead (docs/database.md says what is resent, and why).
 """
 
 import logging
@@ -28,7 +28,7 @@ POOL_WAIT_SECONDS = 10.0
 DATA_EXCEPTION = "22"
 """A value of a stored row, or of a parameter, with which something cannot be computed."""
 READ_ONLY = "25006"
-"""What a standby says to a write, such as the server that was the primary before a fail-over."""
+"""A standby's response to a write, such as from the server that was the primary before a failover."""
 UNAVAILABLE_STATES = (
     "08",  # connection exception
     "53",  # insufficient resources
@@ -47,7 +47,7 @@ UNPROVED = (
 )
 
 Judge = Callable[[PgConnection, Exception], bool]
-"""Whether what failed on this connection may be sent once more, on another one"""
+"""Whether a statement that failed on this connection may be resent on another one"""
 
 
 class Transaction:
@@ -59,7 +59,7 @@ class Transaction:
         self._answered = False
 
     def run(self, query: Query[T], /, **params: Any) -> T:
-        """The first statement is sent once more if its connection was dead: the server undoes what is not committed."""
+        """Resends the first statement if its connection was dead: the server rolls back uncommitted work."""
         begin = "" if self._checkout.connection.in_transaction else "BEGIN"
         may_repeat = _was_undone if begin and not self._answered else _never
         found = _ask(self._checkout, query, params, self._studio, may_repeat, begin=begin)
@@ -67,7 +67,7 @@ class Transaction:
         return found
 
     def commit(self) -> None:
-        """Raises when a statement had failed: the server would roll back and call that done."""
+        """Raises if a statement had failed: the server would roll back and report success."""
         if self._checkout.connection.in_transaction:
             self._checkout.connection.execute_simple("COMMIT")
 
@@ -76,7 +76,7 @@ class Transaction:
 def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
     """A transaction that sees this studio's rows only; None sees no tenant rows, except through cross-tenant functions.
 
-    Commits when the block ends, rolls back when it raises. Raises Unavailable when the database cannot serve.
+    Commits when the block ends, rolls back when it raises. Raises Unavailable if the database cannot serve.
     """
     studio = studio_settings(studio_id)
     with _checked_out(to_write=True) as checkout:
@@ -92,7 +92,7 @@ def transaction(studio_id: UUID | None) -> Iterator[Transaction]:
 def read(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
     """One statement in a read-only transaction of its own, in one round trip.
 
-    Raises Unreadable for rows that the statement cannot be made of.
+    Raises Unreadable if the statement fails on the values of stored rows.
     """
     studio = studio_settings(studio_id)
     with _checked_out() as checkout:
@@ -112,14 +112,14 @@ def write(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
 
 
 def write_repeatable(studio_id: UUID | None, query: Query[T], /, **params: Any) -> T:
-    """As `write`, for a statement that may be carried out twice: it is sent again whenever a read would be."""
+    """Like `write`, for an idempotent statement: it is resent whenever a read would be."""
     studio = studio_settings(studio_id)
     with _checked_out(to_write=True) as checkout:
         return _ask(checkout, query, params, studio, _was_undone, begin="BEGIN", end="COMMIT")
 
 
 def close_pool() -> None:
-    """Closes every connection, one in use as it comes back: before a fork, and between tests."""
+    """Closes every connection, those in use once they are returned: before a fork, and between tests."""
     _pool().end()
     _pool.cache_clear()
 
@@ -152,27 +152,27 @@ def _ask(
 
 
 def _is_dead(connection: PgConnection, error: Exception) -> bool:
-    """Gone, and not merely silent for as long as we are ready to wait: that would be waited for a second time."""
-    return connection.is_broken and not _ran_out_of_patience(error)
+    """Gone, and not merely silent until our timeout: resending would wait for as long again."""
+    return connection.is_broken and not _is_our_timeout(error)
 
 
 def _was_undone(connection: PgConnection, error: Exception) -> bool:
-    """Of a statement whose COMMIT was not sent with it, or that does no harm twice."""
+    """For a statement whose COMMIT was not sent with it, or that is idempotent."""
     return _is_dead(connection, error) or sqlstate(error) == READ_ONLY
 
 
 def _was_not_carried_out(connection: PgConnection, error: Exception) -> bool:
-    """Of a statement and its COMMIT. If the answer is what got lost, the server may have done both."""
+    """For a statement and its COMMIT. If only the response was lost, the server may have executed both."""
     return (isinstance(error, NotSent) and _is_dead(connection, error)) or sqlstate(error) == READ_ONLY
 
 
 def _never(connection: PgConnection, error: Exception) -> bool:
-    """Of a later statement: those before it are undone as well, and only the caller could repeat them."""
+    """For a later statement: the earlier ones are rolled back as well, and only the caller could repeat them."""
     return False
 
 
-def _ran_out_of_patience(error: Exception) -> bool:
-    """A timeout of Python's has no errno; one that the kernel found out about the peer has."""
+def _is_our_timeout(error: Exception) -> bool:
+    """Python's own timeout has no errno; one that the kernel detected on the peer has."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
@@ -193,7 +193,7 @@ def _connect() -> PgConnection:
 
 @contextmanager
 def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
-    """A connection of the pool; what goes wrong with it is told as Unavailable where trying again may help."""
+    """A connection from the pool. Its errors are raised as Unavailable if a retry may help."""
     try:
         with _pool().checkout() as checkout:
             try:

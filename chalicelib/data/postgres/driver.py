@@ -1,8 +1,8 @@
-"""pg8000 with one network round trip a statement instead of three.
+"""pg8000 with one network round trip per statement instead of three.
 
-pg8000 waits for an answer after Parse, after Describe and after Execute. Here all messages of a statement leave
-together, and an opening BEGIN or a closing COMMIT can be sent along. It leans on pg8000's internals, so that version is
-pinned exactly and `tests/data/test_driver.py` holds the behaviour.
+pg8000 waits for a response after Parse, after Describe and after Execute. Here all messages of a statement are sent
+together, and an opening BEGIN or a closing COMMIT can be sent with them. This depends on pg8000's internals, so that
+version is pinned exactly and `tests/data/test_driver.py` verifies the behavior.
 """
 
 import select
@@ -36,26 +36,26 @@ from chalicelib import telemetry
 
 JSON_OIDS = (114, 3802)
 NO_PARAMETERS = (list, tuple, dict, object)
-"""pg8000 writes arrays and rows without quoting all that needs it, and what it does not know as Python shows it."""
+"""pg8000 writes arrays and rows without quoting everything that needs it, and writes unknown types as their str."""
 NULL_BYTE = b"\x00"
 UNPROVED = "TP001"
-"""The SQLSTATE by which `cross_tenant.current_studio()` warns that a studio is named and not proved."""
+"""The SQLSTATE of the warning from `cross_tenant.current_studio()` that a studio is named but not proved."""
 LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
-"""A peer that vanished without a word is noticed after some ten seconds, not after the kernel's two hours: by probes
-when nothing is under way, by what it leaves unacknowledged otherwise. Where the system knows them; the last in ms."""
+"""A peer that vanished silently is noticed after about ten seconds, not after the kernel's two hours: by probes on an
+idle connection, otherwise by unacknowledged data. Only options that the system knows; the last one in ms."""
 
 
 NAMES_ONLY = frozenset("SVCMPstcdnFLR")
 """The fields of an error that quote no value, if its message does not; without DETAIL, HINT, CONTEXT and internal SQL:
 postgresql.org/docs/18/protocol-error-fields.html"""
 STATES_WITHOUT_VALUES = ("08", "0A", "23", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
-"""Classes whose messages name what is in the schema, a role or a limit. Others, 22 above all, quote what they could not
-read: postgresql.org/docs/18/errcodes-appendix.html"""
+"""Classes whose messages name only schema objects, a role or a limit. Others, above all 22, quote values that could
+not be parsed: postgresql.org/docs/18/errcodes-appendix.html"""
 WITHHELD = "withheld, since it may quote a value"
 
 
 class QueryStatistics(msgspec.Struct):
-    """What went over the wire inside `query_statistics()`."""
+    """The statements and round trips counted inside `query_statistics()`."""
 
     round_trips: int = 0
     statements: list[str] = []
@@ -84,15 +84,16 @@ def query_statistics() -> Iterator[QueryStatistics]:
 
 
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
-    """A connection that hands JSON over as text and makes every statement one pipeline."""
+    """A connection that returns JSON as text and sends every statement as one pipeline."""
 
     has_session_settings = True
-    """False behind a pooler: then each transaction brings its own"""
+    """False behind a pooler: then each transaction sends its own"""
 
     def __init__(
         self, user: str, *, host: str = "localhost", port: int = 5432, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """`timeout` is for each step of connecting, and the longest silence afterwards; `kwargs` are pg8000's."""
+        """`timeout` applies to each step of connecting, and is the longest silence afterwards; `kwargs` are
+        pg8000's."""
         self._sock: Any = None
         sock = _open_socket(host, port, timeout)
         try:
@@ -111,13 +112,13 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
 
     @property
     def in_transaction(self) -> bool:
-        """As the server said last; true also for a failed transaction that is still to be rolled back."""
+        """As last reported by the server; also true for a failed transaction that must still be rolled back."""
         return bool(self._in_transaction)
 
     @property
     def closed_by_server(self) -> bool:
-        """Whether the server has sent something that nobody asked for: that it shuts down, or just the end. No round
-        trip, so a fail-over that says nothing is not seen."""
+        """Whether the server has sent something unsolicited: a shutdown notice, or the end of the stream. It takes no
+        round trip, so a silent failover goes unnoticed."""
         if self.is_broken:
             return True
         news = select.poll()
@@ -125,11 +126,11 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         return bool(news.poll(0))
 
     def set_socket_timeout(self, seconds: float | None) -> None:
-        """How long the socket may be silent; forever if None."""
+        """The longest time the socket may be silent; unlimited if None."""
         self._usock.settimeout(seconds)
 
     def ping(self, within_seconds: float) -> bool:
-        """Asks for a sign of life; a connection that gives none in time is abandoned."""
+        """Requests a sign of life; a connection that gives none in time is abandoned."""
         timeout = self._usock.gettimeout()
         try:
             self.set_socket_timeout(within_seconds)
@@ -151,9 +152,9 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     ) -> list[list[Any]]:
         """Sends `before` (simple SQL), the statement, and `after` in one round trip; returns the statement's rows.
 
-        `first` is another statement with its values, which answers no rows and goes ahead as a part of the statement.
-        When one part fails the server skips or rolls back the rest, and the first error is raised. A connection that
-        breaks or is interrupted midway is closed, never reused out of step.
+        `first` is another statement with its values; it returns no rows and is sent ahead as part of the statement.
+        If one part fails, the server skips or rolls back the rest, and the first error is raised. A connection that
+        breaks or is interrupted midway is closed and never reused out of step.
         """
         result = Context(statement)
         message = _extended(statement, make_params(self.py_types, values), self._client_encoding)
@@ -224,13 +225,13 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
             raise NotSent("network error") from error
 
     def close(self) -> None:
-        """Says farewell, if there is still somebody to hear it."""
+        """Sends Terminate if the peer is still there."""
         if not self.is_broken:
             with suppress(InterfaceError):
                 super().close()
 
     def abandon(self) -> None:
-        """Drops the socket without a farewell: what is on the wire belongs to a statement nobody waits for."""
+        """Drops the socket without Terminate: pending data belongs to a statement whose result is no longer awaited."""
         if self.is_broken:
             return
         with suppress(OSError):  # or closing would send what is left of a pipeline that could not be handed over
@@ -242,8 +243,8 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
 
 
 def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
-    """pg8000 makes one without TCP_NODELAY: then what follows the end of a TLS handshake waits for its late
-    acknowledgement, 40 ms at each login."""
+    """pg8000 creates sockets without TCP_NODELAY: then the data after a TLS handshake waits for a delayed
+    acknowledgment, 40 ms at each login."""
     sock = socket.create_connection((host, port), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -258,21 +259,21 @@ def _refuse(value: Any) -> str:
 
 
 def _discreet(error: Exception) -> Exception:
-    """Without what may quote a value, and with it what a studio's customers wrote: errors end up in logs.
+    """Removes everything that may quote a value, and so what a studio's customers wrote: errors end up in logs.
 
-    The SQLSTATE, the names of table, column and constraint, and the place in the server's source stay.
+    The SQLSTATE, the names of table, column and constraint, and the location in the server's source stay.
     """
     if error.args and isinstance(error.args[0], dict):
-        told = error.args[0]
-        for name in told.keys() - NAMES_ONLY:
-            del told[name]
-        if not told.get("C", "").startswith(STATES_WITHOUT_VALUES):
-            told["M"] = WITHHELD
+        fields = error.args[0]
+        for name in fields.keys() - NAMES_ONLY:
+            del fields[name]
+        if not fields.get("C", "").startswith(STATES_WITHOUT_VALUES):
+            fields["M"] = WITHHELD
     return error
 
 
 def sqlstate(error: BaseException) -> str:
-    """What the server called the error, if it did."""
+    """The server's code for the error, if it has one."""
     details = error.args[0] if error.args else {}
     return str(details.get("C", "")) if isinstance(details, dict) else ""
 
@@ -288,7 +289,7 @@ def _extended(statement: str, params: Sequence[str | None], encoding: str, oids:
 
 
 def _executed(statement: str, params: Sequence[str | None], encoding: str) -> bytes:
-    """The same for one that answers no rows, without the Sync: if it fails, so does what follows."""
+    """The same for a statement without rows and without the Sync: if it fails, the following one fails too."""
     return b"".join((_bound(statement, params, encoding), EXECUTE_MSG))
 
 

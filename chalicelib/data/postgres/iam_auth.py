@@ -1,6 +1,7 @@
-"""Tokens that RDS takes for a password: a URL signed with Signature Version 4, good for fifteen minutes.
+"""Tokens that RDS accepts as a password: a URL signed with Signature Version 4, valid for fifteen minutes.
 
-Signed here, as botocore does it: importing that costs a cold start more than all the rest of connecting.
+The signature is computed here, as botocore does: importing botocore costs a cold start more than all the rest of
+connecting.
 """
 
 from datetime import datetime
@@ -13,7 +14,7 @@ from chalicelib.settings import AwsIdentity
 
 SERVICE = "rds-db"
 LIFETIME_SECONDS = 900
-"""A token is asked for at the login only: the connection lives on when it has ended."""
+"""A token is needed only at login: the connection outlives it."""
 EMPTY_BODY = sha256(b"").hexdigest()
 
 

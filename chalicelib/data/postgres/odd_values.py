@@ -1,6 +1,6 @@
-"""Rows that hold what PostgreSQL has and Python has not: endless times, years before Christ and after 9999, NaN.
+"""Rows with values that PostgreSQL has and Python does not: infinite times, years before Christ and after 9999, NaN.
 
-They are looked at in this way when plain decoding has failed, so that no row costs anything for it.
+They are decoded this way only after plain decoding has failed, so no other row pays for it.
 """
 
 import re
@@ -14,12 +14,12 @@ from chalicelib.errors import Unreadable
 
 TIME = re.compile(r"\d{4,}-\d\d-\d\d.*?(?P<before_christ> BC)?")
 LARGEST = 1e12
-"""In place of an infinite number; as seconds it is one that a timedelta still holds."""
+"""Replaces an infinite number; as seconds, a timedelta can still hold it."""
 NUMBERS = {"Infinity": LARGEST, "-Infinity": -LARGEST, "NaN": 0.0}
 
 
 def decode_odd(text: str, kind: Any) -> Any:
-    """JSON of the database as `kind`, with the nearest value in place of each that Python does not have.
+    """JSON of the database as `kind`; each value that Python does not have is replaced by the nearest one.
 
     Raises Unreadable for anything else that does not fit.
     """
@@ -63,7 +63,7 @@ def _nearest(value: str, first: date, last: date) -> date | str:
 
 
 def parts_of(kind: Any) -> tuple[Any, ...]:
-    """The types that a field may have, without what is annotated."""
+    """The types that a field may have, without annotations."""
     if get_origin(kind) is Annotated:
         return parts_of(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):

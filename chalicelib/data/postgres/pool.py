@@ -1,4 +1,4 @@
-"""Kept connections: a Lambda container uses one, the threads of a local server share a few.
+"""A connection pool: a Lambda container uses one connection, the threads of a local server share a few.
 
 SQLAlchemy's pool would do, but importing it costs a cold start more than everything else the API needs together.
 """
@@ -11,27 +11,27 @@ from threading import BoundedSemaphore
 from chalicelib import clock
 from chalicelib.data.postgres.driver import PgConnection
 
-# By the calendar, not the process's own clock: that one may stand still while a container is frozen.
+# By wall-clock time, because the monotonic clock may stop while a container is frozen.
 IDLE_BEFORE_CHECK = timedelta(seconds=20)
 CHECK_SECONDS = 2.0
-"""A server that is there answers in milliseconds; one that is not keeps the request from asking the next."""
+"""A live server responds in milliseconds; a dead one must not keep the request from trying the next connection."""
 
 
 class PoolTimeout(Exception):
-    """Every connection is in use, and none came back in time."""
+    """Every connection is in use, and none was returned in time."""
 
 
 class Checkout:
-    """A connection that somebody uses for a while."""
+    """A connection that is checked out."""
 
     def __init__(self, pool: "Pool", connection: PgConnection) -> None:
         self.connection = connection
         self._pool = pool
 
     def replace(self) -> None:
-        """Lets the connection go for a new one, to where its host's name leads by now. Raises what connecting raises.
+        """Closes the connection and opens a new one, to the current address of its host. Raises what connecting raises.
 
-        What ended one, a fail-over say, has ended the others as well.
+        The event that ended one connection, such as a failover, has ended the others as well.
         """
         self.connection.abandon()
         self._pool.close()
@@ -39,18 +39,18 @@ class Checkout:
 
 
 class Pool:
-    """At most `size` connections; the one used last is handed out first, so that the others may age and die."""
+    """At most `size` connections; the last used one is handed out first, so that the others may age and be closed."""
 
     def __init__(self, connect: Callable[[], PgConnection], *, size: int, wait_seconds: float) -> None:
         self.connect = connect
         self._free = BoundedSemaphore(size)
         self._wait_seconds = wait_seconds
-        self._kept: list[tuple[PgConnection, datetime]] = []
+        self._idle: list[tuple[PgConnection, datetime]] = []
         self._ended = False
 
     @contextmanager
     def checkout(self) -> Iterator[Checkout]:
-        """A live connection. Raises PoolTimeout, or whatever connecting raises."""
+        """A live connection. Raises PoolTimeout, or any error of connecting."""
         if not self._free.acquire(timeout=self._wait_seconds):
             raise PoolTimeout
         try:
@@ -63,18 +63,18 @@ class Pool:
             self._free.release()
 
     def close(self) -> None:
-        """Closes the connections that nobody uses."""
-        while kept := self._pop():
-            kept[0].close()
+        """Closes the connections that are not in use."""
+        while idle := self._pop():
+            idle[0].close()
 
     def end(self) -> None:
-        """Closes those as well that somebody uses, as soon as they come back."""
+        """Also closes connections in use, as soon as they are returned."""
         self._ended = True
         self.close()
 
     def _take(self) -> PgConnection | None:
-        while kept := self._pop():
-            connection, used_at = kept
+        while idle := self._pop():
+            connection, used_at = idle
             if connection.closed_by_server:
                 connection.abandon()
             elif clock.now() - used_at < IDLE_BEFORE_CHECK or connection.ping(CHECK_SECONDS):
@@ -82,9 +82,9 @@ class Pool:
         return None
 
     def _pop(self) -> tuple[PgConnection, datetime] | None:
-        """In one step: between a look and a pop another thread may take the last one."""
+        """In one step: between a check and a pop another thread may take the last one."""
         try:
-            return self._kept.pop()
+            return self._idle.pop()
         except IndexError:
             return None
 
@@ -96,4 +96,4 @@ class Pool:
         elif self._ended:
             connection.close()
         else:
-            self._kept.append((connection, clock.now()))
+            self._idle.append((connection, clock.now()))

@@ -16,11 +16,11 @@ ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Query(Generic[T]):
-    """SQL written with `:name` parameters, turned into the server's `$n` once.
+    """SQL with `:name` parameters, translated into the server's `$n` once.
 
-    The statement answers one row with one column of JSON text, decoded into `result`; no row or a NULL decodes as null.
-    A statement that answers nothing has no result type. Both are prepared at the first use: a cold start uses few.
-    A list travels as JSON and stands in the SQL as `array_of` its name.
+    The statement returns one row with one column of JSON text, decoded into `result`; no row or a NULL decodes as null.
+    A statement that returns nothing has no result type. Both are prepared at the first use: a cold start uses few.
+    A list is sent as JSON; in the SQL it is `array_of` its name.
     """
 
     def __init__(self, sql: str, result: Any = None) -> None:
@@ -71,16 +71,16 @@ def _column(name: str, kind: Any) -> str:
 
 
 def array_of(name: str, kind: str = "text") -> str:
-    """SQL for the array that the list parameter `name` holds, NULL where it is None.
+    """SQL for the array in the list parameter `name`, NULL if it is None.
 
-    A list travels as JSON: in the text of an array, which pg8000 would send, the word null is no text but a NULL.
+    A list is sent as JSON: in the text of an array, which pg8000 would send, the word null means NULL and not a text.
     """
     elements = f"ARRAY(SELECT json_array_elements_text(:{name}::json)::{kind})"
     return f"CASE WHEN :{name}::json IS NOT NULL THEN {elements} END"
 
 
 def to_json(value: Any) -> str:
-    """JSON for a parameter. What a platform tells may hold NUL, which the server has no text for."""
+    """JSON for a parameter. Platform data may contain NUL, which PostgreSQL text cannot hold."""
     text = msgspec.json.encode(value).decode()
     return ESCAPED_NUL.sub(r"\1\\ufffd", text) if r"\u0000" in text else text
 
@@ -96,7 +96,7 @@ def _as_parameter(value: Any) -> Any:
 
 
 def typed(sql: str, **types: str) -> str:
-    """`sql` with each of these parameters cast, for those whose type the server cannot tell from where they stand."""
+    """`sql` with each of these parameters cast, for those whose type the server cannot infer from their position."""
     for name, kind in types.items():
         sql = re.sub(rf"(?<!:):{name}\b(?!::)", f":{name}::{kind}", sql)
     return sql

@@ -1,4 +1,4 @@
-"""Rows as they leave the database: decoded from its JSON straight into what the API answers with."""
+"""Rows as they leave the database: decoded from its JSON directly into what the API returns."""
 
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time that names its zone; only so does msgspec describe it as a date-time."""
+"""A time with its zone; only then does msgspec describe it as a date-time."""
 PlatformText = Annotated[str, msgspec.Meta(description="The platform, by one of the names of `Platform`.")]
 StreamText = Annotated[str, msgspec.Meta(description="The stream: one kind of data of a platform, such as `bookings`.")]
 FailuresInRow = Annotated[int, msgspec.Meta(description="How many times in a row it has failed; 0 after a success.")]
@@ -20,7 +20,7 @@ SkippedCounts = Annotated[
     msgspec.Meta(description="How many records the stream's rules left out, by reason; empty when none were."),
 ]
 BEFORE_ALL_IDS = UUID(int=0)
-"""Where paging by id begins."""
+"""Where paging by id starts."""
 
 
 RowT = TypeVar("RowT", bound="Row")

@@ -1,7 +1,7 @@
-"""Which studio a transaction is for, and the proof of it that row-level security demands: docs/security.md.
+"""The studio of a transaction, and the proof of it that row-level security demands: docs/security.md.
 
-A proof is the HMAC-SHA-256 of a studio's id. The policies compare it by `cross_tenant.current_studio()`, whose key no
-role that the product logs in as can read; so a statement that names another studio cannot prove it.
+A proof is the HMAC-SHA-256 of a studio's id. The policies verify it with `cross_tenant.current_studio()`, whose key no
+login role of the product can read; so a statement that names another studio cannot prove it.
 """
 
 import hmac
@@ -16,17 +16,17 @@ from chalicelib.settings import TenantProof, get_settings, parse_proof_keys
 
 FIELD = "TENANT_PROOF_KEYS"
 BLOCK_BYTES = 64
-"""SHA-256's: HMAC fills a key up to it (RFC 2104)."""
+"""The block size of SHA-256: HMAC pads a key to it (RFC 2104)."""
 SET_STUDIO = (
     "SELECT WHERE set_config('app.studio_id', $1, true) || set_config('app.studio_proof', $2, true)"
     " || set_config('app.actor', $3, true) IS NULL"
 )
-"""Answers no row. The last is who is recorded for what the transaction changes: data/audit.py.
+"""Returns no row. The last one is the actor recorded for the transaction's changes: data/audit.py.
 
-The values are parameters: other sessions of the role can read the text of a statement that runs.
+The values are parameters: other sessions of the role can read the text of a running statement.
 """
 TRUSTED = timedelta(seconds=30)
-"""A key that was read so lately is not read again because of a proof that was refused."""
+"""A key read this recently is not read again because of a rejected proof."""
 
 
 def studio_settings(studio_id: UUID | None) -> tuple[str, str]:
@@ -42,30 +42,30 @@ def proof_of(studio_id: UUID, key: Secret) -> str:
 
 
 def proof_keys(source: TenantProof, *, bypass_cache: bool = False) -> tuple[Secret, ...]:
-    """The keys that the database is to accept; proofs are made with the first. Raises SettingsError or Unavailable."""
+    """The keys that the database should accept; proofs are made with the first. Raises SettingsError or Unavailable."""
     if source.keys:
         return source.keys
     if not source.secret_arn:
         raise SettingsError(f"Neither {FIELD} nor TENANT_PROOF_SECRET_ARN is set")
-    kept = get_secret(source.secret_arn, bypass_cache=bypass_cache)
-    if FIELD not in kept:
+    fields = get_secret(source.secret_arn, bypass_cache=bypass_cache)
+    if FIELD not in fields:
         raise SettingsError(f"The secret {source.secret_arn} has no {FIELD}")
-    return parse_proof_keys(kept[FIELD].reveal())
+    return parse_proof_keys(fields[FIELD].reveal())
 
 
 def doubt_proof_keys() -> None:
-    """For a proof that the database refused: the next one is made with what the secret holds then."""
+    """After the database rejected a proof: the next one is made with the secret's current content."""
     if arn := get_settings().tenant_proof.secret_arn:
         forget_secret(arn, older_than=TRUSTED)
 
 
 def fingerprint_of(key: Secret) -> str:
-    """A name for a key that tells nothing of it."""
+    """A name for a key that reveals nothing of it."""
     return sha256(b"ansel/tenant-proof-key/v1\0" + _key_bytes(key)).hexdigest()[:16]
 
 
 def pads_of(key: Secret) -> tuple[bytes, bytes]:
-    """What SQL needs to compute the same HMAC by `sha256()` alone: the key, combined with HMAC's two constants."""
+    """What SQL needs to compute the same HMAC with `sha256()` alone: the key, combined with HMAC's two constants."""
     filled = _key_bytes(key).ljust(BLOCK_BYTES, b"\0")
     return bytes(byte ^ 0x36 for byte in filled), bytes(byte ^ 0x5C for byte in filled)
 

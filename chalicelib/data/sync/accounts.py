@@ -23,7 +23,7 @@ failed. `needs_confirmation`: so many records were missing that they were kept. 
 
 
 class BaseAccountStream(Row):
-    """Where a stream stands with an account, but for the reason."""
+    """The state of a stream for one account, without the reason."""
 
     sync_type: StreamText
     state: AccountStreamState
@@ -45,7 +45,7 @@ class AccountStreamFacts(BaseAccountStream):
 
 
 class BaseAccount(Row):
-    """An account under a connection, as the API shows it, but for its streams."""
+    """An account under a connection, as the API shows it, without its streams."""
 
     id: UUID
     """The account's id in this API."""
@@ -77,11 +77,11 @@ class BaseAccount(Row):
 
 class AccountFacts(BaseAccount):
     streams: list[AccountStreamFacts]
-    """Those that have read it, or tried to"""
+    """The streams that have read it, or tried to"""
 
 
 class ChangedAccount(Row):
-    """An account after a change, and the runs that are to read it."""
+    """An account after a change, and the runs that will read it."""
 
     account: AccountFacts
     changed: bool
@@ -139,7 +139,7 @@ LIST_ACCOUNTS: Query[list[AccountFacts] | None] = Query(
     """,
     list[AccountFacts] | None,
 )
-"""None when the platform is not connected."""
+"""None if the platform is not connected."""
 
 CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
     typed(
@@ -215,7 +215,8 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
     ),
     ChangedAccount | None,
 )
-"""What is None stays. A change makes the streams of the account's kind read it, by a new rule from the start.
+"""None leaves a setting unchanged. A change makes the streams of the account's kind read it; a new rule makes them read
+it from the start.
 
-Workers at active runs lose their leases, so that nothing is stored that was judged by the old rule, or of an account
-that is no longer wanted."""
+Workers on active runs lose their leases, so that they store nothing that was judged by the old rule or belongs to an
+account that was deselected."""

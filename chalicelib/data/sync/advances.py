@@ -1,4 +1,4 @@
-"""How a run moves on by what became of a visit: the one statement that writes a position, its run and its schedule."""
+"""How a run advances after a visit: the one statement that writes a position, its run and its schedule."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ RunStage = Literal["running", "deferred", "again", "succeeded", "failed"]
 
 class AdvancedRun(NewId):
     becomes: RunStage
-    """`again`: all is read, and the run is to read once more, for it was asked for meanwhile"""
+    """`again`: everything was read, and the run reads once more because a sync was requested meanwhile"""
 
 
 VISIT_ENDED = ":outcome IN ('last', 'failed')"
@@ -165,11 +165,11 @@ ADVANCE_RUN: Query[AdvancedRun | None] = Query(
     ),
     AdvancedRun | None,
 )
-"""Moves a run on by what became of a visit, by `outcome`: a `page` was stored, or the `last` one, which hands its
-cursor to the account; the account has `failed`, or is `deferred` and has to wait, or is `waiting` for a page that the
-platform prepares, whose cursor it keeps; or there was `none` to visit.
+"""Advances a run by the `outcome` of a visit: a `page` was stored, or the `last` one, which passes its cursor to the
+account; the account has `failed`, or is `deferred` and has to wait, or is `waiting` for a page that the platform
+prepares, and keeps its cursor; or there was `none` to visit.
 
-The run goes on while another account is ready. When only waiting ones are left it waits with them. If another one was
-read it does so for a short while only, then ends, and the schedule's next run comes as soon as they are due; but it
-waits for a page that is being prepared, which the next run would have to request again. It fails when none could be
-read."""
+The run continues while another account is ready. If only waiting accounts are left, the run waits with them. But if
+another account was read, it does not wait for long: it ends, and the schedule's next run starts as soon as they are
+due. It does wait for a page that is being prepared, which the next run would have to request again. It fails if none
+could be read."""

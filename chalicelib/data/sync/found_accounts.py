@@ -1,4 +1,4 @@
-"""Accounts as a platform names them: what a run that has asked keeps of its answer."""
+"""Accounts as listed by a platform: how a run stores the list it requested."""
 
 from uuid import UUID
 
@@ -9,12 +9,12 @@ from chalicelib.data.sync.positions import closed
 
 
 class NamedAccount(Row):
-    """The grant's own account, and its id before."""
+    """The grant's own account, and its previous id."""
 
     id: UUID
     was: str | None
     replaced: UUID | None
-    """The account without an id that it takes the place of"""
+    """The account without an id that it replaces"""
 
 
 class SavedAccounts(Row):
@@ -57,10 +57,11 @@ NAME_PRIMARY: Query[NamedAccount | None] = Query(
     ),
     NamedAccount | None,
 )
-"""The grant's own account has the id that the platform names: it is renamed in place, or named for the first time. One
-without an id gives way to one that had this id before another grant was connected, which keeps its own rule.
+"""Gives the grant's own account the id that the platform reports: a known one is renamed in place, one without an id
+gets its first. If another account already has that id, from before another grant was connected, that account stays
+with its own rule, and the one without an id is deleted.
 
-None when nothing changed, or without the run's lease."""
+None if nothing changed, or without the run's lease."""
 
 MOVE_BOOKINGS: Query[None] = Query(
     typed(
@@ -75,7 +76,7 @@ MOVE_BOOKINGS: Query[None] = Query(
         replaced="uuid",
     )
 )
-"""After NAME_PRIMARY. The calendar that they are in has another id now."""
+"""After NAME_PRIMARY: their calendar has another id now."""
 
 FORGET_REPLACED: Query[None] = Query(
     typed(
@@ -95,7 +96,7 @@ FORGET_REPLACED: Query[None] = Query(
         id="uuid",
     )
 )
-"""The account that takes its place is read from the start."""
+"""The account that replaces it is read from the start."""
 
 SAVE_ACCOUNTS: Query[SavedAccounts | None] = Query(
     typed(
@@ -142,5 +143,5 @@ SAVE_ACCOUNTS: Query[SavedAccounts | None] = Query(
     ),
     SavedAccounts | None,
 )
-"""What the platform says of the accounts of a kind. Those that it no longer names are gone, if the list is `complete`;
-what the studio chose for them stays."""
+"""Stores the platform's list of the accounts of a kind. Accounts that are missing from it are gone if the list is
+`complete`; the studio's choices for them stay."""

@@ -1,4 +1,4 @@
-"""Leases: what lets exactly one worker at a time write to a run, and the writes it makes under it."""
+"""Leases: they let exactly one worker at a time write to a run. Also the writes that a worker makes under one."""
 
 from datetime import date
 from uuid import UUID
@@ -13,7 +13,7 @@ from chalicelib.data.throttle import ThrottleState, throttle_states_of
 
 
 class LeasedRun(Row):
-    """A run this worker holds, with all it takes to go on."""
+    """A run that this worker holds, with everything needed to continue it."""
 
     id: UUID
     platform: str
@@ -29,13 +29,13 @@ class LeasedRun(Row):
     address_key: bytes | None
     connection: StoredConnection
     accounts_age: float | None
-    """Seconds since the platform was last asked which accounts there are"""
+    """Seconds since the platform's accounts were last listed"""
     visits: list[Visit]
     throttles: list[ThrottleState]
 
 
 class OpenedRun(Row):
-    """What a run has still to visit."""
+    """What a run still has to visit."""
 
     visits: list[Visit]
     accounts_age: float | None
@@ -103,10 +103,11 @@ LEASE_RUN: Query[LeasedRun | None] = Query(
 )
 """Takes a run, and opens the positions of the accounts that are due.
 
-One that was woken although all its accounts have to wait reads them all: somebody has ended what they wait for."""
+If all accounts of the run have to wait and it was woken anyway, it reads them all: an operator or the studio has ended
+the wait."""
 
 HeldWrite = Query[NewId | None]
-"""A write that a worker may make only while it holds the run's lease; without it, nothing comes back."""
+"""A write that a worker may make only while it holds the run's lease; otherwise it returns nothing."""
 
 HELD = "r.id = :run_id AND r.lease_owner = :owner AND r.status = 'running'"
 
@@ -126,7 +127,7 @@ OPEN_VISITS: Query[OpenedRun | None] = Query(
     ),
     OpenedRun | None,
 )
-"""For a run whose accounts may have changed since it was leased, or that is to read them all `again`."""
+"""For a run whose accounts may have changed since it was leased, or that should read them all `again`."""
 
 RESTART_VISIT: HeldWrite = Query(
     f"""
@@ -144,7 +145,7 @@ RESTART_VISIT: HeldWrite = Query(
     """,
     NewId | None,
 )
-"""Sends a live run back to the start of an account; nobody uses the dead cursor again."""
+"""Sends a live run back to the start of an account; the dead cursor is not used again."""
 
 KEEP_LEASE: HeldWrite = Query(
     returned(
@@ -157,7 +158,7 @@ KEEP_LEASE: HeldWrite = Query(
     ),
     NewId | None,
 )
-"""The heartbeat of a page that takes long."""
+"""The heartbeat during a slow page."""
 
 YIELD_RUN: HeldWrite = Query(
     returned(
@@ -168,7 +169,7 @@ YIELD_RUN: HeldWrite = Query(
     ),
     NewId | None,
 )
-"""The lease ends now and is not forgotten: a run that nobody takes over shows since when."""
+"""The lease ends now but its end is stored, so a run that no worker picks up shows since when."""
 
 DEFER_RUN: HeldWrite = Query(
     returned(
@@ -217,4 +218,4 @@ FAIL_RUN: HeldWrite = Query(
     """,
     NewId | None,
 )
-"""For what stops all of a run, whichever account it was at: the grant is dead, say."""
+"""For an error that stops the whole run, whichever account it occurred at, such as a dead grant."""

@@ -1,4 +1,4 @@
-"""Positions: where a stream stands with each account it reads, and which accounts a run has still to visit.
+"""Positions: where a stream stands with each account it reads, and which accounts a run still has to visit.
 
 The SQL here is for statements on a run `r` of `sync_log`, its schedule `s`, an account `a` and a position `p`.
 """
@@ -12,7 +12,7 @@ from chalicelib.data.postgres.rows import Row
 
 
 class Visit(Row):
-    """An account that a run has to read, and where to go on."""
+    """An account that a run has to read, and where to continue."""
 
     account_id: UUID
     """The connection's own id for a stream that reads the connection as a whole"""
@@ -27,7 +27,7 @@ class Visit(Row):
     skipped: dict[str, int]
     attempts_without_progress: int
     wait_seconds: float | None
-    """How long it has to wait, if it has to"""
+    """How long it has to wait, if at all"""
     report_asks: int
     report_seconds: float
     """How often, and for how long, it has been asked for a page that the platform prepares"""
@@ -37,7 +37,7 @@ READ_STARTED_AT = """
     (SELECT p.read_started_at FROM account_position AS p
      WHERE p.run_id = :run_id AND p.account_id = :account_id AND p.stream = :stream AND p.backfill_id IS NULL)
 """
-"""When the run began to read the account: what has not been met since was not there."""
+"""When the run began to read the account: a record not encountered since then no longer exists."""
 
 DUE = f"""
     SELECT run.connection_id AS account_id WHERE run.account_kind IS NULL
@@ -49,10 +49,10 @@ DUE = f"""
 
 
 def opened(run: str, *, again: str = "false") -> str:
-    """A CTE that opens the positions of a run in the CTE `run`: it begins to read each account that is due. Those that
-    it has begun or read already stay as they are, unless all are to be read `again`.
+    """A CTE that opens the positions of a run in the CTE `run`: the run begins to read each account that is due.
+    Positions that it has already opened or finished stay as they are, unless all are to be read `again`.
 
-    An account that has to wait is opened by a later run, unless all have to; one that is new gets its position here.
+    An account that has to wait is opened by a later run, unless all have to wait; a new account gets its position here.
     """
     return f"""
     opened AS (
@@ -133,7 +133,7 @@ def visits(run: str) -> str:
 
 
 def closed(accounts: str) -> str:
-    """SQL that takes the positions of the accounts in a CTE from the runs that have them: nobody waits for them."""
+    """SQL that detaches the positions of the accounts in a CTE from their runs, so that no run waits for them."""
     return f"""
         UPDATE account_position AS p SET
             is_open = false, resume_at = NULL, page_cursor = CASE WHEN p.backfill_id IS NOT NULL THEN p.page_cursor END,

@@ -1,4 +1,4 @@
-"""Runs: the sync log. What a worker does with one is in `leases`."""
+"""Runs: the sync log. The statements of the worker that executes one are in `leases`."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -147,7 +147,7 @@ CURSOR_DAY = """
     CASE WHEN p.page_cursor IS JSON OBJECT AND pg_input_is_valid(p.page_cursor::json ->> 'last', 'date')
     THEN (p.page_cursor::json ->> 'last')::date END
 """
-"""The newest day of an account that a backfill has still to read; nothing where its cursor is no cursor."""
+"""The newest day that a backfill still has to read for an account; NULL if its cursor cannot be read."""
 READ_SHARE = f"""
     CASE
         WHEN NOT p.is_open AND p.code IS NULL THEN 1
@@ -175,13 +175,14 @@ BY_HAND = """
     WHERE r.platform = s.platform AND r.stream = s.stream AND r.trigger <> 'schedule'
       AND r.id > uuidv7(interval '-1 day')
 """
-"""SQL for the runs of the schedule `s` that somebody started within a day. Ids are UUIDv7, so the index has them."""
+"""SQL for the runs of the schedule `s` that were started manually within a day. Ids are UUIDv7, so an index has
+them."""
 HAS_ROOM = f"(SELECT count(*) FROM ({BY_HAND} LIMIT :most) AS started) < :most"
-"""Requests at the same moment may each find room for one more."""
+"""Concurrent requests may each find capacity for one more."""
 
 
 class SpentStream(Row):
-    """A stream of which nobody may start a run by hand for now."""
+    """A stream for which no run may be started manually for now."""
 
     sync_type: str
     room_seconds: float
@@ -214,7 +215,7 @@ INSERT_RUNS: Query[list[NewId]] = Query(
     """,
     list[NewId],
 )
-"""Queues a run for each stream that has none under way, and not too many of the last day."""
+"""Queues a run for each stream that has none in progress, and not too many in the last day."""
 
 INSERT_BACKFILL: Query[StartedRun | None] = Query(
     typed(
@@ -244,7 +245,7 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
     ),
     StartedRun | None,
 )
-"""Queues a backfill, unless the stream has one under way. It goes on where the one ended that it `continues`."""
+"""Queues a backfill, unless the stream has one in progress. It continues where the backfill `continues` ended."""
 
 LIST_SPENT_STREAMS: Query[list[SpentStream]] = Query(
     many(
@@ -280,8 +281,8 @@ READ_AGAIN: Query[list[StartedRun]] = Query(
     """,
     list[StartedRun],
 )
-"""The active runs of the streams. One that has begun reads once more at its end: what it has read may be older than the
-wish to sync now."""
+"""The active runs of the streams. A run that has started reads once more at its end: what it has read may be older than
+the request to sync now."""
 
 FIND_RUN_STATE: Query[RunState | None] = Query(
     one(
@@ -314,13 +315,14 @@ CANCEL_RUN: Query[Run | None] = Query(
     """,
     Run | None,
 )
-"""Ends an active run, whoever holds it. It may have waited for a worker that began after it, hence `greatest`.
+"""Ends an active run, whichever worker holds it. The statement may have waited for a worker that started after it,
+hence `greatest`.
 
-Of one that waited, the account's own limit is forgotten as well: the next run asks at once, and may be refused again.
+For a deferred run the account's own limit is forgotten as well: the next run calls at once, and may be rejected again.
 """
 
 FORGET_SEEN: Query[None] = Query("DELETE FROM sync_seen WHERE run_id = :run_id")
-"""After CANCEL_RUN and not within it: the page that a cancel waited for is in no snapshot taken before the wait."""
+"""After CANCEL_RUN and not within it: a page that the cancellation waited for is not in an earlier snapshot."""
 
 FIND_RUN: Query[Run | None] = Query(one(f"SELECT {SHOWN} FROM sync_log AS r WHERE r.id = :run_id"), Run | None)
 LIST_RUNS: Query[list[Run]] = Query(

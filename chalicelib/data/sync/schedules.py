@@ -30,7 +30,7 @@ class Schedule(Row):
 
 
 class LockedSchedule(Row):
-    """A schedule that nobody else changes now, with what its next run time is computed from."""
+    """A schedule locked against concurrent changes, with what its next run time is computed from."""
 
     shown: Schedule
     frequency: str
@@ -52,7 +52,7 @@ class DueSchedule(Row):
 
 
 class Claim(Row):
-    """How a due schedule moves on: the window it runs for now, how many passed unserved, and when it is due next."""
+    """How a due schedule advances: the window it runs for now, how many were missed, and when it is due next."""
 
     schedule_id: UUID
     window_at: datetime
@@ -81,7 +81,7 @@ SAVE_SCHEDULES: Query[None] = Query(
 
 PAUSED = "(s.enabled AND s.paused_at IS NOT NULL)"
 PAUSED_BY = f"CASE WHEN {PAUSED} THEN coalesce(s.paused_by, 'connection') END"
-"""Releases before there were pauses by hand wrote no name beside theirs."""
+"""Releases before manual pauses stored no name with theirs."""
 NEXT_RUN_AT = f"CASE WHEN NOT {PAUSED} THEN s.next_run_at END"
 SHOWN = columns(Schedule, "s", sync_type="s.stream", next_run_at=NEXT_RUN_AT, paused=PAUSED, paused_by=PAUSED_BY)
 
@@ -111,7 +111,7 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
     ),
     Schedule | None,
 )
-"""A paused schedule stays paused; one that had been taken away starts over."""
+"""A paused schedule stays paused; a disabled one starts over."""
 
 DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
@@ -127,7 +127,7 @@ DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     ),
     Schedule | None,
 )
-"""A schedule taken away stops firing; its accounts keep their cursors for manual syncs."""
+"""A disabled schedule stops firing; its accounts keep their cursors for manual syncs."""
 
 PAUSE_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
@@ -143,7 +143,7 @@ PAUSE_SCHEDULE: Query[Schedule | None] = Query(
     ),
     Schedule | None,
 )
-"""By the studio, which takes over a pause by the connection."""
+"""A pause by the studio, which replaces a pause by the connection."""
 
 LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
     one(
@@ -159,7 +159,7 @@ LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
     ),
     LockedSchedule | None,
 )
-"""The connection first, as whoever fails or reconnects it does."""
+"""Locks the connection first, in the same order as failing or reconnecting it does."""
 
 RESUME_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(

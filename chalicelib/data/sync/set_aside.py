@@ -1,4 +1,4 @@
-"""Records that could not be read: listed without their content, kept sealed for another try."""
+"""Records that could not be read: listed without their content, which is stored sealed for another attempt."""
 
 from datetime import datetime
 from uuid import UUID
@@ -30,7 +30,7 @@ class SetAsideRecord(Row):
 
 
 class KeptRecord(Row):
-    """The same with its sealed content, for another try."""
+    """The same with its sealed content, for another attempt."""
 
     id: UUID
     stream: str
@@ -61,7 +61,7 @@ STORE_SET_ASIDE: Query[None] = Query(
         last_seen_at = now(), retried_at = now()
     """
 )
-"""Each content is sealed for the row's id, so a row takes a new id with a new content."""
+"""Each content is sealed for the row's id, so new content gives a row a new id."""
 
 CLEAR_SET_ASIDE: Query[None] = Query(
     """
@@ -69,7 +69,7 @@ CLEAR_SET_ASIDE: Query[None] = Query(
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
-"""For records that could be read by now, or are gone."""
+"""For records that were read meanwhile, or are gone."""
 
 CLEAR_UNSEEN_SET_ASIDE: Query[None] = Query(
     f"""
@@ -77,7 +77,7 @@ CLEAR_UNSEEN_SET_ASIDE: Query[None] = Query(
       AND s.account_id = :account_id AND s.last_seen_at < {READ_STARTED_AT}
     """
 )
-"""What a complete read did not meet is gone at the platform."""
+"""A record that a complete read did not find no longer exists at the platform."""
 
 LIST_SET_ASIDE: Query[list[SetAsideRecord]] = Query(
     many(
@@ -112,7 +112,7 @@ LIST_KEPT_RECORDS: Query[KeptRecords] = Query(
     ),
     KeptRecords,
 )
-"""Those that were not tried since, the longest waiting first."""
+"""Records not tried since then, the longest waiting first."""
 
 NOTE_RETRIED: Query[None] = Query(
     """

@@ -1,4 +1,4 @@
-"""Records that a stream's rules leave out: their id, the reason, and when they were last in touch, nothing more."""
+"""Records that a stream's rules leave out: only their id, the reason, and the times of last contact."""
 
 from functools import cache
 
@@ -15,8 +15,8 @@ class AddressKey(Row):
 
 @cache
 def store_skipped_query(table: str) -> Query[None]:
-    """Notes what is skipped in an account. A row that was stored under the same id counts nowhere from now on, unless
-    another account holds it."""
+    """Stores the skipped records of an account. A stored row with the same id stops counting, unless another account
+    holds it."""
     synced, marked = SYNCED[table], ""
     if synced.skippable:
         marked = _marked_in_account(synced) if synced.held_by_accounts else _marked(synced)
@@ -70,7 +70,7 @@ CLEAR_SKIPPED: Query[None] = Query(
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
-"""For records that are stored, set aside or gone by now."""
+"""For records that meanwhile are stored, set aside or gone."""
 
 CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
     f"""
@@ -78,7 +78,7 @@ CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
       AND s.account_id = :account_id AND s.updated_at < {READ_STARTED_AT}
     """
 )
-"""What a complete read did not meet is gone at the platform."""
+"""A record that a complete read did not find no longer exists at the platform."""
 
 COUNT_SKIPPED: Query[None] = Query(
     """
@@ -92,18 +92,18 @@ COUNT_SKIPPED: Query[None] = Query(
     WHERE c.platform = :platform AND c.stream = :stream
     """
 )
-"""At the end of a run, so that nobody who looks at the status has to count."""
+"""At the end of a run, so that reading the status needs no counting."""
 
 KEEP_ADDRESS_KEY: Query[AddressKey | None] = Query(
     """
-    WITH kept AS (
+    WITH stored AS (
         UPDATE studio AS s SET address_key =
             CASE WHEN s.address_key IS NULL OR s.address_key = :lost THEN :address_key ELSE s.address_key END
         WHERE s.id = :studio_id
         RETURNING s.address_key
     )
-    SELECT json_build_object('addressKey', translate(encode(kept.address_key, 'base64'), E'\\n', '')) FROM kept
+    SELECT json_build_object('addressKey', translate(encode(stored.address_key, 'base64'), E'\\n', '')) FROM stored
     """,
     AddressKey | None,
 )
-"""The one that is there already stays, unless it is `lost`: two workers may each bring another."""
+"""An existing key stays, unless it is `lost`: two workers may each bring another one."""

@@ -1,4 +1,4 @@
-"""Stream statuses: what each stream of each connection is doing, and the facts of why."""
+"""Stream statuses: what each stream of each connection is doing, and the facts that explain it."""
 
 from typing import Literal
 from uuid import UUID
@@ -47,7 +47,7 @@ class ActiveBackfill(Backfill):
 
 
 class BaseStreamAccount(BaseAccountStream):
-    """Where the stream stands with one of the accounts that it reads, but for the reason."""
+    """The state of the stream for one of its accounts, without the reason."""
 
     account_id: UUID
     """The account's id in this API."""
@@ -64,8 +64,8 @@ class StreamAccountFacts(BaseStreamAccount):
 
 
 class BaseStreamStatus(Row):
-    """One stream of a connection, as the status page shows it, but for the reason and its accounts. Backfills have no
-    part in it but under `backfill`."""
+    """One stream of a connection, as the status page shows it, without the reason and its accounts. Backfills affect
+    only `backfill`."""
 
     platform: PlatformText
     sync_type: StreamText
@@ -107,7 +107,7 @@ class BaseStreamStatus(Row):
 class StreamFacts(BaseStreamStatus):
     reason: ReasonFacts | None
     accounts: list[StreamAccountFacts]
-    """Those that are selected; empty for a stream that reads none of its own"""
+    """The selected accounts; empty for a stream without accounts"""
 
 
 OF_STREAM = "r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream"
@@ -126,7 +126,7 @@ STATE = f"""
         ELSE 'idle'
     END
 """
-"""Stuck is judged by since when it has been a worker's turn. The lease of a run that is handed over ended then."""
+"""Whether a run is stuck depends on how long it has waited for a worker. If it yielded, its lease ended then."""
 
 NOT_ACTIVE = reason_facts(
     f"coalesce(c.status_code, c.last_error_code, '{Code.CONNECTION_NOT_ACTIVE}')",
@@ -227,6 +227,6 @@ LIST_STREAM_STATUSES: Query[list[StreamFacts]] = Query(
     ),
     list[StreamFacts],
 )
-"""OFFSET 0 has each of them computed once: else the planner copies it to wherever it is named, and takes longer for it
-than the server does for the rest.
+"""OFFSET 0 has each of them computed once: otherwise the planner copies it to every reference, and spends more time on
+that than the server does on the rest.
 """

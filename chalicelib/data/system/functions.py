@@ -1,4 +1,4 @@
-"""Reads the cross-tenant functions' files. For migrations and tests: nothing that serves imports this."""
+"""Reads the cross-tenant functions' files. For migrations and tests only: serving code does not import it."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 EARLIER = FOLDER / "earlier"
-"""Versions that a later one replaced, `{name}.{version}.sql`: migrations from before that go on applying them."""
+"""Replaced versions, `{name}.{version}.sql`: earlier migrations keep applying them."""
 OWNER = "owner"
-"""Stands for the owner of the tables in a list of callers: its name is the operator's choice."""
+"""The owner of the tables in a list of callers: its name is the operator's choice."""
 
 _HEADER = re.compile(r"^-- (callers|version): (.+)$", re.MULTILINE)
 _SIGNATURE = re.compile(r"^CREATE OR REPLACE FUNCTION cross_tenant\.(\w+)(\(.*?\)) RETURNS", re.MULTILINE | re.DOTALL)
@@ -19,12 +19,12 @@ class SystemFunction:
     name: str
     version: int
     callers: tuple[str, ...]
-    """Roles; nobody else may execute it."""
+    """The only roles that may execute it"""
     sql: str
 
 
 def load_function(name: str, version: int) -> SystemFunction:
-    """Raises LookupError for a version that is not there."""
+    """Raises LookupError if the version does not exist."""
     for path in (FOLDER / f"{name}.sql", EARLIER / f"{name}.{version}.sql"):
         if path.is_file() and (found := _parse(path)).version == version:
             return found
@@ -37,7 +37,7 @@ def newest_functions() -> dict[str, SystemFunction]:
 
 
 def _parse(path: Path) -> SystemFunction:
-    """Raises ValueError for a file that does not state what it must."""
+    """Raises ValueError for a file that lacks a required statement."""
     sql = path.read_text(encoding="utf-8")
     header, signature = dict(_HEADER.findall(sql)), _SIGNATURE.findall(sql)
     name = path.name.partition(".")[0]

@@ -61,7 +61,7 @@ class Page(msgspec.Struct, Generic[CursorT], frozen=True):
     """Whether the read that this page ends listed every current record, for streams whose full reads do."""
     ask_again_at: datetime | None = None
     """For something that the platform prepares, such as a report: the cursor holds its id, and the same page is
-    requested again at this time (aware UTC). Not for the last page, and not for limits or failures: those are errors."""
+    requested again at this time (aware UTC). Not for the last page, nor for limits and failures: those are errors."""
 
     @classmethod
     def of(cls, batch: Batch, cursor: CursorT | None, *, last: bool, complete: bool = True) -> "Page[CursorT]":

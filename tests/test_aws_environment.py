@@ -22,7 +22,7 @@ def environment(stage: str, **variables: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("stage", DEPLOYED)
 @pytest.mark.parametrize("variable", REDIRECTS)
-def test_a_variable_that_leads_calls_elsewhere_is_refused_by_its_name(stage: str, variable: str) -> None:
+def test_a_redirecting_variable_is_rejected_by_name(stage: str, variable: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} is not allowed in {stage}") as refused:
         Settings.from_environ(environment(stage, **{variable: "https://canary.example"}))
     assert "canary" not in f"{refused.value} {refused.value.message}"
@@ -30,16 +30,16 @@ def test_a_variable_that_leads_calls_elsewhere_is_refused_by_its_name(stage: str
 
 @pytest.mark.parametrize("stage", FREE)
 @pytest.mark.parametrize("variable", REDIRECTS)
-def test_the_local_aws_of_local_and_test_is_found_by_such_a_variable(stage: str, variable: str) -> None:
+def test_redirecting_variables_are_allowed_in_local_and_test(stage: str, variable: str) -> None:
     assert Settings.from_environ(environment(stage, **{variable: "http://127.0.0.1:4566"})).stage == stage
 
 
 @pytest.mark.parametrize("variable", REDIRECTS)
-def test_one_that_is_empty_leads_nowhere(variable: str) -> None:
+def test_an_empty_variable_is_allowed(variable: str) -> None:
     assert Settings.from_environ(environment("prod", **{variable: " "})).stage == "prod"
 
 
-def test_what_lambda_itself_sets_is_no_redirect() -> None:
+def test_lambdas_own_variables_are_allowed() -> None:
     """Also SnapStart's place of credentials, and what chooses among Amazon's own hosts."""
     own = {
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
@@ -72,14 +72,14 @@ def test_what_lambda_itself_sets_is_no_redirect() -> None:
         "sync",
     ],
 )
-def test_a_queue_that_is_none_of_aws_is_refused(stage: str, variable: str, url: str) -> None:
+def test_a_queue_outside_aws_is_rejected(stage: str, variable: str, url: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} must be https://sqs.REGION.amazonaws.com/") as refused:
         Settings.from_environ(environment(stage, **{variable: url}))
     assert url not in str(refused.value)
 
 
 @pytest.mark.parametrize("variable", QUEUES)
-def test_queues_of_every_partition_are_taken(variable: str) -> None:
+def test_queues_of_every_partition_are_accepted(variable: str) -> None:
     for host in (
         "sqs.eu-central-1.amazonaws.com",
         "sqs.cn-north-1.amazonaws.com.cn",
@@ -91,6 +91,6 @@ def test_queues_of_every_partition_are_taken(variable: str) -> None:
 
 @pytest.mark.parametrize("stage", FREE)
 @pytest.mark.parametrize("variable", QUEUES)
-def test_the_local_queue_is_taken_in_local_and_test(stage: str, variable: str) -> None:
+def test_the_local_queue_is_accepted_in_local_and_test(stage: str, variable: str) -> None:
     url = "http://127.0.0.1:4566/123456789012/ansel-local-sync"
     assert url in repr(Settings.from_environ(environment(stage, **{variable: url})))

@@ -29,7 +29,7 @@ PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size
     body=st.binary(max_size=200),
     at=st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)),  # noqa: DTZ001  hypothesis wants them without a zone
 )
-def test_a_request_is_signed_as_botocore_signs_it(
+def test_a_request_is_signed_like_botocores(
     key_id: str, key: str, session_token: str | None, body: bytes, at: datetime
 ) -> None:
     identity = AwsIdentity(
@@ -108,7 +108,7 @@ def ask(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         service.stop()
 
 
-def test_an_answer_is_decoded(ask: Any) -> None:
+def test_a_response_is_decoded(ask: Any) -> None:
     assert ask((200, b'{"SecretString": "a"}')) == ({"SecretString": "a"}, 1)
 
 
@@ -125,7 +125,7 @@ def test_an_answer_is_decoded(ask: Any) -> None:
     ],
     ids=str,
 )
-def test_a_refusal_is_told_by_its_name_and_what_may_pass_is_asked_again(
+def test_an_error_has_its_code_and_transient_ones_are_retried(
     ask: Any, answer: tuple[int, bytes], code: str, asked: int
 ) -> None:
     error, times = ask(answer)
@@ -133,11 +133,11 @@ def test_a_refusal_is_told_by_its_name_and_what_may_pass_is_asked_again(
     assert error.may_pass == (asked > 1)
 
 
-def test_a_fault_that_passes_is_not_noticed(ask: Any) -> None:
+def test_a_transient_fault_is_hidden_by_the_retry(ask: Any) -> None:
     assert ask((500, b""), (200, b"{}")) == ({}, 2)
 
 
-def test_a_service_that_is_not_there_may_be_there_later(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_service_is_transient(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
     with pytest.raises(AwsError) as caught:
         call("secretsmanager", "eu-central-1", "x", {})

@@ -32,13 +32,13 @@ def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys
     assert all(row["seal, microseconds"] > 0 for row in table["rows"])
 
 
-def test_an_unknown_subject_is_refused_and_the_known_ones_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_subject_is_rejected_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["tokens", "speed"])
     assert "speed is not a subject; there are imports, tokens, records" in capsys.readouterr().err
 
 
-def test_competitors_take_turns_and_each_goes_first_in_its_round() -> None:
+def test_competitors_alternate_and_each_goes_first_in_turn() -> None:
     calls: list[str] = []
     competitors = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
     prepare = {name: lambda name=name: calls.append(f"{name} gets ready") for name in ("a", "b")}
@@ -61,7 +61,7 @@ def test_a_table_shows_three_digits_and_aligns_numbers_to_the_right() -> None:
     ]
 
 
-def test_import_times_add_up_by_package_and_leave_the_standard_library_out() -> None:
+def test_import_times_add_up_by_package_without_the_standard_library() -> None:
     report = """import time: self [us] | cumulative | imported package
 import time:      1000 |       1000 |     json.decoder
 import time:      2000 |       3000 |     asn1crypto.core
@@ -82,7 +82,7 @@ class Kitchen:
         return "clean "
 
 
-def test_a_stage_is_timed_without_the_stages_it_calls_and_waiting_is_no_work() -> None:
+def test_a_stage_is_timed_without_nested_stages_and_waiting() -> None:
     watch = Profiler()
     functions = [Watched(Kitchen, "cook", lambda kitchen, dish: f"cook {dish}"), Watched(Kitchen, "wash", "wash")]
     started = time.perf_counter()
@@ -103,7 +103,7 @@ def test_a_function_that_raises_is_timed_as_well() -> None:
     assert watch.stages["wash"].calls == 1
 
 
-def test_the_null_queue_takes_messages_as_sqs_does() -> None:
+def test_the_null_queue_accepts_messages_like_sqs() -> None:
     with null_queue.running() as url:
         sqs = boto3.client(
             "sqs", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"

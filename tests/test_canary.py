@@ -181,7 +181,7 @@ def disconnect(drive: Drive) -> None:
     assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
 
 
-def test_no_secret_is_found_anywhere_after_everything_was_driven(
+def test_no_secret_leaks_anywhere(
     drive: Drive, database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     connect(drive)
@@ -262,7 +262,7 @@ def take_notices(drive: Drive) -> None:
         )
 
 
-def test_neither_webhook_endpoints_nor_inbound_webhooks_give_a_secret_away(drive: Drive) -> None:
+def test_webhooks_in_either_direction_leak_no_secret(drive: Drive) -> None:
     connect(drive)
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
     take_notices(drive)
@@ -356,7 +356,7 @@ def put_codes_and_states_where_they_do_not_belong(drive: Drive) -> None:
     drive.superuser.run("ALTER TABLE oauth_state RENAME COLUMN gone TO used_at")
 
 
-def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
+def test_a_consent_leaks_no_secret(drive: Drive) -> None:
     return_to = {"returnTo": "https://app.studio.example/settings"}
     for platform in TOKEN_PATHS:
         assert consent(drive, platform).status >= 400
@@ -389,7 +389,7 @@ def test_a_consent_gives_no_secret_away(drive: Drive) -> None:
 
 
 @pytest.mark.parametrize("secret", [ACCESS, CLIENT_SECRET, "slash/plus+percent%equals=and more", bytes(range(32))])
-def test_a_leak_is_found_in_whatever_form_and_wherever_it_begins(secret: str | bytes) -> None:
+def test_a_leak_is_found_in_any_form_at_any_offset(secret: str | bytes) -> None:
     raw = secret.encode() if isinstance(secret, str) else secret
     for before in (b"", b"a", b"ab", b"abc"):
         for leaked in (
@@ -406,7 +406,7 @@ def test_a_leak_is_found_in_whatever_form_and_wherever_it_begins(secret: str | b
             assert evidence.leaks({"it": secret, "other": REFRESH}) == {("place", "it")}
 
 
-def test_forms_are_long_enough_not_to_be_met_by_chance() -> None:
+def test_forms_are_too_long_to_occur_by_chance() -> None:
     assert min(len(form) for form in forms(ACCESS)) >= 16
 
 

@@ -49,7 +49,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("stage", DEPLOYED)
-def test_each_function_is_deployed_with_a_policy_of_its_own_and_limits(stage: str) -> None:
+def test_each_function_has_its_own_policy_and_limits(stage: str) -> None:
     of_stage = config()["stages"][stage]
     functions = of_stage["lambda_functions"]
     assert set(functions) == declared() == set(FUNCTIONS) - {"api"}
@@ -59,11 +59,11 @@ def test_each_function_is_deployed_with_a_policy_of_its_own_and_limits(stage: st
         assert 0 < function["lambda_timeout"] <= 900
 
 
-def test_no_policy_is_guessed_from_the_code() -> None:
+def test_no_policy_is_generated_from_the_code() -> None:
     assert config()["autogen_policy"] is False
 
 
-def test_the_stages_differ_by_nothing_but_their_name() -> None:
+def test_the_stages_differ_only_in_their_name() -> None:
     stages = [json.dumps(config()["stages"][stage]).replace(f'"{stage}"', '"stage"') for stage in DEPLOYED]
     assert stages[0] == stages[1]
 
@@ -77,7 +77,7 @@ def test_no_function_may_call_more_of_aws_than_it_needs() -> None:
         assert not [action for action in actions if "*" in action]
 
 
-def test_what_a_function_does_with_a_queue_it_may_and_no_more() -> None:
+def test_queue_permissions_match_each_functions_use() -> None:
     takes = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}  # which Lambda needs for a trigger
     rights: dict[str, dict[str, set[str]]] = {}
     for name in FUNCTIONS:
@@ -118,7 +118,7 @@ def test_only_administration_has_the_owners_password_makes_data_keys_and_reads_d
 
 
 @pytest.mark.parametrize("stage", DEPLOYED)
-def test_what_is_not_meant_to_overlap_runs_once_at_a_time(stage: str) -> None:
+def test_jobs_that_must_not_overlap_have_a_concurrency_of_one(stage: str) -> None:
     functions = config()["stages"][stage]["lambda_functions"]
     assert {name for name, function in functions.items() if function.get("reserved_concurrency") == 1} == {
         "tick",
@@ -128,7 +128,7 @@ def test_what_is_not_meant_to_overlap_runs_once_at_a_time(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", DEPLOYED)
-def test_each_stage_has_a_queue_of_its_own_which_the_app_names_with_nothing_else_set(stage: str) -> None:
+def test_each_stage_has_its_own_queue_named_by_the_app(stage: str) -> None:
     code = "from app import app; print(app.event_sources[[s.name for s in app.event_sources].index('sync')].queue)"
     environ = {"PATH": os.environ["PATH"], "ANSEL_STAGE": stage}
     named = subprocess.run(

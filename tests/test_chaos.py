@@ -44,7 +44,7 @@ def found(account: Account) -> Database:
     return Database(bookings, [(key, *row) for key, row in expected_inquiries(account).items()])
 
 
-def test_a_disturbed_engine_ends_with_what_the_platform_holds(tmp_path: Path) -> None:
+def test_a_disturbed_engine_ends_with_the_platforms_data(tmp_path: Path) -> None:
     """In a process of its own: workers killed, messages doubled, cursors expired, connections cut, refresh raced.
 
     The first scenario spoils a database on purpose and fails unless the comparison sees each loss, double and error.
@@ -56,7 +56,7 @@ def test_a_disturbed_engine_ends_with_what_the_platform_holds(tmp_path: Path) ->
     assert verdicts == dict.fromkeys(SHORT, "exact")
 
 
-def test_rows_that_agree_differ_in_nothing(account: Account, found: Database) -> None:
+def test_equal_rows_have_no_difference(account: Account, found: Database) -> None:
     difference = compare(account, found, ("bookings", "inquiries"))
     assert difference.is_none
     assert len(found.bookings) == len(found.inquiries) == 6
@@ -81,7 +81,7 @@ def test_a_value_that_differs_is_wrong(account: Account, found: Database) -> Non
     assert (difference.lost, difference.duplicated, difference.wrong) == (0, 0, 1)
 
 
-def test_pages_that_change_places_still_bring_every_record() -> None:
+def test_reordered_pages_still_contain_every_record() -> None:
     """Otherwise the platform itself would lose some, and the scenario would blame the product."""
     with Sandbox(today=TODAY) as sandbox:
         straight = read_list(sandbox)
@@ -124,7 +124,7 @@ def test_the_queue_delivers_each_copy_until_it_is_deleted() -> None:
         assert queue.delivered == {"a": 2, "b": 2}
 
 
-def test_the_queue_loses_what_it_is_told_to() -> None:
+def test_the_queue_loses_messages_on_request() -> None:
     with Queue() as queue:
         queue.reset(Delivery(chance=random.Random(1), loss=1.0))
         sqs = client_of(queue)

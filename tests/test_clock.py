@@ -11,13 +11,13 @@ from tests.conftest import NOON, TODAY
 LEAP_DAY = datetime.fromisoformat("2028-02-29T23:59:59+00:00")
 
 
-def test_a_held_clock_shows_its_moment_in_every_thread() -> None:
+def test_a_fixed_clock_applies_to_every_thread() -> None:
     with clock.at(LEAP_DAY), ThreadPoolExecutor(1) as pool:
         # today: it is what this test is about
         assert {clock.now(), pool.submit(clock.now).result()} == {LEAP_DAY}
 
 
-def test_a_clock_goes_on_from_where_it_was_however_its_block_ends() -> None:
+def test_the_clock_is_restored_however_its_block_ends() -> None:
     with clock.at(NOON):
         with suppress(KeyError), clock.at(LEAP_DAY):
             raise KeyError
@@ -25,7 +25,7 @@ def test_a_clock_goes_on_from_where_it_was_however_its_block_ends() -> None:
     assert clock.now() not in (NOON, LEAP_DAY)  # today: it is what this test is about
 
 
-def test_what_happens_in_a_sandbox_of_a_fixed_day_happens_on_it() -> None:
+def test_a_sandbox_of_a_fixed_day_uses_that_day() -> None:
     with Sandbox(today=TODAY) as sandbox:
         sent = int(sandbox.google.add_message()["internalDate"])
         first, second = (sandbox.google.add_event()["updated"] for _ in range(2))

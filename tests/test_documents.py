@@ -32,11 +32,11 @@ def dead_links(document: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_document_links_to_what_is_there(document: Path) -> None:
+def test_links_have_a_target(document: Path) -> None:
     assert dead_links(document) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_document_names_files_that_are_there(document: Path) -> None:
+def test_named_files_exist(document: Path) -> None:
     named = set(NAMED.findall(document.read_text("utf-8")))
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

@@ -48,7 +48,7 @@ def lines() -> Iterator[Lines]:
     ours.setLevel(before[1])
 
 
-def test_an_event_is_one_line_of_json(lines: Lines) -> None:
+def test_an_event_is_one_json_line(lines: Lines) -> None:
     logs.event("run.finished", records=12, seconds=0.5, studio="Ansel & Söhne\u2028", missing=None)
 
     assert len(lines.text.splitlines()) == 1
@@ -59,7 +59,7 @@ def test_an_event_is_one_line_of_json(lines: Lines) -> None:
     assert lines.last["studio"] == "Ansel & Söhne\u2028"
 
 
-def test_bound_fields_are_in_every_event_inside_and_in_none_outside(lines: Lines) -> None:
+def test_bound_fields_are_only_in_events_inside_the_block(lines: Lines) -> None:
     with logs.bound(studio_id="s", run_id="r"):
         with logs.bound(run_id="inner"):
             logs.event("page.stored")
@@ -71,7 +71,7 @@ def test_bound_fields_are_in_every_event_inside_and_in_none_outside(lines: Lines
     assert "studio_id" not in lines.last
 
 
-def test_a_field_that_becomes_known_amid_a_block_is_bound_until_its_end(lines: Lines) -> None:
+def test_a_field_bound_during_a_block_lasts_until_its_end(lines: Lines) -> None:
     with logs.bound(request_id="r"):
         with logs.bound(route="/"):
             logs.bind(studio_id="s")
@@ -92,7 +92,7 @@ def test_bound_fields_end_with_an_exception_too(lines: Lines) -> None:
     assert "run_id" not in lines.last
 
 
-def test_fields_do_not_replace_what_the_line_itself_says(lines: Lines) -> None:
+def test_fields_do_not_replace_the_lines_own_fields(lines: Lines) -> None:
     with logs.bound(event="bound", at="never"):
         logs.event("run.finished", name="a field", event="other")
 
@@ -101,7 +101,7 @@ def test_fields_do_not_replace_what_the_line_itself_says(lines: Lines) -> None:
     assert lines.last["name"] == "a field"
 
 
-def test_an_error_is_told_with_its_traceback_on_the_same_line(lines: Lines) -> None:
+def test_an_error_is_logged_with_its_traceback_on_the_same_line(lines: Lines) -> None:
     try:
         raise ValueError("broken page")
     except ValueError as error:
@@ -140,7 +140,7 @@ def test_a_field_with_a_secret_name_is_masked_at_any_depth(lines: Lines, name: s
     assert lines.text.count(MASK) == 2
 
 
-def test_a_field_about_tokens_that_is_no_token_is_told(lines: Lines) -> None:
+def test_a_harmless_field_about_tokens_is_logged(lines: Lines) -> None:
     expires_at = datetime(2026, 1, 2, tzinfo=UTC)
     logs.event(
         "token.refreshed",
@@ -178,7 +178,7 @@ def test_a_field_about_tokens_that_is_no_token_is_told(lines: Lines) -> None:
         ("redis://:opaque@cache", "opaque"),
     ],
 )
-def test_text_that_looks_like_a_secret_is_masked_wherever_it_stands(lines: Lines, text: str, secret: str) -> None:
+def test_text_that_looks_like_a_secret_is_masked_anywhere(lines: Lines, text: str, secret: str) -> None:
     class Thing:
         def __repr__(self) -> str:
             return text
@@ -214,19 +214,19 @@ SECRET_LOOKING = st.sampled_from(
 
 
 @given(st.lists(SECRET_LOOKING | st.text("0123456789abcdef-", max_size=70), max_size=6).map("".join))
-def test_a_text_that_comes_again_is_masked_as_when_it_came_first(text: str) -> None:
+def test_a_repeated_text_is_masked_again(text: str) -> None:
     masked = logs.SECRET_VALUES.sub(MASK, text)
     assert [logs._plain(text) for _ in range(3)] == [masked] * 3
 
 
-def test_only_so_many_harmless_texts_are_kept(lines: Lines) -> None:
+def test_the_cache_of_harmless_texts_is_bounded(lines: Lines) -> None:
     for number in range(3000):
         logs.event("x.y", note=f"note {number}")
     assert len(logs._harmless) <= 1000
     assert lines.last["note"] == "note 2999"
 
 
-def test_what_stands_around_a_secret_is_kept(lines: Lines) -> None:
+def test_text_around_a_secret_is_kept(lines: Lines) -> None:
     logs.event("x.y", url="GET /me?access_token=opaque&fields=id answered 400")
 
     assert lines.last["url"] == f"GET /me?{MASK}&fields=id answered 400"
@@ -248,7 +248,7 @@ def test_any_value_makes_valid_json(lines: Lines, value: object) -> None:
     json.loads(lines.text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
-def test_a_line_that_cannot_be_made_spills_nothing(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_line_reveals_nothing(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     class Broken:
         def __repr__(self) -> str:
             raise RuntimeError("canary")
@@ -284,7 +284,7 @@ def test_configure_replaces_other_handlers_once(restored_loggers: None, capsys: 
     assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == ["x.y"]
 
 
-def test_the_level_counts_for_everybody(restored_loggers: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_level_applies_to_every_logger(restored_loggers: None, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("WARNING")
     logs.event("x.y")
     logging.getLogger("botocore").info("found credentials")

@@ -21,11 +21,11 @@ CONFIG = Config(ROOT / "alembic.ini")
 REVISIONS = revisions(CONFIG)
 
 
-def test_the_code_names_the_newest_revision_as_its_own() -> None:
+def test_the_code_requires_the_newest_revision() -> None:
     assert REVISIONS[-1] == SCHEMA_HEAD
 
 
-def test_revisions_are_numbered_in_their_order_and_files_are_named_after_them() -> None:
+def test_revisions_and_files_are_numbered_in_order() -> None:
     assert sorted(set(REVISIONS)) == REVISIONS
     assert all(re.fullmatch(r"\d{4}", name) for name in REVISIONS)
     files = sorted(path.name[:4] for path in (ROOT / "migrations/versions").glob("*.py"))
@@ -44,7 +44,7 @@ def test_each_revision_goes_forward_back_and_forward_again(fresh: Database) -> N
     assert revision(fresh) == SCHEMA_HEAD
 
 
-def test_downgrading_to_the_base_leaves_nothing_but_alembics_own_table(fresh: Database) -> None:
+def test_downgrading_to_the_base_leaves_only_alembics_table(fresh: Database) -> None:
     before = catalog(fresh)
     command.upgrade(CONFIG, "head")
     command.downgrade(CONFIG, "base")
@@ -59,7 +59,7 @@ def test_upgrading_twice_changes_nothing(fresh: Database) -> None:
     assert catalog(fresh) == before
 
 
-def test_the_migrated_schema_is_the_models_schema_to_the_last_constraint(fresh: Database, database: Database) -> None:
+def test_the_migrated_schema_equals_the_models_schema(fresh: Database, database: Database) -> None:
     """Stricter than autogenerate, which looks at neither CHECK constraints nor server defaults."""
     engine = create_engine(make_url(fresh.url("ansel_owner")).set(drivername="postgresql+pg8000"))
     Base.metadata.create_all(engine)
@@ -85,7 +85,7 @@ def upgrade():
 """
 
 
-def test_a_migration_runs_with_timeouts_and_as_no_superuser(fresh: Database, tmp_path: Path) -> None:
+def test_a_migration_runs_with_timeouts_and_without_superuser(fresh: Database, tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("version_locations", str(tmp_path))
@@ -101,9 +101,7 @@ def test_without_a_url_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
         command.current(CONFIG)
 
 
-def test_a_server_without_the_roles_gets_them_from_an_owner_that_is_no_superuser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_owner_without_superuser_creates_the_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a managed server, where nobody has made the application's roles before."""
     with Postgres(tmp_path / "data", durable=False) as managed:
         admin = pg8000.native.Connection(

@@ -74,7 +74,7 @@ def use(drive: Drive, platform: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 503])
-def test_nothing_that_a_platform_writes_is_logged(drive: Drive, status: int) -> None:
+def test_platform_text_is_not_logged(drive: Drive, status: int) -> None:
     connect_everything(drive)
     for platform, hosts in HOSTS.items():
         for body in BODIES:
@@ -90,7 +90,7 @@ def test_nothing_that_a_platform_writes_is_logged(drive: Drive, status: int) -> 
     assert b"run.failed" in told or b"run.deferred" in told
 
 
-def test_no_address_in_a_path_is_logged(drive: Drive) -> None:
+def test_path_values_are_not_logged(drive: Drive) -> None:
     """A calendar is known by its owner's address, an ad account and a business by their ids."""
     connect_everything(drive)
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
@@ -120,7 +120,7 @@ def test_no_address_in_a_path_is_logged(drive: Drive) -> None:
     ],
     ids=["a message of a function", "a value that cannot be read", "a row that is refused"],
 )
-def test_nothing_that_the_database_says_of_a_row_is_logged(drive: Drive, trouble: str, remedy: str) -> None:
+def test_row_values_in_database_errors_are_not_logged(drive: Drive, trouble: str, remedy: str) -> None:
     connect_everything(drive)
     drive.platforms.google.add_event({"summary": WORDS, "attendees": [{"email": CUSTOMER}]})
     drive.superuser.run(trouble)
@@ -136,6 +136,6 @@ def test_nothing_that_the_database_says_of_a_row_is_logged(drive: Drive, trouble
     assert b"DatabaseError" in told
 
 
-def test_the_search_finds_what_is_planted(drive: Drive) -> None:
+def test_the_search_finds_planted_text(drive: Drive) -> None:
     logging.getLogger("ansel").error("run.failed", extra={"fields": {"reason": f"refused: {CUSTOMER}"}})
     assert in_the_logs(drive) == {("log", "the customer's address"), ("event", "the customer's address")}

@@ -77,7 +77,7 @@ def test_the_samples_go_forward_back_and_forward_again(live: Database) -> None:
         assert catalog(live) == states[-1]
 
 
-def test_a_migration_that_meets_a_lock_gives_up_soon_and_changes_nothing(live: Database) -> None:
+def test_a_migration_blocked_by_a_lock_gives_up_and_changes_nothing(live: Database) -> None:
     before = catalog(live)
     with held(live, "sync_log", "ACCESS SHARE"):
         with pytest.raises(ProgrammingError, match="55P03"):
@@ -88,9 +88,7 @@ def test_a_migration_that_meets_a_lock_gives_up_soon_and_changes_nothing(live: D
     assert revision(live) == EXPAND
 
 
-def test_a_migration_that_was_stopped_halfway_goes_on_where_it_was(
-    live: Database, beside: pg8000.native.Connection
-) -> None:
+def test_an_interrupted_migration_resumes(live: Database, beside: pg8000.native.Connection) -> None:
     made, before = undisturbed(live), catalog(live)
     beside.run(RUN_OF_NOBODY.format("'manual', 'schedule'"))
     with held(live, "booking", "ACCESS SHARE"):
@@ -103,9 +101,7 @@ def test_a_migration_that_was_stopped_halfway_goes_on_where_it_was(
     assert beside.run("SELECT trigger, origin FROM sync_log ORDER BY 1") == [["manual", "studio"], ["schedule", None]]
 
 
-def test_a_backfill_that_was_stopped_goes_on_and_the_policies_hold_meanwhile(
-    live: Database, beside: pg8000.native.Connection
-) -> None:
+def test_an_interrupted_backfill_resumes_under_the_policies(live: Database, beside: pg8000.native.Connection) -> None:
     beside.run(RUN_OF_NOBODY.format(", ".join(["'manual'"] * 250)))
     beside.run("CREATE TABLE refused (id uuid); INSERT INTO refused SELECT max(id::text)::uuid FROM sync_log")
     beside.run(
@@ -122,7 +118,7 @@ def test_a_backfill_that_was_stopped_goes_on_and_the_policies_hold_meanwhile(
     assert beside.run("SELECT count(*) FROM sync_log WHERE origin IS NULL") == [[0]]
 
 
-def test_a_check_is_validated_without_locking_the_table_away(live: Database, beside: pg8000.native.Connection) -> None:
+def test_a_check_is_validated_without_blocking_the_table(live: Database, beside: pg8000.native.Connection) -> None:
     beside.run(NOTE_LOCKS)
     command.upgrade(SAMPLE, EXPAND)
     locks = beside.run(
@@ -142,7 +138,7 @@ def test_a_check_is_validated_without_locking_the_table_away(live: Database, bes
     ],
     ids=["a check", "an index", "a column", "between two checks"],
 )
-def test_what_an_interruption_left_unfinished_is_made_again(
+def test_an_unfinished_step_is_redone_after_an_interruption(
     left: str, live: Database, beside: pg8000.native.Connection
 ) -> None:
     made = undisturbed(live)
@@ -151,7 +147,7 @@ def test_what_an_interruption_left_unfinished_is_made_again(
     assert catalog(live) == made
 
 
-def test_an_index_that_was_given_up_because_of_a_long_transaction_is_built_again(live: Database) -> None:
+def test_an_index_abandoned_for_a_long_transaction_is_rebuilt(live: Database) -> None:
     """Whoever still sees the table as it was before holds an index back that is built CONCURRENTLY."""
     made = undisturbed(live)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
@@ -167,7 +163,7 @@ def test_an_index_that_was_given_up_because_of_a_long_transaction_is_built_again
     assert catalog(live) == made
 
 
-def test_reads_and_writes_go_on_while_a_migration_runs(live: Database, beside: pg8000.native.Connection) -> None:
+def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg8000.native.Connection) -> None:
     studio = UUID("0190c1a2-0000-7000-8000-000000000001")
     beside.run("INSERT INTO studio (id, name) VALUES (:id, 'Live')", id=studio)
     beside.run(RUN_OF_NOBODY.format(", ".join(["'schedule'"] * 2000)))
@@ -206,14 +202,14 @@ def test_reads_and_writes_go_on_while_a_migration_runs(live: Database, beside: p
     assert written
 
 
-def test_rows_stay_when_their_migration_is_taken_back(live: Database, beside: pg8000.native.Connection) -> None:
+def test_rows_survive_a_downgrade(live: Database, beside: pg8000.native.Connection) -> None:
     command.upgrade(SAMPLE, EXPAND)
     beside.run(RUN_OF_NOBODY.format("'import', 'schedule'"))
     command.downgrade(SAMPLE, SCHEMA_HEAD)
     assert beside.run("SELECT trigger FROM sync_log ORDER BY trigger") == [["manual"], ["schedule"]]
 
 
-def test_what_the_release_before_writes_is_refused_only_by_what_contracts(
+def test_only_a_contract_step_rejects_the_previous_releases_writes(
     live: Database, beside: pg8000.native.Connection
 ) -> None:
     command.upgrade(SAMPLE, EXPAND)
@@ -234,7 +230,7 @@ def test_a_new_tenant_table_shows_each_studio_its_own_rows(live: Database, besid
         assert session.run("SELECT studio_id FROM sample_note") == [[own]]
 
 
-def test_a_function_that_is_applied_again_keeps_its_owner_and_its_callers(live: Database) -> None:
+def test_a_reapplied_function_keeps_its_owner_and_callers(live: Database) -> None:
     before = catalog(live)["functions"]
     command.upgrade(SAMPLE, EXPAND)
     assert catalog(live)["functions"] == before

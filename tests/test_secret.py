@@ -23,29 +23,29 @@ CANARY = "canary-5f2a"
         repr(ValueError(Secret(CANARY))),
     ],
 )
-def test_every_way_to_print_a_secret_shows_the_mask(shown: str) -> None:
+def test_every_way_of_printing_a_secret_shows_the_mask(shown: str) -> None:
     assert CANARY not in shown
     assert MASK in shown
 
 
-def test_reveal_is_the_way_to_the_value() -> None:
+def test_reveal_returns_the_value() -> None:
     assert Secret(CANARY).reveal() == CANARY
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_secret_is_not_pickled(protocol: int) -> None:
+def test_a_secret_cannot_be_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match="does not leave the process"):
         pickle.dumps(Secret(CANARY), protocol)
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, Secret.__getstate__])
-def test_a_secret_is_not_copied_out_by_the_copy_protocol(duplicate: object) -> None:
+def test_the_copy_protocol_does_not_reveal_a_secret(duplicate: object) -> None:
     assert callable(duplicate)
     with pytest.raises(TypeError):
         duplicate(Secret(CANARY))
 
 
-def test_a_secret_does_not_turn_into_json() -> None:
+def test_a_secret_cannot_be_encoded_as_json() -> None:
     @dataclass
     class Grant:
         token: Secret
@@ -68,7 +68,7 @@ def test_secrets_are_equal_by_value_and_to_nothing_else() -> None:
     assert Secret("\udc00") != Secret("\udc01")
 
 
-def test_a_secret_is_never_a_key() -> None:
+def test_a_secret_is_unhashable() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         {Secret("a")}
 

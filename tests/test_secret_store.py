@@ -39,12 +39,12 @@ def changed(manager: Any, arn: str, **fields: str) -> None:
     manager.put_secret_value(SecretId=arn, SecretString=json.dumps(fields))
 
 
-def test_texts_and_numbers_of_a_secret_are_secrets(manager: Any) -> None:
+def test_texts_and_numbers_become_secrets(manager: Any) -> None:
     arn = made(manager, '{"password": "canary", "port": 5432, "tags": ["a"], "none": null}')
     assert get_secret(arn) == {"password": Secret("canary"), "port": Secret("5432")}
 
 
-def test_a_secret_is_kept_for_five_minutes_and_then_read_again(manager: Any) -> None:
+def test_a_secret_is_cached_for_five_minutes(manager: Any) -> None:
     arn = made(manager, '{"a": "first"}')
     with clock.at(NOON):
         assert get_secret(arn)["a"].reveal() == "first"
@@ -55,7 +55,7 @@ def test_a_secret_is_kept_for_five_minutes_and_then_read_again(manager: Any) -> 
         assert get_secret(arn)["a"].reveal() == "second"
 
 
-def test_whoever_knows_that_it_changed_reads_it_again_for_everybody(manager: Any) -> None:
+def test_bypassing_the_cache_refreshes_it_for_all(manager: Any) -> None:
     arn = made(manager, '{"a": "first"}')
     get_secret(arn)
     changed(manager, arn, a="second")
@@ -63,7 +63,7 @@ def test_whoever_knows_that_it_changed_reads_it_again_for_everybody(manager: Any
     assert get_secret(arn)["a"].reveal() == "second"
 
 
-def test_threads_that_need_it_at_once_read_it_once(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_threads_read_a_secret_once(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     arn, reads = made(manager, '{"a": "first"}'), []
     read = secret_store._read
 
@@ -80,13 +80,13 @@ def test_threads_that_need_it_at_once_read_it_once(manager: Any, monkeypatch: py
     assert reads == [arn]
 
 
-def test_a_secret_that_is_not_there_is_a_matter_of_the_settings() -> None:
+def test_a_missing_secret_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match=r"nobody-made-it.*ResourceNotFoundException"):
         get_secret(MISSING)
 
 
 @pytest.mark.parametrize("text", ["canary", '["canary"]', '{"canary": ', "null"])
-def test_one_that_is_no_object_is_named_and_not_shown(manager: Any, text: str) -> None:
+def test_a_secret_that_is_not_an_object_is_named_but_not_shown(manager: Any, text: str) -> None:
     arn = made(manager, text)
     with pytest.raises(SettingsError, match=arn) as caught:
         get_secret(arn)
@@ -96,7 +96,7 @@ def test_one_that_is_no_object_is_named_and_not_shown(manager: Any, text: str) -
         told = told.__cause__
 
 
-def test_a_manager_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_secrets_manager_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(Unavailable, match="ConnectionRefusedError") as caught:
         get_secret(MISSING)
@@ -104,7 +104,7 @@ def test_a_manager_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.Mon
     assert "arn" not in caught.value.message
 
 
-def test_a_secret_that_was_read_is_used_on_while_the_manager_cannot_be_reached(
+def test_a_cached_secret_outlives_an_outage_of_the_manager(
     manager: Any, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
     logs.configure("INFO")

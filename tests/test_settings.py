@@ -43,7 +43,7 @@ def fresh_settings() -> Iterator[None]:
     get_settings.cache_clear()
 
 
-def test_the_local_stage_needs_a_database_and_an_encryption_key_only() -> None:
+def test_the_local_stage_needs_only_a_database_and_an_encryption_key() -> None:
     settings = Settings.from_environ(LOCAL)
 
     assert settings.stage == "local"
@@ -75,7 +75,7 @@ def test_a_deployed_stage_reads_every_variable() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "MIGRATION_"])
-def test_a_login_says_where_its_password_comes_from(prefix: str) -> None:
+def test_a_login_declares_the_source_of_its_password(prefix: str) -> None:
     def login(**variables: str) -> DatabaseLogin:
         named = {f"{prefix}DATABASE_{name}": value for name, value in variables.items()}
         return DatabaseLogin.from_environ({**LAMBDA, **named}, "prod", prefix)
@@ -91,14 +91,14 @@ def test_a_login_says_where_its_password_comes_from(prefix: str) -> None:
     assert "canary" not in f"{by_token} {by_secret!r}"
 
 
-def test_the_settings_hold_the_applications_login() -> None:
+def test_the_settings_contain_the_applications_login() -> None:
     settings = Settings.from_environ({**PROD, **LAMBDA, "DATABASE_AUTH": "iam", "PLATFORM_SECRETS_ARN": SECRET_ARN})
     assert (settings.database.auth, settings.database.stage) == ("iam", "prod")
     assert settings.platform_secrets_arn == SECRET_ARN
     assert "canary" not in repr(settings)
 
 
-def test_credentials_that_are_not_in_the_environment_are_left_to_be_found() -> None:
+def test_credentials_outside_the_environment_are_none() -> None:
     assert DatabaseLogin.from_environ({**PROD, "DATABASE_AUTH": "iam"}, "prod").identity is None
     assert DatabaseLogin.from_environ(PROD, "prod").application_name == "ansel"
 
@@ -113,18 +113,18 @@ def test_credentials_that_are_not_in_the_environment_are_left_to_be_found() -> N
         ({"PLATFORM_SECRETS_ARN": KEY_ARN}, "PLATFORM_SECRETS_ARN must be the ARN of a secret"),
     ],
 )
-def test_a_login_or_a_secret_that_cannot_be_meant_is_refused(variables: dict[str, str], problem: str) -> None:
+def test_an_inconsistent_login_or_secret_is_rejected(variables: dict[str, str], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         Settings.from_environ({**PROD, **variables})
 
 
-def test_where_credentials_are_kept_in_a_secret_an_address_may_follow_later() -> None:
+def test_with_credentials_in_a_secret_the_public_url_may_follow_later() -> None:
     """The first deployment cannot know it; consents say until then that the platform is not set up."""
     assert Settings.from_environ({**PROD, "PLATFORM_SECRETS_ARN": SECRET_ARN}).public_url == ""
 
 
 @pytest.mark.parametrize("stage", ["test", "dev", "prod"])
-def test_an_encryption_key_outside_local_refuses_to_start(stage: str) -> None:
+def test_an_encryption_key_outside_local_prevents_the_start(stage: str) -> None:
     with pytest.raises(SettingsError, match="ENCRYPTION_KEY is for the local stage only"):
         Settings.from_environ({**PROD, "ANSEL_STAGE": stage, "ENCRYPTION_KEY": ENCRYPTION_KEY})
 
@@ -132,7 +132,7 @@ def test_an_encryption_key_outside_local_refuses_to_start(stage: str) -> None:
 @pytest.mark.parametrize("stage", ["test", "dev", "prod"])
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "KMS_KEY_IDS", "SYNC_QUEUE_URL"])
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_a_deployed_stage_without_a_needed_variable_names_it(stage: str, variable: str, value: str | None) -> None:
+def test_a_missing_variable_is_named(stage: str, variable: str, value: str | None) -> None:
     environ = {**PROD, "ANSEL_STAGE": stage}
     del environ[variable]
     with pytest.raises(SettingsError, match=f"{variable} is not set"):
@@ -140,7 +140,7 @@ def test_a_deployed_stage_without_a_needed_variable_names_it(stage: str, variabl
 
 
 @pytest.mark.parametrize("stage", [None, "", "production", "LOCAL"])
-def test_an_unknown_stage_refuses_to_start(stage: str | None) -> None:
+def test_an_unknown_stage_prevents_the_start(stage: str | None) -> None:
     environ = {key: value for key, value in LOCAL.items() if key != "ANSEL_STAGE"}
     with pytest.raises(SettingsError, match="ANSEL_STAGE"):
         Settings.from_environ(environ if stage is None else {**environ, "ANSEL_STAGE": stage})
@@ -185,12 +185,12 @@ def test_platforms_may_be_redirected_in_local_and_test(base: dict[str, str]) -> 
         ("KMS_KEY_IDS", KEY_ARN),
     ],
 )
-def test_a_wrong_value_is_refused_by_the_name_of_its_variable(variable: str, value: str) -> None:
+def test_an_invalid_value_is_rejected_by_its_variables_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environ({**LOCAL, variable: value})
 
 
-def test_limits_are_what_the_variables_say_or_their_defaults() -> None:
+def test_limits_come_from_variables_or_defaults() -> None:
     assert Settings.from_environ(LOCAL).limits == Limits(
         key_requests_per_second=20,
         key_request_burst=100,
@@ -202,14 +202,14 @@ def test_limits_are_what_the_variables_say_or_their_defaults() -> None:
     assert Settings.from_environ(environ).limits == Limits(key_request_burst=7, studio_platform_calls_per_minute=1)
 
 
-def test_the_platforms_that_settings_name_are_those_of_that_credential() -> None:
+def test_the_platforms_in_settings_match_their_credential() -> None:
     by_credential = {name: get_platform(name).credential for name in NAMES}
     assert {name for name, kind in by_credential.items() if kind == "oauth"} == set(OAUTH_PLATFORMS)
     assert {name for name, kind in by_credential.items() if kind == "api_key"} == set(KEYED_PLATFORMS)
 
 
 @pytest.mark.parametrize("stage", ["test", "dev", "prod"])
-def test_a_deployed_oauth_client_needs_to_know_where_it_is_found(stage: str) -> None:
+def test_a_deployed_oauth_client_requires_the_public_url(stage: str) -> None:
     environ = {**PROD, **CONSENT, "ANSEL_STAGE": stage}
     del environ["PUBLIC_URL"]
     with pytest.raises(SettingsError, match="PUBLIC_URL is not set"):
@@ -217,7 +217,7 @@ def test_a_deployed_oauth_client_needs_to_know_where_it_is_found(stage: str) -> 
 
 
 @pytest.mark.parametrize(("present", "missing"), [("ID", "SECRET"), ("SECRET", "ID")])
-def test_half_an_oauth_client_names_its_other_half(present: str, missing: str) -> None:
+def test_an_incomplete_oauth_client_names_the_missing_half(present: str, missing: str) -> None:
     with pytest.raises(SettingsError, match=f"PINTEREST_CLIENT_{missing} is not set"):
         Settings.from_environ({**LOCAL, f"PINTEREST_CLIENT_{present}": "something"})
 
@@ -244,13 +244,13 @@ def test_half_an_oauth_client_names_its_other_half(present: str, missing: str) -
         "https://*.studio.example",
     ],
 )
-def test_a_url_for_browsers_is_a_plain_one(variable: str, url: str) -> None:
+def test_a_url_for_browsers_must_be_plain(variable: str, url: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable} must be https"):
         Settings.from_environ({**LOCAL, variable: url})
 
 
 @pytest.mark.parametrize("variable", ["PUBLIC_URL", "RETURN_URLS"])
-def test_browsers_are_sent_over_plain_http_in_local_and_test_only(variable: str) -> None:
+def test_plain_http_for_browsers_is_allowed_in_local_and_test_only(variable: str) -> None:
     url = {variable: "http://127.0.0.1:8000"}
     assert "http://127.0.0.1:8000" in repr(Settings.from_environ({**LOCAL, **url}))
     assert Settings.from_environ({**PROD, **url, "ANSEL_STAGE": "test"}).stage == "test"
@@ -260,7 +260,7 @@ def test_browsers_are_sent_over_plain_http_in_local_and_test_only(variable: str)
 
 
 @pytest.mark.parametrize("key", ["alias/ansel", KEY_ARN.replace("key/", "alias/"), KEY_ARN.rsplit("/", 1)[1], "x"])
-def test_a_kms_key_that_could_wrap_but_not_unwrap_is_refused(key: str) -> None:
+def test_a_kms_key_that_could_wrap_but_not_unwrap_is_rejected(key: str) -> None:
     with pytest.raises(SettingsError, match="KMS_KEY_IDS must be ARNs"):
         Settings.from_environ({**PROD, "KMS_KEY_IDS": f"{KEY_ARN},{key}"})
 
@@ -273,7 +273,7 @@ def test_settings_show_no_secret() -> None:
     assert "canary" not in shown
 
 
-def test_a_refusal_does_not_repeat_the_value() -> None:
+def test_an_error_does_not_repeat_the_value() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_environ({**LOCAL, "ENCRYPTION_KEY": "canary" * 11})
 

@@ -55,7 +55,7 @@ def _has_reason(lines: list[str], number: int) -> bool:
     return any(REASON.search(line) for line in (lines[number - 1], above if above.startswith("#") else ""))
 
 
-def test_no_test_depends_on_the_day_it_runs_on() -> None:
+def test_no_test_depends_on_the_current_day() -> None:
     found = [
         f"{path.relative_to(TESTS)}:{line}" for path in SOURCES for line in unexplained_todays(path.read_text("utf-8"))
     ]
@@ -112,7 +112,7 @@ def test_a_use_of_the_present_day_is_found(source: str) -> None:
         "from dev.sandbox import Sandbox\ndef reads(sandbox: Sandbox) -> None: ...",
     ],
 )
-def test_a_fixed_day_or_a_use_with_its_reason_passes(source: str) -> None:
+def test_a_fixed_day_or_an_explained_use_passes(source: str) -> None:
     assert unexplained_todays(source) == []
 
 

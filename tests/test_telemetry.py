@@ -61,7 +61,7 @@ def told(work: Callable[[], Any]) -> Told:
     return found
 
 
-def test_counts_add_up_and_measures_are_all_kept() -> None:
+def test_counts_add_up_and_measures_are_kept() -> None:
     def work() -> None:
         telemetry.count("KmsCalls")
         telemetry.count("KmsCalls", 2)
@@ -73,7 +73,7 @@ def test_counts_add_up_and_measures_are_all_kept() -> None:
     assert points[series("ScheduleLag", **PROD)] == [5, 7.5]
 
 
-def test_a_line_holds_a_hundred_values_of_a_metric_at_most() -> None:
+def test_a_line_has_at_most_a_hundred_values_per_metric() -> None:
     with telemetry.collected() as tally:
         for lag in range(250):
             telemetry.measure("ScheduleLag", lag)
@@ -82,7 +82,7 @@ def test_a_line_holds_a_hundred_values_of_a_metric_at_most() -> None:
     assert read_points(lines)[series("ScheduleLag", **PROD)] == list(range(250))
 
 
-def test_a_metric_with_dimensions_is_also_kept_by_stage_alone() -> None:
+def test_a_metric_with_dimensions_is_also_recorded_by_stage_alone() -> None:
     def work() -> None:
         telemetry.count("Runs", platform="google", status="succeeded")
         telemetry.count("Runs", platform="meta", status="failed")
@@ -95,7 +95,7 @@ def test_a_metric_with_dimensions_is_also_kept_by_stage_alone() -> None:
     }
 
 
-def test_a_name_or_a_dimension_that_is_not_in_the_table_is_refused() -> None:
+def test_unknown_metrics_and_dimensions_are_rejected() -> None:
     mistakes: list[Callable[[], None]] = [
         lambda: telemetry.count("Successes"),
         lambda: telemetry.measure("Lag", 1),
@@ -109,7 +109,7 @@ def test_a_name_or_a_dimension_that_is_not_in_the_table_is_refused() -> None:
             wrong()
 
 
-def test_outside_of_an_invocation_nothing_is_collected() -> None:
+def test_outside_an_invocation_nothing_is_collected() -> None:
     telemetry.count("KmsCalls")
     assert told(lambda: None).points == {}
 
@@ -128,7 +128,7 @@ def test_one_invocation_is_one_line_unless_its_dimensions_differ() -> None:
     assert len(written(tally).splitlines()) == 2
 
 
-def test_properties_are_told_with_the_metrics_and_are_no_dimensions() -> None:
+def test_properties_are_written_but_are_not_dimensions() -> None:
     with telemetry.collected() as tally:
         telemetry.count("KmsCalls")
     document = json.loads(written(tally))
@@ -136,7 +136,7 @@ def test_properties_are_told_with_the_metrics_and_are_no_dimensions() -> None:
     assert [each["Dimensions"] for each in document["_aws"]["CloudWatchMetrics"]] == [[["Stage"]]]
 
 
-def test_powertools_for_lambda_writes_what_is_read_as_the_same_points(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_equal_those_of_powertools_for_lambda(capsys: pytest.CaptureFixture[str]) -> None:
     theirs = single_metric(
         name="Records", unit=MetricUnit.Count, value=20, namespace=telemetry.NAMESPACE, default_dimensions=PROD
     )
@@ -147,7 +147,7 @@ def test_powertools_for_lambda_writes_what_is_read_as_the_same_points(capsys: py
     assert told_by_them in points.items()
 
 
-def test_a_line_is_of_now() -> None:
+def test_a_line_has_the_current_time() -> None:
     with telemetry.collected() as tally:
         telemetry.count("KmsCalls")
     with clock.at(NOON):
@@ -168,7 +168,7 @@ calls = st.tuples(
 
 
 @given(st.lists(calls, max_size=12))
-def test_whatever_is_counted_or_measured_arrives_under_each_set_of_dimensions(
+def test_all_values_arrive_under_each_set_of_dimensions(
     made: list[tuple[str, str, list[float], bool]],
 ) -> None:
     sums: dict[Series, float] = defaultdict(float)
@@ -199,7 +199,7 @@ def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
     return connect(api, queue)
 
 
-def test_a_run_tells_what_became_of_it_and_what_it_read(studio: Studio) -> None:
+def test_a_run_reports_its_outcome_and_records(studio: Studio) -> None:
     metrics = told(lambda: studio.sync("bookings"))
     assert metrics.total("Runs", Platform="google", Status="succeeded") == 1
     run = studio.api.get("/api/sync/log").json["items"][0]
@@ -211,9 +211,7 @@ def test_a_run_tells_what_became_of_it_and_what_it_read(studio: Studio) -> None:
     assert statements > round_trips > 0
 
 
-def test_a_revoked_grant_is_a_failed_run_a_refused_refresh_and_a_broken_connection(
-    studio: Studio, platforms: Sandbox
-) -> None:
+def test_a_revoked_grant_counts_as_a_failed_run_refresh_and_connection(studio: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     metrics = told(lambda: studio.sync("bookings"))
     assert metrics.total("Runs", Platform="google", Status="failed") == 1
@@ -222,7 +220,7 @@ def test_a_revoked_grant_is_a_failed_run_a_refused_refresh_and_a_broken_connecti
     assert metrics.total("ConnectionsFailed", Platform="google") == 1
 
 
-def test_a_run_that_raises_has_crashed(studio: Studio, superuser: Any) -> None:
+def test_a_run_that_raises_counts_as_crashed(studio: Studio, superuser: Any) -> None:
     def work() -> None:
         superuser.run("ALTER TABLE booking RENAME TO hidden")
         try:
@@ -245,9 +243,7 @@ def test_a_refresh_is_counted_once(api: Api, queue: Queue, platforms: Sandbox, s
     assert metrics.total("ConnectionsFailed") is None
 
 
-def test_the_tick_tells_how_late_it_is_and_zero_when_nothing_is_due(
-    api: Api, queue: Queue, platforms: Sandbox, superuser: Any
-) -> None:
+def test_the_tick_reports_its_delay_or_zero(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
     assert told(start_due_runs).total("ScheduleLag") == 0
     connect(api, queue)
     superuser.run("UPDATE sync_schedule SET next_run_at = now() - interval '90 s' WHERE stream = 'bookings'")
@@ -274,16 +270,14 @@ def enqueue(count: int) -> None:
     work_queue.enqueue(work_queue.RunMessage(id=UUID(int=number), studio_id=UUID(int=1)) for number in range(count))
 
 
-def test_each_message_that_could_not_be_sent_is_counted(failing_queue: Fake) -> None:
+def test_each_unsent_message_is_counted(failing_queue: Fake) -> None:
     refused = {"Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}], "Successful": []}
     failing_queue.on("/", Reply(refused), Reply({"__type": "AccessDenied"}, status=403))
     assert told(lambda: enqueue(10)).total("QueueErrors") == 1
     assert told(lambda: enqueue(13)).total("QueueErrors") == 13
 
 
-def test_the_trace_of_an_invocation_goes_on_with_its_messages(
-    failing_queue: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invocations_trace_continues_in_its_messages(failing_queue: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "ansel-prod-tick")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
@@ -304,7 +298,7 @@ def kms_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     encryption_sdk.kms_keys.cache_clear()
 
 
-def test_uses_of_kms_and_those_that_fail_are_counted(kms_key: str) -> None:
+def test_kms_uses_and_failures_are_counted(kms_key: str) -> None:
     keys, studio_id = KmsKeyProvider((kms_key,)), UUID(int=1)
     wrapped: list[bytes] = []
     metrics = told(lambda: wrapped.append(keys.wrap(bytes(32), studio_id)))

@@ -61,7 +61,7 @@ def _sources() -> list[Path]:
     return [path for path in paths if path.is_file() and path.suffix not in (".png", ".ico", ".zip")]
 
 
-def test_no_word_that_was_given_up_comes_back() -> None:
+def test_no_abandoned_word_comes_back() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {word} -> {better}"
         for path in _sources()
@@ -73,10 +73,10 @@ def test_no_word_that_was_given_up_comes_back() -> None:
 @pytest.mark.parametrize(
     "line", ["rows.ring_at = now()", "def renewal(self)", "the token was renewed", "x = HAND_OVER_MS"]
 )
-def test_a_word_that_was_given_up_is_found(line: str) -> None:
+def test_an_abandoned_word_is_found(line: str) -> None:
     assert given_up_words(line)
 
 
 @pytest.mark.parametrize("line", ["a string", "API Gateway", "enqueue_at", "calendar", "the traffic to the internet"])
-def test_a_word_that_only_contains_one_is_left_alone(line: str) -> None:
+def test_a_word_that_only_contains_one_is_ignored(line: str) -> None:
     assert not given_up_words(line)

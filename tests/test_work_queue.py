@@ -28,7 +28,7 @@ def test_each_message_arrives_once(count: int, clean_database: object, queue: Qu
     assert sorted(body["id"] for body in queue.receive()) == [str(UUID(int=number)) for number in range(count)]
 
 
-def test_a_message_may_come_later() -> None:
+def test_a_message_may_be_delayed() -> None:
     message = work_queue.RunMessage(id=UUID(int=1), studio_id=UUID(int=2))
     assert [entry["DelaySeconds"] for entry in work_queue.entries([message], 3)] == [3]
     assert [entry["DelaySeconds"] for entry in work_queue.entries([message])] == [0]
@@ -59,9 +59,7 @@ def forget() -> None:
     get_settings.cache_clear()
 
 
-def test_however_many_threads_need_its_client_it_is_made_once(
-    meeting_point: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_threads_create_one_client(meeting_point: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Making one is not thread-safe; using it is."""
     made, make = list[object](), boto3.client
 
@@ -75,6 +73,6 @@ def test_however_many_threads_need_its_client_it_is_made_once(
     assert len(made) == 1
 
 
-def test_batches_are_under_way_at_the_same_time(meeting_point: list[int]) -> None:
+def test_batches_are_sent_concurrently(meeting_point: list[int]) -> None:
     enqueue(25)
     assert sorted(meeting_point) == [5, 10, 10]

@@ -24,7 +24,7 @@ def test_it_runs_what_ci_runs(workflow: dict[Any, Any]) -> None:
     assert "make check" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_it_runs_on_each_python_that_the_readme_names_with_that_python(workflow: dict[Any, Any]) -> None:
+def test_it_runs_each_python_in_the_readme(workflow: dict[Any, Any]) -> None:
     job = workflow["jobs"]["check"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert job["steps"][-1]["env"] == {"PYTHON": "python${{ matrix.python }}"}
@@ -36,12 +36,12 @@ def test_every_action_is_pinned_to_a_commit_and_says_its_version() -> None:
     assert [line for line in lines if not re.search(r"uses: [\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line)] == []
 
 
-def test_it_may_only_read_and_has_no_secrets(workflow: dict[Any, Any]) -> None:
+def test_it_has_read_permission_and_no_secrets(workflow: dict[Any, Any]) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets." not in FILE.read_text(encoding="utf-8")
 
 
-def test_a_python_named_in_the_environment_is_the_one_that_is_used() -> None:
+def test_the_python_in_the_environment_is_used() -> None:
     """Of several Pythons on a machine, the one that the matrix chose."""
     command = ["make", "--dry-run", "--no-print-directory", "setup"]
     shown = subprocess.run(

@@ -29,7 +29,7 @@ FOREVER = "1e9"
         ),
     ],
 )
-def test_nobody_has_all_studios_wait_for_longer(
+def test_shared_waits_are_bounded(
     call: str, table: str, column: str, at_most: str, clean_database: Database, superuser: pg8000.native.Connection
 ) -> None:
     if table == "platform_circuit":

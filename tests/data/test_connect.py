@@ -39,7 +39,7 @@ def fresh_pool(clean_database: Database) -> Iterator[None]:
     ],
     ids=["nobody listens", "no such database", "wrong password"],
 )
-def test_a_database_that_cannot_be_reached_is_unavailable(
+def test_an_unreachable_database_is_unavailable(
     url: str, clean_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = clean_database.url("ansel_joint")
@@ -50,7 +50,7 @@ def test_a_database_that_cannot_be_reached_is_unavailable(
     assert "127.0.0.1" not in caught.value.message
 
 
-def test_a_server_that_takes_no_more_connections_is_unavailable(
+def test_a_server_with_no_free_connections_is_unavailable(
     superuser: pg8000.native.Connection, clean_database: Database
 ) -> None:
     superuser.run(f"ALTER DATABASE {clean_database.name} CONNECTION LIMIT 0")
@@ -63,21 +63,21 @@ def test_a_server_that_takes_no_more_connections_is_unavailable(
 
 
 @pytest.mark.parametrize("url", ["mysql://a:b@h/d", "postgresql://127.0.0.1/d", "ansel", ""])
-def test_a_url_of_another_kind_is_refused_by_the_variables_name(url: str) -> None:
+def test_an_invalid_url_is_rejected_by_the_variables_name(url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         connect(local(url))
 
 
 @pytest.mark.parametrize("rest", ["\u2100@h/d", "[@h/d", "@h:99999/d", "/@h/d", "#@h/d"])
 @pytest.mark.parametrize("auth", ["password", "secret", "iam"])
-def test_a_url_that_cannot_be_read_is_told_without_what_stands_in_it(rest: str, auth: str) -> None:
+def test_an_unreadable_url_is_reported_without_its_content(rest: str, auth: str) -> None:
     url, arn = f"postgresql://u:1canary{rest}", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:none"
     with pytest.raises(SettingsError) as caught:
         connect(DatabaseLogin(url=Secret(url), stage="local", auth=auth, secret_arn=arn))
     assert "canary" not in "".join(format_exception(caught.value))
 
 
-def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, clean_database: Database) -> None:
+def test_a_password_may_contain_any_character(superuser: pg8000.native.Connection, clean_database: Database) -> None:
     role = f"odd_{clean_database.name}"
     superuser.run(f"CREATE ROLE {role} LOGIN PASSWORD 'p@ss/w:rd%?#\u00e4'")
     try:
@@ -89,28 +89,26 @@ def test_a_password_may_hold_any_character(superuser: pg8000.native.Connection, 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca", ""])
-def test_outside_the_local_stages_nothing_but_verified_tls_is_accepted(stage: str, mode: str) -> None:
+def test_outside_the_local_stages_only_verified_tls_is_accepted(stage: str, mode: str) -> None:
     with pytest.raises(SettingsError, match="sslmode"):
         connect(DatabaseLogin(url=Secret(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode or 'none'}"), stage=stage))
 
 
 @pytest.mark.parametrize("mode", ["allow", "prefer", "require", "verify-ca"])
-def test_a_half_measure_is_refused_in_the_local_stages_too(mode: str) -> None:
+def test_unverified_tls_is_rejected_in_the_local_stages_too(mode: str) -> None:
     with pytest.raises(SettingsError, match="sslmode"):
         connect(local(f"postgresql://u:p@127.0.0.1:1/d?sslmode={mode}"))
 
 
 @pytest.mark.parametrize("query", ["", "?sslmode=verify-full"])
-def test_deployed_the_host_and_its_certificate_are_verified(query: str) -> None:
+def test_deployed_functions_verify_host_and_certificate(query: str) -> None:
     context = connect_module._tls({"sslmode": "verify-full"} if query else {}, may_be_clear=False)
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
-def test_a_server_without_tls_is_unavailable_rather_than_spoken_to_in_the_clear(
-    clean_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_without_tls_is_unavailable(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", clean_database.url("ansel_joint") + "?sslmode=verify-full")
     get_settings.cache_clear()
     with pytest.raises(Unavailable, match="SSL"):
@@ -121,7 +119,7 @@ def local(url: str) -> DatabaseLogin:
     return DatabaseLogin(url=Secret(url), stage="local")
 
 
-def test_a_statement_is_given_up_while_the_function_that_waits_for_it_can_still_tell() -> None:
+def test_a_statement_times_out_before_the_request_does() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     assert int(connect_module.SESSION["statement_timeout"]) + 3_000 < config["lambda_timeout"] * 1000
 

@@ -85,7 +85,7 @@ def terminate(superuser: pg8000.native.Connection, pid: int) -> None:
     assert superuser.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid) == [[True]]
 
 
-def test_a_block_that_ends_commits(clean_database: Database) -> None:
+def test_a_finished_block_commits(clean_database: Database) -> None:
     studio_id = new_studio("before")
     with transaction(studio_id) as tx:
         tx.run(RENAME, name="after")
@@ -110,7 +110,7 @@ def test_a_failed_statement_rolls_back_the_whole_block() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first statement", "later statement"])
-def test_a_block_that_swallowed_a_failed_statement_does_not_pretend_to_have_committed(first: bool) -> None:
+def test_a_swallowed_failure_makes_the_commit_fail(first: bool) -> None:
     def swallow(tx: Transaction) -> None:
         with pytest.raises(DatabaseError):
             divide_by_zero(tx)
@@ -121,7 +121,7 @@ def test_a_block_that_swallowed_a_failed_statement_does_not_pretend_to_have_comm
     assert name_of(studio_id) == "before"
 
 
-def test_values_that_cannot_be_sent_do_not_lose_the_tenant() -> None:
+def test_unsendable_values_do_not_lose_the_tenant() -> None:
     studio_id = new_studio("before")
     with transaction(studio_id) as tx:
         with pytest.raises(UnicodeEncodeError):
@@ -139,7 +139,7 @@ def test_an_unused_transaction_costs_no_round_trip() -> None:
     assert statistics.round_trips == 0
 
 
-def test_a_transaction_costs_a_round_trip_a_statement_and_one_for_the_commit() -> None:
+def test_a_transaction_costs_one_round_trip_per_statement_and_one_for_the_commit() -> None:
     studio_id = new_studio()
     with query_statistics() as statistics, transaction(studio_id) as tx:
         tx.run(GET_STUDIO)
@@ -154,7 +154,7 @@ def test_a_read_costs_one_round_trip() -> None:
     assert statistics.round_trips == 1
 
 
-def test_transactions_of_two_studios_may_be_open_at_once_and_see_their_own() -> None:
+def test_concurrent_transactions_of_two_studios_see_their_own_rows() -> None:
     first, second = new_studio("first"), new_studio("second")
     with transaction(first) as of_first, transaction(second) as of_second:
         of_first.run(RENAME, name="first, renamed")
@@ -177,7 +177,7 @@ def test_the_tenant_does_not_outlive_its_transaction() -> None:
         assert checkout.connection.pipeline("SELECT current_setting('app.studio_id', true)") == [[""]]
 
 
-def test_a_tenant_that_is_no_uuid_is_refused() -> None:
+def test_a_tenant_must_be_a_uuid() -> None:
     with pytest.raises(ValueError, match="badly formed"):
         read("'; DROP TABLE studio; --", COUNT_STUDIOS)  # type: ignore[arg-type]
 
@@ -189,7 +189,7 @@ def test_a_read_cannot_write() -> None:
     assert name_of(studio_id) == "before"
 
 
-def test_a_read_whose_answer_has_the_wrong_shape_leaves_the_connection_in_step() -> None:
+def test_a_wrong_result_shape_leaves_the_connection_usable() -> None:
     pid = kept_pid()
     mistaken: Query[list[int]] = Query("SELECT to_json('text'::text)", list[int])
     with pytest.raises(Unreadable):
@@ -212,7 +212,7 @@ def test_a_session_starts_with_the_products_settings(name: str, value: str) -> N
     assert read(None, SETTING, name=name) == value
 
 
-def test_a_session_killed_within_a_transaction_is_unavailable_and_the_next_one_works(
+def test_a_session_killed_in_a_transaction_is_unavailable_once(
     superuser: pg8000.native.Connection,
 ) -> None:
     studio_id = new_studio("before")
@@ -221,7 +221,7 @@ def test_a_session_killed_within_a_transaction_is_unavailable_and_the_next_one_w
     assert name_of(studio_id) == "before"
 
 
-def test_a_session_killed_before_the_commit_does_not_pass_for_committed(superuser: pg8000.native.Connection) -> None:
+def test_a_session_killed_before_the_commit_is_not_reported_as_committed(superuser: pg8000.native.Connection) -> None:
     studio_id = new_studio("before")
     with pytest.raises(Unavailable):
         in_transaction(studio_id, rename("after"), kill(superuser))
@@ -234,7 +234,7 @@ def test_a_block_that_raises_after_its_session_died_raises_its_own_error(superus
     assert kept_pid()
 
 
-def test_a_session_that_the_server_ended_between_requests_is_replaced_unnoticed(
+def test_a_session_ended_between_requests_is_replaced_silently(
     superuser: pg8000.native.Connection,
 ) -> None:
     killed = kept_pid()
@@ -242,7 +242,7 @@ def test_a_session_that_the_server_ended_between_requests_is_replaced_unnoticed(
     assert kept_pid() != killed
 
 
-def test_a_session_that_ended_silently_while_it_idled_is_replaced_unnoticed(
+def test_a_session_that_died_while_idle_is_replaced_silently(
     superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "IDLE_BEFORE_CHECK", timedelta(0))
@@ -253,7 +253,7 @@ def test_a_session_that_ended_silently_while_it_idled_is_replaced_unnoticed(
     assert kept_pid() != killed
 
 
-def test_when_one_connection_breaks_the_others_that_are_kept_are_let_go(superuser: pg8000.native.Connection) -> None:
+def test_when_one_connection_breaks_the_idle_ones_are_dropped(superuser: pg8000.native.Connection) -> None:
     """A fail-over ends them all, also where the others have heard nothing yet."""
     with transaction(None) as one, transaction(None) as other:
         pids = [one.run(PID), other.run(PID)]
@@ -262,7 +262,7 @@ def test_when_one_connection_breaks_the_others_that_are_kept_are_let_go(superuse
     assert kept_pid() not in pids
 
 
-def test_a_busy_connection_is_not_asked_for_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recently_used_connection_is_not_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     kept_pid()
     with query_statistics() as statistics:
         kept_pid()
@@ -273,20 +273,20 @@ def test_a_busy_connection_is_not_asked_for_a_sign_of_life(monkeypatch: pytest.M
     assert statistics.round_trips == 2
 
 
-def test_a_statement_that_takes_too_long_is_unavailable() -> None:
+def test_a_statement_timeout_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="57014"):
         in_transaction(None, set_local("statement_timeout", "20ms"), lambda tx: tx.run(SLEEP))
     assert kept_pid()
 
 
-def test_a_lock_that_does_not_come_is_unavailable() -> None:
+def test_a_lock_timeout_is_unavailable() -> None:
     with transaction(None) as holder:
         holder.run(LOCK)
         with pytest.raises(Unavailable, match="55P03"):
             in_transaction(None, set_local("lock_timeout", "20ms"), lambda tx: tx.run(LOCK))
 
 
-def test_an_unavailable_database_tells_the_client_to_come_back_and_no_internals() -> None:
+def test_an_unavailable_database_is_a_503_without_internals() -> None:
     with pytest.raises(Unavailable) as caught:
         in_transaction(None, set_local("statement_timeout", "1ms"), lambda tx: tx.run(SLEEP))
     assert "Retry-After" in caught.value.headers
@@ -303,7 +303,7 @@ def test_an_exhausted_pool_is_unavailable_until_a_connection_is_free(monkeypatch
     assert kept_pid()
 
 
-def test_threads_have_connections_of_their_own() -> None:
+def test_each_thread_has_its_own_connection() -> None:
     pids: set[int] = set()
     together = threading.Barrier(4)
 

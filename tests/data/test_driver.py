@@ -44,7 +44,7 @@ def notes(connection: PgConnection) -> list[Any]:
     [("", ""), (OPENING, ""), ("", "COMMIT"), (OPENING, "COMMIT")],
     ids=["alone", "opening", "closing", "both"],
 )
-def test_a_statement_with_what_rides_along_is_one_turn_on_the_wire(
+def test_a_statement_with_begin_and_commit_is_one_round_trip(
     proxied: PgConnection, proxy: Proxy, before: str, after: str
 ) -> None:
     turns = proxy.turns
@@ -52,7 +52,7 @@ def test_a_statement_with_what_rides_along_is_one_turn_on_the_wire(
     assert proxy.turns - turns == 1
 
 
-def test_stock_pg8000_takes_three_turns_for_the_same_statement(database: Database, proxy: Proxy) -> None:
+def test_stock_pg8000_takes_three_round_trips_for_the_same_statement(database: Database, proxy: Proxy) -> None:
     """Holds the counting above: where nothing is batched, it counts more than one."""
     password = database.passwords["postgres"]
     stock = pg8000.native.Connection("postgres", host=HOST, port=proxy.port, database="postgres", password=password)
@@ -62,14 +62,14 @@ def test_stock_pg8000_takes_three_turns_for_the_same_statement(database: Databas
     stock.close()
 
 
-def test_an_inherited_execute_is_one_turn_too(proxied: PgConnection, proxy: Proxy) -> None:
+def test_an_inherited_execute_is_one_round_trip_too(proxied: PgConnection, proxy: Proxy) -> None:
     turns = proxy.turns
     assert proxied.execute_unnamed("SELECT $1::text", ("x",)).rows == [["x"]]
     proxied.execute_simple("SELECT 1")
     assert proxy.turns - turns == 2
 
 
-def test_a_megabyte_travels_in_one_flight(proxied: PgConnection) -> None:
+def test_a_megabyte_is_sent_in_one_round_trip(proxied: PgConnection) -> None:
     long = "ä€\U0001f4f7x" * 150_000
     assert proxied.pipeline("SELECT $1::text", (long,)) == [[long]]
 
@@ -93,18 +93,18 @@ def test_a_megabyte_travels_in_one_flight(proxied: PgConnection) -> None:
         ("bytea", None),
     ],
 )
-def test_a_value_comes_back_as_it_went_in(connection: PgConnection, kind: str, value: object) -> None:
+def test_values_round_trip(connection: PgConnection, kind: str, value: object) -> None:
     assert connection.pipeline(f"SELECT $1::{kind}", (value,)) == [[value]]
 
 
 @pytest.mark.parametrize("value", [["null"], ("null",), {"null": None}, {"null"}, frozenset(), NewId(id=STUDIO)])
-def test_what_is_no_single_value_is_no_parameter(connection: PgConnection, value: object) -> None:
+def test_a_parameter_must_be_a_single_value(connection: PgConnection, value: object) -> None:
     with pytest.raises(TypeError, match="cannot be a parameter"):
         connection.pipeline("SELECT $1::text", (value,))
     assert connection.pipeline("SELECT 1") == [[1]]
 
 
-def test_json_comes_back_as_text(connection: PgConnection) -> None:
+def test_json_is_returned_as_text(connection: PgConnection) -> None:
     rows = connection.pipeline("""SELECT '{"a": [1, null]}'::json, '{"a":1}'::jsonb""")
     assert rows == [['{"a": [1, null]}', '{"a": 1}']]
 
@@ -114,7 +114,7 @@ def test_only_the_rows_of_the_statement_are_returned(connection: PgConnection) -
     assert connection.pipeline("SET LOCAL lock_timeout = 1", before="BEGIN", after="COMMIT") == []
 
 
-def test_a_failed_statement_is_rolled_back_by_the_commit_that_rides_along(connection: PgConnection) -> None:
+def test_a_failed_statement_is_rolled_back_by_its_commit(connection: PgConnection) -> None:
     temporary_table(connection)
     statement = "INSERT INTO note VALUES ($1), ($1)"
     with pytest.raises(DatabaseError) as caught:
@@ -124,7 +124,7 @@ def test_a_failed_statement_is_rolled_back_by_the_commit_that_rides_along(connec
     assert notes(connection) == []
 
 
-def test_an_error_in_the_opening_is_the_one_raised_and_keeps_the_statement_from_running(
+def test_an_error_in_begin_is_raised_and_prevents_the_statement(
     connection: PgConnection,
 ) -> None:
     temporary_table(connection)
@@ -135,7 +135,7 @@ def test_an_error_in_the_opening_is_the_one_raised_and_keeps_the_statement_from_
     assert not connection.in_transaction
 
 
-def test_an_error_in_the_closing_is_raised(connection: PgConnection) -> None:
+def test_an_error_in_commit_is_raised(connection: PgConnection) -> None:
     connection.execute_simple("CREATE TEMP TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(DatabaseError) as caught:
         connection.pipeline("INSERT INTO once VALUES (1), (1)", before="BEGIN", after="COMMIT")
@@ -144,7 +144,7 @@ def test_an_error_in_the_closing_is_raised(connection: PgConnection) -> None:
 
 
 @pytest.mark.parametrize("statement", ["SELEC", "SELECT $1::int", "SELECT no_such_column"])
-def test_a_refused_statement_leaves_the_connection_in_step(connection: PgConnection, statement: str) -> None:
+def test_a_rejected_statement_leaves_the_connection_usable(connection: PgConnection, statement: str) -> None:
     pid = backend(connection)
     with pytest.raises(DatabaseError):
         connection.pipeline(statement, ("not a number",))
@@ -153,7 +153,7 @@ def test_a_refused_statement_leaves_the_connection_in_step(connection: PgConnect
 
 
 @pytest.mark.parametrize("riding", ["", "COMMIT"])
-def test_an_error_does_not_quote_the_row_it_is_about(connection: PgConnection, riding: str) -> None:
+def test_an_error_does_not_quote_the_row(connection: PgConnection, riding: str) -> None:
     temporary_table(connection)
     connection.execute_simple("ALTER TABLE note ADD CHECK (text <> 'anna@bride.example')")
     for statement in ("INSERT INTO note VALUES ($1)", "INSERT INTO note VALUES ($1 || '!'), ($1 || '!')"):
@@ -178,7 +178,7 @@ def test_an_error_does_not_quote_the_row_it_is_about(connection: PgConnection, r
     ],
 )
 @pytest.mark.parametrize("riding", ["", "COMMIT"])
-def test_an_error_about_a_value_does_not_quote_it(
+def test_an_error_about_a_value_does_not_quote_the_value(
     connection: PgConnection, statement: str, state: str, riding: str
 ) -> None:
     connection.execute_simple(
@@ -201,7 +201,7 @@ def test_an_error_about_a_value_does_not_quote_it(
         ("SELEC 1", "SELEC"),
     ],
 )
-def test_an_error_about_the_schema_or_our_own_sql_says_which_part(
+def test_an_error_about_the_schema_or_our_sql_names_the_part(
     connection: PgConnection, statement: str, name: str
 ) -> None:
     temporary_table(connection)
@@ -219,7 +219,7 @@ def test_a_commit_of_a_failed_transaction_is_an_error_not_a_silent_rollback(conn
 
 
 @pytest.mark.parametrize("answered", [0, 1, 5, 30, 200])
-def test_a_connection_cut_in_mid_answer_is_reported_broken_and_never_used_again(
+def test_a_connection_cut_during_a_response_is_never_used_again(
     proxied: PgConnection, proxy: Proxy, answered: int
 ) -> None:
     proxy.cut_after(answered)
@@ -260,14 +260,14 @@ def test_an_interrupted_pipeline_closes_the_connection(connection: PgConnection)
         connection.execute_simple("SELECT 'the answer to another question'")
 
 
-def test_values_that_cannot_be_sent_are_refused_before_anything_is(connection: PgConnection) -> None:
+def test_unsendable_values_are_rejected_before_anything_is_sent(connection: PgConnection) -> None:
     with pytest.raises(UnicodeEncodeError):
         connection.pipeline("SELECT $1::text", ("lone \ud800 surrogate",), before="BEGIN")
     assert not connection.in_transaction
     assert connection.pipeline("SELECT 1") == [[1]]
 
 
-def test_a_broken_connection_closes_quietly_and_any_twice(connection: PgConnection) -> None:
+def test_any_connection_may_be_closed_twice(connection: PgConnection) -> None:
     connection.abandon()
     connection.close()
     connection.close()
@@ -287,7 +287,7 @@ def test_sqlalchemys_own_dialect_runs_on_it(connection: PgConnection) -> None:
     engine.dispose()
 
 
-def test_traffic_is_counted_for_its_own_context_only(connection: PgConnection) -> None:
+def test_statements_are_counted_for_their_own_context_only(connection: PgConnection) -> None:
     connection.pipeline("SELECT 'before'")
     with query_statistics() as outer:
         connection.pipeline("SELECT 1", before="BEGIN", after="COMMIT")

@@ -56,7 +56,7 @@ def botocores() -> Any:
     session_token=st.none() | NAMES,
     at=st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)),  # noqa: DTZ001  hypothesis wants them without a zone
 )
-def test_a_token_is_the_one_that_botocore_makes(
+def test_a_token_equals_botocores(
     host: str, port: int, user: str, key_id: str, key: str, session_token: str | None, at: datetime
 ) -> None:
     client = botocores()
@@ -93,7 +93,7 @@ def role(superuser: pg8000.native.Connection, database: Database) -> Iterator[Ro
     superuser.run(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def test_a_role_logs_in_with_the_token_that_its_server_expects(role: Role, database: Database, tmp_path: Path) -> None:
+def test_a_role_logs_in_with_a_token(role: Role, database: Database, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     connect_module._tls_context.cache_clear()
     with Relay(database.port, authority.server(HOST)) as relay:
@@ -113,13 +113,13 @@ def test_a_role_logs_in_with_the_token_that_its_server_expects(role: Role, datab
 
 
 @pytest.mark.parametrize("stage", ["local", "test", "prod"])
-def test_a_token_is_sent_over_verified_tls_only(stage: str) -> None:
+def test_a_token_is_only_sent_over_verified_tls(stage: str) -> None:
     login = DatabaseLogin(url=Secret("postgresql://u@127.0.0.1:1/d?sslmode=disable"), stage=stage, auth="iam")
     with pytest.raises(SettingsError, match="sslmode"):
         connect(login)
 
 
-def test_credentials_that_are_not_in_the_environment_are_looked_for_where_botocore_does(
+def test_credentials_outside_the_environment_are_found_by_botocore(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -171,18 +171,14 @@ def who(login: DatabaseLogin) -> str:
         connection.close()
 
 
-def test_a_rotated_password_is_noticed_by_the_login_that_it_fails(
-    by_secret: DatabaseLogin, kept: Kept, role: Role
-) -> None:
+def test_a_failed_login_notices_a_rotated_password(by_secret: DatabaseLogin, kept: Kept, role: Role) -> None:
     assert who(by_secret) == role.name
     role.take("second-canary")
     kept.put(username=role.name, password="second-canary")
     assert who(by_secret) == role.name
 
 
-def test_a_password_that_stays_wrong_fails_without_being_tried_again(
-    by_secret: DatabaseLogin, role: Role, database: Database
-) -> None:
+def test_a_password_that_stays_wrong_is_not_retried(by_secret: DatabaseLogin, role: Role, database: Database) -> None:
     role.take("another")
     with Relay(database.port) as relay:
         url = by_secret.url.reveal().replace(f":{database.port}/", f":{relay.port}/")
@@ -194,7 +190,7 @@ def test_a_password_that_stays_wrong_fails_without_being_tried_again(
     assert "canary" not in f"{caught.value!r} {login!r}"
 
 
-def test_a_request_outlives_a_rotation(
+def test_a_request_survives_a_rotation(
     by_secret: DatabaseLogin,
     kept: Kept,
     role: Role,
@@ -224,7 +220,7 @@ def test_a_request_outlives_a_rotation(
     assert "canary" not in capsys.readouterr().out
 
 
-def test_a_secret_that_holds_no_login_is_named(by_secret: DatabaseLogin, kept: Kept) -> None:
+def test_a_secret_without_a_login_is_named(by_secret: DatabaseLogin, kept: Kept) -> None:
     kept.put(user="canary", pass_word="canary")
     with pytest.raises(SettingsError, match="username and password") as caught:
         connect(by_secret)

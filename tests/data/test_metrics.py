@@ -285,7 +285,7 @@ against_rows = settings(max_examples=30, suppress_health_check=[HealthCheck.func
 
 @against_rows
 @given(week=weeks, start=st.integers(0, 6), length=st.integers(1, 4))
-def test_the_overview_is_what_the_rows_add_up_to(week: Week, start: int, length: int, store: Store) -> None:
+def test_the_overview_matches_the_rows(week: Week, start: int, length: int, store: Store) -> None:
     store.put(week)
     first = ZONES[week.zone] + timedelta(days=start)
     last = first + timedelta(days=length - 1)
@@ -299,7 +299,7 @@ def test_the_overview_is_what_the_rows_add_up_to(week: Week, start: int, length:
 @given(
     week=weeks, start=st.integers(0, 3), length=st.integers(1, 7), interval=st.sampled_from(["day", "week", "month"])
 )
-def test_a_platforms_totals_and_each_bucket_are_what_its_rows_add_up_to(
+def test_a_platforms_totals_and_buckets_match_its_rows(
     week: Week, start: int, length: int, interval: Interval, store: Store
 ) -> None:
     store.put(week)
@@ -317,7 +317,7 @@ def test_a_platforms_totals_and_each_bucket_are_what_its_rows_add_up_to(
 
 @against_rows
 @given(week=weeks, start=st.integers(0, 4), length=st.integers(1, 4), known=st.integers(-1, 9))
-def test_the_figures_as_of_a_day_are_what_the_rows_added_up_to_at_its_end(
+def test_figures_as_of_a_day_match_the_rows_at_its_end(
     week: Week, start: int, length: int, known: int, store: Store
 ) -> None:
     store.put(week)
@@ -346,19 +346,19 @@ def day(number: int, hour: int = 0) -> int:
     return number * 96 + hour * 4
 
 
-def test_growth_is_the_difference_of_life_time_totals_not_their_sum(store: Store) -> None:
+def test_growth_is_the_difference_of_lifetime_totals(store: Store) -> None:
     store.put(quiet(measurements=[Row(0, day(0), 100, ""), Row(0, day(1, 6), 130, ""), Row(0, day(1, 18), 150, "")]))
     overview = get_overview(store.studio_id, MARCH + timedelta(days=1), MARCH + timedelta(days=1))
     assert (overview.current.views, overview.previous.views) == (50, 100)
 
 
-def test_growth_after_days_without_a_measurement_counts_on_the_day_that_saw_it(store: Store) -> None:
+def test_growth_after_a_gap_counts_on_the_day_of_the_measurement(store: Store) -> None:
     store.put(quiet(measurements=[Row(0, day(0), 100, ""), Row(0, day(4), 175, "")]))
     found = get_platform_metrics(store.studio_id, "google", MARCH, MARCH + timedelta(days=5), "day")
     assert [bucket.views for bucket in found.series] == [100, 0, 0, 0, 75, 0]
 
 
-def test_totals_that_fell_count_as_a_loss(store: Store) -> None:
+def test_falling_totals_count_as_a_loss(store: Store) -> None:
     store.put(quiet(measurements=[Row(0, day(0), 100, ""), Row(0, day(1), 90, "")]))
     assert get_overview(store.studio_id, MARCH + timedelta(days=1), MARCH + timedelta(days=1)).current.views == -10
 
@@ -372,7 +372,7 @@ def test_currencies_are_never_added_together(store: Store) -> None:
     assert current.bookings.value == [Money(amount_minor=7, currency="EUR"), Money(amount_minor=5, currency="USD")]
 
 
-def test_a_cancelled_booking_counts_for_nothing_and_one_without_a_value_for_one(store: Store) -> None:
+def test_a_cancelled_booking_does_not_count_and_one_without_a_value_does(store: Store) -> None:
     store.put(quiet(bookings=[Row(0, 0, 500, "cancelled"), Row(0, 0, 500, "none")]))
     bookings = get_overview(store.studio_id, MARCH, MARCH).current.bookings
     assert (bookings.count, bookings.value) == (1, [])

@@ -48,7 +48,7 @@ def find(*, at: str, day: str, rate: str) -> Odd:
         ("0001-12-31 00:00:00+00 BC", FIRST),
     ],
 )
-def test_a_time_beyond_pythons_is_its_first_or_last(database: Database, at: str, nearest: datetime) -> None:
+def test_a_time_beyond_pythons_range_is_clamped(database: Database, at: str, nearest: datetime) -> None:
     found = find(at=at, day="2026-05-04", rate="0.5")
     assert found.at == nearest
     assert (found.parts, found.best) == ([Part(name="infinity", at=nearest)], Part(name="infinity", at=nearest))
@@ -65,23 +65,23 @@ def test_a_time_beyond_pythons_is_its_first_or_last(database: Database, at: str,
         ("4713-01-01 BC", date.min),
     ],
 )
-def test_a_day_beyond_pythons_is_its_first_or_last(database: Database, day: str, nearest: date) -> None:
+def test_a_day_beyond_pythons_range_is_clamped(database: Database, day: str, nearest: date) -> None:
     assert find(at="2026-05-04 12:00:00+00", day=day, rate="0.5").day == nearest
 
 
 @pytest.mark.parametrize(("rate", "nearest"), [("Infinity", 1e12), ("-Infinity", -1e12), ("NaN", 0.0)])
-def test_a_number_that_json_does_not_have_is_a_finite_one(database: Database, rate: str, nearest: float) -> None:
+def test_a_number_that_json_lacks_becomes_finite(database: Database, rate: str, nearest: float) -> None:
     assert find(at="2026-05-04 12:00:00+00", day="2026-05-04", rate=rate).rate == nearest
 
 
-def test_what_is_not_merely_odd_is_told_as_unreadable_and_not_quoted(database: Database) -> None:
+def test_invalid_values_are_unreadable_and_not_quoted(database: Database) -> None:
     query: Query[Part] = Query("SELECT json_build_object('name', 1, 'at', 'private')", Part)
     with pytest.raises(Unreadable, match="name") as caught:
         read(None, query)
     assert "private" not in str(caught.value)
 
 
-def test_a_row_that_a_statement_cannot_compute_with_is_told_as_unreadable(database: Database) -> None:
+def test_a_row_that_fails_a_computation_is_unreadable(database: Database) -> None:
     query: Query[int] = Query("SELECT to_json(('private')::integer)", int)
     with pytest.raises(Unreadable, match="22P02") as caught:
         read(None, query)

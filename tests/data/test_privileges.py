@@ -134,15 +134,15 @@ def held(superuser: pg8000.native.Connection) -> Granted:
     return whole | apart
 
 
-def test_the_database_grants_what_the_list_says_and_nothing_else(superuser: pg8000.native.Connection) -> None:
+def test_the_database_grants_exactly_the_list(superuser: pg8000.native.Connection) -> None:
     assert held(superuser) == listed()
 
 
-def test_the_list_names_every_table_and_no_other() -> None:
+def test_the_list_names_every_table() -> None:
     assert TABLES.keys() == {*Base.metadata.tables, "alembic_version"}
 
 
-def test_nobody_else_has_any_privilege(superuser: pg8000.native.Connection) -> None:
+def test_no_other_role_has_any_privilege(superuser: pg8000.native.Connection) -> None:
     granted = superuser.run(
         "SELECT DISTINCT coalesce(r.rolname, 'public') FROM ("
         "   SELECT relacl AS acl FROM pg_class"
@@ -157,7 +157,7 @@ def test_nobody_else_has_any_privilege(superuser: pg8000.native.Connection) -> N
     assert {role for (role,) in granted or ()} == {*ROLES, "ansel_owner", "pg_database_owner"}
 
 
-def test_no_role_is_a_member_of_another_or_has_power_of_its_own(superuser: pg8000.native.Connection) -> None:
+def test_no_role_has_memberships_or_attributes(superuser: pg8000.native.Connection) -> None:
     attributes = "rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
     for role in ROLES:
         found = superuser.run(f"SELECT {attributes} FROM pg_roles WHERE rolname = :role", role=role)
@@ -191,9 +191,7 @@ def test_a_function_may_run_each_of_its_statements(role: str, superuser: pg8000.
 
 
 @pytest.mark.parametrize("role", LOGINS)
-def test_a_function_may_do_nothing_that_none_of_its_statements_needs(
-    role: str, superuser: pg8000.native.Connection
-) -> None:
+def test_a_function_has_no_privilege_beyond_its_statements(role: str, superuser: pg8000.native.Connection) -> None:
     """Each privilege on a table is taken away in turn, and some statement misses it."""
     unused = set()
     for table, grants in TABLES.items():
@@ -221,7 +219,7 @@ def may_run(superuser: pg8000.native.Connection, query: Query[Any]) -> bool:
 @pytest.mark.parametrize(
     ("role", "statement"), [(role, statement) for role, statements in FORBIDDEN.items() for statement in statements]
 )
-def test_what_would_do_harm_is_refused(role: str, statement: str, superuser: pg8000.native.Connection) -> None:
+def test_harmful_statements_are_rejected(role: str, statement: str, superuser: pg8000.native.Connection) -> None:
     superuser.run(f"SET ROLE {role}")
     try:
         refused(lambda: superuser.run(statement), "42501")
@@ -234,7 +232,7 @@ def test_every_query_of_the_product_is_run_by_some_function() -> None:
     assert {name for constants in queries().values() for name in constants} - AS_OWNER <= known
 
 
-def test_rows_of_events_and_of_the_log_are_only_added(superuser: pg8000.native.Connection) -> None:
+def test_events_and_log_rows_are_append_only(superuser: pg8000.native.Connection) -> None:
     """By whoever serves requests and runs: what happened stays as it was noted, until its retention ends."""
     for role in (API, SYNC):
         assert not {"UPDATE", "DELETE"} & set(re.findall(r"[A-Z]+", TABLES["connection_event"][role]))

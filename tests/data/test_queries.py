@@ -32,12 +32,12 @@ IMPORT = "from chalicelib.data.postgres.query import Query\n"
         ("data/heir.py", IMPORT + "class Heir(Query[None]): ...", "chalicelib.data.heir:2"),
     ],
 )
-def test_a_query_is_found_wherever_it_hides(tmp_path: Path, file: str, source: str, found: str) -> None:
+def test_every_query_is_found(tmp_path: Path, file: str, source: str, found: str) -> None:
     write(tmp_path, {file: source})
     assert find_queries(tmp_path / "chalicelib") == [found]
 
 
-def test_a_name_for_the_class_is_seen_through_in_every_module(tmp_path: Path) -> None:
+def test_aliases_of_the_class_are_resolved_in_every_module(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -54,7 +54,7 @@ def test_two_constants_of_one_name_are_two(tmp_path: Path) -> None:
     assert find_queries(tmp_path / "chalicelib") == ["FIND", "FIND"]
 
 
-def test_naming_the_class_makes_no_query(tmp_path: Path) -> None:
+def test_naming_the_class_is_not_a_query(tmp_path: Path) -> None:
     source = """
         from chalicelib.data.postgres.query import Query
         from chalicelib.data.sync.runs import FIND_RUN

@@ -35,12 +35,12 @@ def values(sample: Sample) -> dict[str, object]:
     return {name: getattr(sample, name) for name in ("row_key", "sealed", "happened_at", "words")}
 
 
-def test_a_row_becomes_the_struct_it_is_read_as(database: Database) -> None:
+def test_a_row_becomes_its_struct(database: Database) -> None:
     query: Query[Sample] = Query(one(f"SELECT {columns(Sample, 's')} FROM {VALUES}"), Sample)
     assert read(None, query, **values(SAMPLE)) == SAMPLE
 
 
-def test_rows_become_a_list_in_the_order_of_the_select(database: Database) -> None:
+def test_rows_become_a_list_in_the_selects_order(database: Database) -> None:
     numbers: Query[list[dict[str, int]]] = Query(
         many("SELECT n FROM generate_series(1, 3) AS n ORDER BY n DESC"), list[dict[str, int]]
     )
@@ -55,13 +55,13 @@ def test_no_row_is_none_or_an_empty_list(database: Database) -> None:
     assert read(None, some) == []
 
 
-def test_a_row_of_another_shape_is_refused_by_the_fields_name(database: Database) -> None:
+def test_a_row_of_another_shape_is_rejected_by_field(database: Database) -> None:
     query: Query[Sample] = Query(one("SELECT 'not a key' AS \"rowKey\""), Sample)
     with pytest.raises(Unreadable, match="rowKey"):
         read(None, query)
 
 
-def test_a_column_is_named_after_its_field_on_the_wire_and_may_be_computed() -> None:
+def test_a_column_has_its_wire_name_and_may_be_computed() -> None:
     class Named(Row):
         first_name: str
         is_new: bool
@@ -70,7 +70,7 @@ def test_a_column_is_named_after_its_field_on_the_wire_and_may_be_computed() -> 
     assert selected == 't.first_name AS "firstName", t.seen_at IS NULL AS "isNew"'
 
 
-def test_a_parameter_named_twice_is_asked_for_once() -> None:
+def test_a_parameter_used_twice_is_sent_once() -> None:
     query: Query[None] = Query("SELECT :a::int + :b::int + :a::int")
     assert query.sql == "SELECT $1::int + $2::int + $1::int"
     assert list(query.values({"a": 1, "b": 2})) == [1, 2]
@@ -94,7 +94,7 @@ SPELLINGS = [
 ]
 
 
-def test_a_list_of_texts_comes_back_as_it_went_in(database: Database) -> None:
+def test_a_list_of_texts_round_trips(database: Database) -> None:
     query: Query[list[str] | None] = Query(f"SELECT to_json({array_of('words')})", list[str] | None)
     assert read(None, query, words=SPELLINGS) == SPELLINGS
     for word in SPELLINGS:
@@ -107,7 +107,7 @@ NULS = ["\0", "a\0b", r"\u0000", "\\\0", r"\\u0000", "\\\\\0\0", '"\0"']
 
 
 @pytest.mark.parametrize("text", NULS, ids=range(len(NULS)))
-def test_a_nul_which_no_text_of_the_server_can_hold_is_replaced(database: Database, text: str) -> None:
+def test_a_nul_is_replaced(database: Database, text: str) -> None:
     words: Query[list[str]] = Query(f"SELECT to_json({array_of('words')})", list[str])
     word: Query[str] = Query("SELECT to_json(:word::text)", str)
     rows: Query[list[str]] = Query("SELECT json_agg(r) FROM json_array_elements_text(:rows::json) AS r", list[str])
@@ -120,12 +120,12 @@ def test_a_nul_which_no_text_of_the_server_can_hold_is_replaced(database: Databa
 @pytest.mark.parametrize(
     ("kind", "values"), [("integer", [3, -1]), ("uuid", [KEY]), ("timestamptz", [MOMENT]), ("date", [MOMENT.date()])]
 )
-def test_a_list_of_other_values_comes_back_as_it_went_in(database: Database, kind: str, values: list[object]) -> None:
+def test_a_list_of_other_values_round_trips(database: Database, kind: str, values: list[object]) -> None:
     query: Query[list[object]] = Query(f"SELECT to_json({array_of('values', kind)})", list[type(values[0])])  # type: ignore[misc]
     assert read(None, query, values=values) == values
 
 
-def test_a_list_holds_no_none(database: Database) -> None:
+def test_a_list_cannot_contain_none(database: Database) -> None:
     query: Query[list[str]] = Query(f"SELECT to_json({array_of('words')})", list[str])
     with pytest.raises(TypeError):
         read(None, query, words=["a", None])

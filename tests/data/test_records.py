@@ -22,15 +22,13 @@ def studio(clean_database: Database) -> UUID:
     return new_studio()
 
 
-def test_what_was_created_updated_and_left_unchanged_is_counted(studio: UUID) -> None:
+def test_created_updated_and_unchanged_rows_are_counted(studio: UUID) -> None:
     assert store(studio, [booking("a"), booking("b"), booking("c")]) == Outcome(created=3)
     again = [booking("a"), booking("b", title="Moved"), booking("c"), booking("d")]
     assert store(studio, again) == Outcome(created=1, updated=1, unchanged=2)
 
 
-def test_reading_the_same_page_again_changes_and_doubles_nothing(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_storing_the_same_page_again_changes_nothing(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(str(n), client_name=f"Client {n}", source_updated_at=NOON) for n in range(50)]
     store(studio, page)
     before = superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id")
@@ -38,9 +36,7 @@ def test_reading_the_same_page_again_changes_and_doubles_nothing(
     assert superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id") == before
 
 
-def test_a_key_that_comes_twice_in_a_page_counts_once_and_the_last_one_wins(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_of_duplicate_keys_in_a_page_the_last_one_wins(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking("a", title="first"), booking("b"), booking("a", title="last")]
     assert store(studio, page) == Outcome(created=2)
     assert column(superuser, "booking", "title") == {"a": "last", "b": "Wedding"}
@@ -54,7 +50,7 @@ def test_an_empty_page_sends_nothing(studio: UUID) -> None:
     assert statistics.round_trips == 0
 
 
-def test_a_value_that_became_null_is_stored_as_null(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_a_null_replaces_a_value(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a", location="The barn", source_updated_at=NOON)])
     assert store(studio, [booking("a", location=None, source_updated_at=None)]) == Outcome(updated=1)
     assert superuser.run("SELECT location, source_updated_at FROM booking") == [[None, None]]
@@ -69,9 +65,7 @@ def test_the_same_external_id_on_two_platforms_is_two_rows(studio: UUID, superus
     ]
 
 
-def test_columns_that_a_record_does_not_have_are_never_touched(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_columns_missing_from_a_record_are_never_touched(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a")])
     store(studio, [inquiry("from")])
     superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR', inquiry_id = (SELECT id FROM inquiry)")
@@ -80,16 +74,14 @@ def test_columns_that_a_record_does_not_have_are_never_touched(
     assert kept == [["Renamed", 250000, "EUR", True]]
 
 
-def test_an_update_keeps_the_rows_id_and_its_time_of_creation(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_an_update_keeps_the_rows_id_and_creation_time(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [inquiry()])
     before = superuser.run("SELECT id, created_at FROM inquiry")
     store(studio, [inquiry(message="Edited")])
     assert superuser.run("SELECT id, created_at FROM inquiry") == before
 
 
-def test_rows_are_stored_in_the_order_of_their_keys_so_that_no_two_pages_wait_for_each_other(
+def test_rows_are_stored_in_key_order_so_that_pages_never_deadlock(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     keys = [f"{n * 7 % 1500:04}" for n in range(1500)]
@@ -108,7 +100,7 @@ def test_a_new_inquiry_without_a_reply_is_new(studio: UUID, superuser: pg8000.na
     assert lead(superuser) == ("new", None)
 
 
-def test_an_inquiry_that_comes_with_a_reply_is_contacted_at_its_time(
+def test_an_inquiry_that_arrives_with_a_reply_is_contacted_at_its_time(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [inquiry(replied_at=NOON)])
@@ -124,7 +116,7 @@ def test_a_new_inquiry_becomes_contacted_when_a_reply_is_seen(
 
 
 @pytest.mark.parametrize("status", ["contacted", "qualified", "converted", "lost"])
-def test_an_inquiry_that_the_studio_moved_on_stays_there(
+def test_an_inquiry_keeps_a_status_set_by_the_studio(
     status: str, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [inquiry()])
@@ -148,7 +140,7 @@ def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.nativ
     assert superuser.run("SELECT count(DISTINCT external_id) FROM booking") == [[2500]]
 
 
-def test_a_page_is_stored_whole_or_not_at_all(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_a_page_is_stored_atomically(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(str(n)) for n in range(1500)] + [booking("bad", status="imagined")]
     with pytest.raises(pg8000.native.DatabaseError, match="booking_status_check"):
         store(studio, page)
@@ -176,7 +168,7 @@ def test_any_text_is_stored_as_it_is(text: str, studio: UUID, superuser: pg8000.
     assert store(studio, [booking("a", title=text, notes=text)]) == Outcome(unchanged=1)
 
 
-def test_an_external_id_may_hold_any_text(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_an_external_id_may_be_any_text(studio: UUID, superuser: pg8000.native.Connection) -> None:
     odd = "ü'\"\\,{}NULL \U0001f4f8"
     store(studio, [booking(odd)])
     assert store(studio, [booking(odd)]) == Outcome(unchanged=1)
@@ -185,7 +177,7 @@ def test_an_external_id_may_hold_any_text(studio: UUID, superuser: pg8000.native
     assert column(superuser, "booking", "status") == {odd: "cancelled"}
 
 
-def test_moments_are_stored_to_the_microsecond(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_times_are_stored_to_the_microsecond(studio: UUID, superuser: pg8000.native.Connection) -> None:
     moment = datetime(2026, 3, 29, 0, 59, 59, 999999, tzinfo=UTC)
     store(studio, [booking("a", starts_at=moment, event_date=date(2028, 2, 29))])
     assert superuser.run("SELECT starts_at, event_date FROM booking") == [[moment, date(2028, 2, 29)]]
@@ -246,7 +238,7 @@ PAGES = st.lists(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=PAGES)
-def test_after_any_pages_the_table_holds_the_last_value_of_each_key(
+def test_after_any_pages_the_table_has_the_last_value_of_each_key(
     pages: list[list[tuple[str, str | None, str]]], studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("DELETE FROM booking")

@@ -94,7 +94,7 @@ FAILURES = pytest.mark.parametrize("fail", [Relay.reset, Relay.cut_before_answer
 
 
 @FAILURES
-def test_a_read_whose_connection_dies_is_asked_again_on_a_new_one(
+def test_a_read_is_resent_when_its_connection_dies(
     relay: Relay, studio: UUID, fail: Failure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     not_noticed(fail, monkeypatch)(relay)
@@ -103,7 +103,7 @@ def test_a_read_whose_connection_dies_is_asked_again_on_a_new_one(
     assert relay.taken == 2
 
 
-def test_the_other_connections_that_died_with_it_are_in_nobodys_way(
+def test_dead_pooled_connections_are_dropped_together(
     relay: Relay, studio: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with transaction(studio) as tx:
@@ -116,7 +116,7 @@ def test_the_other_connections_that_died_with_it_are_in_nobodys_way(
 
 
 @FAILURES
-def test_the_first_statement_of_a_transaction_is_sent_again_and_counts_once(
+def test_the_first_statement_of_a_transaction_is_resent_and_counts_once(
     relay: Relay, studio: UUID, fail: Failure, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     not_noticed(fail, monkeypatch)(relay)
@@ -124,7 +124,7 @@ def test_the_first_statement_of_a_transaction_is_sent_again_and_counts_once(
     assert name_of(superuser, studio) == "ab"
 
 
-def test_a_later_statement_of_a_transaction_is_not_sent_again(
+def test_a_later_statement_of_a_transaction_is_not_resent(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     with pytest.raises(Unavailable):
@@ -134,7 +134,7 @@ def test_a_later_statement_of_a_transaction_is_not_sent_again(
     assert name_of(superuser, studio) == "ab"
 
 
-def test_a_write_whose_answer_was_lost_is_not_sent_again(
+def test_a_write_whose_response_was_lost_is_not_resent(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     """It may have been carried out, and here it was."""
@@ -145,7 +145,7 @@ def test_a_write_whose_answer_was_lost_is_not_sent_again(
 
 
 @FAILURES
-def test_a_write_that_may_be_carried_out_twice_is_sent_again_whenever_a_read_would_be(
+def test_an_idempotent_write_is_resent_like_a_read(
     relay: Relay, studio: UUID, fail: Failure, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     not_noticed(fail, monkeypatch)(relay)
@@ -153,7 +153,7 @@ def test_a_write_that_may_be_carried_out_twice_is_sent_again_whenever_a_read_wou
     assert eventually(lambda: name_of(superuser, studio), "abb" if fail is Relay.cut_before_answer else "ab")
 
 
-def test_a_write_that_could_not_be_handed_over_is_sent_again(
+def test_a_write_that_was_not_fully_sent_is_resent(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     not_noticed(Relay.reset, monkeypatch)(relay)
@@ -162,7 +162,7 @@ def test_a_write_that_could_not_be_handed_over_is_sent_again(
     assert relay.taken == 2
 
 
-def test_a_commit_whose_answer_was_lost_is_unavailable(
+def test_a_commit_whose_response_was_lost_is_unavailable(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     with pytest.raises(Unavailable):
@@ -171,7 +171,7 @@ def test_a_commit_whose_answer_was_lost_is_unavailable(
 
 
 @pytest.mark.parametrize("ask", [peek, extend, extend_at_once, extend_repeatably])
-def test_a_peer_that_vanished_while_a_container_was_frozen_is_replaced_within_the_request(
+def test_a_peer_that_vanished_during_a_freeze_is_replaced_within_the_request(
     relay: Relay, studio: UUID, ask: Callable[[UUID], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half-open: nothing tells the client, and nothing comes back. After a freeze it asks first, and not for long."""
@@ -182,9 +182,7 @@ def test_a_peer_that_vanished_while_a_container_was_frozen_is_replaced_within_th
     assert relay.taken == 2
 
 
-def test_a_silence_as_long_as_the_patience_is_not_waited_for_twice(
-    relay: Relay, studio: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_socket_timeout_is_not_waited_for_twice(relay: Relay, studio: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction(studio) as tx:
         tx.run(PID)
         tx._checkout.connection.set_socket_timeout(0.05)
@@ -194,7 +192,7 @@ def test_a_silence_as_long_as_the_patience_is_not_waited_for_twice(
     assert relay.taken == 1
 
 
-def test_sockets_notice_a_peer_that_vanished_and_wait_for_no_acknowledgement(database: Database) -> None:
+def test_sockets_detect_a_vanished_peer_and_do_not_delay(database: Database) -> None:
     sock = driver._open_socket(HOST, database.port, None)
     known = {name: value for name, value in {**LIVENESS, "TCP_NODELAY": 1}.items() if hasattr(socket, name)}
     assert {name: sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in known} == known
@@ -219,7 +217,7 @@ def demoted(relay: Relay, studio: UUID, superuser: pg8000.native.Connection) -> 
 
 
 @pytest.mark.parametrize("ask", [extend, extend_at_once, extend_repeatably])
-def test_a_write_that_meets_a_standby_goes_to_the_new_primary_within_the_request(
+def test_a_write_rejected_by_a_standby_goes_to_the_new_primary(
     demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], superuser: pg8000.native.Connection
 ) -> None:
     demoted()
@@ -228,7 +226,7 @@ def test_a_write_that_meets_a_standby_goes_to_the_new_primary_within_the_request
 
 
 @pytest.mark.parametrize("ask", [extend, extend_at_once, extend_repeatably])
-def test_while_there_is_no_primary_writes_are_unavailable_and_keep_no_connection(
+def test_without_a_primary_writes_are_unavailable_and_keep_no_connection(
     demoted: Callable[[], None], studio: UUID, ask: Callable[[UUID], None], relay: Relay
 ) -> None:
     with pytest.raises(Unavailable, match="25006"):
@@ -240,7 +238,7 @@ def test_while_there_is_no_primary_writes_are_unavailable_and_keep_no_connection
     ask(studio)
 
 
-def test_a_standby_that_one_connection_met_is_left_by_all(demoted: Callable[[], None], studio: UUID) -> None:
+def test_a_standby_is_left_by_all_connections(demoted: Callable[[], None], studio: UUID) -> None:
     def two() -> set[int]:
         with transaction(None) as one, transaction(None) as other:
             return {one.run(PID), other.run(PID)}
@@ -251,7 +249,7 @@ def test_a_standby_that_one_connection_met_is_left_by_all(demoted: Callable[[], 
     assert not met & two()
 
 
-def test_a_transaction_that_meets_a_standby_halfway_lets_its_connection_go(
+def test_a_transaction_rejected_by_a_standby_drops_its_connection(
     demoted: Callable[[], None], studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     demoted()
@@ -261,12 +259,12 @@ def test_a_transaction_that_meets_a_standby_halfway_lets_its_connection_go(
     assert name_of(superuser, studio) == "ab"
 
 
-def test_a_read_that_writes_is_a_mistake_and_not_an_outage(studio: UUID) -> None:
+def test_a_read_that_writes_is_not_an_outage(studio: UUID) -> None:
     with pytest.raises(DatabaseError, match="25006"):
         read(studio, EXTEND, text="b")
 
 
-def test_a_server_that_was_restarted_is_met_within_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restarted_server_is_reached_within_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     tmp_path.parent.chmod(0o755)
     with Postgres(tmp_path / "data", durable=False) as server:
@@ -299,7 +297,7 @@ def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
         connect_module._pooled.clear()
 
 
-def test_behind_a_pooler_that_takes_no_settings_each_transaction_brings_its_own(pooler: Relay) -> None:
+def test_behind_a_pooler_each_transaction_sends_its_settings(pooler: Relay) -> None:
     shown = {"statement_timeout": "25s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
     assert SESSION.keys() == {"TimeZone", *shown}
     for name, value in {**shown, "TimeZone": "UTC"}.items():

@@ -31,7 +31,7 @@ def restatements(superuser: pg8000.native.Connection, table: str) -> list[list[A
     return superuser.run(f"SELECT {names} FROM {table}_restatement ORDER BY valid_until") or []
 
 
-def test_what_a_restated_number_was_stays_on_record_until_the_moment_it_changed(
+def test_a_restatement_records_the_previous_number_and_when_it_changed(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [ad("a"), ad("b")], "meta")
@@ -51,7 +51,7 @@ def test_what_a_restated_number_was_stays_on_record_until_the_moment_it_changed(
     [{"spend_minor": 0}, {"currency": "USD"}, {"impressions": 11}, {"clicks": 2}, {"conversions": 0.25}],
     ids=lambda change: next(iter(change)),
 )
-def test_each_number_that_is_restated_is_a_restatement(
+def test_each_restated_number_is_recorded(
     change: dict[str, Any], studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [ad("a")], "meta")
@@ -60,7 +60,7 @@ def test_each_number_that_is_restated_is_a_restatement(
 
 
 @pytest.mark.parametrize(("before", "after"), [("Lovely", None), (None, "Lovely"), ("Lovely", "Not so lovely")])
-def test_a_review_that_its_author_edits_keeps_what_it_said(
+def test_an_edited_review_keeps_its_previous_text(
     before: str | None, after: str | None, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [review(text=before)])
@@ -69,14 +69,14 @@ def test_a_review_that_its_author_edits_keeps_what_it_said(
     assert restatements(superuser, "review") == [[5, before], [5, after]]
 
 
-def test_a_change_of_anything_else_is_no_restatement(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_other_changes_are_not_restatements(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [review(url=None)])
     assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(updated=1)
     assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(unchanged=1)
     assert restatements(superuser, "review") == []
 
 
-def test_numbers_left_alone_by_an_old_page_are_not_restated(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_an_outdated_page_restates_nothing(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [ad("a")], "meta")
     assert store(studio, [ad("a", clicks=0)], "meta", fetched_at=LONG_AGO) == Outcome(unchanged=1)
     assert restatements(superuser, "ad_metric") == []
@@ -98,9 +98,7 @@ def tally(studio: UUID, as_of: datetime) -> Tallies:
     return read(studio, TALLY_AS_OF, **which, platform=None, as_of=as_of)
 
 
-def test_transactions_that_overtake_each_other_leave_their_history_in_the_order_they_wrote_it(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_history_is_in_write_order_when_transactions_overlap(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [review(rating=5)])
     before = now(superuser)
     with transaction(studio) as tx:
@@ -111,7 +109,7 @@ def test_transactions_that_overtake_each_other_leave_their_history_in_the_order_
     assert [ratings(studio, moment) for moment in (before, between, now(superuser))] == [5, 5, 3]
 
 
-def test_a_restatement_in_the_transaction_that_changed_something_else_is_kept(
+def test_a_restatement_in_a_transaction_with_other_changes_is_recorded(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [review(rating=5)])
@@ -123,7 +121,7 @@ def test_a_restatement_in_the_transaction_that_changed_something_else_is_kept(
     assert len(restatements(superuser, "review")) == 1
 
 
-def test_at_the_very_moment_of_a_restatement_a_number_is_still_what_it_was(
+def test_at_the_moment_of_a_restatement_the_old_number_counts(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     """What is asked for is what was known before the moment."""
@@ -140,7 +138,7 @@ WRITES = st.lists(st.lists(st.lists(NUMBERS, min_size=1, max_size=4), min_size=1
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(transactions=WRITES)
-def test_after_any_writes_the_numbers_as_of_each_moment_are_those_stored_last_before_it(
+def test_numbers_as_of_any_moment_are_the_last_stored_before_it(
     transactions: list[list[list[tuple[int, int, str]]]], studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("DELETE FROM ad_campaign; DELETE FROM review")

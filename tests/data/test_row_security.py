@@ -61,7 +61,7 @@ def test_every_table_has_forced_row_level_security(superuser: pg8000.native.Conn
     assert open_tables == UNPROTECTED
 
 
-def test_every_policy_holds_reads_and_writes_to_the_studio_or_to_a_cross_tenant_function(
+def test_every_policy_restricts_reads_and_writes_to_the_studio_or_definer(
     superuser: pg8000.native.Connection,
 ) -> None:
     found = superuser.run(
@@ -86,7 +86,7 @@ def test_every_policy_holds_reads_and_writes_to_the_studio_or_to_a_cross_tenant_
     }
 
 
-def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Connection) -> None:
+def test_no_view_bypasses_a_policy(superuser: pg8000.native.Connection) -> None:
     found = superuser.run(
         "SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
         " WHERE relkind IN ('v', 'm') AND nspname NOT IN ('pg_catalog', 'information_schema')"
@@ -96,7 +96,7 @@ def test_there_is_no_view_to_look_around_a_policy(superuser: pg8000.native.Conne
 
 @pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
 @pytest.mark.parametrize("table", tenant_tables())
-def test_plain_sql_of_the_application_reaches_no_other_studios_rows(
+def test_raw_sql_reaches_no_other_studios_rows(
     table: str, actor: UUID | None, victim: Rows, widest: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
     key = key_of(table)
@@ -129,7 +129,7 @@ def references() -> list[ForeignKeyConstraint]:
 
 
 @pytest.mark.parametrize("reference", references(), ids=lambda reference: str(reference.name))
-def test_no_reference_leaves_the_studio(
+def test_no_foreign_key_leaves_the_studio(
     reference: ForeignKeyConstraint, victim: Rows, widest: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
     """Foreign keys are checked past row-level security, so the studio has to be a part of them."""
@@ -183,25 +183,23 @@ def test_the_role_of_a_function_owns_nothing(role: str, superuser: pg8000.native
         "CREATE VIEW public.mine AS SELECT 1",
     ],
 )
-def test_the_application_cannot_loosen_what_holds_it(statement: str, app: pg8000.native.Connection) -> None:
+def test_the_application_cannot_loosen_its_restrictions(statement: str, app: pg8000.native.Connection) -> None:
     refused(lambda: app.run(statement), "42501")
 
 
-def test_switching_row_security_off_refuses_the_query_instead_of_opening_it(
-    victim: Rows, app: pg8000.native.Connection
-) -> None:
+def test_with_row_security_off_the_query_is_rejected(victim: Rows, app: pg8000.native.Connection) -> None:
     app.run("SET row_security = off")
     refused(lambda: app.run("SELECT * FROM booking"), "42501")
 
 
-def test_the_owner_of_the_tables_is_held_to_the_policies_too(victim: Rows, clean_database: Database) -> None:
+def test_the_policies_apply_to_the_owner_of_the_tables_too(victim: Rows, clean_database: Database) -> None:
     owner = clean_database.connect("ansel_owner")
     counts = [owner.run(f"SELECT count(*) FROM {table}") for table in tenant_tables()]
     owner.close()
     assert counts == [[[0]]] * len(counts)
 
 
-def test_the_documented_functions_are_all_there_are_and_each_is_closed_to_others(
+def test_the_documented_functions_are_complete_and_closed_to_others(
     superuser: pg8000.native.Connection,
 ) -> None:
     found = superuser.run(
@@ -221,7 +219,7 @@ def test_the_documented_functions_are_all_there_are_and_each_is_closed_to_others
     assert sorted(name for name, *_ in functions) == sorted(documented)
 
 
-def test_a_function_that_sees_no_further_has_its_callers_rights_only(superuser: pg8000.native.Connection) -> None:
+def test_a_plain_function_has_only_its_callers_rights(superuser: pg8000.native.Connection) -> None:
     found = superuser.run(
         "SELECT proname, prosecdef FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype"
@@ -270,7 +268,7 @@ def test_there_is_no_trigger(superuser: pg8000.native.Connection) -> None:
         "CREATE FUNCTION cross_tenant.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ],
 )
-def test_the_definer_holds_no_more_than_its_functions_need(statement: str, superuser: pg8000.native.Connection) -> None:
+def test_the_definer_has_no_more_than_its_functions_need(statement: str, superuser: pg8000.native.Connection) -> None:
     superuser.run("SET ROLE ansel_definer")
     try:
         refused(lambda: superuser.run(statement), "42501")

@@ -48,7 +48,7 @@ def cancelled(superuser: pg8000.native.Connection) -> set[str]:
     return {key for key, status in column(superuser, "booking", "status").items() if status == "cancelled"}
 
 
-def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
+def test_a_sweep_cancels_bookings_missing_from_a_complete_read(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in "abcd"])
@@ -62,7 +62,7 @@ def test_a_sweep_cancels_what_a_complete_read_did_not_meet(
     assert cancelled(superuser) == {"c"}
 
 
-def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
+def test_a_campaign_missing_from_a_complete_read_is_archived(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [AdCampaignRecord(external_id=key, name="Spring", status="paused") for key in "ab"])
@@ -84,7 +84,7 @@ def test_a_campaign_that_a_complete_read_did_not_meet_is_archived(
         (998, 333, False),
     ],
 )
-def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
+def test_a_sweep_of_many_rows_and_a_large_share_is_refused(
     met: int, missed: int, believed: bool, studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     seen, unseen = [f"met {n}" for n in range(met)], [f"missed {n}" for n in range(missed)]
@@ -97,7 +97,7 @@ def test_a_sweep_of_many_rows_and_of_a_great_share_is_refused(
     assert cancelled(superuser) - {f"gone {n}" for n in range(100)} == (set(unseen) if believed else set())
 
 
-def test_a_confirmed_sweep_removes_however_much_it_is(
+def test_a_confirmed_sweep_removes_any_number_of_rows(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(str(n)) for n in range(50)])
@@ -106,7 +106,7 @@ def test_a_confirmed_sweep_removes_however_much_it_is(
     assert len(cancelled(superuser)) == 50
 
 
-def test_what_changed_after_a_read_began_is_not_counted_as_missing(
+def test_rows_changed_after_the_read_began_are_not_missing(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in ("created before", "changed after")])
@@ -116,7 +116,7 @@ def test_what_changed_after_a_read_began_is_not_counted_as_missing(
     assert cancelled(superuser) == {"created before"}
 
 
-def test_what_changed_after_a_read_began_is_neither_missed_by_many(
+def test_rows_changed_after_the_read_began_do_not_make_a_sweep_too_large(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(str(n)) for n in range(20)])
@@ -125,7 +125,7 @@ def test_what_changed_after_a_read_began_is_neither_missed_by_many(
     assert swept(studio, run) == Removed(count=20)
 
 
-def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
+def test_a_row_stored_during_a_sweep_is_not_removed(
     studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking(key) for key in "ab"])
@@ -140,7 +140,7 @@ def test_a_row_that_is_being_stored_while_a_sweep_reads_is_not_removed(
 
 
 @pytest.mark.parametrize("started", [True, False], ids=["unknown", "not started"])
-def test_a_sweep_for_a_run_that_never_read_anything_removes_nothing(
+def test_a_sweep_for_a_run_that_read_nothing_removes_nothing(
     started: bool, studio: UUID, run: FullRead, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking("a")])
@@ -150,7 +150,7 @@ def test_a_sweep_for_a_run_that_never_read_anything_removes_nothing(
     assert cancelled(superuser) == set()
 
 
-def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
+def test_a_sweep_of_freshly_filled_tables_is_not_quadratic(
     studio: UUID, run: FullRead, clean_database: Database
 ) -> None:
     """A first read fills both tables before the server has statistics of either."""
@@ -164,9 +164,7 @@ def test_a_sweep_of_freshly_filled_tables_compares_no_row_with_every_other(
     assert "Nested Loop" not in str(plan)
 
 
-def test_what_a_run_has_seen_is_forgotten_when_the_run_is_gone(
-    studio: UUID, run: FullRead, superuser: pg8000.native.Connection
-) -> None:
+def test_seen_ids_are_deleted_with_their_run(studio: UUID, run: FullRead, superuser: pg8000.native.Connection) -> None:
     with transaction(studio) as tx:
         sync_store.remember_seen(tx, "booking", run, studio, ["a"])
     superuser.run("DELETE FROM sync_log")

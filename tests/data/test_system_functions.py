@@ -63,7 +63,7 @@ def test_the_database_holds_the_newest_version_of_each_file(
     assert sorted(name for name, _ in held or ()) == sorted(NEWEST), "each file is one function, without overloads"
 
 
-def test_each_version_up_to_the_newest_is_kept() -> None:
+def test_every_earlier_version_is_kept() -> None:
     kept = {path.name for path in EARLIER.glob("*")}
     earlier = [(function.name, version) for function in NEWEST.values() for version in range(1, function.version)]
     assert kept == {f"{name}.{version}.sql" for name, version in earlier}
@@ -78,9 +78,7 @@ def test_a_migration_applies_the_version_that_it_names(folder: Path, migrating: 
         ]
 
 
-def test_a_later_version_may_be_called_by_others_and_no_longer_by_those_before(
-    folder: Path, migrating: Operations
-) -> None:
+def test_a_later_version_replaces_the_callers(folder: Path, migrating: Operations) -> None:
     later = folder / "sample.sql"
     later.write_text(later.read_text().replace("callers: ansel_api", "callers: ansel_sync, ansel_tick"))
     for version, callers in ((1, {"ansel_api"}), (2, {"ansel_sync", "ansel_tick"})):
@@ -92,7 +90,7 @@ def test_a_later_version_may_be_called_by_others_and_no_longer_by_those_before(
         assert set(granted.scalars()) == callers
 
 
-def test_a_version_that_is_not_there_is_named(folder: Path) -> None:
+def test_a_missing_version_is_named(folder: Path) -> None:
     with pytest.raises(LookupError, match="the function sample has no version 3"):
         load_function("sample", 3)
     with pytest.raises(LookupError, match="the function unknown has no version 1"):
@@ -104,19 +102,19 @@ def test_a_version_that_is_not_there_is_named(folder: Path) -> None:
     [("-- version: 1\n", ""), ("-- callers: ansel_api\n", ""), ("cross_tenant.sample()", "cross_tenant.other()")],
     ids=["no version", "no callers", "another function"],
 )
-def test_a_file_that_does_not_state_what_it_must_is_refused(folder: Path, text: str, with_what: str) -> None:
+def test_an_incomplete_file_is_rejected(folder: Path, text: str, with_what: str) -> None:
     (folder / "sample.sql").write_text(VERSIONED.format(version=1).replace(text, with_what))
     with pytest.raises(ValueError, match=r"sample\.sql"):
         newest_functions()
 
 
-def test_nothing_that_serves_reads_the_files() -> None:
+def test_serving_code_does_not_read_the_files() -> None:
     code = "import sys, app; print([name for name in sys.modules if name.startswith('chalicelib.data.system')])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_callers_of_each_function_are_those_that_its_file_lists(
+def test_the_callers_of_each_function_match_its_file(
     superuser: pg8000.native.Connection, clean_database: Database
 ) -> None:
     granted = superuser.run(
@@ -127,6 +125,6 @@ def test_the_callers_of_each_function_are_those_that_its_file_lists(
     assert {name: set(roles) for name, roles in granted or ()} == listed
 
 
-def test_an_owner_of_any_name_may_call_what_the_policies_call(clean_database: Database) -> None:
+def test_an_owner_of_any_name_may_call_current_studio(clean_database: Database) -> None:
     with closing(clean_database.connect("ansel_owner")) as owner:
         assert owner.run("SELECT cross_tenant.current_studio()") == [[None]]

@@ -37,7 +37,7 @@ def attempt(studio_id: UUID | None, query: Query[Any], rows: Rows, aim: Aim) -> 
         return None
 
 
-def test_every_query_has_an_attack_here() -> None:
+def test_every_query_has_an_attack() -> None:
     assert {module: set(aims) for module, aims in AIMS.items()} == {
         module: set(constants) for module, constants in CONSTANTS.items()
     }
@@ -47,7 +47,7 @@ def test_every_query_has_an_attack_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ACROSS_STUDIOS))
-def test_a_query_that_sees_across_studios_calls_one_function_and_nothing_else(name: str) -> None:
+def test_a_cross_tenant_query_only_calls_one_function(name: str) -> None:
     sql = ACROSS_STUDIOS[name].sql
     for number in range(1, 4):
         sql = sql.replace(array_of("x").replace(":x", f"${number}"), f"${number}")
@@ -105,9 +105,7 @@ def test_a_page_for_another_studio_is_refused(victim: Rows) -> None:
     refused(store, "42501")
 
 
-def test_a_page_removal_or_sweep_with_the_same_keys_touches_no_other_studio(
-    victim: Rows, superuser: pg8000.native.Connection
-) -> None:
+def test_writes_with_the_same_keys_touch_no_other_studio(victim: Rows, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE account_position SET read_started_at = 'infinity'")  # after whatever is stored here
     ((own_run,),) = superuser.run("SELECT id FROM sync_log WHERE studio_id = :studio", studio=INTRUDER) or [[None]]
     (((account,),),) = (superuser.run("SELECT account_ids[1] FROM booking WHERE studio_id = :id", id=INTRUDER),)

@@ -67,7 +67,7 @@ def wrong_proofs() -> dict[str, str | None]:
 
 @pytest.mark.parametrize("injected", INJECTED.values(), ids=INJECTED)
 @pytest.mark.parametrize("table", TABLES)
-def test_an_injection_that_names_another_studio_reads_and_changes_none_of_its_rows(
+def test_an_injection_naming_another_studio_reads_and_changes_nothing(
     table: str, injected: str, victim: Rows, superuser: pg8000.native.Connection
 ) -> None:
     before, key = snapshot(superuser, VICTIM), key_of(table)
@@ -92,7 +92,7 @@ def test_an_injection_that_names_another_studio_reads_and_changes_none_of_its_ro
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_server_answers_no_rows_to_a_studio_that_is_not_proved(
+def test_the_server_returns_no_rows_to_an_unproved_studio(
     table: str, victim: Rows, app: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
     before, key = snapshot(superuser, VICTIM), key_of(table)
@@ -111,12 +111,12 @@ def test_the_server_answers_no_rows_to_a_studio_that_is_not_proved(
     assert app.run(f"SELECT count(*) FROM {table}") == [[1]]
 
 
-def test_a_session_that_never_named_a_proof_sees_nothing(victim: Rows, app: pg8000.native.Connection) -> None:
+def test_a_session_without_a_proof_sees_nothing(victim: Rows, app: pg8000.native.Connection) -> None:
     app.run("SELECT set_config('app.studio_id', :id, false)", id=str(VICTIM))
     assert app.run("SELECT count(*) FROM booking") == [[0]]
 
 
-def test_a_proof_that_is_left_in_the_session_is_of_no_use_to_the_next_transaction(victim: Rows) -> None:
+def test_a_proof_left_in_the_session_is_useless_to_the_next_transaction(victim: Rows) -> None:
     leave: Query[None] = Query(
         "SELECT set_config(name, current_setting(name), false) FROM (VALUES"
         " ('app.studio_id'), ('app.studio_proof')) AS n (name)"
@@ -159,7 +159,7 @@ def in_one(tx: Transaction, *queries: Query[object]) -> None:
     ],
     ids=["read", "insert", "delete"],
 )
-def test_whoever_is_not_proved_is_told_and_an_operator_as_well(
+def test_a_rejected_proof_fails_the_request_and_is_logged(
     refused_statement: Query[object], victim: Rows, log_lines: LogLines, superuser: pg8000.native.Connection
 ) -> None:
     before = snapshot(superuser, VICTIM)
@@ -173,7 +173,7 @@ def test_whoever_is_not_proved_is_told_and_an_operator_as_well(
     assert read(INTRUDER, GET_STUDIO) is not None  # and the connection goes on
 
 
-def test_other_sessions_of_the_role_see_no_proof(victim: Rows, app: pg8000.native.Connection) -> None:
+def test_proofs_are_not_visible_to_other_sessions_of_the_role(victim: Rows, app: pg8000.native.Connection) -> None:
     """They may read what the others execute: so a proof travels as a parameter."""
     activity = "SELECT string_agg(query, ' ') FROM pg_stat_activity WHERE usename = current_user"
     look: Query[str] = Query(f"SELECT to_json(({activity}))", str)
@@ -188,7 +188,7 @@ def test_other_sessions_of_the_role_see_no_proof(victim: Rows, app: pg8000.nativ
 
 
 @given(key=st.from_regex(r"[A-Za-z0-9_+/=-]{32,128}", fullmatch=True), studio=st.uuids())
-def test_the_server_computes_the_hmac_that_python_does(
+def test_the_server_computes_the_same_hmac_as_python(
     key: str, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     inner, outer = pads_of(Secret(key))

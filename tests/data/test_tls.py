@@ -38,7 +38,7 @@ def login(database: Database, port: int, authorities: Path, host: str = HOST) ->
     return DatabaseLogin(url=Secret(url), stage="prod")
 
 
-def test_a_server_whose_authority_is_trusted_is_spoken_to_over_tls(database: Database, authority: Authority) -> None:
+def test_a_trusted_server_is_reached_over_tls(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         connection = connect(login(database, relay.port, authority.file))
         assert connection.pipeline("SELECT 1") == [[1]]
@@ -55,7 +55,7 @@ def test_a_server_whose_authority_is_trusted_is_spoken_to_over_tls(database: Dat
     ],
     ids=["another host's", "expired"],
 )
-def test_a_certificate_that_is_not_good_is_refused_and_the_error_says_why(
+def test_an_invalid_certificate_is_rejected_with_the_reason(
     database: Database, authority: Authority, host: str, days: int, reason: str
 ) -> None:
     with Relay(database.port, authority.server(host, days=days)) as relay:
@@ -63,7 +63,7 @@ def test_a_certificate_that_is_not_good_is_refused_and_the_error_says_why(
             connect(login(database, relay.port, authority.file))
 
 
-def test_a_server_of_another_authority_is_unavailable_and_gets_no_password(
+def test_an_untrusted_server_is_unavailable_and_gets_no_password(
     clean_database: Database, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Authority(tmp_path, "Another authority")
@@ -79,7 +79,7 @@ def test_a_server_of_another_authority_is_unavailable_and_gets_no_password(
         close_pool()
 
 
-def test_a_server_that_takes_nothing_but_tls_turns_the_clear_away(database: Database, authority: Authority) -> None:
+def test_a_tls_only_server_rejects_plain_connections(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         clear = database.url("ansel_joint").replace(f":{database.port}/", f":{relay.port}/")
         with pytest.raises(Exception, match="no encryption") as caught:
@@ -96,7 +96,7 @@ def test_an_unreadable_file_of_authorities_is_named(tmp_path: Path, content: str
         connect(DatabaseLogin(url=Secret(f"postgresql://u:p@{HOST}:1/d?sslrootcert={file}"), stage="prod"))
 
 
-def test_the_authorities_are_read_once(database: Database, authority: Authority) -> None:
+def test_the_certificate_authorities_are_read_once(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         wanted = login(database, relay.port, authority.file)
         connect(wanted).close()
@@ -105,7 +105,7 @@ def test_the_authorities_are_read_once(database: Database, authority: Authority)
         assert relay.taken == 2
 
 
-def test_a_wrong_password_is_told_from_a_wrong_certificate(database: Database, authority: Authority) -> None:
+def test_a_wrong_password_differs_from_a_wrong_certificate(database: Database, authority: Authority) -> None:
     with Relay(database.port, authority.server(HOST)) as relay:
         wrong = login(database, relay.port, authority.file).url.reveal()
         url = wrong.replace(database.passwords["ansel_joint"], "wrong-canary")

@@ -28,7 +28,7 @@ def studio(clean_database: Database) -> UUID:
     return new_studio()
 
 
-def test_a_row_says_when_a_sync_last_changed_it(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_a_row_records_when_a_sync_last_changed_it(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("changed"), booking("same")])
     age(superuser)
     before = now(superuser)
@@ -39,7 +39,7 @@ def test_a_row_says_when_a_sync_last_changed_it(studio: UUID, superuser: pg8000.
     assert all(before < moment < now(superuser) for moment in changed.values())
 
 
-def test_a_booking_that_is_gone_changed_when_it_was_marked(studio: UUID, superuser: pg8000.native.Connection) -> None:
+def test_marking_a_booking_as_gone_is_a_change(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("gone"), booking("gone before", status="cancelled"), booking("there")])
     age(superuser)
     before = now(superuser)
@@ -50,9 +50,7 @@ def test_a_booking_that_is_gone_changed_when_it_was_marked(studio: UUID, superus
     assert set(changed.values()) == {LONG_AGO}
 
 
-def test_the_time_of_a_row_never_goes_back_when_transactions_overtake_each_other(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_a_rows_change_time_never_goes_back(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a")])
     with transaction(studio) as tx:
         tx.run(GET_STUDIO)
@@ -65,7 +63,7 @@ def test_the_time_of_a_row_never_goes_back_when_transactions_overtake_each_other
     assert column(superuser, "booking", "updated_at") == later
 
 
-def test_a_page_fetched_before_a_row_changed_leaves_the_row_alone(
+def test_a_page_fetched_before_a_row_changed_does_not_overwrite_it(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking("changed since"), booking("not changed since")])
@@ -81,7 +79,7 @@ def test_a_page_fetched_before_a_row_changed_leaves_the_row_alone(
     }
 
 
-def test_a_row_that_changed_at_the_very_moment_of_a_fetch_is_left_alone(
+def test_a_row_changed_at_the_moment_of_the_fetch_is_not_overwritten(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking("a")])
@@ -91,7 +89,7 @@ def test_a_row_that_changed_at_the_very_moment_of_a_fetch_is_left_alone(
     assert store(studio, [booking("a", title="older")], fetched_at=after) == Outcome(updated=1)
 
 
-def test_a_page_fetched_before_a_booking_was_cancelled_does_not_bring_it_back(
+def test_a_page_fetched_before_a_cancellation_does_not_revert_it(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [booking("a")])
@@ -113,7 +111,7 @@ def numbers(superuser: pg8000.native.Connection, name: str = "spend_minor") -> d
     return {(campaign, (day - DAY).days): value for campaign, day, value in rows or ()}
 
 
-def test_ad_numbers_are_told_apart_by_campaign_and_day_and_counted(
+def test_ad_numbers_are_keyed_by_campaign_and_day_and_counted(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     assert store(studio, [ad("a"), ad("a", 1), ad("b")], "meta") == Outcome(created=3)
@@ -129,9 +127,7 @@ def test_ad_numbers_are_told_apart_by_campaign_and_day_and_counted(
     assert store(studio, again, "meta") == Outcome(unchanged=5)
 
 
-def test_a_campaign_that_is_not_there_is_made_of_what_its_numbers_say(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_a_missing_campaign_is_created_from_its_numbers(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [ad("a", day, campaign_name="Autumn") for day in range(3)], "meta")
     assert superuser.run("SELECT platform, external_id, name, status, objective FROM ad_campaign") == [
         ["meta", "a", "Autumn", "active", None]
@@ -141,9 +137,7 @@ def test_a_campaign_that_is_not_there_is_made_of_what_its_numbers_say(
     assert superuser.run("SELECT status, objective FROM ad_campaign") == [["paused", "leads"]]
 
 
-def test_a_campaign_that_is_there_is_not_touched_by_its_numbers(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_an_existing_campaign_is_not_touched_by_its_numbers(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [AdCampaignRecord(external_id="a", name="Spring", status="ended")], "meta")
     before = superuser.run("SELECT xmin::text, c::text FROM ad_campaign AS c")
     store(studio, [ad("a", campaign_name="Another name")], "meta")
@@ -164,15 +158,13 @@ def test_another_studio_has_campaigns_of_its_own(studio: UUID, superuser: pg8000
     assert superuser.run("SELECT count(*) FROM ad_metric JOIN ad_campaign USING (studio_id)") == [[2]]
 
 
-def test_of_two_numbers_of_one_day_the_last_one_counts_whatever_they_are_called(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_of_two_numbers_for_one_day_the_last_one_counts(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [ad("a", spend_minor=1), ad("a", 1), ad("a", spend_minor=2), ad("a", external_id="odd", spend_minor=3)]
     assert store(studio, page, "meta") == Outcome(created=2)
     assert numbers(superuser) == {("meta a", 0): 3, ("meta a", 1): 100}
 
 
-def test_a_page_of_ad_numbers_is_one_statement_however_many_campaigns_it_names(studio: UUID) -> None:
+def test_a_page_of_ad_numbers_is_one_statement(studio: UUID) -> None:
     page = [ad(f"{n:03}", day) for n in range(500) for day in range(2)]
     with query_statistics() as statistics:
         assert store(studio, page, "meta") == Outcome(created=1000)
@@ -193,7 +185,7 @@ def test_ad_numbers_are_not_compared_with_every_campaign(
 
 
 @pytest.mark.parametrize("table", ["ad_metric", "review"])
-def test_rows_for_another_studio_are_refused(table: str, studio: UUID) -> None:
+def test_rows_for_another_studio_are_rejected(table: str, studio: UUID) -> None:
     other = new_studio("Other")
 
     def store_for_other() -> None:
@@ -205,9 +197,7 @@ def test_rows_for_another_studio_are_refused(table: str, studio: UUID) -> None:
     refused(store_for_other, "42501")
 
 
-def test_a_campaign_that_two_transactions_make_at_the_same_time_is_one(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
+def test_two_concurrent_transactions_create_one_campaign(studio: UUID, superuser: pg8000.native.Connection) -> None:
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
             sync_store.upsert(tx, "ad_metric", studio, "meta", [ad("a", 0), ad("b", 0)], account_id=ACCOUNT)

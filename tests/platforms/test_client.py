@@ -55,7 +55,7 @@ def make_client(fake: Fake, **limits: float) -> Client:
     return Client(ACME, Secret(CANARY), transport=limited, now=lambda: NOW)
 
 
-def test_an_answer_comes_back_typed_and_the_token_goes_in_the_header(fake: Fake) -> None:
+def test_a_response_is_typed_and_the_token_goes_in_the_header(fake: Fake) -> None:
     fake.on(PATH, Reply({"items": [{"size": 3, "unknown": True}]}))
     client = make_client(fake)
     assert client.get(URL, [("a", "1"), ("a", "x y")], into=Things) == Things([Thing(3)])
@@ -65,7 +65,7 @@ def test_an_answer_comes_back_typed_and_the_token_goes_in_the_header(fake: Fake)
     assert client.api_calls == 1
 
 
-def test_a_form_is_posted_and_carries_the_token_where_the_platform_wants_it(fake: Fake) -> None:
+def test_a_form_can_carry_the_token_in_a_field(fake: Fake) -> None:
     fake.on(PATH, Reply({}))
     make_client(fake).post_form(URL, {"fields": "id,name"}, into=Things, token_field="access_token")
     [request] = fake.requests
@@ -147,7 +147,7 @@ def test_an_expired_token_is_refreshed_when_a_success_hides_it(fake: Fake) -> No
     assert client.api_calls == 2
 
 
-def test_connections_are_kept_from_one_request_to_the_next(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+def test_connections_are_reused(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     fake.on(PATH, Reply({}))
     with caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"):
         for _ in range(3):
@@ -155,7 +155,7 @@ def test_connections_are_kept_from_one_request_to_the_next(fake: Fake, caplog: p
     assert caplog.text.count("Starting new HTTP connection") == 1
 
 
-def test_connections_that_idled_too_long_are_not_trusted(
+def test_connections_idle_for_too_long_are_not_reused(
     fake: Fake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.on(PATH, Reply({}))
@@ -180,7 +180,7 @@ def test_connections_that_idled_too_long_are_not_trusted(
         (304, ContractChanged),
     ],
 )
-def test_a_status_alone_says_what_to_do(fake: Fake, status: int, kind: type[PlatformError]) -> None:
+def test_a_status_alone_has_a_meaning(fake: Fake, status: int, kind: type[PlatformError]) -> None:
     fake.on(PATH, Reply({}, status=status))
     with pytest.raises(kind) as caught:
         make_client(fake).get(URL, {"page": "2"}, into=Things)
@@ -189,7 +189,7 @@ def test_a_status_alone_says_what_to_do(fake: Fake, status: int, kind: type[Plat
     assert "Acme" in caught.value.message
 
 
-def test_a_rate_limit_in_seconds_says_when_to_go_on(fake: Fake) -> None:
+def test_retry_after_may_be_in_seconds(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=429, headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as caught:
         make_client(fake).get(URL, into=Things)
@@ -205,7 +205,7 @@ def test_a_rate_limit_in_seconds_says_when_to_go_on(fake: Fake) -> None:
         ("soon", None),
     ],
 )
-def test_a_platform_that_cannot_answer_may_say_when_it_can(
+def test_an_unavailable_platform_may_say_when_to_retry(
     fake: Fake, status: int, value: str, expected: datetime | None
 ) -> None:
     fake.on(PATH, Reply({}, status=status, headers={"Retry-After": value}))
@@ -214,7 +214,7 @@ def test_a_platform_that_cannot_answer_may_say_when_it_can(
     assert caught.value.resume_at == expected
 
 
-def test_a_value_in_a_path_is_sent_and_never_logged(fake: Fake) -> None:
+def test_path_values_are_sent_but_never_logged(fake: Fake) -> None:
     path = "/api.acme.test/v1/things/anna%40example.org%2F%3F/parts"
     fake.on(path, Reply({}, status=404))
     url = url_of("https://api.acme.test/v1/things/{thing}/parts", thing="anna@example.org/?")
@@ -227,14 +227,14 @@ def test_a_value_in_a_path_is_sent_and_never_logged(fake: Fake) -> None:
         make_client(fake).get(url, into=Things)
 
 
-def test_of_an_address_without_a_template_only_the_host_is_logged(fake: Fake) -> None:
+def test_a_url_without_a_template_is_logged_by_its_host_alone(fake: Fake) -> None:
     fake.on("/api.acme.test/v1/things/anna%40example.org", Reply({}, status=404))
     with pytest.raises(ContractChanged) as caught:
         make_client(fake).get("https://api.acme.test/v1/things/anna%40example.org", into=Things)
     assert str(caught.value) == "404 GET api.acme.test/..."
 
 
-def test_a_rate_limit_with_a_date_says_when_to_go_on(fake: Fake) -> None:
+def test_retry_after_may_be_a_date(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))
     with pytest.raises(RateLimited) as caught:
         make_client(fake).get(URL, into=Things)
@@ -252,7 +252,7 @@ def test_a_rate_limit_with_a_date_says_when_to_go_on(fake: Fake) -> None:
     ],
     ids=["reset", "cut off by length", "cut off within", "empty", "badly compressed"],
 )
-def test_a_broken_answer_is_transient(fake: Fake, reply: Reply) -> None:
+def test_a_broken_response_is_transient(fake: Fake, reply: Reply) -> None:
     fake.on(PATH, reply)
     with pytest.raises(TransientFault):
         make_client(fake).get(URL, into=Things)
@@ -264,7 +264,7 @@ def test_a_silent_platform_is_transient(fake: Fake) -> None:
         make_client(fake, read_seconds=0.05).get(URL, into=Things)
 
 
-def test_nobody_is_waited_for_longer_than_whoever_asks_has_time(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_never_outlasts_the_callers_deadline(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.on(PATH, Reply(waits=True))
     client = make_client(fake)
     monkeypatch.setattr(transport, "LEAST_SECONDS", 0.1)
@@ -277,7 +277,7 @@ def test_nobody_is_waited_for_longer_than_whoever_asks_has_time(fake: Fake, monk
     assert len(fake.requests) == 1
 
 
-def test_an_answer_that_never_ends_is_transient(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_response_is_transient(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.on(PATH, Reply({"items": []}))
     client = make_client(fake)
     monkeypatch.setattr(clock, "monotonic", itertools.count(step=61).__next__)
@@ -285,19 +285,19 @@ def test_an_answer_that_never_ends_is_transient(fake: Fake, monkeypatch: pytest.
         client.get(URL, into=Things)
 
 
-def test_a_platform_that_is_not_there_is_transient() -> None:
+def test_an_unreachable_platform_is_transient() -> None:
     nowhere = Transport(title="Acme", hosts=ACME.hosts, sandbox_url="http://127.0.0.1:9", connect_seconds=0.5)
     with pytest.raises(TransientFault):
         Client(ACME, Secret(CANARY), transport=nowhere).get(URL, into=Things)
 
 
-def test_a_huge_answer_is_refused_however_small_it_is_compressed(fake: Fake) -> None:
+def test_a_huge_response_is_rejected_by_its_decompressed_size(fake: Fake) -> None:
     fake.on(PATH, Reply(body=gzip.compress(b" " * 3_000_000), headers={"Content-Encoding": "gzip"}))
     with pytest.raises(AnswerTooLarge, match="larger than 1000000 bytes"):
         make_client(fake, max_bytes=1_000_000).get(URL, into=Things)
 
 
-def test_a_compressed_answer_is_read(fake: Fake) -> None:
+def test_a_compressed_response_is_read(fake: Fake) -> None:
     content = gzip.compress(b'{"items": [{"size": 1}]}')
     fake.on(PATH, Reply(body=content, headers={"Content-Encoding": "gzip"}))
     assert make_client(fake).get(URL, into=Things).items == [Thing(1)]
@@ -328,7 +328,7 @@ def test_the_token_goes_to_no_other_host(fake: Fake, url: str) -> None:
     assert fake.requests == []
 
 
-def test_a_wrong_shape_is_named_by_its_path_and_never_by_its_value(fake: Fake) -> None:
+def test_a_wrong_shape_is_described_by_path_and_never_by_value(fake: Fake) -> None:
     fake.on(PATH, Reply({"items": [{"size": 1}, {"size": "a private value"}]}))
     with pytest.raises(ContractChanged) as caught:
         make_client(fake).get(URL, into=Things)
@@ -337,7 +337,7 @@ def test_a_wrong_shape_is_named_by_its_path_and_never_by_its_value(fake: Fake) -
 
 
 @pytest.mark.parametrize("body", [b"<html>private</html>", b'{"items": [,]}', b'{"items": []} trailing', b"\xff\xfe"])
-def test_a_garbled_answer_is_transient_for_it_is_not_the_platforms_own(fake: Fake, body: bytes) -> None:
+def test_a_garbled_response_is_transient(fake: Fake, body: bytes) -> None:
     fake.on(PATH, Reply(body=body))
     with pytest.raises(TransientFault) as caught:
         make_client(fake).get(URL, into=Things)
@@ -352,29 +352,29 @@ def test_json_of_another_shape_is_a_changed_contract(fake: Fake, body: bytes) ->
     assert "private" not in str(caught.value)
 
 
-def test_a_field_that_is_null_is_as_good_as_absent() -> None:
+def test_a_null_field_counts_as_absent() -> None:
     assert decode(b'{"items": [{"size": 1, "name": null}]}', Things) == Things([Thing(1)])
     assert decode(b'{"items": [{"size": null}]}', Things) == Fault(
         ContractChanged, "expected `int`, got `null` at `items[0].size`"
     )
 
 
-def test_text_that_no_table_can_hold_does_not_stop_a_page() -> None:
+def test_text_that_cannot_be_stored_does_not_stop_a_page() -> None:
     assert decode(b'{"size": 1, "name": "a\\ud800b"}', Thing) == Thing(1, "a?b")
     assert decode(b'{"size": 1, "name": "a\xffb"}', Thing) == Thing(1, "a�b")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_body_is_read_or_told_to_be_wrong(body: bytes) -> None:
+def test_any_body_is_read_or_reported_as_invalid(body: bytes) -> None:
     assert isinstance(decode(body, Things), Things | Fault)
 
 
-def test_deep_nesting_is_told_to_be_wrong() -> None:
+def test_deep_nesting_is_reported_as_invalid() -> None:
     deep = b'{"size": 1, "unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     assert decode(deep, Thing) == Fault(ContractChanged, "the response is nested too deeply")
 
 
-def test_an_absent_thing_is_none_where_it_may_be_absent(fake: Fake) -> None:
+def test_find_returns_none_for_a_404(fake: Fake) -> None:
     fake.on(PATH, Reply({"error": {}}, status=404))
     assert make_client(fake).find(URL, into=Things) is None
     fake.on(PATH, Reply({}, status=500))
@@ -386,7 +386,7 @@ def refreshing(fake: Fake, refresh: Callable[[], Secret]) -> Client:
     return Client(ACME, Secret(CANARY), sandbox_url=fake.url, refresh=refresh)
 
 
-def test_an_expired_token_is_refreshed_once_and_used_from_then_on(fake: Fake) -> None:
+def test_an_expired_token_is_refreshed_once_and_the_new_one_reused(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401), Reply({"items": [{"size": 1}]}))
     refreshes: list[str] = []
 
@@ -406,21 +406,21 @@ def test_an_expired_token_is_refreshed_once_and_used_from_then_on(fake: Fake) ->
     assert client.api_calls == 3
 
 
-def test_a_refreshed_token_that_is_refused_too_ends_the_matter(fake: Fake) -> None:
+def test_a_rejected_new_token_is_not_refreshed_again(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
     with pytest.raises(TokenExpired):
         refreshing(fake, lambda: Secret("ya29.refreshed")).get(URL, into=Things)
     assert len(fake.requests) == 2
 
 
-def test_without_a_way_to_refresh_an_expired_token_is_an_error(fake: Fake) -> None:
+def test_an_expired_token_without_a_refresh_is_an_error(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
     with pytest.raises(TokenExpired):
         make_client(fake).get(URL, into=Things)
     assert len(fake.requests) == 1
 
 
-def test_the_error_of_a_failed_refresh_is_the_error(fake: Fake) -> None:
+def test_a_failed_refresh_raises_its_own_error(fake: Fake) -> None:
     fake.on(PATH, Reply({}, status=401))
 
     def refresh() -> Secret:
@@ -431,7 +431,7 @@ def test_the_error_of_a_failed_refresh_is_the_error(fake: Fake) -> None:
     assert caught.value.__context__ is None
 
 
-def test_a_platform_may_say_more_about_an_answer_than_its_status(fake: Fake) -> None:
+def test_a_platform_may_classify_a_response_beyond_its_status(fake: Fake) -> None:
     def classify(response: Response) -> Fault | None:
         return Fault(RateLimited, "slow\ndown " * 100, NOW) if response.status == 400 else None
 
@@ -446,7 +446,7 @@ def test_a_platform_may_say_more_about_an_answer_than_its_status(fake: Fake) -> 
         client.get(URL, into=Things)
 
 
-def test_a_token_that_no_header_can_hold_is_never_sent_nor_shown(fake: Fake) -> None:
+def test_a_token_that_no_header_can_hold_is_neither_sent_nor_shown(fake: Fake) -> None:
     for token in ("", "ya29.line\nbreak", "ya29.ümlaut", "ya29.\ud800", "two words"):
         client = Client(ACME, Secret(token), sandbox_url=fake.url)
         with pytest.raises(TokenExpired) as caught:

@@ -111,7 +111,7 @@ def pinterest(sandbox: Sandbox) -> Dance:
     return Dance(PINTEREST, sandbox)
 
 
-def test_a_consent_leads_to_a_grant_that_names_its_account_and_is_refreshed(dance: Dance) -> None:
+def test_an_authorization_yields_a_grant_that_can_be_identified_and_refreshed(dance: Dance) -> None:
     brought = dance.follow("auto=approve&account=empty")
     assert brought["state"] == ["state-1"]
     grant = dance.exchange(Secret(brought["code"][0]))
@@ -121,7 +121,7 @@ def test_a_consent_leads_to_a_grant_that_names_its_account_and_is_refreshed(danc
     assert account != dance.identify(dance.exchange(dance.consent()))
 
 
-def test_what_is_needed_to_live_on_comes_with_the_grant(dance: Dance) -> None:
+def test_a_grant_contains_what_keeps_it_alive(dance: Dance) -> None:
     oauth, grant = dance.platform.oauth, dance.exchange(dance.consent())
     assert oauth is not None
     assert (grant.refresh_token is not None) is oauth.needs_refresh_token
@@ -129,7 +129,7 @@ def test_what_is_needed_to_live_on_comes_with_the_grant(dance: Dance) -> None:
     assert grant.expires_in > oauth.refresh_early.total_seconds()
 
 
-def test_who_denies_is_sent_back_with_the_reason_and_no_code(dance: Dance) -> None:
+def test_a_denial_redirects_with_a_reason_and_no_code(dance: Dance) -> None:
     brought = dance.follow("auto=deny")
     assert (brought["error"], brought["state"]) == (["access_denied"], ["state-1"])
     assert "code" not in brought
@@ -142,7 +142,7 @@ def test_a_code_works_once(dance: Dance) -> None:
         dance.exchange(code)
 
 
-def test_an_invented_code_is_worth_nothing(dance: Dance) -> None:
+def test_an_invented_code_is_rejected(dance: Dance) -> None:
     with pytest.raises(TokenRevoked):
         dance.exchange(Secret("4/0invented"))
 
@@ -152,7 +152,7 @@ def test_a_code_belongs_to_its_redirect_uri(dance: Dance) -> None:
         dance.exchange(dance.consent(), redirect_uri=f"{REDIRECT_URI}/")
 
 
-def test_scopes_that_the_user_takes_out_are_not_granted(dance: Dance) -> None:
+def test_deselected_scopes_are_not_granted(dance: Dance) -> None:
     assert dance.platform.oauth
     kept = dance.platform.oauth.identity_scopes[0]
     grant = dance.exchange(dance.consent(f"auto=approve&scopes={kept}"))
@@ -170,7 +170,7 @@ def test_a_removed_application_ends_the_grant(dance: Dance) -> None:
     assert dance.identify(dance.exchange(dance.consent())).external_id
 
 
-def test_a_secret_that_was_replaced_at_the_platform_is_refused(dance: Dance) -> None:
+def test_a_replaced_client_secret_is_rejected(dance: Dance) -> None:
     grant, code = dance.exchange(dance.consent()), dance.consent()
     getattr(dance.sandbox, dance.platform.name).set_client_secrets(["the next one"])
     with pytest.raises(Misconfigured):
@@ -186,7 +186,7 @@ ADDRESSES = {
 }
 
 
-def test_each_platform_is_asked_in_its_own_way(dance: Dance) -> None:
+def test_each_platform_gets_its_own_parameters(dance: Dance) -> None:
     address = urlsplit(dance.address())
     place, own, proves = ADDRESSES[dance.platform.name]
     assert address.path == f"/{place}"
@@ -195,21 +195,21 @@ def test_each_platform_is_asked_in_its_own_way(dance: Dance) -> None:
     assert set(parse_qs(address.query)) == standard | own | challenge
 
 
-def test_google_is_asked_for_the_calendars_own_id_as_well(google: Dance) -> None:
+def test_google_is_also_asked_for_the_list_of_calendars(google: Dance) -> None:
     scopes = google.exchange(google.consent()).scopes or ()
     assert "https://www.googleapis.com/auth/calendar.calendarlist.readonly" in scopes
     assert "https://www.googleapis.com/auth/calendar.events.readonly" in scopes
     assert len(set(scopes)) == len(scopes) == 6
 
 
-def test_google_wants_the_verifier_of_the_consent(google: Dance) -> None:
+def test_google_requires_the_verifier(google: Dance) -> None:
     for verifier in (None, Secret("another-" * 6)):
         with pytest.raises(TokenRevoked):
             google.exchange(google.consent(), verifier)
 
 
 @pytest.mark.parametrize("less", ["access_type=online", "prompt=none"])
-def test_google_gives_no_refresh_token_to_who_does_not_ask_for_one(google: Dance, less: str) -> None:
+def test_google_issues_a_refresh_token_only_on_request(google: Dance, less: str) -> None:
     assert google.exchange(google.consent(f"auto=approve&{less}")).refresh_token is None
 
 
@@ -219,13 +219,13 @@ def test_google_keeps_the_refresh_token(google: Dance) -> None:
     assert google.refresh(grant).access_token
 
 
-def test_googles_testing_mode_shows_in_the_grant(google: Dance) -> None:
+def test_googles_testing_mode_is_visible_in_the_grant(google: Dance) -> None:
     google.sandbox.google.set_testing_mode()
     grant = google.exchange(google.consent())
     assert grant.refresh_expires_in == google.refresh(grant).refresh_expires_in == 604_799
 
 
-def test_pinterest_gives_a_new_refresh_token_each_time_and_ends_the_old_one_at_once(pinterest: Dance) -> None:
+def test_pinterest_rotates_the_refresh_token_and_ends_the_old_one_at_once(pinterest: Dance) -> None:
     first = pinterest.exchange(pinterest.consent())
     second = pinterest.refresh(first)
     assert second.refresh_token not in (None, first.refresh_token)
@@ -235,7 +235,7 @@ def test_pinterest_gives_a_new_refresh_token_each_time_and_ends_the_old_one_at_o
     assert pinterest.identify(first) == pinterest.identify(pinterest.refresh(second))
 
 
-def test_of_many_who_use_one_rotating_token_one_gets_the_next(pinterest: Dance) -> None:
+def test_only_one_of_many_concurrent_refreshes_gets_the_next_token(pinterest: Dance) -> None:
     grant, start = pinterest.exchange(pinterest.consent()), Barrier(8)
     refreshed: list[TokenGrant] = []
 

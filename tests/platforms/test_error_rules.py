@@ -54,7 +54,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 
 
 @given(st.sampled_from(ERROR_RULES), st.data())
-def test_odd_values_beside_the_one_that_matters_change_nothing(
+def test_odd_values_next_to_the_decisive_one_change_nothing(
     refusal: tuple[str, str, int, dict[str, Any]], data: st.DataObject
 ) -> None:
     platform, _, status, body = refusal
@@ -91,7 +91,7 @@ def littered(value: Any, data: st.DataObject) -> Any:
         ),
     ),
 )
-def test_any_json_means_something(platform: str, status: int, body: Any) -> None:
+def test_any_json_is_classified(platform: str, status: int, body: Any) -> None:
     assert issubclass(CLASSIFIERS[platform](Response(status, {}, json.dumps(body).encode())).kind, PlatformError)
 
 
@@ -107,7 +107,7 @@ def test_any_json_means_something(platform: str, status: int, body: Any) -> None
         {"code": 29, "message": CANARY},
     ],
 )
-def test_nothing_that_a_platform_wrote_is_in_what_is_logged_or_told(platform: str, body: Any) -> None:
+def test_platform_text_is_neither_logged_nor_shown(platform: str, body: Any) -> None:
     for status in (400, 401, 403, 429, 500):
         response = Response(status, {"x-pinterest-rid": CANARY}, json.dumps(body).encode())
         error = platform_error("Acme", CLASSIFIERS[platform](response), where="-")
@@ -115,23 +115,23 @@ def test_nothing_that_a_platform_wrote_is_in_what_is_logged_or_told(platform: st
         assert [word for word in ("Anna", "bride", "June", "free") if word in shown] == []
 
 
-def test_what_is_logged_are_known_words_numbers_and_a_trace_id() -> None:
+def test_only_known_words_numbers_and_a_trace_id_are_logged() -> None:
     told = ["rateLimitExceeded", "rateLimitExceeded", "", "Ruiz", "190/463", "-2", "+49 30 1234", CANARY]
     assert loggable(told, {"rateLimitExceeded"}, trace_id="A_b-1") == "rateLimitExceeded 190/463 -2 A_b-1"
     assert loggable([], set(), trace_id=CANARY) == ""
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{", b"[" * 100_000, b"\xff\xfe"])
-def test_what_is_no_object_has_no_members(body: bytes) -> None:
+def test_only_an_object_has_members(body: bytes) -> None:
     assert read_object(body) == {}
 
 
-def test_bytes_that_are_no_text_do_not_hide_the_rest() -> None:
+def test_invalid_utf8_does_not_hide_the_rest() -> None:
     assert read_object(b'{"error": "invalid_grant", "error_description": "\xff\\ud800"}')["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize("platform", RULES)
-def test_no_rule_is_out_of_reach(platform: str) -> None:
+def test_every_rule_is_reachable(platform: str) -> None:
     """A rule all of whose words an earlier one knows would never be the first."""
     known: set[str] = set()
     for rule in RULES[platform]:
@@ -140,7 +140,7 @@ def test_no_rule_is_out_of_reach(platform: str) -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rules in RULES.values() for rule in rules if rule.message])
-def test_a_message_is_a_sentence_for_the_studio(rule: Rule) -> None:
+def test_messages_are_sentences_for_the_studio(rule: Rule) -> None:
     assert rule.message[0].isupper()
     assert not rule.message.endswith(".")
     assert "{" not in rule.message

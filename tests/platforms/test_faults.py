@@ -25,15 +25,15 @@ NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
         ("99999999999999999999", None),
     ],
 )
-def test_a_retry_after_header_is_a_moment_or_nothing(value: str, expected: datetime | None) -> None:
+def test_a_retry_after_header_is_a_time_or_none(value: str, expected: datetime | None) -> None:
     assert retry_after({"retry-after": value}, NOW) == expected
 
 
-def test_without_the_header_there_is_no_moment() -> None:
+def test_without_the_header_there_is_no_time() -> None:
     assert retry_after({}, NOW) is None
 
 
 @given(st.text(max_size=60))
-def test_any_header_is_an_aware_moment_or_nothing(value: str) -> None:
+def test_any_header_is_an_aware_time_or_none(value: str) -> None:
     moment = retry_after({"retry-after": value}, NOW)
     assert moment is None or moment.utcoffset() is not None

@@ -39,26 +39,26 @@ def test_the_account_is_the_user_with_the_scopes_of_the_token(fake: Fake, client
     assert asked.headers["authorization"] == "Bearer ya29.canary"
 
 
-def test_without_a_name_the_account_goes_by_its_address(fake: Fake, client_of: ClientOf) -> None:
+def test_an_account_without_a_name_is_named_by_its_address(fake: Fake, client_of: ClientOf) -> None:
     fake.on(TOKENINFO, Reply({"scope": "openid email"}))
     fake.on(USERINFO, Reply({"id": "1042", "email": "lena@example.com"}))
     assert identify(client_of(GOOGLE)).name == "lena@example.com"
 
 
-def test_a_grant_without_an_identity_scope_is_alive_but_nameless(fake: Fake, client_of: ClientOf) -> None:
+def test_a_grant_without_an_identity_scope_works_without_a_name(fake: Fake, client_of: ClientOf) -> None:
     fake.on(TOKENINFO, Reply({"scope": CALENDAR_SCOPE, "expires_in": 3599}))
     assert identify(client_of(GOOGLE)) == Account("", "Google account", (CALENDAR_SCOPE,))
     assert fake.paths() == [TOKENINFO]
 
 
-def test_a_token_that_tokeninfo_does_not_know_has_expired(fake: Fake, client_of: ClientOf) -> None:
+def test_a_token_unknown_to_tokeninfo_has_expired(fake: Fake, client_of: ClientOf) -> None:
     fake.on(TOKENINFO, Reply({"error": "invalid_token", "error_description": "Invalid Value"}, status=400))
     with pytest.raises(TokenExpired):
         identify(client_of(GOOGLE))
 
 
 @pytest.mark.parametrize("name", ERROR_RULES)
-def test_a_refusal_is_told_apart(fake: Fake, client_of: ClientOf, name: str) -> None:
+def test_errors_are_classified(fake: Fake, client_of: ClientOf, name: str) -> None:
     status, body, code = ERROR_RULES[name]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
@@ -66,12 +66,12 @@ def test_a_refusal_is_told_apart(fake: Fake, client_of: ClientOf, name: str) -> 
     assert caught.value.code == code
 
 
-def test_a_refusal_of_an_unknown_kind_is_logged_in_googles_words_too() -> None:
+def test_an_unknown_error_is_logged_with_googles_reason() -> None:
     status, body, _ = ERROR_RULES["not found"]
     assert classify(Response(status, {}, json.dumps(body).encode())) == Fault(ContractChanged, "notFound")
 
 
-def test_a_refusal_is_logged_with_googles_reasons_and_none_of_its_sentences(fake: Fake, client_of: ClientOf) -> None:
+def test_an_error_is_logged_with_googles_reasons_but_not_its_messages(fake: Fake, client_of: ClientOf) -> None:
     status, body, _ = ERROR_RULES["rate limit as 403"]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(RateLimited) as caught:
@@ -88,7 +88,7 @@ def test_a_refusal_is_logged_with_googles_reasons_and_none_of_its_sentences(fake
         (7, "account"),
     ],
 )
-def test_a_quota_is_the_users_or_the_whole_projects(limit: object, scope: str) -> None:
+def test_a_quota_is_per_user_or_per_project(limit: object, scope: str) -> None:
     info = {"reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota_limit": limit}}
     fault = classify(Response(403, {}, json.dumps({"error": {"details": [info]}}).encode()))
     assert (fault.kind, fault.scope) == (RateLimited, scope)
@@ -102,7 +102,7 @@ def test_a_quota_is_the_users_or_the_whole_projects(limit: object, scope: str) -
         ("apps blocked in the domain", ["administrator", "ask them"]),
     ],
 )
-def test_a_refusal_that_a_person_can_end_says_how(fake: Fake, client_of: ClientOf, name: str, words: list[str]) -> None:
+def test_an_error_that_a_person_can_fix_says_how(fake: Fake, client_of: ClientOf, name: str, words: list[str]) -> None:
     status, body, _ = ERROR_RULES[name]
     fake.on(USERINFO, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
@@ -130,7 +130,7 @@ def test_a_refusal_that_a_person_can_end_says_how(fake: Fake, client_of: ClientO
         (401, {}, "platform_contract_changed"),
     ],
 )
-def test_a_refusal_of_the_token_endpoint_is_told_apart(fake: Fake, status: int, answer: object, code: str) -> None:
+def test_token_endpoint_errors_are_classified(fake: Fake, status: int, answer: object, code: str) -> None:
     fake.on("/oauth2.googleapis.com/token", Reply(answer, status=status))
     client = OAuthClient("id", (Secret("GOCSPX-x"),))
     with pytest.raises(PlatformError) as caught:
@@ -140,7 +140,7 @@ def test_a_refusal_of_the_token_endpoint_is_told_apart(fake: Fake, status: int, 
     assert caught.value.code == code
 
 
-def test_an_administrators_block_at_the_token_endpoint_is_a_reconnect_that_names_them(fake: Fake) -> None:
+def test_an_administrators_block_at_the_token_endpoint_asks_to_reconnect(fake: Fake) -> None:
     fake.on("/oauth2.googleapis.com/token", Reply({"error": "admin_policy_enforced"}, status=400))
     with pytest.raises(ReconnectRequired, match="admin_policy_enforced") as caught:
         oauth2.refresh(
@@ -166,7 +166,7 @@ def test_an_administrators_block_at_the_token_endpoint_is_a_reconnect_that_names
         ("Retry later", None),
     ],
 )
-def test_gmail_names_the_moment_to_go_on_in_its_message(message: str, expected: datetime | None) -> None:
+def test_gmail_names_the_retry_time_in_its_message(message: str, expected: datetime | None) -> None:
     fault = classify(Response(429, {}, json.dumps({"error": {"message": message}}).encode()))
     assert fault.resume_at == expected
 
@@ -175,5 +175,5 @@ def test_gmail_names_the_moment_to_go_on_in_its_message(message: str, expected: 
     st.integers(300, 599),
     st.binary(max_size=100) | st.text(max_size=60).map(lambda text: json.dumps({"error": text}).encode()),
 )
-def test_any_refusal_means_something(status: int, body: bytes) -> None:
+def test_any_error_is_classified(status: int, body: bytes) -> None:
     assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)

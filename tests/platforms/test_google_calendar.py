@@ -44,7 +44,7 @@ def client(client_of: ClientOf) -> Client:
     return client
 
 
-def test_all_calendars_are_listed_and_the_primary_one_is_read_by_default(fake: Fake, client_of: ClientOf) -> None:
+def test_all_calendars_are_listed_and_the_primary_one_is_selected(fake: Fake, client_of: ClientOf) -> None:
     own = {"id": CALENDAR, "summary": "lena@example.com", "timeZone": "Europe/Berlin", "primary": True}
     weddings = {"id": "w@group.calendar.google.com", "summary": "Bookings", "summaryOverride": "Weddings"}
     fake.on(CALENDAR_LIST, Reply({"items": [own], "nextPageToken": "p2"}), Reply({"items": [weddings]}))
@@ -66,22 +66,20 @@ def test_all_calendars_are_listed_and_the_primary_one_is_read_by_default(fake: F
     assert asked[1] == [*asked[0], ("pageToken", "p2")]
 
 
-def test_a_list_that_does_not_end_is_a_passing_fault(fake: Fake, client_of: ClientOf) -> None:
+def test_an_endless_list_is_transient(fake: Fake, client_of: ClientOf) -> None:
     fake.on(CALENDAR_LIST, Reply({"items": [], "nextPageToken": "again"}))
     with pytest.raises(TransientFault):
         list_calendars(client_of(GOOGLE))
     assert len(fake.requests) == 20
 
 
-def test_an_entry_that_cannot_be_read_leaves_the_others_and_no_calendar_is_taken_for_gone(
-    fake: Fake, client_of: ClientOf
-) -> None:
+def test_an_unreadable_entry_makes_the_list_incomplete(fake: Fake, client_of: ClientOf) -> None:
     fake.on(CALENDAR_LIST, Reply({"items": [{"id": 7}, {"id": CALENDAR, "primary": True}]}))
     found = list_calendars(client_of(GOOGLE))
     assert ([account.external_id for account in found.accounts], found.complete) == ([CALENDAR], False)
 
 
-def test_a_grant_without_the_scope_for_the_list_has_the_calendar_nameless(fake: Fake, client_of: ClientOf) -> None:
+def test_without_the_list_scope_the_calendar_has_no_id(fake: Fake, client_of: ClientOf) -> None:
     fake.on(CALENDAR_LIST, Reply(SCOPE_MISSING, status=403))
     fake.on(EVENTS_BY_ALIAS, Reply(body=PAYLOAD))
     own = FoundAccount(time_zone="Europe/Berlin", is_primary=True)
@@ -98,7 +96,7 @@ def test_a_grant_without_the_scope_for_the_list_has_the_calendar_nameless(fake: 
         (Reply({}, status=503), TransientFault),
     ],
 )
-def test_any_other_refusal_is_an_error_and_no_reason_to_read_under_another_name(
+def test_any_other_error_of_the_list_is_raised(
     fake: Fake, client_of: ClientOf, refusal: Reply, kind: type[PlatformError]
 ) -> None:
     fake.on(CALENDAR_LIST, refusal)
@@ -107,7 +105,7 @@ def test_any_other_refusal_is_an_error_and_no_reason_to_read_under_another_name(
     assert fake.paths() == [CALENDAR_LIST]
 
 
-def test_a_read_from_the_start_asks_for_all_events_and_ends_with_a_sync_token(fake: Fake, client: Client) -> None:
+def test_a_full_read_ends_with_a_sync_token(fake: Fake, client: Client) -> None:
     fake.on(EVENTS, Reply(body=PAYLOAD))
     page = BOOKINGS.fetch_page(client, None)
     assert [(request.path, request.query) for request in fake.requests] == [(EVENTS, LIST)]
@@ -117,16 +115,14 @@ def test_a_read_from_the_start_asks_for_all_events_and_ends_with_a_sync_token(fa
     assert {record.calendar_id for record in page.records if isinstance(record, BookingRecord)} == {CALENDAR}
 
 
-def test_while_its_id_is_not_known_the_calendar_is_read_by_its_alias_and_under_the_same_keys(
-    fake: Fake, client_of: ClientOf
-) -> None:
+def test_a_calendar_without_an_id_is_read_by_its_alias_with_the_same_keys(fake: Fake, client_of: ClientOf) -> None:
     fake.on(EVENTS_BY_ALIAS, Reply(body=PAYLOAD))
     page = BOOKINGS.fetch_page(client_of(GOOGLE), None)
     assert [record.external_id for record in page.records] == ["evt7k1", "evt8day"]
     assert {record.calendar_id for record in page.records if isinstance(record, BookingRecord)} == {None}
 
 
-def test_pages_go_on_with_the_same_question_and_keep_the_sync_token(fake: Fake, client: Client) -> None:
+def test_later_pages_repeat_the_parameters_and_keep_the_sync_token(fake: Fake, client: Client) -> None:
     cursor = CalendarCursor(sync_token="s1")
     fake.on(
         EVENTS, Reply({"timeZone": "UTC", "nextPageToken": "p2"}), Reply({"timeZone": "UTC", "nextSyncToken": "s2"})
@@ -149,7 +145,7 @@ def test_a_list_that_ends_without_a_sync_token_leaves_no_cursor(
     assert (page.last, page.cursor) == (True, None)
 
 
-def test_days_of_the_past_are_those_of_the_calendars_zone(fake: Fake, client: Client) -> None:
+def test_past_days_are_in_the_calendars_zone(fake: Fake, client: Client) -> None:
     fake.on(EVENTS, Reply({"nextPageToken": "p2"}), Reply({"items": []}))
     window = Window(date(2026, 3, 1), date(2026, 3, 31))
     first = fetch_bookings_of(client, window, None)
@@ -162,9 +158,7 @@ def test_days_of_the_past_are_those_of_the_calendars_zone(fake: Fake, client: Cl
     assert (last.last, last.cursor) == (True, None)
 
 
-def test_a_sync_token_that_is_gone_and_a_cursor_of_another_shape_mean_reading_from_the_start(
-    fake: Fake, client: Client
-) -> None:
+def test_an_expired_sync_token_or_old_cursor_restarts_the_read(fake: Fake, client: Client) -> None:
     """The last is of a release before, which kept the calendar in its cursors and in its keys."""
     fake.on(EVENTS, Reply({"error": {"code": 410, "errors": [{"reason": "fullSyncRequired"}]}}, status=410))
     current = msgspec.json.encode(CalendarCursor(sync_token="old")).decode()
@@ -174,7 +168,7 @@ def test_a_sync_token_that_is_gone_and_a_cursor_of_another_shape_mean_reading_fr
             BOOKINGS.fetch_page(client, stored)
 
 
-def test_a_calendar_that_is_not_found_is_gone_wherever_the_read_is(fake: Fake, client: Client) -> None:
+def test_a_calendar_that_is_not_found_is_gone(fake: Fake, client: Client) -> None:
     fake.on(EVENTS, Reply({}, status=404))
     for cursor in (CalendarCursor("p2"), CalendarCursor(sync_token="s1"), None):
         with pytest.raises(AccountGone):

@@ -52,7 +52,7 @@ def with_response(response: str, **event: Any) -> dict[str, Any]:
     return {"attendees": [CLIENT, {**OWNER, "responseStatus": response}], **event}
 
 
-def test_a_page_of_events_becomes_bookings_and_what_is_left_out() -> None:
+def test_a_page_of_events_becomes_bookings_and_skipped_records() -> None:
     batch = EVENTS.read(msgspec.json.decode(PAYLOAD, type=Events).items, BERLIN)
     shoot, wedding = batch.records
     assert shoot == BookingRecord(
@@ -105,7 +105,7 @@ def test_a_page_of_events_becomes_bookings_and_what_is_left_out() -> None:
         ({"summary": "Errand", "organizer": {"email": "x1@group.calendar.google.com"}}, False),
     ],
 )
-def test_of_a_primary_calendar_the_events_count_that_look_like_a_booking(event: dict[str, Any], counts: bool) -> None:
+def test_events_that_look_like_a_booking_count(event: dict[str, Any], counts: bool) -> None:
     assert isinstance(read(event), BookingRecord) is counts
     assert isinstance(read(event, rule("all")), BookingRecord)
     if not counts:
@@ -127,17 +127,17 @@ def test_of_a_primary_calendar_the_events_count_that_look_like_a_booking(event: 
         ("null", "Null & Void LLC"),
     ],
 )
-def test_the_studios_own_words_count_at_the_beginning_of_a_word_in_any_script(word: str, title: str) -> None:
+def test_the_studios_own_words_match_word_beginnings_in_any_script(word: str, title: str) -> None:
     assert isinstance(read({"summary": title}, rule("matching", "other", word)), BookingRecord)
     assert reason({"summary": title}) == "no_match"
 
 
-def test_within_a_word_the_studios_own_words_do_not_count() -> None:
+def test_the_studios_own_words_do_not_match_inside_a_word() -> None:
     assert reason({"summary": "Feminine"}, rule("matching", "mini")) == "no_match"
 
 
 @pytest.mark.parametrize("name", ["all", "matching"])
-def test_an_all_day_event_is_a_booking_though_google_makes_it_free_and_one_of_some_hours_is_not(name: str) -> None:
+def test_a_free_all_day_event_is_a_booking_and_a_free_timed_one_is_not(name: str) -> None:
     assert booked({"transparency": "transparent"}, rule(name)).all_day
     hours = {"start": {"dateTime": "2026-12-01T10:00:00+01:00"}, "end": {"dateTime": "2026-12-01T11:00:00+01:00"}}
     assert reason({"transparency": "transparent", **hours}, rule(name)) == "free"
@@ -146,18 +146,18 @@ def test_an_all_day_event_is_a_booking_though_google_makes_it_free_and_one_of_so
 @pytest.mark.parametrize(
     ("response", "status"), [("accepted", "confirmed"), ("tentative", "tentative"), ("needsAction", "tentative")]
 )
-def test_what_the_studio_has_not_accepted_is_tentative(response: str, status: str) -> None:
+def test_an_unanswered_invitation_is_tentative(response: str, status: str) -> None:
     assert booked(with_response(response)).status == status
 
 
 @pytest.mark.parametrize("name", ["all", "matching"])
-def test_what_the_studio_declined_is_called_off(name: str) -> None:
+def test_a_declined_invitation_is_called_off(name: str) -> None:
     outcome = read(with_response("declined"), rule(name))
     assert isinstance(outcome, Skipped)
     assert (outcome.reason, outcome.called_off) == ("declined", True)
 
 
-def test_what_is_called_off_is_gone_as_well_and_what_is_only_left_out_is_not() -> None:
+def test_a_called_off_event_is_gone_and_a_skipped_one_is_not() -> None:
     events = [
         {"id": "1", "summary": "Cancelled wedding Smith"},
         {"id": "2", **with_response("declined")},
@@ -173,7 +173,7 @@ def test_what_is_called_off_is_gone_as_well_and_what_is_only_left_out_is_not() -
 
 
 @pytest.mark.parametrize("title", ["HOLD Wedding Smith", "Hochzeit Müller (Option)", "tentative: wedding"])
-def test_a_date_that_is_held_is_tentative(title: str) -> None:
+def test_a_held_date_is_tentative(title: str) -> None:
     assert booked({"summary": title}).status == "tentative"
 
 
@@ -182,11 +182,11 @@ def test_a_consultation_is_a_kind_of_its_own() -> None:
     assert booked({"summary": "Vorgespräch", "attendees": [CLIENT]}).event_type == "consultation"
 
 
-def test_a_cancelled_event_is_gone_whatever_else_it_lacks() -> None:
+def test_a_cancelled_event_needs_only_an_id() -> None:
     assert EVENTS.read_one(raw({"id": "e1", "status": "cancelled"}), BERLIN) == Gone("e1")
 
 
-def test_of_what_is_left_out_the_counterpart_and_the_last_touch_are_told_and_no_content() -> None:
+def test_a_skipped_event_keeps_counterpart_and_last_contact_but_no_content() -> None:
     times = {"created": "2026-10-01T08:00:00Z", "updated": "2026-10-02T08:00:00Z"}
     changed = datetime(2026, 10, 2, 8, 0, tzinfo=UTC)
     invited = {**with_response("declined"), "organizer": {"email": "ana@client.example"}, **times}
@@ -228,7 +228,7 @@ def test_the_client_is_the_first_guest_from_outside_who_may_come(
     assert booked({"attendees": attendees, "organizer": OWNER}).client_email == client
 
 
-def test_the_client_is_the_organizer_where_that_is_not_the_studio() -> None:
+def test_the_client_is_an_organizer_from_outside() -> None:
     organizer = {"email": "mara@client.example"}
     record = booked({"attendees": [PLANNER, CLIENT, {**OWNER, "responseStatus": "accepted"}], "organizer": organizer})
     assert (record.client_name, record.client_email) == ("Mara Keller", "mara@client.example")
@@ -236,25 +236,25 @@ def test_the_client_is_the_organizer_where_that_is_not_the_studio() -> None:
     assert (alone.client_name, alone.client_email) == ("Ana", "ana@client.example")
 
 
-def test_a_calendar_of_the_studios_that_organizes_is_no_client() -> None:
+def test_a_calendar_that_organizes_is_not_a_client() -> None:
     organizer = {"email": "c_188@group.calendar.google.com", "displayName": "Weddings"}
     assert booked({"organizer": organizer}).client_email is None
 
 
-def test_two_addresses_at_a_public_mail_domain_are_not_of_one_studio() -> None:
+def test_addresses_at_a_public_mail_host_are_unrelated() -> None:
     gmail = CalendarContext("lena@gmail.com", "Europe/Berlin")
     guests = [{"email": "Lena@gmail.com"}, {"email": "mara@gmail.com"}]
     assert booked({"attendees": guests}, gmail).client_email == "mara@gmail.com"
 
 
-def test_where_the_calendars_id_is_not_known_the_event_tells_the_studios_domain() -> None:
+def test_without_a_calendar_id_the_event_reveals_the_studios_domain() -> None:
     unknown = CalendarContext(None, "Europe/Berlin")
     guests = [{"email": "hello@example.com"}, CLIENT]
     record = booked({"attendees": guests, "organizer": OWNER}, unknown)
     assert (record.client_email, record.calendar_id) == ("mara@client.example", None)
 
 
-def test_all_guests_are_kept_with_what_they_answered() -> None:
+def test_all_guests_are_stored_with_their_answers() -> None:
     assistant = {"email": "assistant@example.com", "responseStatus": "tentative"}
     room = {"email": "room@example.com", "resource": True}
     record = booked({"attendees": [OWNER, assistant, room, SECOND, {"displayName": "By phone"}]})
@@ -270,7 +270,7 @@ def test_all_guests_are_kept_with_what_they_answered() -> None:
 # When it takes place
 
 
-def test_an_all_day_event_starts_at_the_calendars_midnight() -> None:
+def test_an_all_day_event_starts_at_midnight_in_the_calendars_zone() -> None:
     record = booked({"start": {"date": "2027-06-12"}, "end": {"date": "2027-06-14"}})
     assert record.event_date == date(2027, 6, 12)
     assert record.starts_at == datetime(2027, 6, 11, 22, 0, tzinfo=UTC)
@@ -288,24 +288,24 @@ def test_an_all_day_event_starts_at_the_calendars_midnight() -> None:
         ({"date": "2027-06-12", "timeZone": "Pacific/Honolulu"}, date(2027, 6, 12)),
     ],
 )
-def test_the_date_of_an_event_is_the_day_where_it_takes_place(start: dict[str, str], day: date) -> None:
+def test_the_date_is_the_local_day_of_the_event(start: dict[str, str], day: date) -> None:
     """For a calendar in Berlin."""
     assert booked({"start": start}).event_date == day
 
 
-def test_the_date_of_a_moment_in_utc_is_the_one_in_the_calendars_zone() -> None:
+def test_the_date_of_a_utc_time_is_in_the_calendars_zone() -> None:
     late = {"start": {"dateTime": "2026-12-31T23:30:00Z"}, "end": {"dateTime": "2027-01-01T00:30:00Z"}}
     assert booked(late).event_date == date(2027, 1, 1)
     assert booked(late, CalendarContext("lena@example.com", "America/New_York")).event_date == date(2026, 12, 31)
 
 
-def test_a_time_without_an_offset_is_in_the_zone_it_names() -> None:
+def test_a_time_without_an_offset_uses_its_named_zone() -> None:
     start = {"dateTime": "2026-07-01T10:00:00", "timeZone": "America/New_York"}
     assert booked({"start": start}).starts_at == datetime(2026, 7, 1, 14, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/Land", "", "../etc/passwd", "a\0b", "x" * 5000])
-def test_a_zone_this_machine_does_not_know_counts_as_utc(zone: str) -> None:
+def test_an_unknown_zone_counts_as_utc(zone: str) -> None:
     assert booked({}, CalendarContext("lena@example.com", zone)).starts_at == datetime(2026, 12, 1, tzinfo=UTC)
 
 
@@ -314,14 +314,14 @@ def test_an_event_without_an_end_ends_when_it_starts() -> None:
     assert record.ends_at == record.starts_at
 
 
-def test_an_event_that_entered_the_calendar_in_the_year_0000_counts_from_its_last_change() -> None:
+def test_an_event_created_in_the_year_0000_counts_from_its_last_change() -> None:
     record = booked({"created": "0000-12-31T00:00:00.000Z", "updated": "2026-10-06T09:00:00.000Z"})
     assert record.booked_at == record.source_updated_at == datetime(2026, 10, 6, 9, 0, tzinfo=UTC)
     assert booked({}).booked_at == booked({}).starts_at
 
 
 @pytest.mark.parametrize("start", [None, {}, {"timeZone": "Europe/Berlin"}])
-def test_a_living_event_that_does_not_say_when_it_starts_is_set_aside(start: dict[str, str] | None) -> None:
+def test_an_event_without_a_start_is_set_aside(start: dict[str, str] | None) -> None:
     outcome = read({"start": start})
     assert isinstance(outcome, SetAside)
     assert (outcome.external_id, outcome.field) == ("e1", "start")
@@ -393,7 +393,7 @@ def count(batch: Batch) -> int:
     return len(batch.records) + len(batch.gone) + len(batch.skipped) + len(batch.set_aside) - called_off
 
 
-def test_in_another_calendar_the_studios_own_address_is_that_of_its_primary_one() -> None:
+def test_the_studios_address_is_that_of_its_primary_calendar() -> None:
     """An event there is organized by the calendar itself, and the studio may be a guest."""
     weddings = CalendarContext("w1@group.calendar.google.com", "UTC", own_address="lena@example.com")
     organizer = {"email": "w1@group.calendar.google.com", "self": True}
@@ -405,5 +405,5 @@ def test_in_another_calendar_the_studios_own_address_is_that_of_its_primary_one(
     )
 
 
-def test_copies_of_an_event_are_known_by_one_id() -> None:
+def test_copies_of_an_event_share_an_ical_uid() -> None:
     assert booked({"iCalUID": "one@google.com"}, BERLIN).ical_uid == "one@google.com"

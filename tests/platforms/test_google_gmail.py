@@ -75,7 +75,7 @@ def run(client: Client, cursor: MailboxCursor | None = None) -> tuple[list[str],
 # All threads
 
 
-def test_the_first_run_reads_where_history_stands_before_it_lists_all_threads(fake: Fake, client_of: ClientOf) -> None:
+def test_the_first_run_reads_the_history_id_before_listing_threads(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/profile", PROFILE)
     fake.on(f"{BASE}/threads", listed("a", "gone", nextPageToken="p2"), Reply({"resultSizeEstimate": 0}))
     serve(fake, "a")
@@ -117,7 +117,7 @@ def change(member: str, thread_id: Any, *labels: str, of_message: list[str] | No
     return {"id": "5", "messages": [named], member: [{**entry, "labelIds": list(labels)} if labels else entry]}
 
 
-def test_the_next_run_reads_each_changed_thread_once(fake: Fake, client_of: ClientOf) -> None:
+def test_a_later_run_reads_each_changed_thread_once(fake: Fake, client_of: ClientOf) -> None:
     page = [change("messagesAdded", "a"), change("messagesAdded", "a"), change("messagesAdded", "gone"), {"id": "5"}]
     fake.on(
         f"{BASE}/history",
@@ -151,7 +151,7 @@ def test_the_next_run_reads_each_changed_thread_once(fake: Fake, client_of: Clie
         {"labelsRemoved": [{"message": {"threadId": "a"}}]},
     ],
 )
-def test_what_may_change_the_verdict_is_read(fake: Fake, client_of: ClientOf, change: dict[str, Any]) -> None:
+def test_relevant_changes_are_read(fake: Fake, client_of: ClientOf, change: dict[str, Any]) -> None:
     fake.on(f"{BASE}/history", Reply({"history": [change], "historyId": "99"}))
     serve(fake, "a")
     assert stored(INQUIRIES.fetch(client_of(GOOGLE), changes("98"))) == ["a"]
@@ -181,13 +181,13 @@ def test_history_never_goes_back(fake: Fake, client_of: ClientOf) -> None:
     assert INQUIRIES.fetch(client_of(GOOGLE), changes("100")).cursor == changes("100")
 
 
-def test_history_that_is_too_old_means_reading_from_the_start(fake: Fake, client_of: ClientOf) -> None:
+def test_expired_history_restarts_the_read(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/history", Reply({"error": {"code": 404}}, status=404))
     with pytest.raises(CursorExpired):
         INQUIRIES.fetch(client_of(GOOGLE), changes("1"))
 
 
-def test_a_cursor_from_before_the_address_was_kept_learns_it_once(fake: Fake, client_of: ClientOf) -> None:
+def test_an_old_cursor_without_the_address_fetches_it_once(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/profile", PROFILE)
     fake.on(f"{BASE}/history", Reply({"historyId": "99"}))
     client = client_of(GOOGLE)
@@ -201,7 +201,7 @@ def test_a_cursor_from_before_the_address_was_kept_learns_it_once(fake: Fake, cl
 
 
 @pytest.mark.parametrize("fault", [LIMITED, Reply({}, status=503), Reply(breaks=True), Reply(body=b"<html>")])
-def test_a_fault_amid_a_page_ends_it_with_what_was_read(fake: Fake, client_of: ClientOf, fault: Reply) -> None:
+def test_a_fault_during_a_page_keeps_what_was_read(fake: Fake, client_of: ClientOf, fault: Reply) -> None:
     fake.on(f"{BASE}/threads", listed("a", "b", "c", nextPageToken="p2"))
     serve(fake, "a", "c")
     fake.on(f"{BASE}/threads/b", fault, Reply(thread(message(1, "INBOX"), thread_id="b")))
@@ -213,7 +213,7 @@ def test_a_fault_amid_a_page_ends_it_with_what_was_read(fake: Fake, client_of: C
     assert fake.paths().count(f"{BASE}/threads") == 1
 
 
-def test_without_progress_a_fault_is_the_runs(fake: Fake, client_of: ClientOf) -> None:
+def test_a_fault_without_progress_is_raised(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/threads/a", LIMITED)
     with pytest.raises(RateLimited):
         INQUIRIES.fetch(client_of(GOOGLE), listing(waiting=("a",)))
@@ -225,7 +225,7 @@ def test_without_progress_a_fault_is_the_runs(fake: Fake, client_of: ClientOf) -
         INQUIRIES.fetch(client_of(GOOGLE), None)
 
 
-def test_what_a_quota_let_through_is_never_asked_for_again(fake: Fake, client_of: ClientOf) -> None:
+def test_threads_that_were_read_are_not_requested_again(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/profile", PROFILE)
     fake.on(f"{BASE}/threads", LIMITED, listed("a"))
     fake.on(f"{BASE}/threads/a", LIMITED, Reply(thread(message(1, "INBOX"), thread_id="a")))
@@ -234,7 +234,7 @@ def test_what_a_quota_let_through_is_never_asked_for_again(fake: Fake, client_of
     assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads", "threads/a", "threads/a")]
 
 
-def test_changes_go_on_where_a_limit_stopped_them(fake: Fake, client_of: ClientOf) -> None:
+def test_changes_continue_where_a_limit_stopped_them(fake: Fake, client_of: ClientOf) -> None:
     page = [change("messagesAdded", "a"), change("messagesAdded", "b")]
     fake.on(f"{BASE}/history", Reply({"history": page, "historyId": "99"}))
     serve(fake, "a")
@@ -246,7 +246,7 @@ def test_changes_go_on_where_a_limit_stopped_them(fake: Fake, client_of: ClientO
     assert (stored(last), last.last, last.cursor) == (["b"], True, changes("99"))
 
 
-def test_a_page_of_slow_threads_ends_in_time(fake: Fake) -> None:
+def test_a_page_of_slow_threads_ends_early(fake: Fake) -> None:
     fake.on(f"{BASE}/threads", listed("a", "b", "c"))
     serve(fake, "a", "b", "c")
     seconds = count()
@@ -256,7 +256,7 @@ def test_a_page_of_slow_threads_ends_in_time(fake: Fake) -> None:
     assert (stored(page), page.cursor) == (["a", "b"], listing(waiting=("c",)))
 
 
-def test_many_changes_of_one_page_are_read_in_parts(fake: Fake, client_of: ClientOf) -> None:
+def test_many_changes_on_one_page_are_read_in_parts(fake: Fake, client_of: ClientOf) -> None:
     ids = [f"t{number}" for number in range(120)]
     fake.on(
         f"{BASE}/history", Reply({"history": [change("labelsAdded", each, "TRASH") for each in ids], "historyId": "9"})
@@ -283,7 +283,7 @@ ODD: list[Any] = [None, True, 5, 1.5, "", "x" * 65, "\x07", [], {}, {"id": None}
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_an_odd_entry_of_a_list_hides_no_other(fake: Fake, client_of: ClientOf, odd: Any) -> None:
+def test_an_odd_list_entry_hides_no_other(fake: Fake, client_of: ClientOf, odd: Any) -> None:
     entries = [{"id": "a"}, odd if isinstance(odd, dict | list | bool) else {"id": odd}, {"id": "b"}]
     fake.on(f"{BASE}/threads", Reply({"threads": entries}))
     serve(fake, "a", "b")
@@ -323,7 +323,7 @@ def test_odd_labels_hide_no_change(fake: Fake, client_of: ClientOf, odd: Any) ->
     assert stored(INQUIRIES.fetch(client_of(GOOGLE), changes("98"))) == ["a"]
 
 
-def test_a_thread_that_cannot_be_read_hides_no_other(fake: Fake, client_of: ClientOf) -> None:
+def test_an_unreadable_thread_hides_no_other(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/threads", listed("a", "odd", "large", "b"))
     serve(fake, "a", "b")
     fake.on(f"{BASE}/threads/odd", Reply({"id": "odd", "messages": [{"internalDate": "-1"}]}))
@@ -343,16 +343,14 @@ def refuse_large(response: Response) -> Fault | None:
 
 
 @pytest.mark.parametrize("history_id", [7, "", "x", "１", "1" * 30])
-def test_a_history_id_that_is_no_number_is_a_changed_contract(
-    fake: Fake, client_of: ClientOf, history_id: object
-) -> None:
+def test_a_history_id_must_be_a_number(fake: Fake, client_of: ClientOf, history_id: object) -> None:
     fake.on(f"{BASE}/profile", Reply({"historyId": history_id}))
     with pytest.raises(ContractChanged, match="historyId"):
         INQUIRIES.fetch(client_of(GOOGLE), None)
 
 
 @pytest.mark.parametrize("address", [None, 5, [], ""])
-def test_a_profile_without_an_address_is_done_without(fake: Fake, client_of: ClientOf, address: object) -> None:
+def test_a_profile_may_lack_an_address(fake: Fake, client_of: ClientOf, address: object) -> None:
     fake.on(f"{BASE}/profile", Reply({"historyId": "1", "emailAddress": address}))
     fake.on(f"{BASE}/threads", listed("a"))
     serve(fake, "a")
@@ -382,7 +380,7 @@ def dated(fake: Fake, **days: int) -> None:
         fake.on(f"{BASE}/threads/{thread_id}", Reply(thread(message(day * DAY, "INBOX"), thread_id=thread_id)))
 
 
-def test_a_backfill_that_may_not_search_reads_down_to_its_days(fake: Fake, client_of: ClientOf) -> None:
+def test_a_backfill_without_search_reads_back_to_its_days(fake: Fake, client_of: ClientOf) -> None:
     fake.on(f"{BASE}/profile", PROFILE)
     refused = Reply({"error": {"errors": [{"reason": "forbidden"}]}}, status=403)
     pages = [
@@ -396,7 +394,7 @@ def test_a_backfill_that_may_not_search_reads_down_to_its_days(fake: Fake, clien
     assert found == ["in1", "in2"]
 
 
-def test_a_backfill_goes_on_where_a_limit_stopped_it(fake: Fake, client_of: ClientOf) -> None:
+def test_a_backfill_continues_where_a_limit_stopped_it(fake: Fake, client_of: ClientOf) -> None:
     """The page is older than its days only when all of it is, though it was read in parts."""
     fake.on(f"{BASE}/profile", PROFILE)
     fake.on(f"{BASE}/threads", LIMITED, Reply({}, status=403), listed("in1", "old1", nextPageToken="2"), listed("in2"))

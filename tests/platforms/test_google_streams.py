@@ -84,7 +84,7 @@ def test_the_account_is_identified_with_its_scopes(sandbox: Sandbox) -> None:
         assert stream.is_covered_by(DEFAULT_SCOPES)
 
 
-def test_a_calendar_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:
+def test_a_calendar_is_read_in_full_and_then_by_changes(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
     assert {"wedding", "engagement", "portrait", "consultation"} <= {record.event_type for record in records}
@@ -100,7 +100,7 @@ def test_a_calendar_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> N
     assert deleted == [second]
 
 
-def test_what_is_no_booking_is_left_out_with_the_reason(sandbox: Sandbox) -> None:
+def test_events_that_are_not_bookings_are_skipped_with_a_reason(sandbox: Sandbox) -> None:
     page = BOOKINGS.fetch_page(client_for(sandbox), None)
     assert page.last
     reasons = Counter(skipped.reason for skipped in page.skipped)
@@ -113,14 +113,14 @@ def test_what_is_no_booking_is_left_out_with_the_reason(sandbox: Sandbox) -> Non
     assert {statuses[title] for title in tentative} == {"tentative"}
 
 
-def test_under_the_rule_all_everything_is_a_booking_but_what_is_free_declined_or_called_off(sandbox: Sandbox) -> None:
+def test_the_rule_all_skips_only_free_declined_and_called_off_events(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     client.account = ConnectedAccount(rule="all")
     page = BOOKINGS.fetch_page(client, None)
     assert Counter(skipped.reason for skipped in page.skipped) == {"free": 1, "declined": 1, "called_off": 1}
 
 
-def test_an_answer_that_changes_later_changes_the_booking(sandbox: Sandbox) -> None:
+def test_a_changed_answer_changes_the_booking(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
     invited = next(record for record in records if record.title == "Styled shoot, Villa Seeblick")
@@ -132,7 +132,7 @@ def test_an_answer_that_changes_later_changes_the_booking(sandbox: Sandbox) -> N
     assert read(BOOKINGS, client, cursor)[:2] == ([], [invited.external_id])
 
 
-def test_an_event_that_no_longer_blocks_time_is_left_out(sandbox: Sandbox) -> None:
+def test_an_event_that_becomes_free_is_skipped(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
     event_id = records[0].external_id
@@ -142,7 +142,7 @@ def test_an_event_that_no_longer_blocks_time_is_left_out(sandbox: Sandbox) -> No
     assert [(skipped.external_id, skipped.reason) for skipped in page.skipped] == [(event_id, "free")]
 
 
-def test_a_calendar_of_several_pages_is_read_whole(sandbox: Sandbox) -> None:
+def test_a_calendar_of_several_pages_is_read_in_full(sandbox: Sandbox) -> None:
     client = client_for(sandbox, issue_token("bulk-2500"))
     records, _, _ = read(BOOKINGS, client)
     assert len({record.external_id for record in records}) == 2500
@@ -154,7 +154,7 @@ def primary(client: Client) -> FoundAccount:
     return found
 
 
-def test_the_primary_calendar_is_found_with_its_id_also_after_that_has_changed(sandbox: Sandbox) -> None:
+def test_the_primary_calendar_is_found_after_its_id_changed(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     found = primary(client)
     assert (found.external_id, found.time_zone) == ("hello@lindenandlight.example", "Europe/Berlin")
@@ -168,7 +168,7 @@ def test_the_primary_calendar_is_found_with_its_id_also_after_that_has_changed(s
     assert [record.external_id for record in again] == [record.external_id for record in records]
 
 
-def test_a_forgotten_sync_token_means_reading_from_the_start(sandbox: Sandbox) -> None:
+def test_an_expired_sync_token_restarts_the_read(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(BOOKINGS, client)
     sandbox.google.expire_sync_tokens()
@@ -177,7 +177,7 @@ def test_a_forgotten_sync_token_means_reading_from_the_start(sandbox: Sandbox) -
     assert read(BOOKINGS, client)[0] == records
 
 
-def test_a_mailbox_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> None:
+def test_a_mailbox_is_read_in_full_and_then_by_changes(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     records, _, cursor = read(INQUIRIES, client)
     assert len(records) > 10
@@ -197,7 +197,7 @@ def test_a_mailbox_is_read_whole_and_then_by_its_changes(sandbox: Sandbox) -> No
     assert (new.contact_name, new.contact_email, new.subject) == ("Kim Lund", "kim@example.com", "Newborn photos")
 
 
-def test_in_a_studios_mailbox_people_wrote_and_machines_did_not(sandbox: Sandbox) -> None:
+def test_a_studios_mailbox_yields_people_and_not_machines(sandbox: Sandbox) -> None:
     pages = pages_of(client_for(sandbox))
     records = [record for page in pages for record in page.records if isinstance(record, InquiryRecord)]
     addresses = [record.contact_email or "" for record in records]
@@ -216,7 +216,7 @@ def test_in_a_studios_mailbox_people_wrote_and_machines_did_not(sandbox: Sandbox
 
 
 @pytest.mark.parametrize("label", ["SPAM", "TRASH", "CATEGORY_PROMOTIONS"])
-def test_what_is_rescued_arrives_and_what_is_tidied_away_leaves(sandbox: Sandbox, label: str) -> None:
+def test_rescued_threads_arrive_and_discarded_ones_leave(sandbox: Sandbox, label: str) -> None:
     client = client_for(sandbox)
     arrived = sandbox.google.add_message(labels=[label], sender="Kim Lund <kim@example.com>")["id"]
     _, _, cursor = read(INQUIRIES, client)
@@ -234,7 +234,7 @@ def test_what_is_rescued_arrives_and_what_is_tidied_away_leaves(sandbox: Sandbox
     ]
 
 
-def test_a_thread_that_is_deleted_is_left_out(sandbox: Sandbox) -> None:
+def test_a_deleted_thread_is_skipped(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     (first, second) = (sandbox.google.add_message()["id"] for _ in range(2))
     sandbox.google.add_message(thread_id=second, labels=["SENT"])
@@ -247,7 +247,7 @@ def test_a_thread_that_is_deleted_is_left_out(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("lets_through", [1, 2, 7, 49])
-def test_any_quota_that_lets_a_thread_through_ends_in_a_mailbox_read_whole(sandbox: Sandbox, lets_through: int) -> None:
+def test_a_mailbox_is_read_in_full_under_any_quota(sandbox: Sandbox, lets_through: int) -> None:
     for number in range(1, 200):
         sandbox.add_fault(kind="status", status=429, after=number * lets_through)
     client = client_for(sandbox, issue_token("bulk-60"))
@@ -269,7 +269,7 @@ def test_any_quota_that_lets_a_thread_through_ends_in_a_mailbox_read_whole(sandb
     assert limited < needed
 
 
-def test_mail_that_comes_while_all_threads_are_listed_is_not_missed(sandbox: Sandbox) -> None:
+def test_mail_arriving_during_the_first_list_is_not_missed(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     first = INQUIRIES.fetch_page(client, None)
     assert not first.last
@@ -278,7 +278,7 @@ def test_mail_that_comes_while_all_threads_are_listed_is_not_missed(sandbox: San
     assert arrived in [record.external_id for record in read(INQUIRIES, client, cursor)[0]]
 
 
-def test_forgotten_history_means_reading_from_the_start(sandbox: Sandbox) -> None:
+def test_expired_history_restarts_the_read(sandbox: Sandbox) -> None:
     client = client_for(sandbox)
     _, _, cursor = read(INQUIRIES, client)
     sandbox.google.expire_history()
@@ -287,7 +287,7 @@ def test_forgotten_history_means_reading_from_the_start(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("stream", GOOGLE.streams, ids=lambda stream: stream.name)
-def test_an_empty_account_has_nothing_and_can_be_followed(sandbox: Sandbox, stream: Stream[Any]) -> None:
+def test_an_empty_account_can_be_followed(sandbox: Sandbox, stream: Stream[Any]) -> None:
     client = client_for(sandbox, issue_token("empty"))
     records, deleted, cursor = read(stream, client)
     assert (records, deleted) == ([], [])
@@ -309,7 +309,7 @@ def test_an_empty_account_has_nothing_and_can_be_followed(sandbox: Sandbox, stre
         ({"kind": "truncate"}, TransientFault),
     ],
 )
-def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
+def test_a_fault_is_classified_and_the_page_can_be_read_again(
     sandbox: Sandbox, stream: Stream[Any], fault: dict[str, Any], kind: type[PlatformError]
 ) -> None:
     client = client_for(sandbox)
@@ -320,7 +320,7 @@ def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
     assert stream.fetch_page(client, None).records
 
 
-def test_a_changed_shape_is_named(sandbox: Sandbox) -> None:
+def test_a_changed_shape_is_reported(sandbox: Sandbox) -> None:
     sandbox.add_fault(kind="shape", path=".*/events", body={"items": {"now": "an object"}})
     with pytest.raises(ContractChanged, match="at `items`"):
         BOOKINGS.fetch_page(client_for(sandbox), None)
@@ -343,7 +343,7 @@ def test_events_alone_are_enough_for_bookings(sandbox: Sandbox) -> None:
     assert identify(client).scopes == ("https://www.googleapis.com/auth/calendar.events.readonly",)
 
 
-def test_an_expired_token_is_refreshed_on_the_way(sandbox: Sandbox) -> None:
+def test_an_expired_token_is_refreshed_during_a_read(sandbox: Sandbox) -> None:
     expired = issue_token(lifetime=0)
     client = client_for(sandbox, expired, refresh=lambda: refresh(sandbox, expired).access_token)
     assert identify(client).external_id

@@ -37,7 +37,7 @@ def test_a_thread_becomes_an_inquiry() -> None:
     )
 
 
-def test_a_thread_without_labels_headers_or_an_answer_is_an_inquiry_all_the_same() -> None:
+def test_a_thread_without_labels_headers_or_an_answer_is_still_an_inquiry() -> None:
     bare = inquiry({"internalDate": "0"})
     assert (bare.contact_email, bare.subject, bare.message, bare.replied_at) == (None, None, None, None)
     assert bare.received_at == EPOCH
@@ -57,7 +57,7 @@ def test_a_thread_without_labels_headers_or_an_answer_is_an_inquiry_all_the_same
         ([message(1, "SENT", in_reply_to="<gone@mail.example>"), message(2, from_="mailer-daemon@x")], "nothing_left"),
     ],
 )
-def test_what_nobody_asked_is_no_inquiry(left_out: list[dict[str, Any]], why: str) -> None:
+def test_mail_that_is_not_an_inquiry_is_skipped_with_a_reason(left_out: list[dict[str, Any]], why: str) -> None:
     assert reason(*left_out) == why
 
 
@@ -85,17 +85,17 @@ CORPUS = {
     ("a newsletter", "newsletter"),
     ("a chat", "chat"),
 ])  # fmt: skip
-def test_machines_are_left_out_each_with_its_reason(kind: str, why: str) -> None:
+def test_mail_from_machines_is_skipped_with_its_reason(kind: str, why: str) -> None:
     assert reason(CORPUS[kind]) == why
 
 
 @pytest.mark.parametrize("kind", CORPUS)
-def test_a_person_who_writes_into_a_machines_thread_is_an_inquiry(kind: str) -> None:
+def test_a_person_writing_in_a_machines_thread_is_an_inquiry(kind: str) -> None:
     found = inquiry(CORPUS[kind], message(2, "INBOX", from_=BEN))
     assert (found.contact_email, found.received_at) == ("ben@example.net", at(2))
 
 
-def test_what_is_left_out_keeps_whom_it_was_with_and_when() -> None:
+def test_a_skipped_thread_keeps_counterpart_and_times() -> None:
     assert judged(message(1, "SENT"), message(2, "INBOX"), message(5, "SENT")) == Skipped(
         external_id="m1",
         reason="started_by_studio",
@@ -111,23 +111,23 @@ def test_what_is_left_out_keeps_whom_it_was_with_and_when() -> None:
 # Forms of the studio's own site
 
 
-def test_a_form_through_the_studios_own_mailbox_is_an_inquiry_of_whoever_filled_it_in() -> None:
+def test_a_form_sent_through_the_studios_mailbox_is_an_inquiry_from_its_author() -> None:
     found = inquiry(form(1, ANA), message(3, "SENT"))
     assert (found.external_id, found.contact_name, found.contact_email) == ("m1", "Ana Ruiz", "ana@example.org")
     assert found.replied_at == at(3)
 
 
-def test_a_form_stays_an_inquiry_when_it_is_archived() -> None:
+def test_an_archived_form_is_still_an_inquiry() -> None:
     assert inquiry(form(1, ANA, "SENT")).contact_email == "ana@example.org"
     assert reason(message(1, "SENT", reply_to="lena@home.example")) == "started_by_studio"
 
 
-def test_the_studios_address_is_known_by_what_it_sent_as_well() -> None:
+def test_the_studios_address_is_learned_from_its_sent_mail() -> None:
     alias = message(1, "SENT", "INBOX", from_="forms@linden.example", to="forms@linden.example", reply_to=BEN)
     assert inquiry(alias).contact_email == "ben@example.net"
 
 
-def test_the_posts_of_a_form_in_one_thread_are_inquiries_of_their_own() -> None:
+def test_each_form_submission_in_a_thread_is_an_inquiry() -> None:
     batch = read(
         thread(
             form(1, ANA),
@@ -146,26 +146,26 @@ def test_the_posts_of_a_form_in_one_thread_are_inquiries_of_their_own() -> None:
     assert {each.url for each in found.values()} == {"https://mail.google.com/mail/u/0/#all/m1"}
 
 
-def test_posts_that_name_nobody_are_of_somebody_else_each() -> None:
+def test_anonymous_submissions_are_different_people() -> None:
     posts = [message(number, "INBOX", from_="no-reply-forms@webflow.com") for number in (1, 2)]
     batch = read(thread(*posts, message(3, "SENT", to="no-reply-forms@webflow.com", in_reply_to="<m1@mail.example>")))
     replied = {record.external_id: record.replied_at for record in batch.records if isinstance(record, InquiryRecord)}
     assert replied == {"m1": at(3), "m1/m2": None}
 
 
-def test_a_post_keeps_its_id_when_the_one_before_it_is_gone() -> None:
+def test_a_submission_keeps_its_id_when_an_earlier_one_is_deleted() -> None:
     with_both = read(thread(form(1, ANA), form(2, BEN)))
     without = read(thread(form(2, BEN), thread_id="m1"))
     assert [record.external_id for record in with_both.records] == ["m1", "m1/m2"]
     assert [record.external_id for record in without.records] == ["m1/m2"]
 
 
-def test_a_thread_in_the_trash_is_left_out_with_all_its_posts() -> None:
+def test_a_thread_in_the_trash_is_skipped_with_all_its_submissions() -> None:
     batch = read(thread(form(1, ANA, "SENT", "TRASH"), form(2, BEN, "SENT", "TRASH")))
     assert [(each.external_id, each.reason) for each in batch.skipped] == [("m1", "trash"), ("m1/m2", "trash")]
 
 
-def test_a_client_of_the_studio_who_answers_by_a_group_began_nothing() -> None:
+def test_a_client_who_answers_through_a_group_started_nothing() -> None:
     answer = message(2, "INBOX", from_="'Ana' via Bookings <bookings@studio.example>", reply_to=ANA)
     assert reason(message(1, "SENT"), answer) == "started_by_studio"
     assert inquiry(message(1, "SENT", to=BEN), answer).contact_email == "ana@example.org"
@@ -179,19 +179,19 @@ def test_people_in_an_ordinary_thread_are_one_inquiry() -> None:
 # What was tidied away
 
 
-def test_a_thread_whose_first_mail_was_tidied_away_is_still_updated() -> None:
+def test_a_thread_whose_first_mail_was_discarded_is_still_updated() -> None:
     found = inquiry(message(1, "TRASH"), message(2, "SENT"), message(3, "INBOX"))
     assert (found.received_at, found.replied_at) == (at(1), at(2))
     assert inquiry(message(1, "TRASH"), message(2, "SENT")).replied_at == at(2)
     assert reason(message(1, "SENT", "TRASH"), message(2, "INBOX")) == "started_by_studio"
 
 
-def test_spam_in_a_thread_is_passed_over() -> None:
+def test_spam_in_a_thread_is_ignored() -> None:
     found = inquiry(message(1, "SPAM", from_=BEN), message(2, "INBOX"))
     assert (found.contact_email, found.received_at) == ("ana@example.org", at(2))
 
 
-def test_answers_to_what_is_gone_change_nothing() -> None:
+def test_answers_to_deleted_mail_change_nothing() -> None:
     left = thread(message(2, "SENT", in_reply_to="<m1@mail.example>"), thread_id="m1")
     batch = read(left)
     assert (batch.records, batch.skipped, batch.set_aside) == ([], [], [])
@@ -211,19 +211,19 @@ def test_answers_to_what_is_gone_change_nothing() -> None:
         {"subject": "Automatische Antwort: Hochzeit"},
     ],
 )
-def test_an_answer_of_the_studios_machine_is_none(headers: dict[str, str]) -> None:
+def test_an_automatic_reply_is_not_an_answer(headers: dict[str, str]) -> None:
     assert inquiry(message(1, "INBOX"), message(2, "SENT", **headers)).replied_at is None
     assert inquiry(message(1, "INBOX"), message(2, "SENT", **headers), message(3, "SENT")).replied_at == at(3)
 
 
-def test_what_is_sent_on_to_a_colleague_is_no_answer() -> None:
+def test_forwarded_mail_is_not_an_answer() -> None:
     assert inquiry(message(1, "INBOX"), message(2, "SENT", to="second@shooter.example")).replied_at is None
     assert inquiry(message(1, "INBOX"), message(2, "SENT", to="x@y.example", cc=ANA)).replied_at == at(2)
     portal = message(1, "INBOX", from_="WeddingWire <messages@weddingwire.com>")
     assert inquiry(portal, message(2, "SENT", to="reply-1@reply.weddingwire.com")).replied_at == at(2)
 
 
-def test_an_answer_by_another_program_counts() -> None:
+def test_an_answer_from_another_mail_program_counts() -> None:
     assert inquiry(message(1, "INBOX"), message(2, "INBOX", from_=OWN, to=ANA)).replied_at == at(2)
 
 
@@ -235,7 +235,7 @@ def test_an_answer_by_another_program_counts() -> None:
         min_size=1,
     )
 )
-def test_any_thread_is_a_storable_inquiry_or_left_out(messages: list[tuple[int, str, str]]) -> None:
+def test_any_thread_is_a_storable_inquiry_or_skipped(messages: list[tuple[int, str, str]]) -> None:
     found = judged(*(message(when, label, from_=text, reply_to=text, subject=text) for when, label, text in messages))
     if isinstance(found, InquiryRecord):
         assert found.replied_at is None or found.replied_at >= found.received_at
@@ -307,12 +307,12 @@ def test_one_odd_field_spoils_no_other_thread(place: tuple[str | int, ...], valu
         (("messages", 1, "internalDate"), ABSENT),
     ],
 )
-def test_an_odd_field_takes_nothing_but_itself_away(place: tuple[str | int, ...], value: Any) -> None:
+def test_an_odd_field_loses_only_itself(place: tuple[str | int, ...], value: Any) -> None:
     batch = read(odd_thread(place, value))
     assert ([record.external_id for record in batch.records], batch.set_aside) == (["m1"], [])
 
 
-def test_a_message_without_googles_time_has_its_senders() -> None:
+def test_a_message_without_googles_time_uses_the_senders() -> None:
     dated = message(5, "INBOX", date="Mon, 21 Sep 2026 14:13:20 +0200")
     assert inquiry({**dated, "internalDate": "-1"}).received_at == datetime(2026, 9, 21, 12, 13, 20, tzinfo=UTC)
     for date in ("", "yesterday", "Mon, 21 Sep 1026 14:13:20 +0000", "Mon, 21 Sep 2026 14:13:20 +9999"):
@@ -320,7 +320,7 @@ def test_a_message_without_googles_time_has_its_senders() -> None:
         assert [(each.external_id, each.field) for each in batch.set_aside] == [("m5", "messages")]
 
 
-def test_messages_that_are_passed_over_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_ignored_messages_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     inquiry(message(1, "INBOX"), {"id": "m2"}, 5)
     (record,) = [record for record in caplog.records if record.getMessage() == "inquiry.messages_unreadable"]
     assert vars(record)["fields"] == {"messages": 2, "of": 3}

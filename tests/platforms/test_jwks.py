@@ -52,7 +52,7 @@ def keys(*found: object, max_age: str = "max-age=3600") -> Reply:
     return Reply({"keys": list(found)}, headers={"Cache-Control": f"public, {max_age}, must-revalidate"})
 
 
-def test_keys_are_kept_as_long_as_the_platform_says(fake: Fake, time: Time) -> None:
+def test_keys_are_cached_as_long_as_the_platform_says(fake: Fake, time: Time) -> None:
     fake.on(PATH, keys(ONE))
     known = KeySet(URL)
     for later in (0, 3599):
@@ -68,7 +68,7 @@ def test_keys_are_kept_as_long_as_the_platform_says(fake: Fake, time: Time) -> N
     ("max_age", "seconds"),
     [("max-age=5", SHORTEST_SECONDS), ("no-cache", SHORTEST_SECONDS), ("max-age=999999999", LONGEST_SECONDS)],
 )
-def test_how_long_they_are_kept_has_limits(fake: Fake, time: Time, max_age: str, seconds: float) -> None:
+def test_the_cache_time_has_limits(fake: Fake, time: Time, max_age: str, seconds: float) -> None:
     fake.on(PATH, keys(ONE, max_age=max_age))
     known = KeySet(URL)
     for later, requests in ((0, 1), (seconds - 1, 1), (seconds, 2)):
@@ -77,7 +77,7 @@ def test_how_long_they_are_kept_has_limits(fake: Fake, time: Time, max_age: str,
         assert len(fake.requests) == requests
 
 
-def test_a_key_that_is_new_is_found_after_a_minute_at_the_latest(fake: Fake, time: Time) -> None:
+def test_a_new_key_is_found_within_a_minute(fake: Fake, time: Time) -> None:
     fake.on(PATH, keys(ONE), keys(ONE, TWO))
     known = KeySet(URL)
     assert known.find("two", transport(fake)) is None
@@ -88,7 +88,7 @@ def test_a_key_that_is_new_is_found_after_a_minute_at_the_latest(fake: Fake, tim
     assert len(fake.requests) == 2
 
 
-def test_a_key_that_was_withdrawn_is_gone_with_the_next_answer(fake: Fake, time: Time) -> None:
+def test_a_withdrawn_key_is_gone_after_the_next_fetch(fake: Fake, time: Time) -> None:
     fake.on(PATH, keys(ONE), keys(TWO))
     known = KeySet(URL)
     assert known.find("one", transport(fake)) == ONE
@@ -109,7 +109,7 @@ def test_a_key_that_was_withdrawn_is_gone_with_the_next_answer(fake: Fake, time:
         (Reply(body=b'{"keys": ' + b"[" * 50_000), ContractChanged),
     ],
 )
-def test_an_answer_without_keys_is_an_error_and_leaves_those_at_hand(
+def test_a_response_without_keys_is_an_error_and_keeps_the_cached_ones(
     fake: Fake, time: Time, reply: Reply, error: type[Exception]
 ) -> None:
     fake.on(PATH, keys(ONE), reply)
@@ -127,7 +127,7 @@ def refused(known: KeySet, key_id: str, fake: Fake) -> PlatformError:
     return caught.value
 
 
-def test_while_the_platform_fails_it_is_asked_ever_more_seldom_whoever_asks(fake: Fake, time: Time) -> None:
+def test_a_failing_platform_is_called_less_and_less_often(fake: Fake, time: Time) -> None:
     fake.on(PATH, DOWN)
     known, asked_at = KeySet(URL), []
     for _ in range(1500):
@@ -142,7 +142,7 @@ def test_while_the_platform_fails_it_is_asked_ever_more_seldom_whoever_asks(fake
     assert set(waits[6:]) == {LONGEST_RETRY_SECONDS}
 
 
-def test_who_is_not_asked_again_says_when_it_will_be(fake: Fake, time: Time) -> None:
+def test_an_error_during_backoff_says_when_the_next_fetch_is(fake: Fake, time: Time) -> None:
     fake.on(PATH, DOWN)
     known = KeySet(URL)
     assert isinstance(refused(known, "one", fake), TransientFault)
@@ -154,7 +154,7 @@ def test_who_is_not_asked_again_says_when_it_will_be(fake: Fake, time: Time) -> 
     assert len(fake.requests) == 1
 
 
-def test_a_success_forgets_the_failures_before_it(fake: Fake, time: Time) -> None:
+def test_a_success_resets_the_backoff(fake: Fake, time: Time) -> None:
     fake.on(PATH, DOWN, DOWN, keys(ONE), DOWN)
     known = KeySet(URL)
     for wait in (0, FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS - 1):
@@ -180,7 +180,7 @@ def test_keys_that_cannot_be_refreshed_are_used_for_another_day(fake: Fake, time
     refused(known, "one", fake)
 
 
-def test_of_old_keys_none_is_said_to_be_missing_while_new_ones_cannot_be_had(fake: Fake, time: Time) -> None:
+def test_a_key_is_not_reported_missing_while_fetches_fail(fake: Fake, time: Time) -> None:
     """It may be among the new ones: whoever signed with it is to come again."""
     fake.on(PATH, keys(ONE), DOWN)
     known = KeySet(URL)
@@ -209,9 +209,7 @@ def test_of_old_keys_none_is_said_to_be_missing_while_new_ones_cannot_be_had(fak
         {"kid": "two", "kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"},
     ],
 )
-def test_an_entry_that_is_no_usable_key_is_passed_over_alone(
-    fake: Fake, time: Time, log_lines: LogLines, entry: object
-) -> None:
+def test_only_the_unusable_key_is_ignored(fake: Fake, time: Time, log_lines: LogLines, entry: object) -> None:
     logs.configure()
     fake.on(PATH, keys(entry, ONE, entry))
     known = KeySet(URL)
@@ -221,9 +219,7 @@ def test_an_entry_that_is_no_usable_key_is_passed_over_alone(
     assert (line["keys"], line["passed_over"]) == (1, 2)
 
 
-def test_a_failure_is_logged_with_its_reason_and_when_it_is_tried_again(
-    fake: Fake, time: Time, log_lines: LogLines
-) -> None:
+def test_a_failure_is_logged_with_its_reason_and_retry_time(fake: Fake, time: Time, log_lines: LogLines) -> None:
     logs.configure()
     fake.on(PATH, DOWN)
     refused(KeySet(URL), "one", fake)
@@ -232,7 +228,7 @@ def test_a_failure_is_logged_with_its_reason_and_when_it_is_tried_again(
     assert "503" in line["reason"]
 
 
-def test_who_has_the_key_at_hand_does_not_wait_for_somebody_who_fetches(fake: Fake, time: Time) -> None:
+def test_a_cached_key_does_not_wait_for_a_fetch(fake: Fake, time: Time) -> None:
     fake.on(PATH, keys(ONE), Reply(waits=True))
     known = KeySet(URL)
     known.find("one", transport(fake))
@@ -247,7 +243,7 @@ def test_who_has_the_key_at_hand_does_not_wait_for_somebody_who_fetches(fake: Fa
     assert len(fake.requests) == 2
 
 
-def test_many_that_need_the_keys_at_once_fetch_them_once(fake: Fake, time: Time) -> None:
+def test_concurrent_callers_fetch_the_keys_once(fake: Fake, time: Time) -> None:
     fake.on(PATH, DOWN)
     known = KeySet(URL)
     with ThreadPoolExecutor(8) as threads:

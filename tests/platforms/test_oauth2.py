@@ -67,7 +67,7 @@ def test_a_refresh_sends_the_grant_and_the_client_in_the_body(fake: Fake) -> Non
     assert "authorization" not in request.headers
 
 
-def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
+def test_a_platform_may_require_the_client_in_the_header(fake: Fake) -> None:
     fake.on(TOKEN, Reply(ANSWER))
     refresh(fake, replace(ACME, oauth=replace(FACTS, client_auth="basic")))
     [request] = fake.requests
@@ -92,16 +92,14 @@ def test_a_platform_may_want_the_client_in_the_header(fake: Fake) -> None:
         ({"access_token": "a", "expires_in": 3600.0}, TokenGrant(Secret("a"), None, 3600)),
     ],
 )
-def test_what_an_answer_leaves_out_is_none(fake: Fake, answer: dict[str, object], grant: TokenGrant) -> None:
+def test_missing_response_fields_are_none(fake: Fake, answer: dict[str, object], grant: TokenGrant) -> None:
     fake.on(TOKEN, Reply(answer))
     assert refresh(fake) == grant
 
 
 @pytest.mark.parametrize("lifetime", [-1, "soon", 10**30, True, [3600], 1.5, "\u0663600"])
 @pytest.mark.parametrize("name", ["expires_in", "refresh_token_expires_in"])
-def test_a_rotated_token_is_not_lost_over_a_lifetime_that_cannot_be_read(
-    fake: Fake, name: str, lifetime: object
-) -> None:
+def test_an_unreadable_lifetime_does_not_lose_a_rotated_token(fake: Fake, name: str, lifetime: object) -> None:
     fake.on(TOKEN, Reply({"access_token": "a", "refresh_token": "r", name: lifetime}))
     assert refresh(fake) == TokenGrant(Secret("a"), Secret("r"))
 
@@ -112,14 +110,14 @@ def test_scopes_are_split_at_spaces_and_commas(fake: Fake, scope: str) -> None:
     assert refresh(fake).scopes == ("ads_read", "pages_show_list")
 
 
-def test_the_clients_secrets_are_tried_in_their_order_until_one_is_accepted(fake: Fake) -> None:
+def test_client_secrets_are_tried_in_order(fake: Fake) -> None:
     refused = Reply({"error": "invalid_client"}, status=401)
     fake.on(TOKEN, refused, refused, Reply(ANSWER))
     assert refresh(fake, ACME, "newest", "current", "old").access_token == Secret(SECRETS[2])
     assert [request.form["client_secret"] for request in fake.requests] == ["newest", "current", "old"]
 
 
-def test_when_no_secret_is_accepted_it_is_an_operators_matter(fake: Fake) -> None:
+def test_if_no_secret_is_accepted_an_operator_must_act(fake: Fake) -> None:
     fake.on(TOKEN, Reply({"error": "invalid_client"}, status=401))
     with pytest.raises(Misconfigured):
         refresh(fake, ACME, "newest", "old")
@@ -129,14 +127,14 @@ def test_when_no_secret_is_accepted_it_is_an_operators_matter(fake: Fake) -> Non
 @pytest.mark.parametrize(
     ("status", "error"), [(400, "invalid_grant"), (503, "x"), (429, "x"), (400, "invalid_request")]
 )
-def test_only_a_refused_client_is_a_reason_to_try_another_secret(fake: Fake, status: int, error: str) -> None:
+def test_only_a_rejected_client_leads_to_the_next_secret(fake: Fake, status: int, error: str) -> None:
     fake.on(TOKEN, Reply({"error": error}, status=status))
     with pytest.raises(PlatformError):
         refresh(fake, ACME, "newest", "old")
     assert len(fake.requests) == 1
 
 
-def test_a_client_without_a_secret_asks_nothing(fake: Fake) -> None:
+def test_a_client_without_a_secret_sends_nothing(fake: Fake) -> None:
     with pytest.raises(Misconfigured, match="no secret"):
         oauth2.refresh(
             ACME,
@@ -185,7 +183,7 @@ def test_a_grant_without_a_refresh_token_cannot_be_refreshed(fake: Fake) -> None
         (200, ["a"], ContractChanged),
     ],
 )
-def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: type[PlatformError]) -> None:
+def test_errors_are_classified(fake: Fake, status: int, answer: object, kind: type[PlatformError]) -> None:
     fake.on(TOKEN, Reply(answer, status=status))
     with pytest.raises(PlatformError) as caught:
         refresh(fake)
@@ -193,7 +191,7 @@ def test_a_refusal_is_told_apart(fake: Fake, status: int, answer: object, kind: 
     assert str(caught.value).startswith(f"{status} POST auth.acme.test/token")
 
 
-def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
+def test_a_rate_limit_says_when_to_retry(fake: Fake) -> None:
     fake.on(TOKEN, Reply({}, status=429, headers={"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT"}))
     with pytest.raises(RateLimited) as caught:
         refresh(fake)
@@ -205,7 +203,7 @@ def test_a_rate_limit_says_when_to_go_on(fake: Fake) -> None:
     st.binary(max_size=120) | st.from_regex(rb'\{"(access_token|expires_in|scope)": ?("a"|-?[0-9]+|NaN|null|\[\])\}')
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_answer_is_a_grant_or_an_error_of_ours(fake: Fake, body: bytes) -> None:
+def test_any_response_is_a_grant_or_one_of_our_errors(fake: Fake, body: bytes) -> None:
     fake.on(TOKEN, Reply(body=body))
     try:
         refresh(fake)
@@ -213,20 +211,20 @@ def test_any_answer_is_a_grant_or_an_error_of_ours(fake: Fake, body: bytes) -> N
         return  # any other error fails the test
 
 
-def test_revoking_hands_the_token_over_and_nothing_else(fake: Fake) -> None:
+def test_revoking_sends_the_token_and_nothing_else(fake: Fake) -> None:
     fake.on(REVOKE, Reply(body=b""))
     assert revoke(fake) is True
     [request] = fake.requests
     assert (request.method, request.form) == ("POST", {"token": SECRETS[1]})
 
 
-def test_revoking_a_token_the_platform_forgot_is_no_error(fake: Fake) -> None:
+def test_revoking_an_unknown_token_is_not_an_error(fake: Fake) -> None:
     fake.on(REVOKE, Reply({"error": "invalid_token"}, status=400))
     assert revoke(fake) is False
 
 
 @pytest.mark.parametrize(("status", "known"), [(200, True), (401, False)])
-def test_a_platform_may_want_its_grant_deleted_in_the_tokens_own_name(fake: Fake, status: int, known: bool) -> None:
+def test_a_platform_may_require_delete_authorized_by_the_token(fake: Fake, status: int, known: bool) -> None:
     def classify(_: Response) -> Fault:
         return Fault(TokenRevoked)
 
@@ -239,26 +237,26 @@ def test_a_platform_may_want_its_grant_deleted_in_the_tokens_own_name(fake: Fake
 
 
 @pytest.mark.parametrize("token", ["two\r\nlines", "", "caf\u00e9"])
-def test_what_cannot_be_a_token_is_not_sent(fake: Fake, token: str) -> None:
+def test_an_impossible_token_is_not_sent(fake: Fake, token: str) -> None:
     facts = replace(FACTS, revoke_method="DELETE")
     platform = replace(ACME, oauth=facts)
     assert oauth2.revoke(platform, token=Secret(token), sandbox_url=fake.url) is False
     assert fake.requests == []
 
 
-def test_without_an_address_to_revoke_at_nothing_is_asked(fake: Fake) -> None:
+def test_without_a_revocation_url_nothing_is_sent(fake: Fake) -> None:
     assert revoke(fake, replace(ACME, oauth=replace(FACTS, revoke_url=""))) is False
     assert fake.requests == []
 
 
 @pytest.mark.parametrize(("status", "kind"), [(503, TransientFault), (400, ContractChanged), (429, RateLimited)])
-def test_revoking_that_fails_is_told_apart(fake: Fake, status: int, kind: type[PlatformError]) -> None:
+def test_revocation_errors_are_classified(fake: Fake, status: int, kind: type[PlatformError]) -> None:
     fake.on(REVOKE, Reply({}, status=status))
     with pytest.raises(kind):
         revoke(fake)
 
 
-def test_a_platform_without_oauth_is_an_operators_matter(fake: Fake) -> None:
+def test_a_platform_without_oauth_is_misconfigured(fake: Fake) -> None:
     with pytest.raises(Misconfigured, match="Acme has no OAuth"):
         refresh(fake, Platform(name="acme", title="Acme"))
 
@@ -290,5 +288,5 @@ def test_no_secret_is_in_an_error_or_a_log(
     assert [secret for secret in SECRETS if secret in " ".join(shown)] == []
 
 
-def test_a_grant_shows_no_token() -> None:
+def test_a_grants_repr_shows_no_token() -> None:
     assert "4711" not in repr(TokenGrant(Secret(SECRETS[2]), Secret(SECRETS[1])))

@@ -57,7 +57,7 @@ def exchange(fake: Fake, platform: Platform = ACME) -> TokenGrant:
     )
 
 
-def test_the_address_asks_for_a_code_and_binds_it_to_the_verifier() -> None:
+def test_the_url_requests_a_code_bound_to_the_verifier() -> None:
     assert address().startswith("https://www.acme.test/dialog?")
     assert params() == {
         "response_type": "code",
@@ -78,12 +78,12 @@ def test_without_pkce_there_is_no_challenge(platform: Platform, verifier: str) -
     assert not [name for name in params(platform, verifier) if name.startswith("code_challenge")]
 
 
-def test_a_platform_adds_its_own_parameters_and_joins_scopes_its_own_way() -> None:
+def test_a_platform_has_its_own_parameters_and_scope_separator() -> None:
     asked = params(with_facts(authorize_params=(("prompt", "consent"),), scope_separator=","))
     assert (asked["prompt"], asked["scope"]) == ("consent", "one,two")
 
 
-def test_a_sandbox_takes_the_place_of_the_platform() -> None:
+def test_a_sandbox_replaces_the_platform() -> None:
     url = urlsplit(address(sandbox_url="http://127.0.0.1:99/"))
     assert (url.netloc, url.path) == ("127.0.0.1:99", "/www.acme.test/dialog")
 
@@ -118,13 +118,13 @@ def test_a_code_is_exchanged_with_its_verifier_and_the_client(fake: Fake) -> Non
     }
 
 
-def test_a_verifier_is_sent_to_nobody_who_does_not_know_pkce(fake: Fake) -> None:
+def test_a_platform_without_pkce_gets_no_verifier(fake: Fake) -> None:
     fake.on(TOKEN, Reply({"access_token": ACCESS}))
     exchange(fake, with_facts(pkce=False))
     assert "code_verifier" not in fake.requests[0].form
 
 
-def test_where_tokens_are_exchanged_a_code_brings_the_long_lived_one(fake: Fake) -> None:
+def test_where_tokens_are_exchanged_a_code_yields_a_long_lived_one(fake: Fake) -> None:
     fake.on(
         TOKEN, Reply({"access_token": "short", "expires_in": 60}), Reply({"access_token": ACCESS, "expires_in": 99})
     )
@@ -145,7 +145,7 @@ def test_where_tokens_are_exchanged_a_code_brings_the_long_lived_one(fake: Fake)
     assert [(request.method, request.form) for request in fake.requests] == [("GET", {})] * 2
 
 
-def test_a_token_whose_life_the_platform_does_not_tell_is_asked_about(fake: Fake) -> None:
+def test_an_unreported_lifetime_is_requested(fake: Fake) -> None:
     def find_lifetime(transport: Transport, client_id: str, secret: Secret, token: Secret) -> int:
         assert (client_id, secret, token) == ("client", Secret(SECRET), Secret(ACCESS))
         return 1234
@@ -166,9 +166,7 @@ def test_a_token_whose_life_the_platform_does_not_tell_is_asked_about(fake: Fake
         (200, {"token_type": "Bearer"}, ContractChanged),
     ],
 )
-def test_an_exchange_that_is_refused_is_told_apart(
-    fake: Fake, status: int, answer: object, kind: type[PlatformError]
-) -> None:
+def test_exchange_errors_are_classified(fake: Fake, status: int, answer: object, kind: type[PlatformError]) -> None:
     fake.on(TOKEN, Reply(answer, status=status))
     with pytest.raises(PlatformError) as caught:
         exchange(fake)
@@ -189,7 +187,7 @@ def test_no_code_verifier_or_secret_is_in_an_error_or_a_log(
 
 
 @pytest.mark.parametrize("platform", [get_platform(name) for name in NAMES], ids=lambda platform: platform.name)
-def test_a_platform_asked_with_grants_tells_how_they_last_and_no_other_has_oauth(platform: Platform) -> None:
+def test_exactly_the_platforms_with_grants_have_oauth(platform: Platform) -> None:
     assert (platform.oauth is not None) is (platform.credential == "oauth")
     if platform.oauth is None:
         return
@@ -206,6 +204,6 @@ def test_what_is_exchanged_has_a_name(name: str) -> None:
         assert bool(oauth.exchange_type and oauth.exchange_param) == (oauth.lasting == "exchange")
 
 
-def test_facts_say_which_grants_are_lost_without_a_refresh_token() -> None:
+def test_each_platform_declares_whether_it_needs_a_refresh_token() -> None:
     lost = {name for name in NAMES if (each := get_platform(name)).oauth and each.oauth.needs_refresh_token}
     assert lost == {"google", "pinterest"}

@@ -88,9 +88,7 @@ def refresh(server: Server, acme: Platform, grant: TokenGrant, client: OAuthClie
     )
 
 
-def test_a_consent_becomes_a_grant_whose_refresh_token_is_another_one_after_each_refresh(
-    server: Server, acme: Platform
-) -> None:
+def test_a_consent_becomes_a_grant_with_a_rotating_refresh_token(server: Server, acme: Platform) -> None:
     grant = exchange(server, acme, consent(server, acme))
     assert grant.scopes == ("calendar", "openid")
     assert grant.expires_in
@@ -111,7 +109,7 @@ def test_a_code_works_once_and_only_with_its_verifier(server: Server, acme: Plat
         exchange(server, acme, consent(server, acme), Secret("another-verifier-another-verifier-another-verifier"))
 
 
-def test_a_secret_that_is_refused_gives_way_to_the_next_one(server: Server, acme: Platform) -> None:
+def test_a_rejected_secret_is_followed_by_the_next_one(server: Server, acme: Platform) -> None:
     grant = exchange(server, acme, consent(server, acme))
     right = registered(server).secrets[0]
     with pytest.raises(Misconfigured):

@@ -136,7 +136,7 @@ def studio_id(clean_database: Database) -> UUID:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
-def test_every_odd_value_in_every_field_leaves_the_neighbours_alone(reader: Reader, studio_id: UUID) -> None:
+def test_every_odd_value_in_every_field_leaves_other_records_alone(reader: Reader, studio_id: UUID) -> None:
     item, context = example(reader)
     before, after = neighbours(reader, item)
     odd = [raw(variant) for variant in variants(item)]
@@ -167,7 +167,7 @@ ANY_JSON = st.recursive(
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
 @given(data=st.data())
-def test_any_value_in_any_field_leaves_the_neighbours_alone(reader: Reader, data: st.DataObject) -> None:
+def test_any_value_in_any_field_leaves_other_records_alone(reader: Reader, data: st.DataObject) -> None:
     item, context = example(reader)
     path = data.draw(st.sampled_from(list(places(item))))
     odd = raw(put(item, path, data.draw(ANY_JSON)))
@@ -180,7 +180,7 @@ def test_any_value_in_any_field_leaves_the_neighbours_alone(reader: Reader, data
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
 @pytest.mark.parametrize("whole", [None, True, 5, "text", [], [[]], {}])
-def test_what_is_no_record_at_all_is_set_aside_or_skipped(reader: Reader, whole: Any) -> None:
+def test_an_item_that_is_not_a_record_is_set_aside_or_skipped(reader: Reader, whole: Any) -> None:
     _, context = example(reader)
     outcome = reader.items.read_one(raw(whole), context)
     assert isinstance(outcome, SetAside | Skipped)
@@ -188,7 +188,7 @@ def test_what_is_no_record_at_all_is_set_aside_or_skipped(reader: Reader, whole:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: f"{reader.stream}-{reader.items.record.__name__}")
-def test_what_is_set_aside_can_be_read_again_from_what_is_kept_of_it(reader: Reader) -> None:
+def test_a_set_aside_record_can_be_read_again_from_its_stored_content(reader: Reader) -> None:
     item, context = example(reader)
     outcome = reader.items.read_one(raw({**item, "id": [], "campaign_id": []}), context)
     assert isinstance(outcome, SetAside)

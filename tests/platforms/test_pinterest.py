@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         ({"id": "278", "username": ""}, "Pinterest account"),
     ],
 )
-def test_the_account_goes_by_its_business_or_its_user(
+def test_the_account_is_named_by_its_business_or_its_user(
     fake: Fake, client_of: ClientOf, user: dict[str, str], name: str
 ) -> None:
     fake.on(USER, Reply(user))
@@ -43,7 +43,7 @@ def test_the_account_goes_by_its_business_or_its_user(
 
 
 @pytest.mark.parametrize("name", ERROR_RULES)
-def test_a_refusal_is_told_apart_by_its_status_first(fake: Fake, client_of: ClientOf, name: str) -> None:
+def test_errors_are_classified_by_their_status_first(fake: Fake, client_of: ClientOf, name: str) -> None:
     status, body, code = ERROR_RULES[name]
     fake.on(USER, Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
@@ -52,12 +52,12 @@ def test_a_refusal_is_told_apart_by_its_status_first(fake: Fake, client_of: Clie
 
 
 @pytest.mark.parametrize("name", TOKEN_ERROR_RULES)
-def test_a_refusal_of_the_token_endpoint_ends_the_grant_unless_it_means_something_else(name: str) -> None:
+def test_a_token_endpoint_error_ends_the_grant_unless_it_means_something_else(name: str) -> None:
     status, body, code = TOKEN_ERROR_RULES[name]
     assert classify_token_error(Response(status, {}, json.dumps(body).encode())).kind.code == code
 
 
-def test_a_refusal_is_logged_with_its_code_and_the_id_that_support_asks_for() -> None:
+def test_an_error_is_logged_with_its_code_and_request_id() -> None:
     body = json.dumps({"code": 29, "message": "Not permitted"}).encode()
     assert classify(Response(403, {"x-pinterest-rid": "8675309"}, body)).reason == "29 8675309"
 
@@ -74,7 +74,7 @@ def test_a_rate_limit_ends_when_its_window_does() -> None:
     ("message", "wait"),
     [("Retry after 90 seconds", timedelta(seconds=90)), ("Sorry, this looks like spam", timedelta(hours=4))],
 )
-def test_some_messages_say_how_long_to_be_silent(message: str, wait: timedelta) -> None:
+def test_some_messages_say_how_long_to_wait(message: str, wait: timedelta) -> None:
     with clock.at(NOON):
         fault = classify(Response(400, {}, json.dumps({"code": 1, "message": message}).encode()))
     assert fault.kind is RateLimited
@@ -93,18 +93,16 @@ def test_some_messages_say_how_long_to_be_silent(message: str, wait: timedelta) 
         ("many", "1", "42", []),
     ],
 )
-def test_the_headers_tell_how_much_of_the_quota_is_used(
-    limit: str, remaining: str, reset: str, expected: list[Usage]
-) -> None:
+def test_the_headers_report_the_used_quota(limit: str, remaining: str, reset: str, expected: list[Usage]) -> None:
     headers = {"x-ratelimit-limit": limit, "x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset}
     assert usage(headers, NOW) == expected
 
 
-def test_without_headers_nothing_is_told() -> None:
+def test_without_headers_there_is_no_usage() -> None:
     assert usage({}, NOW) == []
 
 
 @given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
-def test_any_refusal_means_something(status: int, body: bytes) -> None:
+def test_any_error_is_classified(status: int, body: bytes) -> None:
     assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
     assert issubclass(classify_token_error(Response(status, {}, body)).kind, PlatformError)

@@ -44,7 +44,7 @@ def test_the_platforms_of_the_product_are_known_by_name() -> None:
     assert set(NAMES) == defined_platforms()
 
 
-def test_an_unknown_platform_is_not_found_and_the_known_ones_are_named() -> None:
+def test_an_unknown_platform_is_not_found_and_the_known_ones_are_listed() -> None:
     with pytest.raises(NotFound) as caught:
         get_platform("myspace")
     assert caught.value.code == "unknown_platform"
@@ -70,7 +70,7 @@ def test_a_built_platform_can_be_tested_read_and_refreshed(platform: Platform) -
 
 
 @pytest.mark.parametrize("platform", CONNECTABLE, ids=lambda platform: platform.name)
-def test_a_platform_that_can_be_connected_has_its_page_and_its_payloads_and_is_in_the_sandbox(
+def test_a_connectable_platform_has_a_page_payloads_and_a_sandbox(
     platform: Platform,
 ) -> None:
     assert (ROOT / "docs" / "platforms" / f"{platform.name}.md").is_file()
@@ -106,7 +106,7 @@ def test_of_each_group_of_scopes_one_is_asked_for_and_one_is_enough() -> None:
 
 
 @pytest.mark.parametrize("platform", CONNECTABLE, ids=lambda platform: platform.name)
-def test_a_platform_that_can_be_connected_tells_who_is(platform: Platform) -> None:
+def test_a_connectable_platform_can_identify_the_account(platform: Platform) -> None:
     assert platform.identify
     assert platform.classify
     assert (platform.oauth is not None) is (platform.credential == "oauth")

@@ -83,12 +83,12 @@ MACHINES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "mail"), MACHINES)
-def test_a_machine_is_known_by_its_marks(reason: str, mail: dict[str, Any]) -> None:
+def test_a_machine_is_recognized_by_its_markers(reason: str, mail: dict[str, Any]) -> None:
     sender = judged(*mail.get("labels", ()), **{name: value for name, value in mail.items() if name != "labels"})
     assert (sender.reason, sender.is_person) == (reason, False)
 
 
-def test_each_rule_is_met_by_a_mail() -> None:
+def test_each_rule_matches_a_mail() -> None:
     assert {reason for reason, _ in MACHINES} == {rule.reason for rule in RULES if rule.reason}
     assert all(rule.source for rule in RULES if rule.reason not in ("", "own_mail"))
 
@@ -133,11 +133,11 @@ def test_a_person_who_wrote_is_the_contact(headers: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize("label", ["INBOX", "CATEGORY_UPDATES"])
-def test_whoever_a_form_a_portal_or_a_group_wrote_for_is_the_contact(headers: dict[str, str], label: str) -> None:
+def test_the_person_behind_a_form_portal_or_group_is_the_contact(headers: dict[str, str], label: str) -> None:
     assert judged(label, **headers, reply_to="Ana Ruiz <ana@example.org>") == person(*ANA, relayed=True)
 
 
-def test_a_group_names_whom_it_wrote_for() -> None:
+def test_a_group_names_the_person_it_wrote_for() -> None:
     group = {"list_id": "<bookings.lists.example>", "precedence": "list", "list_unsubscribe": "<x>"}
     bare = judged(**{"from": "'Sean O'Brien' via Bookings <b@lists.example>"}, **group, reply_to="sean@example.org")
     assert bare == person("Sean O'Brien", "sean@example.org", relayed=True)
@@ -148,11 +148,11 @@ def test_a_group_names_whom_it_wrote_for() -> None:
 @pytest.mark.parametrize(
     "sender", ["no-reply-forms@webflow.com", "notifications@wix-forms.com", "contact-form@host.example"]
 )
-def test_a_form_that_names_nobody_was_filled_in_by_a_person_all_the_same(sender: str) -> None:
+def test_an_anonymous_form_was_still_filled_in_by_a_person(sender: str) -> None:
     assert judged("CATEGORY_UPDATES", **{"from": f"Site <{sender}>"}) == person(None, None, relayed=True)
 
 
-def test_a_portal_stands_for_a_couple_or_for_all() -> None:
+def test_a_portal_address_stands_for_one_couple_or_for_all() -> None:
     couple = "Ana Ruiz <ana.ruiz.2.772357@member.theknot.com>"
     marked = {"list_unsubscribe": "<x>", "reply_to": "WeddingWire <user-1@reply.weddingwire.com>"}
     assert judged(**{"from": couple}, **marked) == person("Ana Ruiz", "ana.ruiz.2.772357@member.theknot.com")
@@ -173,11 +173,11 @@ def test_a_portal_stands_for_a_couple_or_for_all() -> None:
         "nobody",
     ],
 )
-def test_a_reply_to_of_the_studio_or_of_a_machine_names_no_person(reply_to: str) -> None:
+def test_a_reply_to_of_the_studio_or_a_machine_names_no_person(reply_to: str) -> None:
     assert not judged(**{"from": "Site <noreply@host.example>"}, reply_to=reply_to).is_person
 
 
-def test_mailboxes_for_everybody_are_no_organisation() -> None:
+def test_public_mail_hosts_are_not_organisations() -> None:
     own = ["linden.light@gmail.com"]
     form = head(**{"from": "Site <lindenlight+web@googlemail.com>", "reply_to": "Ana Ruiz <ana@gmail.com>"})
     assert who_wrote(form, own) == person("Ana Ruiz", "ana@gmail.com", relayed=True)
@@ -188,7 +188,7 @@ def test_mailboxes_for_everybody_are_no_organisation() -> None:
     ("Linden.Light+x@gmail.com", "lindenlight@googlemail.com", True),
     ("a.na@example.org", "ana@example.org", False),
 ])  # fmt: skip
-def test_addresses_of_one_mailbox_are_the_same(one: str, other: str, same: bool) -> None:
+def test_addresses_of_one_mailbox_are_equal(one: str, other: str, same: bool) -> None:
     assert (mailbox_of(one) == mailbox_of(other)) is same
 
 
@@ -199,17 +199,17 @@ def test_addresses_of_one_mailbox_are_the_same(one: str, other: str, same: bool)
     ("a@gmail.com", "b@gmail.com", False),
     ("", "", False),
 ])  # fmt: skip
-def test_organisations_are_told_apart_by_their_domain(one: str, other: str, same: bool) -> None:
+def test_organisations_are_distinguished_by_their_domain(one: str, other: str, same: bool) -> None:
     assert is_same_organisation(one, other) is same
 
 
 @pytest.mark.parametrize("local", ["no-reply", "noreply", "donotreply", "forms-noreply", "ne-pas-repondre", "bounces"])
-def test_an_address_that_wants_no_answer_is_a_robots(local: str) -> None:
+def test_an_unattended_address_is_a_robots(local: str) -> None:
     assert is_robot(f"{local}@x.example")
     assert not is_robot("norma.reply@x.example")
 
 
-def test_what_is_sent_in_somebodys_name_is_not_that_persons_answer() -> None:
+def test_automatic_mail_in_a_persons_name_is_not_their_answer() -> None:
     own = {"from": f"Studio <{OWN}>", "to": "ana@example.org"}
     assert is_automatic(head("SENT", **own, auto_submitted="auto-replied", precedence="bulk"))
     assert is_automatic(head("SENT", **own, auto_submitted="auto-generated", reply_to="crm@elsewhere.example"))
@@ -220,6 +220,6 @@ def test_what_is_sent_in_somebodys_name_is_not_that_persons_answer() -> None:
     st.dictionaries(st.sampled_from([name.lower() for name in HEADERS]), st.text(max_size=40)),
     st.sets(st.sampled_from(CATEGORIES)),
 )
-def test_any_header_is_judged(headers: dict[str, str], labels: set[str]) -> None:
+def test_any_header_is_classified(headers: dict[str, str], labels: set[str]) -> None:
     sender = who_wrote(Head(headers, frozenset(labels)), [OWN, ""])
     assert sender.reason in {rule.reason for rule in RULES}

@@ -35,7 +35,7 @@ def test_any_text_becomes_storable(text: str) -> None:
     assert storable(from_entities(text))
 
 
-def test_text_is_cut_at_its_longest() -> None:
+def test_text_is_cut_at_its_maximum_length() -> None:
     assert clean("x" * 50_000) == "x" * LONGEST
 
 
@@ -59,7 +59,7 @@ def test_text_is_cut_at_its_longest() -> None:
         ("&lt;b&gt; is bold", "<b> is bold"),
     ],
 )
-def test_markup_becomes_the_words_in_it(html: str | None, text: str | None) -> None:
+def test_markup_is_reduced_to_its_words(html: str | None, text: str | None) -> None:
     assert from_html(html) == text
 
 
@@ -77,11 +77,11 @@ def test_markup_becomes_the_words_in_it(html: str | None, text: str | None) -> N
         "<a b c>",
     ],
 )
-def test_what_only_looks_like_markup_stays(text: str) -> None:
+def test_text_that_only_looks_like_markup_stays(text: str) -> None:
     assert from_html(text) == text
 
 
-def test_an_address_stays_amid_markup() -> None:
+def test_an_address_stays_among_markup() -> None:
     assert from_html("<p>From: Ana Ruiz <ana@example.org></p>") == "From: Ana Ruiz <ana@example.org>"
 
 
@@ -112,11 +112,11 @@ def test_a_link_keeps_its_address_after_its_words(html: str, text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ['<a "', "<!--", "<style>", '<a b="', "&#", "<", '<a href="https://x">', "<title></title"]
 )
-def test_long_broken_markup_is_read_to_its_end(piece: str) -> None:
+def test_long_broken_markup_is_read_to_the_end(piece: str) -> None:
     assert storable(from_html(piece * (LONGEST // len(piece))))
 
 
-def test_a_snippet_loses_its_entities() -> None:
+def test_entities_in_a_snippet_are_decoded() -> None:
     assert from_entities("You&#39;re free &lt;3 &amp; ready?") == "You're free <3 & ready?"
     assert from_entities("&unknown; &#99999999; &#xD800;") == "&unknown; &#99999999; \ufffd"
     assert from_entities(None) is None

@@ -171,29 +171,29 @@ def read(title: str) -> Title:
 
 
 @pytest.mark.parametrize(("kind", "title"), [(kind, title) for kind, titles in KINDS.items() for title in titles])
-def test_a_job_is_told_by_its_title(kind: str, title: str) -> None:
+def test_a_job_is_recognized_by_its_title(kind: str, title: str) -> None:
     assert read(title) == Title(kind, names_job=True)
 
 
 @pytest.mark.parametrize("title", NO_JOBS)
-def test_private_life_is_no_job(title: str) -> None:
+def test_private_life_is_not_a_job(title: str) -> None:
     said = read(title)
     assert (said.names_job, said.certainty) == (False, "certain")
 
 
 @pytest.mark.parametrize("title", CONSULTATIONS)
-def test_a_talk_about_a_job_is_a_kind_of_its_own(title: str) -> None:
+def test_a_consultation_is_a_kind_of_its_own(title: str) -> None:
     assert read(title) == Title("consultation", names_job=True)
 
 
 @pytest.mark.parametrize("title", TENTATIVE)
-def test_a_date_that_is_only_held_is_tentative(title: str) -> None:
+def test_a_held_date_is_tentative(title: str) -> None:
     said = read(title)
     assert (said.names_job, said.certainty) == (True, "tentative")
 
 
 @pytest.mark.parametrize("title", CALLED_OFF)
-def test_a_job_may_be_called_off_in_its_title(title: str) -> None:
+def test_a_title_may_call_a_job_off(title: str) -> None:
     said = read(title)
     assert (said.names_job, said.certainty) == (True, "called_off")
 
@@ -202,7 +202,7 @@ def test_a_job_may_be_called_off_in_its_title(title: str) -> None:
     "title",
     ["Holden & Kim wedding", "Album option talk, wedding Smith", "Wedding: hold the rings shot", "Optiker Hochzeit"],
 )
-def test_within_a_title_the_same_words_mean_something_else(title: str) -> None:
+def test_inside_a_title_the_same_words_mean_something_else(title: str) -> None:
     assert read(title).certainty == "certain"
 
 
@@ -233,11 +233,11 @@ def test_any_title_can_be_read(title: str) -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_words_stay_words_beside_others(first: str, second: str) -> None:
+def test_words_are_found_next_to_others(first: str, second: str) -> None:
     assert fold(f"{first} {second}").split() == [*fold(first).split(), *fold(second).split()]
 
 
-def test_each_word_of_the_tables_is_found_and_stands_there_once() -> None:
+def test_each_word_of_the_tables_is_found_and_unique() -> None:
     tables = [*trade_words.KINDS.values(), *trade_words.PERHAPS.values(), trade_words.SHOOT, trade_words.PHOTOGRAPHY]
     tables += [trade_words.CONSULTATION, trade_words.MISLEADING, trade_words.TENTATIVE, trade_words.CALLED_OFF]
     words = [" ".join(word.split()) for table in tables for word in table.split(",")]

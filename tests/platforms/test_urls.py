@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2] / "chalicelib"
 EVENTS = "https://www.googleapis.com/calendar/v3/calendars/{calendar}/events"
 
 
-def test_a_value_is_quoted_into_its_place() -> None:
+def test_a_value_is_quoted_in_its_place() -> None:
     url = url_of(EVENTS, calendar="anna@example.org")
     assert url.address == "https://www.googleapis.com/calendar/v3/calendars/anna%40example.org/events"
     assert url.route == "www.googleapis.com/calendar/v3/calendars/{calendar}/events"
 
 
 @given(st.text(max_size=20))
-def test_no_value_leaves_its_segment(value: str) -> None:
+def test_no_value_escapes_its_segment(value: str) -> None:
     address = url_of(EVENTS, calendar=value.encode("utf-8", "replace").decode()).address
     assert address.count("/") == EVENTS.count("/")
     assert not set("?#@ {}") & set(address)
@@ -46,7 +46,7 @@ def test_a_query_is_part_of_the_address_only() -> None:
         "/users",
     ],
 )
-def test_a_template_with_more_than_words_and_placeholders_is_refused_without_quoting_it(template: str) -> None:
+def test_an_invalid_template_is_rejected_without_quoting_it(template: str) -> None:
     with pytest.raises(ValueError, match="a URL template is") as caught:
         url_of(template)
     assert "nna" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_versions_and_methods_are_words(template: str) -> None:
     assert url_of(template, ad_account="act_1", property="1").route == template.removeprefix("https://")
 
 
-def test_of_a_bare_address_only_the_host_is_known() -> None:
+def test_a_plain_url_reveals_only_its_host() -> None:
     address = "https://api.acme.test/users/anna@example.org?token=x"
     assert known(address) == Url(address, "api.acme.test/...")
     assert known(url_of(EVENTS, calendar="x")) == url_of(EVENTS, calendar="x")

@@ -41,25 +41,23 @@ def ask(sandbox: Sandbox) -> Callable[..., Account]:
 
 
 @pytest.mark.parametrize("name", [BUSINESS_ID, BUSINESS_ALIAS])
-def test_a_business_is_found_by_its_id_or_its_alias_and_known_by_its_id(ask: Callable[..., Account], name: str) -> None:
+def test_a_business_is_found_by_id_or_alias_and_identified_by_id(ask: Callable[..., Account], name: str) -> None:
     assert ask(name) == Account(BUSINESS_ID, "Linden & Light Photography")
 
 
 @pytest.mark.parametrize("name", ["nobody", "../businesses/x?y#z"])
-def test_a_business_that_is_not_there_has_to_be_named_again(
-    sandbox: Sandbox, ask: Callable[..., Account], name: str
-) -> None:
+def test_a_missing_business_has_to_be_connected_again(sandbox: Sandbox, ask: Callable[..., Account], name: str) -> None:
     with pytest.raises(TokenRevoked):
         ask(name)
     assert [entry["path"].count("/") for entry in sandbox.requests.list()] == [3]
 
 
-def test_a_refused_key_is_an_operators_matter(ask: Callable[..., Account]) -> None:
+def test_a_rejected_key_is_misconfigured(ask: Callable[..., Account]) -> None:
     with pytest.raises(Misconfigured):
         ask(key="another")
 
 
-def test_when_the_days_calls_are_used_up_everybody_waits_for_midnight(
+def test_when_the_daily_calls_are_used_up_all_studios_wait_for_midnight(
     sandbox: Sandbox, ask: Callable[..., Account]
 ) -> None:
     sandbox.yelp.set_usage(0)
@@ -70,7 +68,7 @@ def test_when_the_days_calls_are_used_up_everybody_waits_for_midnight(
     assert (caught.value.resume_at.hour, caught.value.resume_at.minute) == (0, 0)
 
 
-def test_each_answer_tells_how_many_of_the_days_calls_are_left(sandbox: Sandbox) -> None:
+def test_each_response_reports_the_remaining_daily_calls(sandbox: Sandbox) -> None:
     sandbox.yelp.set_usage(150)
     client = Client(YELP, Secret(API_KEY), account_id=BUSINESS_ID, sandbox_url=sandbox.url)
     identify(client)
@@ -79,7 +77,7 @@ def test_each_answer_tells_how_many_of_the_days_calls_are_left(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("name", ERROR_RULES)
-def test_a_refusal_is_told_apart(fake: Fake, name: str) -> None:
+def test_errors_are_classified(fake: Fake, name: str) -> None:
     status, body, code = ERROR_RULES[name]
     fake.on("/api.yelp.com/v3/businesses/b", Reply(body, status=status))
     with pytest.raises(PlatformError) as caught:
@@ -100,13 +98,11 @@ def test_a_refusal_is_told_apart(fake: Fake, name: str) -> None:
         ("", "", "", []),
     ],
 )
-def test_the_headers_tell_how_much_of_the_quota_is_used(
-    limit: str, remaining: str, reset: str, expected: list[Usage]
-) -> None:
+def test_the_headers_report_the_used_quota(limit: str, remaining: str, reset: str, expected: list[Usage]) -> None:
     headers = {"ratelimit-dailylimit": limit, "ratelimit-remaining": remaining, "ratelimit-resettime": reset}
     assert usage(headers, NOW) == expected
 
 
 @given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
-def test_any_refusal_means_something(status: int, body: bytes) -> None:
+def test_any_error_is_classified(status: int, body: bytes) -> None:
     assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)

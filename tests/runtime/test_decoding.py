@@ -62,7 +62,7 @@ def problems_of(body: object) -> dict[str, str]:
     return {problem.field: problem.problem for problem in caught.value.fields}
 
 
-def test_a_right_body_becomes_the_struct() -> None:
+def test_a_valid_body_becomes_the_struct() -> None:
     body = b'{"firstName": "Ann", "color": "red", "sizes": [1], "inner": {"size": 2}}'
     assert decode_body(body, JSON, Sample) == Sample(first_name="Ann", color="red", sizes=[1], inner=Inner(2))
 
@@ -85,11 +85,11 @@ def test_an_absent_body_is_an_empty_object() -> None:
         ({"firstName": "a", "first_name": "b"}, "first_name", "is not a known field"),
     ],
 )
-def test_a_wrong_field_is_named_with_what_is_wrong(body: object, field: str, problem: str) -> None:
+def test_an_invalid_field_is_named_with_the_problem(body: object, field: str, problem: str) -> None:
     assert problems_of(body) == {field: problem}
 
 
-def test_all_wrong_fields_are_named_at_once() -> None:
+def test_all_invalid_fields_are_named_at_once() -> None:
     assert set(problems_of({"color": 1, "sizes": 2, "more": 3})) == {"firstName", "color", "sizes", "more"}
 
 
@@ -99,17 +99,17 @@ def test_a_long_unknown_name_is_shortened() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", "multipart/form-data"])
-def test_only_json_is_read(content_type: str) -> None:
+def test_only_json_is_accepted(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         decode_body(b"{}", content_type, Sample)
 
 
 @pytest.mark.parametrize("content_type", [None, JSON, "Application/JSON", "application/json; charset=utf-8"])
-def test_json_may_be_named_in_each_usual_way(content_type: str | None) -> None:
+def test_every_usual_json_media_type_is_accepted(content_type: str | None) -> None:
     assert decode_body(b'{"firstName": "a"}', content_type, Sample).first_name == "a"
 
 
-def test_the_limit_is_on_bytes_and_checked_first() -> None:
+def test_the_limit_is_in_bytes_and_checked_first() -> None:
     fitting = b'{"firstName": "' + b"x" * (MAX_BODY_BYTES - 17) + b'"}'
     assert len(decode_body(fitting, JSON, Sample).first_name) == MAX_BODY_BYTES - 17
     with pytest.raises(PayloadTooLarge):
@@ -117,7 +117,7 @@ def test_the_limit_is_on_bytes_and_checked_first() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"NaN", b'{"a": 1,}', b'"\\ud800"', b"[" * 100_000, b"{}{}", b"\x00"])
-def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
+def test_invalid_json_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(BadRequest) as caught:
         decode_body(body, JSON, Sample)
     assert caught.value.code == "malformed_json"
@@ -129,7 +129,7 @@ class Search(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     number: int | None = None
 
 
-def test_query_parameters_are_text_that_becomes_what_is_asked_for() -> None:
+def test_query_parameters_are_converted_from_text() -> None:
     assert decode_query({"limit": ["5"], "word": ["5"]}, Search) == Search(limit=5, word="5")
     assert decode_query({"word": ["null"]}, Search).word == "null"
     assert decode_query({}, Search) == Search()
@@ -144,7 +144,7 @@ def test_query_parameters_are_text_that_becomes_what_is_asked_for() -> None:
         ({"other": ["1"]}, "other", "is not a known field"),
     ],
 )
-def test_a_wrong_query_parameter_is_named(params: dict[str, list[str]], field: str, problem: str) -> None:
+def test_an_invalid_query_parameter_is_named(params: dict[str, list[str]], field: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_query(params, Search)
     assert [(wrong.field, wrong.problem) for wrong in caught.value.fields] == [(field, problem)]
@@ -178,7 +178,7 @@ def assert_tells_no_value(error: AppError, names: set[str]) -> None:
 @pytest.mark.parametrize("into", sorted(BODIES, key=str))
 @quick
 @given(data=st.data())
-def test_any_json_object_is_taken_or_its_fields_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
+def test_any_json_object_is_accepted_or_its_fields_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
     body = data.draw(objects_for(into))
     try:
         decoded = decode_body(json.dumps(body).encode(), JSON, into)
@@ -204,7 +204,7 @@ def names_in(body: bytes) -> set[str]:
 @example(b"\xef\xbb\xbf{}")
 @example(b"1e999999")
 @example(b'{"a":' * 5000)
-def test_any_bytes_are_taken_or_refused(into: type[msgspec.Struct], body: bytes) -> None:
+def test_any_bytes_are_accepted_or_rejected(into: type[msgspec.Struct], body: bytes) -> None:
     try:
         decoded = decode_body(body, JSON, into)
     except AppError as error:
@@ -216,7 +216,7 @@ def test_any_bytes_are_taken_or_refused(into: type[msgspec.Struct], body: bytes)
 @pytest.mark.parametrize("into", sorted(QUERIES, key=str))
 @quick
 @given(data=st.data())
-def test_any_query_is_taken_or_its_parameters_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
+def test_any_query_is_accepted_or_its_parameters_are_named(into: type[msgspec.Struct], data: st.DataObject) -> None:
     texts = st.text() | st.integers().map(str) | st.dates().map(str) | st.just(MARK)
     names = st.sampled_from(names_of(into)) | st.text(max_size=200)
     params = data.draw(st.dictionaries(names, st.lists(texts, min_size=1, max_size=2), max_size=5))
@@ -230,7 +230,7 @@ class Form(msgspec.Struct):
     signed: str
 
 
-def test_a_form_becomes_the_struct_whatever_else_it_holds() -> None:
+def test_a_form_becomes_the_struct_and_other_fields_are_ignored() -> None:
     assert decode_body(b"signed=a%2Bb+c&more=1", f"{FORM}; charset=utf-8", Form, accepts=FORM) == Form("a+b c")
 
 
@@ -247,13 +247,13 @@ def test_a_form_becomes_the_struct_whatever_else_it_holds() -> None:
         (b"signed=" + b"x" * MAX_BODY_BYTES, FORM, PayloadTooLarge),
     ],
 )
-def test_what_is_not_the_form_is_refused(body: bytes, content_type: str, error: type[AppError]) -> None:
+def test_anything_but_the_form_is_rejected(body: bytes, content_type: str, error: type[AppError]) -> None:
     with pytest.raises(error):
         decode_body(body, content_type, Form, accepts=FORM)
 
 
 @pytest.mark.parametrize("kind", ["application/secevent+jwt", JSON, FORM])
-def test_a_raw_body_of_any_media_type_is_the_bytes_that_were_sent(kind: str) -> None:
+def test_a_raw_body_of_any_media_type_is_passed_as_sent(kind: str) -> None:
     sent = b'{"a": 1,\r\n "a":\xff2}'
     for content_type in (kind.upper(), f"{kind}; charset=utf-8", None):
         assert decode_body(sent, content_type, bytes, accepts=kind) == sent
@@ -266,7 +266,7 @@ def test_a_raw_body_of_any_media_type_is_the_bytes_that_were_sent(kind: str) -> 
             decode_body(body, content_type, bytes, accepts=kind)
 
 
-def test_what_has_to_be_ascii_is_refused_if_it_is_not() -> None:
+def test_a_body_required_to_be_ascii_rejects_other_bytes() -> None:
     assert decode_ascii(b"a.b.c") == "a.b.c"
     with pytest.raises(BadRequest):
         decode_ascii("\u00e9".encode())
@@ -281,7 +281,7 @@ def headers_of(**sent: str) -> CaseInsensitiveMapping:
     return CaseInsensitiveMapping({name.replace("_", "-"): value for name, value in sent.items()})
 
 
-def test_named_headers_are_decoded_whatever_their_case_and_others_are_passed_over() -> None:
+def test_declared_headers_are_decoded_in_any_case_and_others_ignored() -> None:
     headers = headers_of(x_hub_SIGNATURE_256="sha256=0a", X_Attempt="3", Cookie="a=b")
     assert decode_headers(headers, Signed) == Signed(signature="sha256=0a", attempt=3)
     assert decode_headers(headers_of(x_hub_signature_256="sha256=0a"), Signed).attempt == 1
@@ -296,7 +296,7 @@ def test_named_headers_are_decoded_whatever_their_case_and_others_are_passed_ove
         ({"x_hub_signature_256": "sha256=0a\0"}, "X-Hub-Signature-256", "must not contain NUL"),
     ],
 )
-def test_a_wrong_header_is_named(sent: dict[str, str], field: str, problem: str) -> None:
+def test_an_invalid_header_is_named(sent: dict[str, str], field: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_headers(headers_of(**sent), Signed)
     ((named, said),) = [(each.field, each.problem) for each in caught.value.fields]
@@ -314,13 +314,13 @@ def test_an_id_in_a_path_is_decoded(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", f"{{{THING}}}", f"urn:uuid:{THING}", f"{THING}0", "\0", HALF, "1" * 5000])
-def test_an_id_that_is_none_is_the_404_of_its_resource(text: str) -> None:
+def test_an_invalid_id_is_the_404_of_its_resource(text: str) -> None:
     with pytest.raises(NotFound) as caught:
         decode_path({"id": text}, {"id": IdOf("small thing")})
     assert (caught.value.code, caught.value.message) == ("small_thing_not_found", "Small thing not found")
 
 
-def test_a_path_parameter_without_a_type_of_its_own_is_text_that_can_be_stored() -> None:
+def test_an_untyped_path_parameter_is_storable_text() -> None:
     assert decode_path({"code": "a%b\n"}, {"code": path_type(str)}) == {"code": "a%b\n"}
     for text in ("a\0", HALF):
         with pytest.raises(NotFound):
@@ -353,13 +353,13 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @pytest.mark.parametrize("field", ["free", "short"])
-def test_half_a_character_in_a_query_is_refused_by_the_name_of_its_field(field: str) -> None:
+def test_a_lone_surrogate_in_a_query_is_rejected_by_field(field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_query({field: [f"a{HALF}"]}, Texts)
     assert caught.value.fields == (FieldProblem(field, "is not valid text"),)
 
 
-def test_half_a_character_in_the_name_of_a_parameter_is_named_without_it() -> None:
+def test_a_lone_surrogate_in_a_parameter_name_is_not_repeated() -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_query({f"x{HALF}": ["1"], f"y{HALF}": ["1", "2"]}, Texts)
     assert all(msgspec.json.encode(problem) for problem in caught.value.fields)
@@ -375,7 +375,7 @@ def test_half_a_character_in_the_name_of_a_parameter_is_named_without_it() -> No
         ({"named": {"a": HALF}}, "named"),
     ],
 )
-def test_half_a_character_in_json_that_somebody_else_has_decoded_is_refused(values: dict[str, Any], field: str) -> None:
+def test_a_lone_surrogate_in_predecoded_json_is_rejected(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_values(values, Texts)
     assert caught.value.fields == (FieldProblem(field, "is not valid text"),)

@@ -137,14 +137,14 @@ def hook(sample: Sample, body: bytes, **headers: str) -> Answer:
     return sample.send("POST", "/api/hooks/x", body, route="/api/hooks/{sender}", **headers)
 
 
-def test_a_handler_gets_the_bytes_as_they_were_sent_and_the_headers_it_names(sample: Sample) -> None:
+def test_a_handler_gets_the_raw_body_and_the_headers_it_declares(sample: Sample) -> None:
     body = b'{"b":1,\r\n "a" : "\xc3\xa9", "a":2}'
     answer = hook(sample, body, x_hub_signature_256="sha256=00ff", X_Other="x")
     assert (answer.status, answer.text) == (202, "")
     assert sample.state["received"] == ("x", Delivery(signature="sha256=00ff"), body)
 
 
-def test_a_text_body_of_the_gateway_is_the_same_bytes(sample: Sample) -> None:
+def test_a_text_body_from_the_gateway_is_the_same_bytes(sample: Sample) -> None:
     sample.send("POST", "/api/hooks/x", '{"a": "é"}', route="/api/hooks/{sender}", X_Hub_Signature_256="sha256=00ff")
     assert sample.state["received"][2] == '{"a": "é"}'.encode()
 
@@ -158,9 +158,7 @@ def test_a_text_body_of_the_gateway_is_the_same_bytes(sample: Sample) -> None:
         ({"X_Hub_Signature_256": "sha256=00ff", "Content_Type": "text/plain"}, 415),
     ],
 )
-def test_a_request_without_its_headers_is_refused_and_they_are_named(
-    sample: Sample, headers: dict[str, str], status: int
-) -> None:
+def test_missing_headers_are_rejected_by_name(sample: Sample, headers: dict[str, str], status: int) -> None:
     answer = hook(sample, b"{}", **headers)
     assert answer.status == status
     assert "received" not in sample.state
@@ -169,7 +167,7 @@ def test_a_request_without_its_headers_is_refused_and_they_are_named(
         assert problem["field"] == ("X-Attempt" if "X_Attempt" in headers else "X-Hub-Signature-256")
 
 
-def test_a_route_may_respond_with_text_of_another_media_type_and_headers_of_its_own(sample: Sample) -> None:
+def test_a_route_may_respond_with_its_own_media_type_and_headers(sample: Sample) -> None:
     answer = sample.send("GET", "/api/things.csv")
     assert (answer.status, answer.text) == (200, "name\r\nFjäll\r\n")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
@@ -179,7 +177,7 @@ def test_a_route_may_respond_with_text_of_another_media_type_and_headers_of_its_
     assert (refused.status, refused.headers["Content-Type"]) == (401, "application/problem+json")
 
 
-def test_a_patch_is_done_once_with_its_idempotency_key(sample: Sample) -> None:
+def test_a_patch_with_an_idempotency_key_is_executed_once(sample: Sample) -> None:
     first, again = (sample.thing("PATCH", body='{"name": "b"}', Idempotency_Key="k") for _ in range(2))
     assert (first.status, first.json) == (200, {"name": "b", "seenTimes": 1})
     assert again.json == first.json
@@ -189,14 +187,14 @@ def test_a_patch_is_done_once_with_its_idempotency_key(sample: Sample) -> None:
     assert sample.thing("PATCH", body='{"name": "c"}', Idempotency_Key="k").json["code"] == "idempotency_key_reused"
 
 
-def test_what_a_path_does_not_name_is_the_404_of_its_resource_whatever_else_is_wrong(sample: Sample) -> None:
+def test_an_unknown_path_is_a_404_whatever_else_is_wrong(sample: Sample) -> None:
     for method, body in (("GET", None), ("PATCH", '{"unknown": 1}')):
         answer = sample.thing(method, "nonsense", body)
         assert (answer.status, answer.json["code"]) == (404, "thing_not_found")
     assert sample.thing("PATCH", "nonsense", Authorization="").status == 401
 
 
-def test_a_client_that_polls_is_told_that_nothing_has_changed(sample: Sample) -> None:
+def test_an_unchanged_resource_is_a_304(sample: Sample) -> None:
     first = sample.thing("GET")
     tag = first.headers["ETag"]
     assert tag.startswith('W/"')
@@ -211,12 +209,12 @@ def test_a_client_that_polls_is_told_that_nothing_has_changed(sample: Sample) ->
     assert changed.headers["ETag"] != tag
 
 
-def test_an_error_and_a_route_that_does_not_declare_it_have_no_etag(sample: Sample) -> None:
+def test_only_successful_responses_of_declared_routes_have_an_etag(sample: Sample) -> None:
     assert "ETag" not in sample.thing("GET", "nonsense", If_None_Match="*").headers
     assert "ETag" not in sample.send("GET", "/api/things.csv", If_None_Match="*").headers
 
 
-def test_a_browser_may_ask_first_and_gets_what_the_declarations_say(sample: Sample) -> None:
+def test_a_preflight_follows_the_declarations(sample: Sample) -> None:
     answer = sample.thing("OPTIONS", Origin="https://tool.example", Access_Control_Request_Method="POST")
     assert (answer.status, answer.text) == (204, "")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -228,7 +226,7 @@ def test_a_browser_may_ask_first_and_gets_what_the_declarations_say(sample: Samp
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_a_page_of_any_website_reads_good_responses_and_errors_alike(sample: Sample) -> None:
+def test_any_origin_may_read_responses_and_errors_alike(sample: Sample) -> None:
     sample.state["name"] = "b"
     for id, status in ((ID, 200), ("nonsense", 404)):
         answer = sample.thing("GET", id, Origin="https://tool.example")
@@ -241,17 +239,17 @@ def test_a_page_of_any_website_reads_good_responses_and_errors_alike(sample: Sam
         assert "Access-Control-Allow-Origin" not in sample.thing(method, Origin="https://tool.example").headers
 
 
-def test_a_route_that_does_not_declare_it_answers_no_preflight(sample: Sample) -> None:
+def test_an_undeclared_route_answers_no_preflight(sample: Sample) -> None:
     answer = sample.send("OPTIONS", "/api/things.csv")
     assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (405, False)
 
 
-def test_a_method_that_is_not_declared_is_a_405_that_names_those_that_are(sample: Sample) -> None:
+def test_an_undeclared_method_is_a_405_that_lists_the_declared_ones(sample: Sample) -> None:
     answer = sample.thing("PUT")
     assert (answer.status, answer.headers["Allow"]) == (405, "DELETE, GET, OPTIONS, PATCH, POST")
 
 
-def test_an_unforeseen_failure_is_logged_once_and_told_to_no_caller(sample: Sample, log_lines: LogLines) -> None:
+def test_an_unexpected_failure_is_logged_once_and_never_returned(sample: Sample, log_lines: LogLines) -> None:
     sample.state["error"] = ValueError("a secret")
     answer = sample.thing("DELETE")
     assert (answer.status, answer.json["code"]) == (500, "internal_error")
@@ -260,7 +258,7 @@ def test_an_unforeseen_failure_is_logged_once_and_told_to_no_caller(sample: Samp
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), AppError("x")])
-def test_a_failure_of_a_key_whose_studio_was_erased_since_is_a_401(
+def test_a_failure_after_the_studio_was_erased_is_a_401(
     sample: Sample, studios: Studios, superuser: Any, error: Exception
 ) -> None:
     api = studios.new()
@@ -277,21 +275,19 @@ def test_a_failure_of_a_key_whose_studio_was_erased_since_is_a_401(
     ("kind", "content_type", "status"),
     [("plain", "text/plain", 202), ("csv", "text/csv", 202), ("csv", "text/plain", 415), ("html", "text/html", 404)],
 )
-def test_a_request_gets_the_member_of_a_family_that_its_path_selects(
-    sample: Sample, kind: str, content_type: str, status: int
-) -> None:
+def test_a_path_selects_the_member_of_a_route_family(sample: Sample, kind: str, content_type: str, status: int) -> None:
     answer = sample.send("POST", f"/api/notes/{kind}", b"a", route="/api/notes/{kind}", Content_Type=content_type)
     assert answer.status == status
     assert sample.state.get("note") == ((kind, b"a") if status == 202 else None)
 
 
-def test_a_family_is_described_by_its_members(sample: Sample) -> None:
+def test_a_route_family_is_described_by_its_members(sample: Sample) -> None:
     paths = openapi(list(sample.routes))["paths"]
     described = {path: list(paths[path]["post"]["requestBody"]["content"]) for path in paths if "/notes" in path}
     assert described == {"/api/notes/plain": ["text/plain"], "/api/notes/csv": ["text/csv"]}
 
 
-def test_the_description_says_what_the_declarations_say(sample: Sample) -> None:
+def test_the_openapi_document_matches_the_declarations(sample: Sample) -> None:
     document = openapi(list(sample.routes))
     things, hooks = document["paths"]["/api/things/{thing_id}"], document["paths"]["/api/hooks/{sender}"]["post"]
     assert things["get"]["parameters"][0]["schema"] == {"type": "string", "format": "uuid"}
@@ -322,7 +318,7 @@ def served(api: Api) -> Iterator[HTTPConnection]:
     server.server_close()
 
 
-def test_any_browser_tool_may_read_the_description(served: HTTPConnection) -> None:
+def test_any_browser_tool_may_read_the_openapi_document(served: HTTPConnection) -> None:
     served.request("OPTIONS", "/api/openapi.json", headers={"Origin": "https://tool.example"})
     asked = served.getresponse()
     asked.read()
@@ -337,7 +333,7 @@ def test_any_browser_tool_may_read_the_description(served: HTTPConnection) -> No
     assert (again.status, again.read()) == (304, b"")
 
 
-def test_what_is_polled_says_that_it_has_not_changed(api: Api) -> None:
+def test_polled_routes_report_when_nothing_changed(api: Api) -> None:
     first = api.get("/api/sync/status")
     again = api.get("/api/sync/status", If_None_Match=first.headers["ETag"])
     assert (again.status, again.text) == (304, "")
@@ -347,7 +343,7 @@ def test_what_is_polled_says_that_it_has_not_changed(api: Api) -> None:
     assert (changed.status, changed.headers["ETag"] != first.headers["ETag"]) == (200, True)
 
 
-def test_a_cursor_of_another_list_is_refused_by_every_list_of_the_product(api: Api) -> None:
+def test_every_list_rejects_a_cursor_of_another_list(api: Api) -> None:
     things = [SimpleNamespace(id=ID)] * 2
     cursor = Pages(ListQuery(limit=1), UUID, "things").page_of(things, key=lambda thing: thing.id).next_cursor
     listed = [route for group in [*API, describe(API)] for route in group if route.query]

@@ -96,7 +96,7 @@ def message(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("traced")
-def test_a_refused_request_has_every_documented_field(api: Api, log_lines: LogLines) -> None:
+def test_a_rejected_request_has_every_documented_field(api: Api, log_lines: LogLines) -> None:
     answer = api.get("/api/connections/google")
     (done,) = log_lines.named("request.done")
     assert set(done) == documented("request.done")
@@ -141,7 +141,7 @@ def test_a_failed_job_has_every_documented_field(
     assert (stopped["request_id"], stopped["run_id"]) == (context.aws_request_id, run["id"])
 
 
-def test_what_one_invocation_has_bound_is_not_on_the_lines_of_the_next(
+def test_bound_fields_do_not_leak_into_the_next_invocation(
     api: Api, queue: Queue, platforms: Sandbox, log_lines: LogLines
 ) -> None:
     connect(api, queue).start("bookings")
@@ -162,7 +162,7 @@ def test_only_the_first_invocation_of_a_container_is_cold() -> None:
     assert [(line["job"], line["cold_start"]) for line in lines] == [("first", True), ("second", False)]
 
 
-def test_missing_settings_are_told_as_json_before_anything_begins() -> None:
+def test_missing_settings_are_logged_as_json_at_the_start() -> None:
     lines = in_a_fresh_interpreter(
         "from chalicelib.workers.tick import tick",
         "from dev.invocation import Context, schedule_event",
@@ -184,7 +184,7 @@ def in_a_fresh_interpreter(*code: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_under_lambdas_runtime_client_each_line_is_an_event_and_bears_the_ids_of_its_invocation(
+def test_under_lambdas_runtime_client_each_line_is_an_event_with_its_invocations_ids(
     clean_database: Database, tmp_path: Path
 ) -> None:
     function = Function("ansel-test-tick", "chalicelib.workers.tick.tick", 512, 60)
@@ -215,7 +215,7 @@ def test_an_invocation_ends_with_its_metrics(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_job_that_raises_still_tells_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_raises_still_writes_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         with job_invocation("admin", Context("ansel-test-admin", 60)):
             telemetry.count("KmsCalls")
@@ -232,7 +232,7 @@ def test_a_job_that_raises_still_tells_its_metrics(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_refused_request_is_no_error_and_a_failed_one_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_failed_request_counts_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with invocation_of("request", None) as refused:
         refused.fields["status"] = 404
     with invocation_of("request", None) as failed:
@@ -245,14 +245,14 @@ def test_the_local_stage_writes_no_metrics(clean_database: Any, capsys: pytest.C
     assert "_aws" not in capsys.readouterr().out
 
 
-def test_a_context_that_says_nothing_is_no_obstacle(log_lines: LogLines) -> None:
+def test_an_empty_lambda_context_is_accepted(log_lines: LogLines) -> None:
     with job_invocation("admin", None):
         logs.event("x.y")
     (line,) = log_lines.named("x.y")
     assert set(line) <= documented("job.done")
 
 
-def test_the_documented_metrics_are_those_there_are() -> None:
+def test_the_documented_metrics_are_complete() -> None:
     rows = [[name.strip("`"), unit, *rest] for name, unit, *rest in table("Metrics")]
     there = [
         [name, metric.unit, ", ".join(metric.dimensions), metric.meaning] for name, metric in telemetry.METRICS.items()
@@ -260,13 +260,13 @@ def test_the_documented_metrics_are_those_there_are() -> None:
     assert rows == there
 
 
-def test_the_documented_events_are_those_there_are() -> None:
+def test_the_documented_events_are_complete() -> None:
     told = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", "\n".join(row[0] for row in table("Events"))))
     source = "\n".join(path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
     assert told - NAMED_OTHERWISE == set(EVENT.findall(source))
 
 
-def test_the_queries_name_fields_that_there_are() -> None:
+def test_the_documented_queries_use_existing_fields() -> None:
     queries = "\n".join(re.findall(r"```\n(.*?)```", section("Queries"), re.DOTALL))
     bare = re.sub(r'"[^"]*"|/\S+/|\bas \w+', "", queries)
     own = {"platform", "stream", "outcome", "reason", *telemetry.METRICS, *FIELDS}

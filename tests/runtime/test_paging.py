@@ -48,7 +48,7 @@ def after(cursor: str, query: ListQuery | None = None, key_type: type[Any] = UUI
     return Pages(query, key_type, *(name or ("things",))).after
 
 
-def test_a_page_holds_as_many_rows_as_were_asked_for_and_says_whether_there_are_more() -> None:
+def test_a_page_has_the_requested_size_and_says_if_there_are_more() -> None:
     things = [Thing(UUID(int=n)) for n in range(1, 6)]
     seen: list[Thing] = []
     query = ListQuery(limit=2)
@@ -67,7 +67,7 @@ def test_a_page_holds_as_many_rows_as_were_asked_for_and_says_whether_there_are_
 
 @quick
 @given(st.uuids())
-def test_a_cursor_leads_back_to_its_key(last_id: UUID) -> None:
+def test_a_cursor_round_trips_its_key(last_id: UUID) -> None:
     cursor = cursor_of(last_id)
     assert after(cursor) == last_id
     meta = get_args(Cursor)[1]
@@ -84,7 +84,7 @@ def test_a_key_may_be_a_value_and_an_id(at: datetime, id: UUID) -> None:
     assert after(page.next_cursor, None, Key) == (at, id)
 
 
-def test_a_cursor_stays_good_when_only_the_size_of_the_page_changes() -> None:
+def test_a_cursor_remains_valid_for_another_page_size() -> None:
     cursor = cursor_of(ID, ThingQuery(color="red"))
     assert after(cursor, ThingQuery(color="red", limit=7)) == ID
 
@@ -102,7 +102,7 @@ def test_a_cursor_stays_good_when_only_the_size_of_the_page_changes() -> None:
     ],
     ids=["filter", "no filter", "order", "query", "list", "path", "key"],
 )
-def test_a_cursor_of_another_list_filter_or_order_is_a_400_that_says_so(
+def test_a_cursor_of_another_list_filter_or_order_is_a_400(
     query: ListQuery, key_type: type[Any], name: tuple[str, ...]
 ) -> None:
     cursor = cursor_of(ID, ThingQuery(color="red"))
@@ -120,7 +120,7 @@ def test_a_cursor_of_another_list_filter_or_order_is_a_400_that_says_so(
 @example("\ud800" * 22)
 @example("é" * 22)
 @example("_" * 512)
-def test_anything_else_is_refused_and_not_quoted(text: str) -> None:
+def test_an_invalid_cursor_is_rejected_and_not_quoted(text: str) -> None:
     with pytest.raises((InvalidInput, BadRequest)) as caught:
         after(text)
     told = caught.value.message + "".join(problem.problem for problem in caught.value.fields)
@@ -138,7 +138,7 @@ def test_a_changed_cursor_never_leads_to_the_same_key(last_id: UUID, place: int,
         pass  # of another list, or not of ours
 
 
-def test_another_spelling_of_the_same_cursor_is_refused() -> None:
+def test_another_encoding_of_the_same_cursor_is_rejected() -> None:
     cursor = cursor_of(UUID(bytes=b"\xfb" * 16))
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     assert set("-_") & set(cursor)

@@ -64,7 +64,7 @@ def test_a_campaign_becomes_a_record() -> None:
         ("SOMETHING_NEW", "ALSO_NEW", "draft"),
     ],
 )
-def test_a_status_is_one_of_ours(effective: str, own: str, expected: str) -> None:
+def test_a_status_becomes_one_of_ours(effective: str, own: str, expected: str) -> None:
     assert campaign(effective_status=effective, status=own).status == expected
 
 
@@ -76,20 +76,20 @@ def test_a_campaign_past_its_end_has_ended_unless_it_is_archived() -> None:
     assert campaign(effective_status="ARCHIVED", stop_time=past).status == "archived"
 
 
-def test_an_end_around_1970_is_none() -> None:
+def test_an_end_around_1970_is_ignored() -> None:
     epoch = datetime.fromisoformat("1969-12-31T15:59:59-0800")
     assert campaign(effective_status="ACTIVE", stop_time=epoch).status == "active"
     assert campaign(stop_time=epoch, start_time=epoch).ends_at is None
     assert campaign(start_time=epoch).starts_at is None
 
 
-def test_a_budget_is_the_daily_one_else_the_one_for_life_else_none() -> None:
+def test_a_budget_is_the_daily_one_or_the_lifetime_one() -> None:
     assert campaign(daily_budget="700", lifetime_budget="0").budget_minor == 700
     assert campaign(daily_budget="0", lifetime_budget="42000").budget_minor == 42_000
     assert campaign().budget_minor is None
 
 
-def test_an_ad_account_is_read_by_our_own_addresses(fake: Fake, client: Client) -> None:
+def test_next_page_urls_are_never_followed(fake: Fake, client: Client) -> None:
     """`paging.next` holds a token and another host; only the cursor beside it is used."""
     more = {"cursors": {"after": "QVG"}, "next": "https://graph.facebook.com/v26.0/act_1/campaigns?access_token=x"}
     fake.on(
@@ -123,13 +123,13 @@ def test_ad_accounts_come_in_pages_as_well(fake: Fake, client_of: ClientOf) -> N
 
 
 @pytest.mark.parametrize("cursors", [{}, {"after": "QVG"}])
-def test_a_page_that_leads_nowhere_is_no_end(fake: Fake, client: Client, cursors: dict[str, str]) -> None:
+def test_a_page_without_a_next_cursor_is_not_the_end(fake: Fake, client: Client, cursors: dict[str, str]) -> None:
     fake.on(f"{GRAPH}/act_1/campaigns", Reply({"data": [], "paging": {"cursors": cursors, "next": "more"}}))
     with pytest.raises(TransientFault):
         CAMPAIGNS.fetch(client, CampaignsCursor("QVG"))
 
 
-def test_an_answer_without_data_is_no_empty_one(fake: Fake, client: Client) -> None:
+def test_a_response_without_data_is_not_an_empty_one(fake: Fake, client: Client) -> None:
     fake.on(f"{GRAPH}/act_1/campaigns", Reply({"success": True}))
     with pytest.raises(ContractChanged, match="data"):
         CAMPAIGNS.fetch(client, None)
@@ -140,7 +140,7 @@ def test_a_cursor_of_another_shape_counts_as_expired(client: Client) -> None:
         CAMPAIGNS.fetch_page(client, '{"left": [{"id": "act_1"}]}')
 
 
-def test_a_page_that_is_too_much_for_graph_is_asked_for_in_small(fake: Fake, client: Client) -> None:
+def test_a_page_too_large_for_graph_is_requested_with_fewer_items(fake: Fake, client: Client) -> None:
     too_much = Reply(
         {"error": {"code": 1, "message": "Please reduce the amount of data you're asking for"}}, status=500
     )
@@ -153,13 +153,13 @@ def test_a_page_that_is_too_much_for_graph_is_asked_for_in_small(fake: Fake, cli
         CAMPAIGNS.fetch(client, None)
 
 
-def test_a_budget_without_a_currency_is_not_told() -> None:
+def test_a_budget_without_a_currency_is_unknown() -> None:
     record = parse_campaign(Campaign(id="1", daily_budget="700"), CampaignContext(None, NOW))
     assert (record.budget_minor, record.currency) == (None, None)
 
 
 @pytest.mark.parametrize("odd", [{"currency": None}, {"currency": 12}, {"currency": "EUR", "timezone_name": []}])
-def test_an_ad_account_is_listed_whatever_is_told_beside_its_id(
+def test_an_ad_account_is_listed_whatever_its_other_fields(
     fake: Fake, client_of: ClientOf, odd: dict[str, Any]
 ) -> None:
     fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": "act_1", **odd}, {"id": "act_2", "currency": "USD"}]}))
@@ -169,9 +169,7 @@ def test_an_ad_account_is_listed_whatever_is_told_beside_its_id(
 
 
 @pytest.mark.parametrize("odd", [7, "act_1/../me", None])
-def test_a_list_with_an_id_that_cannot_be_read_names_not_all_there_are(
-    fake: Fake, client_of: ClientOf, odd: Any
-) -> None:
+def test_an_unreadable_id_makes_the_list_incomplete(fake: Fake, client_of: ClientOf, odd: Any) -> None:
     fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": odd}, {"id": "act_2", "currency": "USD"}]}))
     found = list_ad_accounts(client_of(META))
     assert ([account.external_id for account in found.accounts], found.complete) == (["act_2"], False)

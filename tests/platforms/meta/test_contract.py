@@ -18,7 +18,7 @@ def values(enum: Any) -> set[str]:
     return {value for name, value in vars(enum).items() if not name.startswith("_")}
 
 
-def test_the_version_is_the_sdks() -> None:
+def test_the_version_matches_the_sdk() -> None:
     assert ads_api_config["API_VERSION"] == VERSION
 
 
@@ -26,21 +26,21 @@ def test_the_version_is_the_sdks() -> None:
     ("node", "fields"),
     [(Campaign, campaigns.FIELDS), (AdsInsights, insights.FIELDS), (AdAccount, "id,currency,timezone_name")],
 )
-def test_every_field_asked_for_is_one_of_the_sdks(node: Any, fields: str) -> None:
+def test_every_requested_field_is_in_the_sdk(node: Any, fields: str) -> None:
     assert set(fields.split(",")) <= node._field_types.keys()
 
 
-def test_every_status_but_those_told_by_another_is_known() -> None:
+def test_every_final_status_is_known() -> None:
     assert values(Campaign.EffectiveStatus) - campaigns.STATUSES.keys() == {"IN_PROCESS", "WITH_ISSUES"}
     assert values(Campaign.Status) == campaigns.STATUSES.keys()
     assert values(Campaign.EffectiveStatus) - set(json.loads(campaigns.LISTED)) == {"DELETED"}
 
 
-def test_every_currency_without_cents_is_one_of_metas() -> None:
+def test_every_currency_without_cents_is_in_the_sdk() -> None:
     assert values(AdAccount.Currency) >= money.WHOLE_UNITS
 
 
-def test_the_sdk_takes_the_same_parameters_without_a_warning() -> None:
+def test_the_sdk_accepts_our_parameters_without_a_warning() -> None:
     """It warns of a parameter or a field that it does not know."""
     account = AdAccount("act_1", api=FacebookAdsApi(None))
     params = {

@@ -21,7 +21,7 @@ LIMIT = json.dumps({"error": {"code": 80000, "message": "There have been too man
 
 
 @pytest.mark.parametrize("name", ERROR_RULES)
-def test_a_refusal_is_told_apart(name: str) -> None:
+def test_errors_are_classified(name: str) -> None:
     status, body, code = ERROR_RULES[name]
     content = body if isinstance(body, str) else json.dumps(body)
     assert classify(Response(status, {}, content.encode())).kind.code == code
@@ -35,19 +35,19 @@ def test_a_refusal_is_told_apart(name: str) -> None:
         {"code": 2, "error_subcode": 1504038, "is_transient": True},
     ],
 )
-def test_an_answer_that_is_too_large_is_a_fault_of_its_own(error: dict[str, Any]) -> None:
+def test_a_response_that_is_too_large_has_its_own_error(error: dict[str, Any]) -> None:
     fault = classify(Response(500, {}, json.dumps({"error": error}).encode()))
     assert fault.kind is AnswerTooLarge
     assert issubclass(fault.kind, TransientFault)
 
 
-def test_a_refusal_is_logged_with_its_codes_and_metas_trace() -> None:
+def test_an_error_is_logged_with_its_codes_and_trace_id() -> None:
     error = {"message": "User request limit reached", "code": 17, "error_subcode": 2446079, "fbtrace_id": "AbC"}
     fault = classify(Response(400, {}, json.dumps({"error": error}).encode()))
     assert fault.reason == "17/2446079 AbC"
 
 
-def test_a_limit_ends_when_the_headers_say_so() -> None:
+def test_a_limit_ends_when_the_headers_say() -> None:
     case = {"type": "ads_insights", "call_count": 101, "estimated_time_to_regain_access": 19}
     headers = {"x-business-use-case-usage": json.dumps({"1022": [case, {"type": "pages", "call_count": 3}]})}
     with clock.at(NOON):
@@ -61,12 +61,12 @@ def test_a_limit_is_the_applications_or_the_accounts(code: int, scope: str) -> N
     assert classify(Response(400, {}, json.dumps({"error": {"code": code}}).encode())).scope == scope
 
 
-def test_a_limit_of_which_nobody_says_when_it_ends_has_no_moment() -> None:
+def test_a_limit_without_an_end_has_no_time() -> None:
     headers = {"x-ad-account-usage": json.dumps({"acc_id_util_pct": 40, "reset_time_duration": 100})}
     assert classify(Response(400, headers, LIMIT)).resume_at is None
 
 
-def test_other_refusals_have_no_moment_whatever_the_headers_say() -> None:
+def test_other_errors_have_no_time_whatever_the_headers_say() -> None:
     headers = {"x-ad-account-usage": json.dumps({"acc_id_util_pct": 100, "reset_time_duration": 100})}
     assert classify(Response(400, headers, LIMIT)).resume_at is not None
     assert classify(Response(503, headers, b"")).resume_at is None
@@ -79,5 +79,5 @@ def test_other_refusals_have_no_moment_whatever_the_headers_say() -> None:
         {"code": st.integers(), "error_subcode": st.integers(), "message": st.text(max_size=40)}
     ).map(lambda error: json.dumps({"error": error}).encode()),
 )
-def test_any_refusal_means_something(status: int, body: bytes) -> None:
+def test_any_error_is_classified(status: int, body: bytes) -> None:
     assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)

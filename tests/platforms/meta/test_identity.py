@@ -16,7 +16,7 @@ ClientOf = Callable[[Platform], Client]
 ME, PERMISSIONS = "/graph.facebook.com/v26.0/me", "/graph.facebook.com/v26.0/me/permissions"
 
 
-def test_the_account_is_the_user_with_the_permissions_that_are_granted(fake: Fake, client_of: ClientOf) -> None:
+def test_the_account_is_the_user_with_the_granted_permissions(fake: Fake, client_of: ClientOf) -> None:
     fake.on(ME, Reply({"id": "1022", "name": "Lena Hart"}))
     given = [("ads_read", "granted"), ("business_management", "declined"), ("email", "expired")]
     fake.on(PERMISSIONS, Reply({"data": [{"permission": name, "status": status} for name, status in given]}))
@@ -25,21 +25,19 @@ def test_the_account_is_the_user_with_the_permissions_that_are_granted(fake: Fak
     assert [request.query for request in fake.requests] == [[("fields", "id,name")], []]
 
 
-def test_a_user_without_a_name_has_one_anyway(fake: Fake, client_of: ClientOf) -> None:
+def test_a_user_without_a_name_gets_a_default(fake: Fake, client_of: ClientOf) -> None:
     fake.on(ME, Reply({"id": "1022"}))
     fake.on(PERMISSIONS, Reply({"data": []}))
     assert identify(client_of(META)) == Account("1022", "Meta account", ())
 
 
-def test_the_sandboxs_user_is_identified(connect: Callable[..., Client]) -> None:
+def test_the_sandbox_user_is_identified(connect: Callable[..., Client]) -> None:
     account = identify(connect())
     assert (account.name, account.scopes) == ("Mara Linden", DEFAULT_SCOPES)
     assert all(stream.is_covered_by(DEFAULT_SCOPES) for stream in META.streams)
 
 
-def test_an_expired_token_and_a_removed_application_are_told_apart(
-    sandbox: Sandbox, connect: Callable[..., Client]
-) -> None:
+def test_an_expired_token_and_a_removed_application_differ(sandbox: Sandbox, connect: Callable[..., Client]) -> None:
     with pytest.raises(TokenExpired):
         identify(connect(grant=issue_token(lifetime=0)))
     client = connect()
@@ -49,7 +47,7 @@ def test_an_expired_token_and_a_removed_application_are_told_apart(
     assert identify(connect()).external_id
 
 
-def test_what_meta_quotes_is_not_in_the_error(fake: Fake, client_of: ClientOf) -> None:
+def test_a_token_quoted_by_meta_is_not_in_the_error(fake: Fake, client_of: ClientOf) -> None:
     fake.on(ME, Reply({"error": {"message": "Malformed access token ya29.canary", "code": 190}}, status=400))
     with pytest.raises(TokenExpired) as caught:
         identify(client_of(META))

@@ -98,9 +98,7 @@ def test_a_day_of_a_campaign_becomes_a_record() -> None:
         ({"actions": ["lead"]}, "actions[0]"),
     ],
 )
-def test_a_day_with_an_odd_number_is_set_aside_and_its_neighbour_stored(
-    fake: Fake, odd: dict[str, Any], field: str
-) -> None:
+def test_a_day_with_an_odd_number_is_set_aside_alone(fake: Fake, odd: dict[str, Any], field: str) -> None:
     day = {"campaign_id": "1", "date_start": "2026-11-02"}
     fake.on(INSIGHTS, Reply({"data": [{**day, **odd}, {**day, "campaign_id": "2"}]}))
     page = AD_INSIGHTS.fetch(client_of(fake), None)
@@ -109,7 +107,7 @@ def test_a_day_with_an_odd_number_is_set_aside_and_its_neighbour_stored(
     assert (found.external_id, found.field) == (f"1/{odd.get('date_start', '2026-11-02')}", field)
 
 
-def test_what_nobody_counts_may_be_anything(fake: Fake) -> None:
+def test_irrelevant_actions_may_be_anything(fake: Fake) -> None:
     actions = [{"action_type": "link_click", "value": "1.0E7"}, None, {}, {"action_type": "lead", "value": "3"}]
     fake.on(INSIGHTS, Reply({"data": [{"campaign_id": "1", "date_start": "2026-11-02", "actions": actions}]}))
     (record,) = AD_INSIGHTS.fetch(client_of(fake), None).records
@@ -117,7 +115,7 @@ def test_what_nobody_counts_may_be_anything(fake: Fake) -> None:
     assert record.conversions == 3
 
 
-def test_a_day_in_no_currency_is_set_aside() -> None:
+def test_a_day_without_a_currency_is_set_aside() -> None:
     outcome = AD_INSIGHTS.items[0].read_one(
         Raw(b'{"campaign_id": "1", "date_start": "2026-11-02"}'), InsightsContext(None)
     )
@@ -125,7 +123,7 @@ def test_a_day_in_no_currency_is_set_aside() -> None:
     assert (outcome.field, outcome.reason) == ("account_currency", "is missing")
 
 
-def test_a_first_read_goes_back_90_days_a_week_at_once(fake: Fake) -> None:
+def test_a_first_read_goes_back_90_days_a_week_at_a_time(fake: Fake) -> None:
     answering(fake)
     cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor))
     weeks = asked(fake)
@@ -161,7 +159,7 @@ def test_a_later_read_begins_28_days_before_the_last_day_read(fake: Fake, last_r
         (None, TODAY),
     ],
 )
-def test_today_is_the_day_of_the_ad_account(fake: Fake, zone: str | None, today: date) -> None:
+def test_today_is_in_the_ad_accounts_zone(fake: Fake, zone: str | None, today: date) -> None:
     answering(fake)
     late = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
     account = ConnectedAccount(external_id="act_1", time_zone=zone)
@@ -169,7 +167,7 @@ def test_today_is_the_day_of_the_ad_account(fake: Fake, zone: str | None, today:
     assert cursor.read == today
 
 
-def test_days_that_were_begun_are_finished_even_past_midnight(fake: Fake) -> None:
+def test_a_read_is_finished_even_past_midnight(fake: Fake) -> None:
     answering(fake)
     begun = InsightsCursor(days=Window(date(2026, 11, 15), TODAY), after="MQ")
     page = AD_INSIGHTS.fetch(client_of(fake, datetime(2026, 11, 19, 1, tzinfo=UTC)), begun)
@@ -178,7 +176,7 @@ def test_days_that_were_begun_are_finished_even_past_midnight(fake: Fake) -> Non
     assert (page.last, page.cursor.read) == (True, TODAY)
 
 
-def test_a_window_is_read_as_it_is_given(fake: Fake) -> None:
+def test_a_window_is_read_as_requested(fake: Fake) -> None:
     answering(fake)
     window = Window(date(2025, 1, 1), date(2025, 1, 10))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
@@ -193,7 +191,7 @@ def test_a_window_is_cut_to_what_meta_has(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize("year", [2001, 2030])
-def test_a_window_of_which_meta_has_nothing_costs_no_request(fake: Fake, year: int) -> None:
+def test_a_window_before_metas_history_costs_no_request(fake: Fake, year: int) -> None:
     answering(fake)
     window = Window(date(year, 1, 1), date(year, 2, 1))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
@@ -203,7 +201,7 @@ def test_a_window_of_which_meta_has_nothing_costs_no_request(fake: Fake, year: i
 TIMEOUT = Reply({"error": {"code": 100, "error_subcode": 1504018, "message": "Your request timed out."}}, status=400)
 
 
-def test_days_that_are_too_much_for_meta_are_read_one_by_one(fake: Fake) -> None:
+def test_days_too_large_for_meta_are_read_one_by_one(fake: Fake) -> None:
     fake.on(INSIGHTS, TIMEOUT, TIMEOUT, Reply({"data": []}))
     begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY))
     read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
@@ -216,7 +214,7 @@ def test_days_that_are_too_much_for_meta_are_read_one_by_one(fake: Fake) -> None
     ]
 
 
-def test_a_page_within_days_never_changes_the_days(fake: Fake) -> None:
+def test_a_cursor_is_never_used_with_other_days(fake: Fake) -> None:
     """A cursor leads on in the answer it came with, and in no other."""
     fake.on(INSIGHTS, TIMEOUT)
     begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY), after="MQ")
@@ -225,7 +223,7 @@ def test_a_page_within_days_never_changes_the_days(fake: Fake) -> None:
     assert {days[1:] for days in asked(fake)} == {("2026-11-16", "2026-11-18")}
 
 
-def test_one_day_that_is_too_much_is_tried_again_later(fake: Fake) -> None:
+def test_one_day_that_is_too_large_is_retried_later(fake: Fake) -> None:
     fake.on(INSIGHTS, TIMEOUT)
     with pytest.raises(AnswerTooLarge):
         AD_INSIGHTS.fetch(client_of(fake), InsightsCursor(days=Window(TODAY, TODAY)))

@@ -9,7 +9,7 @@ from chalicelib.platforms.meta.money import from_amount, from_units
     ("units", "currency", "minor"),
     [("1500", "EUR", 1500), ("1500", "JPY", 1500), ("1500", "HUF", 150_000), ("1500", "JOD", 15_000), ("1", "USD", 1)],
 )
-def test_a_budget_is_in_units_that_are_metas_own(units: str, currency: str, minor: int) -> None:
+def test_a_budget_is_in_metas_own_units(units: str, currency: str, minor: int) -> None:
     assert from_units(units, currency) == minor
 
 
@@ -27,5 +27,5 @@ def test_a_budget_is_in_units_that_are_metas_own(units: str, currency: str, mino
         ("999999999999999.99", "EUR", 99_999_999_999_999_999),
     ],
 )
-def test_what_was_spent_is_whole_money_and_exact(amount: str, currency: str, minor: int) -> None:
+def test_spend_is_converted_exactly(amount: str, currency: str, minor: int) -> None:
     assert from_amount(amount, currency) == minor

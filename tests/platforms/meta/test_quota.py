@@ -19,17 +19,17 @@ def told(**headers: Any) -> list[Usage]:
     return usage({name.replace("_", "-"): json.dumps(value) for name, value in headers.items()}, NOW)
 
 
-def test_the_applications_share_is_the_highest_of_its_percentages() -> None:
+def test_the_applications_usage_is_its_highest_percentage() -> None:
     assert told(x_app_usage={"call_count": 28, "total_time": 75, "total_cputime": 25}) == [Usage("app", 0.75)]
 
 
-def test_the_tightest_business_use_case_is_the_share_of_the_account() -> None:
+def test_the_accounts_usage_is_its_tightest_business_use_case() -> None:
     tight = {"type": "ads_insights", "call_count": 10, "total_time": 25, "total_cputime": 12}
     calm = {"type": "ads_management", "call_count": 5, "total_cputime": 7, "ads_api_access_tier": "standard_access"}
     assert told(x_business_use_case_usage={"1022": [tight], "1023": [calm]}) == [Usage("account", 0.25)]
 
 
-def test_of_several_headers_the_tightest_counts_for_each_scope() -> None:
+def test_the_tightest_header_counts_for_each_scope() -> None:
     found = told(
         x_app_usage={"call_count": 28},
         x_fb_ads_insights_throttle={"app_id_util_pct": 30, "acc_id_util_pct": 45},
@@ -47,18 +47,18 @@ def test_a_time_to_wait_means_that_nothing_is_left() -> None:
     assert told(x_business_use_case_usage={"1": [waiting]}) == [Usage("account", 1.0, NOW + timedelta(minutes=5))]
 
 
-def test_an_ad_accounts_window_is_in_seconds() -> None:
+def test_an_ad_accounts_reset_is_in_seconds() -> None:
     header = {"acc_id_util_pct": 9.5, "reset_time_duration": 100, "ads_api_access_tier": "standard_access"}
     assert told(x_ad_account_usage=header) == [Usage("account", 0.095, NOW + timedelta(seconds=100))]
     assert told(x_ad_account_usage={"acc_id_util_pct": 0}) == [Usage("account", 0.0)]
 
 
-def test_the_insights_throttle_tells_of_both() -> None:
+def test_the_insights_throttle_reports_both_scopes() -> None:
     header = {"app_id_util_pct": 130, "acc_id_util_pct": 10, "ads_api_access_tier": "standard_access"}
     assert told(x_fb_ads_insights_throttle=header) == [Usage("account", 0.1), Usage("app", 1.3)]
 
 
-def test_without_headers_nothing_was_used_yet() -> None:
+def test_without_headers_nothing_is_used() -> None:
     assert usage({}, NOW) == []
 
 
@@ -67,7 +67,7 @@ def test_without_headers_nothing_was_used_yet() -> None:
     "value",
     ["", "[]", "null", "7", "{", '{"call_count": "28"}', '{"call_count": -1}', '{"call_count": 1e400}', '{"1": {}}'],
 )
-def test_a_malformed_header_tells_nothing(name: str, value: str) -> None:
+def test_a_malformed_header_is_ignored(name: str, value: str) -> None:
     assert usage({name: value}, NOW) == []
 
 
@@ -93,7 +93,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(NAMES), JSON.map(json.dumps) | st.text(max_size=30))
-def test_any_header_is_shares_or_nothing(name: str, value: str) -> None:
+def test_any_header_is_usage_or_nothing(name: str, value: str) -> None:
     for each in usage({name: value}, NOW):
         assert each.used >= 0
         assert each.resets_at is None or each.resets_at >= NOW

@@ -61,7 +61,7 @@ def test_the_ad_accounts_of_a_user_are_listed_with_their_currency_and_zone(conne
     assert list_ad_accounts(connect("empty")).accounts == []
 
 
-def test_a_changed_campaign_is_seen_and_a_deleted_one_is_no_longer_there(
+def test_changed_campaigns_are_read_and_deleted_ones_are_missing(
     sandbox: Sandbox, connect: Connect, read: Read
 ) -> None:
     client = connect()
@@ -84,7 +84,7 @@ def test_a_first_read_has_90_days_and_the_numbers_of_each(connect: Connect, read
     assert 500 < max(yen) < 5000
 
 
-def test_past_days_are_read_again_as_they_are_by_then(sandbox: Sandbox, connect: Connect, read: Read) -> None:
+def test_past_days_are_read_again_with_their_new_numbers(sandbox: Sandbox, connect: Connect, read: Read) -> None:
     before, cursor = read(AD_INSIGHTS, connect())
     sandbox.meta.advance_days(7)
     again, _ = read(AD_INSIGHTS, connect(now=NOON + timedelta(days=7)), cursor)
@@ -97,7 +97,7 @@ def test_past_days_are_read_again_as_they_are_by_then(sandbox: Sandbox, connect:
     assert all(first[key].day >= date(2026, 10, 21) for key in changed)
 
 
-def test_a_restated_day_within_28_days_is_seen(sandbox: Sandbox, connect: Connect, read: Read) -> None:
+def test_a_restatement_within_28_days_is_read(sandbox: Sandbox, connect: Connect, read: Read) -> None:
     client = connect()
     before, cursor = read(AD_INSIGHTS, client)
     sandbox.meta.restate(WEDDINGS, "2026-10-21", {"spend": "99.99", "leads": 40})
@@ -109,14 +109,14 @@ def test_a_restated_day_within_28_days_is_seen(sandbox: Sandbox, connect: Connec
     assert f"{WEDDINGS}/2026-10-20" not in after
 
 
-def test_a_window_of_the_past_has_the_days_it_names(connect: Connect, read: Read) -> None:
+def test_a_past_window_has_the_requested_days(connect: Connect, read: Read) -> None:
     window = Window(date(2025, 11, 20), date(2025, 12, 2))
     of_the_window = replace(AD_INSIGHTS, fetch=lambda client, cursor: fetch_insights_of(client, window, cursor))
     records, _ = read(of_the_window, connect())
     assert {record.day for record in records} == {date(2025, 11, 20) + timedelta(days=n) for n in range(13)}
 
 
-def test_many_campaigns_come_in_pages_and_each_once(connect: Connect, read: Read) -> None:
+def test_many_campaigns_come_in_pages_each_once(connect: Connect, read: Read) -> None:
     client = connect("bulk-230")
     assert len(by_id(read(CAMPAIGNS, client)[0])) == 230
     days = Window(date(2026, 11, 17), date(2026, 11, 18))
@@ -125,7 +125,7 @@ def test_many_campaigns_come_in_pages_and_each_once(connect: Connect, read: Read
 
 
 @EVERY_STREAM
-def test_without_an_ad_account_there_is_nothing_to_ask(connect: Connect, stream: Stream[Any]) -> None:
+def test_without_an_ad_account_nothing_is_requested(connect: Connect, stream: Stream[Any]) -> None:
     client = connect("empty")
     with pytest.raises(ContractChanged):
         stream.fetch_page(client, None)
@@ -146,7 +146,7 @@ def test_without_an_ad_account_there_is_nothing_to_ask(connect: Connect, stream:
         ({"kind": "shape", "body": {"data": {"now": "an object"}}}, ContractChanged),
     ],
 )
-def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
+def test_a_fault_is_classified_and_the_page_can_be_read_again(
     sandbox: Sandbox, connect: Connect, stream: Stream[Any], fault: dict[str, Any], kind: type[PlatformError]
 ) -> None:
     client = connect()
@@ -157,9 +157,7 @@ def test_a_fault_is_told_apart_and_the_page_can_be_read_again(
 
 
 @EVERY_STREAM
-def test_a_quota_that_is_used_up_names_the_moment_to_go_on(
-    sandbox: Sandbox, connect: Connect, stream: Stream[Any]
-) -> None:
+def test_an_exhausted_quota_says_when_to_resume(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
     sandbox.meta.set_usage(account=100, minutes=19)
     with pytest.raises(RateLimited) as caught:
         stream.fetch_page(connect(), None)
@@ -174,7 +172,7 @@ def test_a_quota_that_is_used_up_names_the_moment_to_go_on(
 
 
 @EVERY_STREAM
-def test_what_is_used_of_the_quotas_is_noted(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
+def test_quota_usage_is_recorded(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
     sandbox.meta.set_usage(app=28, account=45)
     client = connect()
     stream.fetch_page(client, None)
@@ -187,7 +185,7 @@ def test_without_the_permission_to_read_ads_there_is_nothing_to_read(connect: Co
         stream.fetch_page(connect(grant=issue_token(scopes=["public_profile"])), None)
 
 
-def test_an_ad_account_that_was_taken_away_is_a_missing_permission(connect: Connect) -> None:
+def test_a_withdrawn_ad_account_is_a_missing_permission(connect: Connect) -> None:
     client = connect()
     client.account = ConnectedAccount(external_id="act_999", currency="EUR", time_zone="Europe/Berlin")
     with pytest.raises(PermissionMissing, match="100/33"):
@@ -204,7 +202,7 @@ def test_cursors_within_a_run_may_expire(sandbox: Sandbox, connect: Connect) -> 
 
 
 @EVERY_STREAM
-def test_a_dead_token_is_found_on_the_way(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
+def test_a_dead_token_is_detected_during_a_read(sandbox: Sandbox, connect: Connect, stream: Stream[Any]) -> None:
     client = connect()
     stream.fetch_page(client, None)
     sandbox.add_fault(kind="status", status=401)

@@ -42,20 +42,20 @@ def refresh(sandbox: Sandbox, token: str, *secrets: str) -> TokenGrant:
 
 
 @pytest.mark.parametrize("name", ERROR_RULES)
-def test_a_refused_exchange_is_told_apart(name: str) -> None:
+def test_exchange_errors_are_classified(name: str) -> None:
     code, subcode, message, expected = ERROR_RULES[name]
     error = {"message": message, "type": "OAuthException", "code": code, "error_subcode": subcode}
     assert classify_token_error(Response(400, {}, json.dumps({"error": error}).encode())).kind.code == expected
 
 
-def test_a_living_token_is_exchanged_for_another_with_sixty_days(sandbox: Sandbox) -> None:
+def test_a_valid_token_is_exchanged_for_one_of_sixty_days(sandbox: Sandbox) -> None:
     present = issue_token(lifetime=600).access_token
     grant = refresh(sandbox, present)
     assert grant.access_token != Secret(present)
     assert (grant.refresh_token, grant.expires_in) == (None, 5_183_944)
 
 
-def test_a_dead_token_is_exchanged_for_nothing(sandbox: Sandbox) -> None:
+def test_a_dead_token_cannot_be_exchanged(sandbox: Sandbox) -> None:
     with pytest.raises(TokenRevoked):
         refresh(sandbox, issue_token(lifetime=0).access_token)
     present = issue_token().access_token
@@ -68,7 +68,7 @@ def test_a_dead_token_is_exchanged_for_nothing(sandbox: Sandbox) -> None:
     assert "invented-token" not in str(caught.value)
 
 
-def test_a_replaced_secret_of_the_application_gives_way_to_the_old_one(sandbox: Sandbox) -> None:
+def test_a_rejected_new_secret_is_followed_by_the_old_one(sandbox: Sandbox) -> None:
     token = issue_token().access_token
     assert refresh(sandbox, token, "not live yet", APP_SECRET).access_token
     with pytest.raises(Misconfigured):
@@ -77,7 +77,7 @@ def test_a_replaced_secret_of_the_application_gives_way_to_the_old_one(sandbox: 
     assert refresh(sandbox, token, "first", "third").access_token
 
 
-def test_an_exchange_that_does_not_tell_the_lifetime_has_it_asked_for(sandbox: Sandbox) -> None:
+def test_an_unreported_lifetime_is_requested(sandbox: Sandbox) -> None:
     sandbox.add_fault(kind="shape", path="/v26.0/oauth/access_token", body={"expires_in": None})
     grant = refresh(sandbox, issue_token().access_token)
     assert grant.expires_in is not None
@@ -90,7 +90,7 @@ def ask_lifetime(fake: Fake) -> int | None:
 
 
 @pytest.mark.parametrize(("expires_at", "expected"), [(0, None), (1, 0)])
-def test_a_token_may_live_for_ever_or_not_at_all(fake: Fake, expires_at: int, expected: int | None) -> None:
+def test_a_token_may_never_expire_or_be_expired(fake: Fake, expires_at: int, expected: int | None) -> None:
     fake.on(DEBUG_TOKEN, Reply({"data": {"expires_at": expires_at, "is_valid": True}}))
     assert ask_lifetime(fake) == expected
     assert dict(fake.requests[0].query) == {"input_token": "token-4711", "access_token": "app|secret-4711"}
@@ -111,14 +111,14 @@ def test_a_lifetime_counts_from_now(fake: Fake) -> None:
         Reply({}, status=500),
     ],
 )
-def test_a_lifetime_that_is_not_told_is_an_error_without_secrets(fake: Fake, reply: Reply) -> None:
+def test_an_unknown_lifetime_is_an_error_without_secrets(fake: Fake, reply: Reply) -> None:
     fake.on(DEBUG_TOKEN, reply)
     with pytest.raises(PlatformError) as caught:
         ask_lifetime(fake)
     assert "4711" not in f"{caught.value} {caught.value.message}"
 
 
-def test_giving_a_grant_back_removes_the_application(sandbox: Sandbox) -> None:
+def test_revoking_a_grant_removes_the_application(sandbox: Sandbox) -> None:
     token = Secret(issue_token().access_token)
     assert oauth2.revoke(META, token=token, sandbox_url=sandbox.url) is True
     assert oauth2.revoke(META, token=token, sandbox_url=sandbox.url) is False
@@ -126,7 +126,7 @@ def test_giving_a_grant_back_removes_the_application(sandbox: Sandbox) -> None:
         refresh(sandbox, token.reveal())
 
 
-def test_a_removal_that_fails_is_told(fake: Fake) -> None:
+def test_a_failed_removal_is_reported(fake: Fake) -> None:
     fake.on("/graph.facebook.com/v26.0/me/permissions", Reply({"error": {"code": 100, "message": "x"}}, status=400))
     with pytest.raises(ContractChanged):
         oauth2.revoke(META, token=Secret("EAAG"), sandbox_url=fake.url)

@@ -1,4 +1,4 @@
-"""A consent: a browser walks through it, at the platform by real HTTP, and the studio completes it."""
+"""A consent: a browser goes through it at the platform over real HTTP, and the studio completes it."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -11,14 +11,14 @@ RETURN_TO = "https://app.studio.example/settings"
 
 
 def ask(api: Api, platform: str = "google", **wanted: Any) -> str:
-    """The URL that the studio is to send its browser to."""
+    """The URL to which the studio sends its browser."""
     answer = api.post(f"/api/oauth/{platform}/authorize", wanted)
     assert answer.status == 201, answer.text
     return str(answer.json["authorizeUrl"])
 
 
 def decide(authorize_url: str, **choices: str) -> str:
-    """Answers the platform's page (`auto`, `account`, `scopes`); the path that it sends the browser back to."""
+    """Answers the platform's page (`auto`, `account`, `scopes`); returns the path it redirects the browser to."""
     url = f"{authorize_url}&{urlencode({'auto': 'approve', **choices})}"
     answer = urllib3.request("GET", url, redirect=False)
     assert answer.status == 302, answer.data
@@ -32,7 +32,7 @@ def come_back(api: Api, path: str) -> Answer:
 
 
 def walk(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
-    """The browser's way, up to the callback's answer; `wanted` goes into the request, `choices` are the user's."""
+    """The browser's part, up to the callback's response; `wanted` goes into the request, `choices` are the user's."""
     return come_back(api, decide(ask(api, platform, **(wanted or {})), **choices))
 
 
@@ -48,14 +48,14 @@ def complete(api: Api, code: str, platform: str = "google") -> Answer:
 
 
 def consent(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None = None, **choices: str) -> Answer:
-    """The whole way, to the connection; a consent that leads to no code ends with the callback's answer."""
+    """Everything up to the connection; a consent without a code ends with the callback's response."""
     came = walk(api, platform, wanted=wanted, **choices)
     code = code_of(came)
     return complete(api, code, platform) if code else came
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The parameters of a URL, each of which is there once."""
+    """The parameters of a URL, each of which occurs once."""
     found = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     assert all(len(values) == 1 for values in found.values()), found
     return {name: value for name, (value,) in found.items()}

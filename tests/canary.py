@@ -1,4 +1,4 @@
-"""Planted secrets, the ways they are used, every form they could leak in, and the places that are searched for them."""
+"""Planted secrets, the ways they are used, every form they could leak in, and the places searched for them."""
 
 import base64
 import json
@@ -26,17 +26,17 @@ from chalicelib.settings import get_settings
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from tests.conftest import ENCRYPTION_KEY, PROOF_KEY, Answer, Api, Queue, Studios
 
-# These look like nothing that the logs would know to mask.
+# These match none of the patterns that the logs would mask.
 ACCESS = "QXcanary7f1accessWq83Zt0pLm4Rv9Kd2Ys6"
 REFRESH = "QXcanary9b2refreshHn51Gc8oJe7Tu3Xb0Fi"
 MISPLACED = "QXcanary4d6misplacedVs29Ak5wMq1Ny8Er4C"
 DATABASE_PASSWORD = "QXcanary6c8passwordBt47Uz2hOx9Dl5Wp1Gj"
 FRAGMENT = 16
-"""So many characters from either end of a secret count as a leak of it."""
+"""This many characters from either end of a secret count as a leak."""
 
 
 def forms(secret: str | bytes) -> set[bytes]:
-    """What to look for: the secret and its ends, as they are and in every usual encoding."""
+    """The search terms: the secret and its ends, plain and in every usual encoding."""
     whole = secret.encode() if isinstance(secret, str) else secret
     found: set[bytes] = set()
     for part in {whole, whole[:FRAGMENT], whole[-FRAGMENT:]}:
@@ -47,7 +47,7 @@ def forms(secret: str | bytes) -> set[bytes]:
 
 
 def _base64(part: bytes) -> Iterator[bytes]:
-    """The middle of its Base64 at each of the three places it can start at in a longer text."""
+    """The middle of its Base64 at each of the three offsets it can have in a longer text."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + part).rstrip(b"=")
         inner = encoded[4 if shift else 0 : -1]
@@ -57,7 +57,7 @@ def _base64(part: bytes) -> Iterator[bytes]:
 
 @dataclass
 class Evidence:
-    """All that left the process or was stored, by place."""
+    """Everything that left the process or was stored, by place."""
 
     places: dict[str, list[bytes]] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class Evidence:
         self.places.setdefault(place, []).append(text.encode("utf-8", "replace") if isinstance(text, str) else text)
 
     def leaks(self, secrets: dict[str, str | bytes]) -> set[tuple[str, str]]:
-        """(place, name of the secret) for each secret that is found in whatever form."""
+        """(place, name of the secret) for each secret that is found in any form."""
         haystacks = {place: b"\n".join(texts) for place, texts in self.places.items()}
         return {
             (place, name)
@@ -77,7 +77,7 @@ class Evidence:
 
 
 class EvidenceHandler(logging.Handler):
-    """Takes down each log line as it is printed, and also what it was made of: fields and exceptions, unmasked."""
+    """Records each log line as printed, and also its source: fields and exceptions, unmasked."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class EvidenceHandler(logging.Handler):
 
 
 def dump(superuser: pg8000.native.Connection) -> Iterator[bytes]:
-    """Every row of every table, as text, and its binary values as they are."""
+    """Every row of every table as text, and its binary values unchanged."""
     tables = superuser.run("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public'")
     for (table,) in tables:
         for (row,) in superuser.run(f"SELECT t::text FROM {table} AS t"):
@@ -108,7 +108,7 @@ def _binary_values(row: str) -> Iterable[bytes]:
 
 
 class Drive:
-    """Uses the product in every way there is and keeps what comes out."""
+    """Uses the product in every possible way and collects its output."""
 
     def __init__(
         self, api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, evidence: Evidence
@@ -137,26 +137,26 @@ class Drive:
         return answer
 
     def grant(self, **options: Any) -> dict[str, Any]:
-        """Tokens that the sandbox takes; they are canaries from now on."""
+        """Tokens that the sandbox accepts; they become canaries."""
         grant = issue_token("studio", **options)
         self.secrets[f"Google access token {len(self.secrets)}"] = grant.access_token
         self.secrets[f"Google refresh token {len(self.secrets)}"] = grant.refresh_token
         return {"accessToken": grant.access_token, "refreshToken": grant.refresh_token, "expiresIn": 3600}
 
     def remember_stored_tokens(self) -> None:
-        """Tokens that a refresh brought and the data key in the clear are canaries too."""
+        """Tokens from a refresh and the unwrapped data key are canaries too."""
         self.secrets[f"stored token {len(self.secrets)}"] = self.stored_tokens().access.reveal()
         provider = provider_from_settings(get_settings())
         self.secrets["data key"] = provider.unwrap(self._stored().data_keys[0].wrapped, self.api.studio_id)
 
     def echo(self, status: int, **fault: Any) -> None:
-        """The platform's next answer is a failure that quotes the token it was sent."""
+        """The platform's next response is an error that quotes the token it received."""
         access = self.stored_tokens().access.reveal()
         refusal = {"code": status, "message": f"no good: {access}", "status": access, "errors": [{"reason": access}]}
         self.platforms.add_fault(kind="status", status=status, body={"error": refusal}, **fault)
 
     def echo_of_oauth(self, status: int, path: str, *also_sent: str) -> None:
-        """The same of an OAuth endpoint, which is sent the refresh token."""
+        """The same for an OAuth endpoint, which receives the refresh token."""
         refresh = self.stored_tokens().refresh
         assert refresh is not None
         told = ("no good:", refresh.reveal(), *also_sent)
@@ -183,11 +183,11 @@ class Drive:
             self.outcomes.add(outcome)
 
     def end_waiting(self) -> None:
-        """Deferred runs are cancelled, so that new ones can be started."""
+        """Cancels deferred runs, so that new ones can be started."""
         self.superuser.run("UPDATE sync_log SET status = 'cancelled' WHERE status IN ('queued', 'running', 'deferred')")
 
     def end_pauses(self) -> None:
-        """The platform may be asked again at once, whatever it said."""
+        """The platform may be called again at once, whatever it said."""
         self.superuser.run("DELETE FROM platform_circuit; DELETE FROM app_quota; DELETE FROM account_quota")
 
     def sync(self) -> None:

@@ -1,4 +1,4 @@
-"""What tests share: one embedded PostgreSQL a run, a database for each worker, local SQS, the sandbox, and the API."""
+"""Shared by all tests: one embedded PostgreSQL per run, a database per worker, local SQS, the sandbox, and the API."""
 
 import io
 import json
@@ -29,30 +29,30 @@ from tests.quick import is_quick
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ansel_template"
 SHARED_TABLES = ("platform_circuit", "app_quota", "data_deletion", "studio_erasure")
-"""Those that no test needs anything in"""
+"""Tables that no test needs data in"""
 ENCRYPTION_KEY = "5ea1" * 16
 """Wraps data keys in the tests; the canary search knows it too."""
 PROOF_KEY = "7e57" * 16
 """Proves studios to the database in the tests; the canary search knows it too."""
 PUBLIC_URL = "https://api.studio.example/v1"
 TODAY = date(2026, 11, 18)
-"""Of every sandbox in the tests, whatever day it is: a Wednesday in an ordinary month."""
+"""The date of every sandbox in the tests, whatever the current day: a Wednesday in an ordinary month."""
 NOON = datetime.combine(TODAY, time(12), UTC)
-"""The sandboxes' time when they start, for clients and clocks that have to agree with them."""
+"""The sandboxes' time at their start, for clients and clocks that must agree with them."""
 UNLIMITED = dict.fromkeys(
     ("KEY_REQUESTS_PER_SECOND", "KEY_REQUEST_BURST", "STUDIO_REQUESTS_PER_SECOND", "STUDIO_REQUEST_BURST"), "100000"
 ) | {"STUDIO_PLATFORM_CALLS_PER_MINUTE": "100000"}
 """A test sends in a second what a studio sends in an hour; tests of the limits set their own."""
 CONSENT = {"PUBLIC_URL": PUBLIC_URL, "RETURN_URLS": "https://app.studio.example/settings"}
 
-# Nowhere else, so that a test runs alike whatever is collected beside it. How fast a machine is decides no test.
+# Set only here, so that a test runs the same way whatever is collected with it. The machine's speed decides no test.
 settings.register_profile("suite", deadline=None, max_examples=100)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 class _Server:
-    """The run's PostgreSQL, started when the first test asks for it."""
+    """The run's PostgreSQL, started when the first test needs it."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
@@ -93,7 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A parallel run executes a name once, so a test that shares its name with another would silently not run."""
+    """A parallel run executes a name once, so of two tests with the same name one would silently not run."""
     names = Counter(item.nodeid for item in items)
     if shared := [name for name, times in names.items() if times > 1]:
         raise pytest.UsageError(f"tests share a name: {', '.join(shared)}")
@@ -124,7 +124,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class Database:
-    """A migrated database of this worker."""
+    """This worker's migrated database."""
 
     name: str
     port: int
@@ -134,7 +134,7 @@ class Database:
         return f"postgresql://{user}:{self.passwords[user]}@{HOST}:{self.port}/{self.name}"
 
     def connect(self, user: str = "postgres") -> pg8000.native.Connection:
-        """A connection beside the product's; as `postgres` it sees every studio."""
+        """A connection besides the product's; as `postgres` it sees every studio."""
         return pg8000.native.Connection(
             user, host=HOST, port=self.port, database=self.name, password=self.passwords[user]
         )
@@ -142,7 +142,7 @@ class Database:
 
 @pytest.fixture(autouse=True)
 def own_log_context() -> Iterator[None]:
-    """What a test has bound to log lines outside of an invocation is not on the lines of the next test."""
+    """Fields that a test has bound outside an invocation do not appear on the next test's log lines."""
     from chalicelib import logs
 
     with logs.bound():
@@ -158,7 +158,7 @@ def server(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def database(server: dict[str, Any], worker_id: str) -> Iterator[Database]:
-    """This worker's database, a copy of the migrated template, and the settings that lead the product to it."""
+    """This worker's database, a copy of the migrated template, and the settings that point the product to it."""
     database = Database(f"ansel_{worker_id}", server["port"], server["passwords"])
     admin = Database("postgres", server["port"], server["passwords"]).connect()
     admin.run(f"CREATE DATABASE {database.name} TEMPLATE {TEMPLATE} OWNER ansel_owner")
@@ -182,7 +182,7 @@ LOGIN_URLS: dict[str, str] = {}
 
 @contextmanager
 def login_as(role: str) -> Iterator[None]:
-    """In the block the product is logged in as one of its functions is, and not as all of them at once."""
+    """Inside the block the product is logged in as one of its functions, and not as all of them at once."""
     before = os.environ["DATABASE_URL"]
     lead_product_to(urlsplit(LOGIN_URLS[role])._replace(path=urlsplit(before).path).geturl())
     try:
@@ -192,17 +192,17 @@ def login_as(role: str) -> Iterator[None]:
 
 
 def as_operator() -> AbstractContextManager[None]:
-    """What the administrator may do, for a test whose login may not; the joint one may."""
+    """The administrator's rights, for a test whose login lacks them; the joint role has them."""
     return nullcontext() if login() == JOINT else login_as(ADMIN)
 
 
 def as_api() -> AbstractContextManager[None]:
-    """What the API does for a test, also amid the work of another function."""
+    """Calls of the API by a test, even inside another function's block."""
     return login_as(API) if login() in set(LOGINS) - {API} else nullcontext()
 
 
 def login() -> str | None:
-    """Whom the product logs in as just now."""
+    """The role that the product currently logs in as."""
     return urlsplit(os.environ["DATABASE_URL"]).username
 
 
@@ -225,7 +225,7 @@ def superuser(database: Database) -> Iterator[pg8000.native.Connection]:
 
 @pytest.fixture
 def clean_database(database: Database, superuser: pg8000.native.Connection) -> Database:
-    """An empty database. All but what the studios share hangs on a studio."""
+    """An empty database. Everything except the shared tables depends on a studio."""
     from chalicelib.services.authentication import forget_callers
     from chalicelib.settings import get_settings
 
@@ -237,7 +237,7 @@ def clean_database(database: Database, superuser: pg8000.native.Connection) -> D
 
 @pytest.fixture
 def fresh(server: dict[str, Any], worker_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """An empty database, and the migrations led to it as the schema's owner."""
+    """An empty database, and migrations configured for it as the schema's owner."""
     admin = Database("postgres", server["port"], server["passwords"]).connect()
     fresh = Database(f"fresh_{worker_id}", server["port"], server["passwords"])
     admin.run(f"CREATE DATABASE {fresh.name} OWNER ansel_owner")
@@ -249,7 +249,7 @@ def fresh(server: dict[str, Any], worker_id: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The local stack's queue, and a boto3 client of it. In a process of its own: moto's state is one a process."""
+    """The local stack's queue, and a boto3 client for it. In a process of its own: moto's state is per process."""
     import boto3
 
     from dev.environment import cloud, plain
@@ -280,7 +280,7 @@ class Queue:
     url: str
 
     def receive(self) -> list[dict[str, Any]]:
-        """Takes every waiting message out; returns their bodies."""
+        """Removes every waiting message; returns their bodies."""
         bodies = []
         while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -315,7 +315,7 @@ class Answer:
 
 
 def database_time() -> datetime:
-    """By the clock that judges leases, and how old keys are."""
+    """By the clock that decides leases and the age of keys."""
     from chalicelib.data.postgres.database import read
     from chalicelib.data.sync.runs import DATABASE_TIME
 
@@ -323,7 +323,7 @@ def database_time() -> datetime:
 
 
 def from_now(moment: str) -> timedelta:
-    """How far ahead lies what the API answered, such as when a run is resumed."""
+    """The time until a moment in an API response, such as when a run is resumed."""
     return datetime.fromisoformat(moment) - datetime.now(UTC)  # today: the database's clock set it, and goes on
 
 
@@ -348,7 +348,7 @@ class Api:
         return self.send("DELETE", path, headers=headers)
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """`body` goes out as JSON, bytes as they are; header names may have _ for -."""
+        """`body` is sent as JSON, bytes unchanged; header names may have _ for -."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **given}
@@ -358,7 +358,7 @@ class Api:
 
 
 def paused_streams(api: Api) -> dict[str, bool]:
-    """Whether each stream's schedule is."""
+    """Whether each stream's schedule is paused."""
     return {item["syncType"]: item["paused"] for item in api.get("/api/sync/status").json["items"]}
 
 
@@ -390,7 +390,7 @@ def log_lines() -> Iterator[LogLines]:
 
 
 class Studios:
-    """Makes studios, each with an API that acts for it."""
+    """Creates studios, each with an API that acts for it."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

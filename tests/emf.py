@@ -71,7 +71,7 @@ def series(name: str, **dimensions: str) -> Series:
 
 
 def read_points(text: str) -> dict[Series, list[float]]:
-    """Every value that CloudWatch would take from lines of EMF; others are passed over."""
+    """Every value that CloudWatch would accept from lines of EMF; other lines are ignored."""
     points: dict[Series, list[float]] = defaultdict(list)
     for line in text.splitlines():
         document = json.loads(line)

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers what a test tells it to, and remembers what it was asked."""
+"""A small HTTP server on loopback that returns scripted replies, and records its requests."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `announced` is a Content-Length to lie with; `breaks` resets the connection instead of answering."""
+    """One response. `announced` is a false Content-Length; `breaks` resets the connection instead of responding."""
 
     json: Any = None
     status: int = 200
@@ -23,7 +23,7 @@ class Reply:
     announced: int | None = None
     breaks: bool = False
     waits: bool = False
-    """Answers nothing until the fake closes."""
+    """Sends nothing until the fake closes."""
 
     def content(self) -> bytes:
         return json.dumps(self.json).encode() if self.body is None else self.body
@@ -40,7 +40,7 @@ class Request:
 
 
 class Fake:
-    """Routes are paths; the replies of a route are given in order, the last one for ever."""
+    """Routes are paths; the replies of a route are used in order, the last one repeatedly."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -56,7 +56,7 @@ class Fake:
         return [request.path for request in self.requests]
 
     def wait_for_requests(self, number: int) -> None:
-        """Until so many have arrived, whether or not they were answered."""
+        """Waits until this many have arrived, whether or not they were answered."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.requests) >= number, timeout=10)
 
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = do_GET
 
     def log_message(self, *args: Any) -> None:
-        """A test's output is pytest's."""
+        """A test's output belongs to pytest."""
 
     def _request(self) -> Request:
         parts = urlsplit(self.path)

@@ -1,4 +1,4 @@
-"""What tests of migrations share: the samples, and what a database holds, to the last grant."""
+"""Shared by tests of migrations: the samples, and a database's complete catalog, including grants."""
 
 import os
 from argparse import Namespace
@@ -51,7 +51,7 @@ Catalog = dict[str, set[str]]
 
 
 def sample_config(**timeouts: str) -> Config:
-    """Alembic, led to the samples as well."""
+    """Alembic, configured with the samples as well."""
     config = Config(ROOT / "alembic.ini", cmd_opts=Namespace(x=[f"{name}={value}" for name, value in timeouts.items()]))
     config.set_main_option("version_locations", os.pathsep.join(map(str, SAMPLE_VERSIONS)))
     return config

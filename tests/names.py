@@ -1,16 +1,16 @@
-"""What the names in a source stand for, whatever it imports them as."""
+"""Resolves the names in a source file, whatever they are imported as."""
 
 import ast
 from collections.abc import Iterator
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:
-    """Local names by what they were imported from."""
+    """Local names, mapped to what they were imported from."""
     return dict(_imports(tree))
 
 
 def full_name(node: ast.AST, names: dict[str, str]) -> str | None:
-    """The dotted name that an expression stands for, if it is one."""
+    """The dotted name that an expression refers to, if any."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute) and (owner := full_name(node.value, names)):

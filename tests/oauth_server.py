@@ -1,4 +1,4 @@
-"""An OAuth 2.0 server that is not ours: Authlib's, on loopback, strict about PKCE, rotating its refresh tokens."""
+"""A third-party OAuth 2.0 server: Authlib's, on loopback, strict about PKCE, with rotating refresh tokens."""
 
 import secrets
 import threading
@@ -19,7 +19,7 @@ CLIENT_ID, SCOPES = "client:one", ("calendar", "openid")
 
 @dataclass
 class Client:
-    """What Authlib asks of a client, RFC 6749, 2."""
+    """The interface that Authlib requires of a client, RFC 6749, 2."""
 
     secret: str
     auth_method: str
@@ -52,7 +52,7 @@ class Client:
 
 @dataclass
 class Code:
-    """An authorization code, with what its exchange has to match."""
+    """An authorization code, with the values that its exchange must match."""
 
     code: str
     redirect_uri: str
@@ -83,7 +83,7 @@ class Token:
 
 @dataclass
 class Server:
-    """Where it listens, and what it has given out."""
+    """The server's address, and what it has issued."""
 
     url: str = ""
     client: Client | None = None

@@ -1,4 +1,4 @@
-"""Which tests are quick: those that start nothing, told by the fixtures they use and by what their file imports."""
+"""Identifies quick tests: those that start nothing, judged by their fixtures and their file's imports."""
 
 import ast
 from functools import cache
@@ -9,14 +9,14 @@ import pytest
 from tests.names import imported_names
 
 STARTING_FIXTURES = frozenset({"server", "local_aws", "package"})
-"""PostgreSQL, the queue, and the build of what is deployed: whoever uses them, directly or not, is not quick."""
+"""PostgreSQL, the queue, and the deployment build: a test that uses them, directly or not, is not quick."""
 STARTERS = (
     *("subprocess", "multiprocessing", "psutil", "http.server", "socketserver", "moto", "schemathesis"),
     *("dev.postgres", "dev.process", "dev.sandbox", "dev.supervisor", "tests.dev.stacks", "tests.oauth_server"),
     *("cfnlint", "samtranslator", "tests.deploy.containers"),
     *("tests.deploy.local_cloud", "tests.deploy.projects", "tests.deploy.templates"),
 )
-"""What starts a process or a server, or takes its time: a file that imports it is not quick."""
+"""Modules that start a process or a server, or are slow: a file that imports one is not quick."""
 
 
 def is_quick(item: pytest.Item) -> bool:

@@ -1,4 +1,4 @@
-"""Outside local and test, no variable leads the calls to AWS elsewhere or lays them open."""
+"""Outside local and test, no variable redirects calls away from AWS or exposes them."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_an_empty_variable_is_allowed(variable: str) -> None:
 
 
 def test_lambdas_own_variables_are_allowed() -> None:
-    """Also SnapStart's place of credentials, and what chooses among Amazon's own hosts."""
+    """Including SnapStart's credential location, and the choice among Amazon's own hosts."""
     own = {
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9001/credentials",

@@ -1,4 +1,4 @@
-"""Requests to AWS without boto3: signed as botocore signs them, and what goes wrong is told apart."""
+"""Requests to AWS without boto3: signed like botocore's, and their errors classified."""
 
 import threading
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_a_request_is_signed_like_botocores(
 
 
 class Service:
-    """Answers what it is told to, in turn."""
+    """Returns scripted responses in turn."""
 
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.asked: list[bytes] = []
@@ -90,7 +90,7 @@ class Service:
 
 @pytest.fixture
 def ask(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Asks a service that answers like this; returns the answer and how often it was asked."""
+    """Calls a service with these responses; returns the result and how often it was called."""
     services: list[Service] = []
 
     def ask(*answers: tuple[int, bytes]) -> tuple[Any, int]:

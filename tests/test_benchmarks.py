@@ -1,4 +1,4 @@
-"""The benchmarks run; what they measure is nobody's to assert."""
+"""The benchmarks run; their measurements are not asserted."""
 
 import hashlib
 import json

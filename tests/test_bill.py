@@ -1,4 +1,4 @@
-"""The monthly bill: what the documentation shows is what the script computes."""
+"""The monthly bill: the documentation shows what the script computes."""
 
 from itertools import pairwise
 

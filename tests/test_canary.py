@@ -1,4 +1,4 @@
-"""Secrets are planted, everything is driven, then every place a secret could have got to is searched for them."""
+"""Plants secrets, exercises everything, then searches every place a secret could have leaked to."""
 
 import base64
 from urllib.parse import quote
@@ -219,7 +219,7 @@ def assert_everything_was_driven(drive: Drive) -> None:
 
 
 def tell_webhooks(drive: Drive, receiver: Fake) -> None:
-    """The answer that makes a webhook shows its secret: that one is no evidence, everything after it is."""
+    """The response that creates a webhook shows its secret: that response is no evidence, everything after it is."""
     receiver.on("/hook", Reply(status=500), Reply(status=200))
     made = drive.api.post("/api/webhook-endpoints", {"url": f"{receiver.url}/hook"}).json
     key = base64.b64decode(made["secret"].removeprefix("whsec_"))
@@ -240,7 +240,7 @@ def tell_webhooks(drive: Drive, receiver: Fake) -> None:
 
 
 def take_notices(drive: Drive) -> None:
-    """What platforms sign would let whoever has it say the same again."""
+    """Signed requests from platforms could be replayed by anyone who has them."""
     account = drive.call("GET", "/api/connections/google").json["accountId"]
     signed = drive.platforms.meta.signed_request("studio")
     event = drive.platforms.google.security_event(account="studio")
@@ -279,8 +279,8 @@ def test_webhooks_in_either_direction_leak_no_secret(drive: Drive) -> None:
 
 
 def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, **choices: str) -> Answer:
-    """The callback's answer. That which begins a consent tells the state, and this one may tell the code that completes
-    it: neither is evidence, everything else is."""
+    """The callback's response. The response that starts a consent contains the state, and this one may contain the
+    completion code: neither is evidence, everything else is."""
     url = drive.api.post(f"/api/oauth/{platform}/authorize", body or {}).json["authorizeUrl"]
     path = decide(url, **choices)
     told = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
@@ -304,7 +304,7 @@ def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, 
 
 
 def complete(drive: Drive, platform: str, code: str) -> None:
-    """Also where it is of no use, and when it was used before."""
+    """Also when the code is useless, or was used before."""
     wrong = "meta" if platform == "google" else "google"
     for to, body in (
         (wrong, {"code": code}),
@@ -320,7 +320,7 @@ def complete(drive: Drive, platform: str, code: str) -> None:
 
 
 def revoke_what_expired(drive: Drive, platform: str) -> None:
-    """While the platform quotes the token that it was sent, and then while it works."""
+    """While the platform quotes the token that it received, and then while it works."""
     (pending,) = read(drive.api.studio_id, LIST_PENDING_GRANTS)
     stored = read(drive.api.studio_id, FIND_PENDING_GRANT, id=pending.id)
     assert stored is not None

@@ -1,4 +1,4 @@
-"""`.chalice/config.json`: every function that the app declares is deployed with limits and rights of its own."""
+"""`.chalice/config.json`: every function that the app declares is deployed with its own limits and rights."""
 
 import json
 import os
@@ -21,12 +21,12 @@ ALLOWED = {
     "maintenance": EVERYONES,
     "admin": EVERYONES | {"sqs", "kms"},
 }
-"""The services of AWS that each function may call."""
+"""The AWS services that each function may call."""
 DATABASE_ROLES = {name: f"ansel_{name}" for name in FUNCTIONS}
 PLATFORM_CREDENTIALS = {"api", "sync", "admin"}
-"""Those that talk to platforms."""
+"""Functions that call platforms."""
 TENANTS = {"api", "sync", "admin"}
-"""Those that read or write studios' rows: the tick and the maintenance call cross-tenant functions only."""
+"""Functions that read or write studios' rows: the tick and the maintenance call cross-tenant functions only."""
 
 
 def config() -> Any:

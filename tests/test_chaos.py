@@ -1,4 +1,4 @@
-"""The short form of `make chaos`, the comparison by which it judges, and the queue and the lists it disturbs."""
+"""The short form of `make chaos`, its comparison of results, and the queue and lists that it disturbs."""
 
 import json
 import random
@@ -39,15 +39,16 @@ def account() -> Account:
 
 @pytest.fixture(scope="module")
 def found(account: Account) -> Database:
-    """What a database without a fault holds."""
+    """The contents of a database without a fault."""
     bookings = [(key, *row) for key, row in expected_bookings(account)[0].items()]
     return Database(bookings, [(key, *row) for key, row in expected_inquiries(account).items()])
 
 
 def test_a_disturbed_engine_ends_with_the_platforms_data(tmp_path: Path) -> None:
-    """In a process of its own: workers killed, messages doubled, cursors expired, connections cut, refresh raced.
+    """In its own process: workers killed, messages duplicated, cursors expired, connections cut, refreshes raced.
 
-    The first scenario spoils a database on purpose and fails unless the comparison sees each loss, double and error.
+    The first scenario corrupts a database on purpose and fails unless the comparison sees each loss, duplicate and
+    error.
     """
     command = [sys.executable, "-m", "chaos", "--short", "--seed", "7", "--logs", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)

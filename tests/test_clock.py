@@ -1,4 +1,4 @@
-"""The product's clock, and that of the sandbox, when they are held on a day."""
+"""The product's clock, and the sandbox's, when they are fixed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Documents: what they link to and the files they name are there."""
+"""Documents: the targets of their links and the files they name exist."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ WEB = ("http://", "https://", "mailto:")
 
 
 def anchors(path: Path) -> set[str]:
-    """Of the headings, as GitHub makes them."""
+    """Anchors of the headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

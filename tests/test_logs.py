@@ -1,4 +1,4 @@
-"""One JSON object a line, with context, and no secret whatever is logged."""
+"""One JSON object per line, with context, and never a secret."""
 
 import io
 import json

@@ -60,7 +60,7 @@ def test_upgrading_twice_changes_nothing(fresh: Database) -> None:
 
 
 def test_the_migrated_schema_equals_the_models_schema(fresh: Database, database: Database) -> None:
-    """Stricter than autogenerate, which looks at neither CHECK constraints nor server defaults."""
+    """Stricter than autogenerate, which ignores CHECK constraints and server defaults."""
     engine = create_engine(make_url(fresh.url("ansel_owner")).set(drivername="postgresql+pg8000"))
     Base.metadata.create_all(engine)
     engine.dispose()
@@ -102,7 +102,7 @@ def test_without_a_url_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_owner_without_superuser_creates_the_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a managed server, where nobody has made the application's roles before."""
+    """As on a managed server, where the application's roles do not exist yet."""
     with Postgres(tmp_path / "data", durable=False) as managed:
         admin = pg8000.native.Connection(
             "postgres", host=HOST, port=managed.port, database="postgres", password=managed.passwords.get("postgres")

@@ -1,4 +1,4 @@
-"""What platforms and the database say of people is planted wherever a call can fail; then the logs are searched."""
+"""Plants personal data in what platforms and the database return wherever a call can fail, then searches the logs."""
 
 import logging
 from typing import Any
@@ -48,7 +48,7 @@ REFUSING_ROWS = f"ALTER TABLE booking ADD CONSTRAINT no_canary CHECK (client_ema
 
 
 def in_the_logs(drive: Drive, private: dict[str, str | bytes] = PRIVATE) -> set[tuple[str, str]]:
-    """The answers of the API are the studio's own; what logs are made of counts as well as what they are."""
+    """The API's responses are the studio's own; the sources of log lines count as well as the lines."""
     return {leak for leak in drive.evidence.leaks(private) if leak[0] in ("log", "event", "exception")}
 
 
@@ -91,7 +91,7 @@ def test_platform_text_is_not_logged(drive: Drive, status: int) -> None:
 
 
 def test_path_values_are_not_logged(drive: Drive) -> None:
-    """A calendar is known by its owner's address, an ad account and a business by their ids."""
+    """A calendar is identified by its owner's address, an ad account and a business by their ids."""
     connect_everything(drive)
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
     owner = drive.platforms.google.account("studio").owner.email

@@ -1,4 +1,4 @@
-"""Migrations on a live system, shown by two samples: locks, interruptions, traffic, and the way back."""
+"""Migrations on a live system, shown by two samples: locks, interruptions, traffic, and downgrades."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ NOTE_LOCKS = """
 
 @pytest.fixture
 def live(fresh: Database) -> Database:
-    """A database at the newest revision of the product."""
+    """A database at the product's newest revision."""
     command.upgrade(SAMPLE, SCHEMA_HEAD)
     return fresh
 
@@ -59,7 +59,7 @@ def held(database: Database, table: str, mode: str) -> Iterator[None]:
 
 
 def undisturbed(database: Database) -> Catalog:
-    """What the expanding sample makes, and then the schema before it again."""
+    """The catalog after the expanding sample, which is then downgraded again."""
     command.upgrade(SAMPLE, EXPAND)
     made = catalog(database)
     command.downgrade(SAMPLE, SCHEMA_HEAD)
@@ -148,7 +148,7 @@ def test_an_unfinished_step_is_redone_after_an_interruption(
 
 
 def test_an_index_abandoned_for_a_long_transaction_is_rebuilt(live: Database) -> None:
-    """Whoever still sees the table as it was before holds an index back that is built CONCURRENTLY."""
+    """A transaction that still sees the table's old state blocks an index that is built CONCURRENTLY."""
     made = undisturbed(live)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
     with closing(live.connect()) as reader:

@@ -1,4 +1,4 @@
-"""A Secret shows itself through reveal() only."""
+"""Only reveal() shows a Secret's value."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Secrets Manager, as the local cloud has it: kept for a while, and never in an error."""
+"""Secrets Manager in the local cloud: values are cached for a while, and never appear in an error."""
 
 import json
 import threading

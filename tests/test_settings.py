@@ -1,4 +1,4 @@
-"""Settings come from the environment alone, and refuse to start on what is missing or unsafe."""
+"""Settings come from the environment only; missing or unsafe ones prevent the start."""
 
 from collections.abc import Iterator
 
@@ -119,7 +119,7 @@ def test_an_inconsistent_login_or_secret_is_rejected(variables: dict[str, str], 
 
 
 def test_with_credentials_in_a_secret_the_public_url_may_follow_later() -> None:
-    """The first deployment cannot know it; consents say until then that the platform is not set up."""
+    """It is unknown at the first deployment; until then, authorizations report that the platform is not set up."""
     assert Settings.from_environ({**PROD, "PLATFORM_SECRETS_ARN": SECRET_ARN}).public_url == ""
 
 

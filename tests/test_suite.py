@@ -1,5 +1,5 @@
-"""What the tests themselves keep to: none depends on the day it runs on, all share one
-hypothesis profile, and helpers are apart from tests."""
+"""Rules for the tests themselves: none depends on the current day, all share one hypothesis profile, and helpers are
+kept out of test files."""
 
 import ast
 import re
@@ -17,12 +17,12 @@ WALL_CLOCKS = {
 }
 SANDBOXES = {"dev.sandbox.Sandbox", "dev.sandbox.sandbox.Sandbox"}
 REASON = re.compile(r"#.*\btoday: \w+( \w+)+")
-"""A use that must be of today says why in a comment such as `# today: a token's life is judged by the database`."""
+"""A use of the current time must be explained in a comment, e.g. `# today: the database judges a token's lifetime`."""
 PROFILES = {"hypothesis.settings.register_profile", "hypothesis.settings.load_profile"}
 
 
 def unexplained_todays(source: str) -> list[int]:
-    """The lines that ask for the present time or day, or start a sandbox on it, and do not say why."""
+    """Lines that use the current time or day, or start a sandbox on it, without an explanation."""
     lines = source.splitlines()
     tree, imported = _parsed(source)
     found = {

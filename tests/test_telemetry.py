@@ -1,4 +1,4 @@
-"""Metrics: each is known by name, counted once an invocation, and written as CloudWatch reads it."""
+"""Metrics: each has a declared name, is counted once per invocation, and is written in CloudWatch's format."""
 
 import io
 import json
@@ -34,26 +34,26 @@ PROD = {"Stage": "prod"}
 
 
 def written(tally: Tally, stage: str = "prod") -> str:
-    """What a tally is written as."""
+    """The output for a tally."""
     with redirect_stdout(io.StringIO()) as text:
         telemetry.write(tally, stage, {"request_id": "r"})
     return text.getvalue()
 
 
 class Told:
-    """What CloudWatch would know of what happened."""
+    """What CloudWatch would have received."""
 
     def __init__(self) -> None:
         self.points: dict[Series, list[float]] = {}
 
     def total(self, name: str, **dimensions: str) -> float | None:
-        """None if nothing was told of it."""
+        """None if nothing was received."""
         values = self.points.get(series(name, **PROD, **dimensions))
         return None if values is None else sum(values)
 
 
 def told(work: Callable[[], Any]) -> Told:
-    """Does the work, and reads the metrics of it. Requests made meanwhile are invocations of their own."""
+    """Does the work, and reads its metrics. Requests made meanwhile are invocations of their own."""
     found = Told()
     with telemetry.collected() as tally:
         work()
@@ -255,7 +255,7 @@ def test_the_tick_reports_its_delay_or_zero(api: Api, queue: Queue, platforms: S
 
 @pytest.fixture
 def failing_queue(clean_database: Any, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    """An SQS that answers what a test tells it to."""
+    """An SQS with scripted responses."""
     with http_fake() as fake:
         monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
         monkeypatch.setenv("SYNC_QUEUE_URL", f"{fake.url}/queue")

@@ -1,4 +1,4 @@
-"""The vocabulary: a word that was given up for the field's own stays out of code, tests and documents."""
+"""The vocabulary: a word that was abandoned for a standard term stays out of code, tests and documents."""
 
 import re
 import subprocess
@@ -34,7 +34,7 @@ GIVEN_UP = {
     "(puts? aside|hand-overs?|hands over|gives? back|in pipeline)": "rotate, yield, revoke, in flight",
     "(There is no such thing|The request has wrong values|do not open any more)": "see docs/conventions.md",
 }
-"""Each a regular expression of whole words, and what to say instead."""
+"""Each is a regular expression of whole words, with its replacement."""
 WHERE_THEY_MEAN_SOMETHING_ELSE = {
     "chalicelib/platforms/core/trade_words.py": "a vow renewal",
     "tests/test_words.py": "this list",
@@ -44,7 +44,7 @@ NOT_OURS = re.compile(r"requirements.*|docs/licences\.md|tests/platforms/payload
 
 
 def given_up_words(text: str) -> list[tuple[int, str, str]]:
-    """The line, the word found there, and what to say instead."""
+    """The line, the word found there, and its replacement."""
     return [
         (number, match[0], better)
         for number, line in enumerate(text.splitlines(), 1)

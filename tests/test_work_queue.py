@@ -1,4 +1,4 @@
-"""The work queue: every message is sent once, in batches that are under way side by side."""
+"""The work queue: every message is sent once, in batches that are sent concurrently."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def test_a_message_may_be_delayed() -> None:
 
 @pytest.fixture
 def meeting_point(clean_database: object, local_aws: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """An SQS that answers three requests together or not at all; yields the sizes of the batches it took."""
+    """An SQS that answers three requests together or not at all; yields the sizes of the batches it received."""
     together, taken = threading.Barrier(3, timeout=WAIT_SECONDS), list[int]()
 
     def answer(request: Request) -> Response:
@@ -60,7 +60,7 @@ def forget() -> None:
 
 
 def test_concurrent_threads_create_one_client(meeting_point: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making one is not thread-safe; using it is."""
+    """Creating a client is not thread-safe; using one is."""
     made, make = list[object](), boto3.client
 
     def slowly(*args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The workflow for CI: it does what `.ci/run` does, on each supported Python, with pinned actions and no secrets."""
+"""The CI workflow: it does what `.ci/run` does, on each supported Python, with pinned actions and no secrets."""
 
 import re
 import subprocess
@@ -42,7 +42,7 @@ def test_it_has_read_permission_and_no_secrets(workflow: dict[Any, Any]) -> None
 
 
 def test_the_python_in_the_environment_is_used() -> None:
-    """Of several Pythons on a machine, the one that the matrix chose."""
+    """The one that the matrix chose, of several Pythons on the machine."""
     command = ["make", "--dry-run", "--no-print-directory", "setup"]
     shown = subprocess.run(
         command, cwd=ROOT, env={"PATH": "/usr/bin:/bin", "PYTHON": "python3.12"}, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Two studios, one of which is after the other's rows."""
+"""Two studios, one of which attacks the other's rows."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Connections of the product's own driver, straight or through a proxy, and two studios at odds."""
+"""Connections of the product's own driver, direct or through a proxy, and two studios: victim and attacker."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def proxied(database: Database, proxy: Proxy) -> Iterator[PgConnection]:
 
 @pytest.fixture
 def beside(database: Database) -> Iterator[pg8000.native.Connection]:
-    """A superuser's session beside the product's."""
+    """A superuser's session besides the product's."""
     connection = database.connect()
     yield connection
     connection.close()
@@ -49,14 +49,14 @@ def beside(database: Database) -> Iterator[pg8000.native.Connection]:
 
 @pytest.fixture
 def victim(clean_database: Database, superuser: pg8000.native.Connection) -> Rows:
-    """A studio with a row in each table, beside another one that is after them."""
+    """A studio with a row in each table, besides another one that attacks them."""
     fill(superuser, INTRUDER, "intruder")
     return fill(superuser, VICTIM, "victim")
 
 
 @pytest.fixture
 def every_privilege(superuser: pg8000.native.Connection) -> Iterator[None]:
-    """The joint role may do everything with every tenant table."""
+    """The joint role has every privilege on every tenant table."""
     privileges = f"ALL ON {', '.join(table.name for table in TENANT_TABLES)}"
     superuser.run(f"GRANT {privileges} TO {JOINT}")
     yield

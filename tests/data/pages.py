@@ -1,4 +1,4 @@
-"""Pages of records as platforms hand them over, and what a test asks about the rows they became."""
+"""Pages of records as platforms supply them, and queries on the rows they became."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -47,7 +47,7 @@ class ContentMetricRecord(Record, frozen=True, kw_only=True):
 TABLE_OF: dict[type[Record], str] = {**TABLES, ContentRecord: "content", ContentMetricRecord: "content_metric"}
 """For every table that records are stored in"""
 ACCOUNT = UUID(int=1)
-"""The account that pages come from, unless a test has several"""
+"""The account of the pages, unless a test has several"""
 
 
 def booking(external_id: str, **changes: Any) -> BookingRecord:
@@ -126,7 +126,7 @@ def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[s
 
 
 def age(superuser: pg8000.native.Connection, table: str = "booking") -> None:
-    """Lets every row have changed long ago."""
+    """Makes every row look as if it changed long ago."""
     superuser.run(f"UPDATE {table} SET updated_at = :then", then=LONG_AGO)
 
 
@@ -137,7 +137,7 @@ def now(superuser: pg8000.native.Connection) -> datetime:
 
 
 def wait_until_blocked(superuser: pg8000.native.Connection) -> None:
-    """Until a statement of the application waits for another transaction."""
+    """Waits until a statement of the application waits for another transaction."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'ansel%' AND wait_event_type = 'Lock'"
     for _ in range(800):
         if superuser.run(waiting) != [[0]]:

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that counts the turns of a conversation and can cut it in mid-sentence."""
+"""A TCP proxy on loopback that counts round trips and can cut a response halfway."""
 
 import selectors
 import socket
@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 
 
 class Proxy:
-    """Passes one connection after another on to `port`. A turn is the client speaking after the server did."""
+    """Forwards one connection after another to `port`. A turn is the client sending after the server did."""
 
     def __init__(self, port: int) -> None:
         self.turns = 0
@@ -27,7 +27,7 @@ class Proxy:
         return int(self._listener.getsockname()[1])
 
     def cut_after(self, answered_bytes: int, *, reset: bool = False) -> None:
-        """Lets this much more of the server's answer through, then closes both ways: in order, or by a reset."""
+        """Forwards this much more of the server's response, then closes both directions: normally, or with a reset."""
         self._bytes_left = answered_bytes
         self._reset = reset
 

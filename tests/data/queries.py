@@ -12,14 +12,14 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Module(NamedTuple):
-    """`names` holds what its imports and its own definitions stand for."""
+    """`names` maps names to what its imports and its own definitions mean."""
 
     name: str
     tree: ast.Module
     names: dict[str, str]
 
     def is_query(self, node: ast.AST, aliases: set[str]) -> bool:
-        """Whether it stands for the class, also as `Query[...]`."""
+        """Whether the node denotes the class, also as `Query[...]`."""
         return full_name(node.value if isinstance(node, ast.Subscript) else node, self.names) in aliases
 
     def returns_query(self, function: ast.FunctionDef, aliases: set[str]) -> bool:
@@ -27,10 +27,10 @@ class Module(NamedTuple):
 
 
 def find_queries(package: Path) -> list[str]:
-    """Constants by name, functions that build queries by module and name, and by module and line what is neither.
+    """Constants by name, functions that build queries by module and name, and anything else by module and line.
 
-    The last is a query that nothing can name, such as one in a dictionary or of a subclass. A name that two constants
-    share is there twice.
+    The last is a query without a name, such as one in a dictionary or of a subclass. A name that two constants
+    share appears twice.
     """
     modules = [_parse(path, package) for path in sorted(package.rglob("*.py"))]
     aliases = _aliases(modules)
@@ -71,7 +71,7 @@ def _find(module: Module, aliases: set[str]) -> Iterator[str]:
 
 
 def _expected(tree: ast.Module) -> Iterator[ast.AST]:
-    """Where the class may be named without anything being made of it that is not found otherwise."""
+    """Where the class may be named without creating a query that is not found otherwise."""
     for node in ast.walk(tree):
         parts = (getattr(node, name, None) for name in ("annotation", "returns", "func"))
         yield from (part for part in parts if isinstance(part, ast.AST))
@@ -82,7 +82,7 @@ def _expected(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _owner(call: ast.Call, parents: dict[ast.AST, ast.AST], module: Module) -> str | None:
-    """The function that it is in, or the constant of a module that it makes."""
+    """The function that contains the call, or the module's constant that it defines."""
     node: ast.AST = call
     while not isinstance(node, FUNCTIONS) and node in parents:
         node = parents[node]

@@ -1,4 +1,4 @@
-"""Which queries a function of the product can run, read from its source: all that it refers to, directly or not."""
+"""The queries a function of the product can run, found in its source: everything it refers to, directly or not."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ from tests.names import full_name, imported_names
 ROOT = Path(__file__).parents[2]
 PACKAGE = "chalicelib"
 Graph = dict[str, set[str]]
-"""What each definition of a module refers to; a class stands for all of its methods."""
+"""The definitions that each definition of a module refers to; a class stands for all of its methods."""
 
 
 def reachable(entries: Iterable[str]) -> set[str]:
-    """All definitions that those of `entries` lead to: names of modules or definitions."""
+    """All definitions reachable from those of `entries`: names of modules or definitions."""
     graph = _graph()
     waiting = [name for name in graph if any(name == entry or name.startswith(f"{entry}.") for entry in entries)]
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Stands before a server on loopback, with or without TLS, and fails in the ways that networks and fail-overs do."""
+"""A relay in front of a server on loopback, with or without TLS, that fails the way networks and failovers do."""
 
 import socket
 import ssl
@@ -15,10 +15,10 @@ NO_OPTION = "0A000", "Feature not supported: RDS Proxy currently doesn't support
 
 
 class Relay:
-    """Passes connections on to `upstream`, a port. A context manager.
+    """Forwards connections to `upstream`, a port. A context manager.
 
-    With `tls` it takes nothing but TLS: a client that speaks in the clear is turned away as a server with `hostssl`
-    entries only does. A `pooler` turns away who brings settings for the session, as RDS Proxy does.
+    With `tls` it accepts only TLS: it rejects a plain client like a server that has only `hostssl`
+    entries. A `pooler` rejects clients that send session settings, as RDS Proxy does.
     """
 
     def __init__(self, upstream: int, tls: ssl.SSLContext | None = None, *, pooler: bool = False) -> None:
@@ -34,17 +34,17 @@ class Relay:
         return int(self._listener.getsockname()[1])
 
     def fall_silent(self) -> None:
-        """From now on the present connections pass nothing on and say nothing; new ones work."""
+        """From now on the existing connections forward and send nothing; new ones work."""
         for link in self._links:
             link.silent.set()
 
     def reset(self) -> None:
-        """Ends the present connections by a reset, as a host does that knows nothing of them."""
+        """Ends the existing connections with a reset, like a host that does not know them."""
         for link in self._links:
             link.end(reset=True)
 
     def cut_before_answer(self) -> None:
-        """Lets the next pipeline of the present connections through to the server, and nothing of what it answers."""
+        """Forwards the next pipeline of the existing connections to the server, and none of its response."""
         for link in self._links:
             link.cut.set()
 
@@ -108,7 +108,7 @@ class _Link:
             thread.start()
 
     def end(self, *, reset: bool = False) -> None:
-        """By the time it returns, the client's system has heard."""
+        """When it returns, the client's system has received the end."""
         self._ended.set()
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
@@ -131,7 +131,7 @@ class _Link:
                 if self.cut.is_set() and listener is self._client:
                     break
                 listener.sendall(heard)
-        # What one side ended or was kept from saying ends the other; silence stays silence.
+        # If one side ends or fails, the other is ended; silence stays silence.
         for end in () if self._ended.is_set() or self.silent.is_set() else (speaker, listener):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

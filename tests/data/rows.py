@@ -1,4 +1,4 @@
-"""Rows for every table, made from the models, so that a new table is in the tests from its first day."""
+"""Rows for every table, derived from the models, so that the tests cover a new table immediately."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -29,7 +29,7 @@ from chalicelib.data.postgres.database import transaction
 from chalicelib.data.studios import INSERT_STUDIO
 
 SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure", "tenant_key"}
-"""Tables that hold nothing of any studio."""
+"""Tables that hold no studio's data."""
 TENANT_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in SHARED]
 NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 CHOSEN: Mapping[str, Any] = {
@@ -71,7 +71,7 @@ CHOSEN: Mapping[str, Any] = {
     "webhook_endpoint.disabled_at": None,
     "webhook_delivery.delivered_at": None,
 }
-"""Where not just any value will do."""
+"""Columns that need specific values."""
 UNKEYED = {
     "account_position.account_id": "connected_account",
     "account_position.run_id": "sync_log",
@@ -80,7 +80,7 @@ UNKEYED = {
     "sync_seen.account_id": "connected_account",
     "sync_seen.run_id": "sync_log",
 }
-"""References that no foreign key holds."""
+"""References without a foreign key."""
 SAME_FOR_ALL = {
     "platform": "google",
     "stream": "bookings",
@@ -112,7 +112,7 @@ def new_studio(name: str = "Studio", *, time_zone: str = "UTC") -> UUID:
 
 
 def fill(superuser: pg8000.native.Connection, studio_id: UUID, marker: str) -> Rows:
-    """Gives a studio one row in each table. Its texts and bytes hold the marker, its references stay within it."""
+    """Gives a studio one row in each table. Its texts and bytes contain the marker, its references stay within it."""
     rows: Rows = {}
     for table in TENANT_TABLES:
         row = {column.name: _value(column, rows, studio_id, marker) for column in table.columns}
@@ -138,7 +138,7 @@ def snapshot(superuser: pg8000.native.Connection, studio_id: UUID) -> list[tuple
 
 
 def key_of(table: str) -> str:
-    """The column that says whose a row is."""
+    """The column that identifies a row's studio."""
     return "id" if table == "studio" else "studio_id"
 
 

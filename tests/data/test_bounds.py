@@ -1,4 +1,4 @@
-"""What all studios share is changed within bounds, whatever a caller of the functions asks for."""
+"""State shared by all studios changes within bounds, whatever a caller of the functions requests."""
 
 import pg8000.native
 import pytest

@@ -1,4 +1,4 @@
-"""The way to the server: what is refused before it is taken, and what a server that cannot be reached looks like."""
+"""Connecting to the server: settings that are rejected beforehand, and the errors of an unreachable server."""
 
 import json
 import ssl
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def fresh_pool(clean_database: Database) -> Iterator[None]:
-    """Each test starts without kept connections and settings, and leaves none behind."""
+    """Each test starts without pooled connections and settings, and leaves none behind."""
     close_pool()
     yield
     close_pool()

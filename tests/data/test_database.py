@@ -1,4 +1,4 @@
-"""Transactions and the pool: what commits, what rolls back, and what a failing database looks like from above."""
+"""Transactions and the pool: what commits, what rolls back, and the errors of a failing database."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ SET_LOCAL: Query[str] = Query("SELECT to_json(set_config(:name, :value, true))",
 
 @pytest.fixture(autouse=True)
 def fresh_pool(clean_database: Database) -> Iterator[None]:
-    """Each test starts without kept connections and leaves none behind."""
+    """Each test starts without pooled connections and leaves none behind."""
     close_pool()
     yield
     close_pool()
@@ -254,7 +254,7 @@ def test_a_session_that_died_while_idle_is_replaced_silently(
 
 
 def test_when_one_connection_breaks_the_idle_ones_are_dropped(superuser: pg8000.native.Connection) -> None:
-    """A fail-over ends them all, also where the others have heard nothing yet."""
+    """A failover ends them all, even those that have not noticed yet."""
     with transaction(None) as one, transaction(None) as other:
         pids = [one.run(PID), other.run(PID)]
     with pytest.raises(Unavailable):

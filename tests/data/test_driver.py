@@ -1,4 +1,4 @@
-"""The driver: each statement one pipeline, and never a connection reused out of step."""
+"""The driver: each statement is one pipeline, and no connection is reused out of step."""
 
 import threading
 from datetime import UTC, date, datetime
@@ -53,7 +53,7 @@ def test_a_statement_with_begin_and_commit_is_one_round_trip(
 
 
 def test_stock_pg8000_takes_three_round_trips_for_the_same_statement(database: Database, proxy: Proxy) -> None:
-    """Holds the counting above: where nothing is batched, it counts more than one."""
+    """Verifies the counting above: without batching it counts more than one."""
     password = database.passwords["postgres"]
     stock = pg8000.native.Connection("postgres", host=HOST, port=proxy.port, database="postgres", password=password)
     turns = proxy.turns
@@ -245,7 +245,7 @@ def test_a_terminated_session_is_reported_broken(connection: PgConnection, besid
 
 
 class Interrupted(BaseException):
-    """What a signal handler may raise anywhere."""
+    """Like an exception that a signal handler may raise anywhere."""
 
 
 def test_an_interrupted_pipeline_closes_the_connection(connection: PgConnection) -> None:

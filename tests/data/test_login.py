@@ -1,4 +1,4 @@
-"""Who logs in and with what: tokens of IAM, and a user and password of Secrets Manager, rotated while we look."""
+"""Logging in: with IAM tokens, and with a user and password from Secrets Manager that rotate meanwhile."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def test_a_token_equals_botocores(
 
 
 class Role:
-    """A role of the test's own, so that its password can be changed."""
+    """The test's own role, so that its password can be changed."""
 
     def __init__(self, name: str, superuser: pg8000.native.Connection) -> None:
         self.name = name
@@ -137,7 +137,7 @@ def test_credentials_outside_the_environment_are_found_by_botocore(
 
 
 class Kept:
-    """A secret of this test's own in the local Secrets Manager."""
+    """This test's own secret in the local Secrets Manager."""
 
     def __init__(self, **fields: object) -> None:
         self._client = boto3.client("secretsmanager", region_name="eu-central-1")
@@ -150,7 +150,7 @@ class Kept:
 
 @pytest.fixture
 def kept(local_aws: Any, role: Role) -> Iterator[Kept]:
-    """A secret that opens the role's door, as RDS keeps them."""
+    """A secret with the role's login, in the format of RDS."""
     forget_secrets()
     role.take("first-canary")
     yield Kept(username=role.name, password="first-canary", engine="postgres", port=5432)
@@ -199,7 +199,7 @@ def test_a_request_survives_a_rotation(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The kept connection dies, the password that is kept is no longer right, and the request succeeds."""
+    """The pooled connection dies, the cached password is outdated, and the request succeeds."""
     logs.configure()
     monkeypatch.setenv("DATABASE_URL", by_secret.url.reveal())
     monkeypatch.setenv("DATABASE_AUTH", "secret")

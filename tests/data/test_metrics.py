@@ -1,4 +1,4 @@
-"""Metrics: what the database tallies in one statement, held against the same figures counted row by row."""
+"""Metrics: the database's tallies in one statement, compared with the same figures counted row by row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ ZONES = {
     "Africa/Cairo": date(2025, 4, 22),
     "America/Havana": date(2025, 10, 30),
 }
-"""Each with a week in which its clocks change; in Cairo and in Havana they do so at midnight."""
+"""Each with a week in which its clocks change; in Cairo and in Havana at midnight."""
 WEEK = 8 * 24 * 4
-"""Quarters of an hour, with a day to spare."""
+"""Quarter hours, with a spare day."""
 RESTATED_AFTER = timedelta(hours=40)
-"""Ad numbers and reviews come at their moment; the platform has thought better of them so much later."""
+"""Ad numbers and reviews arrive at their time; the platform restates them this much later."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of any of the tables; `at` counts quarters of an hour from the start of the week."""
+    """A row of any of the tables; `at` counts quarter hours from the start of the week."""
 
     owner: int
     at: int
@@ -58,7 +58,7 @@ class Week:
         return start + timedelta(minutes=15 * row.at)
 
     def day(self, row: Row, later: timedelta = timedelta(0)) -> date:
-        """The day on the studio's wall calendar."""
+        """The day in the studio's time zone."""
         return (self.moment(row) + later).astimezone(ZoneInfo(self.zone)).date()
 
     def number(self, row: Row, known: date | None) -> int:
@@ -72,7 +72,7 @@ def platform_of(owner: int) -> str:
 
 
 def first_told(row: Row) -> int:
-    """What an ad number or a rating was until the platform restated it: every other one was something else."""
+    """An ad number or a rating before the platform restated it: every other one was different."""
     return row.number - row.number % 2
 
 
@@ -105,12 +105,12 @@ def rating_of(number: int) -> int:
 
 
 def ad_day(week: Week, row: Row) -> date:
-    """Ad rows come by the day; no clock is involved."""
+    """Ad rows are per day; no clock is involved."""
     return ZONES[week.zone] + timedelta(days=row.at // 96)
 
 
 class Store:
-    """Puts a week into the tables, in place of the one before."""
+    """Stores a week in the tables, replacing the previous one."""
 
     def __init__(self, superuser: pg8000.native.Connection, studio_id: UUID) -> None:
         self._superuser = superuser
@@ -197,7 +197,7 @@ class Store:
 
 @pytest.fixture
 def store(clean_database: Database, superuser: pg8000.native.Connection) -> Store:
-    """Beside another studio, whose rows must not count."""
+    """With another studio, whose rows must not count."""
     other = Store(superuser, new_studio("Other"))
     everything = [Row(owner, at, 777, "EUR") for owner in range(3) for at in range(0, WEEK, 96)]
     inquiries = [Row(row.owner, row.at, 1, "converted") for row in everything]
@@ -206,7 +206,7 @@ def store(clean_database: Database, superuser: pg8000.native.Connection) -> Stor
 
 
 def grown(week: Week, mine: list[Row], first: date, last: date) -> dict[str, int]:
-    """For each content: its newest totals at the end of the last day, less those at the start of the first."""
+    """For each content: its latest totals at the end of the last day, minus those at the start of the first."""
     growth = dict.fromkeys(TOTALS, 0)
     for owner in {row.owner for row in mine}:
         history = sorted((row for row in mine if row.owner == owner), key=lambda row: row.at)
@@ -232,7 +232,7 @@ def ratio(part: float, whole: float) -> float | None:
 def counted(
     week: Week, first: date, last: date, platform: str | None = None, known: date | None = None
 ) -> dict[str, Any]:
-    """The figures of a period, by going through every row; those `known` at the end of a day."""
+    """The figures of a period, computed from every row; those `known` at the end of a day."""
 
     def of_platform(found: list[Row]) -> list[Row]:
         there = [row for row in found if known is None or week.day(row) <= known]
@@ -264,7 +264,7 @@ LEAD = ("new", "contacted", "qualified", "converted", "lost")
 
 
 def shown(figures: Figures) -> dict[str, Any]:
-    """What the product says, in the shape of `counted`."""
+    """The product's figures, in the shape of `counted`."""
     engagement, ads, inquiries = figures.engagement, figures.ads, figures.inquiries
     parts = {name: getattr(engagement, name) for name in ("likes", "comments", "shares", "saves")}
     return {

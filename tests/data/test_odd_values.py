@@ -1,4 +1,4 @@
-"""What PostgreSQL holds and Python does not have, read as the nearest value there is."""
+"""Values that PostgreSQL has and Python does not, read as the nearest possible value."""
 
 from datetime import UTC, date, datetime
 
@@ -19,7 +19,7 @@ class Part(Row):
 
 
 class Odd(Row):
-    """Beside each odd value stands one that is none."""
+    """Each odd value with a normal one next to it."""
 
     name: str | None
     at: datetime | None

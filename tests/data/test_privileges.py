@@ -1,4 +1,4 @@
-"""Privileges: the database grants what the list says and nothing else, and each function's statements are permitted."""
+"""Privileges: the database grants exactly what the list says, and each function's statements are permitted."""
 
 import importlib
 import re
@@ -25,11 +25,11 @@ ENTRIES: Mapping[str, tuple[str, ...]] = {
     MAINTENANCE: ("chalicelib.workers.maintenance",),
     ADMIN: ("chalicelib.workers.admin",),
 }
-"""What each function of the deployment starts with, by the role it logs in as."""
+"""The entry points of each deployed function, by the role it logs in as."""
 AS_OWNER = {"LIST_TENANT_KEYS", "APPLY_TENANT_KEYS"}
 """The administrator runs these as the owner of the schema, as it does migrations."""
 AHEAD = {(API, "audit_entry", "SELECT")}
-"""Whoever has the right key may read the audit trail, which no statement does so far."""
+"""With the right key the audit trail may be read, although no statement does so yet."""
 FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     API: (
         "DELETE FROM studio",
@@ -97,7 +97,7 @@ FORBIDDEN: Mapping[str, tuple[str, ...]] = {
         "SELECT cross_tenant.claim_due_schedules(1)",
     ),
 }
-"""What would do harm in the hands of whoever gets hold of a function."""
+"""Statements that would do harm in the hands of an attacker with a function's role."""
 
 Granted = set[tuple[str, str, str, str]]
 """Role, table, verb, and the column, which is empty for the whole table."""
@@ -192,7 +192,7 @@ def test_a_function_may_run_each_of_its_statements(role: str, superuser: pg8000.
 
 @pytest.mark.parametrize("role", LOGINS)
 def test_a_function_has_no_privilege_beyond_its_statements(role: str, superuser: pg8000.native.Connection) -> None:
-    """Each privilege on a table is taken away in turn, and some statement misses it."""
+    """Each privilege on a table is revoked in turn, and some statement must fail."""
     unused = set()
     for table, grants in TABLES.items():
         for verb in re.findall(r"[A-Z]+", re.sub(r" \(.*?\)", "", grants.get(role, ""))):
@@ -233,7 +233,7 @@ def test_every_query_of_the_product_is_run_by_some_function() -> None:
 
 
 def test_events_and_log_rows_are_append_only(superuser: pg8000.native.Connection) -> None:
-    """By whoever serves requests and runs: what happened stays as it was noted, until its retention ends."""
+    """For the roles that serve requests and runs: recorded events never change until their retention ends."""
     for role in (API, SYNC):
         assert not {"UPDATE", "DELETE"} & set(re.findall(r"[A-Z]+", TABLES["connection_event"][role]))
         assert "DELETE" not in TABLES["sync_log"][role]

@@ -1,4 +1,4 @@
-"""Queries are found wherever they are defined or built, so that none escapes the test of tenancy."""
+"""Queries are found wherever they are defined or built, so that none escapes the tenancy test."""
 
 from pathlib import Path
 from textwrap import dedent

@@ -1,4 +1,4 @@
-"""Statements as written, and the structs their one row of JSON becomes."""
+"""Statements as written, and the structs that their one row of JSON becomes."""
 
 from datetime import UTC, datetime
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Records in bulk: what a page does to the tables, counted, and what it leaves alone."""
+"""Records in bulk: what a page changes in the tables, what is counted, and what stays unchanged."""
 
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Connections that die while nobody looks: what a request does about it, and what it must not do twice."""
+"""Connections that die while idle: what a request does about it, and what it must not do twice."""
 
 import socket
 import time
@@ -35,14 +35,14 @@ Failure = Callable[[Relay], None]
 
 
 def not_noticed(fail: Failure, monkeypatch: pytest.MonkeyPatch) -> Failure:
-    """The failure as a client meets it that has heard nothing yet: the news is still on its way."""
+    """The failure for a client that has not noticed it yet: the notification is still on its way."""
     monkeypatch.setattr(PgConnection, "closed_by_server", False)
     return fail
 
 
 @pytest.fixture
 def relay(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
-    """Between the product and its server. Each test starts without kept connections and leaves none behind."""
+    """Between the product and its server. Each test starts without pooled connections and leaves none behind."""
     with Relay(clean_database.port) as relay:
         url = clean_database.url("ansel_joint")
         monkeypatch.setenv("DATABASE_URL", url.replace(f":{clean_database.port}/", f":{relay.port}/"))
@@ -137,7 +137,7 @@ def test_a_later_statement_of_a_transaction_is_not_resent(
 def test_a_write_whose_response_was_lost_is_not_resent(
     relay: Relay, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    """It may have been carried out, and here it was."""
+    """It may have been executed, and here it was."""
     relay.cut_before_answer()
     with pytest.raises(Unavailable):
         write(studio, EXTEND, text="b")
@@ -174,7 +174,7 @@ def test_a_commit_whose_response_was_lost_is_unavailable(
 def test_a_peer_that_vanished_during_a_freeze_is_replaced_within_the_request(
     relay: Relay, studio: UUID, ask: Callable[[UUID], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half-open: nothing tells the client, and nothing comes back. After a freeze it asks first, and not for long."""
+    """Half-open: the client gets neither an error nor a response. After a freeze it pings first, and not for long."""
     relay.fall_silent()
     monkeypatch.setattr(pool, "IDLE_BEFORE_CHECK", timedelta(0))
     monkeypatch.setattr(pool, "CHECK_SECONDS", 0.05)
@@ -202,8 +202,8 @@ def test_sockets_detect_a_vanished_peer_and_do_not_delay(database: Database) -> 
 
 @pytest.fixture
 def demoted(relay: Relay, studio: UUID, superuser: pg8000.native.Connection) -> Iterator[Callable[[], None]]:
-    """The kept connection leads to a server that takes no writes, as a primary does that became a standby; `demoted()`
-    lets the host's name lead to the new primary."""
+    """The pooled connection leads to a server that accepts no writes, like a primary that became a standby; `demoted()`
+    makes the host's name lead to the new primary."""
     database = superuser.run("SELECT current_database()")[0][0]
     superuser.run(f"ALTER ROLE ansel_joint IN DATABASE {database} SET default_transaction_read_only = on")
     close_pool()
@@ -316,7 +316,7 @@ def test_a_pooler_is_remembered(pooler: Relay) -> None:
 
 
 def eventually(look: Callable[[], str], expected: str) -> bool:
-    """What a server does that nobody hears from any more is seen a little later."""
+    """The server's reaction to a client that disappeared becomes visible a little later."""
     for _ in range(200):
         if look() == expected:
             return True

@@ -1,4 +1,4 @@
-"""Restatements: what ad numbers and reviews were before they changed stays on record, and can be asked for."""
+"""Restatements: earlier values of ad numbers and reviews are recorded, and can be queried."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def studio(clean_database: Database) -> UUID:
 
 
 def restatements(superuser: pg8000.native.Connection, table: str) -> list[list[Any]]:
-    """What is on record, oldest first, without whose and until when."""
+    """The recorded values, oldest first, without their owner and end time."""
     names = ", ".join(SYNCED[table].restated)
     return superuser.run(f"SELECT {names} FROM {table}_restatement ORDER BY valid_until") or []
 
@@ -83,7 +83,7 @@ def test_an_outdated_page_restates_nothing(studio: UUID, superuser: pg8000.nativ
 
 
 def ratings(studio: UUID, as_of: datetime) -> int:
-    """The rating of the only review, as of a moment."""
+    """The rating of the only review, as of a given time."""
     tallies = tally(studio, as_of)
     return sum(tallied.rating_sum for tallied in tallies.reviews)
 
@@ -93,7 +93,7 @@ def noon(day: int) -> datetime:
 
 
 def tally(studio: UUID, as_of: datetime) -> Tallies:
-    """Three days from DAY, and three from NOON on."""
+    """Three days from DAY, and three from NOON."""
     which = periods([noon(n) for n in range(4)], [DAY + timedelta(days=n) for n in range(4)])
     return read(studio, TALLY_AS_OF, **which, platform=None, as_of=as_of)
 
@@ -124,7 +124,7 @@ def test_a_restatement_in_a_transaction_with_other_changes_is_recorded(
 def test_at_the_moment_of_a_restatement_the_old_number_counts(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    """What is asked for is what was known before the moment."""
+    """The query asks for what was known before that moment."""
     store(studio, [review(rating=5)])
     store(studio, [review(rating=4)])
     found: list[list[datetime]] = superuser.run("SELECT created_at, updated_at FROM review") or []

@@ -17,10 +17,10 @@ from tests.data.attack import INTRUDER, VICTIM, refused
 from tests.data.rows import SHARED, TENANT_TABLES, Rows, key_of, snapshot
 
 PLAIN_FUNCTIONS = {"charged_bucket"}
-"""They compute from what they are given."""
+"""They compute only from their arguments."""
 UNPROTECTED = {"alembic_version", *SHARED}
 PROVING = "cross_tenant.current_studio()"
-"""Called by the policies, which hold the owner of the tables as well."""
+"""Called by the policies, which also apply to the owner of the tables."""
 
 
 @pytest.fixture(params=[API, SYNC, ADMIN])
@@ -33,7 +33,7 @@ def app(clean_database: Database, request: pytest.FixtureRequest) -> Iterator[pg
 
 @pytest.fixture
 def widest(clean_database: Database, every_privilege: None) -> Iterator[pg8000.native.Connection]:
-    """A session that may do everything with every tenant table: what holds it are the policies alone."""
+    """A session with every privilege on every tenant table: only the policies restrict it."""
     connection = clean_database.connect(JOINT)
     yield connection
     connection.close()
@@ -118,7 +118,7 @@ def test_raw_sql_reaches_no_other_studios_rows(
 
 
 def references() -> list[ForeignKeyConstraint]:
-    """Every foreign key from one tenant table to another, the studio itself apart."""
+    """Every foreign key from one tenant table to another, except those to the studio itself."""
     found = [
         constraint
         for table in TENANT_TABLES
@@ -132,7 +132,7 @@ def references() -> list[ForeignKeyConstraint]:
 def test_no_foreign_key_leaves_the_studio(
     reference: ForeignKeyConstraint, victim: Rows, widest: pg8000.native.Connection, superuser: pg8000.native.Connection
 ) -> None:
-    """Foreign keys are checked past row-level security, so the studio has to be a part of them."""
+    """Foreign keys are checked without row-level security, so they must include the studio."""
     (column,) = (name for name in reference.column_keys if name != "studio_id")
     act_as(widest, INTRUDER)
     superuser.run("DELETE FROM sync_seen WHERE studio_id = :id", id=VICTIM)  # its key would collide first
@@ -228,7 +228,7 @@ def test_a_plain_function_has_only_its_callers_rights(superuser: pg8000.native.C
 
 
 def test_there_is_no_trigger(superuser: pg8000.native.Connection) -> None:
-    """It would act with the rights of whoever writes."""
+    """It would act with the rights of the writer."""
     found = superuser.run("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
     assert found == []
 

@@ -1,4 +1,4 @@
-"""The end of a complete read: what it did not meet is gone, if that can be believed."""
+"""The end of a complete read: rows that it did not find are gone, if that is plausible."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
@@ -24,7 +24,7 @@ def studio(clean_database: Database) -> UUID:
 
 @pytest.fixture
 def run(studio: UUID, superuser: pg8000.native.Connection) -> FullRead:
-    """A run of the studio, which can remember what it has seen; it starts after whatever the test stores."""
+    """A run of the studio that can record what it has seen; it starts after everything the test stores."""
     connection_id = UUID(int=studio.int ^ 1)
     connection = {"id": connection_id, "studio_id": studio, "platform": "google", "access_token": b"sealed"}
     insert(superuser, "platform_connection", [connection])
@@ -153,7 +153,7 @@ def test_a_sweep_for_a_run_that_read_nothing_removes_nothing(
 def test_a_sweep_of_freshly_filled_tables_is_not_quadratic(
     studio: UUID, run: FullRead, clean_database: Database
 ) -> None:
-    """A first read fills both tables before the server has statistics of either."""
+    """A first read fills both tables before the server has statistics for either."""
     store(studio, [booking(str(number)) for number in range(2000)])
     with transaction(studio) as tx:
         sync_store.remember_seen(tx, "booking", run, studio, [str(number) for number in range(2000)])

@@ -33,7 +33,7 @@ SET search_path = pg_catalog, pg_temp AS 'SELECT {version}'
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A function of two versions, in place of the product's."""
+    """A function with two versions, replacing the product's."""
     (tmp_path / "earlier").mkdir()
     (tmp_path / "sample.sql").write_text(VERSIONED.format(version=2))
     (tmp_path / "earlier/sample.1.sql").write_text(VERSIONED.format(version=1))
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def migrating(clean_database: Database) -> Iterator[Operations]:
-    """A migration's connection; what it does is taken back."""
+    """A migration's connection; its changes are rolled back."""
     engine = create_engine(make_url(clean_database.url("ansel_owner")).set(drivername="postgresql+pg8000"))
     with engine.connect() as connection, Operations.context(MigrationContext.configure(connection)) as operations:
         yield operations

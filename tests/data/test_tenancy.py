@@ -1,4 +1,4 @@
-"""Tenancy: whatever a statement says, a studio reads and changes its own rows only."""
+"""Tenancy: whatever a statement says, a studio reads and changes only its own rows."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ REFUSED = ("42501", "23503", "23505")
 
 
 def attempt(studio_id: UUID | None, query: Query[Any], rows: Rows, aim: Aim) -> Any:
-    """What the query answers; None where the database refuses it."""
+    """What the query returns; None if the database rejects it."""
     try:
         with transaction(studio_id) as tx:
             return tx.run(query, **AnyValue(rows, aim))
@@ -72,7 +72,7 @@ def test_a_query_aimed_at_another_studio_reads_and_changes_nothing(
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_the_same_query_reaches_its_own_studio(name: str, victim: Rows, superuser: pg8000.native.Connection) -> None:
-    """Holds the attacks above: each would do something, were it not for the studio."""
+    """Verifies the attacks above: without the studio, each would have an effect."""
     query, aim = ATTACKS[name]
     if aim.prepare:
         superuser.run(aim.prepare)

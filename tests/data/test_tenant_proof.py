@@ -1,4 +1,4 @@
-"""The proof of a studio: what is named and not proved reads and changes nothing, whoever names it and however."""
+"""The proof of a studio: a studio that is named but not proved reads and changes nothing, in any way."""
 
 import hmac
 from collections.abc import Iterator
@@ -174,7 +174,7 @@ def test_a_rejected_proof_fails_the_request_and_is_logged(
 
 
 def test_proofs_are_not_visible_to_other_sessions_of_the_role(victim: Rows, app: pg8000.native.Connection) -> None:
-    """They may read what the others execute: so a proof travels as a parameter."""
+    """They may read the text of others' statements, so a proof is sent as a parameter."""
     activity = "SELECT string_agg(query, ' ') FROM pg_stat_activity WHERE usename = current_user"
     look: Query[str] = Query(f"SELECT to_json(({activity}))", str)
     proof = studio_settings(VICTIM)[1]

@@ -1,4 +1,4 @@
-"""Verified TLS to the server: what is spoken to, and what is not."""
+"""Verified TLS: which servers the product connects to, and which it rejects."""
 
 import ssl
 from collections.abc import Iterator

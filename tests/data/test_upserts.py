@@ -1,4 +1,4 @@
-"""Rows that are stored again: when they last changed, older pages, and the campaigns that ad numbers belong to."""
+"""Rows that are stored again: their change times, outdated pages, and the campaigns of ad numbers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

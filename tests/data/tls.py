@@ -1,4 +1,4 @@
-"""Certificates of an authority of one's own, as files: what a server shows, and what a client trusts."""
+"""Certificates of a private authority, as files: what a server presents, and what a client trusts."""
 
 import ssl
 from datetime import timedelta
@@ -33,7 +33,7 @@ class Authority:
         )
 
     def server(self, host: str, *, days: int = 30) -> ssl.SSLContext:
-        """What a server at this name or address shows; with negative days it has expired."""
+        """The certificate of a server at this name or address; with negative days it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         try:

@@ -1,4 +1,4 @@
-"""What the tests of platforms share: a fake server, and clients that reach it."""
+"""Shared by the tests of platforms: a fake server, and clients that reach it."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Gmail threads in short, for tests."""
+"""Builds Gmail threads for tests."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ANA, BEN = "Ana Ruiz <ana@example.org>", "Ben Novak <ben@example.net>"
 
 
 def message(at: int, *labels: str, **headers: str) -> dict[str, Any]:
-    """Its id is `m` and its time; `from_` is From, and what the studio sends goes to Ana."""
+    """Its id is `m` and its time; `from_` is From, and the studio's mail goes to Ana."""
     sent = "SENT" in labels
     named = {"from": OWN if sent else ANA, "to": ANA if sent else OWN, "message-id": f"<m{at}@mail.example>"}
     named |= {name.strip("_").replace("_", "-"): value for name, value in headers.items()}
@@ -23,7 +23,7 @@ def message(at: int, *labels: str, **headers: str) -> dict[str, Any]:
 
 
 def form(at: int, person: str, *labels: str, **headers: str) -> dict[str, Any]:
-    """What somebody wrote into the form of the studio's site, which sends through the studio's own Gmail."""
+    """A submission of the form on the studio's site, which sends through the studio's own Gmail."""
     return message(at, *(labels or ("SENT", "INBOX")), from_=OWN, to=OWN, reply_to=person, **headers)
 
 

@@ -1,4 +1,4 @@
-"""The client against a real server: what comes back typed, what becomes which error, and where the token goes."""
+"""The client against a real server: typed results, the error for each failure, and where the token goes."""
 
 import gzip
 import itertools

@@ -1,4 +1,4 @@
-"""From the consent page to a refreshed grant, with each platform of the sandbox and the product's own side of it."""
+"""From the consent page to a refreshed grant, with each sandbox platform and the product's side of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ VERIFIER = Secret("verifier-" * 6)
 
 @dataclass
 class Dance:
-    """One platform, and a browser in the hands of a user who does as told."""
+    """One platform, and a browser whose user does what the test says."""
 
     platform: Platform
     sandbox: Sandbox
@@ -54,7 +54,7 @@ class Dance:
         )
 
     def follow(self, more: str) -> dict[str, list[str]]:
-        """What the browser brings back."""
+        """The parameters that the browser brings back."""
         answer = urllib3.request("GET", f"{self.address()}&{more}", redirect=False)
         assert answer.status == 302, answer.data
         location = urlsplit(answer.headers["Location"])

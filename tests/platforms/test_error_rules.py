@@ -1,4 +1,4 @@
-"""Refusals of every platform: read leniently, judged by one table in its order, and never quoted."""
+"""Errors of every platform: read leniently, classified by one ordered table, and never quoted."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def test_odd_values_next_to_the_decisive_one_change_nothing(
 
 
 def littered(value: Any, data: st.DataObject) -> Any:
-    """The same, with members that nobody asked for in each object, and odd entries around those of each list."""
+    """The same value with extra members in each object, and odd entries in each list."""
     if isinstance(value, dict):
         added = {
             name: data.draw(ODD) for name in ("surprise", "details", "errors", "locationType") if name not in value
@@ -132,7 +132,7 @@ def test_invalid_utf8_does_not_hide_the_rest() -> None:
 
 @pytest.mark.parametrize("platform", RULES)
 def test_every_rule_is_reachable(platform: str) -> None:
-    """A rule all of whose words an earlier one knows would never be the first."""
+    """A rule whose words all occur in earlier rules would never match first."""
     known: set[str] = set()
     for rule in RULES[platform]:
         assert rule.signals - known, rule

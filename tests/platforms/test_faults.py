@@ -1,4 +1,4 @@
-"""When to ask again, however the platform says it."""
+"""When to retry, in every format that platforms use."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Google: who is connected, and what its refusals mean."""
+"""Google: the connected account, and the meaning of errors."""
 
 import json
 from collections.abc import Callable

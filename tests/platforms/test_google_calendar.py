@@ -1,4 +1,4 @@
-"""The stream `bookings`: which calendar is asked, page by page, and what becomes of its answers."""
+"""The stream `bookings`: which calendar is requested, page by page, and how its responses are handled."""
 
 from collections.abc import Callable
 from datetime import date
@@ -38,7 +38,7 @@ SCOPE_MISSING = {"error": {"code": 403, "errors": [{"reason": "insufficientPermi
 
 @pytest.fixture
 def client(client_of: ClientOf) -> Client:
-    """One that has been given the calendar to read."""
+    """A client with the calendar to read."""
     client = client_of(GOOGLE)
     client.account = ConnectedAccount(external_id=CALENDAR, time_zone="Europe/Berlin")
     return client
@@ -159,7 +159,7 @@ def test_past_days_are_in_the_calendars_zone(fake: Fake, client: Client) -> None
 
 
 def test_an_expired_sync_token_or_old_cursor_restarts_the_read(fake: Fake, client: Client) -> None:
-    """The last is of a release before, which kept the calendar in its cursors and in its keys."""
+    """The last cursor is from an earlier release, which kept the calendar in its cursors and keys."""
     fake.on(EVENTS, Reply({"error": {"code": 410, "errors": [{"reason": "fullSyncRequired"}]}}, status=410))
     current = msgspec.json.encode(CalendarCursor(sync_token="old")).decode()
     before = '{"calendar_id": "lena@example.com", "time_zone": "UTC", "page_token": null, "sync_token": "old"}'

@@ -1,4 +1,4 @@
-"""Calendar events as bookings: what each field comes from, what is no booking, and why."""
+"""Calendar events as bookings: the source of each field, which events are skipped, and why."""
 
 import json
 from datetime import UTC, date, datetime
@@ -27,7 +27,7 @@ def raw(event: object) -> Raw:
 
 
 def read(event: dict[str, Any], context: CalendarContext = BERLIN) -> Outcome:
-    """A wedding of a whole day, but for what the test says."""
+    """An all-day wedding with the given changes."""
     plain = {"id": "e1", "summary": "Wedding", "start": {"date": "2026-12-01"}, "end": {"date": "2026-12-02"}}
     return EVENTS.read_one(raw({**plain, **event}), context)
 
@@ -394,7 +394,7 @@ def count(batch: Batch) -> int:
 
 
 def test_the_studios_address_is_that_of_its_primary_calendar() -> None:
-    """An event there is organized by the calendar itself, and the studio may be a guest."""
+    """An event in it is organized by the calendar itself, and the studio may be a guest."""
     weddings = CalendarContext("w1@group.calendar.google.com", "UTC", own_address="lena@example.com")
     organizer = {"email": "w1@group.calendar.google.com", "self": True}
     own = [{"email": "lena@example.com"}, {"email": "assistant@example.com"}]

@@ -1,4 +1,4 @@
-"""How a mailbox is read: all threads, then changes, page by page under any quota, whatever odd things are listed."""
+"""Reading a mailbox: all threads, then changes, page by page, under any quota and with any odd entries."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -56,7 +56,7 @@ def left_out(page: Page[Any]) -> dict[str, str]:
 
 
 def run(client: Client, cursor: MailboxCursor | None = None) -> tuple[list[str], int]:
-    """What a run stores in the end, and how often a limit stopped it on its way."""
+    """What a run has stored at its end, and how often a limit stopped it."""
     found: list[str] = []
     stops = 0
     for _ in range(300):
@@ -395,7 +395,7 @@ def test_a_backfill_without_search_reads_back_to_its_days(fake: Fake, client_of:
 
 
 def test_a_backfill_continues_where_a_limit_stopped_it(fake: Fake, client_of: ClientOf) -> None:
-    """The page is older than its days only when all of it is, though it was read in parts."""
+    """The page is older than its days only if all of it is, even if it was read in parts."""
     fake.on(f"{BASE}/profile", PROFILE)
     fake.on(f"{BASE}/threads", LIMITED, Reply({}, status=403), listed("in1", "old1", nextPageToken="2"), listed("in2"))
     dated(fake, in1=2, in2=3, old1=0)

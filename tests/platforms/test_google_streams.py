@@ -1,4 +1,4 @@
-"""Google's streams end to end against the sandbox: from the start, by changes, and after Google forgot the place."""
+"""Google's streams end to end against the sandbox: in full, by changes, and after Google expired the position."""
 
 import re
 from collections import Counter
@@ -44,7 +44,7 @@ def client_for(sandbox: Sandbox, grant: Grant | None = None, refresh: Callable[[
 
 
 def read(stream: Stream[Any], client: Client, cursor: str | None = None) -> tuple[list[Any], list[str], str]:
-    """All pages of one run: the records, what is gone, and the stored cursor."""
+    """All pages of one run: the records, the deleted ids, and the stored cursor."""
     records: list[Any] = []
     deleted: list[str] = []
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""Mail threads as inquiries: who wrote and when, what is left out and why, and what one odd field is worth."""
+"""Mail threads as inquiries: who wrote and when, what is skipped and why, and the effect of one odd field."""
 
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -176,7 +176,7 @@ def test_people_in_an_ordinary_thread_are_one_inquiry() -> None:
     assert [record.external_id for record in batch.records] == ["m1"]
 
 
-# What was tidied away
+# Discarded mail
 
 
 def test_a_thread_whose_first_mail_was_discarded_is_still_updated() -> None:

@@ -1,4 +1,4 @@
-"""A platform's keys: kept as long as it says, fetched again for one that is unknown, and seldom while it fails."""
+"""A platform's keys: cached as long as it says, fetched again for an unknown key, and rarely while fetching fails."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -181,7 +181,7 @@ def test_keys_that_cannot_be_refreshed_are_used_for_another_day(fake: Fake, time
 
 
 def test_a_key_is_not_reported_missing_while_fetches_fail(fake: Fake, time: Time) -> None:
-    """It may be among the new ones: whoever signed with it is to come again."""
+    """It may be among the new ones, so the sender should retry."""
     fake.on(PATH, keys(ONE), DOWN)
     known = KeySet(URL)
     known.find("one", transport(fake))

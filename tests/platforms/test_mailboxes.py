@@ -1,4 +1,4 @@
-"""Mail headers as people wrote them: the same names, addresses and subjects on every Python."""
+"""Mail headers as people write them: the same names, addresses and subjects on every Python version."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Refreshing and giving back a grant, against a real server."""
+"""Refreshing and revoking a grant, against a real server."""
 
 import base64
 import dataclasses

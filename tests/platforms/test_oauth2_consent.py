@@ -1,4 +1,4 @@
-"""Asking for consent and exchanging its code: what is sent, by the facts of a platform."""
+"""Requesting consent and exchanging its code: what is sent, by the facts of a platform."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The product's OAuth 2.0 against a server made of somebody else's library: consent with PKCE, and refresh."""
+"""The product's OAuth 2.0 against a server built with a third-party library: consent with PKCE, and refresh."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ VERIFIER = Secret("verifier-4711-verifier-4711-verifier-4711-verifier")
 
 @pytest.fixture(autouse=True, scope="module")
 def plain_http() -> Iterator[None]:
-    """Authlib refuses addresses without TLS."""
+    """Authlib rejects URLs without TLS."""
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
     yield
     del os.environ["AUTHLIB_INSECURE_TRANSPORT"]
@@ -50,7 +50,7 @@ def registered(server: Server) -> OAuthClient:
 
 
 def consent(server: Server, acme: Platform) -> Secret:
-    """What the browser does: follows the address, and brings the code back."""
+    """Acts as the browser: follows the URL, and brings the code back."""
     url = oauth2.authorize_url(
         acme,
         client_id=CLIENT_ID,

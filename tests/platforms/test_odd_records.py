@@ -1,4 +1,4 @@
-"""Whatever a platform puts into a field of a record, the records beside it come out as they would without it."""
+"""Whatever a platform puts into a field of one record, the other records are unaffected."""
 
 import json
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ ODD: tuple[Any, ...] = (
 
 
 def example(reader: Reader) -> tuple[dict[str, Any], Any]:
-    """A record as rich as the platform sends them, and what it is read with."""
+    """A record with every field that platforms send, and the context it is read with."""
     match reader.stream:
         case "bookings":
             events = msgspec.json.decode((PAYLOADS / "google/events.json").read_bytes())["items"]
@@ -79,13 +79,13 @@ KNOWN = {"currency": "EUR", "now": datetime(2026, 11, 30, tzinfo=UTC), "time_zon
 
 
 def context_of(reader: Reader) -> Any:
-    """Of what a context holds, the fields it cannot do without are filled."""
+    """The required fields of a context, filled."""
     required = [field for field in msgspec.structs.fields(reader.items.context) if field.required]
     return reader.items.context(**{field.name: KNOWN.get(field.name, "lena@example.com") for field in required})
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where something stands in a JSON value: each member and element, at every depth."""
+    """Every position in a JSON value: each member and element, at every depth."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield (*path, key)
@@ -117,7 +117,7 @@ def variants(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def raw(item: Any) -> Raw:
-    """As it comes: escapes of lone surrogates included, which no encoder of ours would write."""
+    """As received: including escapes of lone surrogates, which our encoders would never write."""
     return Raw(json.dumps(item).encode())
 
 

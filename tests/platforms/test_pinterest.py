@@ -1,4 +1,4 @@
-"""Pinterest: who is connected, what its refusals mean, and what its headers tell of the quota."""
+"""Pinterest: the connected account, the meaning of errors, and the quota in its headers."""
 
 import json
 from collections.abc import Callable

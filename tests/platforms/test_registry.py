@@ -1,4 +1,4 @@
-"""The platforms there are, and what each of them must bring along."""
+"""The known platforms, and what each of them must have."""
 
 import pkgutil
 import subprocess
@@ -25,7 +25,7 @@ CONNECTABLE = [platform for platform in PLATFORMS if platform.credential != "non
 
 
 def defined_platforms() -> set[str]:
-    """The names of all that any module of the package defines, registered or not."""
+    """The names of all platforms defined by any module of the package, registered or not."""
     modules = [
         import_module(found.name) for found in pkgutil.walk_packages(platforms.__path__, "chalicelib.platforms.")
     ]

@@ -1,4 +1,4 @@
-"""Who wrote a mail: machines by their marks, people also where a form, a portal or a group wrote for them."""
+"""Who wrote a mail: machines by their markers, people also behind a form, a portal or a group."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Text of strangers: whatever they wrote, what comes out can be stored and read."""
+"""Text from strangers: whatever they write, the result can be stored and read."""
 
 import pytest
 from hypothesis import given

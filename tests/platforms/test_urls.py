@@ -1,4 +1,4 @@
-"""Addresses: what is put into a path is quoted, and only the template it went into may be logged."""
+"""URLs: path values are quoted, and only the template may be logged."""
 
 import ast
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_a_plain_url_reveals_only_its_host() -> None:
 
 
 def templates() -> list[tuple[str, ast.expr]]:
-    """The first argument of each call of `url_of` in the product, with where it is."""
+    """The first argument of each call of `url_of` in the product, with its location."""
     found = []
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

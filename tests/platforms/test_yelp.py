@@ -1,4 +1,4 @@
-"""Yelp: the business of a studio by a key of ours, what refusals mean, and what is left of the day's calls."""
+"""Yelp: a studio's business, called with our key; the meaning of errors, and the rest of the daily calls."""
 
 import json
 from collections.abc import Callable, Iterator

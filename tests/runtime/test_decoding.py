@@ -1,4 +1,4 @@
-"""Input into structs: whatever comes in, the answer is a value or an error that names fields and quotes nothing."""
+"""Input into structs: any input gives a value or an error that names fields and quotes nothing."""
 
 import json
 import re

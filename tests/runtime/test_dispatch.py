@@ -1,4 +1,4 @@
-"""A request's way through the kernel, on a small application that declares one route of each kind."""
+"""A request's path through the kernel, on a small application that declares one route of each kind."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Each invocation: its lines bear its ids, it ends with one event, and its metrics are written; as the docs say."""
+"""Each invocation: its lines carry its ids, it ends with one event, and its metrics are written, as documented."""
 
 import json
 import re
@@ -39,7 +39,7 @@ NAMED_OTHERWISE = {
     *("request.done", "request.failed", "job.done", "job.failed", "log.failed"),
     *("run.deferred", "visit.deferred"),
 }
-"""Events whose names do not stand beside the call that logs them"""
+"""Events whose names are not next to the call that logs them"""
 QUERY_LANGUAGE = {
     *("filter", "sort", "limit", "display", "stats", "by", "desc", "asc", "in", "like", "and"),
     *("count", "sum", "avg", "max", "latest", "pct"),
@@ -176,7 +176,7 @@ def test_missing_settings_are_logged_as_json_at_the_start() -> None:
 
 
 def in_a_fresh_interpreter(*code: str) -> list[dict[str, Any]]:
-    """What it writes to its standard output; all of it is log lines."""
+    """Its standard output, which consists of log lines only."""
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(code)], cwd=ROOT, env={}, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Pages of a list: the cursor reads what it wrote, for the list it was written for, and nothing else."""
+"""Pages of a list: a cursor is valid only for the list it was written for."""
 
 import base64
 import re

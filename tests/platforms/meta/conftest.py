@@ -1,4 +1,4 @@
-"""A sandbox on a fixed day, and the product's client of it on the same day."""
+"""A sandbox on a fixed day, and a client of it on the same day."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -29,7 +29,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def connect(sandbox: Sandbox) -> Connect:
     def make(account: str = "studio", grant: Grant | None = None, now: datetime = NOON, ad_account: int = 0) -> Client:
-        """With the ad account of that number to read, if the user has any."""
+        """With the ad account of that number to read, if the user has one."""
         token = Secret((grant or issue_token(account)).access_token)
         client = Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
         found = [*sandbox.meta.user(account).ad_accounts.values()]

@@ -1,4 +1,4 @@
-"""Campaigns: what Graph says of one becomes a record, and an ad account is read to its end."""
+"""Campaigns: Graph's description becomes a record, and an ad account is read to its end."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ CONTEXT = CampaignContext("EUR", NOW)
 
 @pytest.fixture
 def client(client_of: ClientOf) -> Client:
-    """One that has been given the ad account to read."""
+    """A client with the ad account to read."""
     client = client_of(META)
     client.account = EURO
     return client
@@ -90,7 +90,7 @@ def test_a_budget_is_the_daily_one_or_the_lifetime_one() -> None:
 
 
 def test_next_page_urls_are_never_followed(fake: Fake, client: Client) -> None:
-    """`paging.next` holds a token and another host; only the cursor beside it is used."""
+    """`paging.next` contains a token and another host; only the cursor next to it is used."""
     more = {"cursors": {"after": "QVG"}, "next": "https://graph.facebook.com/v26.0/act_1/campaigns?access_token=x"}
     fake.on(
         f"{GRAPH}/act_1/campaigns",

@@ -1,4 +1,4 @@
-"""The product's requests held against what Meta publishes: the objects and enums of its Business SDK."""
+"""The product's requests compared with what Meta publishes: the objects and enums of its Business SDK."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def test_every_currency_without_cents_is_in_the_sdk() -> None:
 
 
 def test_the_sdk_accepts_our_parameters_without_a_warning() -> None:
-    """It warns of a parameter or a field that it does not know."""
+    """It warns about unknown parameters and fields."""
     account = AdAccount("act_1", api=FacebookAdsApi(None))
     params = {
         "level": "campaign",

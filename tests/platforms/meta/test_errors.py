@@ -1,4 +1,4 @@
-"""Graph's refusals, told apart by code and subcode, and when to come back."""
+"""Graph's errors, distinguished by code and subcode, and when to retry."""
 
 import json
 from datetime import timedelta

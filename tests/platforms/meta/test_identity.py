@@ -1,4 +1,4 @@
-"""Who is connected, by a token that never stands in an address."""
+"""The connected account, requested with a token that never appears in a URL."""
 
 from collections.abc import Callable
 

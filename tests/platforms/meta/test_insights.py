@@ -1,4 +1,4 @@
-"""Insights: one campaign on one day becomes a record, and which days are asked for."""
+"""Insights: one campaign on one day becomes a record, and which days are requested."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def answering(fake: Fake) -> None:
 
 
 def asked(fake: Fake) -> list[tuple[str, str, str]]:
-    """The ad account and the days of each request for insights."""
+    """The ad account and the days of each insights request."""
     found = []
     for request in fake.requests:
         if request.path.endswith("/insights"):
@@ -215,7 +215,7 @@ def test_days_too_large_for_meta_are_read_one_by_one(fake: Fake) -> None:
 
 
 def test_a_cursor_is_never_used_with_other_days(fake: Fake) -> None:
-    """A cursor leads on in the answer it came with, and in no other."""
+    """A cursor is valid only for the days of the response it came with."""
     fake.on(INSIGHTS, TIMEOUT)
     begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY), after="MQ")
     with pytest.raises(AnswerTooLarge):

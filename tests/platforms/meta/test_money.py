@@ -1,4 +1,4 @@
-"""Meta's two ways to write money, in the minor units of ISO 4217."""
+"""Meta's two formats for money, in the minor units of ISO 4217."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shares of quotas, read from headers that hold JSON or whatever else."""
+"""Quota usage, read from headers that contain JSON or anything else."""
 
 import json
 from datetime import UTC, datetime, timedelta

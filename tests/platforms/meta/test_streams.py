@@ -1,4 +1,4 @@
-"""Meta's streams end to end against the sandbox: what is restated is read again, and nothing is lost on the way."""
+"""Meta's streams end to end against the sandbox: restated numbers are read again, and nothing is lost."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Meta's tokens: exchanged while they live, how long that is, and what refusals of the exchange mean."""
+"""Meta's tokens: exchanged while they are valid, their lifetime, and the errors of the exchange."""
 
 import json
 

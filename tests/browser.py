@@ -56,6 +56,6 @@ def consent(api: Api, platform: str = "google", *, wanted: dict[str, Any] | None
 
 def query_of(url: str) -> dict[str, str]:
     """The parameters of a URL, each of which occurs once."""
-    found = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
-    assert all(len(values) == 1 for values in found.values()), found
-    return {name: value for name, (value,) in found.items()}
+    params = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
+    assert all(len(values) == 1 for values in params.values()), params
+    return {name: value for name, (value,) in params.items()}

@@ -38,12 +38,12 @@ FRAGMENT = 16
 def forms(secret: str | bytes) -> set[bytes]:
     """The search terms: the secret and its ends, plain and in every usual encoding."""
     whole = secret.encode() if isinstance(secret, str) else secret
-    found: set[bytes] = set()
+    encoded: set[bytes] = set()
     for part in {whole, whole[:FRAGMENT], whole[-FRAGMENT:]}:
         text = part.decode("latin-1")
-        found |= {part, part.hex().encode(), part.hex().upper().encode(), text.encode("unicode_escape")}
-        found |= {quote(part, safe="").encode(), quote_plus(part).encode(), *_base64(part)}
-    return found
+        encoded |= {part, part.hex().encode(), part.hex().upper().encode(), text.encode("unicode_escape")}
+        encoded |= {quote(part, safe="").encode(), quote_plus(part).encode(), *_base64(part)}
+    return encoded
 
 
 def _base64(part: bytes) -> Iterator[bytes]:
@@ -159,8 +159,8 @@ class Drive:
         """The same for an OAuth endpoint, which receives the refresh token."""
         refresh = self.stored_tokens().refresh
         assert refresh is not None
-        told = ("no good:", refresh.reveal(), *also_sent)
-        body = {"error": "server_error", "error_description": " ".join(told)}
+        parts = ("no good:", refresh.reveal(), *also_sent)
+        body = {"error": "server_error", "error_description": " ".join(parts)}
         self.platforms.add_fault(kind="status", status=status, body=body, path=path)
 
     def stored_tokens(self) -> Tokens:

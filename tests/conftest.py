@@ -350,8 +350,8 @@ class Api:
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """`body` is sent as JSON, bytes unchanged; header names may have _ for -."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **given}
+        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **named}
         with as_api():
             answer = self._client.http.request(method, path, headers=sent, body=raw)
         return Answer(answer.status_code, answer.headers, answer.body.decode())

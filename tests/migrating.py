@@ -67,9 +67,9 @@ SAMPLES = revisions(sample_config())[-2:]
 
 def catalog(database: Database) -> Catalog:
     connection = database.connect()
-    found = {name: {repr(row) for row in connection.run(query) or ()} for name, query in CATALOG.items()}
+    catalog = {name: {repr(row) for row in connection.run(query) or ()} for name, query in CATALOG.items()}
     connection.close()
-    return found
+    return catalog
 
 
 def revision(database: Database) -> str | None:

@@ -103,9 +103,9 @@ def _grants(server: Server) -> tuple[type[Any], type[Any]]:
         TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 
         def save_authorization_code(self, code: str, request: Any) -> None:
-            asked = request.payload.data
+            params = request.payload.data
             server.codes[code] = Code(
-                code, asked["redirect_uri"], asked["scope"], asked["code_challenge"], asked["code_challenge_method"]
+                code, params["redirect_uri"], params["scope"], params["code_challenge"], params["code_challenge_method"]
             )
 
         def query_authorization_code(self, code: str, client: Client) -> Code | None:

@@ -206,12 +206,12 @@ def assert_everything_was_driven(drive: Drive) -> None:
     assert drive.statuses >= {200, 201, 202, 204, 400, 401, 404, 405, 409, 413, 415, 422, 500}
     assert drive.outcomes >= {"succeeded", "deferred", "failed", "crashed"}
     assert len(drive.secrets) >= 16
-    told = b"\n".join(drive.evidence.places["event"])
+    events = b"\n".join(drive.evidence.places["event"])
     for event in (
         *(b"request.done", b"request.failed", b"run.stopped", b"run.crashed", b"tick.done"),
         *(b"token.refreshed", b"connection.created", b"connection.failed", b"connection.revocation_failed"),
     ):
-        assert event in told, event
+        assert event in events, event
     stored = b"\n".join(drive.evidence.places["database"])
     assert all(f"public.{table} ".encode() in stored for table in EVERY_TABLE_IN_USE)
     assert drive.evidence.places["queue"]
@@ -221,12 +221,12 @@ def assert_everything_was_driven(drive: Drive) -> None:
 def tell_webhooks(drive: Drive, receiver: Fake) -> None:
     """The response that creates a webhook shows its secret: that response is no evidence, everything after it is."""
     receiver.on("/hook", Reply(status=500), Reply(status=200))
-    made = drive.api.post("/api/webhook-endpoints", {"url": f"{receiver.url}/hook"}).json
-    key = base64.b64decode(made["secret"].removeprefix("whsec_"))
-    drive.secrets |= {"webhook secret": made["secret"].removeprefix("whsec_"), "webhook key": key}
+    endpoint = drive.api.post("/api/webhook-endpoints", {"url": f"{receiver.url}/hook"}).json
+    key = base64.b64decode(endpoint["secret"].removeprefix("whsec_"))
+    drive.secrets |= {"webhook secret": endpoint["secret"].removeprefix("whsec_"), "webhook key": key}
     drive.call("POST", "/api/webhook-endpoints", {"url": f"{receiver.url}/hook"})
     drive.call("POST", "/api/webhook-endpoints", {"url": f"{receiver.url}/other"}, Idempotency_Key="webhook_endpoint")
-    drive.call("POST", f"/api/webhook-endpoints/{made['id']}/test")
+    drive.call("POST", f"/api/webhook-endpoints/{endpoint['id']}/test")
     drive.work()
     drive.platforms.google.revoke("studio")
     drive.sync()
@@ -236,7 +236,7 @@ def tell_webhooks(drive: Drive, receiver: Fake) -> None:
     for request in receiver.requests:
         drive.evidence.add("webhook_endpoint", f"{request.headers} {request.body}")
     drive.call("GET", "/api/webhook-endpoints")
-    drive.call("DELETE", f"/api/webhook-endpoints/{made['id']}")
+    drive.call("DELETE", f"/api/webhook-endpoints/{endpoint['id']}")
 
 
 def take_notices(drive: Drive) -> None:
@@ -273,9 +273,9 @@ def test_webhooks_in_either_direction_leak_no_secret(drive: Drive) -> None:
     for row in dump(drive.superuser):
         drive.evidence.add("database", row)
     assert drive.evidence.leaks(drive.secrets) == set()
-    told = b"\n".join(drive.evidence.places["event"])
+    events = b"\n".join(drive.evidence.places["event"])
     for event in (b"webhook_endpoint.created", b"webhook_endpoint.deleted", b"webhook.handled"):
-        assert event in told, event
+        assert event in events, event
 
 
 def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, **choices: str) -> Answer:
@@ -283,14 +283,14 @@ def consent(drive: Drive, platform: str, *, body: dict[str, str] | None = None, 
     completion code: neither is evidence, everything else is."""
     url = drive.api.post(f"/api/oauth/{platform}/authorize", body or {}).json["authorizeUrl"]
     path = decide(url, **choices)
-    told = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
+    secrets = {name: value for name, value in query_of(path).items() if name in ("state", "code")}
     ((id, sealed),) = drive.superuser.run("SELECT id, verifier FROM oauth_state ORDER BY id DESC LIMIT 1") or []
     if sealed is not None:
         place = AssociatedData(drive.api.studio_id, "oauth_state", "verifier", id, 1)
-        told["verifier"] = vault().open(sealed, read(drive.api.studio_id, LIST_DATA_KEYS), place).reveal()
-    drive.secrets |= {f"{name} {len(drive.secrets)} of {platform}": value for name, value in told.items()}
+        secrets["verifier"] = vault().open(sealed, read(drive.api.studio_id, LIST_DATA_KEYS), place).reveal()
+    drive.secrets |= {f"{name} {len(drive.secrets)} of {platform}": value for name, value in secrets.items()}
     for status in (400, 500) if "auto" not in choices else ():
-        echo = {"error": told["code"], "error_description": " ".join((told.get("verifier", ""), CLIENT_SECRET))}
+        echo = {"error": secrets["code"], "error_description": " ".join((secrets.get("verifier", ""), CLIENT_SECRET))}
         drive.platforms.add_fault(kind="status", status=status, body=echo, path=TOKEN_PATHS[platform], times=1)
     drive.call("GET", path.replace(f"/{platform}/", "/google/" if platform != "google" else "/meta/"), Authorization="")
     answer = drive.api.get(path, Authorization="")
@@ -378,14 +378,14 @@ def test_a_consent_leaks_no_secret(drive: Drive) -> None:
     assert drive.evidence.leaks(drive.secrets) == set()
     assert len(drive.secrets) > 55
     assert drive.outcomes >= {"revoked", "failed", "unsupported"}
-    told = b"\n".join(drive.evidence.places["event"])
+    events = b"\n".join(drive.evidence.places["event"])
     for event in (
         b"authorization.failed",
         b"authorization.pending",
         b"authorization.completed",
         b"authorization.expired",
     ):
-        assert event in told, event
+        assert event in events, event
 
 
 @pytest.mark.parametrize("secret", [ACCESS, CLIENT_SECRET, "slash/plus+percent%equals=and more", bytes(range(32))])

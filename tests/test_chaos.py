@@ -38,7 +38,7 @@ def account() -> Account:
 
 
 @pytest.fixture(scope="module")
-def found(account: Account) -> Database:
+def intact(account: Account) -> Database:
     """The contents of a database without a fault."""
     bookings = [(key, *row) for key, row in expected_bookings(account)[0].items()]
     return Database(bookings, [(key, *row) for key, row in expected_inquiries(account).items()])
@@ -57,27 +57,27 @@ def test_a_disturbed_engine_ends_with_the_platforms_data(tmp_path: Path) -> None
     assert verdicts == dict.fromkeys(SHORT, "exact")
 
 
-def test_equal_rows_have_no_difference(account: Account, found: Database) -> None:
-    difference = compare(account, found, ("bookings", "inquiries"))
+def test_equal_rows_have_no_difference(account: Account, intact: Database) -> None:
+    difference = compare(account, intact, ("bookings", "inquiries"))
     assert difference.is_none
-    assert len(found.bookings) == len(found.inquiries) == 6
+    assert len(intact.bookings) == len(intact.inquiries) == 6
 
 
-def test_a_missing_row_is_lost(account: Account, found: Database) -> None:
-    short = Database(found.bookings[1:], found.inquiries[2:])
+def test_a_missing_row_is_lost(account: Account, intact: Database) -> None:
+    short = Database(intact.bookings[1:], intact.inquiries[2:])
     difference = compare(account, short, ("bookings", "inquiries"))
     assert (difference.lost, difference.duplicated, difference.wrong) == (3, 0, 0)
 
 
-def test_a_record_under_two_names_is_duplicated(account: Account, found: Database) -> None:
-    event_id = found.bookings[0][0].rpartition("/")[2]
-    twice = [*found.bookings, (f"twin/{event_id}", *found.bookings[0][1:])]
+def test_a_record_under_two_names_is_duplicated(account: Account, intact: Database) -> None:
+    event_id = intact.bookings[0][0].rpartition("/")[2]
+    twice = [*intact.bookings, (f"twin/{event_id}", *intact.bookings[0][1:])]
     difference = compare(account, Database(twice, []), ("bookings",))
     assert difference.duplicated == 1
 
 
-def test_a_value_that_differs_is_wrong(account: Account, found: Database) -> None:
-    changed = [(found.bookings[0][0], "Another title", *found.bookings[0][2:]), *found.bookings[1:]]
+def test_a_value_that_differs_is_wrong(account: Account, intact: Database) -> None:
+    changed = [(intact.bookings[0][0], "Another title", *intact.bookings[0][2:]), *intact.bookings[1:]]
     difference = compare(account, Database(changed, []), ("bookings",))
     assert (difference.lost, difference.duplicated, difference.wrong) == (0, 0, 1)
 
@@ -97,14 +97,14 @@ def test_reordered_pages_still_contain_every_record() -> None:
 
 def read_list(sandbox: Sandbox) -> list[str]:
     token = issue_token("bulk-350").access_token  # here, since it expires an hour after it was issued
-    query, found = {"maxResults": "100"}, []
+    query, ids = {"maxResults": "100"}, []
     while True:
         url = f"{sandbox.url}/www.googleapis.com/calendar/v3/calendars/primary/events?{urlencode(query)}"
         with urlopen(Request(url, headers={"Authorization": f"Bearer {token}"})) as answer:  # noqa: S310  loopback
             page = json.load(answer)
-        found += [item["id"] for item in page["items"]]
+        ids += [item["id"] for item in page["items"]]
         if "nextPageToken" not in page:
-            return found
+            return ids
         query["pageToken"] = page["nextPageToken"]
 
 

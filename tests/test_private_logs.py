@@ -86,8 +86,8 @@ def test_platform_text_is_not_logged(drive: Drive, status: int) -> None:
             use(drive, platform)
             drive.platforms.clear_faults()
     assert in_the_logs(drive) == set()
-    told = b"\n".join(drive.evidence.places["event"])
-    assert b"run.failed" in told or b"run.deferred" in told
+    lines = b"\n".join(drive.evidence.places["event"])
+    assert b"run.failed" in lines or b"run.deferred" in lines
 
 
 def test_path_values_are_not_logged(drive: Drive) -> None:
@@ -102,9 +102,9 @@ def test_path_values_are_not_logged(drive: Drive) -> None:
         for platform in HOSTS:
             use(drive, platform)
         drive.platforms.clear_faults()
-    asked = [request["path"] for request in drive.platforms.requests.list()]
-    assert any(owner.replace("@", "%40") in path or owner in path for path in asked)
-    assert any(yelp.BUSINESS_ALIAS in path for path in asked)
+    paths = [request["path"] for request in drive.platforms.requests.list()]
+    assert any(owner.replace("@", "%40") in path or owner in path for path in paths)
+    assert any(yelp.BUSINESS_ALIAS in path for path in paths)
     assert in_the_logs(drive, private) == set()
     logged = b"\n".join(drive.evidence.places["log"]).decode()
     assert "www.googleapis.com/calendar/v3/calendars/{calendar}/events" in logged
@@ -131,9 +131,9 @@ def test_row_values_in_database_errors_are_not_logged(drive: Drive, trouble: str
         drive.superuser.run(remedy)
     assert drive.outcomes == {"crashed"}
     assert in_the_logs(drive) == set()
-    told = b"\n".join(drive.evidence.places["log"])
-    assert b"run.crashed" in told
-    assert b"DatabaseError" in told
+    lines = b"\n".join(drive.evidence.places["log"])
+    assert b"run.crashed" in lines
+    assert b"DatabaseError" in lines
 
 
 def test_the_search_finds_planted_text(drive: Drive) -> None:

@@ -61,9 +61,9 @@ def held(database: Database, table: str, mode: str) -> Iterator[None]:
 def undisturbed(database: Database) -> Catalog:
     """The catalog after the expanding sample, which is then downgraded again."""
     command.upgrade(SAMPLE, EXPAND)
-    made = catalog(database)
+    expanded = catalog(database)
     command.downgrade(SAMPLE, SCHEMA_HEAD)
-    return made
+    return expanded
 
 
 def test_the_samples_go_forward_back_and_forward_again(live: Database) -> None:
@@ -89,7 +89,7 @@ def test_a_migration_blocked_by_a_lock_gives_up_and_changes_nothing(live: Databa
 
 
 def test_an_interrupted_migration_resumes(live: Database, beside: pg8000.native.Connection) -> None:
-    made, before = undisturbed(live), catalog(live)
+    expanded, before = undisturbed(live), catalog(live)
     beside.run(RUN_OF_NOBODY.format("'manual', 'schedule'"))
     with held(live, "booking", "ACCESS SHARE"):
         with pytest.raises(ProgrammingError, match="55P03"):
@@ -97,7 +97,7 @@ def test_an_interrupted_migration_resumes(live: Database, beside: pg8000.native.
     assert revision(live) == SCHEMA_HEAD
     assert catalog(live)["indexes"] > before["indexes"], "what comes before the locked table is done"
     command.upgrade(HASTY, EXPAND)
-    assert catalog(live) == made
+    assert catalog(live) == expanded
     assert beside.run("SELECT trigger, origin FROM sync_log ORDER BY 1") == [["manual", "studio"], ["schedule", None]]
 
 
@@ -141,15 +141,15 @@ def test_a_check_is_validated_without_blocking_the_table(live: Database, beside:
 def test_an_unfinished_step_is_redone_after_an_interruption(
     left: str, live: Database, beside: pg8000.native.Connection
 ) -> None:
-    made = undisturbed(live)
+    expanded = undisturbed(live)
     beside.run(left)
     command.upgrade(SAMPLE, EXPAND)
-    assert catalog(live) == made
+    assert catalog(live) == expanded
 
 
 def test_an_index_abandoned_for_a_long_transaction_is_rebuilt(live: Database) -> None:
     """A transaction that still sees the table's old state blocks an index that is built CONCURRENTLY."""
-    made = undisturbed(live)
+    expanded = undisturbed(live)
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
     with closing(live.connect()) as reader:
         reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -160,7 +160,7 @@ def test_an_index_abandoned_for_a_long_transaction_is_rebuilt(live: Database) ->
         assert reader.run(invalid) == [[1]]
         command.upgrade(HASTY, EXPAND)
         assert reader.run(invalid) == [[0]]
-    assert catalog(live) == made
+    assert catalog(live) == expanded
 
 
 def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg8000.native.Connection) -> None:

@@ -13,7 +13,7 @@ CANARY = "canary-5f2a"
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "printed",
     [
         str(Secret(CANARY)),
         repr(Secret(CANARY)),
@@ -23,9 +23,9 @@ CANARY = "canary-5f2a"
         repr(ValueError(Secret(CANARY))),
     ],
 )
-def test_every_way_of_printing_a_secret_shows_the_mask(shown: str) -> None:
-    assert CANARY not in shown
-    assert MASK in shown
+def test_every_way_of_printing_a_secret_shows_the_mask(printed: str) -> None:
+    assert CANARY not in printed
+    assert MASK in printed
 
 
 def test_reveal_returns_the_value() -> None:

@@ -31,7 +31,7 @@ def manager() -> Any:
     return boto3.client("secretsmanager", region_name="eu-central-1")
 
 
-def made(manager: Any, text: str) -> str:
+def create_secret(manager: Any, text: str) -> str:
     return str(manager.create_secret(Name=f"ansel-{uuid4()}", SecretString=text)["ARN"])
 
 
@@ -40,12 +40,12 @@ def changed(manager: Any, arn: str, **fields: str) -> None:
 
 
 def test_texts_and_numbers_become_secrets(manager: Any) -> None:
-    arn = made(manager, '{"password": "canary", "port": 5432, "tags": ["a"], "none": null}')
+    arn = create_secret(manager, '{"password": "canary", "port": 5432, "tags": ["a"], "none": null}')
     assert get_secret(arn) == {"password": Secret("canary"), "port": Secret("5432")}
 
 
 def test_a_secret_is_cached_for_five_minutes(manager: Any) -> None:
-    arn = made(manager, '{"a": "first"}')
+    arn = create_secret(manager, '{"a": "first"}')
     with clock.at(NOON):
         assert get_secret(arn)["a"].reveal() == "first"
     changed(manager, arn, a="second")
@@ -56,7 +56,7 @@ def test_a_secret_is_cached_for_five_minutes(manager: Any) -> None:
 
 
 def test_bypassing_the_cache_refreshes_it_for_all(manager: Any) -> None:
-    arn = made(manager, '{"a": "first"}')
+    arn = create_secret(manager, '{"a": "first"}')
     get_secret(arn)
     changed(manager, arn, a="second")
     assert get_secret(arn, bypass_cache=True)["a"].reveal() == "second"
@@ -64,7 +64,7 @@ def test_bypassing_the_cache_refreshes_it_for_all(manager: Any) -> None:
 
 
 def test_concurrent_threads_read_a_secret_once(manager: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn, reads = made(manager, '{"a": "first"}'), []
+    arn, reads = create_secret(manager, '{"a": "first"}'), []
     read = secret_store._read
 
     def counted(arn: str) -> str:
@@ -87,13 +87,13 @@ def test_a_missing_secret_is_a_settings_error() -> None:
 
 @pytest.mark.parametrize("text", ["canary", '["canary"]', '{"canary": ', "null"])
 def test_a_secret_that_is_not_an_object_is_named_but_not_shown(manager: Any, text: str) -> None:
-    arn = made(manager, text)
+    arn = create_secret(manager, text)
     with pytest.raises(SettingsError, match=arn) as caught:
         get_secret(arn)
-    told: BaseException | None = caught.value
-    while told is not None:
-        assert "canary" not in f"{told} {told!r}"
-        told = told.__cause__
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "canary" not in f"{error} {error!r}"
+        error = error.__cause__
 
 
 def test_an_unreachable_secrets_manager_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_cached_secret_outlives_an_outage_of_the_manager(
 ) -> None:
     logs.configure("INFO")
     # today: the local AWS dates its versions by the present
-    arn, now = made(manager, '{"a": "canary"}'), clock.now()
+    arn, now = create_secret(manager, '{"a": "canary"}'), clock.now()
     get_secret(arn)
     with monkeypatch.context() as cut_off:
         cut_off.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

@@ -58,8 +58,8 @@ def test_the_local_stage_needs_only_a_database_and_an_encryption_key() -> None:
 
 def test_a_deployed_stage_reads_every_variable() -> None:
     keys = {"YELP_API_KEY": " yelp-canary ", "KMS_KEY_IDS": f" {KEY_ARN} , {OTHER_ARN},"}
-    kept = {"SYNC_LOG_RETENTION_DAYS": " 90 ", "LOG_LEVEL": "debug"}
-    settings = Settings.from_environ({**PROD, **CONSENT, **keys, **kept})
+    optional = {"SYNC_LOG_RETENTION_DAYS": " 90 ", "LOG_LEVEL": "debug"}
+    settings = Settings.from_environ({**PROD, **CONSENT, **keys, **optional})
 
     assert settings.kms_key_ids == (KEY_ARN, OTHER_ARN)
     assert settings.encryption_key is None
@@ -266,11 +266,11 @@ def test_a_kms_key_that_could_wrap_but_not_unwrap_is_rejected(key: str) -> None:
 
 
 def test_settings_show_no_secret() -> None:
-    shown = repr(Settings.from_environ({**LOCAL, **CONSENT, "YELP_API_KEY": "yelp-canary"}))
+    text = repr(Settings.from_environ({**LOCAL, **CONSENT, "YELP_API_KEY": "yelp-canary"}))
 
-    assert "google-id" in shown
-    assert ENCRYPTION_KEY not in shown
-    assert "canary" not in shown
+    assert "google-id" in text
+    assert ENCRYPTION_KEY not in text
+    assert "canary" not in text
 
 
 def test_an_error_does_not_repeat_the_value() -> None:

@@ -67,8 +67,8 @@ def test_hypothesis_has_one_profile_set_in_one_place() -> None:
     assert found == {"conftest.py"}
 
 
-def test_no_test_file_lends_its_helpers() -> None:
-    """Those that several files use are in conftest or in a module of their own."""
+def test_no_test_file_exports_helpers() -> None:
+    """Helpers of several files are in conftest or in a module of their own."""
     found = {
         f"{path.relative_to(TESTS)}: {name}"
         for path in SOURCES
@@ -96,7 +96,7 @@ def test_no_test_file_lends_its_helpers() -> None:
         "import time\nsince = 0  # today: the reason of another line\nat = time.time()",
     ],
 )
-def test_a_use_of_the_present_day_is_found(source: str) -> None:
+def test_a_use_of_the_current_day_is_found(source: str) -> None:
     assert unexplained_todays(source) == [len(source.splitlines())]
 
 

@@ -40,7 +40,7 @@ def written(tally: Tally, stage: str = "prod") -> str:
     return text.getvalue()
 
 
-class Told:
+class Recorded:
     """What CloudWatch would have received."""
 
     def __init__(self) -> None:
@@ -52,13 +52,13 @@ class Told:
         return None if values is None else sum(values)
 
 
-def told(work: Callable[[], Any]) -> Told:
+def recorded(work: Callable[[], Any]) -> Recorded:
     """Does the work, and reads its metrics. Requests made meanwhile are invocations of their own."""
-    found = Told()
+    result = Recorded()
     with telemetry.collected() as tally:
         work()
-    found.points = read_points(written(tally))
-    return found
+    result.points = read_points(written(tally))
+    return result
 
 
 def test_counts_add_up_and_measures_are_kept() -> None:
@@ -68,7 +68,7 @@ def test_counts_add_up_and_measures_are_kept() -> None:
         telemetry.measure("ScheduleLag", 5)
         telemetry.measure("ScheduleLag", 7.5)
 
-    points = told(work).points
+    points = recorded(work).points
     assert points[series("KmsCalls", **PROD)] == [3]
     assert points[series("ScheduleLag", **PROD)] == [5, 7.5]
 
@@ -87,7 +87,7 @@ def test_a_metric_with_dimensions_is_also_recorded_by_stage_alone() -> None:
         telemetry.count("Runs", platform="google", status="succeeded")
         telemetry.count("Runs", platform="meta", status="failed")
 
-    points = told(work).points
+    points = recorded(work).points
     assert points == {
         series("Runs", **PROD): [1, 1],
         series("Runs", **PROD, Platform="google", Status="succeeded"): [1],
@@ -111,7 +111,7 @@ def test_unknown_metrics_and_dimensions_are_rejected() -> None:
 
 def test_outside_an_invocation_nothing_is_collected() -> None:
     telemetry.count("KmsCalls")
-    assert told(lambda: None).points == {}
+    assert recorded(lambda: None).points == {}
 
 
 def test_one_invocation_is_one_line_unless_its_dimensions_differ() -> None:
@@ -143,7 +143,7 @@ def test_lines_equal_those_of_powertools_for_lambda(capsys: pytest.CaptureFixtur
     with theirs as metric:
         metric.add_dimension("Platform", "google")
     (told_by_them,) = read_points(capsys.readouterr().out).items()
-    points = told(lambda: telemetry.count("Records", 20, platform="google")).points
+    points = recorded(lambda: telemetry.count("Records", 20, platform="google")).points
     assert told_by_them in points.items()
 
 
@@ -187,7 +187,7 @@ def test_all_values_arrive_under_each_set_of_dimensions(
                     else:
                         sums[into] += value
 
-    points = told(work).points
+    points = recorded(work).points
     assert set(points) == set(sums) | set(samples)
     for key, values in points.items():
         assert sum(values) == pytest.approx(sums[key] + sum(samples[key]))
@@ -200,7 +200,7 @@ def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
 
 
 def test_a_run_reports_its_outcome_and_records(studio: Studio) -> None:
-    metrics = told(lambda: studio.sync("bookings"))
+    metrics = recorded(lambda: studio.sync("bookings"))
     assert metrics.total("Runs", Platform="google", Status="succeeded") == 1
     run = studio.api.get("/api/sync/log").json["items"][0]
     assert metrics.total("Records", Platform="google") == run["records"]["seen"] > 0
@@ -213,7 +213,7 @@ def test_a_run_reports_its_outcome_and_records(studio: Studio) -> None:
 
 def test_a_revoked_grant_counts_as_a_failed_run_refresh_and_connection(studio: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
-    metrics = told(lambda: studio.sync("bookings"))
+    metrics = recorded(lambda: studio.sync("bookings"))
     assert metrics.total("Runs", Platform="google", Status="failed") == 1
     assert metrics.total("RunFailures", Kind="token_revoked") == 1
     assert metrics.total("TokenRefreshes", Platform="google", Outcome="revoked") == 1
@@ -229,7 +229,7 @@ def test_a_run_that_raises_counts_as_crashed(studio: Studio, superuser: Any) -> 
         finally:
             superuser.run("ALTER TABLE hidden RENAME TO booking")
 
-    metrics = told(work)
+    metrics = recorded(work)
     assert metrics.total("Runs", Platform="google", Status="crashed") == 1
     assert metrics.total("RunFailures", Kind="internal_error") == 1
     assert metrics.total("Records") is None
@@ -238,19 +238,19 @@ def test_a_run_that_raises_counts_as_crashed(studio: Studio, superuser: Any) -> 
 def test_a_refresh_is_counted_once(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
     studio = connect(api, queue)
     (connection_id,) = superuser.run("UPDATE platform_connection SET refresh_at = now() RETURNING id")[0]
-    metrics = told(lambda: refresh.refresh_idle(studio.id, UUID(str(connection_id))))
+    metrics = recorded(lambda: refresh.refresh_idle(studio.id, UUID(str(connection_id))))
     assert metrics.total("TokenRefreshes", Platform="google", Outcome="refreshed") == 1
     assert metrics.total("ConnectionsFailed") is None
 
 
 def test_the_tick_reports_its_delay_or_zero(api: Api, queue: Queue, platforms: Sandbox, superuser: Any) -> None:
-    assert told(start_due_runs).total("ScheduleLag") == 0
+    assert recorded(start_due_runs).total("ScheduleLag") == 0
     connect(api, queue)
     superuser.run("UPDATE sync_schedule SET next_run_at = now() - interval '90 s' WHERE stream = 'bookings'")
-    lag = told(start_due_runs).total("ScheduleLag")
+    lag = recorded(start_due_runs).total("ScheduleLag")
     assert lag is not None
     assert 90_000 <= lag < 150_000
-    assert told(start_due_runs).total("ScheduleLag") == 0
+    assert recorded(start_due_runs).total("ScheduleLag") == 0
 
 
 @pytest.fixture
@@ -273,8 +273,8 @@ def enqueue(count: int) -> None:
 def test_each_unsent_message_is_counted(failing_queue: Fake) -> None:
     refused = {"Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}], "Successful": []}
     failing_queue.on("/", Reply(refused), Reply({"__type": "AccessDenied"}, status=403))
-    assert told(lambda: enqueue(10)).total("QueueErrors") == 1
-    assert told(lambda: enqueue(13)).total("QueueErrors") == 13
+    assert recorded(lambda: enqueue(10)).total("QueueErrors") == 1
+    assert recorded(lambda: enqueue(13)).total("QueueErrors") == 13
 
 
 def test_an_invocations_trace_continues_in_its_messages(failing_queue: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def kms_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_kms_uses_and_failures_are_counted(kms_key: str) -> None:
     keys, studio_id = KmsKeyProvider((kms_key,)), UUID(int=1)
     wrapped: list[bytes] = []
-    metrics = told(lambda: wrapped.append(keys.wrap(bytes(32), studio_id)))
+    metrics = recorded(lambda: wrapped.append(keys.wrap(bytes(32), studio_id)))
     assert (metrics.total("KmsCalls"), metrics.total("KmsErrors")) == (1, 0)
 
     def throttled(**_: Any) -> Any:
@@ -314,5 +314,5 @@ def test_kms_uses_and_failures_are_counted(kms_key: str) -> None:
         with pytest.raises(Unavailable):
             keys.unwrap(wrapped[0], studio_id)
 
-    metrics = told(unwrap)
+    metrics = recorded(unwrap)
     assert (metrics.total("KmsCalls"), metrics.total("KmsErrors")) == (1, 1)

@@ -61,16 +61,16 @@ def forget() -> None:
 
 def test_concurrent_threads_create_one_client(meeting_point: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Creating a client is not thread-safe; using one is."""
-    made, make = list[object](), boto3.client
+    clients, make = list[object](), boto3.client
 
     def slowly(*args: Any, **options: Any) -> Any:
         time.sleep(0.05)
-        made.append(make(*args, **options))
-        return made[-1]
+        clients.append(make(*args, **options))
+        return clients[-1]
 
     monkeypatch.setattr(boto3, "client", slowly)
     enqueue(25)
-    assert len(made) == 1
+    assert len(clients) == 1
 
 
 def test_batches_are_sent_concurrently(meeting_point: list[int]) -> None:

@@ -44,7 +44,7 @@ def test_it_has_read_permission_and_no_secrets(workflow: dict[Any, Any]) -> None
 def test_the_python_in_the_environment_is_used() -> None:
     """The one that the matrix chose, of several Pythons on the machine."""
     command = ["make", "--dry-run", "--no-print-directory", "setup"]
-    shown = subprocess.run(
+    output = subprocess.run(
         command, cwd=ROOT, env={"PATH": "/usr/bin:/bin", "PYTHON": "python3.12"}, capture_output=True, text=True
     )
-    assert shown.stdout.strip() == 'sh dev/venv.sh ".venv" dev "python3.12"'
+    assert output.stdout.strip() == 'sh dev/venv.sh ".venv" dev "python3.12"'

@@ -1,4 +1,4 @@
-"""Aims: how each query is pointed at another studio's rows; `aims/` has a module for each one of `chalicelib/data`."""
+"""Aims: how each query is aimed at another studio's rows; `aims/` has a module for each one of `chalicelib/data`."""
 
 import importlib
 import pkgutil
@@ -12,22 +12,22 @@ from chalicelib.data.postgres.query import Query
 
 @dataclass(frozen=True)
 class Aim:
-    """How a query is pointed at another studio's row; `prepare` makes that row one the query would act on."""
+    """How a query is aimed at another studio's row; `prepare` makes that row one the query would act on."""
 
     row: str = ""
-    """The table whose id the query is given."""
+    """The table whose id the query gets."""
     values: dict[str, Any] = field(default_factory=dict)
     prepare: str = ""
 
 
 @dataclass(frozen=True)
 class NoAim:
-    """Why a query is not aimed at anybody."""
+    """Why a query has no aim."""
 
     reason: str
 
 
-TENANTLESS = NoAim("It touches no tenant table.")
+TENANTLESS = NoAim("It uses no tenant table.")
 CROSS_TENANT = NoAim("It sees across studios, through one function of `docs/security.md`.")
 AnyAim = Aim | NoAim
 
@@ -44,7 +44,7 @@ def queries() -> dict[str, dict[str, Query[Any]]]:
 
 
 class Built(NamedTuple):
-    """A query that a function of the data layer builds, with what the function is given in its name."""
+    """A query that a function of the data layer builds; its name includes the arguments."""
 
     function: str
     arguments: str
@@ -62,7 +62,7 @@ def every_built() -> list[Built]:
 
 
 def aims_of(module: str) -> dict[str, AnyAim]:
-    """Those beside a module of the data layer. Raises ModuleNotFoundError for one that brings none."""
+    """The aims of a module of the data layer. Raises ModuleNotFoundError if it has none."""
     aims: dict[str, AnyAim] = _aims(module).AIMS
     return aims
 

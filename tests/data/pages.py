@@ -51,7 +51,7 @@ ACCOUNT = UUID(int=1)
 
 
 def booking(external_id: str, **changes: Any) -> BookingRecord:
-    made = BookingRecord(
+    record = BookingRecord(
         external_id=external_id,
         title="Wedding",
         event_type="wedding",
@@ -62,7 +62,7 @@ def booking(external_id: str, **changes: Any) -> BookingRecord:
         status="confirmed",
         booked_at=NOON,
     )
-    return msgspec.structs.replace(made, **changes)
+    return msgspec.structs.replace(record, **changes)
 
 
 def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
@@ -73,7 +73,7 @@ def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
 
 def ad(campaign: str, day: int = 0, **changes: Any) -> AdMetricRecord:
     on = DAY + timedelta(days=day)
-    made = AdMetricRecord(
+    record = AdMetricRecord(
         external_id=f"{campaign}/{on}",
         campaign_external_id=campaign,
         campaign_name="Spring",
@@ -84,12 +84,12 @@ def ad(campaign: str, day: int = 0, **changes: Any) -> AdMetricRecord:
         clicks=1,
         conversions=0.5,
     )
-    return msgspec.structs.replace(made, **changes)
+    return msgspec.structs.replace(record, **changes)
 
 
 def review(external_id: str = "one", **changes: Any) -> ReviewRecord:
-    made = ReviewRecord(external_id=external_id, rating=5, text="Lovely", reviewed_at=NOON)
-    return msgspec.structs.replace(made, **changes)
+    record = ReviewRecord(external_id=external_id, rating=5, text="Lovely", reviewed_at=NOON)
+    return msgspec.structs.replace(record, **changes)
 
 
 def campaign(external_id: str = "one", **changes: Any) -> AdCampaignRecord:
@@ -132,8 +132,8 @@ def age(superuser: pg8000.native.Connection, table: str = "booking") -> None:
 
 def now(superuser: pg8000.native.Connection) -> datetime:
     """By the database's clock."""
-    found: list[list[datetime]] = superuser.run("SELECT clock_timestamp()") or []
-    return found[0][0]
+    rows: list[list[datetime]] = superuser.run("SELECT clock_timestamp()") or []
+    return rows[0][0]
 
 
 def wait_until_blocked(superuser: pg8000.native.Connection) -> None:

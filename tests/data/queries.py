@@ -47,15 +47,15 @@ def _parse(path: Path, package: Path) -> Module:
 
 def _aliases(modules: list[Module]) -> set[str]:
     """The class, and each name that a module gives it: `HeldWrite = Query[NewId | None]`."""
-    found, before = {QUERY}, 0
-    while len(found) > before:
-        before = len(found)
+    aliases, before = {QUERY}, 0
+    while len(aliases) > before:
+        before = len(aliases)
         for module in modules:
-            found |= {f"{module.name}.{local}" for local, meant in module.names.items() if meant in found}
+            aliases |= {f"{module.name}.{local}" for local, meant in module.names.items() if meant in aliases}
             for node in module.tree.body:
-                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and module.is_query(node.value, found):
-                    found |= {f"{module.name}.{target.id}" for target in _targets(node)}
-    return found
+                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and module.is_query(node.value, aliases):
+                    aliases |= {f"{module.name}.{target.id}" for target in _targets(node)}
+    return aliases
 
 
 def _find(module: Module, aliases: set[str]) -> Iterator[str]:

@@ -17,13 +17,13 @@ def reachable(entries: Iterable[str]) -> set[str]:
     """All definitions reachable from those of `entries`: names of modules or definitions."""
     graph = _graph()
     waiting = [name for name in graph if any(name == entry or name.startswith(f"{entry}.") for entry in entries)]
-    found: set[str] = set()
+    reached: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting += graph[name] & graph.keys()
-    return found
+    return reached
 
 
 @cache

@@ -145,8 +145,8 @@ def key_of(table: str) -> str:
 def _insert(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """One statement without parameters, so that many of them make one pipeline."""
     names = ", ".join(rows[0])
-    made = literal(msgspec.json.encode([_textual(row) for row in rows]).decode())
-    return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, {made})"
+    documents = literal(msgspec.json.encode([_textual(row) for row in rows]).decode())
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, {documents})"
 
 
 def _textual(row: Mapping[str, Any]) -> dict[str, Any]:

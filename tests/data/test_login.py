@@ -128,39 +128,39 @@ def test_credentials_outside_the_environment_are_found_by_botocore(
     profile.write_text("[default]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = of-the-profile\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
-    found = connect_module._find_identity()
-    assert (found.region, found.access_key_id, found.secret_access_key.reveal()) == (
+    identity = connect_module._find_identity()
+    assert (identity.region, identity.access_key_id, identity.secret_access_key.reveal()) == (
         "eu-north-1",
         "AKIAPROFILE",
         "of-the-profile",
     )
 
 
-class Kept:
+class StoredSecret:
     """This test's own secret in the local Secrets Manager."""
 
     def __init__(self, **fields: object) -> None:
         self._client = boto3.client("secretsmanager", region_name="eu-central-1")
-        made = self._client.create_secret(Name=f"ansel-{uuid4()}", SecretString=json.dumps(fields))
-        self.arn = made["ARN"]
+        secret = self._client.create_secret(Name=f"ansel-{uuid4()}", SecretString=json.dumps(fields))
+        self.arn = secret["ARN"]
 
     def put(self, **fields: object) -> None:
         self._client.put_secret_value(SecretId=self.arn, SecretString=json.dumps(fields))
 
 
 @pytest.fixture
-def kept(local_aws: Any, role: Role) -> Iterator[Kept]:
+def stored(local_aws: Any, role: Role) -> Iterator[StoredSecret]:
     """A secret with the role's login, in the format of RDS."""
     forget_secrets()
     role.take("first-canary")
-    yield Kept(username=role.name, password="first-canary", engine="postgres", port=5432)
+    yield StoredSecret(username=role.name, password="first-canary", engine="postgres", port=5432)
     forget_secrets()
 
 
 @pytest.fixture
-def by_secret(kept: Kept, database: Database) -> DatabaseLogin:
+def by_secret(stored: StoredSecret, database: Database) -> DatabaseLogin:
     url = f"postgresql://{HOST}:{database.port}/{database.name}"
-    return DatabaseLogin(url=Secret(url), stage="local", auth="secret", secret_arn=kept.arn)
+    return DatabaseLogin(url=Secret(url), stage="local", auth="secret", secret_arn=stored.arn)
 
 
 def who(login: DatabaseLogin) -> str:
@@ -171,10 +171,10 @@ def who(login: DatabaseLogin) -> str:
         connection.close()
 
 
-def test_a_failed_login_notices_a_rotated_password(by_secret: DatabaseLogin, kept: Kept, role: Role) -> None:
+def test_a_failed_login_notices_a_rotated_password(by_secret: DatabaseLogin, stored: StoredSecret, role: Role) -> None:
     assert who(by_secret) == role.name
     role.take("second-canary")
-    kept.put(username=role.name, password="second-canary")
+    stored.put(username=role.name, password="second-canary")
     assert who(by_secret) == role.name
 
 
@@ -192,7 +192,7 @@ def test_a_password_that_stays_wrong_is_not_retried(by_secret: DatabaseLogin, ro
 
 def test_a_request_survives_a_rotation(
     by_secret: DatabaseLogin,
-    kept: Kept,
+    stored: StoredSecret,
     role: Role,
     clean_database: Database,
     superuser: pg8000.native.Connection,
@@ -203,12 +203,12 @@ def test_a_request_survives_a_rotation(
     logs.configure()
     monkeypatch.setenv("DATABASE_URL", by_secret.url.reveal())
     monkeypatch.setenv("DATABASE_AUTH", "secret")
-    monkeypatch.setenv("DATABASE_SECRET_ARN", kept.arn)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", stored.arn)
     get_settings.cache_clear()
     close_pool()
     assert read(None, CURRENT_USER) == role.name
     role.take("second-canary")
-    kept.put(username=role.name, password="second-canary")
+    stored.put(username=role.name, password="second-canary")
     superuser.run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :name", name=role.name)
     assert read(None, CURRENT_USER) == role.name
     role.take("unknown to anybody")
@@ -220,8 +220,8 @@ def test_a_request_survives_a_rotation(
     assert "canary" not in capsys.readouterr().out
 
 
-def test_a_secret_without_a_login_is_named(by_secret: DatabaseLogin, kept: Kept) -> None:
-    kept.put(user="canary", pass_word="canary")
+def test_a_secret_without_a_login_is_named(by_secret: DatabaseLogin, stored: StoredSecret) -> None:
+    stored.put(user="canary", pass_word="canary")
     with pytest.raises(SettingsError, match="username and password") as caught:
         connect(by_secret)
     assert "canary" not in str(caught.value)

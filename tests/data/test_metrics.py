@@ -173,8 +173,8 @@ class Store:
         return uuid5(self.studio_id, f"{row.owner} {row.at}")
 
     def _restated_ad(self, week: Week, row: Row) -> dict[str, Any]:
-        told = {**numbers_of(first_told(row)), "currency": row.word}
-        return {"ad_metric_id": self._ad_id(row), **told, **self._until(week, row)}
+        values = {**numbers_of(first_told(row)), "currency": row.word}
+        return {"ad_metric_id": self._ad_id(row), **values, **self._until(week, row)}
 
     def _review(self, week: Week, row: Row, number: int) -> dict[str, Any]:
         moments = dict.fromkeys(("reviewed_at", "created_at"), week.moment(row))
@@ -263,7 +263,7 @@ def counted(
 LEAD = ("new", "contacted", "qualified", "converted", "lost")
 
 
-def shown(figures: Figures) -> dict[str, Any]:
+def figures_of(figures: Figures) -> dict[str, Any]:
     """The product's figures, in the shape of `counted`."""
     engagement, ads, inquiries = figures.engagement, figures.ads, figures.inquiries
     parts = {name: getattr(engagement, name) for name in ("likes", "comments", "shares", "saves")}
@@ -290,9 +290,9 @@ def test_the_overview_matches_the_rows(week: Week, start: int, length: int, stor
     first = ZONES[week.zone] + timedelta(days=start)
     last = first + timedelta(days=length - 1)
     overview = get_overview(store.studio_id, first, last)
-    assert shown(overview.current) == counted(week, first, last)
+    assert figures_of(overview.current) == counted(week, first, last)
     before = first - timedelta(days=length), first - timedelta(days=1)
-    assert shown(overview.previous) == counted(week, *before)
+    assert figures_of(overview.previous) == counted(week, *before)
 
 
 @against_rows
@@ -305,14 +305,14 @@ def test_a_platforms_totals_and_buckets_match_its_rows(
     store.put(week)
     first = ZONES[week.zone] + timedelta(days=start)
     last = first + timedelta(days=length - 1)
-    found = get_platform_metrics(store.studio_id, "google", first, last, interval)
-    assert shown(found.totals) == counted(week, first, last, "google")
-    assert [shown(bucket) for bucket in found.series] == [
-        counted(week, bucket.first_day, bucket.last_day, "google") for bucket in found.series
+    metrics = get_platform_metrics(store.studio_id, "google", first, last, interval)
+    assert figures_of(metrics.totals) == counted(week, first, last, "google")
+    assert [figures_of(bucket) for bucket in metrics.series] == [
+        counted(week, bucket.first_day, bucket.last_day, "google") for bucket in metrics.series
     ]
-    assert (found.series[0].first_day, found.series[-1].last_day) == (first, last)
-    following = [bucket.first_day - timedelta(days=1) for bucket in found.series[1:]]
-    assert following == [bucket.last_day for bucket in found.series[:-1]]
+    assert (metrics.series[0].first_day, metrics.series[-1].last_day) == (first, last)
+    following = [bucket.first_day - timedelta(days=1) for bucket in metrics.series[1:]]
+    assert following == [bucket.last_day for bucket in metrics.series[:-1]]
 
 
 @against_rows
@@ -325,12 +325,12 @@ def test_figures_as_of_a_day_match_the_rows_at_its_end(
     last = first + timedelta(days=length - 1)
     overview = get_overview(store.studio_id, first, last, as_of=as_of)
     before = first - timedelta(days=length), first - timedelta(days=1)
-    assert shown(overview.current) == counted(week, first, last, known=as_of)
-    assert shown(overview.previous) == counted(week, *before, known=as_of)
-    found = get_platform_metrics(store.studio_id, "google", first, last, "day", as_of=as_of)
-    assert shown(found.totals) == counted(week, first, last, "google", as_of)
-    assert [shown(bucket) for bucket in found.series] == [
-        counted(week, bucket.first_day, bucket.last_day, "google", as_of) for bucket in found.series
+    assert figures_of(overview.current) == counted(week, first, last, known=as_of)
+    assert figures_of(overview.previous) == counted(week, *before, known=as_of)
+    metrics = get_platform_metrics(store.studio_id, "google", first, last, "day", as_of=as_of)
+    assert figures_of(metrics.totals) == counted(week, first, last, "google", as_of)
+    assert [figures_of(bucket) for bucket in metrics.series] == [
+        counted(week, bucket.first_day, bucket.last_day, "google", as_of) for bucket in metrics.series
     ]
 
 
@@ -354,8 +354,8 @@ def test_growth_is_the_difference_of_lifetime_totals(store: Store) -> None:
 
 def test_growth_after_a_gap_counts_on_the_day_of_the_measurement(store: Store) -> None:
     store.put(quiet(measurements=[Row(0, day(0), 100, ""), Row(0, day(4), 175, "")]))
-    found = get_platform_metrics(store.studio_id, "google", MARCH, MARCH + timedelta(days=5), "day")
-    assert [bucket.views for bucket in found.series] == [100, 0, 0, 0, 75, 0]
+    metrics = get_platform_metrics(store.studio_id, "google", MARCH, MARCH + timedelta(days=5), "day")
+    assert [bucket.views for bucket in metrics.series] == [100, 0, 0, 0, 75, 0]
 
 
 def test_falling_totals_count_as_a_loss(store: Store) -> None:
@@ -381,7 +381,7 @@ def test_a_cancelled_booking_does_not_count_and_one_without_a_value_does(store: 
 def test_an_empty_studio_has_zeros_and_no_rates(store: Store) -> None:
     store.put(quiet())
     current = get_overview(store.studio_id, MARCH, MARCH).current
-    assert shown(current) == counted(quiet(), MARCH, MARCH)
+    assert figures_of(current) == counted(quiet(), MARCH, MARCH)
     assert (current.engagement_rate, current.reviews.average_rating, current.inquiries.conversion_rate) == (None,) * 3
 
 

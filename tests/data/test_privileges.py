@@ -160,8 +160,8 @@ def test_no_other_role_has_any_privilege(superuser: pg8000.native.Connection) ->
 def test_no_role_has_memberships_or_attributes(superuser: pg8000.native.Connection) -> None:
     attributes = "rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication"
     for role in ROLES:
-        found = superuser.run(f"SELECT {attributes} FROM pg_roles WHERE rolname = :role", role=role)
-        assert found == [[role in LOGINS, *[False] * 5]]
+        rows = superuser.run(f"SELECT {attributes} FROM pg_roles WHERE rolname = :role", role=role)
+        assert rows == [[role in LOGINS, *[False] * 5]]
         assert superuser.run(f"SELECT FROM pg_auth_members WHERE member = '{role}'::regrole") == []
 
 

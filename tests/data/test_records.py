@@ -70,8 +70,8 @@ def test_columns_missing_from_a_record_are_never_touched(studio: UUID, superuser
     store(studio, [inquiry("from")])
     superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR', inquiry_id = (SELECT id FROM inquiry)")
     assert store(studio, [booking("a", title="Renamed")]) == Outcome(updated=1)
-    kept = superuser.run("SELECT title, value_minor, currency, inquiry_id IS NOT NULL FROM booking")
-    assert kept == [["Renamed", 250000, "EUR", True]]
+    rows = superuser.run("SELECT title, value_minor, currency, inquiry_id IS NOT NULL FROM booking")
+    assert rows == [["Renamed", 250000, "EUR", True]]
 
 
 def test_an_update_keeps_the_rows_id_and_creation_time(studio: UUID, superuser: pg8000.native.Connection) -> None:

@@ -298,9 +298,9 @@ def pooler(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_behind_a_pooler_each_transaction_sends_its_settings(pooler: Relay) -> None:
-    shown = {"statement_timeout": "25s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
-    assert SESSION.keys() == {"TimeZone", *shown}
-    for name, value in {**shown, "TimeZone": "UTC"}.items():
+    settings = {"statement_timeout": "25s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "1min"}
+    assert SESSION.keys() == {"TimeZone", *settings}
+    for name, value in {**settings, "TimeZone": "UTC"}.items():
         assert read(None, SETTING, name=name) == value
         with transaction(None) as tx:
             assert tx.run(SETTING, name=name) == value

@@ -127,8 +127,8 @@ def test_at_the_moment_of_a_restatement_the_old_number_counts(
     """The query asks for what was known before that moment."""
     store(studio, [review(rating=5)])
     store(studio, [review(rating=4)])
-    found: list[list[datetime]] = superuser.run("SELECT created_at, updated_at FROM review") or []
-    moments = [moment + timedelta(microseconds=after) for moment in found[0] for after in (0, 1)]
+    rows: list[list[datetime]] = superuser.run("SELECT created_at, updated_at FROM review") or []
+    moments = [moment + timedelta(microseconds=after) for moment in rows[0] for after in (0, 1)]
     assert [ratings(studio, moment) for moment in moments] == [0, 5, 5, 4]
 
 
@@ -156,6 +156,6 @@ def test_numbers_as_of_any_moment_are_the_last_stored_before_it(
     for moment, known in history:
         tallies = tally(studio, moment)
         assert {ads.bucket - 1: (ads.spend_minor, ads.currency) for ads in tallies.ads} == known
-        assert {found.bucket - 1: found.rating_sum - 1 for found in tallies.reviews} == {
+        assert {each.bucket - 1: each.rating_sum - 1 for each in tallies.reviews} == {
             day: spend for day, (spend, _) in known.items()
         }

@@ -41,11 +41,11 @@ def widest(clean_database: Database, every_privilege: None) -> Iterator[pg8000.n
 
 def tables(superuser: pg8000.native.Connection) -> dict[str, tuple[bool, bool]]:
     """Every table of schema public, with whether its row-level security is enabled and forced."""
-    found = superuser.run(
+    rows = superuser.run(
         "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')"
     )
-    return {name: (enabled, forced) for name, enabled, forced in found or ()}
+    return {name: (enabled, forced) for name, enabled, forced in rows or ()}
 
 
 def tenant_tables() -> list[str]:
@@ -64,13 +64,13 @@ def test_every_table_has_forced_row_level_security(superuser: pg8000.native.Conn
 def test_every_policy_restricts_reads_and_writes_to_the_studio_or_definer(
     superuser: pg8000.native.Connection,
 ) -> None:
-    found = superuser.run(
+    rows = superuser.run(
         "SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
         " WHERE schemaname = 'public'"
     )
     current = "( SELECT cross_tenant.current_studio() AS current_studio)"
     definer, tenants = set(), set()
-    for table, name, permissive, roles, command, reads, writes in found or ():
+    for table, name, permissive, roles, command, reads, writes in rows or ():
         if roles == "{ansel_definer}":
             definer.add(table)
             continue
@@ -87,11 +87,11 @@ def test_every_policy_restricts_reads_and_writes_to_the_studio_or_definer(
 
 
 def test_no_view_bypasses_a_policy(superuser: pg8000.native.Connection) -> None:
-    found = superuser.run(
+    rows = superuser.run(
         "SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
         " WHERE relkind IN ('v', 'm') AND nspname NOT IN ('pg_catalog', 'information_schema')"
     )
-    assert found == []
+    assert rows == []
 
 
 @pytest.mark.parametrize("actor", [INTRUDER, None], ids=["another studio", "no studio"])
@@ -119,13 +119,13 @@ def test_raw_sql_reaches_no_other_studios_rows(
 
 def references() -> list[ForeignKeyConstraint]:
     """Every foreign key from one tenant table to another, except those to the studio itself."""
-    found = [
+    rows = [
         constraint
         for table in TENANT_TABLES
         for constraint in table.constraints
         if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.name != "studio"
     ]
-    return sorted(found, key=lambda constraint: str(constraint.name))
+    return sorted(rows, key=lambda constraint: str(constraint.name))
 
 
 @pytest.mark.parametrize("reference", references(), ids=lambda reference: str(reference.name))
@@ -202,14 +202,14 @@ def test_the_policies_apply_to_the_owner_of_the_tables_too(victim: Rows, clean_d
 def test_the_documented_functions_are_complete_and_closed_to_others(
     superuser: pg8000.native.Connection,
 ) -> None:
-    found = superuser.run(
+    rows = superuser.run(
         "SELECT p.oid::regprocedure::text, proowner::regrole::text, proconfig, prosecdef,"
         " has_function_privilege('public', p.oid, 'EXECUTE'),"
         " (SELECT array_agg(DISTINCT grantee::regrole::text) FROM aclexplode(proacl))"
         " FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace"
         " WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND prorettype <> 'trigger'::regtype"
     )
-    functions = [row for row in found or () if row[0].partition("(")[0] not in PLAIN_FUNCTIONS]
+    functions = [row for row in rows or () if row[0].partition("(")[0] not in PLAIN_FUNCTIONS]
     for name, owner, settings, definer, public, grantees in functions:
         path = None if name == PROVING else ["search_path=pg_catalog, pg_temp"]
         assert (owner, settings, definer) == ("ansel_definer", path, True), name
@@ -220,17 +220,17 @@ def test_the_documented_functions_are_complete_and_closed_to_others(
 
 
 def test_a_plain_function_has_only_its_callers_rights(superuser: pg8000.native.Connection) -> None:
-    found = superuser.run(
+    rows = superuser.run(
         "SELECT proname, prosecdef FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype"
     )
-    assert dict(found or ()) == dict.fromkeys(PLAIN_FUNCTIONS, False)
+    assert dict(rows or ()) == dict.fromkeys(PLAIN_FUNCTIONS, False)
 
 
 def test_there_is_no_trigger(superuser: pg8000.native.Connection) -> None:
     """It would act with the rights of the writer."""
-    found = superuser.run("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
-    assert found == []
+    rows = superuser.run("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+    assert rows == []
 
 
 @pytest.mark.parametrize(

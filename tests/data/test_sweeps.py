@@ -92,8 +92,8 @@ def test_a_sweep_of_many_rows_and_a_large_share_is_refused(
     store(studio, [booking(f"gone {n}", status="cancelled") for n in range(100)])
     with transaction(studio) as tx:
         sync_store.remember_seen(tx, "booking", run, studio, seen)
-    found = swept(studio, run)
-    assert found == (Removed(count=missed) if believed else Removed(refused=missed))
+    removed = swept(studio, run)
+    assert removed == (Removed(count=missed) if believed else Removed(refused=missed))
     assert cancelled(superuser) - {f"gone {n}" for n in range(100)} == (set(unseen) if believed else set())
 
 

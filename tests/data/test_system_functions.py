@@ -55,18 +55,20 @@ def migrating(clean_database: Database) -> Iterator[Operations]:
 def test_the_database_holds_the_newest_version_of_each_file(
     superuser: pg8000.native.Connection, migrating: Operations
 ) -> None:
-    held = superuser.run(DEFINITIONS)
+    definitions = superuser.run(DEFINITIONS)
     for function in NEWEST.values():
         apply_function(function.name, function.version)
     filed = migrating.get_bind().exec_driver_sql(DEFINITIONS).all()
-    assert [list(row) for row in filed] == held
-    assert sorted(name for name, _ in held or ()) == sorted(NEWEST), "each file is one function, without overloads"
+    assert [list(row) for row in filed] == definitions
+    assert sorted(name for name, _ in definitions or ()) == sorted(NEWEST), (
+        "each file is one function, without overloads"
+    )
 
 
 def test_every_earlier_version_is_kept() -> None:
-    kept = {path.name for path in EARLIER.glob("*")}
+    names = {path.name for path in EARLIER.glob("*")}
     earlier = [(function.name, version) for function in NEWEST.values() for version in range(1, function.version)]
-    assert kept == {f"{name}.{version}.sql" for name, version in earlier}
+    assert names == {f"{name}.{version}.sql" for name, version in earlier}
     assert all(load_function(name, version).version == version for name, version in earlier)
 
 

@@ -38,14 +38,14 @@ def judged(*messages: Any, own: str = OWN) -> InquiryRecord | Skipped:
 
 
 def inquiry(*messages: Any) -> InquiryRecord:
-    found = judged(*messages)
-    assert isinstance(found, InquiryRecord), found
-    return found
+    outcome = judged(*messages)
+    assert isinstance(outcome, InquiryRecord), outcome
+    return outcome
 
 
 def reason(*messages: Any) -> str:
-    found = judged(*messages)
-    return found.reason if isinstance(found, Skipped) else "an inquiry"
+    outcome = judged(*messages)
+    return outcome.reason if isinstance(outcome, Skipped) else "an inquiry"
 
 
 def read(*threads: Any) -> Batch:

@@ -477,9 +477,9 @@ def test_the_token_is_in_no_error_repr_or_log(fake: Fake, reply: Reply, caplog: 
     fake.on(PATH, reply)
     with caplog.at_level(logging.DEBUG), pytest.raises(PlatformError) as caught:
         client.post_form(URL, {"a": "1"}, into=Things, token_field="access_token")
-    shown = [caplog.text, repr(client), repr(vars(client)), repr(Response(200, {"a": CANARY}, CANARY.encode()))]
+    output = [caplog.text, repr(client), repr(vars(client)), repr(Response(200, {"a": CANARY}, CANARY.encode()))]
     error: BaseException | None = caught.value
     while error is not None:
-        shown += [str(error), repr(error), repr(vars(error))]
+        output += [str(error), repr(error), repr(vars(error))]
         error = error.__cause__ or error.__context__
-    assert CANARY not in " ".join(shown)
+    assert CANARY not in " ".join(output)

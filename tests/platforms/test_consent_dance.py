@@ -154,10 +154,10 @@ def test_a_code_belongs_to_its_redirect_uri(dance: Dance) -> None:
 
 def test_deselected_scopes_are_not_granted(dance: Dance) -> None:
     assert dance.platform.oauth
-    kept = dance.platform.oauth.identity_scopes[0]
-    grant = dance.exchange(dance.consent(f"auto=approve&scopes={kept}"))
+    scope = dance.platform.oauth.identity_scopes[0]
+    grant = dance.exchange(dance.consent(f"auto=approve&scopes={scope}"))
     granted = grant.scopes if grant.scopes is not None else dance.identify(grant).scopes
-    assert granted == (kept,)
+    assert granted == (scope,)
 
 
 def test_a_removed_application_ends_the_grant(dance: Dance) -> None:

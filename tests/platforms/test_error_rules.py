@@ -34,8 +34,8 @@ RULES = {"google": google.RULES, "meta": meta.RULES, "pinterest": pinterest.RULE
 
 
 def payloads(platform: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((PAYLOADS / platform / "errors.json").read_text())
-    return found.get("api", found)  # type: ignore[no-any-return]
+    errors: dict[str, Any] = json.loads((PAYLOADS / platform / "errors.json").read_text())
+    return errors.get("api", errors)  # type: ignore[no-any-return]
 
 
 def code_of(fault: Fault) -> str:
@@ -111,13 +111,13 @@ def test_platform_text_is_neither_logged_nor_shown(platform: str, body: Any) -> 
     for status in (400, 401, 403, 429, 500):
         response = Response(status, {"x-pinterest-rid": CANARY}, json.dumps(body).encode())
         error = platform_error("Acme", CLASSIFIERS[platform](response), where="-")
-        shown = f"{error} {error.message} {error.code}"
-        assert [word for word in ("Anna", "bride", "June", "free") if word in shown] == []
+        text = f"{error} {error.message} {error.code}"
+        assert [word for word in ("Anna", "bride", "June", "free") if word in text] == []
 
 
 def test_only_known_words_numbers_and_a_trace_id_are_logged() -> None:
-    told = ["rateLimitExceeded", "rateLimitExceeded", "", "Ruiz", "190/463", "-2", "+49 30 1234", CANARY]
-    assert loggable(told, {"rateLimitExceeded"}, trace_id="A_b-1") == "rateLimitExceeded 190/463 -2 A_b-1"
+    words = ["rateLimitExceeded", "rateLimitExceeded", "", "Ruiz", "190/463", "-2", "+49 30 1234", CANARY]
+    assert loggable(words, {"rateLimitExceeded"}, trace_id="A_b-1") == "rateLimitExceeded 190/463 -2 A_b-1"
     assert loggable([], set(), trace_id=CANARY) == ""
 
 

@@ -34,9 +34,9 @@ def test_the_account_is_the_user_with_the_scopes_of_the_token(fake: Fake, client
     fake.on(USERINFO, Reply({"id": "1042", "name": "Lena Hart", "email": "lena@example.com", "verified_email": True}))
     account = identify(client_of(GOOGLE))
     assert account == Account("1042", "Lena Hart", ("openid", "email", "profile", CALENDAR_SCOPE))
-    asked, _ = fake.requests
-    assert (asked.method, asked.query, asked.form) == ("POST", [], {"access_token": "ya29.canary"})
-    assert asked.headers["authorization"] == "Bearer ya29.canary"
+    request, _ = fake.requests
+    assert (request.method, request.query, request.form) == ("POST", [], {"access_token": "ya29.canary"})
+    assert request.headers["authorization"] == "Bearer ya29.canary"
 
 
 def test_an_account_without_a_name_is_named_by_its_address(fake: Fake, client_of: ClientOf) -> None:

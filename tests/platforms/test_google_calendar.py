@@ -48,8 +48,8 @@ def test_all_calendars_are_listed_and_the_primary_one_is_selected(fake: Fake, cl
     own = {"id": CALENDAR, "summary": "lena@example.com", "timeZone": "Europe/Berlin", "primary": True}
     weddings = {"id": "w@group.calendar.google.com", "summary": "Bookings", "summaryOverride": "Weddings"}
     fake.on(CALENDAR_LIST, Reply({"items": [own], "nextPageToken": "p2"}), Reply({"items": [weddings]}))
-    found = list_calendars(client_of(GOOGLE))
-    assert found == FoundAccounts(
+    accounts = list_calendars(client_of(GOOGLE))
+    assert accounts == FoundAccounts(
         [
             FoundAccount(
                 external_id=CALENDAR,
@@ -61,9 +61,9 @@ def test_all_calendars_are_listed_and_the_primary_one_is_selected(fake: Fake, cl
             FoundAccount(external_id="w@group.calendar.google.com", name="Weddings", selected=False),
         ]
     )
-    asked = [request.query for request in fake.requests]
-    assert asked[0] == [("maxResults", "250"), ("minAccessRole", "reader")]
-    assert asked[1] == [*asked[0], ("pageToken", "p2")]
+    queries = [request.query for request in fake.requests]
+    assert queries[0] == [("maxResults", "250"), ("minAccessRole", "reader")]
+    assert queries[1] == [*queries[0], ("pageToken", "p2")]
 
 
 def test_an_endless_list_is_transient(fake: Fake, client_of: ClientOf) -> None:
@@ -75,8 +75,8 @@ def test_an_endless_list_is_transient(fake: Fake, client_of: ClientOf) -> None:
 
 def test_an_unreadable_entry_makes_the_list_incomplete(fake: Fake, client_of: ClientOf) -> None:
     fake.on(CALENDAR_LIST, Reply({"items": [{"id": 7}, {"id": CALENDAR, "primary": True}]}))
-    found = list_calendars(client_of(GOOGLE))
-    assert ([account.external_id for account in found.accounts], found.complete) == ([CALENDAR], False)
+    accounts = list_calendars(client_of(GOOGLE))
+    assert ([account.external_id for account in accounts.accounts], accounts.complete) == ([CALENDAR], False)
 
 
 def test_without_the_list_scope_the_calendar_has_no_id(fake: Fake, client_of: ClientOf) -> None:

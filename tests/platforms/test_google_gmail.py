@@ -57,7 +57,7 @@ def left_out(page: Page[Any]) -> dict[str, str]:
 
 def run(client: Client, cursor: MailboxCursor | None = None) -> tuple[list[str], int]:
     """What a run has stored at its end, and how often a limit stopped it."""
-    found: list[str] = []
+    ids: list[str] = []
     stops = 0
     for _ in range(300):
         try:
@@ -65,11 +65,11 @@ def run(client: Client, cursor: MailboxCursor | None = None) -> tuple[list[str],
         except (RateLimited, TransientFault):
             stops += 1
             continue
-        found += stored(page)
+        ids += stored(page)
         cursor = page.cursor
         if page.last:
-            return found, stops
-    raise AssertionError(f"no end after {len(found)} threads")
+            return ids, stops
+    raise AssertionError(f"no end after {len(ids)} threads")
 
 
 # All threads
@@ -364,14 +364,14 @@ DAY = 86_400_000
 
 
 def backfilled(client: Client) -> tuple[list[str], list[MailboxCursor | None]]:
-    found: list[str] = []
+    ids: list[str] = []
     cursors: list[MailboxCursor | None] = [None]
     for _ in range(20):
         page = fetch_inquiries_of(client, WINDOW, cursors[-1])
-        found += stored(page)
+        ids += stored(page)
         cursors.append(page.cursor)
         if page.last:
-            return found, cursors
+            return ids, cursors
     raise AssertionError("no end")
 
 
@@ -390,8 +390,8 @@ def test_a_backfill_without_search_reads_back_to_its_days(fake: Fake, client_of:
     ]
     fake.on(f"{BASE}/threads", refused, *pages)
     dated(fake, new=9, in1=3, in2=2, old1=0, old2=0)
-    found, _ = backfilled(client_of(GOOGLE))
-    assert found == ["in1", "in2"]
+    ids, _ = backfilled(client_of(GOOGLE))
+    assert ids == ["in1", "in2"]
 
 
 def test_a_backfill_continues_where_a_limit_stopped_it(fake: Fake, client_of: ClientOf) -> None:
@@ -404,6 +404,6 @@ def test_a_backfill_continues_where_a_limit_stopped_it(fake: Fake, client_of: Cl
     start = fetch_inquiries_of(client, WINDOW, None)
     assert (start.records, start.last) == ([], False)
     fake.on(f"{BASE}/threads", Reply({}, status=403), listed("in1", "old1", nextPageToken="2"), listed("in2"))
-    found, cursors = backfilled(client)
-    assert found == ["in1", "in2"]
+    ids, cursors = backfilled(client)
+    assert ids == ["in1", "in2"]
     assert [cursor.waiting for cursor in cursors if cursor] == [(), ("old1",), (), ()]

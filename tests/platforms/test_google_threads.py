@@ -192,10 +192,10 @@ def test_spam_in_a_thread_is_ignored() -> None:
 
 
 def test_answers_to_deleted_mail_change_nothing() -> None:
-    left = thread(message(2, "SENT", in_reply_to="<m1@mail.example>"), thread_id="m1")
-    batch = read(left)
+    remaining = thread(message(2, "SENT", in_reply_to="<m1@mail.example>"), thread_id="m1")
+    batch = read(remaining)
     assert (batch.records, batch.skipped, batch.set_aside) == ([], [], [])
-    again = thread(*left["messages"], message(3, "INBOX"), thread_id="m1")
+    again = thread(*remaining["messages"], message(3, "INBOX"), thread_id="m1")
     assert [record.external_id for record in read(again).records] == ["m1"]
 
 

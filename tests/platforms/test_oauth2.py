@@ -280,12 +280,12 @@ def test_no_secret_is_in_an_error_or_a_log(
     fake.on(REVOKE, dataclasses.replace(reply, status=400))
     with caplog.at_level(logging.DEBUG), pytest.raises(PlatformError) as caught:
         call(fake)
-    shown = [caplog.text]
+    output = [caplog.text]
     error: BaseException | None = caught.value
     while error is not None:
-        shown += [str(error), repr(error), repr(vars(error))]
+        output += [str(error), repr(error), repr(vars(error))]
         error = error.__cause__ or error.__context__
-    assert [secret for secret in SECRETS if secret in " ".join(shown)] == []
+    assert [secret for secret in SECRETS if secret in " ".join(output)] == []
 
 
 def test_a_grants_repr_shows_no_token() -> None:

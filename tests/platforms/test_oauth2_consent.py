@@ -79,8 +79,8 @@ def test_without_pkce_there_is_no_challenge(platform: Platform, verifier: str) -
 
 
 def test_a_platform_has_its_own_parameters_and_scope_separator() -> None:
-    asked = params(with_facts(authorize_params=(("prompt", "consent"),), scope_separator=","))
-    assert (asked["prompt"], asked["scope"]) == ("consent", "one,two")
+    query = params(with_facts(authorize_params=(("prompt", "consent"),), scope_separator=","))
+    assert (query["prompt"], query["scope"]) == ("consent", "one,two")
 
 
 def test_a_sandbox_replaces_the_platform() -> None:
@@ -177,12 +177,12 @@ def test_exchange_errors_are_classified(fake: Fake, status: int, answer: object,
 def test_no_code_verifier_or_secret_is_in_an_error_or_a_log(
     fake: Fake, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = f"refused {CODE} {VERIFIER} {SECRET}"
-    fake.on(TOKEN, Reply({"error": "invalid_grant", "error_description": told}, status=400))
+    description = f"refused {CODE} {VERIFIER} {SECRET}"
+    fake.on(TOKEN, Reply({"error": "invalid_grant", "error_description": description}, status=400))
     with caplog.at_level(logging.DEBUG), pytest.raises(TokenRevoked) as caught:
         exchange(fake, with_facts(token_method=method))
-    shown = f"{caplog.text} {caught.value!r} {vars(caught.value)}"
-    assert "4711" not in shown
+    output = f"{caplog.text} {caught.value!r} {vars(caught.value)}"
+    assert "4711" not in output
     assert caught.value.__cause__ is None
 
 

@@ -62,9 +62,9 @@ def consent(server: Server, acme: Platform) -> Secret:
     )
     answer = urllib3.request("GET", url, redirect=False)
     assert answer.status == 302, answer.data
-    told = parse_qs(urlsplit(answer.headers["Location"]).query)
-    assert (told["state"], told["via"]) == (["state&4711="], ["a b"])
-    return Secret(told["code"][0])
+    params = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert (params["state"], params["via"]) == (["state&4711="], ["a b"])
+    return Secret(params["code"][0])
 
 
 def exchange(server: Server, acme: Platform, code: Secret, verifier: Secret = VERIFIER) -> TokenGrant:

@@ -177,8 +177,8 @@ def test_a_job_is_recognized_by_its_title(kind: str, title: str) -> None:
 
 @pytest.mark.parametrize("title", NO_JOBS)
 def test_private_life_is_not_a_job(title: str) -> None:
-    said = read(title)
-    assert (said.names_job, said.certainty) == (False, "certain")
+    outcome = read(title)
+    assert (outcome.names_job, outcome.certainty) == (False, "certain")
 
 
 @pytest.mark.parametrize("title", CONSULTATIONS)
@@ -188,14 +188,14 @@ def test_a_consultation_is_a_kind_of_its_own(title: str) -> None:
 
 @pytest.mark.parametrize("title", TENTATIVE)
 def test_a_held_date_is_tentative(title: str) -> None:
-    said = read(title)
-    assert (said.names_job, said.certainty) == (True, "tentative")
+    outcome = read(title)
+    assert (outcome.names_job, outcome.certainty) == (True, "tentative")
 
 
 @pytest.mark.parametrize("title", CALLED_OFF)
 def test_a_title_may_call_a_job_off(title: str) -> None:
-    said = read(title)
-    assert (said.names_job, said.certainty) == (True, "called_off")
+    outcome = read(title)
+    assert (outcome.names_job, outcome.certainty) == (True, "called_off")
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ def test_each_word_of_the_tables_is_found_and_unique() -> None:
     assert len(set(bare)) == len(bare), sorted(word for word in bare if bare.count(word) > 1)
     assert [word for word in bare if fold(word) != f" {word} "] == []
     for word in bare:
-        (found, *_) = compiled_words().pattern.finditer(fold(word))
-        assert found[0].strip() == word
+        (match, *_) = compiled_words().pattern.finditer(fold(word))
+        assert match[0].strip() == word
 
 
 def test_a_title_without_words_of_the_trade_says_nothing() -> None:

@@ -72,12 +72,12 @@ def test_a_plain_url_reveals_only_its_host() -> None:
 
 def templates() -> list[tuple[str, ast.expr]]:
     """The first argument of each call of `url_of` in the product, with its location."""
-    found = []
+    calls = []
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "url_of":
-                found.append((f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0]))
-    return found
+                calls.append((f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0]))
+    return calls
 
 
 def is_constant(node: ast.expr) -> bool:
@@ -99,8 +99,8 @@ def is_constant(node: ast.expr) -> bool:
 
 
 def test_every_template_is_a_constant() -> None:
-    found = templates()
-    assert len(found) > 10
+    calls = templates()
+    assert len(calls) > 10
     # A KeySet is given its platform's constant.
-    assert [place for place, node in found if not is_constant(node) and "jwks" not in place] == []
+    assert [place for place, node in calls if not is_constant(node) and "jwks" not in place] == []
     assert not is_constant(ast.parse('f"{BASE_URL}/calendars/{calendar_id}"', mode="eval").body)

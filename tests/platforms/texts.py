@@ -1,4 +1,4 @@
-"""Any text that a platform may send, and what may be stored of it."""
+"""Any text that a platform may send, and the text that may be stored of it."""
 
 from hypothesis import strategies as st
 

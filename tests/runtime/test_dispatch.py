@@ -320,10 +320,10 @@ def served(api: Api) -> Iterator[HTTPConnection]:
 
 def test_any_browser_tool_may_read_the_openapi_document(served: HTTPConnection) -> None:
     served.request("OPTIONS", "/api/openapi.json", headers={"Origin": "https://tool.example"})
-    asked = served.getresponse()
-    asked.read()
-    assert (asked.status, asked.headers["Access-Control-Allow-Methods"]) == (204, "GET")
-    assert asked.headers["X-Content-Type-Options"] == "nosniff"
+    preflight = served.getresponse()
+    preflight.read()
+    assert (preflight.status, preflight.headers["Access-Control-Allow-Methods"]) == (204, "GET")
+    assert preflight.headers["X-Content-Type-Options"] == "nosniff"
     served.request("GET", "/api/openapi.json", headers={"Origin": "https://tool.example"})
     first = served.getresponse()
     assert msgspec.json.decode(first.read())["openapi"] == "3.1.0"

@@ -207,9 +207,11 @@ def test_under_lambdas_runtime_client_each_line_is_an_event_with_its_invocations
 def test_an_invocation_ends_with_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     tick(schedule_event("tick"), Context("ansel-test-tick", 60))
     points = read_points(capsys.readouterr().out)
-    told = {name: points[series(name, Stage="test")] for name in ("Invocations", "Errors", "ScheduleLag", "ColdStarts")}
-    assert (told["Invocations"], told["Errors"], told["ScheduleLag"]) == ([1], [0], [0])
-    assert told["ColdStarts"] in ([0], [1])
+    values = {
+        name: points[series(name, Stage="test")] for name in ("Invocations", "Errors", "ScheduleLag", "ColdStarts")
+    }
+    assert (values["Invocations"], values["Errors"], values["ScheduleLag"]) == ([1], [0], [0])
+    assert values["ColdStarts"] in ([0], [1])
     assert points[series("Duration", Stage="test")][0] > 0
     assert points[series("Statements", Stage="test")][0] > points[series("RoundTrips", Stage="test")][0] > 0
 
@@ -261,14 +263,14 @@ def test_the_documented_metrics_are_complete() -> None:
 
 
 def test_the_documented_events_are_complete() -> None:
-    told = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", "\n".join(row[0] for row in table("Events"))))
+    documented_events = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", "\n".join(row[0] for row in table("Events"))))
     source = "\n".join(path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
-    assert told - NAMED_OTHERWISE == set(EVENT.findall(source))
+    assert documented_events - NAMED_OTHERWISE == set(EVENT.findall(source))
 
 
 def test_the_documented_queries_use_existing_fields() -> None:
     queries = "\n".join(re.findall(r"```\n(.*?)```", section("Queries"), re.DOTALL))
     bare = re.sub(r'"[^"]*"|/\S+/|\bas \w+', "", queries)
     own = {"platform", "stream", "outcome", "reason", *telemetry.METRICS, *FIELDS}
-    made = set(re.findall(r"\bas (\w+)", queries))
-    assert set(re.findall(r"[A-Za-z_]+", bare)) - QUERY_LANGUAGE - made <= own
+    aliases = set(re.findall(r"\bas (\w+)", queries))
+    assert set(re.findall(r"[A-Za-z_]+", bare)) - QUERY_LANGUAGE - aliases <= own

@@ -1,3 +1,3 @@
-"""What aims of several modules share."""
+"""Shared by the aims of several modules."""
 
 READ_LATER = "UPDATE account_position SET read_started_at = 'infinity'"

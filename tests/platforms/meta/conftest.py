@@ -32,9 +32,9 @@ def connect(sandbox: Sandbox) -> Connect:
         """With the ad account of that number to read, if the user has one."""
         token = Secret((grant or issue_token(account)).access_token)
         client = Client(META, token, sandbox_url=sandbox.url, now=lambda: now)
-        found = [*sandbox.meta.user(account).ad_accounts.values()]
-        if found:
-            record = found[ad_account].record
+        accounts = [*sandbox.meta.user(account).ad_accounts.values()]
+        if accounts:
+            record = accounts[ad_account].record
             client.account = ConnectedAccount(
                 external_id=record["id"], time_zone=record["timezone_name"], currency=record["currency"]
             )

@@ -40,8 +40,8 @@ def campaign(**changes: Any) -> AdCampaignRecord:
 
 
 def test_a_campaign_becomes_a_record() -> None:
-    (found,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge).data
-    assert CAMPAIGNS.items[0].read_one(found, CONTEXT) == AdCampaignRecord(
+    (campaign,) = msgspec.json.decode((PAYLOADS / "campaigns.json").read_bytes(), type=Edge).data
+    assert CAMPAIGNS.items[0].read_one(campaign, CONTEXT) == AdCampaignRecord(
         external_id="2385001",
         name="Spring weddings",
         status="active",
@@ -105,11 +105,11 @@ def test_next_page_urls_are_never_followed(fake: Fake, client: Client) -> None:
         names += [record.name for record in page.records]  # type: ignore[attr-defined]  # records of this stream
         assert page.last is last
     assert names == ["1", "2"]
-    asked = [dict(request.query) for request in fake.requests]
-    assert [query.get("after") for query in asked] == [None, "QVG", "QVH"]
-    assert all("access_token" not in query for query in asked)
-    assert json.loads(asked[0]["effective_status"]) == ["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"]
-    assert (asked[0]["limit"], page.cursor) == ("100", None)
+    queries = [dict(request.query) for request in fake.requests]
+    assert [query.get("after") for query in queries] == [None, "QVG", "QVH"]
+    assert all("access_token" not in query for query in queries)
+    assert json.loads(queries[0]["effective_status"]) == ["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"]
+    assert (queries[0]["limit"], page.cursor) == ("100", None)
 
 
 def test_ad_accounts_come_in_pages_as_well(fake: Fake, client_of: ClientOf) -> None:
@@ -146,8 +146,8 @@ def test_a_page_too_large_for_graph_is_requested_with_fewer_items(fake: Fake, cl
     )
     fake.on(f"{GRAPH}/act_1/campaigns", too_much, Reply({"data": [{"id": "1"}]}))
     assert len(CAMPAIGNS.fetch(client, CampaignsCursor("QVG")).records) == 1
-    asked = [dict(request.query) for request in fake.requests]
-    assert [(query["limit"], query["after"]) for query in asked] == [("100", "QVG"), ("25", "QVG")]
+    queries = [dict(request.query) for request in fake.requests]
+    assert [(query["limit"], query["after"]) for query in queries] == [("100", "QVG"), ("25", "QVG")]
     fake.on(f"{GRAPH}/act_1/campaigns", too_much)
     with pytest.raises(AnswerTooLarge):
         CAMPAIGNS.fetch(client, None)
@@ -163,13 +163,13 @@ def test_an_ad_account_is_listed_whatever_its_other_fields(
     fake: Fake, client_of: ClientOf, odd: dict[str, Any]
 ) -> None:
     fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": "act_1", **odd}, {"id": "act_2", "currency": "USD"}]}))
-    found = list_ad_accounts(client_of(META))
-    assert [account.external_id for account in found.accounts] == ["act_1", "act_2"]
-    assert found.complete
+    accounts = list_ad_accounts(client_of(META))
+    assert [account.external_id for account in accounts.accounts] == ["act_1", "act_2"]
+    assert accounts.complete
 
 
 @pytest.mark.parametrize("odd", [7, "act_1/../me", None])
 def test_an_unreadable_id_makes_the_list_incomplete(fake: Fake, client_of: ClientOf, odd: Any) -> None:
     fake.on(f"{GRAPH}/me/adaccounts", Reply({"data": [{"id": odd}, {"id": "act_2", "currency": "USD"}]}))
-    found = list_ad_accounts(client_of(META))
-    assert ([account.external_id for account in found.accounts], found.complete) == (["act_2"], False)
+    accounts = list_ad_accounts(client_of(META))
+    assert ([account.external_id for account in accounts.accounts], accounts.complete) == (["act_2"], False)

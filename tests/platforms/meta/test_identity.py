@@ -18,8 +18,8 @@ ME, PERMISSIONS = "/graph.facebook.com/v26.0/me", "/graph.facebook.com/v26.0/me/
 
 def test_the_account_is_the_user_with_the_granted_permissions(fake: Fake, client_of: ClientOf) -> None:
     fake.on(ME, Reply({"id": "1022", "name": "Lena Hart"}))
-    given = [("ads_read", "granted"), ("business_management", "declined"), ("email", "expired")]
-    fake.on(PERMISSIONS, Reply({"data": [{"permission": name, "status": status} for name, status in given]}))
+    permissions = [("ads_read", "granted"), ("business_management", "declined"), ("email", "expired")]
+    fake.on(PERMISSIONS, Reply({"data": [{"permission": name, "status": status} for name, status in permissions]}))
     assert identify(client_of(META)) == Account("1022", "Lena Hart", ("ads_read",))
     assert [request.headers["authorization"] for request in fake.requests] == ["Bearer ya29.canary"] * 2
     assert [request.query for request in fake.requests] == [[("fields", "id,name")], []]

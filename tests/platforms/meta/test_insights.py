@@ -48,14 +48,14 @@ def answering(fake: Fake) -> None:
     fake.on(INSIGHTS, Reply({"data": []}))
 
 
-def asked(fake: Fake) -> list[tuple[str, str, str]]:
+def requested_days(fake: Fake) -> list[tuple[str, str, str]]:
     """The ad account and the days of each insights request."""
-    found = []
+    requests = []
     for request in fake.requests:
         if request.path.endswith("/insights"):
             days = json.loads(dict(request.query)["time_range"])
-            found.append((request.path.split("/")[-2], days["since"], days["until"]))
-    return found
+            requests.append((request.path.split("/")[-2], days["since"], days["until"]))
+    return requests
 
 
 def read_all(fetch: Callable[[InsightsCursor | None], Any], cursor: InsightsCursor | None = None) -> InsightsCursor:
@@ -103,8 +103,8 @@ def test_a_day_with_an_odd_number_is_set_aside_alone(fake: Fake, odd: dict[str, 
     fake.on(INSIGHTS, Reply({"data": [{**day, **odd}, {**day, "campaign_id": "2"}]}))
     page = AD_INSIGHTS.fetch(client_of(fake), None)
     assert [record.external_id for record in page.records] == ["2/2026-11-02"]
-    (found,) = page.set_aside
-    assert (found.external_id, found.field) == (f"1/{odd.get('date_start', '2026-11-02')}", field)
+    (record,) = page.set_aside
+    assert (record.external_id, record.field) == (f"1/{odd.get('date_start', '2026-11-02')}", field)
 
 
 def test_irrelevant_actions_may_be_anything(fake: Fake) -> None:
@@ -126,7 +126,7 @@ def test_a_day_without_a_currency_is_set_aside() -> None:
 def test_a_first_read_goes_back_90_days_a_week_at_a_time(fake: Fake) -> None:
     answering(fake)
     cursor = read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor))
-    weeks = asked(fake)
+    weeks = requested_days(fake)
     assert weeks[:2] == [("act_1", "2026-08-20", "2026-08-26"), ("act_1", "2026-08-27", "2026-09-02")]
     assert weeks[-1] == ("act_1", "2026-11-12", "2026-11-18")
     assert len(weeks) == 13
@@ -146,7 +146,7 @@ def test_a_later_read_begins_28_days_before_the_last_day_read(fake: Fake, last_r
     answering(fake)
     begun = InsightsCursor(read=date.fromisoformat(last_read))
     read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
-    days = asked(fake)
+    days = requested_days(fake)
     assert (days[0][1], days[-1][2]) == (since, "2026-11-18")
 
 
@@ -171,7 +171,10 @@ def test_a_read_is_finished_even_past_midnight(fake: Fake) -> None:
     answering(fake)
     begun = InsightsCursor(days=Window(date(2026, 11, 15), TODAY), after="MQ")
     page = AD_INSIGHTS.fetch(client_of(fake, datetime(2026, 11, 19, 1, tzinfo=UTC)), begun)
-    assert (asked(fake), dict(fake.requests[0].query)["after"]) == ([("act_1", "2026-11-15", "2026-11-18")], "MQ")
+    assert (requested_days(fake), dict(fake.requests[0].query)["after"]) == (
+        [("act_1", "2026-11-15", "2026-11-18")],
+        "MQ",
+    )
     assert page.cursor is not None
     assert (page.last, page.cursor.read) == (True, TODAY)
 
@@ -180,14 +183,14 @@ def test_a_window_is_read_as_requested(fake: Fake) -> None:
     answering(fake)
     window = Window(date(2025, 1, 1), date(2025, 1, 10))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
-    assert asked(fake) == [("act_1", "2025-01-01", "2025-01-07"), ("act_1", "2025-01-08", "2025-01-10")]
+    assert requested_days(fake) == [("act_1", "2025-01-01", "2025-01-07"), ("act_1", "2025-01-08", "2025-01-10")]
 
 
 def test_a_window_is_cut_to_what_meta_has(fake: Fake) -> None:
     answering(fake)
     window = Window(date(2001, 1, 1), date(2030, 1, 1))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
-    assert (asked(fake)[0][1], asked(fake)[-1][2]) == ("2023-11-04", "2026-11-18")
+    assert (requested_days(fake)[0][1], requested_days(fake)[-1][2]) == ("2023-11-04", "2026-11-18")
 
 
 @pytest.mark.parametrize("year", [2001, 2030])
@@ -195,7 +198,7 @@ def test_a_window_before_metas_history_costs_no_request(fake: Fake, year: int) -
     answering(fake)
     window = Window(date(year, 1, 1), date(year, 2, 1))
     read_all(lambda cursor: fetch_insights_of(client_of(fake), window, cursor))
-    assert asked(fake) == []
+    assert requested_days(fake) == []
 
 
 TIMEOUT = Reply({"error": {"code": 100, "error_subcode": 1504018, "message": "Your request timed out."}}, status=400)
@@ -205,7 +208,7 @@ def test_days_too_large_for_meta_are_read_one_by_one(fake: Fake) -> None:
     fake.on(INSIGHTS, TIMEOUT, TIMEOUT, Reply({"data": []}))
     begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY))
     read_all(lambda cursor: AD_INSIGHTS.fetch(client_of(fake), cursor), begun)
-    assert [days[1:] for days in asked(fake)] == [
+    assert [days[1:] for days in requested_days(fake)] == [
         ("2026-11-16", "2026-11-18"),
         ("2026-11-16", "2026-11-18"),
         ("2026-11-16", "2026-11-16"),
@@ -220,7 +223,7 @@ def test_a_cursor_is_never_used_with_other_days(fake: Fake) -> None:
     begun = InsightsCursor(days=Window(date(2026, 11, 16), TODAY), after="MQ")
     with pytest.raises(AnswerTooLarge):
         AD_INSIGHTS.fetch(client_of(fake), begun)
-    assert {days[1:] for days in asked(fake)} == {("2026-11-16", "2026-11-18")}
+    assert {days[1:] for days in requested_days(fake)} == {("2026-11-16", "2026-11-18")}
 
 
 def test_one_day_that_is_too_large_is_retried_later(fake: Fake) -> None:

@@ -35,9 +35,9 @@ EVERY_STREAM = pytest.mark.parametrize("stream", META.streams, ids=lambda stream
 
 
 def by_id(records: list[Any]) -> dict[str, Any]:
-    found = {record.external_id: record for record in records}
-    assert len(found) == len(records)
-    return found
+    unique = {record.external_id: record for record in records}
+    assert len(unique) == len(records)
+    return unique
 
 
 def test_every_campaign_of_an_ad_account_is_read(connect: Connect, read: Read) -> None:
@@ -52,9 +52,9 @@ def test_every_campaign_of_an_ad_account_is_read(connect: Connect, read: Read) -
 
 
 def test_the_ad_accounts_of_a_user_are_listed_with_their_currency_and_zone(connect: Connect) -> None:
-    found = list_ad_accounts(connect())
-    assert found.complete
-    assert [(account.name, account.currency, account.time_zone, account.selected) for account in found.accounts] == [
+    accounts = list_ad_accounts(connect())
+    assert accounts.complete
+    assert [(account.name, account.currency, account.time_zone, account.selected) for account in accounts.accounts] == [
         ("Linden & Light Photography", "EUR", "Europe/Berlin", True),
         ("Linden & Light Kyoto", "JPY", "Asia/Tokyo", True),
     ]

@@ -96,7 +96,7 @@ def test_reordered_pages_still_contain_every_record() -> None:
 
 
 def read_list(sandbox: Sandbox) -> list[str]:
-    token = issue_token("bulk-350").access_token  # here, since it expires an hour after it was issued
+    token = issue_token("bulk-350").access_token  # issued here, because it expires after an hour
     query, ids = {"maxResults": "100"}, []
     while True:
         url = f"{sandbox.url}/www.googleapis.com/calendar/v3/calendars/primary/events?{urlencode(query)}"

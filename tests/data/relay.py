@@ -91,7 +91,7 @@ class Relay:
 
 def _turn_away(client: socket.socket, state: str, message: str) -> None:
     fields = f"SFATAL\0VFATAL\0C{state}\0M{message}\0\0".encode()
-    client.recv(4096)  # or the close would be a reset, and the message lost
+    client.recv(4096)  # otherwise the close would be a reset, and the message lost
     client.sendall(b"E" + struct.pack("!i", len(fields) + 4) + fields)
     client.close()
 
@@ -114,7 +114,7 @@ class _Link:
             self._client.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:  # a socket closes when nobody reads from it any more
+        for thread in self._threads:  # a socket closes once no thread reads from it
             if thread is not threading.current_thread():
                 thread.join()
         with suppress(OSError):

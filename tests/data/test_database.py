@@ -173,7 +173,7 @@ def test_the_tenant_does_not_outlive_its_transaction() -> None:
     with transaction(None) as tx:
         assert tx.run(COUNT_STUDIOS) == 0
     assert read(studio_id, COUNT_STUDIOS) == 1
-    with product._checked_out() as checkout:  # what a statement without an opening would find
+    with product._checked_out() as checkout:  # what a statement without BEGIN would find
         assert checkout.connection.pipeline("SELECT current_setting('app.studio_id', true)") == [[""]]
 
 

@@ -170,7 +170,7 @@ def test_a_rejected_proof_fails_the_request_and_is_logged(
     assert line["level"] == "error"
     for proof in (studio_settings(INTRUDER)[1], studio_settings(VICTIM)[1]):
         assert proof not in log_lines.text
-    assert read(INTRUDER, GET_STUDIO) is not None  # and the connection goes on
+    assert read(INTRUDER, GET_STUDIO) is not None  # the connection stays usable
 
 
 def test_proofs_are_not_visible_to_other_sessions_of_the_role(victim: Rows, app: pg8000.native.Connection) -> None:

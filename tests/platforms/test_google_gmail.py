@@ -230,7 +230,7 @@ def test_threads_that_were_read_are_not_requested_again(fake: Fake, client_of: C
     fake.on(f"{BASE}/threads", LIMITED, listed("a"))
     fake.on(f"{BASE}/threads/a", LIMITED, Reply(thread(message(1, "INBOX"), thread_id="a")))
     client = client_of(GOOGLE)
-    assert run(client) == (["a"], 0)  # each limit ended a page that had something to keep
+    assert run(client) == (["a"], 0)  # each limit ended a page that had records to keep
     assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads", "threads/a", "threads/a")]
 
 
@@ -276,7 +276,7 @@ def test_a_cursor_stays_small(fake: Fake, client_of: ClientOf) -> None:
         INQUIRIES.fetch(client_of(GOOGLE), changes("8"))
 
 
-# Odd answers
+# Odd responses
 
 
 ODD: list[Any] = [None, True, 5, 1.5, "", "x" * 65, "\x07", [], {}, {"id": None}, {"id": 5}]

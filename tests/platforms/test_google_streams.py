@@ -201,7 +201,7 @@ def test_a_studios_mailbox_yields_people_and_not_machines(sandbox: Sandbox) -> N
     pages = pages_of(client_for(sandbox))
     records = [record for page in pages for record in page.records if isinstance(record, InquiryRecord)]
     addresses = [record.contact_email or "" for record in records]
-    assert len(set(addresses)) == len(addresses) == 47  # 42 wrote, 5 by another's hand
+    assert len(set(addresses)) == len(addresses) == 47  # 42 wrote, 5 of them through a relay
     assert not [each for each in addresses if re.match(r"form-submission@|bookings@|hello@lindenandlight", each)]
     reasons = Counter(skipped.reason for page in pages for skipped in page.skipped)
     assert reasons == {
@@ -243,7 +243,7 @@ def test_a_deleted_thread_is_skipped(sandbox: Sandbox) -> None:
         sandbox.google.delete_message(message_id)
     (page,) = pages_of(client, cursor)
     assert [(each.external_id, each.reason) for each in page.skipped] == [(first, "deleted")]
-    assert page.records == []  # of the second an answer is left
+    assert page.records == []  # the second still has an answer
 
 
 @pytest.mark.parametrize("lets_through", [1, 2, 7, 49])

@@ -26,7 +26,7 @@ SESSION_REFUSED = ("0A000", "08P01")
 """RDS Proxy's "currently doesn't support the option", PgBouncer's "unsupported startup parameter"."""
 SESSION = {
     "TimeZone": "UTC",
-    "statement_timeout": "25000",  # less than the 29 seconds a request has: whoever waits can still tell
+    "statement_timeout": "25000",  # less than the 29 seconds a request has, so it can still respond
     "lock_timeout": "5000",
     "idle_in_transaction_session_timeout": "60000",
 }

@@ -200,7 +200,7 @@ def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
                 yield checkout
             except DatabaseError as error:
                 if to_write and sqlstate(error) == READ_ONLY:
-                    checkout.connection.abandon()  # the next one asks for the host's address again
+                    checkout.connection.abandon()  # the next one resolves the host again
                     raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error
                 raise
     except Unproved as error:

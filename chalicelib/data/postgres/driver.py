@@ -234,7 +234,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         """Drops the socket without Terminate: pending data belongs to a statement whose result is no longer awaited."""
         if self.is_broken:
             return
-        with suppress(OSError):  # or closing would send what is left of a pipeline that could not be handed over
+        with suppress(OSError):  # or closing would send the rest of a pipeline that could not be sent
             self._usock.shutdown(socket.SHUT_RDWR)
         for closable in (self._sock, self._usock):
             with suppress(OSError):

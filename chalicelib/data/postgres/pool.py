@@ -92,7 +92,7 @@ class Pool:
         if connection.in_transaction:
             connection.abandon()
         if connection.is_broken:
-            self.close()  # what ended one, a fail-over say, has ended the others as well
+            self.close()  # whatever ended one, such as a failover, has ended the others as well
         elif self._ended:
             connection.close()
         else:

@@ -1,6 +1,6 @@
--- Notes that a platform refused the application, so that all studios wait. Returns until when.
+-- Records that a platform rejected the application, so that all studios wait. Returns until when.
 --
--- They wait for a day at most, whatever the caller asks for.
+-- They wait for a day at most, whatever the caller requests.
 -- callers: ansel_api, ansel_sync, ansel_admin
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.block_app(wanted text, wanted_api text, seconds double precision) RETURNS json

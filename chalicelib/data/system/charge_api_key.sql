@@ -1,9 +1,9 @@
 -- Finds the API key that a request names, as find_api_key does, and charges the request to the rate limits of the key
 -- and its studio, if the hash is the key's.
 --
--- A bucket is charged by moving the moment at which it is full again. A key's id is no secret, and knowing it must
--- not be enough to use up what the key may send: the wrong hash charges nothing. The key's bucket comes first, and a
--- request that it has no room for costs the studio's nothing.
+-- A bucket is charged by postponing the time at which it is full again. A key's id is not secret, and knowing it must
+-- not be enough to use up the key's limit: a wrong hash charges nothing. The key's bucket is charged first, and a
+-- request that it rejects costs the studio's bucket nothing.
 -- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.charge_api_key(

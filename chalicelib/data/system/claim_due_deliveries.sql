@@ -1,6 +1,6 @@
--- Claims the deliveries to webhooks that are due. Returns ids.
+-- Claims the webhook deliveries that are due. Returns ids.
 --
--- They are moved on by no more than a worker passes over when it takes the delivery: chalicelib/data/webhook_endpoints.py.
+-- They are postponed by no more than the worker ignores when it takes a delivery: chalicelib/data/webhook_endpoints.py.
 -- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.claim_due_deliveries(batch integer) RETURNS json

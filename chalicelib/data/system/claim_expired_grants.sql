@@ -1,7 +1,7 @@
 -- Claims the grants that no studio completed in time. Returns ids.
 --
--- Without its hash a grant cannot be completed any more. The message may be lost, or its worker may die: then the
--- grant is due again.
+-- Without its hash a grant can no longer be completed. The message may be lost, or its worker may die: then the grant
+-- is due again.
 -- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.claim_expired_grants(batch integer) RETURNS json

@@ -1,4 +1,4 @@
--- Closes the circuit of a platform's API, which answers again. Returns a count.
+-- Closes the circuit of a platform's API, which responds again. Returns a count.
 -- callers: ansel_api, ansel_sync, ansel_admin
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.close_circuit(wanted text, wanted_api text) RETURNS json

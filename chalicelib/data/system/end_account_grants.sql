@@ -1,7 +1,7 @@
 -- Deletes the pending grants of an account that a platform's signed callback names, without reading their tokens.
 -- Returns a count.
 --
--- A callback from before the authorization does not concern what that granted.
+-- A callback from before the authorization does not affect its grant.
 -- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.end_account_grants(wanted text, account text, noticed_at timestamptz) RETURNS json

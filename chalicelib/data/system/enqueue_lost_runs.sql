@@ -1,4 +1,4 @@
--- Claims the active runs that no worker took up in time. Returns ids.
+-- Claims the active runs that no worker picked up in time. Returns ids.
 -- callers: ansel_tick
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.enqueue_lost_runs(batch integer) RETURNS json

@@ -1,5 +1,5 @@
--- Lists the connections of an account that a platform's signed callback names, which no studio may ask. Returns ids,
--- their studios, and whether each works and since when.
+-- Lists the connections, in all studios, of an account that a platform's signed callback names. Returns ids, their
+-- studios, and whether each works and since when.
 -- callers: ansel_api
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.find_account_connections(wanted text, account text) RETURNS json

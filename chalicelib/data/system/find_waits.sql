@@ -1,4 +1,4 @@
--- Lists the accounts that a platform refuses and until when, and counts the deferred runs by reason. Returns ids of
+-- Lists the accounts that a platform makes wait and until when, and counts the deferred runs by reason. Returns ids of
 -- studios, platforms and counts.
 -- callers: ansel_admin
 -- version: 1

@@ -1,6 +1,6 @@
--- Deletes what ended runs noted of a full read. Returns a count.
+-- Deletes the ids that ended runs recorded during a full read. Returns a count.
 --
--- Which runs have rows is read off the primary key, one step per run, however many rows each has.
+-- The runs that have rows are read from the primary key, one step per run, however many rows each has.
 -- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.forget_seen(batch integer) RETURNS json

@@ -1,7 +1,7 @@
 -- Gives one caller at a time the right to try a platform whose circuit was open. Returns how many failures there were in
 -- a row, or nothing.
 --
--- The next one may try after so many seconds, an hour at most.
+-- The next caller may try after the given number of seconds, an hour at most.
 -- callers: ansel_api, ansel_sync, ansel_admin
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.probe_circuit(

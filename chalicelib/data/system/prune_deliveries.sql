@@ -1,4 +1,4 @@
--- Deletes deliveries to webhooks 30 days after they were created, once they are made or abandoned. Returns a count.
+-- Deletes webhook deliveries 30 days after they were created, once they succeeded or were abandoned. Returns a count.
 -- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_deliveries(batch integer) RETURNS json

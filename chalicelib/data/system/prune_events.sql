@@ -1,6 +1,6 @@
 -- Deletes connection events that are more than 400 days old, without reading them. Returns a count.
 --
--- The retention stands here, so no caller can shorten it.
+-- The retention is fixed here, so no caller can shorten it.
 -- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_events(batch integer) RETURNS json

@@ -1,9 +1,9 @@
 -- Deletes ended runs past their retention, except the newest of each stream. Returns a count and the last id.
 --
 -- Ids are UUIDv7, so the oldest runs are at the start of the primary key, and a batch begins where the last one
--- ended. The last 30 days stay, whatever the caller asks for. Rows that another session has locked are passed over,
--- so maintenance never waits in a circle and two at once share the work. DELETE takes an array, so it looks each id
--- up whatever the planner estimates.
+-- ended. The last 30 days stay, whatever the caller requests. Rows that another session has locked are skipped, so
+-- maintenance never deadlocks and two concurrent calls share the work. DELETE takes an array, so it looks up each id
+-- whatever the planner estimates.
 -- callers: ansel_maintenance
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.prune_runs(after uuid, days integer, batch integer) RETURNS json

@@ -1,4 +1,4 @@
--- Deletes records that could not be read 30 days after a sync last met them, without reading their content. Returns a
+-- Deletes unreadable records 30 days after a sync last encountered them, without reading their content. Returns a
 -- count.
 -- callers: ansel_maintenance
 -- version: 1

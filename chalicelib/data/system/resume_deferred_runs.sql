@@ -1,7 +1,7 @@
 -- Makes the deferred runs of a platform due within five minutes. Returns a count.
 --
--- They are spread over those minutes, so that what waited together does not come back together. Runs that are due by
--- then anyway stay as they are, which is how a repeated call knows what is left.
+-- They are spread over those minutes, so that runs that waited together do not all resume at once. Runs that are due
+-- by then anyway stay as they are, which is how a repeated call knows what is left.
 -- callers: ansel_admin
 -- version: 1
 CREATE OR REPLACE FUNCTION cross_tenant.resume_deferred_runs(wanted text, batch integer) RETURNS json

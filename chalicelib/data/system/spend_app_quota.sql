@@ -1,5 +1,5 @@
--- Counts calls to a platform's API, and notes what its answers said of the application's quota. Returns what is known of
--- it now.
+-- Counts calls to a platform's API, and records what its responses reported about the application's quota. Returns what
+-- is now known about it.
 --
 -- Calls are counted together for an hour. `counted_at` is the beginning of the hour in which the caller's studio was
 -- counted last. A reading holds for a day at most, whatever the caller says.

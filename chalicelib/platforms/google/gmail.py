@@ -183,8 +183,8 @@ INQUIRIES = Stream(
     fetch=fetch_inquiries,
     frequency="every 15 minutes",
     scopes=((f"{SCOPE}.metadata", f"{SCOPE}.readonly", f"{SCOPE}.modify", "https://mail.google.com/"),),
-    restricted=True,  # all that read messages are: support.google.com/cloud/answer/13464325
+    restricted=True,  # like every scope that reads messages: support.google.com/cloud/answer/13464325
     fetch_window=fetch_inquiries_of,
-    slice_days=3660,  # in one go: without the search every slice would begin at the newest thread
+    slice_days=3660,  # at once: without search every slice would start at the newest thread
     api="gmail",
 )

@@ -119,7 +119,7 @@ class Mail:
         if is_robot(address) or is_form(address) or self._is_of_studio(address):
             return False
         if mailbox_of(address) in {mailbox_of(other) for other in (self.address, *self.own, *self.addressees)}:
-            return False  # nobody new: the sender, the studio by another name, or the list
+            return False  # no one new: the sender, the studio under another address, or the list
         domain = domain_of(address)
         if _PORTAL_DOMAINS.fullmatch(domain) or is_same_organisation(address, f"@{self.list_domain}"):
             return False

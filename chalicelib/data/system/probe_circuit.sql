@@ -1,5 +1,5 @@
--- Allows one caller at a time to try a platform whose circuit was open. Returns how many failures there were in a row, or
--- nothing.
+-- Allows one caller at a time to try a platform whose circuit was open. Returns how many failures there were in a
+-- row, or nothing.
 --
 -- The next caller may try after the given number of seconds, an hour at most.
 -- callers: ansel_api, ansel_sync, ansel_admin

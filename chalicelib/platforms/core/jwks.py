@@ -22,7 +22,7 @@ SHORTEST_SECONDS = 60.0
 """An unknown key triggers a new fetch, but not more often than this."""
 LONGEST_SECONDS = 86_400.0
 STALE_SECONDS = 86_400.0
-"""How much longer keys are used that cannot be refreshed, like `stale-if-error` of RFC 5861: longer than an outage,
+"""How much longer keys that cannot be refreshed are used, like `stale-if-error` of RFC 5861: longer than an outage,
 and a bound on how long a leaked and withdrawn key counts. Rejecting them at once would lose what the platform signs in
 the meantime, because it repeats its events only for a while."""
 FIRST_RETRY_SECONDS = 5.0

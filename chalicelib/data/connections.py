@@ -111,7 +111,7 @@ class LiveGrant(Row):
     pending: bool = False
 
 
-class Draft(Row):
+class ConnectionDraft(Row):
     """What is needed to seal tokens for a platform: the row's id (old or new), its state, and the data keys."""
 
     id: UUID
@@ -244,7 +244,7 @@ FIND_STORED_BY_ID: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.id = :id AND {LIVE}"), StoredConnection | None
 )
 
-DRAFT_CONNECTION: Query[Draft] = Query(
+DRAFT_CONNECTION: Query[ConnectionDraft] = Query(
     one(
         f"""
         SELECT coalesce(c.id, uuidv7()) AS id, c.status, coalesce(c.token_generation, 0) AS "tokenGeneration",
@@ -252,7 +252,7 @@ DRAFT_CONNECTION: Query[Draft] = Query(
         FROM (SELECT) AS nothing LEFT JOIN platform_connection AS c ON c.platform = :platform
         """
     ),
-    Draft,
+    ConnectionDraft,
 )
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from chalicelib.data.audit import audited
 from chalicelib.data.postgres.query import Query, columns, many, one, returned, typed
-from chalicelib.data.postgres.rows import Moment, Row
+from chalicelib.data.postgres.rows import Deleted, Moment, Row
 from chalicelib.data.studios import NewId
 
 TABLES = (
@@ -33,10 +33,6 @@ class Erased(Row):
 class Stopped(Row):
     api_keys: int
     runs: int
-
-
-class Deleted(Row):
-    count: int
 
 
 STOP_STUDIO: Query[Stopped] = Query(

@@ -3,11 +3,7 @@
 from uuid import UUID
 
 from chalicelib.data.postgres.query import Query
-from chalicelib.data.postgres.rows import Row
-
-
-class Deleted(Row):
-    count: int
+from chalicelib.data.postgres.rows import Deleted, Row
 
 
 class Pruned(Row):

@@ -63,7 +63,7 @@ class WebhookEndpoint(Row):
     """The last five deliveries, newest first."""
 
 
-class Draft(Row):
+class EndpointDraft(Row):
     """The id of a webhook before it exists, and what its secret is sealed with."""
 
     id: UUID
@@ -144,7 +144,9 @@ LIST_WEBHOOK_ENDPOINTS: Query[list[WebhookEndpoint]] = Query(
     ),
     list[WebhookEndpoint],
 )
-DRAFT_WEBHOOK_ENDPOINT: Query[Draft] = Query(one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), Draft)
+DRAFT_WEBHOOK_ENDPOINT: Query[EndpointDraft] = Query(
+    one(f'SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys"'), EndpointDraft
+)
 INSERT_WEBHOOK_ENDPOINT: Query[WebhookEndpoint] = Query(
     returned_and_audited(
         "INSERT INTO webhook_endpoint AS w (id, studio_id, url, secret) VALUES (:id, :studio_id, :url, :secret)",

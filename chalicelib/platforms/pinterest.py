@@ -22,14 +22,14 @@ from chalicelib.errors import (
     TransientFault,
 )
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
-from chalicelib.platforms.core.error_rules import Json, Rule, judge, loggable, number, read_object, text, words_of
+from chalicelib.platforms.core.contract import Identity, Platform
+from chalicelib.platforms.core.error_rules import ErrorRule, Json, judge, loggable, number, read_object, text, words_of
 from chalicelib.platforms.core.faults import Fault, kind_of
 from chalicelib.platforms.core.oauth2 import OAuth2
 from chalicelib.platforms.core.quota import Usage
 from chalicelib.platforms.core.text import clean
 from chalicelib.platforms.core.token_answers import TOKEN_RULES, named_errors, statuses
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.core.urls import url_of
 
 HOST = "api.pinterest.com"
@@ -45,21 +45,21 @@ SPAM_PAUSE = timedelta(hours=4)
 # each word again with the prefix `token`.
 RULES = (
     # `Authentication failed`, for the client's id and secret in the header
-    Rule(Misconfigured, frozenset({"token 401/2"})),
+    ErrorRule(Misconfigured, frozenset({"token 401/2"})),
     *TOKEN_RULES,
-    Rule(RateLimited, frozenset({"429", "spam", "retry after"})),
+    ErrorRule(RateLimited, frozenset({"429", "spam", "retry after"})),
     # `Something went wrong on our end`
-    Rule(TransientFault, frozenset({"400/12"})),
+    ErrorRule(TransientFault, frozenset({"400/12"})),
     # A dead refresh token is a 401 with code 283 (pinterest/pinterest-python-sdk, issue 114), which is not documented:
     # any 4xx that is not known to mean something else counts as one.
-    Rule(TokenRevoked, frozenset({"token 4xx"})),
+    ErrorRule(TokenRevoked, frozenset({"token 4xx"})),
     # Not a dead token: the pin belongs to another user.
-    Rule(
+    ErrorRule(
         PermissionMissing,
         frozenset({"401/7"}),
         message="Pinterest shows this only to its owner: connect the account that it belongs to",
     ),
-    Rule(PermissionMissing, frozenset({"403"})),
+    ErrorRule(PermissionMissing, frozenset({"403"})),
 )
 
 
@@ -69,17 +69,17 @@ class User(msgspec.Struct, frozen=True):
     business_name: str | None = None
 
 
-def identify(client: Client) -> Account:
+def identify(client: Client) -> Identity:
     user = client.get(url_of(f"{BASE_URL}/user_account"), into=User)
-    return Account(user.id, clean(user.business_name) or clean(user.username) or "Pinterest account")
+    return Identity(user.id, clean(user.business_name) or clean(user.username) or "Pinterest account")
 
 
-def classify(response: Response) -> Fault:
+def classify(response: PlatformResponse) -> Fault:
     refusal = read_object(response.body)
     return _judged(refusal, response, _words(refusal, response.status))
 
 
-def classify_token_error(response: Response) -> Fault:
+def classify_token_error(response: PlatformResponse) -> Fault:
     refusal = read_object(response.body)
     words = _words(refusal, response.status)
     own = {f"token {word}" for word in words} | {*statuses(response.status), *named_errors(refusal)}
@@ -87,7 +87,7 @@ def classify_token_error(response: Response) -> Fault:
 
 
 def _judged(
-    refusal: Json, response: Response, words: set[str], *, otherwise: type[PlatformError] | None = None
+    refusal: Json, response: PlatformResponse, words: set[str], *, otherwise: type[PlatformError] | None = None
 ) -> Fault:
     rule = judge(RULES, words, otherwise=otherwise or kind_of(response.status))
     code, error = number(refusal, "code"), text(refusal, "error")

@@ -17,12 +17,12 @@ from chalicelib.errors import (
     TokenRevoked,
 )
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
-from chalicelib.platforms.core.error_rules import Rule, judge, loggable, member, read_object, text, words_of
+from chalicelib.platforms.core.contract import Identity, Platform
+from chalicelib.platforms.core.error_rules import ErrorRule, judge, loggable, member, read_object, text, words_of
 from chalicelib.platforms.core.faults import Fault, kind_of
 from chalicelib.platforms.core.quota import Usage
 from chalicelib.platforms.core.text import clean
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.core.urls import url_of
 
 HOST = "api.yelp.com"
@@ -30,27 +30,27 @@ BASE_URL = f"https://{HOST}/v3"
 
 # The words of an error: its code, and its status. The key is ours, so its rejection ends no studio's connection.
 RULES = (
-    Rule(RateLimited, frozenset({"TOO_MANY_REQUESTS_PER_SECOND", "ACCESS_LIMIT_REACHED"}), scope="app"),
-    Rule(
+    ErrorRule(RateLimited, frozenset({"TOO_MANY_REQUESTS_PER_SECOND", "ACCESS_LIMIT_REACHED"}), scope="app"),
+    ErrorRule(
         TokenRevoked,
         frozenset({"BUSINESS_NOT_FOUND"}),
         code="business_not_found",
         message="Yelp does not know this business: disconnect it, then connect it with the URL of its Yelp page",
     ),
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"BUSINESS_MIGRATED"}),
         code="business_moved",
         message="Yelp has moved this business to another page: disconnect it, then connect it with its new URL",
     ),
     # For example because of too few reviews, or removed.
-    Rule(
+    ErrorRule(
         ServiceNotEnabled,
         frozenset({"BUSINESS_UNAVAILABLE"}),
         code="business_not_shown",
         message="Yelp does not show this business to other services for now: it may have too few reviews",
     ),
-    Rule(
+    ErrorRule(
         Misconfigured,
         frozenset(
             {
@@ -60,8 +60,8 @@ RULES = (
             }
         ),
     ),
-    Rule(RateLimited, frozenset({"429"}), scope="app"),
-    Rule(ContractChanged, frozenset({"VALIDATION_ERROR"})),
+    ErrorRule(RateLimited, frozenset({"429"}), scope="app"),
+    ErrorRule(ContractChanged, frozenset({"VALIDATION_ERROR"})),
 )
 VOCABULARY = words_of(RULES) | {"INTERNAL_ERROR", "INVALID_LOCALE", "LOCATION_NOT_FOUND", "NOT_FOUND"}
 
@@ -71,13 +71,13 @@ class Business(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-def identify(client: Client) -> Account:
+def identify(client: Client) -> Identity:
     """An alias, the end of the business's Yelp URL, works for look-ups but may change: the response has the id."""
     business = client.get(url_of(BASE_URL + "/businesses/{business}", business=client.account_id), into=Business)
-    return Account(business.id, clean(business.name) or "Yelp business")
+    return Identity(business.id, clean(business.name) or "Yelp business")
 
 
-def classify(response: Response) -> Fault:
+def classify(response: PlatformResponse) -> Fault:
     code = text(member(read_object(response.body), "error"), "code")
     rule = judge(RULES, {code, str(response.status)}, otherwise=kind_of(response.status))
     # A per-second limit is over before anything could wait for it; the daily one is not.

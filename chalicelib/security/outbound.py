@@ -35,7 +35,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are a
 Resolve = Callable[..., list[tuple[Any, ...]]]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Posted(msgspec.Struct, frozen=True):
     """The outcome of a request: the status of the response, or why there is none."""
 
     status: int | None = None
@@ -65,21 +65,21 @@ def post(
     *,
     loopback: bool = False,
     resolve: Resolve = socket.getaddrinfo,
-) -> Outcome:
+) -> Posted:
     """POSTs once; never raises because of the receiver. `loopback` allows this machine, and http to it."""
     try:
         parts, port = _split(url, loopback)
         address = _resolve(parts.hostname or "", port, resolve, loopback)
         with _connected(address, parts, port) as stream:
-            return Outcome(status=_ask(stream, parts, body, headers))
+            return Posted(status=_ask(stream, parts, body, headers))
     except Refused as refused:
-        return Outcome(problem=str(refused))
+        return Posted(problem=str(refused))
     except TimeoutError:
-        return Outcome(problem="timed out")
+        return Posted(problem="timed out")
     except ssl.SSLCertVerificationError:
-        return Outcome(problem="the certificate is not valid for the host")
+        return Posted(problem="the certificate is not valid for the host")
     except (OSError, http.client.HTTPException):
-        return Outcome(problem="the connection failed or was closed without a response")
+        return Posted(problem="the connection failed or was closed without a response")
 
 
 def _split(url: str, loopback: bool) -> tuple[SplitResult, int]:

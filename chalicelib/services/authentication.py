@@ -65,7 +65,7 @@ class _Known(msgspec.Struct):
     trusted_until: float
 
 
-class KeyCache:
+class ApiKeyCache:
     """The keys that one container has seen, by the hash of the whole key, so that a hit is a match.
 
     Keys that were refused are remembered as well: whoever sends a wrong one again and again costs no look-ups.
@@ -123,7 +123,7 @@ class KeyCache:
             return _with_balances(known)
 
 
-_keys = KeyCache()
+_keys = ApiKeyCache()
 
 
 def _parse(authorization: str | None) -> ParsedKey:

@@ -24,7 +24,7 @@ from chalicelib.errors import (
 )
 from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform, Stream
+from chalicelib.platforms.core.contract import Identity, Platform, Stream
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
@@ -188,7 +188,9 @@ def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: li
         ) from error
 
 
-def _require_use(platform: Platform, wanted: Sequence[Stream[Any]], grant: TokenGrant, account: Account | None) -> None:
+def _require_use(
+    platform: Platform, wanted: Sequence[Stream[Any]], grant: TokenGrant, account: Identity | None
+) -> None:
     """Raises AuthorizationFailed for a grant that would be dead from the start, or covers no stream."""
     if platform.oauth is not None and platform.oauth.needs_refresh_token and grant.refresh_token is None:
         raise AuthorizationFailed(

@@ -19,7 +19,7 @@ from chalicelib.data.pending_grants import StoredGrant
 from chalicelib.data.postgres.database import Transaction, read, write
 from chalicelib.data.postgres.rows import Row
 from chalicelib.errors import AppError, AuthorizationFailed, Conflict, DecryptionFailed, Unavailable
-from chalicelib.platforms.core.contract import Account, GrantWarning, Platform, Stream
+from chalicelib.platforms.core.contract import GrantWarning, Identity, Platform, Stream
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
@@ -63,7 +63,7 @@ def hold_grant(
     taken: TakenState,
     platform: Platform,
     grant: TokenGrant,
-    account: Account | None,
+    account: Identity | None,
     *,
     warnings: Sequence[GrantWarning],
     data_keys: Sequence[StoredDataKey],
@@ -156,7 +156,7 @@ def authorization_unknown() -> AuthorizationFailed:
 def _store(
     taken: TakenState,
     grant: TokenGrant,
-    account: Account | None,
+    account: Identity | None,
     warnings: Sequence[GrantWarning],
     data_keys: Sequence[StoredDataKey],
     code_hash: bytes,
@@ -207,8 +207,8 @@ def _opened(stored: StoredGrant) -> Tokens:
         ) from error
 
 
-def _account(stored: StoredGrant) -> Account | None:
-    return None if stored.account_id is None else Account(stored.account_id, stored.account_name or "")
+def _account(stored: StoredGrant) -> Identity | None:
+    return None if stored.account_id is None else Identity(stored.account_id, stored.account_name or "")
 
 
 def _start_first_syncs(studio_id: UUID, platform: Platform, streams: Sequence[Stream[Any]]) -> None:

@@ -17,7 +17,7 @@ from chalicelib.data.postgres.rows import Moment, Row
 from chalicelib.data.webhook_endpoints import ClaimedDelivery, Delivery, StoredWebhookEndpoint, WebhookEndpoint
 from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from chalicelib.secret import Secret
-from chalicelib.security.outbound import Outcome, post, problem_of_url
+from chalicelib.security.outbound import Posted, post, problem_of_url
 from chalicelib.security.signatures import new_webhook_secret, sign_webhook
 from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.dispatch import enqueue_due
@@ -140,7 +140,7 @@ def _fail(studio_id: UUID, delivery_id: UUID, claimed: ClaimedDelivery, problem:
     return "given_up" if last else "failed"
 
 
-def _send(studio_id: UUID, endpoint: StoredWebhookEndpoint, message_id: UUID, payload: _Payload) -> Outcome:
+def _send(studio_id: UUID, endpoint: StoredWebhookEndpoint, message_id: UUID, payload: _Payload) -> Posted:
     body = msgspec.json.encode(payload)
     secret = vault().open(endpoint.secret, endpoint.data_keys, _associated_data(studio_id, endpoint.id))
     signed = sign_webhook(secret, message_id=str(message_id), at=clock.now(), body=body)
@@ -166,11 +166,11 @@ def _require_room(webhooks: list[WebhookEndpoint], url: str) -> None:
         )
 
 
-def _delivered(outcome: Outcome) -> bool:
+def _delivered(outcome: Posted) -> bool:
     return outcome.status is not None and 200 <= outcome.status < 300
 
 
-def _problem(outcome: Outcome) -> str:
+def _problem(outcome: Posted) -> str:
     return outcome.problem or f"the receiver answered {outcome.status}"
 
 

@@ -11,7 +11,7 @@ import pg8000.native
 
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.sync import store as sync_store
-from chalicelib.data.sync.store import Outcome
+from chalicelib.data.sync.store import Upserted
 from chalicelib.platforms.core.records import (
     AdCampaignRecord,
     AdMetricRecord,
@@ -114,7 +114,7 @@ def store(
     platform: str = "google",
     fetched_at: datetime | None = None,
     account_id: UUID = ACCOUNT,
-) -> Outcome:
+) -> Upserted:
     table = TABLE_OF[type(page[0])]
     with transaction(studio_id) as tx:
         return sync_store.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)

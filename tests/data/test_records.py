@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.data.sync import store as sync_store
-from chalicelib.data.sync.store import FullRead, Outcome, Removed
+from chalicelib.data.sync.store import FullRead, Removed, Upserted
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, NOON, booking, column, inquiry, store
 from tests.data.rows import new_studio
@@ -23,28 +23,28 @@ def studio(clean_database: Database) -> UUID:
 
 
 def test_created_updated_and_unchanged_rows_are_counted(studio: UUID) -> None:
-    assert store(studio, [booking("a"), booking("b"), booking("c")]) == Outcome(created=3)
+    assert store(studio, [booking("a"), booking("b"), booking("c")]) == Upserted(created=3)
     again = [booking("a"), booking("b", title="Moved"), booking("c"), booking("d")]
-    assert store(studio, again) == Outcome(created=1, updated=1, unchanged=2)
+    assert store(studio, again) == Upserted(created=1, updated=1, unchanged=2)
 
 
 def test_storing_the_same_page_again_changes_nothing(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(str(n), client_name=f"Client {n}", source_updated_at=NOON) for n in range(50)]
     store(studio, page)
     before = superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id")
-    assert store(studio, page) == Outcome(unchanged=50)
+    assert store(studio, page) == Upserted(unchanged=50)
     assert superuser.run("SELECT xmin::text, b::text FROM booking AS b ORDER BY id") == before
 
 
 def test_of_duplicate_keys_in_a_page_the_last_one_wins(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking("a", title="first"), booking("b"), booking("a", title="last")]
-    assert store(studio, page) == Outcome(created=2)
+    assert store(studio, page) == Upserted(created=2)
     assert column(superuser, "booking", "title") == {"a": "last", "b": "Wedding"}
 
 
 def test_an_empty_page_sends_nothing(studio: UUID) -> None:
     with query_statistics() as statistics, transaction(studio) as tx:
-        assert sync_store.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Outcome()
+        assert sync_store.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Upserted()
         assert sync_store.remove(tx, "booking", "google", [], account_id=ACCOUNT) == 0
         sync_store.remember_seen(tx, "booking", FullRead(studio, ACCOUNT, "bookings"), studio, [])
     assert statistics.round_trips == 0
@@ -52,13 +52,13 @@ def test_an_empty_page_sends_nothing(studio: UUID) -> None:
 
 def test_a_null_replaces_a_value(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a", location="The barn", source_updated_at=NOON)])
-    assert store(studio, [booking("a", location=None, source_updated_at=None)]) == Outcome(updated=1)
+    assert store(studio, [booking("a", location=None, source_updated_at=None)]) == Upserted(updated=1)
     assert superuser.run("SELECT location, source_updated_at FROM booking") == [[None, None]]
 
 
 def test_the_same_external_id_on_two_platforms_is_two_rows(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a")], "google")
-    assert store(studio, [booking("a", title="Elsewhere")], "website") == Outcome(created=1)
+    assert store(studio, [booking("a", title="Elsewhere")], "website") == Upserted(created=1)
     assert superuser.run("SELECT platform, title FROM booking ORDER BY 1") == [
         ["google", "Wedding"],
         ["website", "Elsewhere"],
@@ -69,7 +69,7 @@ def test_columns_missing_from_a_record_are_never_touched(studio: UUID, superuser
     store(studio, [booking("a")])
     store(studio, [inquiry("from")])
     superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR', inquiry_id = (SELECT id FROM inquiry)")
-    assert store(studio, [booking("a", title="Renamed")]) == Outcome(updated=1)
+    assert store(studio, [booking("a", title="Renamed")]) == Upserted(updated=1)
     rows = superuser.run("SELECT title, value_minor, currency, inquiry_id IS NOT NULL FROM booking")
     assert rows == [["Renamed", 250000, "EUR", True]]
 
@@ -111,7 +111,7 @@ def test_a_new_inquiry_becomes_contacted_when_a_reply_is_seen(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [inquiry()])
-    assert store(studio, [inquiry(replied_at=NOON)]) == Outcome(updated=1)
+    assert store(studio, [inquiry(replied_at=NOON)]) == Upserted(updated=1)
     assert lead(superuser) == ("contacted", NOON)
 
 
@@ -135,7 +135,7 @@ def test_the_first_contact_keeps_its_time(studio: UUID, superuser: pg8000.native
 def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(f"{n:04}", notes="x" * 100) for n in range(2500)]
     with query_statistics() as statistics:
-        assert store(studio, page) == Outcome(created=2500)
+        assert store(studio, page) == Upserted(created=2500)
     assert statistics.round_trips == 3 + 1
     assert superuser.run("SELECT count(DISTINCT external_id) FROM booking") == [[2500]]
 
@@ -165,13 +165,13 @@ def test_a_page_is_stored_atomically(studio: UUID, superuser: pg8000.native.Conn
 def test_any_text_is_stored_as_it_is(text: str, studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a", title=text, notes=text)])
     assert superuser.run("SELECT title, notes FROM booking") == [[text, text]]
-    assert store(studio, [booking("a", title=text, notes=text)]) == Outcome(unchanged=1)
+    assert store(studio, [booking("a", title=text, notes=text)]) == Upserted(unchanged=1)
 
 
 def test_an_external_id_may_be_any_text(studio: UUID, superuser: pg8000.native.Connection) -> None:
     odd = "ü'\"\\,{}NULL \U0001f4f8"
     store(studio, [booking(odd)])
-    assert store(studio, [booking(odd)]) == Outcome(unchanged=1)
+    assert store(studio, [booking(odd)]) == Upserted(unchanged=1)
     with transaction(studio) as tx:
         assert sync_store.remove(tx, "booking", "google", [odd], account_id=ACCOUNT) == 1
     assert column(superuser, "booking", "status") == {odd: "cancelled"}
@@ -186,7 +186,7 @@ def test_times_are_stored_to_the_microsecond(studio: UUID, superuser: pg8000.nat
 def test_two_studios_may_have_the_same_external_ids(studio: UUID, superuser: pg8000.native.Connection) -> None:
     other = new_studio("Other")
     store(studio, [booking("a", title="mine")])
-    assert store(other, [booking("a", title="theirs")]) == Outcome(created=1)
+    assert store(other, [booking("a", title="theirs")]) == Upserted(created=1)
     with transaction(other) as tx:
         assert sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 1
     rows = superuser.run("SELECT title, status FROM booking ORDER BY title")
@@ -209,7 +209,7 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
     store(studio, [booking("a")])
     with transaction(studio) as tx:
         sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
-    assert store(studio, [booking("a")]) == Outcome(updated=1)
+    assert store(studio, [booking("a")]) == Upserted(updated=1)
     assert column(superuser, "booking", "status") == {"a": "confirmed"}
 
 

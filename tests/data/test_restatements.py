@@ -13,7 +13,7 @@ from chalicelib.data.metrics import TALLY_AS_OF, Tallies, periods
 from chalicelib.data.postgres.database import read, transaction
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.data.sync import store as sync_store
-from chalicelib.data.sync.store import Outcome
+from chalicelib.data.sync.store import Upserted
 from chalicelib.data.sync.tables import SYNCED
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, DAY, LONG_AGO, NOON, ad, now, review, store
@@ -64,21 +64,21 @@ def test_an_edited_review_keeps_its_previous_text(
     before: str | None, after: str | None, studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [review(text=before)])
-    assert store(studio, [review(text=after)]) == Outcome(updated=1)
-    assert store(studio, [review(text=after, rating=1)]) == Outcome(updated=1)
+    assert store(studio, [review(text=after)]) == Upserted(updated=1)
+    assert store(studio, [review(text=after, rating=1)]) == Upserted(updated=1)
     assert restatements(superuser, "review") == [[5, before], [5, after]]
 
 
 def test_other_changes_are_not_restatements(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [review(url=None)])
-    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(updated=1)
-    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Outcome(unchanged=1)
+    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Upserted(updated=1)
+    assert store(studio, [review(url="https://example.com/1", author="Ida")]) == Upserted(unchanged=1)
     assert restatements(superuser, "review") == []
 
 
 def test_an_outdated_page_restates_nothing(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [ad("a")], "meta")
-    assert store(studio, [ad("a", clicks=0)], "meta", fetched_at=LONG_AGO) == Outcome(unchanged=1)
+    assert store(studio, [ad("a", clicks=0)], "meta", fetched_at=LONG_AGO) == Upserted(unchanged=1)
     assert restatements(superuser, "ad_metric") == []
 
 

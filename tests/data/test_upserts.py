@@ -13,7 +13,7 @@ from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.studios import GET_STUDIO
 from chalicelib.data.sync import store as sync_store
-from chalicelib.data.sync.store import Outcome
+from chalicelib.data.sync.store import Upserted
 from chalicelib.data.sync.upsert_sql import upsert_sql
 from chalicelib.platforms.core.records import AdCampaignRecord, AdMetricRecord
 from dev.tenants import act_as
@@ -70,7 +70,7 @@ def test_a_page_fetched_before_a_row_changed_does_not_overwrite_it(
     fetched_at = now(superuser)
     store(studio, [booking("changed since", title="newer"), booking("created since", title="newer")])
     page = [booking(key, title="older") for key in ("changed since", "created since", "not changed since", "unknown")]
-    assert store(studio, page, fetched_at=fetched_at) == Outcome(created=1, updated=1, unchanged=2)
+    assert store(studio, page, fetched_at=fetched_at) == Upserted(created=1, updated=1, unchanged=2)
     assert column(superuser, "booking", "title") == {
         "changed since": "newer",
         "created since": "newer",
@@ -84,9 +84,9 @@ def test_a_row_changed_at_the_moment_of_the_fetch_is_not_overwritten(
 ) -> None:
     store(studio, [booking("a")])
     age(superuser)
-    assert store(studio, [booking("a", title="older")], fetched_at=LONG_AGO) == Outcome(unchanged=1)
+    assert store(studio, [booking("a", title="older")], fetched_at=LONG_AGO) == Upserted(unchanged=1)
     after = LONG_AGO + timedelta(microseconds=1)
-    assert store(studio, [booking("a", title="older")], fetched_at=after) == Outcome(updated=1)
+    assert store(studio, [booking("a", title="older")], fetched_at=after) == Upserted(updated=1)
 
 
 def test_a_page_fetched_before_a_cancellation_does_not_revert_it(
@@ -96,7 +96,7 @@ def test_a_page_fetched_before_a_cancellation_does_not_revert_it(
     fetched_at = now(superuser)
     with transaction(studio) as tx:
         sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
-    assert store(studio, [booking("a")], fetched_at=fetched_at) == Outcome(unchanged=1)
+    assert store(studio, [booking("a")], fetched_at=fetched_at) == Upserted(unchanged=1)
     assert column(superuser, "booking", "status") == {"a": "cancelled"}
 
 
@@ -114,9 +114,9 @@ def numbers(superuser: pg8000.native.Connection, name: str = "spend_minor") -> d
 def test_ad_numbers_are_keyed_by_campaign_and_day_and_counted(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    assert store(studio, [ad("a"), ad("a", 1), ad("b")], "meta") == Outcome(created=3)
+    assert store(studio, [ad("a"), ad("a", 1), ad("b")], "meta") == Upserted(created=3)
     again = [ad("a"), ad("a", 1, spend_minor=7), ad("b", clicks=2), ad("b", 1), ad("c")]
-    assert store(studio, again, "meta") == Outcome(created=2, updated=2, unchanged=1)
+    assert store(studio, again, "meta") == Upserted(created=2, updated=2, unchanged=1)
     assert numbers(superuser) == {
         ("meta a", 0): 100,
         ("meta a", 1): 7,
@@ -124,7 +124,7 @@ def test_ad_numbers_are_keyed_by_campaign_and_day_and_counted(
         ("meta b", 1): 100,
         ("meta c", 0): 100,
     }
-    assert store(studio, again, "meta") == Outcome(unchanged=5)
+    assert store(studio, again, "meta") == Upserted(unchanged=5)
 
 
 def test_a_missing_campaign_is_created_from_its_numbers(studio: UUID, superuser: pg8000.native.Connection) -> None:
@@ -133,7 +133,7 @@ def test_a_missing_campaign_is_created_from_its_numbers(studio: UUID, superuser:
         ["meta", "a", "Autumn", "active", None]
     ]
     filled = AdCampaignRecord(external_id="a", name="Autumn", status="paused", objective="leads")
-    assert store(studio, [filled], "meta") == Outcome(updated=1)
+    assert store(studio, [filled], "meta") == Upserted(updated=1)
     assert superuser.run("SELECT status, objective FROM ad_campaign") == [["paused", "leads"]]
 
 
@@ -148,26 +148,26 @@ def test_campaigns_of_the_same_external_id_on_two_platforms_are_two(
     studio: UUID, superuser: pg8000.native.Connection
 ) -> None:
     store(studio, [ad("a", spend_minor=1)], "meta")
-    assert store(studio, [ad("a", spend_minor=2)], "google") == Outcome(created=1)
+    assert store(studio, [ad("a", spend_minor=2)], "google") == Upserted(created=1)
     assert numbers(superuser) == {("meta a", 0): 1, ("google a", 0): 2}
 
 
 def test_another_studio_has_campaigns_of_its_own(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [ad("a")], "meta")
-    assert store(new_studio("Other"), [ad("a")], "meta") == Outcome(created=1)
+    assert store(new_studio("Other"), [ad("a")], "meta") == Upserted(created=1)
     assert superuser.run("SELECT count(*) FROM ad_metric JOIN ad_campaign USING (studio_id)") == [[2]]
 
 
 def test_of_two_numbers_for_one_day_the_last_one_counts(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [ad("a", spend_minor=1), ad("a", 1), ad("a", spend_minor=2), ad("a", external_id="odd", spend_minor=3)]
-    assert store(studio, page, "meta") == Outcome(created=2)
+    assert store(studio, page, "meta") == Upserted(created=2)
     assert numbers(superuser) == {("meta a", 0): 3, ("meta a", 1): 100}
 
 
 def test_a_page_of_ad_numbers_is_one_statement(studio: UUID) -> None:
     page = [ad(f"{n:03}", day) for n in range(500) for day in range(2)]
     with query_statistics() as statistics:
-        assert store(studio, page, "meta") == Outcome(created=1000)
+        assert store(studio, page, "meta") == Upserted(created=1000)
     assert statistics.round_trips == 1 + 1
 
 
@@ -203,6 +203,6 @@ def test_two_concurrent_transactions_create_one_campaign(studio: UUID, superuser
             sync_store.upsert(tx, "ad_metric", studio, "meta", [ad("a", 0), ad("b", 0)], account_id=ACCOUNT)
             other = beside.submit(store, studio, [ad("a", 1), ad("c", 1)], "meta")
             wait_until_blocked(superuser)
-        assert other.result() == Outcome(created=2)
+        assert other.result() == Upserted(created=2)
     assert set(numbers(superuser)) == {("meta a", 0), ("meta a", 1), ("meta b", 0), ("meta c", 1)}
     assert superuser.run("SELECT count(*) FROM ad_campaign") == [[3]]

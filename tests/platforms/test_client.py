@@ -28,7 +28,7 @@ from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Platform
 from chalicelib.platforms.core.decoding import decode
 from chalicelib.platforms.core.faults import Fault
-from chalicelib.platforms.core.transport import Response, Transport
+from chalicelib.platforms.core.transport import PlatformResponse, Transport
 from chalicelib.platforms.core.urls import url_of
 from chalicelib.secret import Secret
 from tests.conftest import NOON
@@ -122,7 +122,7 @@ def test_headers_are_facts_of_a_host_or_of_one_of_its_apis(fake: Fake, path: str
         assert request.headers["authorization"] == f"Bearer {CANARY}"
 
 
-def hidden_errors(response: Response) -> Fault | None:
+def hidden_errors(response: PlatformResponse) -> Fault | None:
     code = json.loads(response.body).get("code")
     kinds: dict[int, type[PlatformError]] = {40100: RateLimited, 40105: TokenExpired}
     return Fault(kinds[code], str(code)) if code in kinds else None
@@ -432,7 +432,7 @@ def test_a_failed_refresh_raises_its_own_error(fake: Fake) -> None:
 
 
 def test_a_platform_may_classify_a_response_beyond_its_status(fake: Fake) -> None:
-    def classify(response: Response) -> Fault | None:
+    def classify(response: PlatformResponse) -> Fault | None:
         return Fault(RateLimited, "slow\ndown " * 100, NOW) if response.status == 400 else None
 
     platform = Platform(name="acme", title="Acme", hosts=ACME.hosts, classify=classify)
@@ -469,7 +469,7 @@ def test_a_token_that_no_header_can_hold_is_neither_sent_nor_shown(fake: Fake) -
     ],
 )
 def test_the_token_is_in_no_error_repr_or_log(fake: Fake, reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
-    def quoting(response: Response) -> Fault | None:
+    def quoting(response: PlatformResponse) -> Fault | None:
         return Fault(ContractChanged, response.body.decode()) if response.status == 400 else None
 
     platform = Platform(name="acme", title="Acme", hosts=ACME.hosts, classify=quoting)
@@ -477,7 +477,12 @@ def test_the_token_is_in_no_error_repr_or_log(fake: Fake, reply: Reply, caplog: 
     fake.on(PATH, reply)
     with caplog.at_level(logging.DEBUG), pytest.raises(PlatformError) as caught:
         client.post_form(URL, {"a": "1"}, into=Things, token_field="access_token")
-    output = [caplog.text, repr(client), repr(vars(client)), repr(Response(200, {"a": CANARY}, CANARY.encode()))]
+    output = [
+        caplog.text,
+        repr(client),
+        repr(vars(client)),
+        repr(PlatformResponse(200, {"a": CANARY}, CANARY.encode())),
+    ]
     error: BaseException | None = caught.value
     while error is not None:
         output += [str(error), repr(error), repr(vars(error))]

@@ -11,7 +11,7 @@ import urllib3
 from chalicelib.errors import Misconfigured, PlatformError, TokenRevoked
 from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.contract import Identity, Platform
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.meta import META
@@ -85,7 +85,7 @@ class Dance:
             sandbox_url=self.sandbox.url,
         )
 
-    def identify(self, grant: TokenGrant) -> Account:
+    def identify(self, grant: TokenGrant) -> Identity:
         assert self.platform.identify
         return self.platform.identify(Client(self.platform, grant.access_token, sandbox_url=self.sandbox.url))
 

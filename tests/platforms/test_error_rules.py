@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import PlatformError
 from chalicelib.platforms import pinterest, yelp
-from chalicelib.platforms.core.error_rules import Rule, loggable, read_object
+from chalicelib.platforms.core.error_rules import ErrorRule, loggable, read_object
 from chalicelib.platforms.core.faults import Fault, platform_error
 from chalicelib.platforms.core.token_answers import classify_error
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.google import errors as google
 from chalicelib.platforms.meta import errors as meta
 
 PAYLOADS = Path(__file__).parent / "payloads"
 CANARY = "Anna Ruiz <anna@bride.example> asks: are you free on 12 June?"
-Classify = Callable[[Response], Fault]
+Classify = Callable[[PlatformResponse], Fault]
 CLASSIFIERS: dict[str, Classify] = {
     "google": google.classify,
     "meta": meta.classify,
@@ -59,9 +59,9 @@ def test_odd_values_next_to_the_decisive_one_change_nothing(
 ) -> None:
     platform, _, status, body = refusal
     classify = CLASSIFIERS[platform]
-    expected = code_of(classify(Response(status, {}, json.dumps(body).encode())))
+    expected = code_of(classify(PlatformResponse(status, {}, json.dumps(body).encode())))
     odd = littered(body, data)
-    assert code_of(classify(Response(status, {}, json.dumps(odd).encode()))) == expected
+    assert code_of(classify(PlatformResponse(status, {}, json.dumps(odd).encode()))) == expected
 
 
 def littered(value: Any, data: st.DataObject) -> Any:
@@ -92,7 +92,9 @@ def littered(value: Any, data: st.DataObject) -> Any:
     ),
 )
 def test_any_json_is_classified(platform: str, status: int, body: Any) -> None:
-    assert issubclass(CLASSIFIERS[platform](Response(status, {}, json.dumps(body).encode())).kind, PlatformError)
+    assert issubclass(
+        CLASSIFIERS[platform](PlatformResponse(status, {}, json.dumps(body).encode())).kind, PlatformError
+    )
 
 
 @pytest.mark.parametrize("platform", CLASSIFIERS)
@@ -109,7 +111,7 @@ def test_any_json_is_classified(platform: str, status: int, body: Any) -> None:
 )
 def test_platform_text_is_neither_logged_nor_shown(platform: str, body: Any) -> None:
     for status in (400, 401, 403, 429, 500):
-        response = Response(status, {"x-pinterest-rid": CANARY}, json.dumps(body).encode())
+        response = PlatformResponse(status, {"x-pinterest-rid": CANARY}, json.dumps(body).encode())
         error = platform_error("Acme", CLASSIFIERS[platform](response), where="-")
         text = f"{error} {error.message} {error.code}"
         assert [word for word in ("Anna", "bride", "June", "free") if word in text] == []
@@ -140,7 +142,7 @@ def test_every_rule_is_reachable(platform: str) -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rules in RULES.values() for rule in rules if rule.message])
-def test_messages_are_sentences_for_the_studio(rule: Rule) -> None:
+def test_messages_are_sentences_for_the_studio(rule: ErrorRule) -> None:
     assert rule.message[0].isupper()
     assert not rule.message.endswith(".")
     assert "{" not in rule.message

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chalicelib.errors import ContractChanged, PlatformError, RateLimited, ReconnectRequired, TokenExpired
 from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.contract import Identity, Platform
 from chalicelib.platforms.core.faults import Fault
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.google import GOOGLE, USERINFO_URL, UserInfo, identify
 from chalicelib.platforms.google.errors import classify
 from chalicelib.secret import Secret
@@ -33,7 +33,7 @@ def test_the_account_is_the_user_with_the_scopes_of_the_token(fake: Fake, client
     fake.on(TOKENINFO, Reply({"scope": f"openid email profile {CALENDAR_SCOPE}", "expires_in": "3599", "sub": "1042"}))
     fake.on(USERINFO, Reply({"id": "1042", "name": "Lena Hart", "email": "lena@example.com", "verified_email": True}))
     account = identify(client_of(GOOGLE))
-    assert account == Account("1042", "Lena Hart", ("openid", "email", "profile", CALENDAR_SCOPE))
+    assert account == Identity("1042", "Lena Hart", ("openid", "email", "profile", CALENDAR_SCOPE))
     request, _ = fake.requests
     assert (request.method, request.query, request.form) == ("POST", [], {"access_token": "ya29.canary"})
     assert request.headers["authorization"] == "Bearer ya29.canary"
@@ -47,7 +47,7 @@ def test_an_account_without_a_name_is_named_by_its_address(fake: Fake, client_of
 
 def test_a_grant_without_an_identity_scope_works_without_a_name(fake: Fake, client_of: ClientOf) -> None:
     fake.on(TOKENINFO, Reply({"scope": CALENDAR_SCOPE, "expires_in": 3599}))
-    assert identify(client_of(GOOGLE)) == Account("", "Google account", (CALENDAR_SCOPE,))
+    assert identify(client_of(GOOGLE)) == Identity("", "Google account", (CALENDAR_SCOPE,))
     assert fake.paths() == [TOKENINFO]
 
 
@@ -68,7 +68,7 @@ def test_errors_are_classified(fake: Fake, client_of: ClientOf, name: str) -> No
 
 def test_an_unknown_error_is_logged_with_googles_reason() -> None:
     status, body, _ = ERROR_RULES["not found"]
-    assert classify(Response(status, {}, json.dumps(body).encode())) == Fault(ContractChanged, "notFound")
+    assert classify(PlatformResponse(status, {}, json.dumps(body).encode())) == Fault(ContractChanged, "notFound")
 
 
 def test_an_error_is_logged_with_googles_reasons_but_not_its_messages(fake: Fake, client_of: ClientOf) -> None:
@@ -90,7 +90,7 @@ def test_an_error_is_logged_with_googles_reasons_but_not_its_messages(fake: Fake
 )
 def test_a_quota_is_per_user_or_per_project(limit: object, scope: str) -> None:
     info = {"reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota_limit": limit}}
-    fault = classify(Response(403, {}, json.dumps({"error": {"details": [info]}}).encode()))
+    fault = classify(PlatformResponse(403, {}, json.dumps({"error": {"details": [info]}}).encode()))
     assert (fault.kind, fault.scope) == (RateLimited, scope)
 
 
@@ -167,7 +167,7 @@ def test_an_administrators_block_at_the_token_endpoint_asks_to_reconnect(fake: F
     ],
 )
 def test_gmail_names_the_retry_time_in_its_message(message: str, expected: datetime | None) -> None:
-    fault = classify(Response(429, {}, json.dumps({"error": {"message": message}}).encode()))
+    fault = classify(PlatformResponse(429, {}, json.dumps({"error": {"message": message}}).encode()))
     assert fault.resume_at == expected
 
 
@@ -176,4 +176,4 @@ def test_gmail_names_the_retry_time_in_its_message(message: str, expected: datet
     st.binary(max_size=100) | st.text(max_size=60).map(lambda text: json.dumps({"error": text}).encode()),
 )
 def test_any_error_is_classified(status: int, body: bytes) -> None:
-    assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify(PlatformResponse(status, {}, body)).kind, PlatformError)

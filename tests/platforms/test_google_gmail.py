@@ -14,7 +14,7 @@ from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Platform, Window
 from chalicelib.platforms.core.faults import Fault
 from chalicelib.platforms.core.items import SetAside
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.google import GOOGLE
 from chalicelib.platforms.google.gmail import INQUIRIES, MailboxCursor, fetch_inquiries_of
 from chalicelib.platforms.google.mailbox import THREAD_PARAMS
@@ -338,7 +338,7 @@ def test_an_unreadable_thread_hides_no_other(fake: Fake, client_of: ClientOf) ->
         assert isinstance(INQUIRIES.items[0].read_again(set_aside.content), SetAside)
 
 
-def refuse_large(response: Response) -> Fault | None:
+def refuse_large(response: PlatformResponse) -> Fault | None:
     return Fault(AnswerTooLarge) if response.status == 413 else None
 
 

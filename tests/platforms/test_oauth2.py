@@ -23,7 +23,7 @@ from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.contract import Platform
 from chalicelib.platforms.core.faults import Fault
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from tests.http_fake import Fake, Reply
@@ -225,7 +225,7 @@ def test_revoking_an_unknown_token_is_not_an_error(fake: Fake) -> None:
 
 @pytest.mark.parametrize(("status", "known"), [(200, True), (401, False)])
 def test_a_platform_may_require_delete_authorized_by_the_token(fake: Fake, status: int, known: bool) -> None:
-    def classify(_: Response) -> Fault:
+    def classify(_: PlatformResponse) -> Fault:
         return Fault(TokenRevoked)
 
     fake.on(REVOKE, Reply({}, status=status))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chalicelib import clock
 from chalicelib.errors import PlatformError, RateLimited
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.contract import Identity, Platform
 from chalicelib.platforms.core.quota import Usage
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.pinterest import PINTEREST, classify, classify_token_error, identify, usage
 from tests.conftest import NOON
 from tests.http_fake import Fake, Reply
@@ -38,7 +38,7 @@ def test_the_account_is_named_by_its_business_or_its_user(
     fake: Fake, client_of: ClientOf, user: dict[str, str], name: str
 ) -> None:
     fake.on(USER, Reply(user))
-    assert identify(client_of(PINTEREST)) == Account("278", name)
+    assert identify(client_of(PINTEREST)) == Identity("278", name)
     assert fake.requests[0].headers["authorization"] == "Bearer ya29.canary"
 
 
@@ -54,18 +54,18 @@ def test_errors_are_classified_by_their_status_first(fake: Fake, client_of: Clie
 @pytest.mark.parametrize("name", TOKEN_ERROR_RULES)
 def test_a_token_endpoint_error_ends_the_grant_unless_it_means_something_else(name: str) -> None:
     status, body, code = TOKEN_ERROR_RULES[name]
-    assert classify_token_error(Response(status, {}, json.dumps(body).encode())).kind.code == code
+    assert classify_token_error(PlatformResponse(status, {}, json.dumps(body).encode())).kind.code == code
 
 
 def test_an_error_is_logged_with_its_code_and_request_id() -> None:
     body = json.dumps({"code": 29, "message": "Not permitted"}).encode()
-    assert classify(Response(403, {"x-pinterest-rid": "8675309"}, body)).reason == "29 8675309"
+    assert classify(PlatformResponse(403, {"x-pinterest-rid": "8675309"}, body)).reason == "29 8675309"
 
 
 def test_a_rate_limit_ends_when_its_window_does() -> None:
     headers = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "42"}
     with clock.at(NOON):
-        fault = classify(Response(429, headers, b'{"code": 8, "message": "Slow down"}'))
+        fault = classify(PlatformResponse(429, headers, b'{"code": 8, "message": "Slow down"}'))
     assert (fault.kind, fault.scope) == (RateLimited, "account")
     assert fault.resume_at == NOON + timedelta(seconds=42)
 
@@ -76,7 +76,7 @@ def test_a_rate_limit_ends_when_its_window_does() -> None:
 )
 def test_some_messages_say_how_long_to_wait(message: str, wait: timedelta) -> None:
     with clock.at(NOON):
-        fault = classify(Response(400, {}, json.dumps({"code": 1, "message": message}).encode()))
+        fault = classify(PlatformResponse(400, {}, json.dumps({"code": 1, "message": message}).encode()))
     assert fault.kind is RateLimited
     assert fault.resume_at == NOON + wait
 
@@ -104,5 +104,5 @@ def test_without_headers_there_is_no_usage() -> None:
 
 @given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
 def test_any_error_is_classified(status: int, body: bytes) -> None:
-    assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
-    assert issubclass(classify_token_error(Response(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify(PlatformResponse(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify_token_error(PlatformResponse(status, {}, body)).kind, PlatformError)

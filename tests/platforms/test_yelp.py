@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import Misconfigured, PlatformError, RateLimited, TokenRevoked
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account
+from chalicelib.platforms.core.contract import Identity
 from chalicelib.platforms.core.quota import Usage
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.yelp import YELP, classify, identify, usage
 from chalicelib.secret import Secret
 from dev.sandbox import Sandbox
@@ -33,32 +33,34 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def ask(sandbox: Sandbox) -> Callable[..., Account]:
-    def business(name: str = BUSINESS_ID, key: str = API_KEY) -> Account:
+def ask(sandbox: Sandbox) -> Callable[..., Identity]:
+    def business(name: str = BUSINESS_ID, key: str = API_KEY) -> Identity:
         return identify(Client(YELP, Secret(key), account_id=name, sandbox_url=sandbox.url))
 
     return business
 
 
 @pytest.mark.parametrize("name", [BUSINESS_ID, BUSINESS_ALIAS])
-def test_a_business_is_found_by_id_or_alias_and_identified_by_id(ask: Callable[..., Account], name: str) -> None:
-    assert ask(name) == Account(BUSINESS_ID, "Linden & Light Photography")
+def test_a_business_is_found_by_id_or_alias_and_identified_by_id(ask: Callable[..., Identity], name: str) -> None:
+    assert ask(name) == Identity(BUSINESS_ID, "Linden & Light Photography")
 
 
 @pytest.mark.parametrize("name", ["nobody", "../businesses/x?y#z"])
-def test_a_missing_business_has_to_be_connected_again(sandbox: Sandbox, ask: Callable[..., Account], name: str) -> None:
+def test_a_missing_business_has_to_be_connected_again(
+    sandbox: Sandbox, ask: Callable[..., Identity], name: str
+) -> None:
     with pytest.raises(TokenRevoked):
         ask(name)
     assert [entry["path"].count("/") for entry in sandbox.requests.list()] == [3]
 
 
-def test_a_rejected_key_is_misconfigured(ask: Callable[..., Account]) -> None:
+def test_a_rejected_key_is_misconfigured(ask: Callable[..., Identity]) -> None:
     with pytest.raises(Misconfigured):
         ask(key="another")
 
 
 def test_when_the_daily_calls_are_used_up_all_studios_wait_for_midnight(
-    sandbox: Sandbox, ask: Callable[..., Account]
+    sandbox: Sandbox, ask: Callable[..., Identity]
 ) -> None:
     sandbox.yelp.set_usage(0)
     with pytest.raises(RateLimited) as caught:
@@ -105,4 +107,4 @@ def test_the_headers_report_the_used_quota(limit: str, remaining: str, reset: st
 
 @given(st.integers(300, 599), st.binary(max_size=80) | st.text(max_size=40).map(lambda text: json.dumps(text).encode()))
 def test_any_error_is_classified(status: int, body: bytes) -> None:
-    assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify(PlatformResponse(status, {}, body)).kind, PlatformError)

@@ -13,7 +13,7 @@ from chalicelib.secret import Secret
 from chalicelib.security.api_keys import SCOPES
 from chalicelib.services import authentication
 from chalicelib.services.api_keys import create_api_key, list_api_keys, revoke_api_key, rotate_api_key
-from chalicelib.services.authentication import CACHE_SECONDS, KeyCache, authenticate, forget_callers
+from chalicelib.services.authentication import CACHE_SECONDS, ApiKeyCache, authenticate, forget_callers
 from chalicelib.services.studios import create_studio
 from tests.conftest import NOON, Database, database_time
 
@@ -182,7 +182,7 @@ def test_a_key_of_another_studio_cannot_be_revoked(studio_id: UUID) -> None:
 
 def test_the_memory_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "CACHE_SIZE", 2)
-    cache = KeyCache()
+    cache = ApiKeyCache()
     for number in range(5):
         key = create_api_key(studio_id, str(number), ["admin"])
         cache.authenticate(header(key))

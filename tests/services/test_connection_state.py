@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
-from chalicelib.platforms.core.contract import Account
+from chalicelib.platforms.core.contract import Identity
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.secret import Secret
 from chalicelib.services.connections import state as connection_state
@@ -20,7 +20,7 @@ from tests.api.seeding import insert
 from tests.conftest import Api, Queue, paused_streams
 from tests.services.conftest import Studio
 
-ACCOUNT = Account("account-1", "Anna")
+ACCOUNT = Identity("account-1", "Anna")
 CALENDAR = "https://www.googleapis.com/auth/calendar.readonly"
 
 
@@ -63,13 +63,13 @@ def test_whose_old_tokens_were_says_nothing_of_new_ones(
         " SELECT studio_id, id, 'bookings', id, 'kept' FROM platform_connection"
     )
     with transaction(api.studio_id) as tx:
-        assert not connection_state.identify(tx, tested.id, tested.token_generation, Account("account-2", "Jo"))
+        assert not connection_state.identify(tx, tested.id, tested.token_generation, Identity("account-2", "Jo"))
     assert superuser.run("SELECT external_account_id, account_unverified FROM platform_connection") == [
         ["account-1", True]
     ]
     assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [["kept"]]
     with transaction(api.studio_id) as tx:
-        assert connection_state.identify(tx, tested.id, tested.token_generation + 1, Account("account-2", "Jo"))
+        assert connection_state.identify(tx, tested.id, tested.token_generation + 1, Identity("account-2", "Jo"))
     assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [[None]]
 
 
@@ -117,7 +117,7 @@ def test_another_account_at_a_reconnect_starts_every_stream_again(api: Api, queu
     studio = Studio(api, queue, "studio")
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     studio.sync("inquiries")
-    connection_state.connect(api.studio_id, "google", consented("bulk-40"), Account("account-2", "Bert"))
+    connection_state.connect(api.studio_id, "google", consented("bulk-40"), Identity("account-2", "Bert"))
     assert studio.sync("inquiries")["fullRead"] is True
 
 
@@ -126,7 +126,7 @@ def test_a_reconnect_without_a_refresh_token_keeps_that_of_the_same_account_only
     kept = open_tokens(stored(api)).refresh
     connection_state.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
     assert open_tokens(stored(api)).refresh == kept
-    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), Account("account-2", "Bert"))
+    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), Identity("account-2", "Bert"))
     assert open_tokens(stored(api)).refresh is None
 
 

@@ -14,7 +14,7 @@ from chalicelib.data.maintenance import PRUNE_RUNS
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.postgres.rows import BEFORE_ALL_IDS
 from chalicelib.services.operations import maintenance
-from chalicelib.services.operations.maintenance import Report, maintain
+from chalicelib.services.operations.maintenance import MaintenanceReport, maintain
 from chalicelib.settings import get_settings
 from tests.conftest import Database
 from tests.data.rows import new_studio
@@ -109,7 +109,7 @@ def time_for(batches: int) -> Callable[[], int]:
 def test_runs_that_ended_longer_ago_than_the_retention_go(studio: UUID, superuser: Superuser, status: str) -> None:
     (old,) = add_runs(superuser, studio, days=401, status=status)
     (young,) = add_runs(superuser, studio, days=399, status=status)
-    assert maintain(plenty) == Report(runs_pruned=1, complete=True)
+    assert maintain(plenty) == MaintenanceReport(runs_pruned=1, complete=True)
     assert kept(superuser, old, young) == [young]
 
 
@@ -187,7 +187,7 @@ def test_every_studio_is_treated_alike_and_keeps_all_else(studio: UUID, superuse
     for studio_id in (studio, other):
         add_runs(superuser, studio_id, days=401, count=2)
         add_keys(superuser, studio_id, age="2 days")
-    assert maintain(plenty) == Report(runs_pruned=4, keys_forgotten=2, complete=True)
+    assert maintain(plenty) == MaintenanceReport(runs_pruned=4, keys_forgotten=2, complete=True)
     left = superuser.run("SELECT studio_id, count(*) FROM sync_log GROUP BY 1 ORDER BY 1")
     assert left == [[studio_id, 1] for studio_id in sorted([studio, other])]
     assert count(superuser, "studio") == count(superuser, "platform_connection") == 2
@@ -196,7 +196,7 @@ def test_every_studio_is_treated_alike_and_keeps_all_else(studio: UUID, superuse
 def test_an_idempotency_key_is_forgotten_once_it_may_be_used_again(studio: UUID, superuser: Superuser) -> None:
     add_keys(superuser, studio, age="24 hours 1 minute", count=2)
     add_keys(superuser, studio, age="23 hours 59 minutes")
-    assert maintain(plenty) == Report(keys_forgotten=2, complete=True)
+    assert maintain(plenty) == MaintenanceReport(keys_forgotten=2, complete=True)
     assert count(superuser, "idempotency_key") == 1
 
 
@@ -205,14 +205,14 @@ def test_what_a_run_has_seen_is_forgotten_once_it_has_ended(studio: UUID, superu
     (run,) = add_runs(superuser, studio, days=2, status=status)
     add_seen(superuser, studio, run, count=3)
     gone = 3 if status in ENDED else 0
-    assert maintain(plenty) == Report(seen_forgotten=gone, complete=True)
+    assert maintain(plenty) == MaintenanceReport(seen_forgotten=gone, complete=True)
     assert count(superuser, "sync_seen") == 3 - gone
 
 
 def test_a_pruned_run_takes_along_what_it_has_seen(studio: UUID, superuser: Superuser) -> None:
     (run,) = add_runs(superuser, studio, days=401)
     add_seen(superuser, studio, run, count=3)
-    assert maintain(plenty) == Report(runs_pruned=1, seen_forgotten=3, complete=True)
+    assert maintain(plenty) == MaintenanceReport(runs_pruned=1, seen_forgotten=3, complete=True)
     assert count(superuser, "sync_seen") == 0
 
 
@@ -232,20 +232,20 @@ def backlog(studio: UUID, superuser: Superuser, monkeypatch: pytest.MonkeyPatch)
     return studio
 
 
-EVERYTHING = Report(runs_pruned=7, keys_forgotten=7, seen_forgotten=7, complete=True)
+EVERYTHING = MaintenanceReport(runs_pruned=7, keys_forgotten=7, seen_forgotten=7, complete=True)
 
 
 def test_more_than_a_batch_goes_in_one_maintenance(backlog: UUID, superuser: Superuser) -> None:
     assert maintain(plenty) == EVERYTHING
     assert [count(superuser, table) for table in ("sync_log", "sync_seen", "idempotency_key")] == [4, 5, 2]
-    assert maintain(plenty) == Report(complete=True)
+    assert maintain(plenty) == MaintenanceReport(complete=True)
 
 
 def test_out_of_time_it_stops_after_a_batch_and_says_so(backlog: UUID, superuser: Superuser) -> None:
-    assert maintain(time_for(batches=1)) == Report(seen_forgotten=3)
-    assert maintain(time_for(batches=3)) == Report(seen_forgotten=4, keys_forgotten=3)
-    assert maintain(time_for(batches=10)) == Report(keys_forgotten=4, runs_pruned=2)
-    assert maintain(plenty) == Report(runs_pruned=5, complete=True)
+    assert maintain(time_for(batches=1)) == MaintenanceReport(seen_forgotten=3)
+    assert maintain(time_for(batches=3)) == MaintenanceReport(seen_forgotten=4, keys_forgotten=3)
+    assert maintain(time_for(batches=10)) == MaintenanceReport(keys_forgotten=4, runs_pruned=2)
+    assert maintain(plenty) == MaintenanceReport(runs_pruned=5, complete=True)
 
 
 def test_each_batch_is_done_with_when_a_later_one_fails(
@@ -258,7 +258,7 @@ def test_each_batch_is_done_with_when_a_later_one_fails(
     finally:
         superuser.run("ALTER TABLE hidden RENAME TO idempotency_key")
     assert reports(caplog)[-1].items() >= {"seen_forgotten": 7, "keys_forgotten": 0, "complete": False}.items()
-    assert maintain(plenty) == Report(runs_pruned=7, keys_forgotten=7, complete=True)
+    assert maintain(plenty) == MaintenanceReport(runs_pruned=7, keys_forgotten=7, complete=True)
 
 
 def test_several_at_once_share_the_work(backlog: UUID, superuser: Superuser) -> None:
@@ -396,14 +396,14 @@ def add_delivery(superuser: Superuser, studio_id: UUID, *, days: float, due: boo
 def test_what_happened_to_a_connection_is_kept_for_four_hundred_days(studio: UUID, superuser: Superuser) -> None:
     add_events(superuser, studio, days=401, count=2)
     young = add_events(superuser, studio, days=399)
-    assert maintain(plenty) == Report(events_pruned=2, complete=True)
+    assert maintain(plenty) == MaintenanceReport(events_pruned=2, complete=True)
     assert superuser.run("SELECT id FROM connection_event") == [young]
 
 
 def test_a_delivery_is_kept_for_thirty_days_and_as_long_as_it_is_due(studio: UUID, superuser: Superuser) -> None:
     add_delivery(superuser, studio, days=31)
     kept_ones = [add_delivery(superuser, studio, days=31, due=True), add_delivery(superuser, studio, days=29)]
-    assert maintain(plenty) == Report(deliveries_pruned=1, complete=True)
+    assert maintain(plenty) == MaintenanceReport(deliveries_pruned=1, complete=True)
     assert sorted(id for (id,) in superuser.run("SELECT id FROM webhook_delivery") or ()) == sorted(kept_ones)
 
 
@@ -418,7 +418,7 @@ def test_a_grant_that_nobody_completed_or_could_revoke_is_forgotten_a_day_later(
         """,
         studio_id=studio,
     )
-    assert maintain(plenty) == Report(grants_forgotten=1, complete=True)
+    assert maintain(plenty) == MaintenanceReport(grants_forgotten=1, complete=True)
     assert superuser.run("SELECT count(*) FROM pending_grant WHERE expires_at > now() - interval '24 hours'") == [[2]]
 
 
@@ -439,5 +439,5 @@ def test_a_data_deletion_is_kept_until_it_was_done_long_ago(clean_database: Data
         " ('meta', 'young', now() - interval '500 days', now() - interval '399 days'),"
         " ('meta', 'open', now() - interval '500 days', NULL)"
     )
-    assert maintain(plenty) == Report(deletions_forgotten=1, complete=True)
+    assert maintain(plenty) == MaintenanceReport(deletions_forgotten=1, complete=True)
     assert superuser.run("SELECT encode(code_hash, 'escape') FROM data_deletion ORDER BY 1") == [["open"], ["young"]]

@@ -13,7 +13,7 @@ from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.errors import TooManyRequests, Unauthorized
 from chalicelib.secret import Secret
 from chalicelib.services.api_keys import create_api_key
-from chalicelib.services.authentication import CACHE_SECONDS, KeyCache, forget_callers, reauthenticate
+from chalicelib.services.authentication import CACHE_SECONDS, ApiKeyCache, forget_callers, reauthenticate
 from chalicelib.services.request_limits import PART, Limit
 from chalicelib.services.studios import create_studio
 from chalicelib.settings import get_settings
@@ -75,7 +75,7 @@ def database_seconds(superuser: Superuser) -> float:
     return float(superuser.run("SELECT extract(epoch FROM clock_timestamp())::float8")[0][0])
 
 
-def admitted(cache: KeyCache, key: str, attempts: int) -> int:
+def admitted(cache: ApiKeyCache, key: str, attempts: int) -> int:
     count = 0
     for _ in range(attempts):
         try:
@@ -97,7 +97,7 @@ def test_a_key_may_send_its_burst_and_then_what_trickles_in(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited()
-    key, cache, started = new_key(), KeyCache(), database_seconds(superuser)
+    key, cache, started = new_key(), ApiKeyCache(), database_seconds(superuser)
     count = admitted(cache, key, 3 * BURST)
     assert BURST <= count <= BURST + database_seconds(superuser) - started
 
@@ -107,7 +107,7 @@ def test_however_many_containers_it_reaches_a_key_exceeds_its_limit_by_a_part_of
 ) -> None:
     limited(key=(1, 10 * BURST))
     key, started = new_key(), database_seconds(superuser)
-    containers = [KeyCache() for _ in range(4)]
+    containers = [ApiKeyCache() for _ in range(4)]
     with ThreadPoolExecutor(8) as threads:
         counts = list(threads.map(lambda cache: admitted(cache, key, 5 * BURST), containers * 4))
     elapsed = database_seconds(superuser) - started
@@ -119,7 +119,7 @@ def test_what_a_container_admitted_by_itself_is_charged_with_its_next_look_up(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(key=(1, 100))
-    key, cache = new_key(), KeyCache()
+    key, cache = new_key(), ApiKeyCache()
     with query_statistics() as statistics:
         assert admitted(cache, key, 11) == 11
     assert statistics.round_trips == 1
@@ -136,7 +136,7 @@ def test_the_nearer_its_limit_is_the_sooner_a_container_asks_again(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(key=(1, 100))
-    key, cache = new_key(), KeyCache()
+    key, cache = new_key(), ApiKeyCache()
     with query_statistics() as statistics:
         admitted(cache, key, 100)
     assert 5 < statistics.round_trips < 30
@@ -165,7 +165,7 @@ def test_a_container_refuses_by_itself_until_the_time_it_named_and_no_longer_tha
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited()
-    key, cache = new_key(), KeyCache()
+    key, cache = new_key(), ApiKeyCache()
     cache.authenticate(key)
     empty(superuser)
     still(CACHE_SECONDS)
@@ -186,10 +186,10 @@ def test_refused_requests_do_not_put_off_the_end_of_the_refusal(
 ) -> None:
     limited()
     key = new_key()
-    KeyCache().authenticate(key)
+    ApiKeyCache().authenticate(key)
     empty(superuser)
     for _ in range(20):
-        assert admitted(KeyCache(), key, 1) == 0
+        assert admitted(ApiKeyCache(), key, 1) == 0
     assert seconds_until_full(superuser) <= BURST + 60
     assert seconds_until_full(superuser, "studio") <= 1
 
@@ -201,12 +201,12 @@ def test_all_keys_of_a_studio_share_its_limit_and_other_studios_do_not(
     studio_id = create_studio("Busy")
     keys = [new_key(studio_id) for _ in range(3)]
     started = database_seconds(superuser)
-    count = sum(admitted(KeyCache(), key, BURST) for key in keys)
+    count = sum(admitted(ApiKeyCache(), key, BURST) for key in keys)
     assert BURST <= count <= BURST + database_seconds(superuser) - started
     with pytest.raises(TooManyRequests) as refused:
-        KeyCache().authenticate(new_key(studio_id))
+        ApiKeyCache().authenticate(new_key(studio_id))
     assert items(refused.value.headers["RateLimit"])["studio"]["r"] == 0
-    assert admitted(KeyCache(), new_key(), BURST) == BURST
+    assert admitted(ApiKeyCache(), new_key(), BURST) == BURST
 
 
 def test_a_key_that_hammers_takes_nothing_from_the_other_keys_of_its_studio(
@@ -215,11 +215,11 @@ def test_a_key_that_hammers_takes_nothing_from_the_other_keys_of_its_studio(
     limited(studio=(1, 2 * BURST))
     studio_id = create_studio("Studio")
     hammering, other = new_key(studio_id), new_key(studio_id)
-    KeyCache().authenticate(hammering)
+    ApiKeyCache().authenticate(hammering)
     empty(superuser)
     for _ in range(3 * BURST):
-        admitted(KeyCache(), hammering, 1)
-    assert admitted(KeyCache(), other, BURST) == BURST
+        admitted(ApiKeyCache(), hammering, 1)
+    assert admitted(ApiKeyCache(), other, BURST) == BURST
 
 
 def test_a_debt_is_forgotten_after_a_minute(
@@ -227,9 +227,9 @@ def test_a_debt_is_forgotten_after_a_minute(
 ) -> None:
     limited()
     key = new_key()
-    KeyCache().authenticate(key)
+    ApiKeyCache().authenticate(key)
     empty(superuser)
-    admitted(KeyCache(), key, 1)
+    admitted(ApiKeyCache(), key, 1)
     assert seconds_until_full(superuser) <= BURST + 60
 
 
@@ -240,7 +240,7 @@ def test_somebody_who_knows_a_keys_id_only_uses_nothing_of_what_it_may_send(
     prefix, id, secret = new_key().split("_")
     for _ in range(3):
         with pytest.raises(Unauthorized):
-            KeyCache().authenticate(f"{prefix}_{id}_{secret[::-1]}")
+            ApiKeyCache().authenticate(f"{prefix}_{id}_{secret[::-1]}")
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
@@ -249,7 +249,7 @@ def test_a_key_that_was_revoked_is_charged_nothing(limited: Limited, superuser: 
     key = new_key()
     superuser.run("UPDATE api_key SET revoked_at = now()")
     with pytest.raises(Unauthorized):
-        KeyCache().authenticate(key)
+        ApiKeyCache().authenticate(key)
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
@@ -263,7 +263,7 @@ def test_what_could_not_be_charged_is_charged_later(
     limited: Limited, still: Callable[[float], None], superuser: Superuser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(key=(1, 100))
-    key, cache = new_key(), KeyCache()
+    key, cache = new_key(), ApiKeyCache()
     admitted(cache, key, 5)
     still(CACHE_SECONDS)
     superuser.run("ALTER FUNCTION cross_tenant.charge_api_key RENAME TO gone")

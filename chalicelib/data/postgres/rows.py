@@ -30,6 +30,12 @@ class Row(msgspec.Struct, kw_only=True, rename="camel"):
     """A row or a part of one; the wire names are camelCase."""
 
 
+class Deleted(Row):
+    """How many rows a statement has deleted."""
+
+    count: int
+
+
 def reshape(shape: type[RowT], row: Row, **others: Any) -> RowT:
     """A row of another shape: its fields are those of `others`, and for the rest those of the same name in `row`."""
     same = {field: getattr(row, field) for field in shape.__struct_fields__ if field not in others}

@@ -25,7 +25,7 @@ UNCONFIRMED_DELETION_SHARE = 0.25
 neither a platform that answers half a list nor a switched account may wipe a studio's bookings."""
 
 
-class Outcome(Row):
+class Upserted(Row):
     """What an upsert did to the records it was given."""
 
     created: int = 0
@@ -65,7 +65,7 @@ def upsert(
     *,
     account_id: UUID,
     fetched_at: datetime | None = None,
-) -> Outcome:
+) -> Upserted:
     """Stores the records of an account by their natural key; rows that would not change are left untouched.
 
     A key that comes twice counts once, the last one wins. Records `fetched_at` a moment of the database's clock, and
@@ -79,7 +79,7 @@ def upsert(
         query = _upsert_query(table, distinct[start].__struct_fields__, bool(when))
         outcome = tx.run(query, studio_id=studio_id, platform=platform, account_id=account_id, rows=rows, **when)
         created, updated = created + outcome.created, updated + outcome.updated
-    return Outcome(created=created, updated=updated, unchanged=len(distinct) - created - updated)
+    return Upserted(created=created, updated=updated, unchanged=len(distinct) - created - updated)
 
 
 def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
@@ -90,8 +90,8 @@ def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
 
 
 @cache
-def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[Outcome]:
-    return Query(upsert_sql(table, fields, guarded=guarded), Outcome)
+def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[Upserted]:
+    return Query(upsert_sql(table, fields, guarded=guarded), Upserted)
 
 
 def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str], *, account_id: UUID) -> int:

@@ -14,7 +14,7 @@ from chalicelib.platforms.core.accounts import ConnectedAccount
 from chalicelib.platforms.core.decoding import decode
 from chalicelib.platforms.core.faults import Fault, kind_of
 from chalicelib.platforms.core.quota import Usage
-from chalicelib.platforms.core.transport import FORM, JSON, Response, Site, Transport
+from chalicelib.platforms.core.transport import FORM, JSON, PlatformResponse, Site, Transport
 from chalicelib.platforms.core.urls import Url, known
 from chalicelib.secret import MASK, Secret
 
@@ -28,9 +28,9 @@ class Api(Site, Protocol):
     @property
     def usage(self) -> Callable[[Mapping[str, str], datetime], Sequence[Usage]] | None: ...
     @property
-    def classify(self) -> Callable[[Response], Fault | None] | None: ...
+    def classify(self) -> Callable[[PlatformResponse], Fault | None] | None: ...
     @property
-    def find_hidden_error(self) -> Callable[[Response], Fault | None] | None: ...
+    def find_hidden_error(self) -> Callable[[PlatformResponse], Fault | None] | None: ...
     @property
     def headers(self) -> Mapping[str, Mapping[str, str]]: ...
 
@@ -115,7 +115,7 @@ class Client:
         request = _Request("POST", known(url), json=msgspec.json.encode(body))
         return self._decoded(self._send(request), request, into)
 
-    def _send(self, request: _Request, *, accept_404: bool = False) -> Response:
+    def _send(self, request: _Request, *, accept_404: bool = False) -> PlatformResponse:
         try:
             return self._attempt(request, accept_404)
         except TokenExpired:
@@ -124,7 +124,7 @@ class Client:
         self._token = self._refresh()
         return self._attempt(request, accept_404)
 
-    def _attempt(self, request: _Request, accept_404: bool) -> Response:
+    def _attempt(self, request: _Request, accept_404: bool) -> PlatformResponse:
         token = self._token.reveal()
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             # The HTTP library would include the whole value in its exception.
@@ -149,21 +149,21 @@ class Client:
         wanted = [headers for start, headers in self._platform.headers.items() if path.startswith(f"{start}/")]
         return {name: value for headers in wanted for name, value in headers.items()}
 
-    def _judge(self, response: Response) -> Fault | None:
+    def _judge(self, response: PlatformResponse) -> Fault | None:
         """What is wrong with an answer, if anything is."""
         judge = self._platform.find_hidden_error if response.ok else self._platform.classify
         fault = judge(response) if judge else None
         return fault or (None if response.ok else Fault(kind_of(response.status)))
 
-    def _note_usage(self, response: Response) -> None:
+    def _note_usage(self, response: PlatformResponse) -> None:
         if self._platform.usage is not None:
             self.usage |= {usage.scope: usage for usage in self._platform.usage(response.headers, self._now())}
 
-    def _error(self, fault: Fault, response: Response, request: _Request) -> PlatformError:
+    def _error(self, fault: Fault, response: PlatformResponse, request: _Request) -> PlatformError:
         fault = msgspec.structs.replace(fault, reason=fault.reason.replace(self._token.reveal(), MASK))
         return self._transport.error(fault, request.method, request.url, response, now=self._now())
 
-    def _decoded(self, response: Response, request: _Request, into: type[T]) -> T:
+    def _decoded(self, response: PlatformResponse, request: _Request, into: type[T]) -> T:
         outcome = decode(response.body, into)
         if isinstance(outcome, Fault):
             raise self._transport.error(outcome, request.method, request.url, response, now=self._now())

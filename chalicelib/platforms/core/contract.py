@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from chalicelib.platforms.core.faults import Fault
     from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
     from chalicelib.platforms.core.quota import Usage
-    from chalicelib.platforms.core.transport import Response
+    from chalicelib.platforms.core.transport import PlatformResponse
 
 Credential = Literal["oauth", "api_key", "none"]
 CursorT = TypeVar("CursorT", bound=msgspec.Struct)
 
 
-class Account(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True):
     """The connected account, as the platform names it. `scopes` is None if the platform does not report them."""
 
     external_id: str
@@ -155,13 +155,13 @@ class Platform(msgspec.Struct, frozen=True):
     hosts: frozenset[str] = frozenset()
     """The only hosts its tokens are ever sent to."""
     streams: tuple[Stream[Any], ...] = ()
-    identify: Callable[["Client"], Account] | None = None
+    identify: Callable[["Client"], Identity] | None = None
     """Asks the platform which account is connected; also the connection test. Only a grant can tell: for a platform
     that we call with our own key, the client's `account_id` names the account.
     """
-    classify: Callable[["Response"], "Fault | None"] | None = None
+    classify: Callable[["PlatformResponse"], "Fault | None"] | None = None
     """Classifies a non-2xx response; None means by its status alone."""
-    find_hidden_error: Callable[["Response"], "Fault | None"] | None = None
+    find_hidden_error: Callable[["PlatformResponse"], "Fault | None"] | None = None
     """Finds the error in a 2xx response, for platforms that send errors that way; returns None for a real success."""
     headers: Mapping[str, Mapping[str, str]] = {}
     """Headers sent with each request, by the start of its address: a whole host or one API"""

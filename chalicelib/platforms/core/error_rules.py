@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,8}(?:/-?[0-9]{1,10})?", re.ASCII)
 _TRACE_ID = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
-class Rule(msgspec.Struct, frozen=True):
+class ErrorRule(msgspec.Struct, frozen=True):
     """What an error means that contains one of these words.
 
     A word is a status, a code, a reason, or a phrase of the message.
@@ -39,12 +39,12 @@ class Rule(msgspec.Struct, frozen=True):
         return Fault(self.kind, reason, resume_at, self.scope, self.code, self.message)
 
 
-Rules = tuple[Rule, ...]
+Rules = tuple[ErrorRule, ...]
 
 
-def judge(rules: Rules, words: Collection[str], *, otherwise: type[PlatformError]) -> Rule:
+def judge(rules: Rules, words: Collection[str], *, otherwise: type[PlatformError]) -> ErrorRule:
     """The first rule that contains one of the words."""
-    return next((rule for rule in rules if not rule.signals.isdisjoint(words)), Rule(otherwise, frozenset()))
+    return next((rule for rule in rules if not rule.signals.isdisjoint(words)), ErrorRule(otherwise, frozenset()))
 
 
 def words_of(rules: Rules) -> frozenset[str]:

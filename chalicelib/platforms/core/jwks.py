@@ -15,7 +15,7 @@ from chalicelib import clock, logs
 from chalicelib.errors import CircuitOpen, ContractChanged, PlatformError
 from chalicelib.platforms.core.decoding import decode
 from chalicelib.platforms.core.faults import Fault, kind_of
-from chalicelib.platforms.core.transport import Response, Transport
+from chalicelib.platforms.core.transport import PlatformResponse, Transport
 from chalicelib.platforms.core.urls import url_of
 
 SHORTEST_SECONDS = 60.0
@@ -125,7 +125,7 @@ class KeySet:
         now = clock.monotonic()
         self._known = _Known(keys, now, now + _max_age(response))
 
-    def _read(self, response: Response, transport: Transport) -> dict[str, Key]:
+    def _read(self, response: PlatformResponse, transport: Transport) -> dict[str, Key]:
         key_list = decode(response.body, _KeyList) if response.ok else Fault(kind_of(response.status))
         if isinstance(key_list, Fault):
             raise transport.error(key_list, "GET", self._url, response)
@@ -145,6 +145,6 @@ def _is_usable(entry: Any) -> bool:
     return True
 
 
-def _max_age(response: Response) -> float:
+def _max_age(response: PlatformResponse) -> float:
     match = MAX_AGE.search(response.headers.get("cache-control", ""))
     return min(max(float(match[1]) if match else 0.0, SHORTEST_SECONDS), LONGEST_SECONDS)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, ReconnectRequired, TokenExpired
-from chalicelib.platforms.core.error_rules import Rule, Rules, judge
+from chalicelib.platforms.core.error_rules import ErrorRule, Rules, judge
 from chalicelib.platforms.core.faults import Fault
 from chalicelib.platforms.core.token_answers import (
     TOKEN_RULES,
@@ -20,7 +20,7 @@ from chalicelib.platforms.core.token_answers import (
     is_refusal,
     read_grant,
 )
-from chalicelib.platforms.core.transport import FORM, Response, Site, Transport
+from chalicelib.platforms.core.transport import FORM, PlatformResponse, Site, Transport
 from chalicelib.platforms.core.urls import Url, url_of
 from chalicelib.secret import MASK, Secret
 
@@ -78,15 +78,15 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     age."""
     rules: Rules = TOKEN_RULES
     """What the error words of the token endpoint and the consent page mean."""
-    classify: Callable[[Response], Fault] | None = None
+    classify: Callable[[PlatformResponse], Fault] | None = None
     """Classifies an error of the token endpoint, if it does not use the format of RFC 6749."""
     find_lifetime: Callable[[Transport, str, Secret, Secret], int | None] | None = None
     """Requests a token's remaining seconds if its grant does not say: (transport, client id, secret, token)."""
 
-    def judge_error(self, response: Response) -> Fault:
+    def judge_error(self, response: PlatformResponse) -> Fault:
         return self.classify(response) if self.classify else classify_error(response, self.rules)
 
-    def judge_redirect(self, error: str) -> Rule:
+    def judge_redirect(self, error: str) -> ErrorRule:
         """The meaning of the error with which the consent page sends the browser back (RFC 6749, 4.1.2.1)."""
         return judge(self.rules, {error}, otherwise=ContractChanged)
 
@@ -252,7 +252,7 @@ class _TokenEndpoint(msgspec.Struct, frozen=True):
         seconds = self.oauth.find_lifetime(self.transport, self.client.id, secret, grant.access_token)
         return msgspec.structs.replace(grant, expires_in=seconds)
 
-    def _send(self, secret: Secret, fields: Fields) -> Response:
+    def _send(self, secret: Secret, fields: Fields) -> PlatformResponse:
         from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
         oauth, headers = self.oauth, dict(FORM)

@@ -7,9 +7,9 @@ import msgspec
 
 from chalicelib.errors import ContractChanged, Misconfigured, RateLimited, TokenRevoked, TransientFault
 from chalicelib.platforms.core.decoding import decode
-from chalicelib.platforms.core.error_rules import Json, Rule, Rules, judge, loggable, read_object, text, words_of
+from chalicelib.platforms.core.error_rules import ErrorRule, Json, Rules, judge, loggable, read_object, text, words_of
 from chalicelib.platforms.core.faults import Fault
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.secret import Secret
 
 
@@ -44,13 +44,13 @@ class _Answer(msgspec.Struct, frozen=True):
 # RFC 6749, 5.2, and 4.1.2.1 for the consent page. The status is a word of its own here, `token 401`: it means something
 # else in responses of other endpoints. google-auth treats the last three of the second row as transient.
 TOKEN_RULES: Rules = (
-    Rule(RateLimited, frozenset({"token 429"})),
-    Rule(
+    ErrorRule(RateLimited, frozenset({"token 429"})),
+    ErrorRule(
         TransientFault,
         frozenset({"token 408", "token 5xx", "temporarily_unavailable", "server_error", "internal_failure"}),
     ),
-    Rule(TokenRevoked, frozenset({"invalid_grant", "access_denied"})),
-    Rule(
+    ErrorRule(TokenRevoked, frozenset({"invalid_grant", "access_denied"})),
+    ErrorRule(
         Misconfigured,
         frozenset(
             {
@@ -66,7 +66,7 @@ TOKEN_RULES: Rules = (
 )
 
 
-def read_grant(response: Response) -> TokenGrant | Fault:
+def read_grant(response: PlatformResponse) -> TokenGrant | Fault:
     """The grant of a 2xx response (RFC 6749, 5.1), or a fault whose text quotes nothing."""
     answer = decode(response.body, _Answer)
     if isinstance(answer, Fault):
@@ -84,18 +84,18 @@ def read_grant(response: Response) -> TokenGrant | Fault:
     )
 
 
-def is_refusal(response: Response) -> bool:
+def is_refusal(response: PlatformResponse) -> bool:
     """Whether an answer names an error and has no token, whatever its status: some platforms refuse with a 200."""
     answer = read_object(response.body)
     return bool(answer.get("error")) and not answer.get("access_token")
 
 
-def error_of(response: Response) -> str:
+def error_of(response: PlatformResponse) -> str:
     """RFC 6749, 5.2; revocation errors have the same shape (RFC 7009, 2.2.1)."""
     return text(read_object(response.body), "error")
 
 
-def classify_error(response: Response, rules: Rules = TOKEN_RULES) -> Fault:
+def classify_error(response: PlatformResponse, rules: Rules = TOKEN_RULES) -> Fault:
     """The meaning of an error in the format of RFC 6749."""
     errors = named_errors(read_object(response.body))
     rule = judge(rules, {*errors, *statuses(response.status)}, otherwise=ContractChanged)

@@ -34,7 +34,7 @@ _last_used_at = clock.now()
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
-class Response(msgspec.Struct, frozen=True):
+class PlatformResponse(msgspec.Struct, frozen=True):
     """A platform's response; header names are in lower case. The repr shows neither headers nor body."""
 
     status: int
@@ -77,7 +77,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
 
     def send(
         self, method: str, url: Url | str, *, headers: Mapping[str, str], body: str | bytes | None = None
-    ) -> Response:
+    ) -> PlatformResponse:
         """Returns a response of any status. Raises TransientFault if it is incomplete, AnswerTooLarge if it is too
         large."""
         url = known(url)
@@ -93,7 +93,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         fault: Fault,
         method: str,
         url: Url | str,
-        response: Response | None = None,
+        response: PlatformResponse | None = None,
         *,
         now: datetime | None = None,
     ) -> PlatformError:
@@ -115,7 +115,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
 
     def _exchange(
         self, method: str, target: str, headers: dict[str, str], body: str | bytes | None
-    ) -> Response | Fault:
+    ) -> PlatformResponse | Fault:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
@@ -138,7 +138,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
         except HTTPError as error:
             return Fault(TransientFault, type(error).__name__)
 
-    def _read(self, answer: "BaseHTTPResponse", deadline: float) -> Response | Fault:
+    def _read(self, answer: "BaseHTTPResponse", deadline: float) -> PlatformResponse | Fault:
         """Limits the decompressed size and the total time: the socket's timeout alone never ends a trickle."""
         body = bytearray()
         while chunk := answer.read1(_CHUNK_BYTES, decode_content=True):
@@ -147,7 +147,9 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
                 return Fault(AnswerTooLarge, f"the response is larger than {self.max_bytes} bytes")
             if clock.monotonic() > deadline:
                 return Fault(TransientFault, "the response took longer than the time left")
-        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
+        return PlatformResponse(
+            answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body)
+        )
 
 
 def _pool() -> "PoolManager":

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, GrantWarning, Platform
+from chalicelib.platforms.core.contract import GrantWarning, Identity, Platform
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.core.text import clean
 from chalicelib.platforms.core.urls import url_of
@@ -60,15 +60,15 @@ class UserInfo(msgspec.Struct, frozen=True):
     email: str = ""
 
 
-def identify(client: Client) -> Account:
+def identify(client: Client) -> Identity:
     """Works for every valid token: a grant without an identity scope has an empty external id."""
     # google-auth-library-nodejs sends the token in the header, the discovery document names a parameter: we send both.
     info = client.post_form(TOKENINFO_URL, into=TokenInfo, token_field="access_token")  # noqa: S106 - a field's name
     scopes = tuple(info.scope.split())
     if not USERINFO_SCOPES.intersection(scopes):
-        return Account(info.user_id or info.sub or info.email, info.email or "Google account", scopes)
+        return Identity(info.user_id or info.sub or info.email, info.email or "Google account", scopes)
     user = client.get(USERINFO_URL, into=UserInfo)
-    return Account(user.id, clean(user.name) or user.email or info.email or "Google account", scopes)
+    return Identity(user.id, clean(user.name) or user.email or info.email or "Google account", scopes)
 
 
 def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:

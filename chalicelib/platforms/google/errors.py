@@ -22,8 +22,8 @@ from chalicelib.errors import (
     TransientFault,
 )
 from chalicelib.platforms.core.error_rules import (
+    ErrorRule,
     Json,
-    Rule,
     judge,
     loggable,
     member,
@@ -34,23 +34,25 @@ from chalicelib.platforms.core.error_rules import (
 )
 from chalicelib.platforms.core.faults import Fault, kind_of
 from chalicelib.platforms.core.token_answers import TOKEN_RULES
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 
 PHRASES = ("mail service not enabled",)
 PER_PROJECT = "limit per project"
 """For a quota that all studios share: `quota_limit` in the metadata names it, e.g. `ReadsPerMinutePerProject`."""
 
 RULES = (
-    Rule(TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED"})),
+    ErrorRule(
+        TokenExpired, frozenset({"401", "invalid_token", "authError", "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED"})
+    ),
     # Decisions of the administrator of the account's Google Workspace, when a token is requested and when it is used.
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"admin_policy_enforced", "access_not_configured"}),
         code="blocked_by_administrator",
         message="An administrator of this Google Workspace does not allow this app: ask them to allow it, then"
         " reconnect",
     ),
-    Rule(
+    ErrorRule(
         BlockedByAdministrator,
         frozenset({"domainPolicy", "USER_BLOCKED_BY_ADMIN"}),
         message="An administrator of this Google Workspace does not let apps read this: ask them to allow this app, and"
@@ -58,7 +60,7 @@ RULES = (
     ),
     # The account has no mailbox, or Gmail is turned off for it (WPManageNinja/fluent-smtp, issue 152; both spellings
     # of the message come with this reason).
-    Rule(
+    ErrorRule(
         ServiceNotEnabled,
         frozenset({"failedPrecondition", "mail service not enabled"}),
         code="mailbox_not_enabled",
@@ -66,7 +68,7 @@ RULES = (
         " administrator does this), or connect the account that receives your inquiries",
     ),
     # Calendar is turned off for the account, or was never opened (closeio/sync-engine, pull request 462).
-    Rule(
+    ErrorRule(
         ServiceNotEnabled,
         frozenset({"notACalendarUser"}),
         code="calendar_not_enabled",
@@ -74,7 +76,7 @@ RULES = (
         " administrator turns on Calendar), or connect the account that holds your bookings",
     ),
     # Session control of a Google Workspace: support.google.com/a/answer/9368756
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"invalid_rapt", "rapt_required"}),
         message="This Google Workspace requires its users to sign in again regularly: reconnect, or ask its"
@@ -82,12 +84,12 @@ RULES = (
     ),
     # Our own OAuth client was deleted or disabled, or is restricted to one organization.
     # googleapis/google-api-nodejs-client, issue 1256; openpubkey/opkssh, issue 617
-    Rule(Misconfigured, frozenset({"deleted_client", "disabled_client", "restricted_client", "org_internal"})),
+    ErrorRule(Misconfigured, frozenset({"deleted_client", "disabled_client", "restricted_client", "org_internal"})),
     *TOKEN_RULES,
     # The last one is from the consent page: too many new users for an application that Google has not verified:
     # support.google.com/cloud/answer/9028764
-    Rule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT, "rate_limit_exceeded"}), scope="app"),
-    Rule(
+    ErrorRule(RateLimited, frozenset({"dailyLimitExceeded", PER_PROJECT, "rate_limit_exceeded"}), scope="app"),
+    ErrorRule(
         RateLimited,
         frozenset(
             {
@@ -101,7 +103,7 @@ RULES = (
             }
         ),
     ),
-    Rule(
+    ErrorRule(
         Misconfigured,
         frozenset(
             {
@@ -117,10 +119,10 @@ RULES = (
             }
         ),
     ),
-    Rule(ScopeMissing, frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
-    Rule(PermissionMissing, frozenset({"403"})),
-    Rule(CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
-    Rule(TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
+    ErrorRule(ScopeMissing, frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})),
+    ErrorRule(PermissionMissing, frozenset({"403"})),
+    ErrorRule(CursorExpired, frozenset({"410", "fullSyncRequired", "updatedMinTooLongAgo", "pageToken", "syncToken"})),
+    ErrorRule(TransientFault, frozenset({"backendError", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"})),
 )
 
 # Words that decide nothing but help a reader of the log; the last line names our own parameters.
@@ -140,7 +142,7 @@ VOCABULARY = words_of(RULES) | {
 }
 
 
-def classify(response: Response) -> Fault:
+def classify(response: PlatformResponse) -> Fault:
     error = read_object(response.body).get("error")
     reasons = [error] if isinstance(error, str) else _reasons(error if isinstance(error, dict) else {})
     message = text(error, "message") if isinstance(error, dict) else ""

@@ -39,7 +39,7 @@ class Person(msgspec.Struct, frozen=True, rename="camel"):
     """needsAction | declined | tentative | accepted"""
 
 
-class Event(msgspec.Struct, frozen=True, rename="camel"):
+class CalendarEvent(msgspec.Struct, frozen=True, rename="camel"):
     """A cancelled event reliably has only its id. Imported ones may be `created` in the year 0000."""
 
     id: str
@@ -72,7 +72,7 @@ class CalendarContext(msgspec.Struct, frozen=True):
     """The id of the grant's own calendar, which is its owner's address; if unknown, the calendar's own id"""
 
 
-def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone | Skipped:
+def parse_event(event: CalendarEvent, context: CalendarContext) -> BookingRecord | Gone | Skipped:
     if event.status == "cancelled":
         return Gone(event.id)
     calendar = _prepared(context)
@@ -96,13 +96,13 @@ def parse_event(event: Event, context: CalendarContext) -> BookingRecord | Gone 
     return _booking(event, when, calendar, name, title, people)
 
 
-EVENTS = Items(record=BookingRecord, shape=Event, context=CalendarContext, parse=parse_event)
+EVENTS = Items(record=BookingRecord, shape=CalendarEvent, context=CalendarContext, parse=parse_event)
 
 CALLED_OFF = ("declined", "called_off")
 """Reasons that turn a stored booking into a deleted one."""
 
 
-def _skipped(event: Event, reason: str, people: "_People") -> Skipped:
+def _skipped(event: CalendarEvent, reason: str, people: "_People") -> Skipped:
     """An invitation from others came in, one from the studio went out; without outsiders no time is kept."""
     client, touched_at = people.client, _stamp(event.updated) or _stamp(event.created)
     return Skipped(
@@ -116,7 +116,7 @@ def _skipped(event: Event, reason: str, people: "_People") -> Skipped:
 
 
 def _booking(
-    event: Event, when: "_When", calendar: "_Calendar", name: str | None, title: Title, people: "_People"
+    event: CalendarEvent, when: "_When", calendar: "_Calendar", name: str | None, title: Title, people: "_People"
 ) -> BookingRecord:
     created_at, updated_at = _stamp(event.created), _stamp(event.updated)
     is_tentative = "tentative" in (event.status, title.certainty) or people.own_response in UNDECIDED
@@ -180,7 +180,7 @@ class _People(msgspec.Struct, frozen=True):
 NOBODY = _People()
 
 
-def _people(event: Event, calendar: _Calendar) -> _People:
+def _people(event: CalendarEvent, calendar: _Calendar) -> _People:
     """The client is the organizer if not the studio, else the first guest from outside who may come and is not
     optional."""
     organizer = event.organizer
@@ -204,7 +204,7 @@ def _people(event: Event, calendar: _Calendar) -> _People:
     return _People(own_response, named, True, True, guests[:MAX_GUESTS])
 
 
-def _own_address(event: Event) -> str:
+def _own_address(event: CalendarEvent) -> str:
     """If the calendar's owner is unknown, the event itself may say."""
     people = (*event.attendees, event.organizer)
     return next((person.email or "" for person in people if person is not None and person.is_self), "")
@@ -229,7 +229,7 @@ class _When(msgspec.Struct, frozen=True):
     all_day: bool
 
 
-def _when(event: Event, zone: tzinfo) -> _When:
+def _when(event: CalendarEvent, zone: tzinfo) -> _When:
     start = event.start or Moment()
     starts_at = _utc(start, zone)
     if starts_at is None:

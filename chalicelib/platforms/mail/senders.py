@@ -50,7 +50,7 @@ class Sender(msgspec.Struct, frozen=True):
         return self.reason == PERSON
 
 
-class Rule(msgspec.Struct, frozen=True):
+class SenderRule(msgspec.Struct, frozen=True):
     """The category of a mail for which it `holds`. `contact` is the person to answer."""
 
     reason: str
@@ -70,21 +70,21 @@ def _labelled(label: str) -> Callable[[Mail], bool]:
 
 RULES = (
     # Sent by machines, whoever they name.
-    Rule("chat", _labelled("CHAT"), "Gmail keeps chats as messages with this label"),
-    Rule(
+    SenderRule("chat", _labelled("CHAT"), "Gmail keeps chats as messages with this label"),
+    SenderRule(
         "read_receipt", lambda mail: mail.is_report and "disposition-notification" in mail.content_type, "RFC 8098, 3.1"
     ),
-    Rule(
+    SenderRule(
         "bounce",
         lambda mail: mail.is_report or mail.address.partition("@")[0] in ("mailer-daemon", "postmaster"),
         "RFC 6522, RFC 3464; postmaster: RFC 5321, 4.5.1",
     ),
-    Rule(
+    SenderRule(
         "auto_reply",
         lambda mail: mail.auto_submitted in ("auto-replied", "auto-notified"),
         "RFC 3834, 5; RFC 5436, 2.7.1",
     ),
-    Rule(
+    SenderRule(
         "auto_reply",
         lambda mail: (
             mail.precedence == "auto_reply"
@@ -93,8 +93,8 @@ RULES = (
         ),
         "https://github.com/jpmckinney/multi_mail/wiki/Detecting-autoresponders",
     ),
-    Rule("auto_reply", lambda mail: _AWAY.match(mail.get("subject") or "") is not None, "Outlook's subjects"),
-    Rule(
+    SenderRule("auto_reply", lambda mail: _AWAY.match(mail.get("subject") or "") is not None, "Outlook's subjects"),
+    SenderRule(
         "calendar",
         lambda mail: (
             mail.content_type.startswith("text/calendar")
@@ -103,18 +103,18 @@ RULES = (
         ),
         "RFC 6047; Google Calendar writes in the organizer's name and names itself in Sender",
     ),
-    Rule("social", lambda mail: _SOCIAL.fullmatch(domain_of(mail.address)) is not None, "Meta's own senders"),
-    Rule("notification", _matches(_SERVICES), "Google Drive, Docs and Forms, DocuSign"),
-    Rule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, about unanswered leads"),
+    SenderRule("social", lambda mail: _SOCIAL.fullmatch(domain_of(mail.address)) is not None, "Meta's own senders"),
+    SenderRule("notification", _matches(_SERVICES), "Google Drive, Docs and Forms, DocuSign"),
+    SenderRule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, about unanswered leads"),
     # Sent by a person through a relay.
-    Rule(
+    SenderRule(
         PERSON,
         lambda mail: mail.person is not None and mail.stands_for_others,
         "RFC 5322, 3.6.2: where its author wants answers to go",
         contact=lambda mail: mail.person or NOBODY,
         is_relayed=True,
     ),
-    Rule(
+    SenderRule(
         PERSON,
         lambda mail: _FORM_SENDERS.fullmatch(mail.address) is not None or is_form(mail.address),
         "support.squarespace.com/hc/en-us/articles/115010449067, wishlist.webflow.com/ideas/WEBFLOW-I-32378; "
@@ -122,28 +122,30 @@ RULES = (
         contact=lambda mail: NOBODY,
         is_relayed=True,
     ),
-    Rule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple"),
-    Rule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY),
+    SenderRule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple"),
+    SenderRule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY),
     # Sent by a machine, unless a person was recognized above.
-    Rule(
+    SenderRule(
         "bounce", lambda mail: (mail.get("return-path") or "").replace(" ", "") == "<>", "RFC 5321, 4.5.5: of reports"
     ),
-    Rule("auto_generated", lambda mail: mail.auto_submitted != "no", "RFC 3834, 5"),
-    Rule(OWN, lambda mail: mail.is_own),
-    Rule(
+    SenderRule("auto_generated", lambda mail: mail.auto_submitted != "no", "RFC 3834, 5"),
+    SenderRule(OWN, lambda mail: mail.is_own),
+    SenderRule(
         PERSON,
         lambda mail: mail.is_own_list and not is_robot(mail.address),
         "RFC 2919: mail to a group of the studio's own",
     ),
-    Rule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076"),
-    Rule("list", lambda mail: mail.precedence == "list" or mail.get("list-id") is not None, "RFC 2919"),
-    Rule("newsletter", lambda mail: mail.get("list-unsubscribe") is not None, "RFC 2369, 3.2"),
-    Rule("promotion", _labelled("CATEGORY_PROMOTIONS"), "Gmail's categories"),
-    Rule("social", _labelled("CATEGORY_SOCIAL"), "Gmail's categories"),
-    Rule("forum", _labelled("CATEGORY_FORUMS"), "Gmail's categories"),
-    Rule("notification", _labelled("CATEGORY_UPDATES"), "Gmail's categories: receipts, statements, confirmations"),
-    Rule("robot", lambda mail: is_robot(mail.address), "unattended addresses"),
-    Rule(PERSON, lambda mail: True),
+    SenderRule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076"),
+    SenderRule("list", lambda mail: mail.precedence == "list" or mail.get("list-id") is not None, "RFC 2919"),
+    SenderRule("newsletter", lambda mail: mail.get("list-unsubscribe") is not None, "RFC 2369, 3.2"),
+    SenderRule("promotion", _labelled("CATEGORY_PROMOTIONS"), "Gmail's categories"),
+    SenderRule("social", _labelled("CATEGORY_SOCIAL"), "Gmail's categories"),
+    SenderRule("forum", _labelled("CATEGORY_FORUMS"), "Gmail's categories"),
+    SenderRule(
+        "notification", _labelled("CATEGORY_UPDATES"), "Gmail's categories: receipts, statements, confirmations"
+    ),
+    SenderRule("robot", lambda mail: is_robot(mail.address), "unattended addresses"),
+    SenderRule(PERSON, lambda mail: True),
 )
 """In this order: the first rule that holds decides."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from chalicelib.errors import AuthorizationFailed
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, GrantWarning, Platform
+from chalicelib.platforms.core.contract import GrantWarning, Identity, Platform
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.core.text import clean
 from chalicelib.platforms.core.urls import url_of
@@ -59,12 +59,12 @@ class Permissions(msgspec.Struct, frozen=True):
     data: list[Permission]
 
 
-def identify(client: Client) -> Account:
+def identify(client: Client) -> Identity:
     """A user may decline a permission, and a permission may lapse: only the granted ones count."""
     user = client.get(url_of(f"{BASE_URL}/me"), {"fields": "id,name"}, into=User)
     permissions = client.get(url_of(f"{BASE_URL}/me/permissions"), into=Permissions)
     scopes = tuple(each.permission for each in permissions.data if each.status == "granted")
-    return Account(user.id, clean(user.name) or "Meta account", scopes)
+    return Identity(user.id, clean(user.name) or "Meta account", scopes)
 
 
 def check_grant(client: Client, grant: TokenGrant) -> tuple[GrantWarning, ...]:

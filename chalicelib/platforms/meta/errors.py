@@ -17,9 +17,9 @@ from chalicelib.errors import (
     TokenRevoked,
     TransientFault,
 )
-from chalicelib.platforms.core.error_rules import Json, Rule, judge, loggable, member, number, read_object, text
+from chalicelib.platforms.core.error_rules import ErrorRule, Json, judge, loggable, member, number, read_object, text
 from chalicelib.platforms.core.faults import Fault, kind_of
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.meta.quota import regained_at
 
 # The words of an error: its `code`, `code/subcode`, status, flag, and phrases of its message. Errors of the token
@@ -27,68 +27,68 @@ from chalicelib.platforms.meta.quota import regained_at
 RULES = (
     # The redirect URI differs from the dialog's; the application is unknown; its secret is wrong, under a code that
     # means a transient fault everywhere else.
-    Rule(Misconfigured, frozenset({"token 100/36008", "token 101", "validating client secret"})),
+    ErrorRule(Misconfigured, frozenset({"token 100/36008", "token 101", "validating client secret"})),
     # The authorization code is too old, used or invalid; a dead token cannot be exchanged.
-    Rule(TokenRevoked, frozenset({"token 100/36007", "token 100/36009", "token invalid verification code"})),
-    Rule(
+    ErrorRule(TokenRevoked, frozenset({"token 100/36007", "token 100/36009", "token invalid verification code"})),
+    ErrorRule(
         TokenRevoked,
         frozenset({"190/458"}),
         message="This app was removed in the settings of the Facebook account: reconnect to continue",
     ),
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"190/459", "190/464"}),
         message="Facebook requires the account's owner to verify it: log in at facebook.com, then reconnect",
     ),
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"190/460"}),
         message="The Facebook account's password was changed, or its session ended: reconnect to continue",
     ),
-    Rule(
+    ErrorRule(
         TokenRevoked,
         frozenset({"190/492"}),
         message="The Facebook account no longer has its role: ask for the role, then reconnect",
     ),
-    Rule(TokenRevoked, frozenset({"token 190", "token 102"})),
-    Rule(TokenExpired, frozenset({"190", "102"})),
-    Rule(AnswerTooLarge, frozenset({"100/1504018", "2/1504038", "reduce the amount of data"})),
+    ErrorRule(TokenRevoked, frozenset({"token 190", "token 102"})),
+    ErrorRule(TokenExpired, frozenset({"190", "102"})),
+    ErrorRule(AnswerTooLarge, frozenset({"100/1504018", "2/1504038", "reduce the amount of data"})),
     # Incompatible breakdowns or metrics, under the code of transient faults.
-    Rule(ContractChanged, frozenset({"2/1504041", "2/1504042"})),
-    Rule(RateLimited, frozenset({"4", "341"}), scope="app"),
-    Rule(RateLimited, frozenset({"17", "32", "613", "status 429"})),
+    ErrorRule(ContractChanged, frozenset({"2/1504041", "2/1504042"})),
+    ErrorRule(RateLimited, frozenset({"4", "341"}), scope="app"),
+    ErrorRule(RateLimited, frozenset({"17", "32", "613", "status 429"})),
     # The limits per business use case, which apply to each ad account separately.
-    Rule(RateLimited, frozenset(str(code) for code in range(80000, 80015)), scope="one_account"),
+    ErrorRule(RateLimited, frozenset(str(code) for code in range(80000, 80015)), scope="one_account"),
     # The application is blocked for a policy violation, or Meta requires a proof of its secret with each call.
-    Rule(Misconfigured, frozenset({"368", "appsecret_proof"})),
-    Rule(
+    ErrorRule(Misconfigured, frozenset({"368", "appsecret_proof"})),
+    ErrorRule(
         PermissionMissing,
         frozenset({"100/33"}),
         message="This connection no longer has access to something that was shared with it in Meta: ask its owner for"
         " access, or reconnect and choose it",
     ),
-    Rule(PermissionMissing, frozenset({"3", "10", *(str(code) for code in range(200, 300))})),
+    ErrorRule(PermissionMissing, frozenset({"3", "10", *(str(code) for code in range(200, 300))})),
     # `Invalid cursors values`: facebook/facebook-java-business-sdk, issue 292
-    Rule(CursorExpired, frozenset({"2642"})),
-    Rule(TransientFault, frozenset({"1", "2", "104", "960", "-2/2490547", "subcode 99", "transient"})),
-    Rule(TokenRevoked, frozenset({"token status 401"})),
+    ErrorRule(CursorExpired, frozenset({"2642"})),
+    ErrorRule(TransientFault, frozenset({"1", "2", "104", "960", "-2/2490547", "subcode 99", "transient"})),
+    ErrorRule(TokenRevoked, frozenset({"token status 401"})),
 )
 PHRASES = (*("reduce the amount of data", "appsecret_proof", "validating client secret", "invalid verification code"),)
 
 
-def classify(response: Response) -> Fault:
+def classify(response: PlatformResponse) -> Fault:
     problem = member(read_object(response.body), "error")
     return _judged(problem, response, _words(problem, response.status))
 
 
-def classify_token_error(response: Response) -> Fault:
+def classify_token_error(response: PlatformResponse) -> Fault:
     """Like other errors, except that a code or token that cannot be exchanged means the grant has ended."""
     problem = member(read_object(response.body), "error")
     words = _words(problem, response.status)
     return _judged(problem, response, words | {f"token {word}" for word in words})
 
 
-def _judged(problem: Json, response: Response, words: set[str]) -> Fault:
+def _judged(problem: Json, response: PlatformResponse, words: set[str]) -> Fault:
     rule = judge(RULES, words, otherwise=kind_of(response.status))
     resume_at = regained_at(response.headers, clock.now()) if rule.kind is RateLimited else None
     return rule.fault(_reason(problem), resume_at)

@@ -25,7 +25,7 @@ from chalicelib.errors import (
     Unreadable,
 )
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.contract import Identity, Platform
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.connections import state as connection_state
@@ -233,7 +233,7 @@ def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
         raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
 
-def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Account | None:
+def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Identity | None:
     if platform.identify is None:
         return None
     sandbox_url = get_settings().platform_sandbox_url
@@ -246,7 +246,7 @@ def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Account | 
         raise InvalidInput(fields=[problem], internal=str(error)) from error
 
 
-def _identify(platform: Platform, session: Session) -> Account:
+def _identify(platform: Platform, session: Session) -> Identity:
     if platform.identify is None:
         raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
     with requested_call(session.stored.studio_id, platform) as call:
@@ -258,7 +258,7 @@ def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, schedul
     return sorted({scope for stream in expected for scope in stream.find_missing_scopes(granted)})
 
 
-def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Account | None) -> Connection:
+def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Identity | None) -> Connection:
     created = connection_state.create(studio_id, platform, tokens, account, platform.streams)
     if created is None:
         raise Conflict(f"{platform.title} is already connected", code="connection_exists")

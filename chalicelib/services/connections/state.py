@@ -25,7 +25,7 @@ from chalicelib.data.events import NOTE_EVENT, Change, EventKind
 from chalicelib.data.postgres.database import Transaction, read, transaction, write
 from chalicelib.data.sync.schedules import SAVE_SCHEDULES
 from chalicelib.errors import AppError, Conflict, DecryptionFailed, Misconfigured, TokenExpired
-from chalicelib.platforms.core.contract import Account, Platform, Stream
+from chalicelib.platforms.core.contract import Identity, Platform, Stream
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.connections.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
@@ -45,14 +45,14 @@ LONGEST_WAIT = timedelta(days=1)
 """A token that ends sooner than its platform's rule foresees is refreshed after a day, or half its life."""
 
 
-class Reason(msgspec.Struct, frozen=True):
+class StateReason(msgspec.Struct, frozen=True):
     """What a working connection still has to say, such as `scopes_missing`."""
 
     code: str | None = None
     message: str | None = None
 
 
-NOTHING = Reason()
+NOTHING = StateReason()
 
 
 def nothing_more(tx: Transaction) -> None:
@@ -63,7 +63,7 @@ def connect(
     studio_id: UUID,
     platform_name: str,
     grant: TokenGrant,
-    account: Account | None = None,
+    account: Identity | None = None,
     streams: list[str] | None = None,
     *,
     in_transaction: InTransaction = nothing_more,
@@ -102,9 +102,9 @@ def create(
     studio_id: UUID,
     platform: Platform,
     tokens: Tokens | None,
-    account: Account | None,
+    account: Identity | None,
     streams: Sequence[Stream[Any]],
-    reason: Reason = NOTHING,
+    reason: StateReason = NOTHING,
     in_transaction: InTransaction = nothing_more,
 ) -> Connection | None:
     """A new connection, or one that was disconnected brought back; None when there is a live one already.
@@ -143,9 +143,9 @@ def create(
 def _reconnect(
     stored: StoredConnection,
     tokens: Tokens,
-    account: Account | None,
+    account: Identity | None,
     streams: list[Stream[Any]],
-    reason: Reason,
+    reason: StateReason,
     in_transaction: InTransaction,
 ) -> Connection | None:
     """None when the tokens it started from have been replaced meanwhile."""
@@ -185,7 +185,7 @@ def replace_tokens(
     return True
 
 
-def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Account) -> bool:
+def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Identity) -> bool:
     """Remembers whose the tokens of this generation are; if another's than before, the streams are read again.
 
     False when the tokens were replaced meanwhile: whose the new ones are has to be asked again.
@@ -264,7 +264,7 @@ def _replace(
     *,
     by_hand: bool,
     same_refresh_token: bool,
-    reason: Reason = NOTHING,
+    reason: StateReason = NOTHING,
 ) -> Change | None:
     return tx.run(
         rows.REPLACE_TOKENS,
@@ -278,7 +278,7 @@ def _replace(
 
 
 def _columns(
-    platform: Platform, tokens: Tokens | None, sealed: SealedTokens | None, reason: Reason
+    platform: Platform, tokens: Tokens | None, sealed: SealedTokens | None, reason: StateReason
 ) -> dict[str, object]:
     """What a store of tokens writes. Lifetimes go in as seconds: the database adds them to its own clock."""
     return {
@@ -330,11 +330,11 @@ def _status_after(error: AppError) -> str:
     return "expired" if isinstance(error, TokenExpired) else "revoked"
 
 
-def _what_is_off(wanted: list[Stream[Any]], covered: list[Stream[Any]]) -> Reason:
+def _what_is_off(wanted: list[Stream[Any]], covered: list[Stream[Any]]) -> StateReason:
     off = [stream.name for stream in wanted if stream not in covered]
     if not off:
         return NOTHING
-    return Reason("scopes_missing", f"The studio did not allow what these streams need: {', '.join(off)}")
+    return StateReason("scopes_missing", f"The studio did not allow what these streams need: {', '.join(off)}")
 
 
 def _shown(tx: Transaction, platform: str) -> Connection:

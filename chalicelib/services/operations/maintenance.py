@@ -8,10 +8,9 @@ import msgspec
 
 from chalicelib import logs
 from chalicelib.data import maintenance as rows
-from chalicelib.data.maintenance import Deleted
 from chalicelib.data.postgres.database import read, write
 from chalicelib.data.postgres.query import Query
-from chalicelib.data.postgres.rows import BEFORE_ALL_IDS
+from chalicelib.data.postgres.rows import BEFORE_ALL_IDS, Deleted
 from chalicelib.settings import get_settings
 
 BATCH = 5000
@@ -33,7 +32,7 @@ Kind = Literal[
 ]
 
 
-class Report(msgspec.Struct):
+class MaintenanceReport(msgspec.Struct):
     """What the maintenance deleted, and whether it finished."""
 
     runs_pruned: int = 0
@@ -48,9 +47,9 @@ class Report(msgspec.Struct):
     complete: bool = False
 
 
-def maintain(remaining_ms: Callable[[], int]) -> Report:
+def maintain(remaining_ms: Callable[[], int]) -> MaintenanceReport:
     """Deletes batch by batch until its time is nearly over; the next day continues. Logs one `maintenance.done`."""
-    report = Report()
+    report = MaintenanceReport()
     stuck = read(None, rows.FIND_STUCK_RUNS, shown=SHOWN_STUCK_RUNS)
     try:
         _delete_all(report, remaining_ms)
@@ -65,7 +64,7 @@ def maintain(remaining_ms: Callable[[], int]) -> Report:
     return report
 
 
-def _delete_all(report: Report, remaining_ms: Callable[[], int]) -> None:
+def _delete_all(report: MaintenanceReport, remaining_ms: Callable[[], int]) -> None:
     for kind, count in _batches():
         setattr(report, kind, getattr(report, kind) + count)
         if remaining_ms() < STOP_MS:

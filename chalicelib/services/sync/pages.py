@@ -10,7 +10,7 @@ import msgspec
 from chalicelib.data.postgres.database import Transaction
 from chalicelib.data.sync import store as rows
 from chalicelib.data.sync.leases import LeasedRun
-from chalicelib.data.sync.store import FullRead, Outcome, Removed
+from chalicelib.data.sync.store import FullRead, Removed, Upserted
 from chalicelib.data.sync.tables import SYNCED
 from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.platforms.core.items import SetAside, Skipped
@@ -64,14 +64,14 @@ def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Rec
 
 def store(
     tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
-) -> Outcome:
+) -> Upserted:
     """The records of all parts; returns what became of them altogether."""
     studio_id, platform, of_page = run.connection.studio_id, run.platform, {"account_id": account_id}
     stored = [
         rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
         for part in parts
     ]
-    return Outcome(
+    return Upserted(
         created=sum(outcome.created for outcome in stored),
         updated=sum(outcome.updated for outcome in stored),
         unchanged=sum(outcome.unchanged for outcome in stored),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib import clock
 from chalicelib.errors import AnswerTooLarge, PlatformError, RateLimited, TransientFault
-from chalicelib.platforms.core.transport import Response
+from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.meta.errors import classify
 from tests.conftest import NOON
 
@@ -24,7 +24,7 @@ LIMIT = json.dumps({"error": {"code": 80000, "message": "There have been too man
 def test_errors_are_classified(name: str) -> None:
     status, body, code = ERROR_RULES[name]
     content = body if isinstance(body, str) else json.dumps(body)
-    assert classify(Response(status, {}, content.encode())).kind.code == code
+    assert classify(PlatformResponse(status, {}, content.encode())).kind.code == code
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_errors_are_classified(name: str) -> None:
     ],
 )
 def test_a_response_that_is_too_large_has_its_own_error(error: dict[str, Any]) -> None:
-    fault = classify(Response(500, {}, json.dumps({"error": error}).encode()))
+    fault = classify(PlatformResponse(500, {}, json.dumps({"error": error}).encode()))
     assert fault.kind is AnswerTooLarge
     assert issubclass(fault.kind, TransientFault)
 
 
 def test_an_error_is_logged_with_its_codes_and_trace_id() -> None:
     error = {"message": "User request limit reached", "code": 17, "error_subcode": 2446079, "fbtrace_id": "AbC"}
-    fault = classify(Response(400, {}, json.dumps({"error": error}).encode()))
+    fault = classify(PlatformResponse(400, {}, json.dumps({"error": error}).encode()))
     assert fault.reason == "17/2446079 AbC"
 
 
@@ -51,25 +51,25 @@ def test_a_limit_ends_when_the_headers_say() -> None:
     case = {"type": "ads_insights", "call_count": 101, "estimated_time_to_regain_access": 19}
     headers = {"x-business-use-case-usage": json.dumps({"1022": [case, {"type": "pages", "call_count": 3}]})}
     with clock.at(NOON):
-        fault = classify(Response(400, headers, LIMIT))
+        fault = classify(PlatformResponse(400, headers, LIMIT))
     assert fault.kind is RateLimited
     assert fault.resume_at == NOON + timedelta(minutes=19)
 
 
 @pytest.mark.parametrize(("code", "scope"), [(4, "app"), (341, "app"), (17, "account"), (80004, "one_account")])
 def test_a_limit_is_the_applications_or_the_accounts(code: int, scope: str) -> None:
-    assert classify(Response(400, {}, json.dumps({"error": {"code": code}}).encode())).scope == scope
+    assert classify(PlatformResponse(400, {}, json.dumps({"error": {"code": code}}).encode())).scope == scope
 
 
 def test_a_limit_without_an_end_has_no_time() -> None:
     headers = {"x-ad-account-usage": json.dumps({"acc_id_util_pct": 40, "reset_time_duration": 100})}
-    assert classify(Response(400, headers, LIMIT)).resume_at is None
+    assert classify(PlatformResponse(400, headers, LIMIT)).resume_at is None
 
 
 def test_other_errors_have_no_time_whatever_the_headers_say() -> None:
     headers = {"x-ad-account-usage": json.dumps({"acc_id_util_pct": 100, "reset_time_duration": 100})}
-    assert classify(Response(400, headers, LIMIT)).resume_at is not None
-    assert classify(Response(503, headers, b"")).resume_at is None
+    assert classify(PlatformResponse(400, headers, LIMIT)).resume_at is not None
+    assert classify(PlatformResponse(503, headers, b"")).resume_at is None
 
 
 @given(
@@ -80,4 +80,4 @@ def test_other_errors_have_no_time_whatever_the_headers_say() -> None:
     ).map(lambda error: json.dumps({"error": error}).encode()),
 )
 def test_any_error_is_classified(status: int, body: bytes) -> None:
-    assert issubclass(classify(Response(status, {}, body)).kind, PlatformError)
+    assert issubclass(classify(PlatformResponse(status, {}, body)).kind, PlatformError)

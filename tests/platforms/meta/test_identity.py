@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.errors import TokenExpired, TokenRevoked
 from chalicelib.platforms.core.client import Client
-from chalicelib.platforms.core.contract import Account, Platform
+from chalicelib.platforms.core.contract import Identity, Platform
 from chalicelib.platforms.meta import META, identify
 from dev.sandbox import Sandbox
 from dev.sandbox.meta import DEFAULT_SCOPES, issue_token
@@ -20,7 +20,7 @@ def test_the_account_is_the_user_with_the_granted_permissions(fake: Fake, client
     fake.on(ME, Reply({"id": "1022", "name": "Lena Hart"}))
     permissions = [("ads_read", "granted"), ("business_management", "declined"), ("email", "expired")]
     fake.on(PERMISSIONS, Reply({"data": [{"permission": name, "status": status} for name, status in permissions]}))
-    assert identify(client_of(META)) == Account("1022", "Lena Hart", ("ads_read",))
+    assert identify(client_of(META)) == Identity("1022", "Lena Hart", ("ads_read",))
     assert [request.headers["authorization"] for request in fake.requests] == ["Bearer ya29.canary"] * 2
     assert [request.query for request in fake.requests] == [[("fields", "id,name")], []]
 
@@ -28,7 +28,7 @@ def test_the_account_is_the_user_with_the_granted_permissions(fake: Fake, client
 def test_a_user_without_a_name_gets_a_default(fake: Fake, client_of: ClientOf) -> None:
     fake.on(ME, Reply({"id": "1022"}))
     fake.on(PERMISSIONS, Reply({"data": []}))
-    assert identify(client_of(META)) == Account("1022", "Meta account", ())
+    assert identify(client_of(META)) == Identity("1022", "Meta account", ())
 
 
 def test_the_sandbox_user_is_identified(connect: Callable[..., Client]) -> None:

@@ -8,7 +8,7 @@ from chalicelib import clock
 from chalicelib.errors import ContractChanged, Misconfigured, PlatformError, TokenRevoked
 from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.oauth2 import TokenGrant
-from chalicelib.platforms.core.transport import Response, Transport
+from chalicelib.platforms.core.transport import PlatformResponse, Transport
 from chalicelib.platforms.meta import META
 from chalicelib.platforms.meta.errors import classify_token_error
 from chalicelib.platforms.meta.token_life import find_lifetime
@@ -45,7 +45,7 @@ def refresh(sandbox: Sandbox, token: str, *secrets: str) -> TokenGrant:
 def test_exchange_errors_are_classified(name: str) -> None:
     code, subcode, message, expected = ERROR_RULES[name]
     error = {"message": message, "type": "OAuthException", "code": code, "error_subcode": subcode}
-    assert classify_token_error(Response(400, {}, json.dumps({"error": error}).encode())).kind.code == expected
+    assert classify_token_error(PlatformResponse(400, {}, json.dumps({"error": error}).encode())).kind.code == expected
 
 
 def test_a_valid_token_is_exchanged_for_one_of_sixty_days(sandbox: Sandbox) -> None:

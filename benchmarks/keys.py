@@ -20,8 +20,10 @@ PLATFORMS = ("google", "meta")
 SEALED = 5
 """Values of a studio: two tokens of each connection, and the secret of a webhook"""
 INQUIRIES = """
-    INSERT INTO inquiry (studio_id, platform, external_id, channel, received_at)
-    SELECT :studio_id, 'google', n::text, 'email', now() FROM generate_series(1, :count) AS n
+    INSERT INTO inquiry (studio_id, connection_id, platform, external_id, channel, received_at)
+    SELECT c.studio_id, c.id, c.platform, n::text, 'email', now()
+    FROM platform_connection AS c, generate_series(1, :count) AS n
+    WHERE c.studio_id = :studio_id AND c.platform = 'google'
 """
 NOTE = (
     "Data keys are wrapped under ENCRYPTION_KEY on this machine; with KMS, add its response times: per data key one "

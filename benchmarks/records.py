@@ -27,7 +27,7 @@ from dev.tenants import act_as
 
 PAGE = 1000
 """Rows per commit, for every competitor."""
-KEY = ("studio_id", "platform", "external_id")
+KEY = ("studio_id", "connection_id", "external_id")
 FIELDS = BookingRecord.__struct_fields__
 CHANGED = tuple(name for name in FIELDS if name not in KEY)
 FIRST_NAMES = ("Anna", "Jonas", "Zoë", "Miguel")
@@ -56,6 +56,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
         stack.callback(superuser.close)
         superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a target table
         studio_id = server.new_studio()
+        _connect(server, studio_id)
         competitors: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
             COPY: stack.enter_context(copying(server, studio_id)),
@@ -133,10 +134,20 @@ def _booking(number: int, edition: int, chance: Random) -> BookingRecord:
     )
 
 
+def _connect(server: Server, studio_id: UUID) -> None:
+    """The connection that all rows belong to; its id is the studio's."""
+    superuser = server.connect(server.urls.superuser)
+    superuser.run(
+        "INSERT INTO platform_connection (id, studio_id, platform, status) VALUES (:id, :id, 'google', 'disabled')",
+        id=studio_id,
+    )
+    superuser.close()
+
+
 def _upsert(studio_id: UUID, pages: Pages) -> None:
     for page in pages:
         with transaction(studio_id) as tx:
-            upsert(tx, "booking", studio_id, "google", page, account_id=studio_id)
+            upsert(tx, "booking", studio_id, "google", page, connection_id=studio_id, account_id=studio_id)
 
 
 @contextmanager
@@ -146,7 +157,8 @@ def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
     names = ", ".join(FIELDS)
     connection.run(f"CREATE TEMP TABLE arriving ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0")
     merge = f"""
-        INSERT INTO booking (studio_id, platform, {names}) SELECT '{studio_id}', 'google', {names} FROM arriving
+        INSERT INTO booking (studio_id, connection_id, platform, {names})
+        SELECT '{studio_id}', '{studio_id}', 'google', {names} FROM arriving
         ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in CHANGED)}
     """
 
@@ -198,4 +210,5 @@ def _or_update(statement: Insert) -> Insert:
 
 
 def _as_dict(record: BookingRecord, studio_id: UUID) -> dict[str, Any]:
-    return {"studio_id": studio_id, "platform": "google", **msgspec.structs.asdict(record)}
+    source = {"studio_id": studio_id, "connection_id": studio_id, "platform": "google"}
+    return {**source, **msgspec.structs.asdict(record)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import ceil
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -18,6 +19,15 @@ class FieldProblem(msgspec.Struct, frozen=True):
     """The path of the field in the request, such as `scopes[2]`; empty for the whole body."""
     problem: str
     """What is wrong with the field, for a person. It never repeats the value sent."""
+
+
+class ConnectionChoice(msgspec.Struct, frozen=True, rename="camel"):
+    """One of several connections of a platform, for a request that named none."""
+
+    id: UUID
+    """The connection's id."""
+    account_name: str | None
+    """The name of the connected account; null until the platform has told it."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +116,24 @@ class Conflict(AppError):
     status = 409
     code = "conflict"
     title = "The request conflicts with the current state"
+
+
+class SeveralConnections(Conflict):
+    """A request that concerns one connection names none, and the studio has several of the platform."""
+
+    code = "several_connections"
+    title = "Several accounts of this platform are connected"
+
+    def __init__(self, message: str = "", *, connections: Sequence[ConnectionChoice] = ()) -> None:
+        super().__init__(message)
+        self.connections = tuple(connections)
+
+
+class AlreadyExists(Conflict):
+    """Another request stored the same thing at this moment."""
+
+    code = "concurrent_request"
+    title = "Another request stored the same at this moment; try again"
 
 
 class PayloadTooLarge(AppError):
@@ -333,6 +361,20 @@ class TokenExpired(ReconnectRequired):
 class TokenRevoked(ReconnectRequired):
     code = "token_revoked"
     title = "The platform no longer accepts this connection"
+
+
+class AnotherAccount(ReconnectRequired):
+    """The new tokens are not those of the account that the connection stands for."""
+
+    code = "another_account"
+    title = "The new tokens belong to another account; reconnect the account of this connection"
+
+
+class AccountConnectedTwice(ReconnectRequired):
+    """Another connection of the studio stands for the account that the tokens belong to."""
+
+    code = "account_connected_twice"
+    title = "Another connection of yours already uses this account; disconnect one of the two"
 
 
 class PermissionMissing(PlatformError):

@@ -42,7 +42,7 @@ def tick(*, seconds: float) -> None:
 
 def refresh(*, studio_id: str, platform: str, threads: int, at: float, die: str, report: str) -> None:
     """Threads that need the same token at the same moment; reports what each got: its hash, or an error."""
-    stored = read(UUID(studio_id), FIND_STORED_CONNECTION, platform=platform)
+    stored = read(UUID(studio_id), FIND_STORED_CONNECTION, platform=platform, connection=None)
     assert stored is not None
     if die:
         _die(die)

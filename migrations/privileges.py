@@ -53,7 +53,7 @@ TABLES: dict[str, dict[str, str]] = {
         API: "SELECT, INSERT, DELETE",
         ADMIN: "SELECT, UPDATE, DELETE",
         DEFINER: (
-            "SELECT (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at, used_at), "
+            "SELECT (id, studio_id, platform, connection_id, state_hash, verifier, streams, return_to, expires_at, used_at), "
             "UPDATE (verifier, used_at)"
         ),
     },
@@ -97,7 +97,12 @@ TABLES: dict[str, dict[str, str]] = {
         API: "SELECT, INSERT, UPDATE",
         SYNC: "SELECT, INSERT, UPDATE",
         ADMIN: "SELECT, INSERT, UPDATE, DELETE",
-        DEFINER: "SELECT (studio_id, platform, api, blocked_until)",
+        DEFINER: "SELECT (studio_id, connection_id, api, blocked_until)",
+    },
+    "studio_quota": {
+        API: "SELECT, INSERT, UPDATE",
+        SYNC: "SELECT, INSERT, UPDATE",
+        ADMIN: "SELECT, INSERT, UPDATE, DELETE",
     },
     "sync_log": {
         API: "SELECT, INSERT, UPDATE",

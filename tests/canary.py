@@ -167,7 +167,7 @@ class Drive:
         return open_tokens(self._stored())
 
     def _stored(self) -> StoredConnection:
-        stored = read(self.api.studio_id, FIND_STORED_CONNECTION, platform="google")
+        stored = read(self.api.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
         assert stored is not None
         return stored
 

@@ -42,8 +42,10 @@ def connect(drive: Drive) -> None:
     assert (
         drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}, Idempotency_Key="m").status == 201
     )
-    assert drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}).status == 409
-    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "pinterest", **tokens}).status == 422
+    grant = drive.grant()
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 409
     drive.remember_stored_tokens()
 
 
@@ -175,10 +177,14 @@ def lose_the_database(drive: Drive, database: Database, monkeypatch: pytest.Monk
 def disconnect(drive: Drive) -> None:
     for platform in ("google", "pinterest"):
         assert drive.call("DELETE", f"/api/connections/{platform}").status == 204
-    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+    grant = drive.grant()
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 409
     drive.echo_of_oauth(400, "/revoke")
     assert drive.call("DELETE", "/api/connections/google").status == 204
-    assert drive.call("POST", "/api/connections", {"platform": "google", **drive.grant()}).status == 201
+    grant = drive.grant()
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 201
+    assert drive.call("POST", "/api/connections", {"platform": "google", **grant}).status == 409
 
 
 def test_no_secret_leaks_anywhere(
@@ -365,7 +371,7 @@ def test_a_consent_leaks_no_secret(drive: Drive) -> None:
         consent(drive, platform, auto="approve")
         revoke_what_expired(drive, platform)
         complete(drive, platform, code_of(consent(drive, platform, body=return_to, auto="approve")))
-        stored = read(drive.api.studio_id, FIND_STORED_CONNECTION, platform=platform)
+        stored = read(drive.api.studio_id, FIND_STORED_CONNECTION, platform=platform, connection=None)
         assert stored is not None
         tokens = open_tokens(stored)
         drive.secrets[f"access token of {platform}"] = tokens.access.reveal()

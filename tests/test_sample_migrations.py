@@ -166,6 +166,9 @@ def test_an_index_abandoned_for_a_long_transaction_is_rebuilt(live: Database) ->
 def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg8000.native.Connection) -> None:
     studio = UUID("0190c1a2-0000-7000-8000-000000000001")
     beside.run("INSERT INTO studio (id, name) VALUES (:id, 'Live')", id=studio)
+    beside.run(
+        "INSERT INTO platform_connection (studio_id, platform, status) VALUES (:id, 'google', 'disabled')", id=studio
+    )
     beside.run(RUN_OF_NOBODY.format(", ".join(["'schedule'"] * 2000)))
     ended = threading.Event()
     written: list[str] = []
@@ -178,8 +181,8 @@ def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg
                 try:
                     key = str(len(written))
                     session.run(
-                        "INSERT INTO inquiry (studio_id, platform, external_id, channel, received_at)"
-                        " VALUES (:studio, 'google', :key, 'email', now())",
+                        "INSERT INTO inquiry (studio_id, connection_id, platform, external_id, channel, received_at)"
+                        " SELECT c.studio_id, c.id, 'google', :key, 'email', now() FROM platform_connection AS c",
                         studio=studio,
                         key=key,
                     )

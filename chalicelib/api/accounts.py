@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from chalicelib.api.connections import READ, WRITE
-from chalicelib.api.params import ConnectedAccountId, PlatformName
+from chalicelib.api.params import ConnectedAccountId, OfConnection, PlatformName
 from chalicelib.data.sync.accounts import AccountRule
 from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.runtime.declare import Routes
@@ -33,18 +33,18 @@ class AccountChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown
     words, whatever their case and accents."""
 
 
-@routes.get("/api/connections/{platform}/accounts", scope=READ)
-def list_accounts(studio_id: UUID, platform: PlatformName) -> Listing[Account]:
+@routes.get("/api/connections/{platform}/accounts", scope=READ, errors=[409])
+def list_accounts(studio_id: UUID, platform: PlatformName, query: OfConnection) -> Listing[Account]:
     """List the accounts of a connection
 
     Calendars and ad accounts that syncs have found, whether each is selected and by which rule its records count, and
     how each stream stands with it. Empty before the first sync."""
-    return Listing(items=accounts.list_accounts(studio_id, platform))
+    return Listing(items=accounts.list_accounts(studio_id, platform, query.connection))
 
 
 @routes.put("/api/connections/{platform}/accounts/{account_id}", scope=WRITE)
 def change_account(
-    studio_id: UUID, platform: PlatformName, account_id: ConnectedAccountId, body: AccountChange
+    studio_id: UUID, platform: PlatformName, account_id: ConnectedAccountId, query: OfConnection, body: AccountChange
 ) -> Account:
     """Select an account, or change which of its records count
 
@@ -56,5 +56,11 @@ def change_account(
             fields=[FieldProblem(name, "is missing") for name in ("selected", "rule", "words")],
         )
     return accounts.change_account(
-        studio_id, platform, account_id, selected=body.selected, rule=body.rule, words=body.words
+        studio_id,
+        platform,
+        account_id,
+        connection=query.connection,
+        selected=body.selected,
+        rule=body.rule,
+        words=body.words,
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib import clock
-from chalicelib.api.params import PlatformName
+from chalicelib.api.params import ConnectionId, OfConnection, OnlyOfConnection, PlatformName
 from chalicelib.data.events import Event
 from chalicelib.data.postgres.rows import Moment
 from chalicelib.errors import FieldProblem, InvalidInput
@@ -73,10 +73,17 @@ class ConnectionChange(msgspec.Struct, kw_only=True, rename="camel", forbid_unkn
     """The scopes that were granted, replacing the present ones."""
 
 
+class EventsQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    connection: ConnectionId | None = None
+    """The id of the connection, which may be disconnected. Needed when the studio has several of the platform."""
+
+
 @routes.get("/api/connections", scope=READ)
-def list_connections(studio_id: UUID) -> Listing[Connection]:
-    """List the studio's connections"""
-    return Listing(items=connections.list_connections(studio_id))
+def list_connections(studio_id: UUID, query: OnlyOfConnection) -> Listing[Connection]:
+    """List the studio's connections
+
+    A platform has as many as accounts of it are connected."""
+    return Listing(items=connections.list_connections(studio_id, query.connection))
 
 
 @routes.post("/api/connections", scope=WRITE, status=201, errors=[404, 409, 502])
@@ -96,21 +103,26 @@ def create_connection(studio_id: UUID, body: NewConnection) -> Created[Connectio
             scopes=_scopes(body),
         )
         created = connections.create_connection(studio_id, body.platform, tokens)
-    return Created(created, location=f"/api/connections/{created.platform}")
+    return Created(created, location=f"/api/connections/{created.platform}?connection={created.id}")
 
 
-@routes.get("/api/connections/{platform}", scope=READ)
-def get_connection(studio_id: UUID, platform: PlatformName) -> Connection:
-    """Get a connection"""
-    return connections.get_connection(studio_id, platform)
+@routes.get("/api/connections/{platform}", scope=READ, errors=[409])
+def get_connection(studio_id: UUID, platform: PlatformName, query: OfConnection) -> Connection:
+    """Get a connection
+
+    The platform's only one, or the one that `connection` names. With several and none named the response is a 409
+    `several_connections` that lists them; this is so wherever a path names a platform and means one connection."""
+    return connections.get_connection(studio_id, platform, query.connection)
 
 
 @routes.put("/api/connections/{platform}", scope=WRITE, errors=[409])
-def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionChange) -> Connection:
+def update_connection(
+    studio_id: UUID, platform: PlatformName, query: OfConnection, body: ConnectionChange
+) -> Connection:
     """Replace the tokens of a connection
 
     The connection keeps its id, history and cursors, and the refresh token if none is sent. The next sync asks the
-    platform whose tokens these are; for another account it reads every stream from the start."""
+    platform whose tokens these are; those of another account break the connection before anything is read."""
     if body == ConnectionChange():
         raise InvalidInput(
             "The request changes nothing: send at least one of the fields",
@@ -122,34 +134,36 @@ def update_connection(studio_id: UUID, platform: PlatformName, body: ConnectionC
         expires_at=_expiry(body),
         scopes=_scopes(body),
     )
-    return connections.update_connection(studio_id, platform, change)
+    return connections.update_connection(studio_id, platform, change, query.connection)
 
 
-@routes.delete("/api/connections/{platform}", scope=WRITE)
-def delete_connection(studio_id: UUID, platform: PlatformName) -> None:
-    """Disconnect a platform
+@routes.delete("/api/connections/{platform}", scope=WRITE, errors=[409])
+def delete_connection(studio_id: UUID, platform: PlatformName, query: OfConnection) -> None:
+    """Disconnect an account of a platform
 
     Revokes the grant at the platform if nothing else shares it (best effort), erases tokens and schedules, and keeps
     the log and the synced data."""
-    connections.disconnect(studio_id, platform)
+    connections.disconnect(studio_id, platform, query.connection)
 
 
-@routes.get("/api/connections/{platform}/events", scope=READ)
-def list_events(studio_id: UUID, platform: PlatformName, query: ListQuery) -> Listing[Event]:
+@routes.get("/api/connections/{platform}/events", scope=READ, errors=[409])
+def list_events(studio_id: UUID, platform: PlatformName, query: EventsQuery) -> Listing[Event]:
     """List the events of a connection, newest first
 
     Also after it was disconnected."""
     pages = Pages(query, UUID, "events", platform)
-    events = connections.list_events(studio_id, platform, before=pages.after, limit=pages.fetched)
+    events = connections.list_events(
+        studio_id, platform, connection=query.connection, before=pages.after, limit=pages.fetched
+    )
     return pages.page_of(events, key=lambda event: event.id)
 
 
 @routes.post("/api/connections/{platform}/test", scope=WRITE, errors=[409])
-def test_connection(studio_id: UUID, platform: PlatformName) -> ConnectionTest:
+def test_connection(studio_id: UUID, platform: PlatformName, query: OfConnection) -> ConnectionTest:
     """Test a connection
 
     Asks the platform who is connected. The response is a 200 with `valid`, whether or not the connection works."""
-    return connections.test_connection(studio_id, platform)
+    return connections.test_connection(studio_id, platform, query.connection)
 
 
 def _check_fields(credential: Credential, body: NewConnection) -> None:

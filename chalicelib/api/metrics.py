@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from chalicelib.api.params import PlatformName
+from chalicelib.api.params import OnlyOfConnection, PlatformName
 from chalicelib.runtime.declare import Routes
 from chalicelib.services import metrics
 from chalicelib.services.metrics import Interval, Overview, PlatformMetrics
@@ -15,7 +15,7 @@ routes = Routes()
 READ = "metrics:read"
 
 
-class PeriodQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class PeriodQuery(OnlyOfConnection, kw_only=True, forbid_unknown_fields=True):
     """Days in the studio's time zone."""
 
     first: date | None = msgspec.field(name="from", default=None)
@@ -36,10 +36,18 @@ def get_overview(studio_id: UUID, query: PeriodQuery) -> Overview:
     """Get the studio's figures of a period, compared with the previous period
 
     Everything that was synced, over all platforms. By default the last 30 days."""
-    return metrics.get_overview(studio_id, query.first, query.last, as_of=query.as_of)
+    return metrics.get_overview(studio_id, query.first, query.last, connection=query.connection, as_of=query.as_of)
 
 
 @routes.get("/api/metrics/{platform}", scope=READ)
 def get_platform_metrics(studio_id: UUID, platform: PlatformName, query: SeriesQuery) -> PlatformMetrics:
     """Get one platform's figures of a period, in total and per day, week or month"""
-    return metrics.get_platform_metrics(studio_id, platform, query.first, query.last, query.interval, as_of=query.as_of)
+    return metrics.get_platform_metrics(
+        studio_id,
+        platform,
+        query.first,
+        query.last,
+        query.interval,
+        connection=query.connection,
+        as_of=query.as_of,
+    )

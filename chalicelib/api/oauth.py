@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from chalicelib.api.params import PlatformName
+from chalicelib.api.params import ConnectionId, PlatformName
 from chalicelib.data.postgres.rows import Moment, PlatformText
 from chalicelib.runtime.declare import PUBLIC, Routes
 from chalicelib.runtime.responses import Redirect, Response
@@ -37,6 +37,14 @@ class AuthorizationRequest(msgspec.Struct, kw_only=True, rename="camel", forbid_
     return_to: Url | None = None
     """Where to send the browser afterwards: at or below one of the deployment's `RETURN_URLS`. Without it the callback
     responds with a page of its own."""
+
+
+class ReconnectQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which connection is to be reconnected, if it must be one and no other."""
+
+    connection: ConnectionId | None = None
+    """The id of the connection to reconnect: another account is refused. Without it, the account that consents is
+    reconnected if it is connected already, and connected beside the others if not."""
 
 
 class Callback(msgspec.Struct, kw_only=True):
@@ -75,12 +83,16 @@ class Completion(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fi
 
 
 @routes.post("/api/oauth/{platform}/authorize", scope="connections:write", status=201, errors=[409], secret=True)
-def start_authorization(studio_id: UUID, platform: PlatformName, body: AuthorizationRequest) -> StartedAuthorization:
-    """Start connecting a platform in the browser
+def start_authorization(
+    studio_id: UUID, platform: PlatformName, query: ReconnectQuery, body: AuthorizationRequest
+) -> StartedAuthorization:
+    """Start connecting an account in the browser
 
     Responds with the platform's consent page. Send the account owner's browser there within ten minutes; the platform
     then sends it to the callback."""
-    return authorization.start_authorization(studio_id, platform, streams=body.streams, return_to=body.return_to)
+    return authorization.start_authorization(
+        studio_id, platform, streams=body.streams, return_to=body.return_to, connection=query.connection
+    )
 
 
 @routes.get("/api/oauth/{platform}/callback", scope=PUBLIC, errors=[400, 409, 502], redirects=True)
@@ -93,12 +105,12 @@ def handle_callback(platform: PlatformName, query: Callback) -> Response[Pending
     return Redirect(location=finished) if isinstance(finished, str) else Response(_shown(finished))
 
 
-@routes.post("/api/oauth/{platform}/complete", scope="connections:write", errors=[400, 409])
+@routes.post("/api/oauth/{platform}/complete", scope="connections:write", errors=[400, 409, 502])
 def complete_authorization(studio_id: UUID, platform: PlatformName, body: Completion) -> CompletedAuthorization:
     """Complete the authorization with its one-time code
 
-    Makes the connection, or reconnects an existing one, and starts the first syncs. The code works once, for ten
-    minutes, and only for the studio that started the authorization."""
+    Makes the connection, or reconnects that of the same account, and starts the first syncs. The code works once, for
+    ten minutes, and only for the studio that started the authorization."""
     return pending_grants.complete_authorization(studio_id, platform, Secret(body.code))
 
 

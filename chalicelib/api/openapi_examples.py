@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -59,6 +60,7 @@ ACCOUNT: Value = {
 }
 RUN: Value = {
     "id": RUN_ID,
+    "connectionId": CONNECTION["id"],
     "platform": "google",
     "syncType": "bookings",
     "trigger": "manual",
@@ -81,6 +83,7 @@ RUN: Value = {
     "error": None,
 }
 SCHEDULE: Value = {
+    "connectionId": CONNECTION["id"],
     "platform": "google",
     "syncType": "bookings",
     "frequency": "every 30 minutes",
@@ -90,6 +93,7 @@ SCHEDULE: Value = {
 }
 STREAM_STATUS: Value = {
     **SCHEDULE,
+    "connectionAccountName": CONNECTION["accountName"],
     "state": "idle",
     "resumesAt": f"{DAY}T12:20:40Z",
     "connectionStatus": "active",
@@ -126,6 +130,7 @@ DELIVERY: Value = {
     "id": "01a203d4-55d0-7b1e-a7a1-0d5c2f4b6e90",
     "eventId": EVENT["id"],
     "type": "connection.failed",
+    "connectionId": CONNECTION["id"],
     "platform": "google",
     "occurredAt": EVENT["at"],
     "state": "delivered",
@@ -169,6 +174,7 @@ FIGURES: Value = {
 }
 SET_ASIDE: Value = {
     "id": "01a203d5-7c10-7d2f-8b6a-93d1e0f7a4c8",
+    "connectionId": CONNECTION["id"],
     "platform": "google",
     "syncType": "bookings",
     "externalId": "4k2m0v9q1r8s7t6u",
@@ -267,7 +273,13 @@ ERRORS: Sequence[AppError] = (
     errors.Unauthorized(),
     errors.Forbidden("This needs the scope sync:write, which the API key does not have"),
     errors.NotFound("Google is not connected", code="connection_not_found"),
-    errors.Conflict("Google is already connected", code="connection_exists"),
+    errors.SeveralConnections(
+        "2 accounts of Google are connected: say which one by ?connection=",
+        connections=[
+            errors.ConnectionChoice(UUID(CONNECTION["id"]), CONNECTION["accountName"]),
+            errors.ConnectionChoice(UUID("01a203d0-9a10-7b3c-8f6e-2f1d7a5c0b44"), "Jonas Weber"),
+        ],
+    ),
     errors.PayloadTooLarge("The body has more than 262144 bytes"),
     errors.UnsupportedMediaType("The body must be application/json"),
     errors.InvalidInput(fields=[FieldProblem("scopes[2]", "expected `str` of length >= 1")]),

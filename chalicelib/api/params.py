@@ -3,10 +3,27 @@
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta
 
 from chalicelib.platforms.registry import NAMES, require_known
 from chalicelib.runtime.decoding import IdOf
+
+ConnectionId = Annotated[UUID, Meta(description="The id of a connection.")]
+OnlyConnection = Annotated[ConnectionId | None, Meta(description="Return only those of this connection.")]
+
+
+class OfConnection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which connection of the platform a request is about."""
+
+    connection: ConnectionId | None = None
+    """The id of the connection. Needed when the studio has several connections of the platform."""
+
+
+class OnlyOfConnection(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Of which connection a list is, if not of all."""
+
+    connection: OnlyConnection = None
 
 
 class KnownPlatform:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from chalicelib.api.params import PlatformName, RunId
+from chalicelib.api.params import OfConnection, OnlyConnection, OnlyOfConnection, PlatformName, RunId
 from chalicelib.data.sync.runs import Run, RunStatus, StartedRun
 from chalicelib.data.sync.schedules import Schedule
 from chalicelib.data.sync.set_aside import SetAsideRecord
@@ -76,6 +76,13 @@ class ScheduledStream(msgspec.Struct, kw_only=True, rename="camel", forbid_unkno
     """The stream."""
 
 
+class ScheduleQuery(OfConnection, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A stream of a connection."""
+
+    sync_type: SyncType
+    """The stream."""
+
+
 class StreamChoice(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One stream of a platform, or all."""
 
@@ -85,68 +92,76 @@ class StreamChoice(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_
 
 class SetAsideQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
     platform: OnlyPlatform = None
+    connection: OnlyConnection = None
     sync_type: OnlyStream = None
 
 
 class LogQuery(ListQuery, kw_only=True, rename="camel", forbid_unknown_fields=True):
     platform: OnlyPlatform = None
+    connection: OnlyConnection = None
     sync_type: OnlyStream = None
     status: RunStatus | None = None
     """Return only runs with this status."""
 
 
 @routes.post("/api/sync/{platform}", scope=WRITE, status=202, errors=[409])
-def start_sync(studio_id: UUID, platform: PlatformName, body: SyncRequest) -> StartedRuns:
+def start_sync(studio_id: UUID, platform: PlatformName, query: OfConnection, body: SyncRequest) -> StartedRuns:
     """Sync now
 
     Queues a run for each stream. For a stream with a run in progress it returns that run instead of starting another;
     if the run had already begun, it reads once more at its end."""
-    runs = sync_runs.start_sync(studio_id, platform, body.sync_type, confirm_deletions=body.confirm_deletions)
+    runs = sync_runs.start_sync(
+        studio_id, platform, body.sync_type, connection=query.connection, confirm_deletions=body.confirm_deletions
+    )
     return StartedRuns(runs=runs)
 
 
 @routes.post("/api/sync/{platform}/backfill", scope=WRITE, status=202, errors=[409])
-def start_backfill(studio_id: UUID, platform: PlatformName, body: BackfillRequest) -> Created[StartedRuns]:
+def start_backfill(
+    studio_id: UUID, platform: PlatformName, query: OfConnection, body: BackfillRequest
+) -> Created[StartedRuns]:
     """Read past days again
 
     The backfill runs alongside the stream's ordinary syncs. If the same backfill is in progress, it returns that one
     instead of starting another; while another one is in progress it responds with 409 `backfill_under_way`."""
-    run = backfills.start_backfill(studio_id, platform, body.sync_type, body.first, body.last)
+    run = backfills.start_backfill(
+        studio_id, platform, body.sync_type, body.first, body.last, connection=query.connection
+    )
     return Created(StartedRuns(runs=[run]), location=f"/api/sync/log/{run.id}")
 
 
 @routes.put("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
-def put_schedule(studio_id: UUID, platform: PlatformName, body: ScheduleRequest) -> Schedule:
+def put_schedule(studio_id: UUID, platform: PlatformName, query: OfConnection, body: ScheduleRequest) -> Schedule:
     """Schedule a stream, or change how often it syncs
 
     A paused schedule stays paused."""
-    return schedules.put_schedule(studio_id, platform, body.sync_type, body.frequency)
+    return schedules.put_schedule(studio_id, platform, body.sync_type, body.frequency, query.connection)
 
 
 @routes.delete("/api/sync/{platform}/schedule", scope=WRITE, errors=[409])
-def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduledStream) -> None:
+def delete_schedule(studio_id: UUID, platform: PlatformName, query: ScheduleQuery) -> None:
     """Remove a stream's schedule
 
     The stream can still be synced with `POST /api/sync/{platform}`."""
-    schedules.remove_schedule(studio_id, platform, query.sync_type)
+    schedules.remove_schedule(studio_id, platform, query.sync_type, query.connection)
 
 
 @routes.post("/api/sync/{platform}/schedule/pause", scope=WRITE, errors=[409])
-def pause_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
+def pause_schedule(studio_id: UUID, platform: PlatformName, query: OfConnection, body: ScheduledStream) -> Schedule:
     """Pause a stream's schedule
 
     The pause lasts until the schedule is resumed, even if the connection is reconnected meanwhile. A run in progress
     continues."""
-    return schedules.pause_schedule(studio_id, platform, body.sync_type)
+    return schedules.pause_schedule(studio_id, platform, body.sync_type, query.connection)
 
 
 @routes.post("/api/sync/{platform}/schedule/resume", scope=WRITE, errors=[409])
-def resume_schedule(studio_id: UUID, platform: PlatformName, body: ScheduledStream) -> Schedule:
+def resume_schedule(studio_id: UUID, platform: PlatformName, query: OfConnection, body: ScheduledStream) -> Schedule:
     """Resume a paused schedule
 
     The next run is counted from now; what was missed is not caught up. While the connection is broken the schedule
     stays paused, by the connection."""
-    return schedules.resume_schedule(studio_id, platform, body.sync_type)
+    return schedules.resume_schedule(studio_id, platform, body.sync_type, query.connection)
 
 
 @routes.get("/api/sync/set-aside", scope=READ, errors=[404])
@@ -158,6 +173,7 @@ def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRec
     records = set_aside.list_set_aside(
         studio_id,
         platform=query.platform,
+        connection=query.connection,
         sync_type=query.sync_type,
         before=pages.after,
         limit=pages.fetched,
@@ -166,17 +182,17 @@ def list_set_aside(studio_id: UUID, query: SetAsideQuery) -> Listing[SetAsideRec
 
 
 @routes.post("/api/sync/{platform}/set-aside/retry", scope=WRITE, errors=[409])
-def retry_set_aside(studio_id: UUID, platform: PlatformName, body: StreamChoice) -> Retried:
+def retry_set_aside(studio_id: UUID, platform: PlatformName, query: OfConnection, body: StreamChoice) -> Retried:
     """Read records again that were set aside
 
     Up to 200 of them, those that have waited longest first, without asking the platform."""
-    return set_aside.retry_set_aside(studio_id, platform, body.sync_type)
+    return set_aside.retry_set_aside(studio_id, platform, body.sync_type, query.connection)
 
 
 @routes.get("/api/sync/status", scope=READ, etag=True)
-def list_statuses(studio_id: UUID) -> Listing[StreamStatus]:
+def list_statuses(studio_id: UUID, query: OnlyOfConnection) -> Listing[StreamStatus]:
     """List what each stream is doing, and why"""
-    return Listing(items=sync_runs.list_stream_statuses(studio_id))
+    return Listing(items=sync_runs.list_stream_statuses(studio_id, query.connection))
 
 
 @routes.get("/api/sync/log", scope=READ, errors=[404])
@@ -186,6 +202,7 @@ def list_runs(studio_id: UUID, query: LogQuery) -> Listing[Run]:
     runs = sync_runs.list_runs(
         studio_id,
         platform=query.platform,
+        connection=query.connection,
         sync_type=query.sync_type,
         status=query.status,
         before=pages.after,

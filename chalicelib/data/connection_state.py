@@ -31,31 +31,35 @@ CONNECT_AUDITED = audited("made", action="connection.connect", subject="connecti
 
 INSERT_CONNECTION: Query[Change | None] = Query(
     f"""
-    WITH made AS (
+    WITH revived AS (
+        UPDATE platform_connection AS c SET
+            status = 'active', status_code = :status_code, status_message = :status_message,
+            status_since = now(), needs_token = :needs_token,
+            access_token = :access_token, refresh_token = :refresh_token,
+            token_generation = :token_generation, token_issued_at = now(), {LIFETIMES},
+            refresh_token_expires_at = now() + make_interval(secs => :refresh_expires_in),
+            refresh_failures = 0, scopes = {array_of("scopes")},
+            external_account_id = :account_id, external_account_name = :account_name, account_unverified = false,
+            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
+            revocation = NULL, disconnected_at = NULL, updated_at = now()
+        WHERE c.id = :id AND c.status = 'disabled' AND c.token_generation = :token_generation - 1
+        RETURNING c.studio_id, c.id, c.platform
+    ), inserted AS (
         INSERT INTO platform_connection AS c (
             id, studio_id, platform, needs_token, access_token, refresh_token, token_generation, scopes,
             token_expires_at, refresh_token_expires_at, refresh_at,
             external_account_id, external_account_name, status_code, status_message
         )
-        VALUES (
+        SELECT
             :id, :studio_id, :platform, :needs_token, :access_token, :refresh_token, :token_generation,
             {array_of("scopes")}, coalesce(now() + make_interval(secs => :expires_in), :token_expires_at),
             now() + make_interval(secs => :refresh_expires_in), now() + make_interval(secs => :refresh_in),
             :account_id, :account_name, :status_code, :status_message
-        )
-        ON CONFLICT (studio_id, platform) DO UPDATE SET
-            status = 'active', status_code = excluded.status_code, status_message = excluded.status_message,
-            status_since = now(), needs_token = excluded.needs_token,
-            access_token = excluded.access_token, refresh_token = excluded.refresh_token,
-            token_expires_at = excluded.token_expires_at, token_generation = excluded.token_generation,
-            token_issued_at = now(), refresh_token_expires_at = excluded.refresh_token_expires_at,
-            refresh_at = excluded.refresh_at, refresh_failures = 0, scopes = excluded.scopes,
-            external_account_id = excluded.external_account_id,
-            external_account_name = excluded.external_account_name, account_unverified = false,
-            last_error_code = NULL, last_error_message = NULL, last_error_at = NULL,
-            revocation = NULL, disconnected_at = NULL, updated_at = now()
-        WHERE c.status = 'disabled' AND c.id = excluded.id AND c.token_generation = excluded.token_generation - 1
+        WHERE NOT EXISTS (SELECT FROM revived)
+        ON CONFLICT DO NOTHING
         RETURNING c.studio_id, c.id, c.platform
+    ), made AS (
+        SELECT * FROM revived UNION ALL SELECT * FROM inserted
     ), left_accounts AS (
         UPDATE connected_account AS a SET gone_at = coalesce(a.gone_at, now())
         FROM made AS x WHERE a.studio_id = x.studio_id AND a.connection_id = x.id
@@ -253,6 +257,7 @@ DISCONNECT: Query[Change | None] = Query(
             refresh_owner = NULL, refresh_lease_expires_at = NULL,
             revocation = :revocation, disconnected_at = now(), updated_at = now()
         WHERE c.id = :id AND c.disconnected_at IS NULL
+          AND (:account_id IS NULL OR c.external_account_id = :account_id)
         RETURNING c.studio_id, c.id, c.platform
     ), stopped AS (
         UPDATE sync_log AS r SET
@@ -271,12 +276,13 @@ DISCONNECT: Query[Change | None] = Query(
     {DISCONNECTED}, {DISCONNECT_AUDITED}
     {changed("gone")}
     """,
+        account_id="text",
         revocation="text",
         run_message="text",
     ),
     Change | None,
 )
-"""`run_message` is for the runs that it cancels."""
+"""`run_message` is for the runs that it cancels. With an `account_id`, only while the connection is that account's."""
 
 
 class RefreshClaim(Row):

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.data_keys import DATA_KEYS, StoredDataKey
-from chalicelib.data.postgres.query import Query, array_of, columns, many, one
+from chalicelib.data.postgres.query import Query, columns, many, one
 from chalicelib.data.postgres.rows import ErrorCode, ErrorMessage, Moment, PlatformText, Row
 from chalicelib.data.reasons import Code, ReasonFacts
-from chalicelib.data.studios import NewId
+from chalicelib.errors import ConnectionChoice
 
 ConnectionStatus = Literal["active", "refreshing", "expired", "revoked", "misconfigured", "error", "disabled"]
 """`active`: it works. `refreshing`: it works, and its token is being refreshed. `expired`, `revoked`: the platform no
@@ -111,15 +111,6 @@ class LiveGrant(Row):
     pending: bool = False
 
 
-class ConnectionDraft(Row):
-    """What is needed to seal tokens for a platform: the row's id (old or new), its state, and the data keys."""
-
-    id: UUID
-    status: str | None
-    token_generation: int
-    data_keys: list[StoredDataKey]
-
-
 DEAD = ("expired", "revoked")
 """Only the studio can fix it: schedules are paused until then."""
 WORKING = "c.status IN ('active', 'misconfigured', 'error')"
@@ -146,7 +137,7 @@ HEALTH = f"""
 """
 LAST_RUN = """
     SELECT r.* FROM sync_log AS r
-    WHERE r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream
+    WHERE r.studio_id = s.studio_id AND r.connection_id = s.connection_id AND r.stream = s.stream
       AND r.trigger <> 'backfill' AND r.status IN ('succeeded', 'failed')
     ORDER BY r.id DESC LIMIT 1
 """
@@ -194,6 +185,19 @@ SHOWN = columns(
     last_error=PROBLEM,
 )
 LIVE = "c.disconnected_at IS NULL"
+NAMED = "o.platform = :platform AND (:connection::uuid IS NULL OR o.id = :connection)"
+CHOSEN = f"""
+    (SELECT (array_agg(o.id))[1] FROM platform_connection AS o
+     WHERE {NAMED} AND o.disconnected_at IS NULL HAVING count(*) = 1)
+"""
+"""SQL for the id of the live connection that a request means: the one it names, or the only one of the platform. NULL
+where there is none, and where there are several."""
+CHOSEN_OR_ENDED = f"""
+    (SELECT (array_agg(o.id ORDER BY o.disconnected_at DESC))[1] FROM platform_connection AS o
+     WHERE {NAMED}
+     HAVING count(*) = 1 OR count(*) FILTER (WHERE o.disconnected_at IS NULL) = 1)
+"""
+"""The same, or one that is disconnected, where none is live."""
 DATA_KEYS_OF_STUDIO = f"({many(DATA_KEYS)})"
 STORED = columns(
     StoredConnection,
@@ -204,15 +208,36 @@ STORED = columns(
 )
 
 LIST_CONNECTIONS: Query[list[ConnectionFacts]] = Query(
-    many(f"SELECT {SHOWN} FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[ConnectionFacts]
+    many(
+        f"""
+        SELECT {SHOWN} FROM platform_connection AS c
+        WHERE {LIVE} AND (:connection::uuid IS NULL OR c.id = :connection) ORDER BY c.platform, c.id
+        """
+    ),
+    list[ConnectionFacts],
 )
 FIND_CONNECTION: Query[ConnectionFacts | None] = Query(
-    one(f"SELECT {SHOWN} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"), ConnectionFacts | None
+    one(f"SELECT {SHOWN} FROM platform_connection AS c WHERE c.id = {CHOSEN} AND {LIVE}"), ConnectionFacts | None
+)
+FIND_CONNECTION_BY_ID: Query[ConnectionFacts | None] = Query(
+    one(f"SELECT {SHOWN} FROM platform_connection AS c WHERE c.id = :id AND {LIVE}"), ConnectionFacts | None
 )
 FIND_STORED_CONNECTION: Query[StoredConnection | None] = Query(
-    one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}"),
-    StoredConnection | None,
+    one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.id = {CHOSEN} AND {LIVE}"), StoredConnection | None
 )
+LIST_CHOICES: Query[list[ConnectionChoice]] = Query(
+    many(
+        """
+        SELECT c.id, c.external_account_name AS "accountName" FROM (
+            SELECT c.*, rank() OVER (ORDER BY c.disconnected_at IS NOT NULL) AS rank FROM platform_connection AS c
+            WHERE c.platform = :platform AND (:or_ended::boolean OR c.disconnected_at IS NULL)
+        ) AS c
+        WHERE c.rank = 1 ORDER BY c.id
+        """
+    ),
+    list[ConnectionChoice],
+)
+"""What CHOSEN, or CHOSEN_OR_ENDED, has found no single one among."""
 FIND_SCHEDULED_CONNECTION: Query[ScheduledConnection | None] = Query(
     one(
         f"""
@@ -220,7 +245,7 @@ FIND_SCHEDULED_CONNECTION: Query[ScheduledConnection | None] = Query(
             SELECT coalesce(json_agg(s.stream), '[]') FROM sync_schedule AS s
             WHERE s.studio_id = c.studio_id AND s.connection_id = c.id
         ) AS streams
-        FROM platform_connection AS c WHERE c.platform = :platform AND {LIVE}
+        FROM platform_connection AS c WHERE c.id = {CHOSEN} AND {LIVE}
         """
     ),
     ScheduledConnection | None,
@@ -237,22 +262,12 @@ FIND_CONNECTION_TO_REFRESH: Query[StoredConnection | None] = Query(
 """For a worker that the tick started: the claim postponed the refresh by this long. Returns nothing once it is done."""
 
 LIST_GRANTS: Query[list[LiveGrant]] = Query(
-    many(f"SELECT c.id, c.platform FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform"), list[LiveGrant]
+    many(f"SELECT c.id, c.platform FROM platform_connection AS c WHERE {LIVE} ORDER BY c.platform, c.id"),
+    list[LiveGrant],
 )
 """The grants to be ended, whatever else their rows contain."""
 FIND_STORED_BY_ID: Query[StoredConnection | None] = Query(
     one(f"SELECT {STORED} FROM platform_connection AS c WHERE c.id = :id AND {LIVE}"), StoredConnection | None
-)
-
-DRAFT_CONNECTION: Query[ConnectionDraft] = Query(
-    one(
-        f"""
-        SELECT coalesce(c.id, uuidv7()) AS id, c.status, coalesce(c.token_generation, 0) AS "tokenGeneration",
-               {DATA_KEYS_OF_STUDIO} AS "dataKeys"
-        FROM (SELECT) AS nothing LEFT JOIN platform_connection AS c ON c.platform = :platform
-        """
-    ),
-    ConnectionDraft,
 )
 
 
@@ -270,37 +285,3 @@ def abandoned(connections: str, *, accounts: str = "true") -> str:
         UPDATE connected_account AS a SET gone_at = coalesce(a.gone_at, now())
         FROM {connections} AS x WHERE {of_connection.format("a")} AND {accounts}
     )"""
-
-
-IDENTIFY_CONNECTION: Query[NewId | None] = Query(
-    f"""
-    WITH before AS (
-        SELECT c.studio_id, c.id, c.external_account_id <> :account_id AS is_another
-        FROM platform_connection AS c
-        WHERE c.id = :id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
-    ), reset AS (
-        UPDATE sync_schedule AS s SET accounts_listed_at = NULL
-        FROM before WHERE before.is_another AND s.studio_id = before.studio_id AND s.connection_id = before.id
-    ), begun AS (
-        UPDATE sync_log AS r SET
-            full_read = r.trigger <> 'backfill'
-        FROM before
-        WHERE before.is_another AND r.studio_id = before.studio_id AND r.connection_id = before.id
-          AND r.status IN ('queued', 'running', 'deferred') AND r.started_at IS NOT NULL
-        RETURNING r.id
-    ), forgotten AS (
-        DELETE FROM sync_seen AS seen USING begun WHERE seen.run_id = begun.id
-    ), {abandoned("(SELECT before.studio_id, before.id FROM before WHERE before.is_another)")}, identified AS (
-        UPDATE platform_connection AS c SET
-            external_account_id = :account_id, external_account_name = :account_name,
-            scopes = coalesce({array_of("scopes")}, c.scopes), account_unverified = false, updated_at = now()
-        FROM before
-        WHERE c.id = before.id AND c.token_generation = :token_generation AND c.disconnected_at IS NULL
-        RETURNING c.id
-    )
-    SELECT json_build_object('id', identified.id) FROM identified
-    """,
-    NewId | None,
-)
-"""Stores which account the tokens of this generation belong to. Another account's sync positions mean nothing for this
-one. Returns nothing if the tokens were replaced meanwhile: the new ones may belong to another account."""

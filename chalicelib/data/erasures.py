@@ -13,7 +13,7 @@ TABLES = (
     *("account_position", "sync_log", "sync_schedule"),
     *("attribution", "booking", "inquiry"),
     *("ad_metric_restatement", "ad_metric", "ad_campaign", "content_metric", "content", "review_restatement", "review"),
-    *("connected_account", "platform_connection", "account_quota", "rate_limit"),
+    *("connected_account", "account_quota", "platform_connection", "studio_quota", "rate_limit"),
     *("idempotency_key", "quarantine", "data_key", "api_key"),
 )
 """All of a studio's but its own row: what refers to others before those, so that nothing is deleted by a cascade.

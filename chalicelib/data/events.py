@@ -3,6 +3,7 @@
 from typing import Literal, get_args
 from uuid import UUID
 
+from chalicelib.data.connections import CHOSEN_OR_ENDED
 from chalicelib.data.postgres.query import Query, columns, many, one
 from chalicelib.data.postgres.rows import Moment, Row
 
@@ -84,7 +85,7 @@ KNOWN = f"e.kind IN {get_args(EventKind)}"
 """The kinds known to this release: a later release that was rolled back may have recorded others."""
 
 FIND_CONNECTION_ID: Query[Found | None] = Query(
-    one("SELECT c.id FROM platform_connection AS c WHERE c.platform = :platform"), Found | None
+    one(f"SELECT c.id FROM platform_connection AS c WHERE c.id = {CHOSEN_OR_ENDED}"), Found | None
 )
 """Includes disconnected connections: their history stays."""
 

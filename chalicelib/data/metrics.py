@@ -75,7 +75,10 @@ GAINED = ", ".join(f"m.{name}::numeric - coalesce(lag(m.{name}) OVER w, before.{
 SUMMED = ", ".join(f"{_sum(name)} AS {name}" for name in TOTALS)
 CONVERSIONS = "coalesce(sum(least(greatest(m.conversions, -1e15), 1e15)), 0)"
 """Neither infinite nor NaN, which JSON cannot express."""
-OF_PLATFORM = "(:platform::text IS NULL OR {0}.platform = :platform)"
+OF_SOURCE = (
+    "(:platform::text IS NULL OR {0}.platform = :platform)"
+    " AND (:connection::uuid IS NULL OR {0}.connection_id = :connection)"
+)
 BOOKED = f"b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation' AND {counts('b')}"
 """What counts as a booking: a consultation does not."""
 COPIED = f"""
@@ -139,7 +142,7 @@ TALLIED = f"""
         SELECT DISTINCT ON (m.content_id, bucket) m.*, {_bucket("m.measured_at")}
         FROM {{content_metric}} AS m
         JOIN content AS c ON c.studio_id = m.studio_id AND c.id = m.content_id
-        WHERE {_within("m.measured_at")} AND {OF_PLATFORM.format("c")}
+        WHERE {_within("m.measured_at")} AND {OF_SOURCE.format("c")}
         ORDER BY m.content_id, bucket, m.measured_at DESC
     ), gained AS (
         SELECT m.bucket, {GAINED}
@@ -159,29 +162,29 @@ TALLIED = f"""
                {_sum("m.impressions")} AS impressions, {_sum("m.clicks")} AS clicks, {CONVERSIONS} AS conversions
         FROM {{ad_metric}} AS m
         JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
-        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_PLATFORM.format("c")} AND {counts("c")}
+        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_SOURCE.format("c")} AND {counts("c")}
         GROUP BY bucket, m.currency
     ), reviews AS (
         SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"
         FROM {{review}} AS v
-        WHERE {_within("v.reviewed_at")} AND {OF_PLATFORM.format("v")}
+        WHERE {_within("v.reviewed_at")} AND {OF_SOURCE.format("v")}
         GROUP BY bucket
     ), inquiries AS (
         SELECT {_bucket("i.received_at")}, i.status, count(*) AS count
         FROM {{inquiry}} AS i
-        WHERE {_within("i.received_at")} AND i.skip_reason IS NULL AND {OF_PLATFORM.format("i")}
+        WHERE {_within("i.received_at")} AND i.skip_reason IS NULL AND {OF_SOURCE.format("i")}
         GROUP BY bucket, i.status
     ), first_of_series AS (
-        SELECT DISTINCT ON (b.platform, b.series_id) b.id
+        SELECT DISTINCT ON (b.connection_id, b.series_id) b.id
         FROM {{booking}} AS b
-        WHERE b.series_id IS NOT NULL AND {BOOKED} AND NOT ({COPIED}) AND {OF_PLATFORM.format("b")}
-        ORDER BY b.platform, b.series_id, b.booked_at, b.id
+        WHERE b.series_id IS NOT NULL AND {BOOKED} AND NOT ({COPIED}) AND {OF_SOURCE.format("b")}
+        ORDER BY b.connection_id, b.series_id, b.booked_at, b.id
     ), bookings AS (
         SELECT {_bucket("b.booked_at")}, b.currency,
                count(*) FILTER (WHERE b.series_id IS NULL OR b.id IN (SELECT id FROM first_of_series)) AS count,
                {_sum("b.value_minor")} AS "valueMinor"
         FROM {{booking}} AS b
-        WHERE {_within("b.booked_at")} AND {BOOKED} AND NOT ({COPIED}) AND {OF_PLATFORM.format("b")}
+        WHERE {_within("b.booked_at")} AND {BOOKED} AND NOT ({COPIED}) AND {OF_SOURCE.format("b")}
         GROUP BY bucket, b.currency
     )
     SELECT json_build_object(
@@ -200,7 +203,7 @@ TALLY_AS_OF: Query[Tallies] = Query(
     TALLIED.format(
         content_metric=_before("content_metric", "measured_at"),
         ad_metric=_as_known("ad_metric", SYNCED["ad_metric"].key, SYNCED["ad_metric"].restated),
-        review=_as_known("review", ("platform", "reviewed_at"), ("rating",)),
+        review=_as_known("review", ("connection_id", "platform", "reviewed_at"), ("rating",)),
         inquiry=_before("inquiry", "received_at"),
         booking=_before("booking", "booked_at"),
     ),

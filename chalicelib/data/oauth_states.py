@@ -16,6 +16,8 @@ class StateDraft(Row):
     data_keys: list[StoredDataKey]
     streams: list[str]
     """The platform's streams that the studio already syncs"""
+    connection_exists: bool
+    """Whether there is the connection that the studio named"""
 
 
 class NewState(Row):
@@ -31,6 +33,10 @@ class TakenState(Row):
     id: UUID
     studio_id: UUID
     verifier: bytes | None
+    connection_id: UUID | None
+    """The one that the studio wants to reconnect"""
+    account_id: str | None
+    """Its account, where that is known"""
     streams: list[str] | None
     return_to: str | None
 
@@ -39,8 +45,11 @@ DRAFT_OAUTH_STATE: Query[StateDraft] = Query(
     one(
         f"""
         SELECT uuidv7() AS id, {DATA_KEYS_OF_STUDIO} AS "dataKeys", (
-            SELECT coalesce(json_agg(s.stream), '[]') FROM sync_schedule AS s WHERE s.platform = :platform
-        ) AS streams
+            SELECT coalesce(json_agg(s.stream), '[]') FROM sync_schedule AS s
+            WHERE s.platform = :platform AND (:connection::uuid IS NULL OR s.connection_id = :connection)
+        ) AS streams, EXISTS (
+            SELECT FROM platform_connection AS c WHERE c.id = :connection AND c.platform = :platform
+        ) AS "connectionExists"
         """
     ),
     StateDraft,
@@ -54,8 +63,10 @@ INSERT_OAUTH_STATE: Query[NewState] = Query(
         SELECT count(*) AS count, min(expires_at) AS first_ends_at FROM oauth_state
         WHERE used_at IS NULL AND expires_at > now()
     ), made AS (
-        INSERT INTO oauth_state (id, studio_id, platform, state_hash, verifier, streams, return_to, expires_at)
-        SELECT :id, :studio_id, :platform, :state_hash, :verifier, {array_of("streams")}, :return_to,
+        INSERT INTO oauth_state (
+            id, studio_id, platform, connection_id, state_hash, verifier, streams, return_to, expires_at
+        )
+        SELECT :id, :studio_id, :platform, :connection, :state_hash, :verifier, {array_of("streams")}, :return_to,
                now() + make_interval(secs => :seconds)
         FROM open WHERE open.count < :most
         RETURNING expires_at

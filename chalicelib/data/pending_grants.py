@@ -26,6 +26,7 @@ class StoredGrant(Row):
     id: UUID
     studio_id: UUID
     platform: str
+    connection_id: UUID | None
     access_token: bytes
     refresh_token: bytes | None
     expires_in: float | None
@@ -70,14 +71,17 @@ STORED = columns(
 HOLD_GRANT: Query[HeldUntil | None] = Query(
     f"""
     WITH state AS (
-        DELETE FROM oauth_state AS s WHERE s.id = :id RETURNING s.id, s.studio_id, s.platform, s.streams
+        DELETE FROM oauth_state AS s WHERE s.id = :id
+        RETURNING s.id, s.studio_id, s.platform, s.connection_id, s.streams
     ), held AS (
         INSERT INTO pending_grant (
-            id, studio_id, platform, streams, code_hash, access_token, refresh_token, token_expires_at,
-            refresh_token_expires_at, scopes, external_account_id, external_account_name, warnings, expires_at, due_at
+            id, studio_id, platform, connection_id, streams, code_hash, access_token, refresh_token,
+            token_expires_at, refresh_token_expires_at, scopes, external_account_id, external_account_name, warnings,
+            expires_at, due_at
         )
         SELECT
-            state.id, state.studio_id, state.platform, state.streams, :code_hash, :access_token, :refresh_token,
+            state.id, state.studio_id, state.platform, state.connection_id, state.streams, :code_hash, :access_token,
+            :refresh_token,
             now() + make_interval(secs => :expires_in), now() + make_interval(secs => :refresh_expires_in),
             {array_of("scopes")}, :account_id, :account_name, :warnings,
             now() + make_interval(secs => :seconds), now() + make_interval(secs => :seconds)

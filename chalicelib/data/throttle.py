@@ -1,7 +1,7 @@
 """The throttle: whether a platform may be called now. One row for its circuit and each quota's remainder.
 
 `platform_circuit` and `app_quota` are shared by all studios, so only cross-tenant functions change them, which
-enforce bounds. `account_quota` is a studio's own.
+enforce bounds. `studio_quota` is a studio's part of the application's quota, `account_quota` a connected account's own.
 """
 
 from chalicelib.data.postgres.query import Query, typed
@@ -70,19 +70,19 @@ def throttle_states_of(run: str) -> str:
             UNION ALL
             SELECT api, 0, NULL, blocked_until
             FROM account_quota
-            WHERE studio_id = {run}.studio_id AND platform = {run}.platform AND blocked_until > now()
+            WHERE studio_id = {run}.studio_id AND connection_id = {run}.connection_id AND blocked_until > now()
         ) AS states (api, failures_in_row, open_until, blocked_until)
         GROUP BY api
     ) AS throttle)"""
 
 
-def unblocked(of: str, *, when: str = "true") -> str:
-    """A CTE that forgets that an account reached a limit: of the studio and platform of each `x` in the CTE `of`."""
+def unblocked(of: str, *, connection: str = "x.id", when: str = "true") -> str:
+    """A CTE that forgets that an account reached a limit: that of the `connection` of each `x` in the CTE `of`."""
     return f"""
     unblocked AS (
         UPDATE account_quota AS q SET used = 0, blocked_until = NULL
         FROM {of} AS x
-        WHERE {when} AND q.studio_id = x.studio_id AND q.platform = x.platform AND q.blocked_until > now()
+        WHERE {when} AND q.studio_id = x.studio_id AND q.connection_id = {connection} AND q.blocked_until > now()
     )
     """
 
@@ -90,22 +90,27 @@ def unblocked(of: str, *, when: str = "true") -> str:
 SPEND_QUOTA: Query[Wait] = Query(
     f"""
     WITH mine AS (
-        SELECT window_at FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
+        SELECT window_at FROM studio_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
     ), app AS (
         SELECT q.used, q.calls, q.studios, q."windowAt" AS window_at, q."blockedUntil" AS blocked_until
         FROM json_to_record(cross_tenant.spend_app_quota(
             :platform, :api, :app_used, :app_used::float8 > {FULL},
             coalesce(:app_seconds::float8, {SLIDING_SECONDS}), :calls, (SELECT mine.window_at FROM mine)
         )) AS q (used float8, calls bigint, studios integer, "windowAt" timestamptz, "blockedUntil" timestamptz)
-    ), account AS (
-        INSERT INTO account_quota AS q (studio_id, platform, api, used, calls, window_at, blocked_until)
-        SELECT :studio_id, :platform, :api, coalesce(:account_used::float8, 0), :calls, app.window_at,
-               CASE WHEN :account_used::float8 > {FULL} THEN {ACCOUNT_RESET} END
-        FROM app
+    ), own AS (
+        INSERT INTO studio_quota AS q (studio_id, platform, api, calls, window_at)
+        SELECT :studio_id, :platform, :api, :calls, app.window_at FROM app
         ON CONFLICT (studio_id, platform, api) DO UPDATE SET
-            used = coalesce(:account_used, q.used),
             calls = excluded.calls + CASE WHEN q.window_at = excluded.window_at THEN q.calls ELSE 0 END,
-            window_at = excluded.window_at,
+            window_at = excluded.window_at
+        RETURNING q.*
+    ), account AS (
+        INSERT INTO account_quota AS q (studio_id, connection_id, api, used, blocked_until)
+        SELECT :studio_id, :connection_id, :api, coalesce(:account_used::float8, 0),
+               CASE WHEN :account_used::float8 > {FULL} THEN {ACCOUNT_RESET} END
+        WHERE :connection_id::uuid IS NOT NULL
+        ON CONFLICT (studio_id, connection_id, api) DO UPDATE SET
+            used = coalesce(:account_used, q.used),
             blocked_until = CASE WHEN :account_used IS NULL THEN q.blocked_until ELSE excluded.blocked_until END
         RETURNING q.*
     ), waits AS (
@@ -113,14 +118,16 @@ SPEND_QUOTA: Query[Wait] = Query(
         UNION ALL
         SELECT blocked_until FROM account
         UNION ALL
-        SELECT {APP_RESET} FROM app, account
-        WHERE app.used > {BUSY} AND account.calls * (app.studios + 1) > app.calls
+        SELECT {APP_RESET} FROM app, own
+        WHERE app.used > {BUSY} AND own.calls * (app.studios + 1) > app.calls
     )
     SELECT json_build_object('seconds', extract(epoch FROM max(until) - now())) FROM waits WHERE until > now()
     """,
     Wait,
 )
-"""Counts calls, stores the quotas reported in their responses, and returns how long this studio's runs must wait."""
+"""Counts calls, stores the quotas reported in their responses, and returns how long the connection's runs must wait.
+
+Without a connection, such as before one is made, what was reported about its account is not stored."""
 
 CHECK_CALL: Query[CallState] = Query(
     typed(
@@ -130,8 +137,10 @@ CHECK_CALL: Query[CallState] = Query(
     ), app AS (
         SELECT q.*, q.used_until > now() AS is_known, q.window_at > now() - {CALLS_WINDOW} AS is_counted
         FROM app_quota AS q WHERE platform = :platform AND api = :api
+    ), own AS (
+        SELECT * FROM studio_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
     ), account AS (
-        SELECT * FROM account_quota WHERE studio_id = :studio_id AND platform = :platform AND api = :api
+        SELECT * FROM account_quota WHERE studio_id = :studio_id AND connection_id = :connection_id AND api = :api
     ), waits AS (
         SELECT
             (SELECT open_until FROM circuit WHERE open_until > now()) AS circuit,
@@ -139,8 +148,8 @@ CHECK_CALL: Query[CallState] = Query(
                 SELECT blocked_until FROM app UNION ALL SELECT blocked_until FROM account
             ) AS blocks (until) WHERE until > now()) AS quota,
             (SELECT used_until FROM app WHERE is_known AND used > {RESERVE}) AS reserve,
-            (SELECT least(app.used_until, app.window_at + {CALLS_WINDOW}) FROM app JOIN account USING (window_at)
-             WHERE is_known AND is_counted AND app.used > {SHARED} AND account.calls * (app.studios + 1) > app.calls
+            (SELECT least(app.used_until, app.window_at + {CALLS_WINDOW}) FROM app JOIN own USING (window_at)
+             WHERE is_known AND is_counted AND app.used > {SHARED} AND own.calls * (app.studios + 1) > app.calls
             ) AS share
     ), bucket AS (
         INSERT INTO rate_limit AS b (studio_id, name, full_at)
@@ -163,6 +172,7 @@ CHECK_CALL: Query[CallState] = Query(
     FROM waits
     """,
         studio_id="uuid",
+        connection_id="uuid",
         platform="text",
         api="text",
         charged="boolean",
@@ -175,9 +185,9 @@ CHECK_CALL: Query[CallState] = Query(
 BLOCK_APP: Query[None] = Query("SELECT cross_tenant.block_app(:platform, :api, :seconds)")
 BLOCK_ACCOUNT: Query[None] = Query(
     """
-    INSERT INTO account_quota AS q (studio_id, platform, api, blocked_until)
-    VALUES (:studio_id, :platform, :api, now() + make_interval(secs => :seconds))
-    ON CONFLICT (studio_id, platform, api) DO UPDATE SET
+    INSERT INTO account_quota AS q (studio_id, connection_id, api, blocked_until)
+    VALUES (:studio_id, :connection_id, :api, now() + make_interval(secs => :seconds))
+    ON CONFLICT (studio_id, connection_id, api) DO UPDATE SET
         blocked_until = greatest(q.blocked_until, excluded.blocked_until)
     """
 )

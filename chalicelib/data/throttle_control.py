@@ -24,6 +24,7 @@ class SharedThrottle(Row):
 
 class AccountThrottle(Row):
     studio_id: UUID
+    connection_id: UUID
     platform: str
     api: str
     until: Moment
@@ -94,7 +95,9 @@ CLEAR_ACCOUNT_THROTTLES: Query[ClearedAccount] = Query(
     """
     WITH quotas AS (
         UPDATE account_quota AS q SET used = 0, blocked_until = NULL
-        WHERE q.platform = :platform AND (q.used > 0 OR q.blocked_until IS NOT NULL) RETURNING 1
+        FROM platform_connection AS c
+        WHERE c.studio_id = q.studio_id AND c.id = q.connection_id AND c.platform = :platform
+          AND (q.used > 0 OR q.blocked_until IS NOT NULL) RETURNING 1
     ), due AS (
         UPDATE sync_log AS r SET resume_at = now(), enqueue_at = now()
         WHERE r.platform = :platform AND r.status = 'deferred' AND r.resume_at > now() RETURNING r.id

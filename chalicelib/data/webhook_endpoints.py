@@ -30,6 +30,8 @@ class Delivery(Row):
     attempt."""
     type: str
     """`connection.failed`, `connection.recovered` or `test`."""
+    connection_id: UUID | None
+    """The id of the connection concerned; null for a test."""
     platform: str | None
     """The platform of the connection concerned; null for a test."""
     occurred_at: Moment
@@ -118,6 +120,7 @@ DELIVERY = columns(
     "d",
     event_id="coalesce(d.event_id, d.id)",
     type="coalesce('connection.' || e.kind, 'test')",
+    connection_id="e.connection_id",
     platform="c.platform",
     occurred_at=OCCURRED_AT,
     state=DELIVERY_STATE,

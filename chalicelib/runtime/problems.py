@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from chalicelib import clock
-from chalicelib.errors import AppError, FieldProblem, PlatformError, Throttled
+from chalicelib.errors import AppError, ConnectionChoice, FieldProblem, PlatformError, SeveralConnections, Throttled
 
 CONTENT_TYPE = "application/problem+json"
 UNTOLD_WAIT_SECONDS = 30
@@ -33,6 +33,8 @@ class Problem(msgspec.Struct, kw_only=True, rename="camel"):
     """The id of the request; quote it when you contact support."""
     errors: list[FieldProblem] = []
     """Every invalid field of the request, for the code `invalid_input`; otherwise empty."""
+    connections: list[ConnectionChoice] = []
+    """The connections that `?connection=` may name, for the code `several_connections`; otherwise empty."""
 
 
 def problem_of(error: AppError, request_id: str) -> Problem:
@@ -44,6 +46,7 @@ def problem_of(error: AppError, request_id: str) -> Problem:
         code=error.code,
         request_id=request_id,
         errors=list(error.fields),
+        connections=list(error.connections) if isinstance(error, SeveralConnections) else [],
     )
 
 

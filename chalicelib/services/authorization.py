@@ -32,7 +32,9 @@ from chalicelib.security.oauth_states import new_state, new_verifier, parse_stat
 from chalicelib.security.return_urls import is_allowed, with_params
 from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.connections.credentials import find_oauth_client
+from chalicelib.services.connections.identities import require_same_account
 from chalicelib.services.pending_grants import HeldGrant, authorization_unknown, hold_grant
+from chalicelib.services.streams import not_chosen
 from chalicelib.services.throttling.platform_calls import charge_call, requested_call
 from chalicelib.settings import OAuthClient, get_settings
 
@@ -53,11 +55,19 @@ class StartedAuthorization(Row):
 
 
 def start_authorization(
-    studio_id: UUID, platform_name: str, *, streams: Sequence[str] | None, return_to: str | None
+    studio_id: UUID,
+    platform_name: str,
+    *,
+    streams: Sequence[str] | None,
+    return_to: str | None,
+    connection: UUID | None = None,
 ) -> StartedAuthorization:
-    """Raises InvalidInput for an unknown stream or a place that no browser is sent to, Conflict where there is no
-    consent, TooManyRequests when the studio has as many open as it may, or has made all its platform calls for now: the
-    browser brings back a code that is good once, so the call it leads to is charged here.
+    """With `connection` that one is to be reconnected; without, the account that consents says which one it is.
+
+    Raises NotFound for a connection that is not there, InvalidInput for an unknown stream or a place that no browser is
+    sent to, Conflict where there is no consent, TooManyRequests when the studio has as many open as it may, or has made
+    all its platform calls for now: the browser brings back a code that is good once, so the call it leads to is charged
+    here.
     """
     platform, oauth = _with_oauth(platform_name)
     client = _registration(platform)
@@ -66,9 +76,13 @@ def start_authorization(
         raise InvalidInput(fields=[FieldProblem("returnTo", "is not among the URLs that a browser may be sent to")])
     charge_call(studio_id, platform)
     new, verifier = new_state(), new_verifier() if oauth.pkce else None
-    draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name)
+    draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name, connection=connection)
+    if connection is not None and not draft.connection_exists:
+        raise not_chosen(studio_id, platform.name, connection)
     wanted = named if named is not None else _default(platform, draft.streams)
-    expires_at = _remember(studio_id, platform, draft, new.hash, verifier, streams=wanted, return_to=return_to)
+    expires_at = _remember(
+        studio_id, platform, draft, new.hash, verifier, connection=connection, streams=wanted, return_to=return_to
+    )
     url = oauth2.authorize_url(
         platform,
         client_id=client.id,
@@ -89,6 +103,7 @@ def _remember(
     state_hash: bytes,
     verifier: Secret | None,
     *,
+    connection: UUID | None,
     streams: Sequence[Stream[Any]],
     return_to: str | None,
 ) -> datetime:
@@ -99,6 +114,7 @@ def _remember(
         id=draft.id,
         studio_id=studio_id,
         platform=platform.name,
+        connection=connection,
         state_hash=state_hash,
         verifier=vault().seal(verifier, draft.data_keys, _associated_data(studio_id, draft.id)) if verifier else None,
         streams=[stream.name for stream in streams],
@@ -155,10 +171,11 @@ def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
 
 
 def _exchanged(platform: Platform, taken: TakenState, code: Secret, data_keys: list[StoredDataKey]) -> HeldGrant:
-    with requested_call(taken.studio_id, platform, prepaid=True) as call:
+    with requested_call(taken.studio_id, platform, taken.connection_id, prepaid=True) as call:
         grant = _exchange(platform, taken, code, data_keys)
         client = call.uses(Client(platform, grant.access_token, sandbox_url=get_settings().platform_sandbox_url))
         account = platform.identify(client) if platform.identify else None
+        require_same_account(platform, taken.account_id, account)
         _require_use(platform, platform.streams_named(taken.streams), grant, account)
         warnings = platform.check_grant(client, grant) if platform.check_grant else ()
     return hold_grant(taken, platform, grant, account, warnings=warnings, data_keys=data_keys)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
+from uuid import UUID
 
 from chalicelib import errors
 from chalicelib.data.connections import BaseConnection, ConnectionFacts, ConnectionStatus
@@ -90,7 +91,7 @@ class StreamStatus(BaseStreamStatus):
 class Explanation(NamedTuple):
     action: Action
     message: str = ""
-    """For a code without a stored message; {platform}, {stream} and {missing} are filled in"""
+    """For a code without a stored message; {platform}, {connection}, {stream} and {missing} are filled in"""
 
 
 def _of_error(error: type[errors.AppError], action: Action) -> dict[str, Explanation]:
@@ -101,6 +102,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_of_error(errors.ReconnectRequired, "reconnect"),
     **_of_error(errors.TokenExpired, "reconnect"),
     **_of_error(errors.TokenRevoked, "reconnect"),
+    **_of_error(errors.AnotherAccount, "reconnect"),
+    **_of_error(errors.AccountConnectedTwice, "reconnect"),
     Code.CONNECTION_NOT_ACTIVE: Explanation("reconnect", errors.ReconnectRequired.title),
     "business_not_found": Explanation("reconnect"),
     "business_moved": Explanation("reconnect"),
@@ -116,10 +119,11 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "confirm_deletions",
         "{missing} records were missing from the last complete read; that is too many to delete without confirmation, "
         "so they were kept. If they are really gone, confirm with "
-        'POST /api/sync/{platform} {{"syncType": "{stream}", "confirmDeletions": true}}',
+        'POST /api/sync/{platform}?connection={connection} {{"syncType": "{stream}", "confirmDeletions": true}}',
     ),
     Code.PAUSED: Explanation(
-        "resume", "The schedule is paused; resume it with POST /api/sync/{platform}/schedule/resume"
+        "resume",
+        "The schedule is paused; resume it with POST /api/sync/{platform}/schedule/resume?connection={connection}",
     ),
     Code.REFRESH_FAILING: Explanation("wait", "The access token could not be refreshed yet; we will retry"),
     Code.DEFERRED: Explanation("wait", "The run will continue shortly"),
@@ -158,11 +162,17 @@ OF_THE_STUDIO: tuple[Action, ...] = ("reconnect", "grant_scopes", "fix_account",
 
 
 def explain(
-    facts: ReasonFacts, action: Action | None = None, *, platform: str = "", stream: str = "", missing: int = 0
+    facts: ReasonFacts,
+    action: Action | None = None,
+    *,
+    platform: str = "",
+    connection: UUID | None = None,
+    stream: str = "",
+    missing: int = 0,
 ) -> Reason:
     """The reason in words. A stored message is shown as it is; `action` overrides the code's own."""
     known = EXPLANATIONS.get(facts.code, UNKNOWN)
-    words = known.message.format(platform=platform, stream=stream, missing=missing)
+    words = known.message.format(platform=platform, connection=connection, stream=stream, missing=missing)
     message = facts.message or words or facts.code
     if facts.account:
         message = f"{facts.account}: {message}"
@@ -206,6 +216,7 @@ def _stream_reason(status: StreamFacts) -> Reason | None:
         status.reason,
         action,
         platform=status.platform,
+        connection=status.connection_id,
         stream=status.sync_type,
         missing=status.refused_deletions,
     )

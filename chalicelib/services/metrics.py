@@ -1,6 +1,6 @@
 """Metrics: what the tables add up to, over a period and the one before it, or bucket by bucket."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
@@ -146,8 +146,16 @@ class PlatformMetrics(Row):
     """The figures per interval, oldest first. Weeks begin on Monday; the first and last are cut to the period."""
 
 
-def get_overview(studio_id: UUID, first: date | None, last: date | None, *, as_of: date | None = None) -> Overview:
-    """`first` and `last` are days, both included; by default the last 30, up to `as_of` if that is given.
+def get_overview(
+    studio_id: UUID,
+    first: date | None,
+    last: date | None,
+    *,
+    connection: UUID | None = None,
+    as_of: date | None = None,
+) -> Overview:
+    """Of all connections, or of one. `first` and `last` are days, both included; by default the last 30, up to `as_of`
+    if that is given.
 
     `as_of` shows what was known at the end of that day: a row that came later is not there, an ad number or a rating
     that was restated later is what it was. Statuses are those of now.
@@ -156,7 +164,8 @@ def get_overview(studio_id: UUID, first: date | None, last: date | None, *, as_o
     first, last = _period(first, last, zone, as_of)
     length = last - first + timedelta(days=1)
     days = [first - length, first, last + timedelta(days=1)]
-    previous, current = _figures(studio_id, days, zone, platform=None, as_of=as_of)
+    source = {"platform": None, "connection": connection}
+    previous, current = _figures(studio_id, days, zone, source, as_of=as_of)
     return Overview(current=current, previous=previous)
 
 
@@ -167,6 +176,7 @@ def get_platform_metrics(
     last: date | None,
     interval: Interval,
     *,
+    connection: UUID | None = None,
     as_of: date | None = None,
 ) -> PlatformMetrics:
     """Weeks begin on Monday; the first and the last bucket are cut to the period. `as_of` as in the overview."""
@@ -174,8 +184,9 @@ def get_platform_metrics(
     first, last = _period(first, last, zone, as_of)
     end = last + timedelta(days=1)
     buckets = _edges(first, end, interval)
-    series = _figures(studio_id, buckets, zone, platform=platform, as_of=as_of)
-    (totals,) = _figures(studio_id, [first, end], zone, platform=platform, as_of=as_of)
+    source = {"platform": platform, "connection": connection}
+    series = _figures(studio_id, buckets, zone, source, as_of=as_of)
+    (totals,) = _figures(studio_id, [first, end], zone, source, as_of=as_of)
     return PlatformMetrics(platform=platform, interval=interval, totals=totals, series=series)
 
 
@@ -224,10 +235,10 @@ def _next_edge(edge: date, interval: Interval) -> date:
 
 
 def _figures(
-    studio_id: UUID, edges: list[date], zone: ZoneInfo, *, platform: str | None, as_of: date | None
+    studio_id: UUID, edges: list[date], zone: ZoneInfo, source: Mapping[str, str | UUID | None], *, as_of: date | None
 ) -> list[Figures]:
     """One Figures for each bucket between two edges."""
-    given = {**periods([_start(day, zone) for day in edges], edges), "platform": platform}
+    given = {**periods([_start(day, zone) for day in edges], edges), **source}
     if as_of is None:
         tallies = read(studio_id, TALLY, **given)
     else:

@@ -25,6 +25,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
 from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.identification import identify_unknown
 from chalicelib.services.connections.revocations import revoke_pending, revoke_unused
 from chalicelib.services.connections.tokens import Tokens, open_grant, seal_grant
 from chalicelib.services.dispatch import enqueue_due
@@ -102,15 +103,23 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
         if tx.run(rows.TAKE_GRANT, id=stored.id, code_hash=code_hash) is None:
             raise _code_refused()
 
+    if stored.beside_unidentified and stored.connection_id is None:
+        identify_unknown(studio_id, platform)
     connection = connection_state.connect(
-        studio_id, platform.name, _grant(stored), _account(stored), stored.streams, in_transaction=take
+        studio_id,
+        platform.name,
+        _grant(stored),
+        _account(stored),
+        stored.streams,
+        connection_id=stored.connection_id,
+        in_transaction=take,
     )
     warnings = [GrantWarning(warning.code, warning.message) for warning in stored.warnings]
     for warning in warnings:
         connection_state.note_event(studio_id, connection.id, "warning", code=warning.code, message=warning.message)
     wanted = platform.streams_named(stored.streams)
     covered = [stream for stream in wanted if stream.is_covered_by(stored.scopes)]
-    _start_first_syncs(studio_id, platform, covered)
+    _start_first_syncs(studio_id, platform, connection.id, covered)
     logs.event("authorization.completed", platform=platform.name, connection_id=connection.id)
     off = [stream for stream in wanted if stream not in covered]
     return CompletedAuthorization(
@@ -211,11 +220,13 @@ def _account(stored: StoredGrant) -> Identity | None:
     return None if stored.account_id is None else Identity(stored.account_id, stored.account_name or "")
 
 
-def _start_first_syncs(studio_id: UUID, platform: Platform, streams: Sequence[Stream[Any]]) -> None:
+def _start_first_syncs(
+    studio_id: UUID, platform: Platform, connection_id: UUID, streams: Sequence[Stream[Any]]
+) -> None:
     """The connection stands by now: what cannot be started is left to the tick."""
     try:
         for stream in streams:
-            start_sync(studio_id, platform.name, stream.name)
+            start_sync(studio_id, platform.name, stream.name, connection=connection_id)
     except AppError as error:
         logs.event("authorization.first_sync_failed", code=error.code, reason=str(error))
 

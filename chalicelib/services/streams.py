@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
+from chalicelib.data.connections import LIST_CHOICES
+from chalicelib.data.postgres.database import read
 from chalicelib.data.sync.runs import SpentStream
-from chalicelib.errors import Conflict, FieldProblem, InvalidInput, NotFound, TooManyRequests
+from chalicelib.errors import (
+    AppError,
+    Conflict,
+    FieldProblem,
+    InvalidInput,
+    NotFound,
+    SeveralConnections,
+    TooManyRequests,
+)
 from chalicelib.platforms.core.contract import Platform, Stream
 from chalicelib.platforms.core.records import (
     AdCampaignRecord,
@@ -59,3 +70,24 @@ def require_room(spent: Sequence[SpentStream]) -> None:
 
 def not_connected(platform: str) -> NotFound:
     return NotFound(f"{get_platform(platform).title} is not connected", code="connection_not_found")
+
+
+def not_chosen(studio_id: UUID, platform: str, connection: UUID | None, *, or_ended: bool = False) -> AppError:
+    """Why a statement found no connection: none of the platform is the one that was named, none is connected, or there
+    are several and none was named."""
+    if connection is not None:
+        return NotFound(f"This connection of {get_platform(platform).title} was not found", code="connection_not_found")
+    choices = read(studio_id, LIST_CHOICES, platform=platform, or_ended=or_ended)
+    if len(choices) < 2:
+        return not_connected(platform)
+    title = get_platform(platform).title
+    return SeveralConnections(
+        f"{len(choices)} accounts of {title} are connected: say which one by ?connection=", connections=choices
+    )
+
+
+def require_choice(studio_id: UUID, platform: str, connection: UUID | None) -> None:
+    """For a statement that found nothing in a connection. Raises SeveralConnections where it had none to look in."""
+    refusal = not_chosen(studio_id, platform, connection)
+    if isinstance(refusal, SeveralConnections):
+        raise refusal

@@ -146,10 +146,11 @@ def _revoke(found: AccountConnection, event: AccountEvent) -> None:
 
 def _erase(platform: str, found: AccountConnection, event: AccountEvent) -> bool:
     with transaction(found.studio_id) as tx:
-        which = {"id": found.connection_id}
-        if tx.run(rows.FORGET_ACCOUNT, account_id=event.account_id, **which) is None:
-            return False
+        which = {"id": found.connection_id, "account_id": event.account_id}
+        # First, for of a platform one live connection at most may have an account that is not known.
         tx.run(grant_rows.DISCONNECT, revocation="revoked", run_message=connection_state.DISCONNECTED, **which)
+        if tx.run(rows.FORGET_ACCOUNT, **which) is None:
+            return False
     logs.event("connection.disconnected", platform=platform, connection_id=found.connection_id, revocation="revoked")
     return True
 

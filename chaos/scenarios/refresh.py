@@ -61,7 +61,7 @@ def race(environment: Environment, chance: random.Random, size: Size) -> Proof:
             found.note(f"workers got {len(got)} different results: {sorted(got.values())}")
         if token_requests(environment) != 1:
             found.note(f"{token_requests(environment)} token requests in one race")
-        if not test_connection(studio_id, "pinterest").valid:
+        if not test_connection(studio_id, "pinterest", None).valid:
             found.note("a grant was lost")
         environment.clean()
     expect(found, "no worker raced", served > 0)
@@ -83,7 +83,7 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
             is_lost = platform == "pinterest" and step == "answered"
             lost += is_lost
             environment.sql("UPDATE platform_connection SET refresh_lease_expires_at = now() - interval '1 s'")
-            valid = test_connection(studio_id, platform).valid
+            valid = test_connection(studio_id, platform, None).valid
             told = get_connection(studio_id, platform)
             wanted = ("revoked", "reconnect") if is_lost else ("active", "none")
             if valid is is_lost or (told.status, told.status_reason.action) != wanted:
@@ -126,7 +126,7 @@ def revoked(environment: Environment, chance: random.Random, size: Size) -> Proo
         studio_id = connect(environment, platform)
         getattr(environment.sandbox, platform).revoke("studio")
         environment.sandbox.requests.clear()
-        test_connection(studio_id, platform)
+        test_connection(studio_id, platform, None)
         told = get_connection(studio_id, platform)
         seen += told.status in ("revoked", "expired")
         if told.status_reason.action != "reconnect" or token_requests(environment) > 1:
@@ -188,7 +188,7 @@ def tick() -> list[str]:
 
 
 def stored(studio_id: UUID, platform: str) -> StoredConnection:
-    connection = read(studio_id, FIND_STORED_CONNECTION, platform=platform)
+    connection = read(studio_id, FIND_STORED_CONNECTION, platform=platform, connection=None)
     assert connection is not None
     return connection
 

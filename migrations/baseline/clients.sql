@@ -1,6 +1,7 @@
 CREATE TABLE inquiry (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
     channel text NOT NULL,
@@ -20,8 +21,10 @@ CREATE TABLE inquiry (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT inquiry_pkey PRIMARY KEY (id),
-    CONSTRAINT inquiry_studio_id_platform_external_id_key UNIQUE (studio_id, platform, external_id),
+    CONSTRAINT inquiry_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
     CONSTRAINT inquiry_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT inquiry_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT inquiry_status_check CHECK (status IN ('new', 'contacted', 'qualified', 'converted', 'lost')),
     CONSTRAINT inquiry_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
@@ -30,6 +33,7 @@ CREATE INDEX inquiry_received_idx ON inquiry (studio_id, received_at);
 CREATE TABLE booking (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
     calendar_id text,
@@ -57,8 +61,10 @@ CREATE TABLE booking (
     booked_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT booking_pkey PRIMARY KEY (id),
-    CONSTRAINT booking_studio_id_platform_external_id_key UNIQUE (studio_id, platform, external_id),
+    CONSTRAINT booking_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
     CONSTRAINT booking_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT booking_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT booking_studio_id_inquiry_id_fkey
         FOREIGN KEY (studio_id, inquiry_id) REFERENCES inquiry (studio_id, id) ON DELETE SET NULL (inquiry_id),
     CONSTRAINT booking_status_check CHECK (status IN ('tentative', 'confirmed', 'cancelled')),

@@ -9,53 +9,6 @@ CREATE TABLE data_deletion (
     CONSTRAINT data_deletion_code_hash_key UNIQUE (code_hash)
 );
 
-CREATE TABLE oauth_state (
-    id uuid NOT NULL DEFAULT uuidv7(),
-    studio_id uuid NOT NULL,
-    platform text NOT NULL,
-    state_hash bytea NOT NULL,
-    verifier bytea,
-    streams text[],
-    return_to text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL,
-    used_at timestamptz,
-    CONSTRAINT oauth_state_pkey PRIMARY KEY (id),
-    CONSTRAINT oauth_state_state_hash_key UNIQUE (state_hash),
-    CONSTRAINT oauth_state_streams_check CHECK (array_position(streams, NULL) IS NULL),
-    CONSTRAINT oauth_state_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
-);
-CREATE INDEX oauth_state_expires_idx ON oauth_state (expires_at);
-CREATE INDEX oauth_state_studio_idx ON oauth_state (studio_id);
-
-CREATE TABLE pending_grant (
-    id uuid NOT NULL DEFAULT uuidv7(),
-    studio_id uuid NOT NULL,
-    platform text NOT NULL,
-    code_hash bytea,
-    access_token bytea NOT NULL,
-    refresh_token bytea,
-    token_expires_at timestamptz,
-    refresh_token_expires_at timestamptz,
-    scopes text[],
-    external_account_id text,
-    external_account_name text,
-    streams text[],
-    warnings text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz NOT NULL,
-    due_at timestamptz NOT NULL,
-    attempts integer NOT NULL DEFAULT 0,
-    CONSTRAINT pending_grant_pkey PRIMARY KEY (id),
-    CONSTRAINT pending_grant_code_hash_key UNIQUE (code_hash),
-    CONSTRAINT pending_grant_scopes_check CHECK (array_position(scopes, NULL) IS NULL),
-    CONSTRAINT pending_grant_streams_check CHECK (array_position(streams, NULL) IS NULL),
-    CONSTRAINT pending_grant_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
-);
-CREATE INDEX pending_grant_account_idx ON pending_grant (platform, external_account_id);
-CREATE INDEX pending_grant_due_idx ON pending_grant (due_at);
-CREATE INDEX pending_grant_studio_idx ON pending_grant (studio_id);
-
 CREATE TABLE platform_connection (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
@@ -88,7 +41,8 @@ CREATE TABLE platform_connection (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT platform_connection_pkey PRIMARY KEY (id),
-    CONSTRAINT platform_connection_studio_id_platform_key UNIQUE (studio_id, platform),
+    CONSTRAINT platform_connection_studio_id_platform_external_account_id_key
+        UNIQUE (studio_id, platform, external_account_id),
     CONSTRAINT platform_connection_studio_id_id_key UNIQUE (studio_id, id),
     CONSTRAINT platform_connection_status_check
         CHECK (status IN ('active', 'expired', 'revoked', 'misconfigured', 'error', 'disabled')),
@@ -97,9 +51,64 @@ CREATE TABLE platform_connection (
     CONSTRAINT platform_connection_scopes_check CHECK (array_position(scopes, NULL) IS NULL),
     CONSTRAINT platform_connection_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
+CREATE UNIQUE INDEX platform_connection_unknown_idx ON platform_connection (studio_id, platform)
+    WHERE external_account_id IS NULL AND disconnected_at IS NULL;
 CREATE INDEX platform_connection_account_idx ON platform_connection (platform, external_account_id);
 CREATE INDEX platform_connection_refresh_idx ON platform_connection (refresh_at)
     WHERE status IN ('active', 'misconfigured', 'error');
+
+CREATE TABLE oauth_state (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    studio_id uuid NOT NULL,
+    platform text NOT NULL,
+    connection_id uuid,
+    state_hash bytea NOT NULL,
+    verifier bytea,
+    streams text[],
+    return_to text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz,
+    CONSTRAINT oauth_state_pkey PRIMARY KEY (id),
+    CONSTRAINT oauth_state_state_hash_key UNIQUE (state_hash),
+    CONSTRAINT oauth_state_streams_check CHECK (array_position(streams, NULL) IS NULL),
+    CONSTRAINT oauth_state_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
+    CONSTRAINT oauth_state_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+);
+CREATE INDEX oauth_state_expires_idx ON oauth_state (expires_at);
+CREATE INDEX oauth_state_connection_idx ON oauth_state (studio_id, connection_id);
+
+CREATE TABLE pending_grant (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    studio_id uuid NOT NULL,
+    platform text NOT NULL,
+    connection_id uuid,
+    code_hash bytea,
+    access_token bytea NOT NULL,
+    refresh_token bytea,
+    token_expires_at timestamptz,
+    refresh_token_expires_at timestamptz,
+    scopes text[],
+    external_account_id text,
+    external_account_name text,
+    streams text[],
+    warnings text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    CONSTRAINT pending_grant_pkey PRIMARY KEY (id),
+    CONSTRAINT pending_grant_code_hash_key UNIQUE (code_hash),
+    CONSTRAINT pending_grant_scopes_check CHECK (array_position(scopes, NULL) IS NULL),
+    CONSTRAINT pending_grant_streams_check CHECK (array_position(streams, NULL) IS NULL),
+    CONSTRAINT pending_grant_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
+    CONSTRAINT pending_grant_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+);
+CREATE INDEX pending_grant_account_idx ON pending_grant (platform, external_account_id);
+CREATE INDEX pending_grant_due_idx ON pending_grant (due_at);
+CREATE INDEX pending_grant_connection_idx ON pending_grant (studio_id, connection_id);
 
 CREATE TABLE webhook_endpoint (
     id uuid NOT NULL DEFAULT uuidv7(),

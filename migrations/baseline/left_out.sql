@@ -1,6 +1,6 @@
 CREATE TABLE skipped_record (
     studio_id uuid NOT NULL,
-    platform text NOT NULL,
+    connection_id uuid NOT NULL,
     stream text NOT NULL,
     account_id uuid NOT NULL,
     external_id text NOT NULL,
@@ -10,7 +10,9 @@ CREATE TABLE skipped_record (
     last_in_at timestamptz,
     last_out_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT skipped_record_pkey PRIMARY KEY (studio_id, platform, stream, account_id, external_id, table_name),
+    CONSTRAINT skipped_record_pkey PRIMARY KEY (studio_id, connection_id, stream, account_id, external_id, table_name),
+    CONSTRAINT skipped_record_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT skipped_record_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
 
@@ -31,10 +33,9 @@ CREATE TABLE set_aside (
     retried_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT set_aside_pkey PRIMARY KEY (id),
     CONSTRAINT set_aside_record_key
-        UNIQUE (studio_id, platform, stream, account_id, external_id, table_name),
+        UNIQUE (studio_id, connection_id, stream, account_id, external_id, table_name),
     CONSTRAINT set_aside_studio_id_connection_id_fkey
         FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT set_aside_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
-CREATE INDEX set_aside_connection_idx ON set_aside (studio_id, connection_id);
 CREATE INDEX set_aside_seen_idx ON set_aside (last_seen_at);

@@ -1,6 +1,7 @@
 CREATE TABLE ad_campaign (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
     account_ids uuid[] NOT NULL DEFAULT '{}',
@@ -14,8 +15,10 @@ CREATE TABLE ad_campaign (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT ad_campaign_pkey PRIMARY KEY (id),
-    CONSTRAINT ad_campaign_studio_id_platform_external_id_key UNIQUE (studio_id, platform, external_id),
+    CONSTRAINT ad_campaign_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
     CONSTRAINT ad_campaign_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT ad_campaign_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT ad_campaign_status_check CHECK (status IN ('draft', 'active', 'paused', 'ended', 'archived')),
     CONSTRAINT ad_campaign_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
@@ -23,6 +26,7 @@ CREATE TABLE ad_campaign (
 CREATE TABLE content (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
     kind text NOT NULL,
@@ -34,8 +38,10 @@ CREATE TABLE content (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT content_pkey PRIMARY KEY (id),
-    CONSTRAINT content_studio_id_platform_external_id_key UNIQUE (studio_id, platform, external_id),
+    CONSTRAINT content_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
     CONSTRAINT content_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT content_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT content_kind_check CHECK (kind IN ('post', 'reel', 'story', 'video', 'pin')),
     CONSTRAINT content_status_check CHECK (status IN ('draft', 'scheduled', 'published', 'archived')),
     CONSTRAINT content_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
@@ -44,6 +50,7 @@ CREATE TABLE content (
 CREATE TABLE review (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
     platform text NOT NULL,
     external_id text NOT NULL,
     rating smallint NOT NULL,
@@ -54,8 +61,10 @@ CREATE TABLE review (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT review_pkey PRIMARY KEY (id),
-    CONSTRAINT review_studio_id_platform_external_id_key UNIQUE (studio_id, platform, external_id),
+    CONSTRAINT review_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
     CONSTRAINT review_studio_id_id_key UNIQUE (studio_id, id),
+    CONSTRAINT review_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT review_rating_check CHECK (rating BETWEEN 1 AND 5),
     CONSTRAINT review_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );

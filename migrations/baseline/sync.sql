@@ -27,15 +27,25 @@ CREATE TABLE sync_seen (
     CONSTRAINT sync_seen_pkey PRIMARY KEY (run_id, account_id, external_id, table_name)
 );
 
-CREATE TABLE account_quota (
+CREATE TABLE studio_quota (
     studio_id uuid NOT NULL,
     platform text NOT NULL,
     api text NOT NULL,
-    used double precision NOT NULL DEFAULT 0,
     calls bigint NOT NULL DEFAULT 0,
     window_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT studio_quota_pkey PRIMARY KEY (studio_id, platform, api),
+    CONSTRAINT studio_quota_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
+);
+
+CREATE TABLE account_quota (
+    studio_id uuid NOT NULL,
+    connection_id uuid NOT NULL,
+    api text NOT NULL,
+    used double precision NOT NULL DEFAULT 0,
     blocked_until timestamptz,
-    CONSTRAINT account_quota_pkey PRIMARY KEY (studio_id, platform, api),
+    CONSTRAINT account_quota_pkey PRIMARY KEY (studio_id, connection_id, api),
+    CONSTRAINT account_quota_studio_id_connection_id_fkey
+        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT account_quota_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
 
@@ -89,14 +99,13 @@ CREATE TABLE sync_log (
     CONSTRAINT sync_log_backfill_to_check CHECK ((trigger = 'backfill') = (backfill_to IS NOT NULL)),
     CONSTRAINT sync_log_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
-CREATE INDEX sync_log_connection_idx ON sync_log (studio_id, connection_id);
-CREATE UNIQUE INDEX sync_log_one_backfill_idx ON sync_log (studio_id, platform, stream)
+CREATE UNIQUE INDEX sync_log_one_backfill_idx ON sync_log (studio_id, connection_id, stream)
     WHERE status IN ('queued', 'running', 'deferred') AND trigger = 'backfill';
-CREATE UNIQUE INDEX sync_log_one_live_idx ON sync_log (studio_id, platform, stream)
+CREATE UNIQUE INDEX sync_log_one_live_idx ON sync_log (studio_id, connection_id, stream)
     WHERE status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill';
 CREATE INDEX sync_log_enqueue_idx ON sync_log (enqueue_at) WHERE status IN ('queued', 'running', 'deferred');
-CREATE INDEX sync_log_stream_newest_idx ON sync_log (studio_id, platform, stream, id);
-CREATE UNIQUE INDEX sync_log_window_idx ON sync_log (studio_id, platform, stream, window_at);
+CREATE INDEX sync_log_stream_newest_idx ON sync_log (studio_id, connection_id, stream, id);
+CREATE UNIQUE INDEX sync_log_window_idx ON sync_log (studio_id, connection_id, stream, window_at);
 
 CREATE TABLE sync_schedule (
     id uuid NOT NULL DEFAULT uuidv7(),
@@ -118,13 +127,12 @@ CREATE TABLE sync_schedule (
     skipped json NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT sync_schedule_pkey PRIMARY KEY (id),
-    CONSTRAINT sync_schedule_studio_id_platform_stream_key UNIQUE (studio_id, platform, stream),
+    CONSTRAINT sync_schedule_studio_id_connection_id_stream_key UNIQUE (studio_id, connection_id, stream),
     CONSTRAINT sync_schedule_studio_id_connection_id_fkey
         FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT sync_schedule_paused_by_check CHECK (paused_by IN ('studio', 'connection')),
     CONSTRAINT sync_schedule_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
-CREATE INDEX sync_schedule_connection_idx ON sync_schedule (studio_id, connection_id);
 CREATE INDEX sync_schedule_due_idx ON sync_schedule (next_run_at) WHERE enabled AND paused_at IS NULL;
 
 CREATE TABLE account_position (

@@ -19,9 +19,9 @@ SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "t
 """Tables that hold nothing of any studio."""
 TENANT_TABLES = (
     *("studio", "api_key", "data_key", "idempotency_key", "quarantine", "audit_entry"),
-    *("oauth_state", "pending_grant", "platform_connection", "connected_account", "connection_event"),
+    *("platform_connection", "oauth_state", "pending_grant", "connected_account", "connection_event"),
     *("webhook_endpoint", "webhook_delivery"),
-    *("account_quota", "sync_log", "sync_schedule", "sync_seen", "account_position"),
+    *("studio_quota", "account_quota", "sync_log", "sync_schedule", "sync_seen", "account_position"),
     *("ad_campaign", "ad_metric", "ad_metric_restatement", "content", "content_metric", "review", "review_restatement"),
     *("inquiry", "booking", "attribution"),
     *("set_aside", "skipped_record", "rate_limit"),

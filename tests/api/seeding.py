@@ -10,6 +10,7 @@ import pg8000.native
 
 from dev.sandbox import issue_token
 from tests.conftest import NOON, Answer, Api
+from tests.data.rows import connection_of
 
 
 def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
@@ -69,12 +70,11 @@ def seed_account(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
 def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
     """`count` rows of each kind that the metrics add up, all within the last days before the tests' fixed one."""
     day = NOON - timedelta(days=1)
-    content = insert(
-        superuser, "content", studio_id=studio_id, platform="google", external_id="c", kind="post", status="published"
-    )
-    campaign = insert(
-        superuser, "ad_campaign", studio_id=studio_id, platform="google", external_id="a", name="Ads", status="active"
-    )
+    connection = connection_of(studio_id)
+    own = {"studio_id": studio_id, "connection_id": connection, "platform": "google"}
+    content = insert(superuser, "content", **own, external_id="c", kind="post", status="published")
+    campaign = insert(superuser, "ad_campaign", **own, external_id="a", name="Ads", status="active")
+    source = f"'{connection}'::uuid, 'google'"
     for into, select in (
         (
             "content_metric (studio_id, content_id, measured_at, views, likes)",
@@ -84,11 +84,17 @@ def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: in
             "ad_metric (studio_id, campaign_id, day, spend_minor, currency, impressions)",
             f"'{campaign}'::uuid, day::date - n, 100, 'EUR', 10",
         ),
-        ("review (studio_id, platform, external_id, rating, reviewed_at)", "'google', n::text, 5, day"),
-        ("inquiry (studio_id, platform, external_id, channel, received_at)", "'google', n::text, 'email', day"),
         (
-            "booking (studio_id, platform, external_id, event_type, event_date, status, booked_at)",
-            "'google', n::text, 'wedding', day::date, 'confirmed', day",
+            "review (studio_id, connection_id, platform, external_id, rating, reviewed_at)",
+            f"{source}, n::text, 5, day",
+        ),
+        (
+            "inquiry (studio_id, connection_id, platform, external_id, channel, received_at)",
+            f"{source}, n::text, 'email', day",
+        ),
+        (
+            "booking (studio_id, connection_id, platform, external_id, event_type, event_date, status, booked_at)",
+            f"{source}, n::text, 'wedding', day::date, 'confirmed', day",
         ),
     ):
         superuser.run(
@@ -110,6 +116,8 @@ class Rows:
         self._count = 0
 
     def _insert(self, table: str, **values: Any) -> UUID:
+        if platform := values.get("platform"):
+            values.setdefault("connection_id", connection_of(self._studio_id, platform))
         return insert(self._superuser, table, studio_id=self._studio_id, **values)
 
     def _new_id(self) -> str:

@@ -23,8 +23,9 @@ def connect(api: Api, **changes: object) -> None:
 
 def test_a_new_connection_is_answered_with_its_location_and_no_token(api: Api) -> None:
     answer = api.post("/api/connections", GOOGLE)
-    assert (answer.status, answer.headers["Location"]) == (201, "/api/connections/google")
     connection = answer.json
+    assert answer.status == 201
+    assert answer.headers["Location"] == f"/api/connections/google?connection={connection['id']}"
     assert connection["platform"] == "google"
     assert connection["status"] == "active"
     assert connection["health"] == "healthy"

@@ -26,7 +26,7 @@ PINTEREST = {"platform": "pinterest", "accessToken": "token"}
 def assert_problem(answer: Answer, status: int, code: str) -> None:
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json"), answer.text
     problem = answer.json
-    assert set(problem) == {"type", "title", "status", "detail", "code", "requestId", "errors"}
+    assert set(problem) == {"type", "title", "status", "detail", "code", "requestId", "errors", "connections"}
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"] == f"urn:ansel:problem:{code}"
     assert str(UUID(problem["requestId"])) == problem["requestId"]

@@ -9,6 +9,7 @@ import pytest
 from chalicelib import clock
 from tests.api.seeding import Rows, insert, moment
 from tests.conftest import Api, Studios
+from tests.data.rows import connection_of
 
 PERIOD = "from=2026-03-01&to=2026-03-10"
 NOTHING: dict[str, Any] = {
@@ -314,7 +315,7 @@ def test_a_wrong_period_is_refused_naming_the_field(api: Api, query: str, field:
 def restated_spend(superuser: pg8000.native.Connection, api: Api, created: str, until: str) -> None:
     """Spend of March 1 that was 1000 USD until a moment, and is 900 EUR."""
     own = {"studio_id": api.studio_id}
-    campaign = insert(superuser, "ad_campaign", **own, platform="google", external_id="a", name="A", status="active")
+    campaign = Rows(superuser, api.studio_id).campaign()
     counts = {"impressions": 10, "clicks": 1, "conversions": 0}
     on = {"day": date(2026, 3, 1), "created_at": moment(created)}
     now = {"spend_minor": 900, "currency": "EUR", **counts}
@@ -357,9 +358,9 @@ def test_as_of_a_day_nothing_that_came_later_is_there(api: Api, rows: Rows) -> N
 
 
 def test_a_review_counts_from_the_day_it_became_known(api: Api, superuser: pg8000.native.Connection) -> None:
-    own = {"studio_id": api.studio_id, "platform": "google", "external_id": "r"}
+    own = {"studio_id": api.studio_id, "connection_id": connection_of(api.studio_id)}
     moments = {"reviewed_at": moment(1), "created_at": moment(3)}
-    insert(superuser, "review", **own, rating=5, **moments)
+    insert(superuser, "review", **own, platform="google", external_id="r", rating=5, **moments)
     counts = [overview(api, f"{PERIOD}&asOf=2026-03-0{day}")["current"]["reviews"]["count"] for day in (1, 2, 3)]
     assert counts == [0, 0, 1]
 

@@ -130,6 +130,8 @@ class Tenant:
 
     def try_out(self, case: schemathesis.Case[Any]) -> None:
         self.connect()
+        if case.query and not self.has_succeeded and _is_valid(case):
+            case.query.pop("connection", None)  # nor is an invented one a connection's
         if "run_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
             run_id = self.start_run()  # an invented id is never a run's
             if case.path.endswith("/retry"):

@@ -106,7 +106,7 @@ def forget(api: Api, sql: Sql) -> None:
 
 
 def fail_connection(api: Api, sql: Sql) -> None:
-    stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     connection_state.fail_connection(stored, TokenRevoked())
 
@@ -236,7 +236,8 @@ def test_refused_deletions_say_how_many_and_how_to_confirm_them(connected: Api, 
     item = bookings(connected)
     assert (item["refusedDeletions"], item["resumesAt"]) == (37, None)
     assert item["reason"]["message"].startswith("37 records were missing from the last complete read")
-    assert 'POST /api/sync/google {"syncType": "bookings", "confirmDeletions": true}' in item["reason"]["message"]
+    path = f"/api/sync/google?connection={item['connectionId']}"
+    assert f'POST {path} {{"syncType": "bookings", "confirmDeletions": true}}' in item["reason"]["message"]
 
 
 def test_a_broken_connection_says_what_the_platform_said(connected: Api, sql: Sql) -> None:

@@ -118,6 +118,7 @@ def test_a_schedule_is_put_changed_and_taken_away(connected: Api) -> None:
     first = connected.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "  Every 30 MINUTES "})
     assert first.status == 200
     assert {**first.json, "nextRunAt": None} == {
+        "connectionId": connected.get("/api/connections/google").json["id"],
         "platform": "google",
         "syncType": "bookings",
         "frequency": "every 30 minutes",

@@ -399,6 +399,29 @@ def test_a_deletion_of_an_account_that_nobody_knows_is_done_at_once(world: World
     assert world.states("meta") == ["active"] * 3
 
 
+def test_an_event_about_one_of_a_studios_accounts_leaves_the_other_alone(world: World) -> None:
+    mine = world.shown("google")["id"]
+    other = connect_google(world.api, "bulk-3").json["id"]
+    assert world.google(world.event(security_events.OAUTH + "tokens-revoked", "bulk-3")).status == 202
+    states = {each["id"]: each["status"] for each in world.api.get("/api/connections").json["items"]}
+    assert (states[mine], states[other]) == ("active", "revoked")
+    assert world.states("google")[1:] == ["active", "active"]
+
+
+def test_a_deletion_beside_a_connection_whose_account_is_not_known_forgets_its_own(world: World) -> None:
+    """Of a platform one live connection at most may have no known account."""
+    unknown = "INSERT INTO platform_connection (studio_id, platform, access_token) VALUES (:studio, 'meta', 'sealed')"
+    request = world.request()
+    world.superuser.run(unknown, studio=world.api.studio_id)
+    assert world.meta("data-deletion", request).status == 200
+    found = world.superuser.run(
+        "SELECT status, external_account_id FROM platform_connection WHERE studio_id = :studio AND platform = 'meta'"
+        " ORDER BY id",
+        studio=world.api.studio_id,
+    )
+    assert found == [["disabled", None], ["active", None]]
+
+
 def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -> None:
     codes = {world.meta("data-deletion", signed_request("1")).json["confirmation_code"] for _ in range(2)}
     assert len(codes) == 2

@@ -42,7 +42,7 @@ class AnyValue(dict[str, Any]):
             **dict.fromkeys(("message", "event_message", "run_message"), "intruder"),
             **dict.fromkeys(("seen", "created", "updated", "unchanged", "deleted", "refused", "api_calls"), 3),
             **dict.fromkeys(("token_expires_at", "resume_at", "next_run_at"), NOW),
-            **dict.fromkeys(("before", "scopes"), None),
+            **dict.fromkeys(("before", "scopes", "connection"), None),
             **dict.fromkeys(("url", "problem"), "intruder"),
             secret=b"intruder",
             delays=[60],

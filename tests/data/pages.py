@@ -21,6 +21,7 @@ from chalicelib.platforms.core.records import (
     ReviewRecord,
 )
 from chalicelib.services.streams import TABLES
+from tests.data.rows import connection_of
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -114,10 +115,12 @@ def store(
     platform: str = "google",
     fetched_at: datetime | None = None,
     account_id: UUID = ACCOUNT,
+    connection_id: UUID | None = None,
 ) -> Upserted:
     table = TABLE_OF[type(page[0])]
+    source = {"connection_id": connection_id or connection_of(studio_id, platform), "account_id": account_id}
     with transaction(studio_id) as tx:
-        return sync_store.upsert(tx, table, studio_id, platform, page, account_id=account_id, fetched_at=fetched_at)
+        return sync_store.upsert(tx, table, studio_id, platform, page, fetched_at=fetched_at, **source)
 
 
 def column(superuser: pg8000.native.Connection, table: str, name: str) -> dict[str, Any]:

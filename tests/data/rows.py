@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chalicelib.data.models import Base
 from chalicelib.data.postgres.database import transaction
+from chalicelib.data.postgres.query import Query
 from chalicelib.data.studios import INSERT_STUDIO
 
 SHARED = {"platform_circuit", "app_quota", "data_deletion", "studio_erasure", "tenant_key"}
@@ -109,6 +110,27 @@ def new_studio(name: str = "Studio", *, time_zone: str = "UTC") -> UUID:
     with transaction(studio_id) as tx:
         tx.run(INSERT_STUDIO, id=studio_id, name=name, time_zone=time_zone)
     return studio_id
+
+
+CONNECTION_OF: Query[UUID] = Query(
+    """
+    WITH found AS (
+        SELECT c.id FROM platform_connection AS c WHERE c.platform = :platform ORDER BY c.id LIMIT 1
+    ), made AS (
+        INSERT INTO platform_connection (studio_id, platform, status, disconnected_at)
+        SELECT :studio_id, :platform, 'disabled', now() WHERE NOT EXISTS (SELECT FROM found)
+        RETURNING id
+    )
+    SELECT to_json(id) FROM (SELECT id FROM found UNION ALL SELECT id FROM made) AS connection
+    """,
+    UUID,
+)
+
+
+def connection_of(studio_id: UUID, platform: str = "google") -> UUID:
+    """The studio's connection that rows of a platform belong to; a disconnected one where there is none yet."""
+    with transaction(studio_id) as tx:
+        return tx.run(CONNECTION_OF, studio_id=studio_id, platform=platform)
 
 
 def fill(superuser: pg8000.native.Connection, studio_id: UUID, marker: str) -> Rows:

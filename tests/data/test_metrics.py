@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.services.metrics import Figures, Interval, Money, get_overview, get_platform_metrics
 from tests.conftest import Database
-from tests.data.rows import insert, new_studio
+from tests.data.rows import connection_of, insert, new_studio
 
 TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
 ZONES = {
@@ -156,12 +156,16 @@ class Store:
         return uuid5(self.studio_id, str(owner))
 
     def _owner(self, number: int) -> dict[str, Any]:
-        return {"id": self._id(number), "platform": platform_of(number), "external_id": str(number)}
+        return {"id": self._id(number), **self._source(number), "external_id": str(number)}
+
+    def _source(self, owner: int) -> dict[str, Any]:
+        platform = platform_of(owner)
+        return {"platform": platform, "connection_id": connection_of(self.studio_id, platform)}
 
     def _key(self, row: Row, number: int) -> dict[str, Any]:
         return {
             "id": uuid5(self.studio_id, f"n{number}"),
-            "platform": platform_of(row.owner),
+            **self._source(row.owner),
             "external_id": str(number),
         }
 

@@ -1,6 +1,7 @@
 """Records in bulk: what a page changes in the tables, what is counted, and what stays unchanged."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pg8000.native
@@ -14,7 +15,7 @@ from chalicelib.data.sync import store as sync_store
 from chalicelib.data.sync.store import FullRead, Removed, Upserted
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, NOON, booking, column, inquiry, store
-from tests.data.rows import new_studio
+from tests.data.rows import connection_of, new_studio
 
 
 @pytest.fixture
@@ -44,8 +45,9 @@ def test_of_duplicate_keys_in_a_page_the_last_one_wins(studio: UUID, superuser: 
 
 def test_an_empty_page_sends_nothing(studio: UUID) -> None:
     with query_statistics() as statistics, transaction(studio) as tx:
-        assert sync_store.upsert(tx, "booking", studio, "google", [], account_id=ACCOUNT) == Upserted()
-        assert sync_store.remove(tx, "booking", "google", [], account_id=ACCOUNT) == 0
+        source: dict[str, Any] = {"connection_id": UUID(int=1), "account_id": ACCOUNT}
+        assert sync_store.upsert(tx, "booking", studio, "google", [], **source) == Upserted()
+        assert sync_store.remove(tx, "booking", UUID(int=1), [], account_id=ACCOUNT) == 0
         sync_store.remember_seen(tx, "booking", FullRead(studio, ACCOUNT, "bookings"), studio, [])
     assert statistics.round_trips == 0
 
@@ -134,8 +136,9 @@ def test_the_first_contact_keeps_its_time(studio: UUID, superuser: pg8000.native
 
 def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.native.Connection) -> None:
     page = [booking(f"{n:04}", notes="x" * 100) for n in range(2500)]
+    connection_id = connection_of(studio)
     with query_statistics() as statistics:
-        assert store(studio, page) == Upserted(created=2500)
+        assert store(studio, page, connection_id=connection_id) == Upserted(created=2500)
     assert statistics.round_trips == 3 + 1
     assert superuser.run("SELECT count(DISTINCT external_id) FROM booking") == [[2500]]
 
@@ -173,7 +176,7 @@ def test_an_external_id_may_be_any_text(studio: UUID, superuser: pg8000.native.C
     store(studio, [booking(odd)])
     assert store(studio, [booking(odd)]) == Upserted(unchanged=1)
     with transaction(studio) as tx:
-        assert sync_store.remove(tx, "booking", "google", [odd], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", connection_of(studio), [odd], account_id=ACCOUNT) == 1
     assert column(superuser, "booking", "status") == {odd: "cancelled"}
 
 
@@ -188,7 +191,7 @@ def test_two_studios_may_have_the_same_external_ids(studio: UUID, superuser: pg8
     store(studio, [booking("a", title="mine")])
     assert store(other, [booking("a", title="theirs")]) == Upserted(created=1)
     with transaction(other) as tx:
-        assert sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", connection_of(other), ["a"], account_id=ACCOUNT) == 1
     rows = superuser.run("SELECT title, status FROM booking ORDER BY title")
     assert rows == [["mine", "confirmed"], ["theirs", "cancelled"]]
 
@@ -197,8 +200,8 @@ def test_removed_bookings_are_cancelled_and_counted_once(studio: UUID, superuser
     store(studio, [booking("a"), booking("b"), booking("c", status="cancelled")])
     store(studio, [booking("a")], "website")
     with transaction(studio) as tx:
-        assert sync_store.remove(tx, "booking", "google", ["a", "c", "unknown"], account_id=ACCOUNT) == 1
-        assert sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT) == 0
+        assert sync_store.remove(tx, "booking", connection_of(studio), ["a", "c", "unknown"], account_id=ACCOUNT) == 1
+        assert sync_store.remove(tx, "booking", connection_of(studio), ["a"], account_id=ACCOUNT) == 0
     rows = superuser.run("SELECT platform, external_id, status FROM booking WHERE status = 'cancelled' ORDER BY 2")
     assert rows == [["google", "a", "cancelled"], ["google", "c", "cancelled"]]
 
@@ -208,19 +211,17 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
 ) -> None:
     store(studio, [booking("a")])
     with transaction(studio) as tx:
-        sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", connection_of(studio), ["a"], account_id=ACCOUNT)
     assert store(studio, [booking("a")]) == Upserted(updated=1)
     assert column(superuser, "booking", "status") == {"a": "confirmed"}
 
 
 def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [inquiry()])
+    connection_id, reading = connection_of(studio), FullRead(studio, ACCOUNT, "inquiries")
     with query_statistics() as statistics, transaction(studio) as tx:
-        assert sync_store.remove(tx, "inquiry", "google", ["one"], account_id=ACCOUNT) == 0
-        assert (
-            sync_store.sweep(tx, "inquiry", "google", FullRead(studio, ACCOUNT, "inquiries"), confirmed=True)
-            == Removed()
-        )
+        assert sync_store.remove(tx, "inquiry", connection_id, ["one"], account_id=ACCOUNT) == 0
+        assert sync_store.sweep(tx, "inquiry", connection_id, reading, confirmed=True) == Removed()
     assert statistics.round_trips == 0
     assert lead(superuser) == ("new", None)
 

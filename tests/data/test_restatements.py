@@ -17,7 +17,7 @@ from chalicelib.data.sync.store import Upserted
 from chalicelib.data.sync.tables import SYNCED
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, DAY, LONG_AGO, NOON, ad, now, review, store
-from tests.data.rows import new_studio
+from tests.data.rows import connection_of, new_studio
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def noon(day: int) -> datetime:
 def tally(studio: UUID, as_of: datetime) -> Tallies:
     """Three days from DAY, and three from NOON."""
     which = periods([noon(n) for n in range(4)], [DAY + timedelta(days=n) for n in range(4)])
-    return read(studio, TALLY_AS_OF, **which, platform=None, as_of=as_of)
+    return read(studio, TALLY_AS_OF, **which, platform=None, connection=None, as_of=as_of)
 
 
 def test_history_is_in_write_order_when_transactions_overlap(studio: UUID, superuser: pg8000.native.Connection) -> None:
@@ -105,7 +105,9 @@ def test_history_is_in_write_order_when_transactions_overlap(studio: UUID, super
         tx.run(GET_STUDIO)
         between = now(superuser)
         store(studio, [review(rating=4)])
-        sync_store.upsert(tx, "review", studio, "google", [review(rating=3)], account_id=ACCOUNT)
+        sync_store.upsert(
+            tx, "review", studio, "google", [review(rating=3)], connection_id=connection_of(studio), account_id=ACCOUNT
+        )
     assert [ratings(studio, moment) for moment in (before, between, now(superuser))] == [5, 5, 3]
 
 
@@ -116,7 +118,9 @@ def test_a_restatement_in_a_transaction_with_other_changes_is_recorded(
     before = now(superuser)
     with transaction(studio) as tx:
         for page in ([review(rating=5, author="Ida")], [review(rating=4)], [review(rating=3)]):
-            sync_store.upsert(tx, "review", studio, "google", page, account_id=ACCOUNT)
+            sync_store.upsert(
+                tx, "review", studio, "google", page, connection_id=connection_of(studio), account_id=ACCOUNT
+            )
     assert [ratings(studio, moment) for moment in (before, now(superuser))] == [5, 3]
     assert len(restatements(superuser, "review")) == 1
 
@@ -148,9 +152,25 @@ def test_numbers_as_of_any_moment_are_the_last_stored_before_it(
         with transaction(studio) as tx:
             for page in pages:
                 numbers = [ad("a", day, spend_minor=spend, currency=word) for day, spend, word in page]
-                sync_store.upsert(tx, "ad_metric", studio, "meta", numbers, account_id=ACCOUNT)
+                sync_store.upsert(
+                    tx,
+                    "ad_metric",
+                    studio,
+                    "meta",
+                    numbers,
+                    connection_id=connection_of(studio, "meta"),
+                    account_id=ACCOUNT,
+                )
                 reviews = [review(str(day), rating=spend + 1, reviewed_at=noon(day)) for day, spend, _ in page]
-                sync_store.upsert(tx, "review", studio, "meta", reviews, account_id=ACCOUNT)
+                sync_store.upsert(
+                    tx,
+                    "review",
+                    studio,
+                    "meta",
+                    reviews,
+                    connection_id=connection_of(studio, "meta"),
+                    account_id=ACCOUNT,
+                )
                 expected |= {day: (spend, currency) for day, spend, currency in page}
         history.append((now(superuser), dict(expected)))
     for moment, known in history:

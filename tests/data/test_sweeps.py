@@ -14,7 +14,7 @@ from chalicelib.platforms.core.records import AdCampaignRecord
 from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.pages import ACCOUNT, booking, column, store, wait_until_blocked
-from tests.data.rows import insert, new_studio
+from tests.data.rows import connection_of, insert, new_studio
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def start(superuser: pg8000.native.Connection) -> None:
 
 def swept(studio: UUID, run: FullRead, *, confirmed: bool = False, table: str = "booking") -> Removed:
     with transaction(studio) as tx:
-        return sync_store.sweep(tx, table, "google", run, confirmed=confirmed)
+        return sync_store.sweep(tx, table, connection_of(studio), run, confirmed=confirmed)
 
 
 def cancelled(superuser: pg8000.native.Connection) -> set[str]:
@@ -57,8 +57,8 @@ def test_a_sweep_cancels_bookings_missing_from_a_complete_read(
         sync_store.remember_seen(tx, "booking", run, studio, ["a", "b"])
     with transaction(studio) as tx:
         sync_store.remember_seen(tx, "booking", run, studio, ["b", "d"])
-        assert sync_store.sweep(tx, "booking", "google", run) == Removed(count=1)
-        assert sync_store.sweep(tx, "booking", "google", run) == Removed()
+        assert sync_store.sweep(tx, "booking", connection_of(studio), run) == Removed(count=1)
+        assert sync_store.sweep(tx, "booking", connection_of(studio), run) == Removed()
     assert cancelled(superuser) == {"c"}
 
 
@@ -132,7 +132,15 @@ def test_a_row_stored_during_a_sweep_is_not_removed(
     start(superuser)
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
-            sync_store.upsert(tx, "booking", studio, "google", [booking("a", title="Moved")], account_id=ACCOUNT)
+            sync_store.upsert(
+                tx,
+                "booking",
+                studio,
+                "google",
+                [booking("a", title="Moved")],
+                connection_id=connection_of(studio),
+                account_id=ACCOUNT,
+            )
             sweep = beside.submit(swept, studio, run)
             wait_until_blocked(superuser)
         assert sweep.result() == Removed(count=1)

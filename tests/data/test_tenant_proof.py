@@ -152,8 +152,8 @@ def in_one(tx: Transaction, *queries: Query[object]) -> None:
     [
         Query("SELECT to_json(count(*)) FROM booking"),
         Query(
-            f"INSERT INTO booking (studio_id, platform, external_id, event_type, event_date, status)"
-            f" VALUES ('{VICTIM}', 'google', 'x', 'other', '2026-05-04', 'confirmed')"
+            f"INSERT INTO booking (studio_id, connection_id, platform, external_id, event_type, event_date, status)"
+            f" VALUES ('{VICTIM}', '{VICTIM}', 'google', 'x', 'other', '2026-05-04', 'confirmed')"
         ),
         Query("DELETE FROM booking"),
     ],

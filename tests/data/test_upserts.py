@@ -20,7 +20,7 @@ from dev.tenants import act_as
 from tests.conftest import Database
 from tests.data.attack import refused
 from tests.data.pages import ACCOUNT, DAY, LONG_AGO, ad, age, booking, column, now, review, store, wait_until_blocked
-from tests.data.rows import new_studio
+from tests.data.rows import connection_of, new_studio
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_marking_a_booking_as_gone_is_a_change(studio: UUID, superuser: pg8000.n
     age(superuser)
     before = now(superuser)
     with transaction(studio) as tx:
-        sync_store.remove(tx, "booking", "google", ["gone", "gone before"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", connection_of(studio), ["gone", "gone before"], account_id=ACCOUNT)
     changed = column(superuser, "booking", "updated_at")
     assert changed.pop("gone") > before
     assert set(changed.values()) == {LONG_AGO}
@@ -57,7 +57,13 @@ def test_a_rows_change_time_never_goes_back(studio: UUID, superuser: pg8000.nati
         store(studio, [booking("a", title="of the later one")])
         later = column(superuser, "booking", "updated_at")
         sync_store.upsert(
-            tx, "booking", studio, "google", [booking("a", title="of the earlier one")], account_id=ACCOUNT
+            tx,
+            "booking",
+            studio,
+            "google",
+            [booking("a", title="of the earlier one")],
+            connection_id=connection_of(studio),
+            account_id=ACCOUNT,
         )
     assert column(superuser, "booking", "title") == {"a": "of the earlier one"}
     assert column(superuser, "booking", "updated_at") == later
@@ -95,7 +101,7 @@ def test_a_page_fetched_before_a_cancellation_does_not_revert_it(
     store(studio, [booking("a")])
     fetched_at = now(superuser)
     with transaction(studio) as tx:
-        sync_store.remove(tx, "booking", "google", ["a"], account_id=ACCOUNT)
+        sync_store.remove(tx, "booking", connection_of(studio), ["a"], account_id=ACCOUNT)
     assert store(studio, [booking("a")], fetched_at=fetched_at) == Upserted(unchanged=1)
     assert column(superuser, "booking", "status") == {"a": "cancelled"}
 
@@ -166,8 +172,9 @@ def test_of_two_numbers_for_one_day_the_last_one_counts(studio: UUID, superuser:
 
 def test_a_page_of_ad_numbers_is_one_statement(studio: UUID) -> None:
     page = [ad(f"{n:03}", day) for n in range(500) for day in range(2)]
+    connection_id = connection_of(studio, "meta")
     with query_statistics() as statistics:
-        assert store(studio, page, "meta") == Upserted(created=1000)
+        assert store(studio, page, "meta", connection_id=connection_id) == Upserted(created=1000)
     assert statistics.round_trips == 1 + 1
 
 
@@ -190,9 +197,9 @@ def test_rows_for_another_studio_are_rejected(table: str, studio: UUID) -> None:
 
     def store_for_other() -> None:
         with transaction(studio) as tx:
-            sync_store.upsert(
-                tx, table, other, "meta", [ad("a")] if table == "ad_metric" else [review()], account_id=ACCOUNT
-            )
+            page = [ad("a")] if table == "ad_metric" else [review()]
+            source: dict[str, Any] = {"connection_id": connection_of(other, "meta"), "account_id": ACCOUNT}
+            sync_store.upsert(tx, table, other, "meta", page, **source)
 
     refused(store_for_other, "42501")
 
@@ -200,7 +207,15 @@ def test_rows_for_another_studio_are_rejected(table: str, studio: UUID) -> None:
 def test_two_concurrent_transactions_create_one_campaign(studio: UUID, superuser: pg8000.native.Connection) -> None:
     with ThreadPoolExecutor(1) as beside:
         with transaction(studio) as tx:
-            sync_store.upsert(tx, "ad_metric", studio, "meta", [ad("a", 0), ad("b", 0)], account_id=ACCOUNT)
+            sync_store.upsert(
+                tx,
+                "ad_metric",
+                studio,
+                "meta",
+                [ad("a", 0), ad("b", 0)],
+                connection_id=connection_of(studio, "meta"),
+                account_id=ACCOUNT,
+            )
             other = beside.submit(store, studio, [ad("a", 1), ad("c", 1)], "meta")
             wait_until_blocked(superuser)
         assert other.result() == Upserted(created=2)

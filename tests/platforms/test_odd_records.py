@@ -20,7 +20,7 @@ from chalicelib.platforms.core.items import LONGEST_ID, Items, SetAside, Skipped
 from chalicelib.platforms.registry import NAMES, get_platform
 from chalicelib.services.streams import TABLES
 from tests.conftest import Database
-from tests.data.rows import new_studio
+from tests.data.rows import connection_of, new_studio
 
 PAYLOADS = Path(__file__).parent / "payloads"
 
@@ -144,8 +144,9 @@ def test_every_odd_value_in_every_field_leaves_other_records_alone(reader: Reade
     alone = reader.items.read([before, after], context)
     assert len(alone.records) == 2
     assert [record for record in batch.records if record in alone.records] == alone.records
+    source: dict[str, Any] = {"connection_id": connection_of(studio_id), "account_id": studio_id}
     with transaction(studio_id) as tx:
-        stored = store.upsert(tx, TABLES[reader.items.record], studio_id, "google", batch.records, account_id=studio_id)
+        stored = store.upsert(tx, TABLES[reader.items.record], studio_id, "google", batch.records, **source)
     assert stored.created + stored.unchanged + stored.updated >= 2
     assert batch.set_aside
     for each in batch.set_aside:

@@ -102,7 +102,7 @@ def test_a_rejected_request_has_every_documented_field(api: Api, log_lines: LogL
     assert set(done) == documented("request.done")
     assert (done["status"], done["code"], done["level"]) == (404, "connection_not_found", "info")
     assert (done["studio_id"], done["request_id"]) == (str(api.studio_id), answer.json["requestId"])
-    assert (done["statements"], done["round_trips"], done["trace_id"]) == (6, 2, TRACE_ID)
+    assert (done["statements"], done["round_trips"], done["trace_id"]) == (9, 3, TRACE_ID)
     assert (done["stage"], done["route"]) == ("local", "/api/connections/{platform}")
     assert not log_lines.named("request.failed")
 

@@ -75,7 +75,7 @@ class Secrets(NamedTuple):
 
     @property
     def stored(self) -> StoredConnection:
-        connection = read(self.studio_id, FIND_STORED_CONNECTION, platform="google")
+        connection = read(self.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
         assert connection is not None
         return connection
 
@@ -83,7 +83,7 @@ class Secrets(NamedTuple):
 def new_secrets() -> Secrets:
     studio_id = create_studio("Anna & Jo")
     tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
-    assert connection_state.create(studio_id, get_platform("google"), tokens, None, ())
+    assert connection_state.create(studio_id, connection_state.NewGrant(get_platform("google"), tokens, None, ()))
     _, secret = create_webhook_endpoint(studio_id, "http://127.0.0.1:9/told")
     _hold_grant(studio_id, _new_state(studio_id))
     _new_state(studio_id)
@@ -93,11 +93,12 @@ def new_secrets() -> Secrets:
 
 
 def _new_state(studio_id: UUID) -> UUID:
-    draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta")
+    draft = read(studio_id, DRAFT_OAUTH_STATE, platform="meta", connection=None)
     place = AssociatedData(studio_id, "oauth_state", "verifier", draft.id, 1)
     sealed = vault().seal(Secret("verifier"), draft.data_keys, place)
     state = {
         "platform": "meta",
+        "connection": None,
         "state_hash": draft.id.bytes,
         "streams": None,
         "return_to": None,
@@ -124,7 +125,7 @@ def _keep_address_key(studio_id: UUID) -> None:
 
 def _set_aside(studio_id: UUID) -> None:
     """A record that could not be read, kept sealed."""
-    connection = read(studio_id, FIND_STORED_CONNECTION, platform="google")
+    connection = read(studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
     row_id = uuid4()
     content = b64encode(vault().seal(Secret("content"), keys(studio_id), content_data(studio_id, row_id))).decode()

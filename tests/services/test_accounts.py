@@ -11,6 +11,7 @@ from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.services.scheduling.schedules import start_due_runs
 from chalicelib.services.sync import execute
 from dev.sandbox import DEFAULT_SCOPES, Sandbox
+from tests.browser import consent
 from tests.conftest import Answer, Api, Queue, Studios
 from tests.services.calendars import PATH, accounts, own, reconnect
 from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, connect, scalar
@@ -188,22 +189,17 @@ def test_a_backfill_reads_the_calendar_that_is_known(
 
 
 def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Studio, platforms: Sandbox) -> None:
-    identify(studio)
     studio.sync("bookings")
     assert change(studio, rule="all").status == 200
+    other = consent(studio.api, account="bulk-5").json["connection"]["id"]
     studio.work()
-    reconnect(studio, "bulk-5")
-    studio.sync("bookings")
-    by_id = {account["externalId"]: account for account in accounts(studio)}
-    assert by_id["hello@lindenandlight.example"]["goneAt"]
-    other = by_id["bulk-5@studio.example"]
-    assert (other["selected"], other["rule"]) == (True, "matching")
-    reconnect(studio)
-    studio.sync("bookings")
-    by_id = {account["externalId"]: account for account in accounts(studio)}
-    again = by_id["hello@lindenandlight.example"]
-    assert (again["selected"], again["goneAt"], again["rule"]) == (True, None, "all")
-    assert by_id["bulk-5@studio.example"]["goneAt"]
+    (calendar,) = studio.api.get(f"{PATH}?connection={other}").json["items"]
+    assert (calendar["externalId"], calendar["rule"]) == ("bulk-5@studio.example", "matching")
+    first = next(each["id"] for each in studio.api.get("/api/connections").json["items"] if each["id"] != other)
+    by_id = {each["externalId"]: each for each in studio.api.get(f"{PATH}?connection={first}").json["items"]}
+    mine = by_id["hello@lindenandlight.example"]
+    assert (mine["selected"], mine["goneAt"], mine["rule"]) == (True, None, "all")
+    assert "bulk-5@studio.example" not in by_id
 
 
 def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
@@ -213,9 +209,8 @@ def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
     studio.sync("bookings")
     change(studio, rule="all")
     studio.work()
-    reconnect(studio, "bulk-5")
-    studio.sync("bookings")
-    reconnect(studio, scopes=EVENTS_ONLY)
+    studio.api.delete("/api/connections/google")
+    connect(studio.api, studio.queue, scopes=EVENTS_ONLY)
     studio.sync("bookings")
     assert [account["externalId"] for account in accounts(studio) if account["goneAt"] is None] == [None]
     reconnect(studio)

@@ -170,9 +170,9 @@ def test_an_entry_is_there_only_with_its_change(studio: Studio, superuser: pg800
 
 def test_outside_of_a_request_a_change_is_a_workers(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM audit_entry")
-    write(studio.id, PAUSE_SCHEDULE, platform="google", stream="bookings")
+    write(studio.id, PAUSE_SCHEDULE, platform="google", connection=None, stream="bookings")
     with acting_as("platform"):
-        write(studio.id, PAUSE_SCHEDULE, platform="google", stream="inquiries")
+        write(studio.id, PAUSE_SCHEDULE, platform="google", connection=None, stream="inquiries")
     assert [kind for _, kind, _ in entries(superuser, studio.id)] == ["worker", "platform"]
 
 

@@ -467,18 +467,21 @@ def test_the_same_account_connected_again_keeps_id_history_and_cursors(
     assert len(kinds) == 3
 
 
-def test_another_account_of_the_same_studio_is_read_from_its_start(
+def test_another_account_of_the_same_studio_is_connected_beside_it_and_read_from_its_start(
     api: Api, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     before = consent(api, wanted=BOTH).json["connection"]
     studio = Studio(api, queue, "studio")
     studio.work()
-    after = consent(api, account="bulk-40").json["connection"]
-    assert after["id"] == before["id"]
-    assert after["accountId"] != before["accountId"]
+    other = consent(api, account="bulk-40").json["connection"]
+    assert other["id"] != before["id"]
+    assert other["accountId"] != before["accountId"]
     studio.work()
-    runs = api.get("/api/sync/log?limit=2").json["items"]
+    runs = api.get(f"/api/sync/log?connection={other['id']}").json["items"]
     assert [(run["status"], run["fullRead"]) for run in runs] == [("succeeded", True)] * 2
+    again = studio.api.post(f"/api/sync/google?connection={before['id']}", {"syncType": "bookings"}).json["runs"][0]
+    studio.work()
+    assert studio.run(again["id"])["fullRead"] is False
 
 
 def test_a_reconnect_that_is_refused_leaves_the_connection_as_it_was(api: Api, platforms: Sandbox) -> None:

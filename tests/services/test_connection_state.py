@@ -9,12 +9,15 @@ from msgspec.structs import replace
 
 from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
 from chalicelib.data.postgres.database import read, transaction
-from chalicelib.errors import Misconfigured, TokenExpired, TokenRevoked
+from chalicelib.errors import AccountConnectedTwice, AnotherAccount, Misconfigured, TokenExpired, TokenRevoked
 from chalicelib.platforms.core.contract import Identity
 from chalicelib.platforms.core.oauth2 import TokenGrant
+from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
+from chalicelib.services.connections import identities
 from chalicelib.services.connections import state as connection_state
-from chalicelib.services.connections.tokens import open_tokens
+from chalicelib.services.connections.state import NewGrant
+from chalicelib.services.connections.tokens import Tokens, open_tokens
 from dev.sandbox import Sandbox, issue_token
 from tests.api.seeding import insert
 from tests.conftest import Api, Queue, paused_streams
@@ -32,7 +35,7 @@ def consented(account: str = "studio", **changes: Any) -> TokenGrant:
 
 
 def stored(api: Api) -> StoredConnection:
-    connection = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
+    connection = read(api.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
     return connection
 
@@ -63,14 +66,29 @@ def test_whose_old_tokens_were_says_nothing_of_new_ones(
         " SELECT studio_id, id, 'bookings', id, 'kept' FROM platform_connection"
     )
     with transaction(api.studio_id) as tx:
-        assert not connection_state.identify(tx, tested.id, tested.token_generation, Identity("account-2", "Jo"))
+        assert not identities.identify(tx, tested.id, tested.token_generation, Identity("account-2", "Jo"))
     assert superuser.run("SELECT external_account_id, account_unverified FROM platform_connection") == [
         ["account-1", True]
     ]
     assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [["kept"]]
+    with pytest.raises(AnotherAccount), transaction(api.studio_id) as tx:
+        identities.identify(tx, tested.id, tested.token_generation + 1, Identity("account-2", "Jo"))
     with transaction(api.studio_id) as tx:
-        assert connection_state.identify(tx, tested.id, tested.token_generation + 1, Identity("account-2", "Jo"))
-    assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [[None]]
+        assert identities.identify(tx, tested.id, tested.token_generation + 1, ACCOUNT)
+    assert superuser.run("SELECT account_unverified FROM platform_connection") == [[False]]
+    assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [["kept"]]
+
+
+def test_an_account_that_another_connection_stands_for_is_not_given_to_a_second_one(
+    api: Api, platforms: Sandbox
+) -> None:
+    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    tokens = Tokens(Secret("token"), None, None, None)
+    unknown = connection_state.create(api.studio_id, NewGrant(get_platform("google"), tokens, None, ()))
+    assert unknown is not None
+    with pytest.raises(AccountConnectedTwice), transaction(api.studio_id) as tx:
+        identities.identify(tx, unknown.id, 1, ACCOUNT)
+    assert len({each["id"] for each in api.get("/api/connections").json["items"]}) == 2
 
 
 def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:
@@ -113,21 +131,11 @@ def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
     assert events(api) == [("recovered", "token_revoked"), ("failed", "token_revoked"), ("connected", None)]
 
 
-def test_another_account_at_a_reconnect_starts_every_stream_again(api: Api, queue: Queue, platforms: Sandbox) -> None:
-    studio = Studio(api, queue, "studio")
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
-    studio.sync("inquiries")
-    connection_state.connect(api.studio_id, "google", consented("bulk-40"), Identity("account-2", "Bert"))
-    assert studio.sync("inquiries")["fullRead"] is True
-
-
-def test_a_reconnect_without_a_refresh_token_keeps_that_of_the_same_account_only(api: Api, platforms: Sandbox) -> None:
+def test_a_reconnect_without_a_refresh_token_keeps_the_one_there_is(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     kept = open_tokens(stored(api)).refresh
     connection_state.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
     assert open_tokens(stored(api)).refresh == kept
-    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), Identity("account-2", "Bert"))
-    assert open_tokens(stored(api)).refresh is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from chalicelib.runtime import invocation
 from chalicelib.services.connections.tokens import open_tokens
 from chalicelib.services.sync.execute import execute_run
 from dev.sandbox import Sandbox, issue_token
-from tests.conftest import Api, Queue, Studios
+from tests.conftest import Api, LogLines, Queue, Studios
 from tests.services.conftest import PLENTY_MS, Studio, connect
 
 LAMBDA_MS = 29_000
@@ -122,28 +122,41 @@ def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
     assert (run["fullRead"], run["records"]["unchanged"]) == (True, first)
 
 
-def test_another_accounts_tokens_start_its_streams_again(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_another_accounts_tokens_break_the_connection_before_anything_is_read_with_them(
+    studio: Studio, superuser: pg8000.native.Connection, log_lines: LogLines
+) -> None:
     studio.api.post("/api/connections/google/test")
-    studio.sync("bookings")
-    studio.sync("inquiries")
-    other = issue_token("bulk-40")
-    studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
-    bookings = studio.sync("bookings")
-    assert (bookings["status"], bookings["fullRead"], bookings["records"]["created"]) == ("succeeded", True, 40)
-    studio.api.post("/api/connections/google/test")
-    inquiries = studio.sync("inquiries")
-    assert (inquiries["status"], inquiries["fullRead"]) == ("succeeded", True)
+    stored = studio.sync("bookings")["records"]["created"]
+    replace_tokens(studio, "bulk-40")
+    run = studio.sync("bookings")
+    assert (run["status"], run["error"]["code"], run["pages"]) == ("failed", "another_account", 0)
+    broken = studio.connection()
+    assert (broken["status"], broken["accountName"]) == ("revoked", "Linden & Light Photography")
+    reason = broken["statusReason"]
+    assert (reason["code"], reason["action"]) == ("another_account", "reconnect")
+    assert reason["message"] == (
+        "The new tokens belong to Bulk Studio, but this connection is Linden & Light Photography's"
+    )
+    assert "Bulk Studio" not in log_lines.text
+    assert superuser.run("SELECT count(*) FROM booking") == [[stored]]
+    replace_tokens(studio, "studio")
+    run = studio.sync("bookings")
+    assert (run["status"], run["fullRead"]) == ("succeeded", False)
+    assert studio.connection()["status"] == "active"
 
 
-def test_a_mailbox_is_read_from_the_start_when_the_tokens_are_another_accounts(studio: Studio) -> None:
-    """Gmail alone would take the old history id for one of the new mailbox."""
+def test_a_test_finds_out_about_another_accounts_tokens_as_well(studio: Studio) -> None:
     studio.api.post("/api/connections/google/test")
-    studio.sync("inquiries")
-    other = issue_token("bulk-40")
-    studio.api.put("/api/connections/google", {"accessToken": other.access_token, "refreshToken": other.refresh_token})
-    run = studio.sync("inquiries")
-    assert (run["status"], run["fullRead"]) == ("succeeded", True)
-    assert studio.connection()["accountId"] != ""
+    replace_tokens(studio, "bulk-40")
+    tested = studio.api.post("/api/connections/google/test").json
+    assert (tested["valid"], tested["error"]["code"]) == (False, "another_account")
+    assert studio.connection()["status"] == "revoked"
+
+
+def replace_tokens(studio: Studio, account: str) -> None:
+    grant = issue_token(account)
+    tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
+    assert studio.api.put("/api/connections/google", tokens).status == 200
 
 
 def test_a_stream_goes_on_from_its_cursor_when_the_tokens_are_the_same_accounts(studio: Studio) -> None:
@@ -171,8 +184,7 @@ def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_repla
     assert bulk.work(remaining_ms=remaining_ms) == ["lease_lost"]
     execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS)
     told = bulk.run(run["id"])
-    assert (told["status"], told["fullRead"]) == ("succeeded", True)
-    assert told["records"]["deleted"] + told["records"]["created"] >= 40
+    assert (told["status"], told["error"]["code"]) == ("failed", "another_account")
 
 
 def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: pg8000.native.Connection) -> None:
@@ -252,7 +264,7 @@ def test_a_token_copied_into_another_studios_row_does_not_open(
         victim=str(victim.id),
         thief=str(thief.id),
     )
-    stolen = read(thief.id, FIND_STORED_CONNECTION, platform="google")
+    stolen = read(thief.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stolen is not None
     with pytest.raises(DecryptionFailed):
         open_tokens(stolen)
@@ -263,7 +275,7 @@ def test_a_token_moved_within_its_row_does_not_open(
     studio: Studio, superuser: pg8000.native.Connection, change: str
 ) -> None:
     superuser.run(f"UPDATE platform_connection SET {change}")
-    moved = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    moved = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert moved is not None
     with pytest.raises(DecryptionFailed):
         open_tokens(moved)

@@ -208,7 +208,7 @@ def test_a_platform_that_is_down_holds_no_erasure_up(studio: Studio, platforms: 
 
 
 def test_after_the_keys_are_gone_a_copy_of_the_row_does_not_open(studio: Studio) -> None:
-    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     report = erase(studio.id, left=time_for(1))
     assert (report.data_keys_destroyed, report.complete) == (1, False)
@@ -248,7 +248,7 @@ def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
 def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue, steps: int) -> None:
     """At the outset of an erasure, amid it, and after it."""
     run = studio.start("bookings")
-    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
     erase(studio.id, left=time_for(steps))
     assert execute.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"

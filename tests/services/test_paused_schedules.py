@@ -55,7 +55,7 @@ def resume(api: Api) -> dict[str, Any]:
 
 
 def fail_connection(api: Api) -> None:
-    stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(api.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     connection_state.fail_connection(stored, TokenRevoked())
 
@@ -89,6 +89,7 @@ def row(superuser: pg8000.native.Connection) -> Any:
 
 def test_a_pause_is_answered_with_the_schedule_and_shown_in_the_status(studio: Api) -> None:
     assert pause(studio) == {
+        "connectionId": studio.get("/api/connections/google").json["id"],
         "platform": "google",
         "syncType": "bookings",
         "frequency": "hourly",

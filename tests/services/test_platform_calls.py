@@ -126,7 +126,7 @@ def test_the_end_of_the_quota_is_kept_for_syncs(api: Api, platforms: Sandbox, su
     with background_call(api.studio_id, get_platform("yelp")):
         pass
     usage = {"app_used": rows.RESERVE + 0.02, "app_seconds": 3600, "account_used": None, "account_seconds": None}
-    run = {"studio_id": api.studio_id, "platform": "yelp", "api": "", "calls": 0}
+    run = {"studio_id": api.studio_id, "connection_id": None, "platform": "yelp", "api": "", "calls": 0}
     assert write(api.studio_id, rows.SPEND_QUOTA, **run, **usage).seconds is None
 
 
@@ -240,7 +240,7 @@ def test_an_erasure_gives_grants_back_whatever_the_studio_has_spent(
 ) -> None:
     spend_share(google, superuser)
     open_circuit(superuser)
-    stored = read(google.studio_id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(google.studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     assert revoke(stored, requested=False) == "revoked"
 

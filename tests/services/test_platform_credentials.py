@@ -54,7 +54,7 @@ def kept(local_aws: Any, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def stored(studio: Studio) -> StoredConnection:
-    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
     return connection
 

@@ -49,7 +49,7 @@ def expired(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
 
 
 def stored(studio: Studio, platform: str = "google") -> StoredConnection:
-    connection = read(studio.id, FIND_STORED_CONNECTION, platform=platform)
+    connection = read(studio.id, FIND_STORED_CONNECTION, platform=platform, connection=None)
     assert connection is not None
     return connection
 

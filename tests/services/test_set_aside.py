@@ -43,7 +43,7 @@ def account_of(studio: Studio) -> UUID:
 
 def keep(studio: Studio, event: dict[str, Any]) -> None:
     """An event that an earlier release could not read; this one may."""
-    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
     content = msgspec.json.encode({"item": event, "context": context}).decode()

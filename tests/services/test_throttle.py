@@ -17,7 +17,7 @@ from chalicelib.services.throttling import throttle
 from chalicelib.services.throttling.throttle import FAILURES_TO_OPEN
 from dev.sandbox import Sandbox
 from tests.conftest import Api, Database, Queue, Studios, from_now
-from tests.data.rows import new_studio
+from tests.data.rows import connection_of, new_studio
 from tests.services.conftest import Studio, connect, execute, scalar
 
 CALENDAR = "www.googleapis.com"
@@ -153,7 +153,8 @@ class Spender:
     def spend(self, calls: int, *, app: float | None = None, account: float | None = None) -> bool:
         """Whether it may go on."""
         given = {"app_used": app, "account_used": account, "app_seconds": 60, "account_seconds": 60}
-        wait = write(self.studio_id, rows.SPEND_QUOTA, studio_id=self.studio_id, calls=calls, **given, **KEY)
+        whose = {"studio_id": self.studio_id, "connection_id": connection_of(self.studio_id)}
+        wait = write(self.studio_id, rows.SPEND_QUOTA, calls=calls, **whose, **given, **KEY)
         return wait.seconds is None
 
 
@@ -202,7 +203,7 @@ def test_calls_of_an_hour_ago_no_longer_count(
     noisy.spend(900, app=0.5)
     quiet.spend(1, app=0.5)
     superuser.run("UPDATE app_quota SET window_at = window_at - interval '2 hours'")
-    superuser.run("UPDATE account_quota SET window_at = window_at - interval '2 hours'")
+    superuser.run("UPDATE studio_quota SET window_at = window_at - interval '2 hours'")
     assert noisy.spend(1, app=0.2)
     assert superuser.run("SELECT calls, studios FROM app_quota") == [[1, 1]]
     assert not quiet.spend(100, app=0.8)

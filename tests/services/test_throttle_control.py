@@ -200,15 +200,16 @@ def test_an_operator_sees_what_holds_runs_back(
 ) -> None:
     superuser.run(
         "INSERT INTO platform_circuit VALUES ('google', 'gmail', 12, now() + interval '1 minute');"
-        "INSERT INTO account_quota (studio_id, platform, api, blocked_until)"
-        f" VALUES ('{limited[1].id}', 'google', 'gmail', now() + interval '1 hour')"
+        "INSERT INTO account_quota (studio_id, connection_id, api, blocked_until)"
+        f" VALUES ('{limited[1].id}', '{limited[1].connection()['id']}', 'gmail', now() + interval '1 hour')"
     )
     told = list_throttles(100)
     assert [(each.scope, each.api, each.failures_in_row) for each in told.shared] == [
         ("app", "calendar", None),
         ("circuit", "gmail", 12),
     ]
-    assert [(each.studio_id, each.api) for each in told.accounts] == [(limited[1].id, "gmail")]
+    assert [(each.studio_id, each.platform, each.api) for each in told.accounts] == [(limited[1].id, "google", "gmail")]
+    assert str(told.accounts[0].connection_id) == limited[1].connection()["id"]
     assert sorted((each.platform, each.code, each.runs, each.studios) for each in told.runs) == [
         ("google", "platform_rate_limited", 1, 1),
         ("google", "quota_spent", 1, 1),

@@ -54,7 +54,7 @@ class Studio:
         self.endpoint_id, self.secret = str(webhook.id), secret.reveal()
 
     def connection(self) -> StoredConnection:
-        stored = read(self.api.studio_id, FIND_STORED_CONNECTION, platform="pinterest")
+        stored = read(self.api.studio_id, FIND_STORED_CONNECTION, platform="pinterest", connection=None)
         assert stored is not None
         return stored
 

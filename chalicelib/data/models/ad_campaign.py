@@ -1,6 +1,7 @@
 """The table `ad_campaign`."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
@@ -14,6 +15,7 @@ from chalicelib.data.models.base import (
     UpdatedAt,
     UuidKey,
     one_of,
+    same_studio,
 )
 
 CAMPAIGN_STATUSES = ("draft", "active", "paused", "ended", "archived")
@@ -22,13 +24,15 @@ CAMPAIGN_STATUSES = ("draft", "active", "paused", "ended", "archived")
 class AdCampaign(Base):
     __tablename__ = "ad_campaign"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "connection_id", "external_id"),
         UniqueConstraint("studio_id", "id"),
+        same_studio("connection_id", "platform_connection"),
         one_of("status", CAMPAIGN_STATUSES),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
     platform: Mapped[str]
     external_id: Mapped[str]
     account_ids: Mapped[AccountIds]

@@ -25,8 +25,9 @@ BOOKING_STATUSES = ("tentative", "confirmed", "cancelled")
 class Booking(Base):
     __tablename__ = "booking"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "connection_id", "external_id"),
         UniqueConstraint("studio_id", "id"),
+        same_studio("connection_id", "platform_connection"),
         same_studio("inquiry_id", "inquiry", on_delete="SET NULL (inquiry_id)"),
         one_of("status", BOOKING_STATUSES),
         CheckConstraint("(value_minor IS NULL) = (currency IS NULL)", name="value_currency"),
@@ -42,6 +43,7 @@ class Booking(Base):
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
     platform: Mapped[str]
     external_id: Mapped[str]
     calendar_id: Mapped[str | None]

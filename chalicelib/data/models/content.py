@@ -1,6 +1,7 @@
 """The table `content`."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
@@ -12,6 +13,7 @@ from chalicelib.data.models.base import (
     UpdatedAt,
     UuidKey,
     one_of,
+    same_studio,
 )
 
 CONTENT_KINDS = ("post", "reel", "story", "video", "pin")
@@ -23,14 +25,16 @@ class Content(Base):
 
     __tablename__ = "content"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "connection_id", "external_id"),
         UniqueConstraint("studio_id", "id"),
+        same_studio("connection_id", "platform_connection"),
         one_of("kind", CONTENT_KINDS),
         one_of("status", CONTENT_STATUSES),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
     platform: Mapped[str]
     external_id: Mapped[str]
     kind: Mapped[str]

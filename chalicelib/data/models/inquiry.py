@@ -1,6 +1,7 @@
 """The table `inquiry`."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,6 +13,7 @@ from chalicelib.data.models.base import (
     UpdatedAt,
     UuidKey,
     one_of,
+    same_studio,
 )
 
 INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
@@ -22,14 +24,16 @@ class Inquiry(Base):
 
     __tablename__ = "inquiry"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "external_id"),
+        UniqueConstraint("studio_id", "connection_id", "external_id"),
         UniqueConstraint("studio_id", "id"),
+        same_studio("connection_id", "platform_connection"),
         one_of("status", INQUIRY_STATUSES),
         Index("inquiry_received_idx", "studio_id", "received_at"),
     )
 
     id: Mapped[UuidKey]
     studio_id: Mapped[StudioId]
+    connection_id: Mapped[UUID]
     platform: Mapped[str]
     external_id: Mapped[str]
     channel: Mapped[str]

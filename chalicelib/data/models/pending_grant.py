@@ -1,11 +1,12 @@
 """The table `pending_grant`."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in
+from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_null_in, same_studio
 
 
 class PendingGrant(Base):
@@ -17,7 +18,8 @@ class PendingGrant(Base):
     __tablename__ = "pending_grant"
     __table_args__ = (
         UniqueConstraint("code_hash"),
-        Index("pending_grant_studio_idx", "studio_id"),
+        same_studio("connection_id", "platform_connection"),
+        Index("pending_grant_connection_idx", "studio_id", "connection_id"),
         no_null_in("scopes"),
         no_null_in("streams"),
         Index("pending_grant_due_idx", "due_at"),
@@ -28,6 +30,8 @@ class PendingGrant(Base):
     """That of the consent's state"""
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
+    connection_id: Mapped[UUID | None]
+    """As the state's"""
     code_hash: Mapped[bytes | None]
     """None as soon as it can no longer be completed"""
     access_token: Mapped[bytes]

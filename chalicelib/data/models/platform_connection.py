@@ -14,11 +14,21 @@ WORKING_STATUSES = ("active", "misconfigured", "error")
 
 
 class PlatformConnection(Base):
-    """A studio's grant on a platform. Disconnecting erases the tokens and keeps the row that data and logs point to."""
+    """A studio's grant on an account of a platform. Disconnecting erases the tokens and keeps the row that data and
+    logs point to; it is used again when the same account is connected again.
+
+    An account that is known never changes. One that is not known yet may be any: there is one such connection at most.
+    """
 
     __tablename__ = "platform_connection"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform"),
+        UniqueConstraint("studio_id", "platform", "external_account_id"),
+        Index(
+            "platform_connection_unknown_idx",
+            *("studio_id", "platform"),
+            unique=True,
+            postgresql_where=text("external_account_id IS NULL AND disconnected_at IS NULL"),
+        ),
         UniqueConstraint("studio_id", "id"),
         one_of("status", CONNECTION_STATUSES),
         CheckConstraint("status = 'disabled' OR NOT needs_token OR access_token IS NOT NULL", name="token_present"),

@@ -14,10 +14,10 @@ class SetAside(Base):
     __tablename__ = "set_aside"
     __table_args__ = (
         UniqueConstraint(
-            *("studio_id", "platform", "stream", "account_id", "external_id", "table_name"), name="set_aside_record_key"
+            *("studio_id", "connection_id", "stream", "account_id", "external_id", "table_name"),
+            name="set_aside_record_key",
         ),
         same_studio("connection_id", "platform_connection"),
-        Index("set_aside_connection_idx", "studio_id", "connection_id"),
         Index("set_aside_seen_idx", "last_seen_at"),
     )
 

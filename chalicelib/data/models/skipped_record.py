@@ -6,16 +6,17 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.data.models.base import Base, UpdatedAt
+from chalicelib.data.models.base import Base, UpdatedAt, same_studio
 
 
 class SkippedRecord(Base):
     """A record that a stream's rules leave out, and why. No text and no names of it are kept."""
 
     __tablename__ = "skipped_record"
+    __table_args__ = (same_studio("connection_id", "platform_connection"),)
 
     studio_id: Mapped[UUID] = mapped_column(ForeignKey("studio.id", ondelete="CASCADE"), primary_key=True)
-    platform: Mapped[str] = mapped_column(primary_key=True)
+    connection_id: Mapped[UUID] = mapped_column(primary_key=True)
     stream: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     """As a position's."""

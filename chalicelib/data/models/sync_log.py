@@ -28,16 +28,15 @@ class SyncLog(Base):
         same_studio("connection_id", "platform_connection"),
         CheckConstraint("(trigger = 'backfill') = (backfill_from IS NOT NULL)", name="backfill_from"),
         CheckConstraint("(trigger = 'backfill') = (backfill_to IS NOT NULL)", name="backfill_to"),
-        Index("sync_log_one_live_idx", "studio_id", "platform", "stream", unique=True, postgresql_where=LIVE_RUN),
+        Index("sync_log_one_live_idx", "studio_id", "connection_id", "stream", unique=True, postgresql_where=LIVE_RUN),
         Index(
             "sync_log_one_backfill_idx",
-            *("studio_id", "platform", "stream"),
+            *("studio_id", "connection_id", "stream"),
             unique=True,
             postgresql_where=BACKFILL_RUN,
         ),
-        Index("sync_log_window_idx", "studio_id", "platform", "stream", "window_at", unique=True),
-        Index("sync_log_stream_newest_idx", "studio_id", "platform", "stream", "id"),
-        Index("sync_log_connection_idx", "studio_id", "connection_id"),
+        Index("sync_log_window_idx", "studio_id", "connection_id", "stream", "window_at", unique=True),
+        Index("sync_log_stream_newest_idx", "studio_id", "connection_id", "stream", "id"),
         Index("sync_log_enqueue_idx", "enqueue_at", postgresql_where=ACTIVE_RUN),
     )
 

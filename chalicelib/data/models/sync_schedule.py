@@ -16,9 +16,8 @@ class SyncSchedule(Base):
 
     __tablename__ = "sync_schedule"
     __table_args__ = (
-        UniqueConstraint("studio_id", "platform", "stream"),
+        UniqueConstraint("studio_id", "connection_id", "stream"),
         same_studio("connection_id", "platform_connection"),
-        Index("sync_schedule_connection_idx", "studio_id", "connection_id"),
         Index("sync_schedule_due_idx", "next_run_at", postgresql_where=text("enabled AND paused_at IS NULL")),
         one_of("paused_by", PAUSERS),
     )

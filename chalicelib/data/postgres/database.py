@@ -18,7 +18,7 @@ from chalicelib.data.postgres.driver import NotSent, PgConnection, Unproved, sql
 from chalicelib.data.postgres.pool import Checkout, Pool, PoolTimeout
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.postgres.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
-from chalicelib.errors import SettingsError, Unavailable, Unreadable
+from chalicelib.errors import AlreadyExists, SettingsError, Unavailable, Unreadable
 from chalicelib.settings import get_settings
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ POOL_SIZE = 10  # a Lambda container uses one; the local server's threads share 
 POOL_WAIT_SECONDS = 10.0
 DATA_EXCEPTION = "22"
 """A value of a stored row, or of a parameter, with which something cannot be computed."""
+UNIQUE_VIOLATION = "23505"
 READ_ONLY = "25006"
 """A standby's response to a write, such as from the server that was the primary before a failover."""
 UNAVAILABLE_STATES = (
@@ -212,6 +213,8 @@ def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
     except (InterfaceError, OSError) as error:
         raise Unavailable("The database cannot be reached", internal=_reason(error)) from error
     except DatabaseError as error:
+        if sqlstate(error) == UNIQUE_VIOLATION:
+            raise AlreadyExists(internal=_reason(error)) from error
         if not sqlstate(error).startswith(UNAVAILABLE_STATES):
             raise
         raise Unavailable("The database cannot serve right now", internal=_reason(error)) from error

@@ -9,6 +9,7 @@ import msgspec
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone; only then does msgspec describe it as a date-time."""
 PlatformText = Annotated[str, msgspec.Meta(description="The platform, by one of the names of `Platform`.")]
+ConnectionIdText = Annotated[UUID, msgspec.Meta(description="The id of the connection.")]
 StreamText = Annotated[str, msgspec.Meta(description="The stream: one kind of data of a platform, such as `bookings`.")]
 FailuresInRow = Annotated[int, msgspec.Meta(description="How many times in a row it has failed; 0 after a success.")]
 ErrorCode = Annotated[str, msgspec.Meta(description="A stable code that says what went wrong.")]

@@ -4,8 +4,8 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.audit import audited
+from chalicelib.data.connections import CHOSEN, WORKING
 from chalicelib.data.connections import LIVE as CONNECTED
-from chalicelib.data.connections import WORKING
 from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.events import noted
 from chalicelib.data.postgres.query import Query, columns, many, typed
@@ -135,7 +135,7 @@ LIST_ACCOUNTS: Query[list[AccountFacts] | None] = Query(
             '''
         )
     })
-    FROM platform_connection AS c WHERE c.platform = :platform AND {CONNECTED}
+    FROM platform_connection AS c WHERE c.id = {CHOSEN} AND {CONNECTED}
     """,
     list[AccountFacts] | None,
 )
@@ -147,7 +147,7 @@ CHANGE_ACCOUNT: Query[ChangedAccount | None] = Query(
         WITH before AS (
             SELECT a.* FROM connected_account AS a
             JOIN platform_connection AS c ON c.studio_id = a.studio_id AND c.id = a.connection_id
-            WHERE a.id = :id AND c.platform = :platform AND {CONNECTED}
+            WHERE a.id = :id AND c.id = {CHOSEN} AND {CONNECTED}
             FOR UPDATE OF a
         ), changed AS (
             UPDATE connected_account AS a SET

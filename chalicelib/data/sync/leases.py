@@ -42,7 +42,7 @@ class OpenedRun(Row):
 
 
 HAS_LEFT_OUT = " OR ".join(
-    f"EXISTS (SELECT FROM {table} AS x WHERE x.studio_id = run.studio_id AND x.platform = run.platform"
+    f"EXISTS (SELECT FROM {table} AS x WHERE x.studio_id = run.studio_id AND x.connection_id = run.connection_id"
     " AND x.stream = run.stream)"
     for table in ("set_aside", "skipped_record")
 )

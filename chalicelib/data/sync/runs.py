@@ -10,7 +10,16 @@ from msgspec import Meta
 from chalicelib.data.audit import audited
 from chalicelib.data.connections import RecordedError
 from chalicelib.data.postgres.query import Query, array_of, columns, many, one, typed
-from chalicelib.data.postgres.rows import ErrorCode, ErrorMessage, Moment, PlatformText, Row, SkippedCounts, StreamText
+from chalicelib.data.postgres.rows import (
+    ConnectionIdText,
+    ErrorCode,
+    ErrorMessage,
+    Moment,
+    PlatformText,
+    Row,
+    SkippedCounts,
+    StreamText,
+)
 from chalicelib.data.studios import NewId
 from chalicelib.data.sync.positions import OF_RUN
 from chalicelib.data.throttle import unblocked
@@ -74,6 +83,7 @@ class Run(Row):
     """One attempt to sync a stream, from the sync log."""
 
     id: RunId
+    connection_id: ConnectionIdText
     platform: PlatformText
     sync_type: StreamText
     trigger: RunTrigger
@@ -172,7 +182,7 @@ LIVE = "r.trigger <> 'backfill'"
 FIRST_ENQUEUE = "now() + interval '2 minutes'"
 BY_HAND = """
     SELECT r.id FROM sync_log AS r
-    WHERE r.platform = s.platform AND r.stream = s.stream AND r.trigger <> 'schedule'
+    WHERE r.connection_id = s.connection_id AND r.stream = s.stream AND r.trigger <> 'schedule'
       AND r.id > uuidv7(interval '-1 day')
 """
 """SQL for the runs of the schedule `s` that were started manually within a day. Ids are UUIDv7, so an index has
@@ -197,7 +207,7 @@ INSERT_RUNS: Query[list[NewId]] = Query(
         INSERT INTO sync_log AS r (studio_id, connection_id, platform, stream, trigger, deletions_confirmed, enqueue_at)
         SELECT s.studio_id, s.connection_id, s.platform, s.stream, :trigger, :deletions_confirmed, {FIRST_ENQUEUE}
         FROM sync_schedule AS s
-        WHERE s.platform = :platform AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
+        WHERE s.connection_id = :connection_id AND s.stream = ANY({array_of("streams")}) AND {HAS_ROOM}
         ON CONFLICT DO NOTHING
         RETURNING r.studio_id, r.id, r.platform, r.stream, r.trigger, r.deletions_confirmed
     ), {audited("started", action="sync.start", subject="run", detail=ABOUT_RUN, when="NOT x.deletions_confirmed")},
@@ -225,7 +235,7 @@ INSERT_BACKFILL: Query[StartedRun | None] = Query(
                 studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to, enqueue_at
             )
             SELECT s.studio_id, s.connection_id, s.platform, s.stream, 'backfill', :first, :last, {FIRST_ENQUEUE}
-            FROM sync_schedule AS s WHERE s.platform = :platform AND s.stream = :stream AND {HAS_ROOM}
+            FROM sync_schedule AS s WHERE s.connection_id = :connection_id AND s.stream = :stream AND {HAS_ROOM}
             ON CONFLICT DO NOTHING
             RETURNING r.*
         ), continued AS (
@@ -254,7 +264,7 @@ LIST_SPENT_STREAMS: Query[list[SpentStream]] = Query(
                coalesce(extract(epoch FROM uuid_extract_timestamp(({BY_HAND} ORDER BY r.id LIMIT 1))
                                            + interval '1 day' - now()), 0) AS "roomSeconds"
         FROM sync_schedule AS s
-        WHERE s.platform = :platform AND s.stream IN (SELECT json_array_elements_text(:streams::json))
+        WHERE s.connection_id = :connection_id AND s.stream IN (SELECT json_array_elements_text(:streams::json))
           AND NOT {HAS_ROOM}
         """
     ),
@@ -265,7 +275,7 @@ FIND_ACTIVE_BACKFILL: Query[Run | None] = Query(
     one(
         f"""
         SELECT {SHOWN} FROM sync_log AS r
-        WHERE r.platform = :platform AND r.stream = :stream AND r.trigger = 'backfill' AND {ACTIVE}
+        WHERE r.connection_id = :connection_id AND r.stream = :stream AND r.trigger = 'backfill' AND {ACTIVE}
         """
     ),
     Run | None,
@@ -274,7 +284,7 @@ READ_AGAIN: Query[list[StartedRun]] = Query(
     f"""
     WITH r AS (
         UPDATE sync_log AS r SET reads_again = r.started_at IS NOT NULL
-        WHERE r.platform = :platform AND r.stream = ANY({array_of("streams")}) AND {LIVE} AND {ACTIVE}
+        WHERE r.connection_id = :connection_id AND r.stream = ANY({array_of("streams")}) AND {LIVE} AND {ACTIVE}
         RETURNING {STARTED}
     )
     SELECT coalesce(json_agg(r ORDER BY r."syncType"), '[]') FROM r
@@ -309,7 +319,7 @@ CANCEL_RUN: Query[Run | None] = Query(
     ), visits AS (
         UPDATE account_position AS p SET is_open = p.backfill_id IS NOT NULL AND p.is_open, resume_at = NULL
         FROM cancelled AS run WHERE {OF_RUN}
-    ), {unblocked("cancelled", when="x.was = 'deferred'")},
+    ), {unblocked("cancelled", connection="x.connection_id", when="x.was = 'deferred'")},
     {audited("cancelled", action="sync.cancel", subject="run", detail=ABOUT_RUN)}
     SELECT row_to_json(run) FROM (SELECT {SHOWN} FROM cancelled AS r) AS run
     """,
@@ -330,6 +340,7 @@ LIST_RUNS: Query[list[Run]] = Query(
         f"""
         SELECT {SHOWN} FROM sync_log AS r
         WHERE (:platform::text IS NULL OR r.platform = :platform)
+          AND (:connection::uuid IS NULL OR r.connection_id = :connection)
           AND (:stream::text IS NULL OR r.stream = :stream)
           AND (:status::text IS NULL OR r.status = :status)
           AND (:before::uuid IS NULL OR r.id < :before)

@@ -5,9 +5,9 @@ from typing import Literal
 from uuid import UUID
 
 from chalicelib.data.audit import returned_and_audited
-from chalicelib.data.connections import WORKING
+from chalicelib.data.connections import CHOSEN, WORKING
 from chalicelib.data.postgres.query import Query, columns, one
-from chalicelib.data.postgres.rows import Moment, PlatformText, Row, StreamText
+from chalicelib.data.postgres.rows import ConnectionIdText, Moment, PlatformText, Row, StreamText
 
 PausedBy = Literal["studio", "connection"]
 """`studio`: until the studio resumes it. `connection`: the connection failed, and the schedule continues when it is
@@ -17,6 +17,7 @@ reconnected."""
 class Schedule(Row):
     """When a stream syncs by itself."""
 
+    connection_id: ConnectionIdText
     platform: PlatformText
     sync_type: StreamText
     frequency: str
@@ -29,9 +30,18 @@ class Schedule(Row):
     """Who paused it; null when it is not paused."""
 
 
+class PlaceOfSchedule(Row):
+    """What the first run time of a schedule is computed from."""
+
+    connection_id: UUID | None
+    """None where no connection is meant, or several may be"""
+    time_zone: str
+
+
 class LockedSchedule(Row):
     """A schedule locked against concurrent changes, with what its next run time is computed from."""
 
+    id: UUID
     shown: Schedule
     frequency: str
     time_zone: str
@@ -43,7 +53,7 @@ class DueSchedule(Row):
 
     schedule_id: UUID
     studio_id: UUID
-    platform: str
+    connection_id: UUID
     stream: str
     frequency: str
     next_run_at: datetime
@@ -74,7 +84,7 @@ SAVE_SCHEDULES: Query[None] = Query(
     FROM json_to_recordset(:schedules)
         AS new (stream text, account_kind text, frequency text, next_run_at timestamptz)
     JOIN platform_connection AS c ON c.id = :connection_id AND c.disconnected_at IS NULL
-    ON CONFLICT (studio_id, platform, stream) DO NOTHING
+    ON CONFLICT (studio_id, connection_id, stream) DO NOTHING
     """
 )
 """The schedules a new connection starts with."""
@@ -88,6 +98,9 @@ SHOWN = columns(Schedule, "s", sync_type="s.stream", next_run_at=NEXT_RUN_AT, pa
 OF_SCHEDULE = "s.studio_id, s.id, s.platform, s.stream, s.frequency"
 ABOUT_SCHEDULE = "jsonb_build_object('platform', x.platform, 'stream', x.stream, 'frequency', x.frequency)"
 
+FIND_PLACE_OF_SCHEDULE: Query[PlaceOfSchedule | None] = Query(
+    one(f'SELECT {CHOSEN} AS "connectionId", studio.time_zone AS "timeZone" FROM studio'), PlaceOfSchedule | None
+)
 PUT_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
         f"""
@@ -97,8 +110,8 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
         SELECT c.studio_id, c.id, c.platform, :stream, :account_kind, :frequency, :next_run_at,
                CASE WHEN NOT {WORKING} THEN now() END, CASE WHEN NOT {WORKING} THEN 'connection' END
         FROM platform_connection AS c
-        WHERE c.platform = :platform AND c.disconnected_at IS NULL
-        ON CONFLICT (studio_id, platform, stream) DO UPDATE SET
+        WHERE c.id = :connection_id AND c.disconnected_at IS NULL
+        ON CONFLICT (studio_id, connection_id, stream) DO UPDATE SET
             frequency = excluded.frequency, next_run_at = excluded.next_run_at, enabled = true,
             paused_at = CASE WHEN s.enabled THEN s.paused_at ELSE excluded.paused_at END,
             paused_by = CASE WHEN s.enabled THEN s.paused_by ELSE excluded.paused_by END
@@ -115,9 +128,9 @@ PUT_SCHEDULE: Query[Schedule | None] = Query(
 
 DISABLE_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
-        """
+        f"""
         UPDATE sync_schedule AS s SET enabled = false, next_run_at = NULL
-        WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
+        WHERE s.connection_id = {CHOSEN} AND s.stream = :stream AND s.enabled
         """,
         OF_SCHEDULE,
         SHOWN,
@@ -131,9 +144,9 @@ DISABLE_SCHEDULE: Query[Schedule | None] = Query(
 
 PAUSE_SCHEDULE: Query[Schedule | None] = Query(
     returned_and_audited(
-        """
+        f"""
         UPDATE sync_schedule AS s SET paused_at = coalesce(s.paused_at, now()), paused_by = 'studio'
-        WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
+        WHERE s.connection_id = {CHOSEN} AND s.stream = :stream AND s.enabled
         """,
         OF_SCHEDULE,
         SHOWN,
@@ -148,12 +161,12 @@ PAUSE_SCHEDULE: Query[Schedule | None] = Query(
 LOCK_SCHEDULE: Query[LockedSchedule | None] = Query(
     one(
         f"""
-        SELECT (SELECT row_to_json(shown) FROM (SELECT {SHOWN}) AS shown) AS shown,
+        SELECT s.id, (SELECT row_to_json(shown) FROM (SELECT {SHOWN}) AS shown) AS shown,
                s.frequency, studio.time_zone AS "timeZone", now() AS now
         FROM sync_schedule AS s
         JOIN platform_connection AS c ON c.studio_id = s.studio_id AND c.id = s.connection_id
         JOIN studio ON studio.id = s.studio_id
-        WHERE s.platform = :platform AND s.stream = :stream AND s.enabled
+        WHERE s.connection_id = {CHOSEN} AND s.stream = :stream AND s.enabled
         FOR SHARE OF c FOR UPDATE OF s
         """
     ),
@@ -169,7 +182,7 @@ RESUME_SCHEDULE: Query[Schedule | None] = Query(
             paused_by = CASE WHEN NOT {WORKING} THEN 'connection' END,
             next_run_at = :next_run_at
         FROM platform_connection AS c
-        WHERE s.platform = :platform AND s.stream = :stream AND s.paused_at IS NOT NULL
+        WHERE s.id = :id AND s.paused_at IS NOT NULL
           AND c.studio_id = s.studio_id AND c.id = s.connection_id
           AND (s.paused_by = 'studio' OR {WORKING})
         """,

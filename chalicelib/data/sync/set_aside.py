@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from chalicelib.data.connections import DATA_KEYS_OF_STUDIO
+from chalicelib.data.connections import CHOSEN_OR_ENDED, DATA_KEYS_OF_STUDIO
 from chalicelib.data.data_keys import StoredDataKey
 from chalicelib.data.postgres.query import Query, columns, many, typed
-from chalicelib.data.postgres.rows import Moment, PlatformText, Row, StreamText
+from chalicelib.data.postgres.rows import ConnectionIdText, Moment, PlatformText, Row, StreamText
 from chalicelib.data.sync.positions import READ_STARTED_AT
 
 
@@ -15,6 +15,7 @@ class SetAsideRecord(Row):
 
     id: UUID
     """The id of this entry; sorts by the time the record was last set aside."""
+    connection_id: ConnectionIdText
     platform: PlatformText
     sync_type: StreamText
     external_id: str
@@ -42,6 +43,8 @@ class KeptRecord(Row):
 
 
 class KeptRecords(Row):
+    connection_id: UUID | None
+    """None where the platform was never connected"""
     records: list[KeptRecord]
     data_keys: list[StoredDataKey]
 
@@ -56,7 +59,7 @@ STORE_SET_ASIDE: Query[None] = Query(
     FROM json_to_recordset(:rows) AS r (
         id uuid, table_name text, external_id text, field text, reason text, content text
     )
-    ON CONFLICT (studio_id, platform, stream, account_id, external_id, table_name) DO UPDATE SET
+    ON CONFLICT (studio_id, connection_id, stream, account_id, external_id, table_name) DO UPDATE SET
         id = excluded.id, field = excluded.field, reason = excluded.reason, content = excluded.content,
         last_seen_at = now(), retried_at = now()
     """
@@ -65,7 +68,7 @@ STORE_SET_ASIDE: Query[None] = Query(
 
 CLEAR_SET_ASIDE: Query[None] = Query(
     """
-    DELETE FROM set_aside WHERE platform = :platform AND stream = :stream AND account_id = :account_id
+    DELETE FROM set_aside WHERE connection_id = :connection_id AND stream = :stream AND account_id = :account_id
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
@@ -73,7 +76,7 @@ CLEAR_SET_ASIDE: Query[None] = Query(
 
 CLEAR_UNSEEN_SET_ASIDE: Query[None] = Query(
     f"""
-    DELETE FROM set_aside AS s WHERE s.platform = :platform AND s.stream = :stream
+    DELETE FROM set_aside AS s WHERE s.connection_id = :connection_id AND s.stream = :stream
       AND s.account_id = :account_id AND s.last_seen_at < {READ_STARTED_AT}
     """
 )
@@ -83,7 +86,9 @@ LIST_SET_ASIDE: Query[list[SetAsideRecord]] = Query(
     many(
         f"""
         SELECT {columns(SetAsideRecord, "s", sync_type="s.stream")} FROM set_aside AS s
-        WHERE (:platform::text IS NULL OR s.platform = :platform) AND (:stream::text IS NULL OR s.stream = :stream)
+        WHERE (:platform::text IS NULL OR s.platform = :platform)
+          AND (:connection::uuid IS NULL OR s.connection_id = :connection)
+          AND (:stream::text IS NULL OR s.stream = :stream)
           AND (:before::uuid IS NULL OR s.id < :before)
         ORDER BY s.id DESC LIMIT :limit
         """
@@ -94,12 +99,15 @@ LIST_SET_ASIDE: Query[list[SetAsideRecord]] = Query(
 LIST_KEPT_RECORDS: Query[KeptRecords] = Query(
     typed(
         f"""
+        WITH chosen AS MATERIALIZED (SELECT {CHOSEN_OR_ENDED} AS id)
         SELECT json_build_object(
+            'connectionId', (SELECT id FROM chosen),
             'records', ({
             many(
                 f'''
                 SELECT {columns(KeptRecord, "s")} FROM set_aside AS s
-                WHERE s.platform = :platform AND (:stream IS NULL OR s.stream = :stream) AND s.content IS NOT NULL
+                WHERE s.connection_id = (SELECT id FROM chosen) AND (:stream IS NULL OR s.stream = :stream)
+                  AND s.content IS NOT NULL
                   AND s.retried_at <= now() - make_interval(secs => :cooled_down_seconds)
                 ORDER BY s.retried_at, s.id LIMIT :limit
                 '''

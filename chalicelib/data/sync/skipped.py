@@ -28,13 +28,13 @@ def store_skipped_query(table: str) -> Query[None]:
             )
         ){marked}
         INSERT INTO skipped_record AS s (
-            studio_id, platform, stream, account_id, external_id, table_name, reason, counterpart,
+            studio_id, connection_id, stream, account_id, external_id, table_name, reason, counterpart,
             last_in_at, last_out_at
         )
-        SELECT :studio_id::uuid, :platform::text, :stream, :account_id::uuid, r.external_id, '{table}', r.reason,
+        SELECT :studio_id::uuid, :connection_id::uuid, :stream, :account_id::uuid, r.external_id, '{table}', r.reason,
                decode(r.counterpart, 'base64'), r.last_in_at, r.last_out_at
         FROM r
-        ON CONFLICT (studio_id, platform, stream, account_id, external_id, table_name) DO UPDATE SET
+        ON CONFLICT (studio_id, connection_id, stream, account_id, external_id, table_name) DO UPDATE SET
             reason = excluded.reason, counterpart = excluded.counterpart,
             last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
             updated_at = greatest(now(), s.updated_at)
@@ -66,7 +66,7 @@ def _marked_in_account(table: Table) -> str:
 
 CLEAR_SKIPPED: Query[None] = Query(
     """
-    DELETE FROM skipped_record WHERE platform = :platform AND stream = :stream AND account_id = :account_id
+    DELETE FROM skipped_record WHERE connection_id = :connection_id AND stream = :stream AND account_id = :account_id
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
     """
 )
@@ -74,7 +74,7 @@ CLEAR_SKIPPED: Query[None] = Query(
 
 CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
     f"""
-    DELETE FROM skipped_record AS s WHERE s.platform = :platform AND s.stream = :stream
+    DELETE FROM skipped_record AS s WHERE s.connection_id = :connection_id AND s.stream = :stream
       AND s.account_id = :account_id AND s.updated_at < {READ_STARTED_AT}
     """
 )
@@ -85,11 +85,11 @@ COUNT_SKIPPED: Query[None] = Query(
     UPDATE sync_schedule AS c SET skipped = coalesce(
         (SELECT json_object_agg(r.reason, r.count) FROM (
             SELECT s.reason, count(*) AS count FROM skipped_record AS s
-            WHERE s.platform = :platform AND s.stream = :stream GROUP BY s.reason
+            WHERE s.connection_id = :connection_id AND s.stream = :stream GROUP BY s.reason
         ) AS r),
         '{}'
     )
-    WHERE c.platform = :platform AND c.stream = :stream
+    WHERE c.connection_id = :connection_id AND c.stream = :stream
     """
 )
 """At the end of a run, so that reading the status needs no counting."""

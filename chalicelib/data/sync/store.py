@@ -63,6 +63,7 @@ def upsert(
     platform: str,
     records: Sequence[Identified],
     *,
+    connection_id: UUID,
     account_id: UUID,
     fetched_at: datetime | None = None,
 ) -> Upserted:
@@ -72,12 +73,13 @@ def upsert(
     stored beside what others fetch, do not touch rows that changed since: these count as unchanged.
     """
     distinct = _distinct(table, records)
+    source = {"platform": platform, "connection_id": connection_id, "account_id": account_id}
     when = {} if fetched_at is None else {"fetched_at": fetched_at}
     created = updated = 0
     for start in range(0, len(distinct), BATCH):
         rows = to_json(distinct[start : start + BATCH])
         query = _upsert_query(table, distinct[start].__struct_fields__, bool(when))
-        outcome = tx.run(query, studio_id=studio_id, platform=platform, account_id=account_id, rows=rows, **when)
+        outcome = tx.run(query, studio_id=studio_id, rows=rows, **source, **when)
         created, updated = created + outcome.created, updated + outcome.updated
     return Upserted(created=created, updated=updated, unchanged=len(distinct) - created - updated)
 
@@ -94,12 +96,13 @@ def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[U
     return Query(upsert_sql(table, fields, guarded=guarded), Upserted)
 
 
-def remove(tx: Transaction, table: str, platform: str, external_ids: Sequence[str], *, account_id: UUID) -> int:
+def remove(tx: Transaction, table: str, connection_id: UUID, external_ids: Sequence[str], *, account_id: UUID) -> int:
     """Marks rows that the platform says are gone from an account; returns how many are gone altogether. What another
     account holds, or has taken over, stays."""
     if SYNCED[table].on_delete is None or not external_ids:
         return 0
-    return tx.run(_remove_query(table), platform=platform, account_id=account_id, external_ids=list(external_ids)).count
+    removed = {"connection_id": connection_id, "account_id": account_id, "external_ids": list(external_ids)}
+    return tx.run(_remove_query(table), **removed).count
 
 
 @cache
@@ -136,11 +139,11 @@ BEFORE_THE_READ = f"t.updated_at <= {READ_STARTED_AT}"
 IN_ACCOUNT = f"t.account_ids @> {HOLDER}"
 
 
-def sweep(tx: Transaction, table: str, platform: str, read: FullRead, *, confirmed: bool = False) -> Removed:
+def sweep(tx: Transaction, table: str, connection_id: UUID, read: FullRead, *, confirmed: bool = False) -> Removed:
     """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
     if SYNCED[table].on_delete is None:
         return Removed()
-    of_read = {"platform": platform, **read._asdict()}
+    of_read = {"connection_id": connection_id, **read._asdict()}
     missing = tx.run(missing_query(table), **of_read)
     number = len(missing.external_ids)
     if not confirmed and number > UNCONFIRMED_DELETION_ROWS and number > missing.current * UNCONFIRMED_DELETION_SHARE:

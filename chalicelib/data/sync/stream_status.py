@@ -6,7 +6,15 @@ from uuid import UUID
 from chalicelib.data.connections import HEALTH, STATUS, ConnectionHealth, ConnectionStatus
 from chalicelib.data.counted_accounts import PRESENT
 from chalicelib.data.postgres.query import Query, columns, many
-from chalicelib.data.postgres.rows import FailuresInRow, Moment, PlatformText, Row, SkippedCounts, StreamText
+from chalicelib.data.postgres.rows import (
+    ConnectionIdText,
+    FailuresInRow,
+    Moment,
+    PlatformText,
+    Row,
+    SkippedCounts,
+    StreamText,
+)
 from chalicelib.data.reasons import Code, ReasonFacts, reason_facts
 from chalicelib.data.sync.accounts import SHOWN_STREAM, BaseAccountStream
 from chalicelib.data.sync.runs import ACTIVE, BACKFILL, LIVE, SHOWN, Backfill, Run, RunId, RunStatus, StartedRun
@@ -67,6 +75,9 @@ class BaseStreamStatus(Row):
     """One stream of a connection, as the status page shows it, without the reason and its accounts. Backfills affect
     only `backfill`."""
 
+    connection_id: ConnectionIdText
+    connection_account_name: str | None
+    """The connection's `accountName`; null until the platform has told it."""
     platform: PlatformText
     sync_type: StreamText
     state: StreamState
@@ -110,7 +121,7 @@ class StreamFacts(BaseStreamStatus):
     """The selected accounts; empty for a stream without accounts"""
 
 
-OF_STREAM = "r.studio_id = s.studio_id AND r.platform = s.platform AND r.stream = s.stream"
+OF_STREAM = "r.studio_id = s.studio_id AND r.connection_id = s.connection_id AND r.stream = s.stream"
 THROTTLED = "('platform_rate_limited', 'quota_spent', 'platform_down')"
 STATE = f"""
     CASE
@@ -168,7 +179,7 @@ BACKFILLING = f"""
 """
 SET_ASIDE = """
     (SELECT count(*) FROM set_aside AS x
-     WHERE x.studio_id = s.studio_id AND x.platform = s.platform AND x.stream = s.stream)
+     WHERE x.studio_id = s.studio_id AND x.connection_id = s.connection_id AND x.stream = s.stream)
 """
 
 SHOWN_ACCOUNT = f'{SHOWN_STREAM}, p.account_id AS "accountId", a.kind, a.external_id AS "externalId", a.name'
@@ -193,6 +204,7 @@ LIST_STREAM_STATUSES: Query[list[StreamFacts]] = Query(
             columns(
                 StreamFacts,
                 "s",
+                connection_account_name="c.external_account_name",
                 sync_type="s.stream",
                 state="state.name",
                 reason=REASON,
@@ -222,7 +234,8 @@ LIST_STREAM_STATUSES: Query[list[StreamFacts]] = Query(
         ) AS last ON true
         CROSS JOIN LATERAL ({READING}) AS reading
         CROSS JOIN LATERAL (SELECT {STATE} AS name OFFSET 0) AS state
-        ORDER BY s.platform, s.stream
+        WHERE :connection::uuid IS NULL OR s.connection_id = :connection
+        ORDER BY s.platform, s.connection_id, s.stream
         """
     ),
     list[StreamFacts],

@@ -37,7 +37,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A table that records are stored in. In its SQL `t` is the row, `r` the record and `excluded` the row it makes."""
 
     name: str
-    scope: tuple[str, ...] = ("platform",)
+    scope: tuple[str, ...] = ("connection_id",)
     """Within which columns, beside the studio, the natural key identifies a row"""
     natural_key: tuple[str, ...] = ("external_id",)
     parent: Parent | None = None
@@ -73,8 +73,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return 0 if self.parent is None else 1 + SYNCED[self.parent.table].depth
 
 
-SCOPES = {"platform": ":platform::text"}
+SCOPES = {"connection_id": ":connection_id::uuid"}
 """SQL for the value of each column that a scope may name"""
+FROM_SCOPE = {"connection_id": {"platform": ":platform::text"}}
+"""Columns that follow from one of a scope and stand beside it, to be filtered by: SQL for their values"""
 
 SYNCED = {
     table.name: table

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from chalicelib.data.sync.tables import SCOPES, SYNCED, Table
+from chalicelib.data.sync.tables import FROM_SCOPE, SCOPES, SYNCED, Table
 
 HOLDER = "ARRAY[:account_id::uuid]"
+SOURCE = {"connection_id": ":connection_id::uuid", "platform": ":platform::text"}
+"""SQL for where a row comes from."""
 
 CHANGED_AT = "greatest(now(), t.updated_at)"
 """Transactions overtake each other: of two that change a row, the one that began first may be the last to do so. The
@@ -14,8 +16,8 @@ time of a row never goes back, or its history would hold the two in the wrong or
 def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> str:
     """For records with these fields. A column no field names is never touched by an update.
 
-    Takes `rows`, `studio_id`, `platform` and `account_id`, a guarded one `fetched_at` as well; counts created and
-    updated rows.
+    Takes `rows`, `studio_id`, `connection_id`, `platform` and `account_id`, a guarded one `fetched_at` as well; counts
+    created and updated rows.
     """
     table = SYNCED[name]
     types = _column_types(table, fields)
@@ -57,7 +59,10 @@ def _new_row(table: Table, columns: Sequence[str]) -> dict[str, str]:
 def _owner(table: Table) -> dict[str, str]:
     """SQL for the columns that say whose a new row is."""
     held = {"account_ids": HOLDER} if table.held_by_accounts else {}
-    return {"studio_id": ":studio_id::uuid", **{column: SCOPES[column] for column in table.scope}, **held}
+    source = {column: SCOPES[column] for column in table.scope}
+    for column in table.scope:
+        source |= FROM_SCOPE[column]
+    return {"studio_id": ":studio_id::uuid", **source, **held}
 
 
 def _holders(table: Table) -> str:

@@ -10,7 +10,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
         FOR UPDATE SKIP LOCKED
     )
     SELECT coalesce(json_agg(json_build_object(
-        'scheduleId', due.id, 'studioId', due.studio_id, 'platform', due.platform,
+        'scheduleId', due.id, 'studioId', due.studio_id, 'connectionId', due.connection_id,
         'stream', due.stream, 'frequency', due.frequency, 'nextRunAt', due.next_run_at,
         'timeZone', studio.time_zone, 'now', now()
     )), '[]')

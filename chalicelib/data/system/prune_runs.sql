@@ -21,7 +21,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
               AND r.status NOT IN ('queued', 'running', 'deferred') AND r.finished_at < now() - (SELECT kept FROM term)
               AND (
                   SELECT true FROM public.sync_log AS newer
-                  WHERE newer.studio_id = r.studio_id AND newer.platform = r.platform
+                  WHERE newer.studio_id = r.studio_id AND newer.connection_id = r.connection_id
                     AND newer.stream = r.stream AND newer.id > r.id AND newer.trigger <> 'backfill'
                   LIMIT 1
               )

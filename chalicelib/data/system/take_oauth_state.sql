@@ -8,11 +8,13 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     WITH taken AS (
         UPDATE public.oauth_state AS s SET used_at = now(), verifier = NULL
         WHERE s.state_hash = hash AND s.platform = wanted AND s.used_at IS NULL AND s.expires_at > now()
-        RETURNING s.id, s.studio_id, old.verifier, s.streams, s.return_to
+        RETURNING s.id, s.studio_id, s.connection_id, old.verifier, s.streams, s.return_to
     )
     SELECT json_build_object(
         'id', t.id, 'studioId', t.studio_id, 'verifier', translate(encode(t.verifier, 'base64'), chr(10), ''),
-        'streams', t.streams, 'returnTo', t.return_to
+        'streams', t.streams, 'returnTo', t.return_to, 'connectionId', t.connection_id,
+        'accountId', c.external_account_id
     )
     FROM taken AS t
+    LEFT JOIN public.platform_connection AS c ON c.studio_id = t.studio_id AND c.id = t.connection_id
 $body$;

@@ -19,7 +19,7 @@ from chalicelib.platforms.core.contract import AccountKind
 from chalicelib.platforms.core.titles import fold
 from chalicelib.platforms.registry import get_platform
 from chalicelib.services.explain import Account, explain_account
-from chalicelib.services.streams import not_connected
+from chalicelib.services.streams import not_chosen, require_choice
 
 RULE_CHANGED = "The rule for what counts in an account was changed, so the account is read again"
 LISTED_FOR = timedelta(days=1)
@@ -28,12 +28,12 @@ LISTED_FOR_BY_HAND = timedelta(minutes=10)
 """The same for a run that somebody asks for: it may be for a new account's sake."""
 
 
-def list_accounts(studio_id: UUID, platform_name: str) -> list[Account]:
-    """Those that syncs have found. Raises NotFound when the platform is not connected."""
+def list_accounts(studio_id: UUID, platform_name: str, connection: UUID | None = None) -> list[Account]:
+    """Those that syncs have found. Raises as `not_chosen` does."""
     platform = get_platform(platform_name)
-    accounts = read(studio_id, rows.LIST_ACCOUNTS, platform=platform.name)
+    accounts = read(studio_id, rows.LIST_ACCOUNTS, platform=platform.name, connection=connection)
     if accounts is None:
-        raise not_connected(platform.name)
+        raise not_chosen(studio_id, platform.name, connection)
     return [explain_account(account) for account in accounts]
 
 
@@ -42,6 +42,7 @@ def change_account(
     platform_name: str,
     account_id: UUID,
     *,
+    connection: UUID | None = None,
     selected: bool | None = None,
     rule: AccountRule | None = None,
     words: list[str] | None = None,
@@ -56,12 +57,14 @@ def change_account(
         rows.CHANGE_ACCOUNT,
         id=account_id,
         platform=platform.name,
+        connection=connection,
         selected=selected,
         rule=rule,
         words=None if words is None else _distinct(words),
         message=RULE_CHANGED,
     )
     if changed is None:
+        require_choice(studio_id, platform.name, connection)
         raise NotFound("Account not found", code="account_not_found")
     if changed.changed:
         work_queue.enqueue(work_queue.RunMessage(id=run_id, studio_id=studio_id) for run_id in changed.runs)

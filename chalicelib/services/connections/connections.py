@@ -11,7 +11,8 @@ from chalicelib.data import connections as rows
 from chalicelib.data.connection_state import DISCONNECT
 from chalicelib.data.connections import DEAD, StoredConnection
 from chalicelib.data.events import FIND_CONNECTION_ID, LIST_EVENTS, Event
-from chalicelib.data.postgres.database import read, transaction, write
+from chalicelib.data.identities import Draft
+from chalicelib.data.postgres.database import read, write
 from chalicelib.data.postgres.rows import ErrorCode, ErrorMessage, Moment, Row
 from chalicelib.data.reasons import Code
 from chalicelib.errors import (
@@ -31,10 +32,11 @@ from chalicelib.secret import Secret
 from chalicelib.services.connections import state as connection_state
 from chalicelib.services.connections.clients import Session
 from chalicelib.services.connections.credentials import platform_key
+from chalicelib.services.connections.identification import identify, identify_unknown
 from chalicelib.services.connections.revocations import revoke
 from chalicelib.services.connections.tokens import Tokens, open_access_token, open_refresh_token
 from chalicelib.services.explain import Connection, explain_connection
-from chalicelib.services.streams import not_connected
+from chalicelib.services.streams import not_chosen
 from chalicelib.services.throttling.platform_calls import requested_call
 from chalicelib.settings import get_settings
 
@@ -94,19 +96,25 @@ class TokenChange(msgspec.Struct, frozen=True):
         )
 
 
-def list_connections(studio_id: UUID) -> list[Connection]:
-    return [explain_connection(found) for found in read(studio_id, rows.LIST_CONNECTIONS)]
+def list_connections(studio_id: UUID, connection: UUID | None = None) -> list[Connection]:
+    return [explain_connection(found) for found in read(studio_id, rows.LIST_CONNECTIONS, connection=connection)]
 
 
-def get_connection(studio_id: UUID, platform: str) -> Connection:
-    found = read(studio_id, rows.FIND_CONNECTION, platform=platform)
+def get_connection(studio_id: UUID, platform: str, connection: UUID | None = None) -> Connection:
+    """The only connection of the platform, or the one that is named. Raises as `not_chosen` does."""
+    found = read(studio_id, rows.FIND_CONNECTION, platform=platform, connection=connection)
     if found is None:
-        raise not_connected(platform)
+        raise not_chosen(studio_id, platform, connection)
     return explain_connection(found)
 
 
 def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
-    """Stores a new grant and schedules its streams. Raises Conflict when the platform is connected already."""
+    """Stores a new grant and schedules its streams. The platform is asked whose the tokens are only where the studio
+    has, or had, another account of it connected.
+
+    Raises Conflict when the account is connected already, InvalidInput for tokens that the platform does not accept,
+    and then as `requested_call` does.
+    """
     platform = get_platform(platform_name)
     return _create(studio_id, platform, tokens, None)
 
@@ -122,65 +130,71 @@ def connect_account(studio_id: UUID, platform_name: str, account_id: str | None)
     return _create(studio_id, platform, None, account)
 
 
-def list_events(studio_id: UUID, platform: str, *, before: UUID | None, limit: int) -> list[Event]:
+def list_events(
+    studio_id: UUID, platform: str, *, connection: UUID | None = None, before: UUID | None, limit: int
+) -> list[Event]:
     """What happened to the connection, newest first, from the event before `before` on; also after a disconnect."""
-    found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+    found = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
     if found is None:
-        raise not_connected(platform)
+        raise not_chosen(studio_id, platform, connection, or_ended=True)
     return read(studio_id, LIST_EVENTS, connection_id=found.id, before=before, limit=limit)
 
 
-def usable_connection(studio_id: UUID, platform: str) -> Connection:
-    """Raises Conflict when the grant is dead."""
-    connection = get_connection(studio_id, platform)
-    if connection.status in DEAD:
+def usable_connection(studio_id: UUID, platform: str, connection: UUID | None = None) -> Connection:
+    """Raises Conflict when the grant is dead, and as `get_connection` does."""
+    found = get_connection(studio_id, platform, connection)
+    if found.status in DEAD:
         title = get_platform(platform).title
         raise Conflict(
-            f"The connection is {connection.status}: {title} must be connected again before it can sync",
+            f"The connection is {found.status}: {title} must be connected again before it can sync",
             code="connection_not_active",
         )
-    return connection
+    return found
 
 
-def update_connection(studio_id: UUID, platform: str, change: TokenChange) -> Connection:
+def update_connection(
+    studio_id: UUID, platform: str, change: TokenChange, connection: UUID | None = None
+) -> Connection:
     """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on.
 
-    Nobody is asked now; before the next run uses a cursor it asks whose tokens these are.
+    Nobody is asked now; before the next run uses a cursor it asks whose tokens these are. Those of another account
+    break the connection.
     """
     if get_platform(platform).credential != "oauth":
         raise Conflict(
             "This platform is connected without tokens: disconnect it, then connect it again", code="no_tokens"
         )
     for _ in range(connection_state.ATTEMPTS):
-        stored = _stored(studio_id, platform)
+        stored = _stored(studio_id, platform, connection)
         tokens = _changed(stored, change)
         if connection_state.replace_tokens(
             stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None
         ):
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
-            return get_connection(studio_id, platform)
+            return get_connection(studio_id, platform, stored.id)
     raise Conflict("The connection was changed by another request; try again", code="connection_changed")
 
 
-def disconnect(studio_id: UUID, platform: str) -> None:
+def disconnect(studio_id: UUID, platform: str, connection: UUID | None = None) -> None:
     """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
     schedules, keeps logs and data. A connection that cannot be read is disconnected all the same.
 
     Raises TooManyRequests when the studio has made all its calls for now.
     """
     try:
-        stored = _stored(studio_id, platform)
+        stored = _stored(studio_id, platform, connection)
         connection_id, revocation = stored.id, revoke(stored)
     except Unreadable as error:
-        found = read(studio_id, FIND_CONNECTION_ID, platform=platform)
+        found = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
         if found is None:
-            raise not_connected(platform) from error
+            raise not_chosen(studio_id, platform, connection, or_ended=True) from error
         connection_id, revocation = found.id, "failed"
         logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
     gone = write(
         studio_id,
         DISCONNECT,
         id=connection_id,
+        account_id=None,
         revocation=revocation,
         run_message=connection_state.DISCONNECTED,
     )
@@ -189,29 +203,27 @@ def disconnect(studio_id: UUID, platform: str) -> None:
     logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)
 
 
-def test_connection(studio_id: UUID, platform_name: str) -> ConnectionTest:
+def test_connection(studio_id: UUID, platform_name: str, connection: UUID | None) -> ConnectionTest:
     """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead.
 
     A connection that broke is not valid, though the platform may still answer who it is: its syncs were refused.
     Raises as `requested_call` does: whoever may not be asked says nothing of the connection.
     """
     platform = get_platform(platform_name)
-    stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name)
+    stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name, connection=connection)
     if stored is None:
-        raise not_connected(platform.name)
+        raise not_chosen(studio_id, platform.name, connection)
     session = Session(stored, platform)
     try:
-        account = _identify(platform, session)
+        account = identify(platform, session)
     except Throttled:
         raise
     except (PlatformError, DecryptionFailed) as error:
         if isinstance(error, ReconnectRequired | DecryptionFailed):
             connection_state.fail_connection(session.stored, error)
         return _invalid(error.code, error.message)
-    with transaction(studio_id) as tx:
-        connection_state.identify(tx, session.stored.id, session.stored.token_generation, account)
     if session.stored.status in DEAD:
-        reason = get_connection(studio_id, platform.name).status_reason
+        reason = get_connection(studio_id, platform.name, stored.id).status_reason
         return _invalid(reason.code or Code.CONNECTION_NOT_ACTIVE, reason.message or ReconnectRequired.title)
     return ConnectionTest(
         valid=True,
@@ -246,27 +258,47 @@ def _look_up(studio_id: UUID, platform: Platform, account_id: str) -> Identity |
         raise InvalidInput(fields=[problem], internal=str(error)) from error
 
 
-def _identify(platform: Platform, session: Session) -> Identity:
-    if platform.identify is None:
-        raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
-    with requested_call(session.stored.studio_id, platform) as call:
-        return platform.identify(call.uses(session.client()))
-
-
 def _missing_scopes(platform: Platform, granted: tuple[str, ...] | None, scheduled: Sequence[str]) -> list[str]:
     expected = (stream for stream in platform.streams if not stream.restricted or stream.name in scheduled)
     return sorted({scope for stream in expected for scope in stream.find_missing_scopes(granted)})
 
 
 def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account: Identity | None) -> Connection:
-    created = connection_state.create(studio_id, platform, tokens, account, platform.streams)
+    def ask(draft: Draft) -> Identity | None:
+        return None if tokens is None else _account_of(studio_id, platform, tokens, draft)
+
+    new = connection_state.NewGrant(platform, tokens, account, platform.streams)
+    created = connection_state.create(studio_id, new, ask=ask)
     if created is None:
-        raise Conflict(f"{platform.title} is already connected", code="connection_exists")
+        raise Conflict(f"This account of {platform.title} is already connected", code="connection_exists")
     return created
 
 
-def _stored(studio_id: UUID, platform: str) -> StoredConnection:
-    stored = read(studio_id, rows.FIND_STORED_CONNECTION, platform=platform)
+def _account_of(studio_id: UUID, platform: Platform, tokens: Tokens, draft: Draft) -> Identity | None:
+    """Whose new tokens are, to be told from those that are connected. Raises InvalidInput for dead tokens, Conflict
+    where the platform does not say it now and the account of a live connection is not known either."""
+    if platform.identify is None:
+        return None
+    client = Client(platform, tokens.access, sandbox_url=get_settings().platform_sandbox_url)
+    try:
+        identify_unknown(studio_id, platform)
+        with requested_call(studio_id, platform) as call:
+            return platform.identify(call.uses(client))
+    except ReconnectRequired as error:
+        problem = FieldProblem("accessToken", f"is not accepted by {platform.title}")
+        raise InvalidInput(fields=[problem], internal=str(error)) from error
+    except PlatformError as error:
+        if not draft.is_live:
+            raise
+        raise Conflict(
+            f"{platform.title} is connected, and cannot say right now whether this is another account: try again later",
+            code="connection_exists",
+            internal=str(error),
+        ) from error
+
+
+def _stored(studio_id: UUID, platform: str, connection: UUID | None) -> StoredConnection:
+    stored = read(studio_id, rows.FIND_STORED_CONNECTION, platform=platform, connection=connection)
     if stored is None:
-        raise not_connected(platform)
+        raise not_chosen(studio_id, platform, connection)
     return stored

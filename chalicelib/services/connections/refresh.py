@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from chalicelib import clock, logs, telemetry
 from chalicelib.data import connection_state as rows
-from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_REFRESH, FIND_STORED_CONNECTION, StoredConnection
+from chalicelib.data.connections import DEAD, FIND_CONNECTION_TO_REFRESH, FIND_STORED_BY_ID, StoredConnection
 from chalicelib.data.postgres.database import read, write
 from chalicelib.errors import (
     AppError,
@@ -87,7 +87,7 @@ def _refresh_idle(stored: StoredConnection, seconds_left: Callable[[], float]) -
     platform = get_platform(stored.platform)
     idle = Refresh(stored, platform, wait_seconds=0, seconds_left=seconds_left)
     try:
-        with background_call(stored.studio_id, platform):
+        with background_call(stored.studio_id, platform, stored.id):
             idle.refresh()
     except (ReconnectRequired, DecryptionFailed) as error:
         fail_connection(idle.stored, error)
@@ -244,7 +244,7 @@ class Refresh:
 
     def _reread(self) -> None:
         """Raises TokenRevoked when the connection is gone or broken by now."""
-        stored = read(self.stored.studio_id, FIND_STORED_CONNECTION, platform=self.stored.platform)
+        stored = read(self.stored.studio_id, FIND_STORED_BY_ID, id=self.stored.id)
         if stored is None or stored.status in DEAD:
             raise TokenRevoked("The connection was closed meanwhile")
         self.stored = stored

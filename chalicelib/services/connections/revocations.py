@@ -32,7 +32,7 @@ def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
     try:
         if _is_shared(platform, _known_account(stored), stored.id):
             return "shared"
-        with requested_call(stored.studio_id, platform) if requested else nullcontext():
+        with requested_call(stored.studio_id, platform, stored.id) if requested else nullcontext():
             session = Session(stored, platform)
             if _is_shared(platform, _asked_account(platform, session), stored.id):
                 return "shared"

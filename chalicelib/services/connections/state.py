@@ -14,20 +14,26 @@ from msgspec.structs import replace
 
 from chalicelib import clock, logs, telemetry, work_queue
 from chalicelib.data import connection_state as rows
-from chalicelib.data.connections import (
-    DRAFT_CONNECTION,
-    FIND_CONNECTION,
-    FIND_STORED_CONNECTION,
-    IDENTIFY_CONNECTION,
-    StoredConnection,
-)
+from chalicelib.data.connections import FIND_CONNECTION_BY_ID, StoredConnection
 from chalicelib.data.events import NOTE_EVENT, Change, EventKind
+from chalicelib.data.identities import DRAFT_CONNECTION, FIND_CONNECTION_OF_GRANT, Draft
 from chalicelib.data.postgres.database import Transaction, read, transaction, write
 from chalicelib.data.sync.schedules import SAVE_SCHEDULES
-from chalicelib.errors import AppError, Conflict, DecryptionFailed, Misconfigured, TokenExpired
+from chalicelib.errors import (
+    AccountConnectedTwice,
+    AlreadyExists,
+    AnotherAccount,
+    AppError,
+    AuthorizationFailed,
+    Conflict,
+    DecryptionFailed,
+    Misconfigured,
+    TokenExpired,
+)
 from chalicelib.platforms.core.contract import Identity, Platform, Stream
 from chalicelib.platforms.core.oauth2 import OAuth2, TokenGrant
 from chalicelib.platforms.registry import get_platform
+from chalicelib.services.connections.identities import identify, known_id, require_same_account
 from chalicelib.services.connections.tokens import SealedTokens, Tokens, open_refresh_token, seal_tokens
 from chalicelib.services.explain import Connection, explain_connection
 from chalicelib.services.scheduling.schedules import first_schedules
@@ -39,6 +45,7 @@ RECOVERED = "The connection works again"
 DISCONNECTED = "The platform was disconnected"
 """For the runs that a disconnect cancels"""
 InTransaction = Callable[[Transaction], None]
+Ask = Callable[[Draft], Identity | None]
 ATTEMPTS = 3
 """A refresh may replace the tokens between reading and writing them."""
 LONGEST_WAIT = timedelta(days=1)
@@ -55,8 +62,25 @@ class StateReason(msgspec.Struct, frozen=True):
 NOTHING = StateReason()
 
 
+class NewGrant(msgspec.Struct, frozen=True):
+    """What a connection is made of, or made again."""
+
+    platform: Platform
+    tokens: Tokens | None
+    """None for a platform that needs none of the studio's"""
+    account: Identity | None
+    """Whose it is, where that is known"""
+    streams: Sequence[Stream[Any]]
+    """Those to be scheduled"""
+    reason: StateReason = NOTHING
+
+
 def nothing_more(tx: Transaction) -> None:
     pass
+
+
+def nobody(draft: Draft) -> Identity | None:
+    return None
 
 
 def connect(
@@ -66,13 +90,15 @@ def connect(
     account: Identity | None = None,
     streams: list[str] | None = None,
     *,
+    connection_id: UUID | None = None,
     in_transaction: InTransaction = nothing_more,
 ) -> Connection:
-    """Stores a grant that the platform gave just now. A connection that is there keeps its id, history and schedules,
-    and its cursors unless it is another account's now.
+    """Stores a grant that the platform gave just now. The connection of its account keeps its id, history, schedules
+    and cursors; an account that has none gets one. With `connection_id` that one is reconnected, or none.
 
     `streams` are those the studio asked for, all by default; only those that the grant covers are scheduled. What
-    `in_transaction` raises undoes all of it.
+    `in_transaction` raises undoes all of it. Raises AuthorizationFailed for another account than that of the
+    connection.
     """
     platform = get_platform(platform_name)
     scopes = account.scopes if account and account.scopes is not None else grant.scopes
@@ -86,13 +112,18 @@ def connect(
         expires_in=grant.expires_in,
         refresh_expires_in=grant.refresh_expires_in,
     )
-    reason = _what_is_off(wanted, covered)
+    new = NewGrant(platform, tokens, account, covered, _what_is_off(wanted, covered))
+    which = {"platform": platform.name, "account_id": known_id(account), "connection": connection_id}
     for _ in range(ATTEMPTS):
-        stored = read(studio_id, FIND_STORED_CONNECTION, platform=platform.name)
+        stored = read(studio_id, FIND_CONNECTION_OF_GRANT, **which)
         if stored is None:
-            connection = create(studio_id, platform, tokens, account, covered, reason, in_transaction)
+            connection = create(studio_id, new, in_transaction, connection_id=connection_id)
         else:
-            connection = _reconnect(stored, tokens, account, covered, reason, in_transaction)
+            require_same_account(platform, stored.account_id, account)
+            try:
+                connection = _reconnect(stored, new, tokens, in_transaction)
+            except (AnotherAccount, AccountConnectedTwice) as error:
+                raise AuthorizationFailed(error.message, code=error.code) from error
         if connection is not None:
             return connection
     raise Conflict("The connection was changed by another request; try again", code="connection_changed")
@@ -100,24 +131,36 @@ def connect(
 
 def create(
     studio_id: UUID,
-    platform: Platform,
-    tokens: Tokens | None,
-    account: Identity | None,
-    streams: Sequence[Stream[Any]],
-    reason: StateReason = NOTHING,
+    new: NewGrant,
     in_transaction: InTransaction = nothing_more,
+    *,
+    connection_id: UUID | None = None,
+    ask: Ask = nobody,
 ) -> Connection | None:
-    """A new connection, or one that was disconnected brought back; None when there is a live one already.
+    """A new connection, or that of the same account brought back from its disconnect; None when there is a live one
+    already. With `connection_id` it is that one that is brought back.
 
-    Without tokens it is one that needs none of its own.
+    Where the account is not known, and has to be told from others, it is asked for.
     """
-    draft = read(studio_id, DRAFT_CONNECTION, platform=platform.name)
-    generation = draft.token_generation + 1
-    sealed = None
+    which = {"platform": new.platform.name, "connection": connection_id}
+    draft = read(studio_id, DRAFT_CONNECTION, account_id=known_id(new.account), **which)
+    if new.account is None and (draft.has_known or draft.is_live) and (account := ask(draft)) is not None:
+        new = replace(new, account=account)
+        draft = read(studio_id, DRAFT_CONNECTION, account_id=known_id(account), **which)
+    if connection_id is not None:
+        require_same_account(new.platform, draft.account_id, new.account)
+    try:
+        return _insert(studio_id, draft, new, in_transaction)
+    except AlreadyExists:
+        return None
+
+
+def _insert(studio_id: UUID, draft: Draft, new: NewGrant, in_transaction: InTransaction) -> Connection | None:
+    platform, tokens, account = new.platform, new.tokens, new.account
+    generation, sealed = draft.token_generation + 1, None
     if tokens is not None:
-        sealed = seal_tokens(
-            tokens, draft.data_keys, studio_id=studio_id, connection_id=draft.id, generation=generation
-        )
+        place = {"studio_id": studio_id, "connection_id": draft.id}
+        sealed = seal_tokens(tokens, draft.data_keys, generation=generation, **place)
     with transaction(studio_id) as tx:
         made = tx.run(
             rows.INSERT_CONNECTION,
@@ -126,42 +169,38 @@ def create(
             platform=platform.name,
             needs_token=tokens is not None,
             token_generation=generation,
-            account_id=account.external_id if account else None,
+            account_id=known_id(account),
             account_name=account.name if account else None,
-            **_columns(platform, tokens, sealed, reason),
+            **_columns(platform, tokens, sealed, new.reason),
         )
         if made is None:
             return None
         in_transaction(tx)
-        tx.run(SAVE_SCHEDULES, connection_id=draft.id, schedules=first_schedules(tuple(streams)))
-        connection = _shown(tx, platform.name)
+        tx.run(SAVE_SCHEDULES, connection_id=draft.id, schedules=first_schedules(tuple(new.streams)))
+        connection = _shown(tx, draft.id, platform.name)
     enqueue_deliveries(studio_id, made)
     logs.event("connection.created", platform=platform.name, connection_id=draft.id)
     return connection
 
 
 def _reconnect(
-    stored: StoredConnection,
-    tokens: Tokens,
-    account: Identity | None,
-    streams: list[Stream[Any]],
-    reason: StateReason,
-    in_transaction: InTransaction,
+    stored: StoredConnection, new: NewGrant, tokens: Tokens, in_transaction: InTransaction
 ) -> Connection | None:
     """None when the tokens it started from have been replaced meanwhile."""
+    account = new.account
     kept = tokens.refresh is None and account is not None and account.external_id == stored.account_id
     if kept:
         tokens = replace(tokens, refresh=open_refresh_token(stored))
     sealed = _seal(stored, tokens)
     with transaction(stored.studio_id) as tx:
-        replaced = _replace(tx, stored, tokens, sealed, by_hand=True, same_refresh_token=kept, reason=reason)
+        replaced = _replace(tx, stored, tokens, sealed, by_hand=True, same_refresh_token=kept, reason=new.reason)
         if replaced is None:
             return None
         in_transaction(tx)
         if account is not None:
             identify(tx, stored.id, stored.token_generation + 1, account)
-        tx.run(SAVE_SCHEDULES, connection_id=stored.id, schedules=first_schedules(tuple(streams)))
-        connection = _shown(tx, stored.platform)
+        tx.run(SAVE_SCHEDULES, connection_id=stored.id, schedules=first_schedules(tuple(new.streams)))
+        connection = _shown(tx, stored.id, stored.platform)
     enqueue_deliveries(stored.studio_id, replaced)
     logs.event("connection.reconnected", platform=stored.platform, connection_id=stored.id, was=stored.status)
     return connection
@@ -183,22 +222,6 @@ def replace_tokens(
     if stored.status != "active":
         logs.event("connection.recovered", platform=stored.platform, connection_id=stored.id, was=stored.status)
     return True
-
-
-def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Identity) -> bool:
-    """Remembers whose the tokens of this generation are; if another's than before, the streams are read again.
-
-    False when the tokens were replaced meanwhile: whose the new ones are has to be asked again.
-    """
-    identified = tx.run(
-        IDENTIFY_CONNECTION,
-        id=connection_id,
-        token_generation=token_generation,
-        account_id=account.external_id,
-        account_name=account.name,
-        scopes=list(account.scopes) if account.scopes is not None else None,
-    )
-    return identified is not None
 
 
 def fail_connection(stored: StoredConnection, error: AppError) -> None:
@@ -337,8 +360,8 @@ def _what_is_off(wanted: list[Stream[Any]], covered: list[Stream[Any]]) -> State
     return StateReason("scopes_missing", f"The studio did not allow what these streams need: {', '.join(off)}")
 
 
-def _shown(tx: Transaction, platform: str) -> Connection:
-    connection = tx.run(FIND_CONNECTION, platform=platform)
+def _shown(tx: Transaction, connection_id: UUID, platform: str) -> Connection:
+    connection = tx.run(FIND_CONNECTION_BY_ID, id=connection_id)
     if connection is None:
         raise not_connected(platform)
     return explain_connection(connection)

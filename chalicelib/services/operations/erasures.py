@@ -154,7 +154,7 @@ def _end(studio_id: UUID, grant: LiveGrant, revocation: str) -> None:
         write(studio_id, DELETE_PENDING_GRANT, id=grant.id)
         logs.event("authorization.expired", platform=grant.platform, grant_id=grant.id, outcome=revocation, erased=True)
     else:
-        write(studio_id, DISCONNECT, id=grant.id, revocation=revocation, run_message=ERASED)
+        write(studio_id, DISCONNECT, id=grant.id, account_id=None, revocation=revocation, run_message=ERASED)
         logs.event("connection.disconnected", platform=grant.platform, connection_id=grant.id, revocation=revocation)
 
 

@@ -34,6 +34,7 @@ class ConnectionReport(Row):
 
 
 class StreamReport(Row):
+    connection_id: UUID
     platform: str
     sync_type: str
     state: StreamState
@@ -66,8 +67,11 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
             raise NotFound("Studio not found", code="studio_not_found")
         return StudioHealth(
             studio=studio,
-            connections=[reshape(ConnectionReport, explain_connection(found)) for found in tx.run(LIST_CONNECTIONS)],
-            streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES)],
+            connections=[
+                reshape(ConnectionReport, explain_connection(found))
+                for found in tx.run(LIST_CONNECTIONS, connection=None)
+            ],
+            streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES, connection=None)],
             runs=tx.run(rows.GET_RUNS_HEALTH),
             data_keys=tx.run(rows.LIST_DATA_KEY_HEALTH),
             quarantined=tx.run(rows.COUNT_QUARANTINED),

@@ -9,14 +9,13 @@ import msgspec
 
 from chalicelib import clock, logs, telemetry, work_queue
 from chalicelib.data.postgres.database import read, transaction, write
-from chalicelib.data.studios import GET_STUDIO
 from chalicelib.data.sync import schedules as rows
 from chalicelib.data.sync.schedules import Claim, Dispatch, DueSchedule, Schedule
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.platforms.core.contract import Stream
 from chalicelib.services.scheduling.cron import Cron
 from chalicelib.services.scheduling.frequency import Frequency, parse_frequency, phase_of
-from chalicelib.services.streams import not_connected, syncable_stream
+from chalicelib.services.streams import not_chosen, require_choice, syncable_stream
 
 BATCH = 1000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -30,62 +29,65 @@ class NewSchedule(msgspec.Struct, frozen=True):
     next_run_at: str
 
 
-def put_schedule(studio_id: UUID, platform: str, sync_type: str, frequency: str) -> Schedule:
+def put_schedule(
+    studio_id: UUID, platform: str, sync_type: str, frequency: str, connection: UUID | None = None
+) -> Schedule:
     """Schedules a stream of a connected platform, or changes how often it syncs."""
     stream = syncable_stream(platform, sync_type)
     parsed = parse_frequency(frequency)
-    studio = read(studio_id, GET_STUDIO)
-    if studio is None:
+    place = read(studio_id, rows.FIND_PLACE_OF_SCHEDULE, platform=platform, connection=connection)
+    if place is None:
         raise NotFound("Studio not found")
-    phase = _phase(studio_id, platform, stream.name)
-    next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=studio.time_zone)
+    if place.connection_id is None:
+        raise not_chosen(studio_id, platform, connection)
+    phase = _phase(place.connection_id, stream.name)
+    next_run_at = parsed.next_after(clock.now(), phase=phase, time_zone=place.time_zone)
     schedule = write(
         studio_id,
         rows.PUT_SCHEDULE,
-        platform=platform,
+        connection_id=place.connection_id,
         stream=stream.name,
         account_kind=kind_of(stream),
         frequency=frequency.strip().lower(),
         next_run_at=next_run_at,
     )
     if schedule is None:
-        raise not_connected(platform)
+        raise not_chosen(studio_id, platform, connection)
     return schedule
 
 
-def remove_schedule(studio_id: UUID, platform: str, sync_type: str) -> None:
+def remove_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> None:
     """The stream no longer syncs by itself; its cursor stays for manual syncs."""
     stream = syncable_stream(platform, sync_type)
-    removed = write(studio_id, rows.DISABLE_SCHEDULE, platform=platform, stream=stream.name)
-    if removed is None:
-        raise _not_scheduled(platform, stream)
+    which = {"platform": platform, "connection": connection, "stream": stream.name}
+    if write(studio_id, rows.DISABLE_SCHEDULE, **which) is None:
+        raise _not_scheduled(studio_id, platform, stream, connection)
 
 
-def pause_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+def pause_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> Schedule:
     """The tick passes over it until the studio resumes it. A run under way goes on, and syncs by hand still work."""
     stream = syncable_stream(platform, sync_type)
-    paused = write(studio_id, rows.PAUSE_SCHEDULE, platform=platform, stream=stream.name)
+    paused = write(studio_id, rows.PAUSE_SCHEDULE, platform=platform, connection=connection, stream=stream.name)
     if paused is None:
-        raise _not_scheduled(platform, stream)
+        raise _not_scheduled(studio_id, platform, stream, connection)
     logs.event("schedule.paused", platform=platform, stream=stream.name)
     return paused
 
 
-def resume_schedule(studio_id: UUID, platform: str, sync_type: str) -> Schedule:
+def resume_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> Schedule:
     """Ends the studio's pause: the next window is counted from now, and what passed meanwhile is not caught up.
 
     While the connection is broken the schedule stays paused, by the connection, until that is reconnected.
     """
     stream = syncable_stream(platform, sync_type)
-    which = {"platform": platform, "stream": stream.name}
     with transaction(studio_id) as tx:
-        locked = tx.run(rows.LOCK_SCHEDULE, **which)
+        locked = tx.run(rows.LOCK_SCHEDULE, platform=platform, connection=connection, stream=stream.name)
         if locked is None:
-            raise _not_scheduled(platform, stream)
+            raise _not_scheduled(studio_id, platform, stream, connection)
         next_run_at = parse_frequency(locked.frequency).next_after(
-            locked.now, phase=_phase(studio_id, platform, stream.name), time_zone=locked.time_zone
+            locked.now, phase=_phase(locked.shown.connection_id, stream.name), time_zone=locked.time_zone
         )
-        resumed = tx.run(rows.RESUME_SCHEDULE, next_run_at=next_run_at, **which)
+        resumed = tx.run(rows.RESUME_SCHEDULE, id=locked.id, next_run_at=next_run_at)
     if resumed is None:
         return locked.shown
     logs.event("schedule.resumed", platform=platform, stream=stream.name)
@@ -141,7 +143,7 @@ def _start_batch() -> _Batch:
 def _claim(due: DueSchedule) -> Claim:
     """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
     frequency = _frequency_of(due)
-    phase = _phase(due.studio_id, due.platform, due.stream)
+    phase = _phase(due.connection_id, due.stream)
     return Claim(
         schedule_id=due.schedule_id,
         window_at=due.next_run_at,
@@ -159,12 +161,13 @@ def _frequency_of(due: DueSchedule) -> Frequency | Cron:
         return Frequency(days=1)
 
 
-def _not_scheduled(platform: str, stream: Stream[Any]) -> NotFound:
+def _not_scheduled(studio_id: UUID, platform: str, stream: Stream[Any], connection: UUID | None) -> NotFound:
+    require_choice(studio_id, platform, connection)
     return NotFound(f"{stream.name} of {platform} is not scheduled", code="schedule_not_found")
 
 
-def _phase(studio_id: UUID, platform: str, stream: str) -> float:
-    return phase_of(f"{studio_id}/{platform}/{stream}")
+def _phase(connection_id: UUID, stream: str) -> float:
+    return phase_of(f"{connection_id}/{stream}")
 
 
 def _enqueue(dispatches: list[Dispatch]) -> None:

@@ -20,6 +20,7 @@ from chalicelib.errors import Conflict, CursorExpired, FieldProblem, InvalidInpu
 from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Stream, Window
 from chalicelib.services.connections.connections import usable_connection
+from chalicelib.services.explain import Connection
 from chalicelib.services.streams import MAX_RUNS_BY_HAND, not_connected, require_room, syncable_stream
 
 EARLIEST = date(2000, 1, 1)
@@ -38,7 +39,9 @@ class BackfillCursor(msgspec.Struct, frozen=True):
     """How often the slice was begun again because the platform had forgotten its cursor"""
 
 
-def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, last: date) -> StartedRun:
+def start_backfill(
+    studio_id: UUID, platform: str, sync_type: str, first: date, last: date, *, connection: UUID | None = None
+) -> StartedRun:
     """Queues a backfill of the days from `first` to `last`, both included; the same one under way is answered.
 
     Raises TooManyRequests when too many runs of the stream were started by hand.
@@ -48,15 +51,15 @@ def start_backfill(studio_id: UUID, platform: str, sync_type: str, first: date, 
     stream = syncable_stream(platform, sync_type)
     _window_fetch(stream)
     _check(first, last)
-    usable_connection(studio_id, platform)
-    return _start(studio_id, platform, stream.name, Window(first, last), continues=None)
+    found = usable_connection(studio_id, platform, connection)
+    return _start(studio_id, found, stream.name, Window(first, last), continues=None)
 
 
 def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
     """Goes on with a backfill that failed or was cancelled, where it ended."""
-    usable_connection(studio_id, run.platform)
+    found = usable_connection(studio_id, run.platform, run.connection_id)
     window = Window(backfill.first, backfill.last)
-    return _start(studio_id, run.platform, run.sync_type, window, continues=run.id)
+    return _start(studio_id, found, run.sync_type, window, continues=run.id)
 
 
 def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
@@ -115,8 +118,10 @@ def _check(first: date, last: date) -> None:
         raise InvalidInput(fields=problems)
 
 
-def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, continues: UUID | None) -> StartedRun:
-    named = {"platform": platform, "stream": stream}
+def _start(
+    studio_id: UUID, connection: Connection, stream: str, window: Window, *, continues: UUID | None
+) -> StartedRun:
+    named = {"connection_id": connection.id, "stream": stream}
     days = {"first": window.first, "last": window.last, "continues": continues}
     queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
     if queued is not None:
@@ -124,9 +129,9 @@ def _start(studio_id: UUID, platform: str, stream: str, window: Window, *, conti
         return queued
     active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
     if active is None or active.backfill is None:
-        wanted = {"platform": platform, "streams": [stream], "most": MAX_RUNS_BY_HAND}
+        wanted = {"connection_id": connection.id, "streams": [stream], "most": MAX_RUNS_BY_HAND}
         require_room(read(studio_id, rows.LIST_SPENT_STREAMS, **wanted))
-        raise not_connected(platform)
+        raise not_connected(connection.platform)
     if Window(active.backfill.first, active.backfill.last) != window:
         raise Conflict(
             f"The stream's backfill {active.id} from {active.backfill.first} to {active.backfill.last} is under way",

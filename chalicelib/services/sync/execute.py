@@ -30,7 +30,7 @@ from chalicelib.errors import (
 )
 from chalicelib.platforms.core.contract import AccountKind, Stream, Window
 from chalicelib.platforms.registry import get_platform
-from chalicelib.services.connections import accounts
+from chalicelib.services.connections import accounts, identities
 from chalicelib.services.connections import state as connection_state
 from chalicelib.services.connections.refresh import COME_BACK_AFTER
 from chalicelib.services.streams import syncable_stream
@@ -182,7 +182,7 @@ class _Attempt:
             return
         account, stored = platform.identify(self._lease.client), session.stored
         with transaction(self._lease.studio_id) as tx:
-            identified = connection_state.identify(tx, stored.id, stored.token_generation, account)
+            identified = identities.identify(tx, stored.id, stored.token_generation, account)
         if not identified:
             raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
 
@@ -191,7 +191,7 @@ class _Attempt:
         if not visits.left_out.is_any or self._run.trigger == "backfill":
             return
         try:
-            retry_cooled_down(self._lease.studio_id, self._run.platform, self._run.stream)
+            retry_cooled_down(self._lease.studio_id, self._run.platform, self._run.connection.id, self._run.stream)
         except AppError as error:
             logs.event("set_aside.retry_failed", level=logging.WARNING, code=error.code)
 

@@ -52,7 +52,7 @@ class LeftOut:
         self.counts: Counter[str] = Counter()
         self.is_any = run.has_left_out
         self._run = run
-        self._stream = {"platform": run.platform, "stream": run.stream}
+        self._stream = {"connection_id": run.connection.id, "stream": run.stream}
         self._studio_id = run.connection.studio_id
         self._address_key: bytes | None = None
         self._unreadable_pages = 0
@@ -84,7 +84,7 @@ class LeftOut:
             tx.run(
                 set_aside_rows.STORE_SET_ASIDE,
                 studio_id=self._studio_id,
-                connection_id=self._run.connection.id,
+                platform=self._run.platform,
                 rows=prepared.set_aside,
                 **self._of_account(),
             )

@@ -66,7 +66,8 @@ def store(
     tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
 ) -> Upserted:
     """The records of all parts; returns what became of them altogether."""
-    studio_id, platform, of_page = run.connection.studio_id, run.platform, {"account_id": account_id}
+    studio_id, platform = run.connection.studio_id, run.platform
+    of_page = {"connection_id": run.connection.id, "account_id": account_id}
     stored = [
         rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
         for part in parts
@@ -80,7 +81,8 @@ def store(
 
 def remove(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part]) -> Removed:
     """What the platform says is gone."""
-    removed = [rows.remove(tx, part.table, run.platform, part.deleted, account_id=account_id) for part in parts]
+    connection_id = run.connection.id
+    removed = [rows.remove(tx, part.table, connection_id, part.deleted, account_id=account_id) for part in parts]
     return Removed(count=sum(removed))
 
 
@@ -92,5 +94,5 @@ def sweep(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Par
     for part in parts:
         rows.remember_seen(tx, part.table, reading, run.connection.studio_id, part.seen)
         if at_end:
-            removed.append(rows.sweep(tx, part.table, run.platform, reading, confirmed=run.deletions_confirmed))
+            removed.append(rows.sweep(tx, part.table, run.connection.id, reading, confirmed=run.deletions_confirmed))
     return Removed(count=sum(each.count for each in removed), refused=sum(each.refused for each in removed))

@@ -31,6 +31,7 @@ def start_sync(
     platform_name: str,
     sync_type: str | None = None,
     *,
+    connection: UUID | None = None,
     trigger: RunTrigger = "manual",
     confirm_deletions: bool = False,
 ) -> list[StartedRun]:
@@ -41,20 +42,20 @@ def start_sync(
     With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
     """
     platform = syncable_platform(platform_name)
-    connection = usable_connection(studio_id, platform.name)
+    found = usable_connection(studio_id, platform.name, connection)
     if sync_type is not None:
         streams = [syncable_stream(platform.name, sync_type)]
     else:
-        covered = [stream for stream in platform.streams if stream.is_covered_by(connection.scopes)]
+        covered = [stream for stream in platform.streams if stream.is_covered_by(found.scopes)]
         streams = covered or list(platform.streams)  # with none covered, each run says what is missing
-    wanted: dict[str, Any] = {"platform": platform.name, "streams": [stream.name for stream in streams]}
+    wanted: dict[str, Any] = {"connection_id": found.id, "streams": [stream.name for stream in streams]}
     how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_RUNS_BY_HAND}
     with transaction(studio_id) as tx:
         queued = tx.run(rows.INSERT_RUNS, **how, **wanted)
         started = tx.run(rows.READ_AGAIN, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
-            tx.run(SAVE_SCHEDULES, connection_id=connection.id, schedules=first_schedules(streams))
+            tx.run(SAVE_SCHEDULES, connection_id=found.id, schedules=first_schedules(streams))
             queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
             started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:
@@ -70,6 +71,7 @@ def list_runs(
     studio_id: UUID,
     *,
     platform: str | None,
+    connection: UUID | None = None,
     sync_type: str | None,
     status: RunStatus | None,
     before: UUID | None,
@@ -79,7 +81,14 @@ def list_runs(
     if platform is not None:
         require_known(platform)
     return read(
-        studio_id, rows.LIST_RUNS, platform=platform, stream=sync_type, status=status, before=before, limit=limit
+        studio_id,
+        rows.LIST_RUNS,
+        platform=platform,
+        connection=connection,
+        stream=sync_type,
+        status=status,
+        before=before,
+        limit=limit,
     )
 
 
@@ -113,9 +122,9 @@ def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
         raise Conflict(f"Only a failed or cancelled run can be retried; it is {run.status}", code="run_not_failed")
     if run.backfill is not None:
         return retry_backfill(studio_id, run, run.backfill)
-    (started,) = start_sync(studio_id, run.platform, run.sync_type, trigger="retry")
+    (started,) = start_sync(studio_id, run.platform, run.sync_type, connection=run.connection_id, trigger="retry")
     return started
 
 
-def list_stream_statuses(studio_id: UUID) -> list[StreamStatus]:
-    return [explain_stream(status) for status in read(studio_id, LIST_STREAM_STATUSES)]
+def list_stream_statuses(studio_id: UUID, connection: UUID | None = None) -> list[StreamStatus]:
+    return [explain_stream(status) for status in read(studio_id, LIST_STREAM_STATUSES, connection=connection)]

@@ -1,6 +1,6 @@
 """Records set aside: what could not be read is listed, and read once more without asking the platform."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside
 from chalicelib.platforms.core.records import Record
 from chalicelib.platforms.registry import get_platform, require_known
 from chalicelib.security.vault import vault
-from chalicelib.services.streams import TABLES, syncable_platform, syncable_stream
+from chalicelib.services.streams import TABLES, not_chosen, syncable_platform, syncable_stream
 from chalicelib.services.sync.left_out import content_data
 
 RETRIED_AT_ONCE = 200
@@ -40,37 +40,59 @@ class Retried(Row):
 
 
 def list_set_aside(
-    studio_id: UUID, *, platform: str | None, sync_type: str | None, before: UUID | None, limit: int
+    studio_id: UUID,
+    *,
+    platform: str | None,
+    connection: UUID | None,
+    sync_type: str | None,
+    before: UUID | None,
+    limit: int,
 ) -> list[SetAsideRecord]:
     """The newest first, from the one before `before` on. Raises NotFound for an unknown platform."""
     if platform is not None:
         require_known(platform)
-    return read(studio_id, rows.LIST_SET_ASIDE, platform=platform, stream=sync_type, before=before, limit=limit)
+    which = {"platform": platform, "connection": connection, "stream": sync_type}
+    return read(studio_id, rows.LIST_SET_ASIDE, before=before, limit=limit, **which)
 
 
-def retry_set_aside(studio_id: UUID, platform_name: str, sync_type: str | None) -> Retried:
-    """Reads the records that have waited longest once more: 200 of them at most."""
+def retry_set_aside(
+    studio_id: UUID, platform_name: str, sync_type: str | None, connection: UUID | None = None
+) -> Retried:
+    """Reads the records that have waited longest once more: 200 of them at most. Also of a platform that is
+    disconnected. Raises as `not_chosen` does."""
     platform = syncable_platform(platform_name)
     stream = syncable_stream(platform.name, sync_type).name if sync_type is not None else None
-    return _retry(studio_id, platform.name, stream, cooled_down=timedelta())
+    retried = _retry(studio_id, platform.name, connection, stream, cooled_down=timedelta())
+    if retried is None:
+        raise not_chosen(studio_id, platform.name, connection, or_ended=True)
+    return retried
 
 
-def retry_cooled_down(studio_id: UUID, platform: str, stream: str) -> None:
+def retry_cooled_down(studio_id: UUID, platform: str, connection_id: UUID, stream: str) -> None:
     """At the end of a run: what has not been tried for a day."""
-    retried = _retry(studio_id, platform, stream, cooled_down=RETRY_AFTER)
+    retried = _retry(studio_id, platform, connection_id, stream, cooled_down=RETRY_AFTER)
+    if retried is None:
+        return
     if retried.retried:
         logs.event("set_aside.retried", platform=platform, stream=stream, **msgspec.structs.asdict(retried))
 
 
-def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: timedelta) -> Retried:
+def _retry(
+    studio_id: UUID, platform: str, connection: UUID | None, stream: str | None, *, cooled_down: timedelta
+) -> Retried | None:
+    """None without a connection."""
     kept = read(
         studio_id,
         rows.LIST_KEPT_RECORDS,
         platform=platform,
+        connection=connection,
         stream=stream,
         cooled_down_seconds=cooled_down.total_seconds(),
         limit=RETRIED_AT_ONCE,
     )
+    if kept.connection_id is None:
+        return None
+    source: dict[str, Any] = {"platform": platform, "connection_id": kept.connection_id}
     left = 0
     for known in get_platform(platform).streams:
         tried = [
@@ -78,7 +100,7 @@ def _retry(studio_id: UUID, platform: str, stream: str | None, *, cooled_down: t
         ]
         if tried:
             with transaction(studio_id) as tx:
-                left += _settle(tx, studio_id, platform, known, tried)
+                left += _settle(tx, studio_id, source, known, tried)
     return Retried(retried=len(kept.records), stored=len(kept.records) - left, set_aside=left)
 
 
@@ -99,28 +121,36 @@ def _items(stream: Stream[Any], record: KeptRecord) -> Items[Any, Any]:
 
 
 def _settle(
-    tx: Transaction, studio_id: UUID, platform: str, stream: Stream[Any], tried: Sequence[tuple[KeptRecord, Outcome]]
+    tx: Transaction,
+    studio_id: UUID,
+    source: Mapping[str, Any],
+    stream: Stream[Any],
+    tried: Sequence[tuple[KeptRecord, Outcome]],
 ) -> int:
     """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
-    named = {"platform": platform, "stream": stream.name}
+    connection_id = source["connection_id"]
+    named = {"connection_id": connection_id, "stream": stream.name}
     odd: list[dict[str, Any]] = []
     done: dict[tuple[UUID, str], list[str]] = {}
     for kept, outcome in tried:
         if isinstance(outcome, SetAside):
             odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
             continue
-        table, of_account = kept.table_name, {"account_id": kept.account_id}
+        table = kept.table_name
+        of_account: dict[str, Any] = {"account_id": kept.account_id}
         done.setdefault((kept.account_id, table), []).append(kept.external_id)
         if isinstance(outcome, Record):
-            record_rows.upsert(tx, table, studio_id, platform, [outcome], fetched_at=kept.last_seen_at, **of_account)
+            record_rows.upsert(
+                tx, table, studio_id, records=[outcome], fetched_at=kept.last_seen_at, **source, **of_account
+            )
         elif isinstance(outcome, Gone):
-            record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
+            record_rows.remove(tx, table, connection_id, [outcome.external_id], **of_account)
         else:
             skipped = [{"external_id": outcome.external_id, "reason": outcome.reason}]
             query = skipped_rows.store_skipped_query(table)
             tx.run(query, studio_id=studio_id, rows=skipped, **named, **of_account)
             if outcome.called_off:
-                record_rows.remove(tx, table, platform, [outcome.external_id], **of_account)
+                record_rows.remove(tx, table, connection_id, [outcome.external_id], **of_account)
     for (account_id, table), external_ids in done.items():
         read_now = {"account_id": account_id, "table_name": table, "external_ids": external_ids}
         tx.run(rows.CLEAR_SET_ASIDE, **read_now, **named)

@@ -52,14 +52,17 @@ class PlatformCall:
 
 
 @contextmanager
-def requested_call(studio_id: UUID, platform: Platform, *, prepaid: bool = False) -> Iterator[PlatformCall]:
-    """For a request that waits for the platform. What was `prepaid` by `charge_call` costs the studio nothing.
+def requested_call(
+    studio_id: UUID, platform: Platform, connection_id: UUID | None = None, *, prepaid: bool = False
+) -> Iterator[PlatformCall]:
+    """For a request that waits for the platform; without a connection it is about to make one. What was `prepaid` by
+    `charge_call` costs the studio nothing.
 
     Raises TooManyRequests when the studio has made all its calls for now, CircuitOpen or QuotaSpent when nobody's
     request may call the platform.
     """
-    state = _check(studio_id, platform, charged=not prepaid)
-    throttle = Throttle(studio_id, platform.name, state)
+    state = _check(studio_id, platform, connection_id, charged=not prepaid)
+    throttle = Throttle(studio_id, connection_id, platform.name, state)
     throttle.check()
     if state.reserve_seconds is not None:
         message = f"What is left of {platform.title}'s quota is kept for syncs"
@@ -71,9 +74,10 @@ def requested_call(studio_id: UUID, platform: Platform, *, prepaid: bool = False
 
 
 @contextmanager
-def background_call(studio_id: UUID, platform: Platform) -> Iterator[PlatformCall]:
+def background_call(studio_id: UUID, platform: Platform, connection_id: UUID | None = None) -> Iterator[PlatformCall]:
     """For what no request waits for. Raises CircuitOpen or QuotaSpent."""
-    throttle = Throttle(studio_id, platform.name, _check(studio_id, platform, charged=False))
+    state = _check(studio_id, platform, connection_id, charged=False)
+    throttle = Throttle(studio_id, connection_id, platform.name, state)
     throttle.check()
     with _noted(PlatformCall(throttle)) as call:
         yield call
@@ -81,14 +85,15 @@ def background_call(studio_id: UUID, platform: Platform) -> Iterator[PlatformCal
 
 def charge_call(studio_id: UUID, platform: Platform) -> None:
     """Charges a call that a request leads to later, whoever comes with it. Raises TooManyRequests."""
-    _require_share(platform, _check(studio_id, platform, charged=True))
+    _require_share(platform, _check(studio_id, platform, None, charged=True))
 
 
-def _check(studio_id: UUID, platform: Platform, *, charged: bool) -> CallState:
+def _check(studio_id: UUID, platform: Platform, connection_id: UUID | None, *, charged: bool) -> CallState:
     return write(
         studio_id,
         CHECK_CALL,
         studio_id=studio_id,
+        connection_id=connection_id,
         platform=platform.name,
         api=API,
         charged=charged,

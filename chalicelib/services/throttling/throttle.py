@@ -31,14 +31,15 @@ PROBE_SECONDS = 120.0
 def throttle_of(run: LeasedRun, api: str) -> "Throttle":
     """As it stood when the run was leased."""
     state = next((state for state in run.throttles if state.api == api), ThrottleState(api=api))
-    return Throttle(run.connection.studio_id, run.platform, state)
+    return Throttle(run.connection.studio_id, run.connection.id, run.platform, state)
 
 
 class Throttle:
     """The throttle of one run, or of one request that calls a platform."""
 
-    def __init__(self, studio_id: UUID, platform: str, state: ThrottleState) -> None:
+    def __init__(self, studio_id: UUID, connection_id: UUID | None, platform: str, state: ThrottleState) -> None:
         self._studio_id = studio_id
+        self._connection_id = connection_id
         self._api: dict[str, Any] = {"platform": platform, "api": state.api}
         self._state = state
         self._failing = state.failures_in_row > 0
@@ -108,14 +109,18 @@ class Throttle:
             resets_at = usage.resets_at if usage else None
             readings[f"{scope}_used"] = usage.used if usage else None
             readings[f"{scope}_seconds"] = time_until(resets_at).total_seconds() if resets_at else None
-        return self._run(rows.SPEND_QUOTA, studio_id=self._studio_id, calls=calls, **readings).seconds
+        of_account = {"studio_id": self._studio_id, "connection_id": self._connection_id}
+        return self._run(rows.SPEND_QUOTA, calls=calls, **of_account, **readings).seconds
 
     def _block(self, error: RateLimited, delay: timedelta) -> None:
         logs.event("quota.refused", scope=error.scope, seconds=delay.total_seconds(), **self._api)
         if error.scope == "app":
             self._run(rows.BLOCK_APP, seconds=delay.total_seconds())
-        else:
-            self._run(rows.BLOCK_ACCOUNT, studio_id=self._studio_id, seconds=delay.total_seconds())
+        elif self._connection_id is not None:
+            of_account = {"studio_id": self._studio_id, "connection_id": self._connection_id}
+            write(
+                self._studio_id, rows.BLOCK_ACCOUNT, api=self._api["api"], seconds=delay.total_seconds(), **of_account
+            )
 
     def _run(self, query: Query[T], **params: Any) -> T:
         """By itself, and not with the page: a row that all workers write must be locked for a moment only."""

@@ -13,7 +13,7 @@ AIMS: dict[str, AnyAim] = {
     "FAIL_REFRESH": Aim("platform_connection"),
     "FAIL_CONNECTION": Aim("platform_connection", values={"status": "revoked"}, prepare="DELETE FROM sync_log"),
     "RECOVER_CONNECTION": Aim("platform_connection", prepare="UPDATE platform_connection SET status = 'error'"),
-    "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked"}),
+    "DISCONNECT": Aim("platform_connection", values={"revocation": "revoked", "account_id": None}),
     "CLAIM_DUE_REFRESHES": CROSS_TENANT,
     "GRANT_IS_SHARED": CROSS_TENANT,
 }

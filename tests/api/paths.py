@@ -31,3 +31,6 @@ BODIES = {
 
 
 NO_RUN = str(UUID(int=0))
+
+
+QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}

@@ -16,7 +16,7 @@ from chalicelib.runtime.dispatch import mount
 from chalicelib.security.api_keys import ADMIN, SCOPES, new_api_key
 from chalicelib.services import api_keys
 from chalicelib.services.authentication import CACHE_SECONDS
-from tests.api.paths import BODIES, NO_RUN, path_of
+from tests.api.paths import BODIES, NO_RUN, QUERIES, path_of
 from tests.api.seeding import connect_google, insert, seed_figures, seed_runs
 from tests.conftest import NOON, Answer, Api, Studios, as_operator
 
@@ -33,7 +33,6 @@ PROVED = {
     "/api/webhooks/meta/data-deletion/{code}": 404,
 }
 """Public paths as well, where the request has to prove who sent it: what one that brings nothing is answered."""
-QUERIES = {("DELETE", "/api/sync/{platform}/schedule"): "?syncType=bookings"}
 
 every_scoped_route = pytest.mark.parametrize(
     "route", [pytest.param(route, id=f"{route.method} {route.path}") for route in SCOPED]

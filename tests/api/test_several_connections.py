@@ -10,9 +10,8 @@ from app import API
 from chalicelib.api.openapi_document import openapi
 from chalicelib.runtime.declare import PUBLIC, Route
 from dev.sandbox import issue_token
-from tests.api.paths import BODIES, NO_ID, path_of
+from tests.api.paths import BODIES, NO_ID, QUERIES, path_of
 from tests.api.seeding import Rows, connect_google, insert, seed_account
-from tests.api.test_authorization import QUERIES
 from tests.browser import code_of, come_back, complete, consent, decide, walk
 from tests.conftest import Answer, Api, Studios
 

@@ -269,7 +269,7 @@ def test_the_documented_events_are_complete() -> None:
 
 
 def test_the_documented_queries_use_existing_fields() -> None:
-    queries = "\n".join(re.findall(r"```\n(.*?)```", section("Queries"), re.DOTALL))
+    queries = "\n".join(re.findall(r"```text\n(.*?)```", section("Queries"), re.DOTALL))
     bare = re.sub(r'"[^"]*"|/\S+/|\bas \w+', "", queries)
     own = {"platform", "stream", "outcome", "reason", *telemetry.METRICS, *FIELDS}
     aliases = set(re.findall(r"\bas (\w+)", queries))

@@ -37,7 +37,7 @@ def walk(call: Callable[[], object]) -> list[str]:
 
 
 def test_a_token_passes_five_modules_on_its_way_to_the_client_and_none_twice(studio: Studio) -> None:
-    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google")
+    stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     google = get_platform("google")
     Session(stored, google).client()

@@ -12,7 +12,7 @@ from tests.conftest import CONSENT, TODAY, Database, login_as
 
 @pytest.fixture
 def clean_database(clean_database: Database) -> Iterator[Database]:
-    """The product is logged in as the API is; what a test has a worker do is under the worker's login."""
+    """The product uses the API's login; work that a test has a worker do uses the worker's."""
     with login_as(API):
         yield clean_database
 

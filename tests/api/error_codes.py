@@ -1,4 +1,4 @@
-"""The error codes that the source raises with a status, told by the calls of error classes."""
+"""The error codes that the source raises with a status, found by the calls of error classes."""
 
 import ast
 from pathlib import Path
@@ -10,24 +10,24 @@ KINDS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.AppError)
 }
 OF_OPERATORS = {"api_keys", "erasures", "migrations", "studio_health", "studios", "tenant_keys"}
-"""Services of commands, which answer no request."""
+"""Services of commands, which serve no request."""
 OF_RUNS = {"RunCrashed", "RunAbandoned", "CursorExpired", "AccountGone"}
-"""Those that end a run: no request is answered with one."""
+"""Errors that end a run: no request gets one as its response."""
 NEVER_ALONE = {"Conflict", "Throttled", "PlatformError"}
-"""Bases that are raised with another code, or as a subclass"""
+"""Base classes, raised only with another code or as a subclass"""
 OF_GOOGLE = {"webhook_signatures.py", "google/webhooks.py"}
-"""Answered in Google's own format."""
+"""Reported in Google's own format."""
 
 
 def raised_codes() -> set[tuple[int, str]]:
-    found = {(kind.status, kind.code) for name, kind in KINDS.items() if name not in OF_RUNS | NEVER_ALONE}
+    codes = {(kind.status, kind.code) for name, kind in KINDS.items() if name not in OF_RUNS | NEVER_ALONE}
     for path in (ROOT / "chalicelib").rglob("*.py"):
         if _is_left_out(path):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and (kind := KINDS.get(_name(node.func))) and kind.code != "token_revoked":
-                found |= {(kind.status, code) for code in _literal_codes(node)}
-    return found
+                codes |= {(kind.status, code) for code in _literal_codes(node)}
+    return codes
 
 
 def _is_left_out(path: Path) -> bool:

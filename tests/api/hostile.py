@@ -1,4 +1,4 @@
-"""Requests of a stranger, handed to the application as API Gateway would, and what of them reaches the database."""
+"""Requests of a stranger, passed to the application as API Gateway would, and how many statements they cause."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ ODD = (
     *("%00", "%2f..%2f", "../../etc/passwd", "{", "}", "a.b", ".", "..", "=", "&", "';--", "\\", '"'),
     *("9" * 5_000, "-1", "1e400", "x" * 20_000, DEEP, '{"a":' * 5_000),
 )
-"""Text of which each has broken something somewhere."""
+"""Texts that have each broken some program."""
 SERVED = RouteMatcher(list(app.routes))
 
 texts = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_categories=())))
@@ -29,11 +29,11 @@ values = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
     max_leaves=5,
 )
-"""Any JSON, and what Python's own encoder makes of numbers that are none."""
+"""Any JSON, and what Python's own encoder makes of NaN and infinities."""
 
 
 def one_odd(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """One field with something odd in it: two would hide each other."""
+    """One field with an odd value: two would hide each other."""
     return st.sampled_from(sorted(fields)).flatmap(lambda name: fields[name].map(lambda value: {name: value}))
 
 
@@ -46,11 +46,11 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: str | bytes | None = None,
 ) -> tuple[Answer, int]:
-    """The answer, and how many statements were sent to the database for it. `route` is a path as declared, or as the
-    OpenAPI document has it; `params` are the values of its parameters."""
-    served = SERVED.match_route(route)
-    event: dict[str, Any] = request_event(method, route, headers, body, route=served.route, query=query)
-    event["pathParameters"] = {**served.captured, **(params or {})} or None
+    """The answer, and how many statements were sent to the database for it. `route` is a path as declared or as in the
+    OpenAPI document; `params` are the values of its parameters."""
+    match = SERVED.match_route(route)
+    event: dict[str, Any] = request_event(method, route, headers, body, route=match.route, query=query)
+    event["pathParameters"] = {**match.captured, **(params or {})} or None
     with query_statistics() as statistics:
         answered = app(event, Context("api", 29))
     headers = {**answered["headers"], **{name: values[-1] for name, values in answered["multiValueHeaders"].items()}}

@@ -1,4 +1,4 @@
-"""Paths of declared routes, with something in each of their placeholders."""
+"""Paths of declared routes, with a value for each placeholder."""
 
 from typing import Any
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from chalicelib.runtime.declare import Route
 
 NO_ID = "00000000-0000-0000-0000-000000000001"
-"""Of nothing that there is."""
+"""The id of nothing that exists."""
 PLACEHOLDERS = {"platform": "google", "code": "0" * 32} | dict.fromkeys(
     ("account_id", "delivery_id", "run_id", "endpoint_id"), NO_ID
 )

@@ -14,7 +14,7 @@ from tests.data.rows import connection_of
 
 
 def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
-    """Connects Google with a grant that the sandbox knows."""
+    """Connects Google with a grant that the sandbox has issued."""
     grant = issue_token(account)
     body = {"platform": "google", "accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     answer = api.post("/api/connections", {**body, "expiresIn": 3600, "scopes": list(grant.scopes), **changes})
@@ -24,7 +24,7 @@ def connect_google(api: Api, account: str = "empty", **changes: Any) -> Answer:
 
 @contextmanager
 def renamed(superuser: pg8000.native.Connection, what: str, name: str, to: str) -> Iterator[None]:
-    """A table or function that is missing for a while, under whatever needs it."""
+    """Makes a table or function temporarily missing."""
     superuser.run(f"ALTER {what} {name} RENAME TO {to}")
     try:
         yield
@@ -34,16 +34,16 @@ def renamed(superuser: pg8000.native.Connection, what: str, name: str, to: str) 
 
 
 def insert(superuser: pg8000.native.Connection, table: str, **values: Any) -> UUID:
-    """A row of any table, past the policies; returns its id."""
+    """Inserts a row into any table, bypassing the policies; returns its id."""
     names = ", ".join(values)
     marks = ", ".join(f":given_{name}" for name in values)
-    given = {f"given_{name}": value for name, value in values.items()}
-    rows = superuser.run(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", **given)
+    parameters = {f"given_{name}": value for name, value in values.items()}
+    rows = superuser.run(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", **parameters)
     return UUID(str(rows[0][0]))
 
 
 def seed_runs(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
-    """Finished runs of the studio's Google connection, of both streams in turn, two of three succeeded."""
+    """Finished runs of the studio's Google connection, alternating between both streams; two out of three succeeded."""
     superuser.run(
         """
         INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, status, started_at, finished_at)
@@ -68,7 +68,7 @@ def seed_account(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
 
 
 def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
-    """`count` rows of each kind that the metrics add up, all within the last days before the tests' fixed one."""
+    """`count` rows of each kind that the metrics add up, all in the days just before the tests' fixed day."""
     day = NOON - timedelta(days=1)
     connection = connection_of(studio_id)
     own = {"studio_id": studio_id, "connection_id": connection, "platform": "google"}
@@ -109,7 +109,7 @@ def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: in
 
 
 class Rows:
-    """Puts rows into one studio; days are of March 2026 unless a whole moment is given."""
+    """Inserts rows for one studio; days are in March 2026 unless a full timestamp is passed."""
 
     def __init__(self, superuser: pg8000.native.Connection, studio_id: UUID) -> None:
         self._superuser, self._studio_id = superuser, studio_id
@@ -154,7 +154,7 @@ class Rows:
 
     def booking(self, day: float | str, minor: int | None = None, status: str = "confirmed", **more: str) -> None:
         currency = None if minor is None else "EUR"
-        given = {"platform": "google", "event_type": "wedding", "currency": currency, **more}
+        values = {"platform": "google", "event_type": "wedding", "currency": currency, **more}
         self._insert(
             "booking",
             external_id=self._new_id(),
@@ -162,7 +162,7 @@ class Rows:
             booked_at=moment(day),
             value_minor=minor,
             status=status,
-            **given,
+            **values,
         )
 
 

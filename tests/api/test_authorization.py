@@ -1,4 +1,4 @@
-"""Who may do what: every route without a key, with a wrong one, with one scope, and with another studio's things."""
+"""Who may do what: every route without a key, with a wrong one, with one scope, and with another studio's resources."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ PROVED = {
     "/api/webhooks/meta/data-deletion": 415,
     "/api/webhooks/meta/data-deletion/{code}": 404,
 }
-"""Public paths as well, where the request has to prove who sent it: what one that brings nothing is answered."""
+"""Also public, but the request has to prove its sender: the status of a request without proof."""
 
 every_scoped_route = pytest.mark.parametrize(
     "route", [pytest.param(route, id=f"{route.method} {route.path}") for route in SCOPED]
@@ -40,14 +40,14 @@ every_scoped_route = pytest.mark.parametrize(
 
 
 def call(api: Api, route: Route, run_id: str = NO_RUN, endpoint_id: str = NO_RUN, **headers: str) -> Answer:
-    """A request that is right but for who makes it."""
+    """A request that is valid except for its caller."""
     which = (route.method, route.path)
     path = path_of(route, run_id=run_id, endpoint_id=endpoint_id) + QUERIES.get(which, "")
     return api.send(route.method, path, BODIES.get(which), headers)
 
 
 def past_the_declarations(chalice: Chalice, groups: list[Routes]) -> set[str]:
-    """The paths that Chalice serves although no declaration stands behind them."""
+    """The paths that Chalice serves without a declaration."""
     declared = {each.path for group in groups for each in group.declared}
     crossing = {route.path for group in groups for route in group if route.cross_origin}
     made_by_mount = mount.__module__
@@ -60,12 +60,12 @@ def past_the_declarations(chalice: Chalice, groups: list[Routes]) -> set[str]:
     }
 
 
-def test_everything_that_is_served_was_declared() -> None:
+def test_every_served_path_is_declared() -> None:
     assert past_the_declarations(app, GROUPS) == set()
     assert set(app.routes) == {each.path for group in GROUPS for each in group.declared}
 
 
-def test_a_route_added_past_the_declarations_would_be_noticed() -> None:
+def test_an_undeclared_route_is_found() -> None:
     sample, routes = Chalice("sample", env={}), Routes()
     routes.get("/declared", scope=PUBLIC)(lambda: None)
     mount(sample, [routes])
@@ -74,7 +74,7 @@ def test_a_route_added_past_the_declarations_would_be_noticed() -> None:
     assert past_the_declarations(sample, [routes]) == {"/undeclared"}
 
 
-def test_every_route_names_a_scope_that_exists_or_says_that_it_is_public() -> None:
+def test_every_route_names_an_existing_scope_or_is_public() -> None:
     assert {route.path for route in ROUTES if route.scope == PUBLIC} == OPEN | set(PROVED)
     assert {route.scope for route in SCOPED} <= set(SCOPES) - {ADMIN}
     assert all(route.scope.endswith(":read" if route.method == "GET" else ":write") for route in SCOPED)
@@ -94,7 +94,7 @@ def assert_unauthorized(answer: Answer) -> None:
 
 
 @every_scoped_route
-def test_a_route_refuses_whoever_has_no_valid_key(api: Api, route: Route) -> None:
+def test_a_route_rejects_callers_without_a_valid_key(api: Api, route: Route) -> None:
     id, secret = api.key.split("_")[1:]
     for authorization in (
         "",
@@ -114,7 +114,7 @@ def test_a_route_refuses_whoever_has_no_valid_key(api: Api, route: Route) -> Non
 
 
 @every_scoped_route
-def test_a_route_refuses_a_key_that_has_ended(
+def test_a_route_rejects_an_expired_or_revoked_key(
     studios: Studios, superuser: pg8000.native.Connection, route: Route
 ) -> None:
     for column, ended in (("expires_at", "now()"), ("revoked_at", "now() - interval '1 day'")):
@@ -124,7 +124,7 @@ def test_a_route_refuses_a_key_that_has_ended(
 
 
 @every_scoped_route
-def test_a_key_with_every_other_scope_is_forbidden_and_told_which_one_it_lacks(studios: Studios, route: Route) -> None:
+def test_a_key_without_the_scope_is_forbidden_and_the_scope_is_named(studios: Studios, route: Route) -> None:
     others = set(SCOPES) - {route.scope, ADMIN}
     answer = call(studios.new(*sorted(others)), route)
     assert (answer.status, answer.json["code"]) == (403, "forbidden")
@@ -133,12 +133,12 @@ def test_a_key_with_every_other_scope_is_forbidden_and_told_which_one_it_lacks(s
 
 @every_scoped_route
 @pytest.mark.parametrize("which", ["its scope", "admin"])
-def test_a_key_with_just_the_scope_gets_past(studios: Studios, platforms: Any, route: Route, which: str) -> None:
+def test_a_key_with_only_the_scope_is_accepted(studios: Studios, platforms: Any, route: Route, which: str) -> None:
     api = studios.new(route.scope if which == "its scope" else ADMIN)
     assert call(api, route).status in {200, 201, 400 if route.path.endswith("/complete") else 404}
 
 
-def test_the_public_routes_answer_anybody(api: Api) -> None:
+def test_public_routes_need_no_key(api: Api) -> None:
     for route in ROUTES:
         if route.scope == PUBLIC:
             assert call(api, route, Authorization="Bearer nonsense").status == PROVED.get(route.path, 200)
@@ -149,7 +149,7 @@ def test_a_key_of_a_deleted_studio_is_not_valid(api: Api, superuser: pg8000.nati
     assert_unauthorized(api.get("/api/connections"))
 
 
-def test_a_revoked_key_stops_working_when_it_is_no_longer_remembered(
+def test_a_revoked_key_stops_working_when_its_cache_entry_expires(
     studios: Studios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = studios.new()
@@ -162,7 +162,7 @@ def test_a_revoked_key_stops_working_when_it_is_no_longer_remembered(
     assert CACHE_SECONDS <= 5
 
 
-def test_a_remembered_key_stops_working_when_it_expires(studios: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_key_stops_working_when_it_expires(studios: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
     api = studios.new()
     with clock.at(NOON):
         ending = NOON + timedelta(seconds=2)
@@ -178,7 +178,7 @@ def test_a_remembered_key_stops_working_when_it_expires(studios: Studios, monkey
 
 @pytest.fixture
 def rich(studios: Studios, platforms: Any, superuser: pg8000.native.Connection) -> Api:
-    """A studio with something of everything."""
+    """A studio with data of every kind."""
     api = studios.new()
     connect_google(api)
     seed_runs(superuser, api.studio_id, 20)
@@ -194,7 +194,7 @@ def everything_of(superuser: pg8000.native.Connection, studio_id: UUID) -> dict[
     return {name: superuser.run(dump.format(name), id=studio_id)[0][0] for (name,) in tables}
 
 
-def test_a_studio_sees_and_touches_nothing_of_another_one(
+def test_a_studio_can_neither_see_nor_change_another_one(
     rich: Api, studios: Studios, superuser: pg8000.native.Connection
 ) -> None:
     other = studios.new()
@@ -212,9 +212,9 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
             assert answer.status == 201, "its own Pinterest; nothing of the other studio's"
             other.delete("/api/connections/pinterest")
         elif route.path in ("/api/oauth/{platform}/authorize", "/api/webhook-endpoints"):
-            assert answer.status == 201, "a consent or a webhook of its own"
+            assert answer.status == 201, "an authorization or a webhook endpoint of its own"
         elif route.path == "/api/oauth/{platform}/complete":
-            assert answer.json["code"] == "completion_code_invalid", "as for a code that nobody was given"
+            assert answer.json["code"] == "completion_code_invalid", "as for a code that was never issued"
         else:
             assert answer.status == 404, f"{route.method} {route.path}: {answer.text}"
     assert everything_of(superuser, rich.studio_id) == before
@@ -222,7 +222,7 @@ def test_a_studio_sees_and_touches_nothing_of_another_one(
         assert rich.get("/api/metrics/overview").json != other.get("/api/metrics/overview").json
 
 
-def test_a_cursor_or_an_idempotency_key_of_another_studio_leads_nowhere(rich: Api, studios: Studios) -> None:
+def test_another_studios_cursor_or_idempotency_key_has_no_effect(rich: Api, studios: Studios) -> None:
     cursor = rich.get("/api/sync/log?limit=1").json["nextCursor"]
     assert studios.new().get(f"/api/sync/log?cursor={cursor}").json["items"] == []
     mine, body = studios.new(), BODIES["POST", "/api/connections"]
@@ -231,10 +231,10 @@ def test_a_cursor_or_an_idempotency_key_of_another_studio_leads_nowhere(rich: Ap
     assert first.json["id"] != second.json["id"]
 
 
-def test_a_row_cannot_be_put_into_another_studio(
+def test_a_row_cannot_be_inserted_into_another_studio(
     rich: Api, studios: Studios, superuser: pg8000.native.Connection
 ) -> None:
-    """The foreign keys name the studio, so a run cannot hang on another studio's connection."""
+    """The foreign keys include the studio, so a run cannot refer to another studio's connection."""
     connection = UUID(rich.get("/api/connections/google").json["id"])
     with pytest.raises(pg8000.native.DatabaseError, match="foreign key"):
         insert(

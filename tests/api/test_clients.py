@@ -1,4 +1,4 @@
-"""Clients that two generators make of the OpenAPI document: complete, well typed, and able to call the API."""
+"""Clients that two generators make from the OpenAPI document: complete, well typed, and able to call the API."""
 
 import importlib
 import subprocess
@@ -69,7 +69,7 @@ def call(operation: str, **arguments: Any) -> Any:
     return importlib.import_module(f"ansel_client.api.{operation}").sync_detailed(**arguments)
 
 
-def test_the_python_generator_leaves_out_nothing_but_what_is_known(python_client: tuple[Path, list[str]]) -> None:
+def test_the_python_generator_omits_only_what_is_expected(python_client: tuple[Path, list[str]]) -> None:
     assert python_client[1] == KNOWN_WARNINGS
 
 
@@ -125,7 +125,7 @@ def test_the_typescript_client_is_complete_and_well_typed(document: Path, tools:
     clients.run_tool("tsc", "--noEmit", "--strict", str(tmp_path / "usage.ts"))
 
 
-def test_without_node_the_python_client_is_generated_and_the_other_named(
+def test_without_node_only_the_python_client_is_generated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -135,7 +135,7 @@ def test_without_node_the_python_client_is_generated_and_the_other_named(
     assert not (tmp_path / "typescript").exists()
 
 
-def test_a_generator_that_fails_is_named_with_what_it_says(tmp_path: Path) -> None:
+def test_a_failing_generator_is_reported_with_its_output(tmp_path: Path) -> None:
     broken = tmp_path / "openapi.json"
     broken.write_text("no document", encoding="utf-8")
     with pytest.raises(StackError, match="openapi-python-client failed"):

@@ -21,7 +21,7 @@ def connect(api: Api, **changes: object) -> None:
     assert answer.status == 201, answer.text
 
 
-def test_a_new_connection_is_answered_with_its_location_and_no_token(api: Api) -> None:
+def test_a_new_connection_is_returned_with_its_location_and_without_tokens(api: Api) -> None:
     answer = api.post("/api/connections", GOOGLE)
     connection = answer.json
     assert answer.status == 201
@@ -55,7 +55,7 @@ def test_connecting_twice_is_a_conflict_and_changes_nothing(api: Api) -> None:
     assert api.get("/api/connections/google").json == before
 
 
-def test_an_unknown_platform_is_not_found_and_the_known_ones_are_named(api: Api) -> None:
+def test_an_unknown_platform_is_not_found_and_the_known_ones_are_listed(api: Api) -> None:
     for answer in (
         api.post("/api/connections", {**GOOGLE, "platform": "myspace"}),
         api.get("/api/connections/myspace"),
@@ -70,7 +70,7 @@ def test_an_unknown_platform_is_not_found_and_the_known_ones_are_named(api: Api)
         assert "google, meta, pinterest, yelp, website" in answer.json["detail"]
 
 
-def test_an_update_without_a_refresh_token_keeps_the_present_one(api: Api) -> None:
+def test_an_update_without_a_refresh_token_keeps_the_current_one(api: Api) -> None:
     connect(api)
     before = api.get("/api/connections/google").json
     after = api.put("/api/connections/google", {"accessToken": "ya29.second", "expiresIn": 60})
@@ -82,17 +82,17 @@ def test_an_update_without_a_refresh_token_keeps_the_present_one(api: Api) -> No
     assert after.json["tokenExpiresAt"] < before["tokenExpiresAt"]
 
 
-def test_a_new_access_token_does_not_inherit_the_expiry_of_the_old_one(api: Api) -> None:
+def test_a_new_access_token_does_not_inherit_the_old_expiry(api: Api) -> None:
     connect(api)
     assert api.put("/api/connections/google", {"accessToken": "ya29.second"}).json["tokenExpiresAt"] is None
 
 
-def test_an_update_with_nothing_in_it_is_refused(api: Api) -> None:
+def test_an_empty_update_is_rejected(api: Api) -> None:
     connect(api)
     assert api.put("/api/connections/google", {}).status == 422
 
 
-def test_what_is_not_connected_cannot_be_read_updated_or_disconnected(api: Api) -> None:
+def test_an_unconnected_platform_cannot_be_read_updated_or_disconnected(api: Api) -> None:
     for answer in (
         api.get("/api/connections/google"),
         api.put("/api/connections/google", {"accessToken": "ya29.x"}),
@@ -104,7 +104,7 @@ def test_what_is_not_connected_cannot_be_read_updated_or_disconnected(api: Api) 
         assert (answer.status, answer.json["code"]) == (404, "connection_not_found")
 
 
-def test_connecting_again_after_a_disconnect_keeps_the_id(api: Api) -> None:
+def test_reconnecting_after_a_disconnect_keeps_the_id(api: Api) -> None:
     connect(api, platform="meta")
     first = api.get("/api/connections/meta").json
     answer = api.delete("/api/connections/meta")
@@ -139,7 +139,7 @@ def test_connecting_again_after_a_disconnect_keeps_the_id(api: Api) -> None:
         ({"surprise": 1}, "surprise", "not a known field"),
     ],
 )
-def test_a_wrong_value_is_named_and_nothing_is_stored(
+def test_an_invalid_value_is_named_and_nothing_is_stored(
     api: Api, changes: dict[str, object], field: str, problem: str
 ) -> None:
     answer = api.post("/api/connections", {**GOOGLE, **changes})
@@ -151,12 +151,12 @@ def test_a_wrong_value_is_named_and_nothing_is_stored(
     assert api.get("/api/connections").json["items"] == []
 
 
-def test_every_wrong_field_is_named_at_once(api: Api) -> None:
+def test_all_invalid_fields_are_named_together(api: Api) -> None:
     answer = api.post("/api/connections", {"accessToken": 1, "expiresIn": "x", "other": None})
     assert [error["field"] for error in answer.json["errors"]] == ["other", "platform", "accessToken", "expiresIn"]
 
 
-def test_a_token_sent_in_the_wrong_place_is_not_echoed(api: Api) -> None:
+def test_a_token_in_the_wrong_field_is_not_echoed(api: Api) -> None:
     secret = "ya29.canary-in-the-wrong-field"
     for body in ({**GOOGLE, "expiresIn": secret}, {**GOOGLE, "scopes": secret}, {**GOOGLE, "expiresAt": secret}):
         assert secret not in api.post("/api/connections", body).text
@@ -176,13 +176,13 @@ def test_a_token_sent_in_the_wrong_place_is_not_echoed(api: Api) -> None:
         (b'{"accessToken": "' + b"x" * 300_000 + b'"}', 413, "payload_too_large"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(api: Api, body: bytes, status: int, code: str) -> None:
+def test_an_unreadable_body_is_rejected(api: Api, body: bytes, status: int, code: str) -> None:
     answer = api.post("/api/connections", body)
     assert (answer.status, answer.json["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_a_body_that_is_not_json_is_an_unsupported_media_type(api: Api, content_type: str) -> None:
+def test_a_body_of_another_media_type_is_rejected(api: Api, content_type: str) -> None:
     answer = api.post("/api/connections", GOOGLE, Content_Type=content_type)
     assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type")
 
@@ -191,7 +191,7 @@ def test_json_with_a_charset_is_accepted(api: Api) -> None:
     assert api.post("/api/connections", GOOGLE, Content_Type="application/json; charset=utf-8").status == 201
 
 
-def test_a_repeat_with_the_same_idempotency_key_gets_the_first_answer(api: Api) -> None:
+def test_a_repeat_with_the_same_idempotency_key_gets_the_first_response(api: Api) -> None:
     first = api.post("/api/connections", GOOGLE, Idempotency_Key="connect-1")
     again = api.post("/api/connections", GOOGLE, Idempotency_Key="connect-1")
     assert (again.status, again.text) == (first.status, first.text)
@@ -200,13 +200,13 @@ def test_a_repeat_with_the_same_idempotency_key_gets_the_first_answer(api: Api) 
     assert "Idempotency-Replayed" not in first.headers
 
 
-def test_an_idempotency_key_used_for_another_request_is_refused(api: Api) -> None:
+def test_an_idempotency_key_of_another_request_is_rejected(api: Api) -> None:
     api.post("/api/connections", GOOGLE, Idempotency_Key="connect-1")
     answer = api.post("/api/connections", {**GOOGLE, "platform": "meta"}, Idempotency_Key="connect-1")
     assert (answer.status, answer.json["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_refused_request_leaves_its_idempotency_key_free(api: Api) -> None:
+def test_a_rejected_request_does_not_use_up_its_idempotency_key(api: Api) -> None:
     assert api.post("/api/connections", {"platform": "google"}, Idempotency_Key="connect-1").status == 422
     assert api.post("/api/connections", GOOGLE, Idempotency_Key="connect-1").status == 201
 
@@ -219,15 +219,15 @@ def test_two_studios_may_use_the_same_idempotency_key(studios: Studios) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "line\u00e9"])
-def test_a_malformed_idempotency_key_is_refused(api: Api, key: str) -> None:
+def test_a_malformed_idempotency_key_is_rejected(api: Api, key: str) -> None:
     assert api.post("/api/connections", GOOGLE, Idempotency_Key=key).status == 422
 
 
-def test_a_connection_is_broken_when_its_token_ran_out_and_cannot_be_refreshed(api: Api) -> None:
+def test_a_connection_with_an_expired_unrefreshable_token_is_broken(api: Api) -> None:
     connect(api, refreshToken=None, expiresIn=None, expiresAt="2026-01-01T00:00:00Z")
     assert api.get("/api/connections/google").json["health"] == "broken"
 
 
-def test_a_connection_is_degraded_when_its_token_runs_out_soon_and_cannot_be_refreshed(api: Api) -> None:
+def test_a_connection_whose_unrefreshable_token_expires_soon_is_degraded(api: Api) -> None:
     connect(api, refreshToken=None)
     assert api.get("/api/connections/google").json["health"] == "degraded"

@@ -1,4 +1,4 @@
-"""What strangers generate clients from: every name is plain, everything is described, and every example is valid."""
+"""The document that clients are generated from: names are plain, everything is described, every example is valid."""
 
 import re
 from collections import Counter
@@ -41,7 +41,7 @@ SENTENCES = re.compile(r"[A-Z`].*\.", re.DOTALL)
 
 
 def contents(operation: Any) -> Iterator[tuple[str, Any]]:
-    """The bodies of an operation: where each stands, and its media type object."""
+    """The bodies of an operation: the location of each, and its media type object."""
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"request {kind}", content
     for status, response in operation["responses"].items():
@@ -70,7 +70,7 @@ def test_every_component_and_every_field_is_described() -> None:
     assert undescribed(FIELDS) == []
 
 
-def test_a_field_that_may_be_null_says_what_null_means() -> None:
+def test_a_nullable_field_says_what_null_means() -> None:
     answered = {f"{name}.{field}" for name, schema in SCHEMAS.items() for field in schema.get("required", ())}
     nullable = {name: schema for name, schema in FIELDS.items() if {"type": "null"} in schema.get("anyOf", ())}
     silent = [
@@ -98,10 +98,10 @@ def test_an_enumeration_has_one_name() -> None:
 
 
 def test_a_response_has_all_its_fields() -> None:
-    answered = {
+    complete = {
         name for name, schema in SCHEMAS.items() if {*schema.get("required", ())} == {*schema.get("properties", ())}
     }
-    taken = {
+    request_bodies = {
         "NewConnection",
         "ConnectionChange",
         "AccountChange",
@@ -109,23 +109,23 @@ def test_a_response_has_all_its_fields() -> None:
         "SyncRequest",
         "StreamChoice",
     }
-    assert SCHEMAS.keys() - answered == taken
+    assert SCHEMAS.keys() - complete == request_bodies
 
 
 def test_every_parameter_is_described() -> None:
     assert undescribed(PARAMETERS) == []
 
 
-def test_no_parameter_may_be_null() -> None:
+def test_no_parameter_is_nullable() -> None:
     assert [name for name, parameter in PARAMETERS.items() if "null" in str(parameter["schema"])] == []
 
 
-def test_a_query_parameter_says_its_default() -> None:
+def test_a_query_parameter_states_its_default() -> None:
     assert PARAMETERS["GET /api/sync/log limit"]["schema"]["default"] == 50
     assert PARAMETERS["GET /api/metrics/{platform} interval"]["schema"]["default"] == "day"
 
 
-def test_every_operation_has_a_summary_of_one_line_and_sentences_below() -> None:
+def test_every_operation_has_a_one_line_summary_and_a_description() -> None:
     assert undescribed(OPERATIONS, PHRASE, "summary") == []
     described = {name: operation for name, operation in OPERATIONS.items() if "description" in operation}
     assert len(described) > 20
@@ -205,7 +205,7 @@ def test_every_example_is_valid_and_complete() -> None:
     assert checked == set(examples)
 
 
-def test_an_example_that_does_not_fit_is_found() -> None:
+def test_an_invalid_example_is_found() -> None:
     schema = {"$ref": "#/components/schemas/Run", "components": DOCUMENT["components"]}
     run = {**DOCUMENT["components"]["examples"]["Run"]["value"]}
     assert not list(Draft202012Validator(schema).iter_errors(run))
@@ -240,6 +240,6 @@ CONSTANT = 1
 """Of a constant."""
 
 
-def test_a_description_is_the_string_under_a_field_or_a_constant() -> None:
+def test_the_string_under_a_field_or_constant_is_its_description() -> None:
     assert field_descriptions(Derived) == {"firstField": "Of the base.", "other": "Of the derived one."}
     assert constant_description(__name__, "CONSTANT") == "Of a constant."

@@ -1,4 +1,4 @@
-"""Whatever goes wrong is told as a problem document: with a stable code and a request id, without internals."""
+"""Every error is a problem document: with a stable code and a request id, without internals."""
 
 import http.client
 import json
@@ -39,7 +39,7 @@ def wrong_fields(answer: Answer) -> list[str]:
     return [error["field"] for error in answer.json["errors"]]
 
 
-def test_each_kind_of_refusal_is_a_problem(api: Api) -> None:
+def test_each_kind_of_error_is_a_problem_document(api: Api) -> None:
     assert_problem(api.post("/api/connections", b"{"), 400, "malformed_json")
     assert_problem(api.get("/api/connections", Authorization=""), 401, "unauthorized")
     assert_problem(api.get("/api/connections/google"), 404, "connection_not_found")
@@ -58,7 +58,7 @@ def test_each_kind_of_refusal_is_a_problem(api: Api) -> None:
         ("POST", "/api/health", "GET"),
     ],
 )
-def test_a_method_that_a_path_has_not_is_refused_naming_those_it_has(
+def test_an_unsupported_method_is_rejected_with_the_allowed_ones(
     api: Api, method: str, path: str, allowed: str
 ) -> None:
     answer = api.send(method, path)
@@ -76,11 +76,11 @@ def over_http(url: str, method: str, path: str, headers: Mapping[str, str] | Non
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/nothing", "/api/connections/google/nothing", "/api/../etc/passwd"])
-def test_an_unknown_path_is_a_problem_over_http(http_server: str, path: str) -> None:
+def test_an_unknown_path_is_a_problem_document_over_http(http_server: str, path: str) -> None:
     assert_problem(over_http(http_server, "GET", path), 404, "not_found")
 
 
-def test_the_same_problems_come_over_http(http_server: str, api: Api) -> None:
+def test_errors_over_http_are_the_same(http_server: str, api: Api) -> None:
     headers = {"Authorization": f"Bearer {api.key}", "Content-Type": "application/json"}
     assert over_http(http_server, "GET", "/api/connections", headers).json == {"items": [], "nextCursor": None}
     assert_problem(over_http(http_server, "GET", "/api/connections"), 401, "unauthorized")
@@ -90,7 +90,7 @@ def test_the_same_problems_come_over_http(http_server: str, api: Api) -> None:
     )
 
 
-def test_an_internal_error_is_told_without_internals_and_logged_with_its_request_id(
+def test_an_internal_error_hides_internals_and_is_logged_with_its_request_id(
     api: Api, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     connect_google(api)
@@ -108,10 +108,10 @@ def test_an_internal_error_is_told_without_internals_and_logged_with_its_request
     failures = {line["request_id"]: line for line in log_lines.named("request.failed")}
     assert set(failures) == {answer.json["requestId"] for answer in answers}
     assert all("sync_log" in failure["error"] for failure in failures.values())
-    assert api.get("/api/connections/google").json["status"] == "active", "a request that failed has changed nothing"
+    assert api.get("/api/connections/google").json["status"] == "active", "a failed request changes nothing"
 
 
-def test_a_failing_key_look_up_lets_nobody_in(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_failing_key_lookup_authorizes_no_one(api: Api, superuser: pg8000.native.Connection) -> None:
     with renamed(superuser, "FUNCTION", "cross_tenant.charge_api_key", "gone"):
         for route in SCOPED:
             assert_problem(api.send(route.method, path_of(route)), 500, "internal_error")
@@ -129,7 +129,7 @@ def without_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]
     get_settings.cache_clear()
 
 
-def test_without_a_database_every_scoped_route_is_unavailable_for_now(without_database: Api) -> None:
+def test_without_a_database_every_scoped_route_is_unavailable(without_database: Api) -> None:
     for route in SCOPED:
         path = path_of(route)
         answer = without_database.send(route.method, path)
@@ -138,7 +138,7 @@ def test_without_a_database_every_scoped_route_is_unavailable_for_now(without_da
         assert "127.0.0.1" not in answer.text
 
 
-def test_without_a_database_health_says_so_and_the_description_is_still_there(without_database: Api) -> None:
+def test_without_a_database_health_says_so_and_the_document_is_served(without_database: Api) -> None:
     answer = without_database.get("/api/health", Authorization="")
     assert answer.status == 503
     assert answer.json == {
@@ -150,7 +150,7 @@ def test_without_a_database_health_says_so_and_the_description_is_still_there(wi
     assert without_database.get("/api/openapi.json").status == 200
 
 
-def test_a_connection_that_the_database_cuts_is_replaced(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_database_connection_that_was_cut_is_replaced(api: Api, superuser: pg8000.native.Connection) -> None:
     assert api.get("/api/connections").status == 200
     superuser.run(
         """
@@ -200,22 +200,22 @@ def test_a_connection_that_the_database_cuts_is_replaced(api: Api, superuser: pg
         ("/api/metrics/google?from=2025-01-01&to=2026-11-01&interval=day", "interval"),
     ],
 )
-def test_a_wrong_query_parameter_is_named(api: Api, path: str, field: str) -> None:
+def test_an_invalid_query_parameter_is_named(api: Api, path: str, field: str) -> None:
     assert wrong_fields(api.get(path)) == [field]
 
 
-def test_an_unknown_parameter_with_a_huge_name_is_not_quoted_whole(api: Api) -> None:
+def test_a_huge_name_of_an_unknown_parameter_is_truncated(api: Api) -> None:
     answer = api.get(f"/api/sync/log?{'x' * 50_000}=1")
     assert wrong_fields(answer) == ["x" * 100 + "..."]
 
 
 @pytest.mark.parametrize("run_id", ["1", "%00", "null", "x" * 5000, f"{{{UUID(int=0)}", "%ED%A0%80"])
-def test_an_id_that_is_none_is_not_found(api: Api, run_id: str) -> None:
+def test_a_malformed_id_is_not_found(api: Api, run_id: str) -> None:
     assert_problem(api.get(f"/api/sync/log/{run_id}"), 404, "run_not_found")
 
 
 @pytest.mark.parametrize("platform", ["Google", "google%00", "%67oogle", "google%0a", "x" * 5000, "%ED%A0%80"])
-def test_a_platform_in_another_spelling_is_not_found(api: Api, platform: str) -> None:
+def test_a_misspelled_platform_is_not_found(api: Api, platform: str) -> None:
     assert_problem(api.get(f"/api/connections/{platform}"), 404, "unknown_platform")
 
 
@@ -233,7 +233,7 @@ def test_a_platform_in_another_spelling_is_not_found(api: Api, platform: str) ->
         ({"\u0000": 1}, "\u0000"),
     ],
 )
-def test_a_wrong_value_in_a_body_is_named_and_stores_nothing(api: Api, changes: dict[str, Any], field: str) -> None:
+def test_an_invalid_value_in_a_body_is_named_and_stores_nothing(api: Api, changes: dict[str, Any], field: str) -> None:
     assert wrong_fields(api.post("/api/connections", {**PINTEREST, **changes})) == [field]
     assert api.get("/api/connections").json["items"] == []
 
@@ -245,14 +245,14 @@ def test_a_lone_surrogate_anywhere_is_malformed_json(api: Api, field: str) -> No
 
 
 @pytest.mark.parametrize("frequency", ["every 15 minutes\u0000", "", "every 4 minutes", "* * * * *", "x" * 50_000])
-def test_a_wrong_frequency_is_named(api: Api, frequency: str) -> None:
+def test_an_invalid_frequency_is_named(api: Api, frequency: str) -> None:
     connect_google(api)
     answer = api.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": frequency})
     assert wrong_fields(answer) == ["frequency"]
 
 
 @pytest.mark.parametrize("key", ["\u0000", "two\nlines", " " * 256])
-def test_a_wrong_idempotency_key_is_refused_before_anything_is_done(api: Api, key: str) -> None:
+def test_an_invalid_idempotency_key_is_rejected_before_any_work(api: Api, key: str) -> None:
     assert_problem(api.post("/api/connections", PINTEREST, Idempotency_Key=key), 422, "invalid_input")
     assert api.get("/api/connections").json["items"] == []
 
@@ -263,7 +263,7 @@ def test_the_request_id_of_a_problem_finds_its_log_line(api: Api, log_lines: Log
     assert (done["request_id"], done["status"]) == (answer.json["requestId"], 404)
 
 
-def test_a_service_that_is_not_set_up_says_so_and_not_what_is_missing(
+def test_an_unconfigured_service_does_not_say_which_setting_is_missing(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENCRYPTION_KEY")

@@ -1,4 +1,4 @@
-"""Requests that nobody would send, one after the other to one studio: whatever they are, the answer is not our fault.
+"""Odd requests, sent one after the other to one studio: none causes a server error.
 
 `make fuzz` tries many more of them than the tests do.
 """
@@ -59,11 +59,11 @@ READS: list[dict[str, Any]] = [
 
 @st.composite
 def fields(draw: st.DrawFn, kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """A request that would succeed, of which some fields are something else."""
-    made = dict(draw(st.sampled_from(base_of(kind))))
+    """A request that would succeed, with some fields replaced."""
+    values = dict(draw(st.sampled_from(base_of(kind))))
     for name in draw(st.lists(st.sampled_from([field.encode_name for field in msgspec.structs.fields(kind)]))):
-        made[name] = draw(VALUES)
-    return {**made, **draw(st.dictionaries(TEXTS, VALUES, max_size=1))} if draw(RARELY) else made
+        values[name] = draw(VALUES)
+    return {**values, **draw(st.dictionaries(TEXTS, VALUES, max_size=1))} if draw(RARELY) else values
 
 
 @st.composite
@@ -88,10 +88,10 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def statuses() -> Iterator[Counter[int]]:
-    counted: Counter[int] = Counter()
-    yield counted
-    print(f"{counted.total()} requests answered: {dict(sorted(counted.items()))}")
-    assert counted[200] + counted[201] + counted[202] + counted[204] > counted.total() / 20, "little was tried"
+    counts: Counter[int] = Counter()
+    yield counts
+    print(f"{counts.total()} requests answered: {dict(sorted(counts.items()))}")
+    assert counts[200] + counts[201] + counts[202] + counts[204] > counts.total() / 20, "too few requests succeeded"
 
 
 @settings(
@@ -101,17 +101,17 @@ def statuses() -> Iterator[Counter[int]]:
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(sent=st.lists(requests(), min_size=15, max_size=40))
-def test_no_request_is_answered_with_a_failure_of_ours(
-    sent: list[dict[str, Any]], studios: Studios, platforms: object, statuses: Counter[int]
+@given(generated=st.lists(requests(), min_size=15, max_size=40))
+def test_no_request_causes_a_server_error(
+    generated: list[dict[str, Any]], studios: Studios, platforms: object, statuses: Counter[int]
 ) -> None:
     api, ids = studios.new(), dict(PATH)
-    for request in [CONNECT, SYNC, HOOK, *sent, *READS]:
-        named = {**request, "path": with_ids(request["path"], ids)}
-        answer = api.send(**named)
+    for request in [CONNECT, SYNC, HOOK, *generated, *READS]:
+        addressed = {**request, "path": with_ids(request["path"], ids)}
+        answer = api.send(**addressed)
         statuses[answer.status] += 1
-        assert answer.status < 500 or is_theirs(answer.json), (named, answer.text)
-        assert request not in READS or answer.status == 200, (named, answer.text)
+        assert answer.status < 500 or is_platform_error(answer.json), (addressed, answer.text)
+        assert request not in READS or answer.status == 200, (addressed, answer.text)
         ids |= ids_in(answer)
 
 
@@ -120,12 +120,12 @@ def with_ids(path: str, ids: dict[str, str]) -> str:
 
 
 def ids_in(answer: Answer) -> dict[str, str]:
-    """What was made, for the requests to come."""
-    made = answer.json if answer.status in (201, 202) else {}
-    runs = {"run_id": made["runs"][0]["id"]} if "runs" in made else {}
-    return {**runs, "endpoint_id": made["id"]} if "secret" in made else runs
+    """Ids of what was created, for later requests."""
+    created = answer.json if answer.status in (201, 202) else {}
+    runs = {"run_id": created["runs"][0]["id"]} if "runs" in created else {}
+    return {**runs, "endpoint_id": created["id"]} if "secret" in created else runs
 
 
-def is_theirs(problem: dict[str, Any]) -> bool:
-    """A platform that refuses what it is asked: 502."""
+def is_platform_error(problem: dict[str, Any]) -> bool:
+    """A platform that rejects a call: 502."""
     return str(problem.get("code", "")).startswith(("platform_", "token_", "reconnect_"))

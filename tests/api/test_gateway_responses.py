@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, as merged into the template: problems like any other of the API."""
+"""API Gateway's own responses, as merged into the template: problem documents like all others of the API."""
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ OF_THE_PRODUCT = {error.code: error for error in AppError.__subclasses__()} | {A
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
-def test_a_response_of_the_gateway_is_a_problem_document(kind: str) -> None:
+def test_gateway_responses_are_problem_documents(kind: str) -> None:
     response = RESPONSES[kind]
     (body,) = response["responseTemplates"].values()
     problem = msgspec.json.decode(body, type=Problem)
@@ -28,18 +28,18 @@ def test_a_response_of_the_gateway_is_a_problem_document(kind: str) -> None:
     assert (problem.title, problem.status) == (error.title, error.status)
 
 
-def test_no_code_of_the_gateway_is_taken_by_another_error() -> None:
+def test_gateway_error_codes_are_used_by_no_other_error() -> None:
     others = [error.code for error in AppError.__subclasses__() if error is not TooManyRequests]
     assert TooManyRequests.code not in others
 
 
-def test_an_unknown_path_is_not_found_although_the_gateway_calls_it_forbidden() -> None:
+def test_an_unknown_path_is_not_found_rather_than_forbidden() -> None:
     assert RESPONSES["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
 
 
-def test_no_value_of_a_header_would_end_the_quotes_that_the_gateway_wants_around_it() -> None:
+def test_no_header_value_contains_the_quote_the_gateway_wraps_it_in() -> None:
     assert not [value for value in SECURITY_HEADERS.values() if "'" in value]
 
 
-def test_whatever_else_the_gateway_refuses_is_covered() -> None:
+def test_default_gateway_responses_are_covered() -> None:
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= RESPONSES.keys()

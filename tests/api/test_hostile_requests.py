@@ -1,4 +1,4 @@
-"""Requests with a good key and something odd in a header, in the path or in the query: never a failure of ours."""
+"""Requests with a valid key and an odd header, path or query: never a server error."""
 
 import json
 
@@ -19,7 +19,7 @@ every_scoped_route = pytest.mark.parametrize("route", SCOPED, ids=lambda route: 
 
 
 class Studio:
-    """Asks one route, good but for what a test changes."""
+    """Sends requests to one route, valid except for what a test changes."""
 
     def __init__(self, api: Api, route: Route) -> None:
         self._route = route
@@ -45,7 +45,7 @@ class Studio:
 
 
 @every_scoped_route
-def test_an_odd_header_is_no_failure_of_ours(api: Api, route: Route) -> None:
+def test_an_odd_header_causes_no_server_error(api: Api, route: Route) -> None:
     studio = Studio(api, route)
     for odd in SOME:
         for name in HEADERS:
@@ -54,7 +54,7 @@ def test_an_odd_header_is_no_failure_of_ours(api: Api, route: Route) -> None:
 
 
 @every_scoped_route
-def test_an_odd_path_is_nothing_that_is_there(api: Api, route: Route) -> None:
+def test_an_odd_path_is_not_found(api: Api, route: Route) -> None:
     studio = Studio(api, route)
     for odd in SOME:
         for name in route.params:
@@ -63,7 +63,7 @@ def test_an_odd_path_is_nothing_that_is_there(api: Api, route: Route) -> None:
 
 
 @every_scoped_route
-def test_an_odd_parameter_is_no_failure_of_ours(api: Api, route: Route) -> None:
+def test_an_odd_parameter_causes_no_server_error(api: Api, route: Route) -> None:
     studio = Studio(api, route)
     for odd in SOME:
         for name in PARAMETERS:

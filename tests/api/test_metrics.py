@@ -1,4 +1,4 @@
-"""The metrics routes: figures worked out by hand from rows put in past the API."""
+"""The metrics routes: figures calculated manually from rows inserted directly into the database."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -60,7 +60,7 @@ def test_an_empty_studio_has_zeros_and_nulls(api: Api) -> None:
     }
 
 
-def test_growth_is_the_difference_of_life_time_totals(api: Api, rows: Rows) -> None:
+def test_growth_is_the_difference_of_lifetime_totals(api: Api, rows: Rows) -> None:
     old = rows.content()
     rows.measure(old, "2026-02-10T00:00:00Z", 100, likes=10, reach=50)
     rows.measure(old, "2026-02-27T00:00:00Z", 160, likes=16, reach=70)
@@ -78,17 +78,17 @@ def test_growth_is_the_difference_of_life_time_totals(api: Api, rows: Rows) -> N
     assert current["engagementRate"] == round(17 / 140, 4)
 
 
-def test_growth_in_each_bucket_adds_up_to_that_of_the_period(api: Api, rows: Rows) -> None:
+def test_growth_per_bucket_adds_up_to_that_of_the_period(api: Api, rows: Rows) -> None:
     content = rows.content()
     rows.measure(content, "2026-02-20T00:00:00Z", 5)
     for day, views in ((1.2, 10), (1.9, 30), (4.5, 75), (10.9, 100)):
         rows.measure(content, day, views)
-    found = platform(api)
-    assert [bucket["views"] for bucket in found["series"]] == [25, 0, 0, 45, 0, 0, 0, 0, 0, 25]
-    assert found["totals"]["views"] == 95
+    metrics = platform(api)
+    assert [bucket["views"] for bucket in metrics["series"]] == [25, 0, 0, 45, 0, 0, 0, 0, 0, 25]
+    assert metrics["totals"]["views"] == 95
 
 
-def test_ad_spend_is_added_up_by_currency(api: Api, rows: Rows) -> None:
+def test_ad_spend_is_summed_per_currency(api: Api, rows: Rows) -> None:
     spring, summer = rows.campaign(), rows.campaign()
     rows.spend(spring, 1, 1000, impressions=100, clicks=10, conversions=1.5)
     rows.spend(spring, 10, 500, impressions=50, clicks=5, conversions=1)
@@ -125,7 +125,7 @@ def test_inquiries_are_counted_by_status(api: Api, rows: Rows) -> None:
     assert both["previous"]["inquiries"]["conversionRate"] == 1.0
 
 
-def test_bookings_are_counted_without_cancelled_ones_and_their_value_added_up(api: Api, rows: Rows) -> None:
+def test_cancelled_bookings_are_not_counted_and_values_are_summed(api: Api, rows: Rows) -> None:
     rows.booking(1, 250_000)
     rows.booking(2, 100_000)
     rows.booking(3, 80_000, currency="USD")
@@ -138,9 +138,7 @@ def test_bookings_are_counted_without_cancelled_ones_and_their_value_added_up(ap
     }
 
 
-def test_a_series_counts_once_when_its_first_date_was_made_and_the_values_of_its_dates_add_up(
-    api: Api, rows: Rows
-) -> None:
+def test_a_series_counts_once_on_its_first_booking_day_and_its_values_add_up(api: Api, rows: Rows) -> None:
     rows.booking("2026-02-27T12:00:00Z", 100, series_id="early")
     rows.booking(2, 200, series_id="early")
     for currency in ("EUR", "EUR", "USD"):
@@ -155,13 +153,13 @@ def test_a_series_counts_once_when_its_first_date_was_made_and_the_values_of_its
     }
 
 
-def test_what_is_left_out_and_a_talk_about_a_booking_are_no_bookings(api: Api, rows: Rows) -> None:
+def test_skipped_events_and_consultations_are_not_bookings(api: Api, rows: Rows) -> None:
     rows.booking(1, 100, skip_reason="no_match")
     rows.booking(1, 100, event_type="consultation")
     assert overview(api)["current"]["bookings"] == {"count": 0, "value": []}
 
 
-def test_the_previous_period_is_as_long_and_ends_the_day_before(api: Api, rows: Rows) -> None:
+def test_the_previous_period_has_the_same_length_and_ends_the_day_before(api: Api, rows: Rows) -> None:
     for day in ("2026-02-18T23:59:59Z", "2026-02-19T00:00:00Z", "2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z"):
         rows.review(day, 5)
     both = overview(api)
@@ -169,14 +167,14 @@ def test_the_previous_period_is_as_long_and_ends_the_day_before(api: Api, rows: 
     assert (both["previous"]["reviews"]["count"], both["current"]["reviews"]["count"]) == (2, 1)
 
 
-def test_one_day_is_a_period_too(api: Api, rows: Rows) -> None:
+def test_a_period_may_be_one_day(api: Api, rows: Rows) -> None:
     rows.review(5.5, 3)
     both = overview(api, "from=2026-03-05&to=2026-03-05")
     assert both["current"]["reviews"]["count"] == 1
     assert (both["previous"]["from"], both["previous"]["to"]) == ("2026-03-04", "2026-03-04")
 
 
-def test_without_dates_the_last_thirty_days_are_told(api: Api, rows: Rows) -> None:
+def test_the_default_period_is_the_last_thirty_days(api: Api, rows: Rows) -> None:
     rows.review("2026-03-30T23:59:59Z", 5)
     with clock.at(datetime(2026, 3, 30, 23, 59, 59, tzinfo=UTC)):
         current = overview(api, "")["current"]
@@ -196,7 +194,7 @@ def test_without_dates_the_last_thirty_days_are_told(api: Api, rows: Rows) -> No
         ("2028-02-29T11:00:00Z", "2028-01-31", "2028-02-29"),
     ],
 )
-def test_the_last_thirty_days_are_those_of_the_studios_calendar(
+def test_the_last_thirty_days_follow_the_studios_time_zone(
     studios: Studios, moment: str, first: str, last: str
 ) -> None:
     api = studios.new(time_zone="America/New_York")
@@ -205,7 +203,7 @@ def test_the_last_thirty_days_are_those_of_the_studios_calendar(
     assert (current["from"], current["to"]) == (first, last)
 
 
-def test_one_date_is_completed_by_the_default(api: Api) -> None:
+def test_a_missing_date_gets_its_default(api: Api) -> None:
     assert overview(api, "to=2026-03-30")["current"]["from"] == "2026-03-01"
     with clock.at(datetime(2026, 3, 30, 12, tzinfo=UTC)):
         assert overview(api, "from=2026-03-29")["current"]["to"] == "2026-03-30"
@@ -213,30 +211,30 @@ def test_one_date_is_completed_by_the_default(api: Api) -> None:
     assert overview(api, "from=2099-01-01")["current"]["to"] == "2099-01-01"
 
 
-def test_weeks_begin_on_monday_and_the_outer_ones_are_cut(api: Api, rows: Rows) -> None:
+def test_weeks_begin_on_monday_and_the_outer_ones_are_clipped(api: Api, rows: Rows) -> None:
     for day in (3, 4, 8, 9, 15, 16, 17):
         rows.inquiry(day)
-    found = platform(api, "from=2026-03-04&to=2026-03-16&interval=week")
-    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in found["series"]] == [
+    metrics = platform(api, "from=2026-03-04&to=2026-03-16&interval=week")
+    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in metrics["series"]] == [
         ("2026-03-04", "2026-03-08", 2),
         ("2026-03-09", "2026-03-15", 2),
         ("2026-03-16", "2026-03-16", 1),
     ]
-    assert found["totals"]["inquiries"]["total"] == 5
+    assert metrics["totals"]["inquiries"]["total"] == 5
 
 
-def test_months_are_those_of_the_calendar(api: Api, rows: Rows) -> None:
+def test_months_are_calendar_months(api: Api, rows: Rows) -> None:
     for day in ("2026-01-30T12:00:00Z", "2026-01-31T12:00:00Z", "2026-02-28T23:00:00Z", "2026-03-01T00:00:00Z"):
         rows.inquiry(day)
-    found = platform(api, "from=2026-01-31&to=2026-03-01&interval=month")
-    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in found["series"]] == [
+    metrics = platform(api, "from=2026-01-31&to=2026-03-01&interval=month")
+    assert [(bucket["from"], bucket["to"], bucket["inquiries"]["total"]) for bucket in metrics["series"]] == [
         ("2026-01-31", "2026-01-31", 1),
         ("2026-02-01", "2026-02-28", 1),
         ("2026-03-01", "2026-03-01", 1),
     ]
 
 
-def test_days_are_those_of_the_studios_time_zone(studios: Studios, superuser: pg8000.native.Connection) -> None:
+def test_days_follow_the_studios_time_zone(studios: Studios, superuser: pg8000.native.Connection) -> None:
     api = studios.new(time_zone="Pacific/Auckland")  # 13 hours ahead in March
     rows = Rows(superuser, api.studio_id)
     for at in ("2026-02-28T10:59:59Z", "2026-02-28T11:00:00Z", "2026-03-10T10:59:59Z", "2026-03-10T11:00:00Z"):
@@ -247,9 +245,7 @@ def test_days_are_those_of_the_studios_time_zone(studios: Studios, superuser: pg
     assert [bucket["bookings"]["count"] for bucket in series] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_a_day_is_23_or_25_hours_long_where_clocks_change(
-    studios: Studios, superuser: pg8000.native.Connection
-) -> None:
+def test_a_day_has_23_or_25_hours_when_clocks_change(studios: Studios, superuser: pg8000.native.Connection) -> None:
     api = studios.new(time_zone="Europe/Berlin")
     rows = Rows(superuser, api.studio_id)
     for at in ("2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"):
@@ -258,7 +254,7 @@ def test_a_day_is_23_or_25_hours_long_where_clocks_change(
     assert [bucket["reviews"]["count"] for bucket in series] == [0, 2, 1]
 
 
-def test_ad_days_are_the_ad_accounts_own_and_are_not_shifted(
+def test_ad_days_are_those_of_the_ad_account_and_are_not_shifted(
     studios: Studios, superuser: pg8000.native.Connection
 ) -> None:
     api = studios.new(time_zone="Pacific/Auckland")
@@ -267,7 +263,7 @@ def test_ad_days_are_the_ad_accounts_own_and_are_not_shifted(
     assert [bucket["ads"]["spend"] != [] for bucket in platform(api)["series"]] == [True] + [False] * 9
 
 
-def test_a_platforms_figures_are_its_own(api: Api, rows: Rows) -> None:
+def test_figures_are_separated_by_platform(api: Api, rows: Rows) -> None:
     for name, times in (("google", 1), ("meta", 2)):
         content, campaign = rows.content(name), rows.campaign(name)
         for day in range(1, times + 1):
@@ -304,7 +300,7 @@ def test_a_platforms_figures_are_its_own(api: Api, rows: Rows) -> None:
         ("from=2025-01-01&to=2026-03-01&interval=day", "interval", "400 are allowed"),
     ],
 )
-def test_a_wrong_period_is_refused_naming_the_field(api: Api, query: str, field: str, problem: str) -> None:
+def test_an_invalid_period_is_rejected_and_the_field_named(api: Api, query: str, field: str, problem: str) -> None:
     answer = api.get(f"/api/metrics/google?{query}")
     assert answer.status == 422
     (error,) = answer.json["errors"]
@@ -313,7 +309,7 @@ def test_a_wrong_period_is_refused_naming_the_field(api: Api, query: str, field:
 
 
 def restated_spend(superuser: pg8000.native.Connection, api: Api, created: str, until: str) -> None:
-    """Spend of March 1 that was 1000 USD until a moment, and is 900 EUR."""
+    """Spend of March 1 that was 1000 USD until a point in time, and is 900 EUR since."""
     own = {"studio_id": api.studio_id}
     campaign = Rows(superuser, api.studio_id).campaign()
     counts = {"impressions": 10, "clicks": 1, "conversions": 0}
@@ -331,22 +327,26 @@ def restated_spend(superuser: pg8000.native.Connection, api: Api, created: str, 
     )
 
 
-def test_as_of_a_day_ad_numbers_are_what_they_were_at_its_end(
-    studios: Studios, superuser: pg8000.native.Connection
-) -> None:
+def test_ad_figures_as_of_a_day_are_those_at_its_end(studios: Studios, superuser: pg8000.native.Connection) -> None:
     api = studios.new(time_zone="Pacific/Auckland")  # 13 hours ahead in March
     restated_spend(superuser, api, created="2026-03-02T10:59:59Z", until="2026-03-04T11:00:00Z")
     before = [{"amountMinor": 1000, "currency": "USD"}]
     after = [{"amountMinor": 900, "currency": "EUR"}]
-    known = {"2026-03-01": [], "2026-03-02": before, "2026-03-04": before, "2026-03-05": after, "2026-03-31": after}
-    for day, spend in known.items():
+    spend_by_day = {
+        "2026-03-01": [],
+        "2026-03-02": before,
+        "2026-03-04": before,
+        "2026-03-05": after,
+        "2026-03-31": after,
+    }
+    for day, spend in spend_by_day.items():
         assert overview(api, f"{PERIOD}&asOf={day}")["current"]["ads"]["spend"] == spend, day
-        found = platform(api, f"{PERIOD}&asOf={day}")
-        assert (found["totals"]["ads"]["spend"], found["series"][0]["ads"]["spend"]) == (spend, spend), day
+        metrics = platform(api, f"{PERIOD}&asOf={day}")
+        assert (metrics["totals"]["ads"]["spend"], metrics["series"][0]["ads"]["spend"]) == (spend, spend), day
     assert overview(api)["current"]["ads"]["spend"] == after
 
 
-def test_as_of_a_day_nothing_that_came_later_is_there(api: Api, rows: Rows) -> None:
+def test_figures_as_of_a_day_exclude_later_rows(api: Api, rows: Rows) -> None:
     content = rows.content()
     for day in (3, 5):
         rows.measure(content, day, 10 * day)
@@ -357,7 +357,7 @@ def test_as_of_a_day_nothing_that_came_later_is_there(api: Api, rows: Rows) -> N
     assert overview(api)["current"]["views"] == 50
 
 
-def test_a_review_counts_from_the_day_it_became_known(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_review_counts_from_the_day_it_was_first_seen(api: Api, superuser: pg8000.native.Connection) -> None:
     own = {"studio_id": api.studio_id, "connection_id": connection_of(api.studio_id)}
     moments = {"reviewed_at": moment(1), "created_at": moment(3)}
     insert(superuser, "review", **own, platform="google", external_id="r", rating=5, **moments)
@@ -365,25 +365,25 @@ def test_a_review_counts_from_the_day_it_became_known(api: Api, superuser: pg800
     assert counts == [0, 0, 1]
 
 
-def test_as_of_a_day_the_default_period_ends_with_it(api: Api) -> None:
+def test_the_default_period_ends_on_the_as_of_day(api: Api) -> None:
     current = overview(api, "asOf=2026-03-30")["current"]
     assert (current["from"], current["to"]) == ("2026-03-01", "2026-03-30")
     assert overview(api, "asOf=2000-01-01")["current"]["from"] == "2000-01-01"
     assert overview(api, "from=2026-04-05&asOf=2026-03-30")["current"]["to"] == "2026-04-05"
 
 
-def test_as_of_today_is_as_of_now(api: Api, rows: Rows, superuser: pg8000.native.Connection) -> None:
+def test_figures_as_of_today_are_the_current_ones(api: Api, rows: Rows, superuser: pg8000.native.Connection) -> None:
     rows.review("2026-03-10T11:59:00Z", 5)
     rows.spend(rows.campaign(), 1, 100)
     superuser.run("UPDATE review SET created_at = reviewed_at; UPDATE ad_metric SET created_at = day")
     with clock.at(datetime(2026, 3, 10, 12, tzinfo=UTC)):
         assert overview(api, "asOf=2026-03-10")["current"]["reviews"]["count"] == 1
-        known = overview(api, f"{PERIOD}&asOf=2026-03-10")
-    assert known == overview(api)
-    assert known["current"]["ads"]["spend"]
+        current = overview(api, f"{PERIOD}&asOf=2026-03-10")
+    assert current == overview(api)
+    assert current["current"]["ads"]["spend"]
 
 
-def test_the_longest_period_is_answered(api: Api) -> None:
+def test_the_longest_period_is_accepted(api: Api) -> None:
     assert len(platform(api, "from=2024-01-01&to=2025-12-31&interval=week")["series"]) == 105
     assert len(platform(api, "from=2024-01-01&to=2025-12-31&interval=month")["series"]) == 24
     assert overview(api, "from=2024-01-01&to=2025-12-31")["previous"]["from"] == "2021-12-31"

@@ -1,4 +1,4 @@
-"""The routes of a consent: what they take, what they answer, and what must not be seen of them."""
+"""The authorization routes: what they accept, what they return, and what must never leak."""
 
 import pg8000.native
 import pytest
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("platforms")
 AUTHORIZE = "/api/oauth/google/authorize"
 
 
-def test_asking_answers_where_to_send_the_browser_and_until_when(api: Api) -> None:
+def test_starting_an_authorization_returns_a_url_and_its_expiry(api: Api) -> None:
     answer = api.post(AUTHORIZE)
     assert answer.status == 201
     assert set(answer.json) == {"authorizeUrl", "expiresAt"}
@@ -39,7 +39,7 @@ def test_asking_answers_where_to_send_the_browser_and_until_when(api: Api) -> No
         "https://app\u2100.studio.example/settings",
     ],
 )
-def test_a_browser_is_not_sent_just_anywhere(api: Api, superuser: pg8000.native.Connection, return_to: str) -> None:
+def test_only_allowed_return_urls_are_accepted(api: Api, superuser: pg8000.native.Connection, return_to: str) -> None:
     answer = api.post(AUTHORIZE, {"returnTo": return_to})
     assert (answer.status, answer.json["code"]) == (422, "invalid_input")
     assert [problem["field"] for problem in answer.json["errors"]] == ["returnTo"]
@@ -47,7 +47,7 @@ def test_a_browser_is_not_sent_just_anywhere(api: Api, superuser: pg8000.native.
     assert superuser.run("SELECT count(*) FROM oauth_state") == [[0]]
 
 
-def test_every_stream_that_does_not_exist_is_named(api: Api) -> None:
+def test_every_unknown_stream_is_named(api: Api) -> None:
     answer = api.post(AUTHORIZE, {"streams": ["bookings", "likes", "pins"]})
     assert answer.status == 422
     assert [problem["field"] for problem in answer.json["errors"]] == ["streams[1]", "streams[2]"]
@@ -55,17 +55,17 @@ def test_every_stream_that_does_not_exist_is_named(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [{"streams": []}, {"streams": "bookings"}, {"redirectUri": RETURN_TO}, []])
-def test_a_request_that_is_not_one_is_refused(api: Api, body: object) -> None:
+def test_an_invalid_request_is_rejected(api: Api, body: object) -> None:
     assert api.post(AUTHORIZE, body).status == 422
 
 
-def test_a_url_with_a_state_is_not_kept_for_repeats(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_url_with_a_state_is_not_stored_for_repeats(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = api.post(AUTHORIZE, {}, Idempotency_Key="once")
     assert (answer.status, answer.json["code"]) == (400, "not_repeatable")
     assert superuser.run("SELECT count(*) FROM idempotency_key") == [[0]]
 
 
-def test_the_callback_needs_no_key_and_is_neither_stored_nor_told_to_other_sites(api: Api) -> None:
+def test_the_callback_needs_no_key_and_is_neither_cached_nor_sent_as_a_referrer(api: Api) -> None:
     for answer in (
         walk(api),
         walk(api, wanted={"returnTo": RETURN_TO}),
@@ -76,14 +76,14 @@ def test_the_callback_needs_no_key_and_is_neither_stored_nor_told_to_other_sites
         assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_a_redirect_says_nothing_but_where_to_go(api: Api) -> None:
+def test_a_redirect_returns_only_the_status_and_the_code(api: Api) -> None:
     answer = walk(api, wanted={"returnTo": f"{RETURN_TO}/google"})
     assert (answer.status, answer.text) == (303, "")
-    told = f"status=pending&platform=google&completionCode={code_of(answer)}"
-    assert answer.headers["Location"] == f"{RETURN_TO}/google?{told}"
+    query = f"status=pending&platform=google&completionCode={code_of(answer)}"
+    assert answer.headers["Location"] == f"{RETURN_TO}/google?{query}"
 
 
-def test_without_a_page_to_return_to_the_callback_shows_the_code_and_what_to_do_with_it(api: Api) -> None:
+def test_without_a_return_url_the_callback_shows_the_code_and_instructions(api: Api) -> None:
     answer = walk(api)
     assert answer.status == 200
     assert set(answer.json) == {"status", "platform", "accountName", "completionCode", "expiresAt", "instructions"}
@@ -95,20 +95,20 @@ def test_without_a_page_to_return_to_the_callback_shows_the_code_and_what_to_do_
 
 
 @pytest.mark.parametrize("body", [{}, {"code": ""}, {"code": 5}, {"code": "x" * 129}, {"code": "x", "state": "y"}])
-def test_a_completion_that_is_not_one_names_the_field(api: Api, body: dict[str, object]) -> None:
+def test_an_invalid_completion_names_the_field(api: Api, body: dict[str, object]) -> None:
     answer = api.post("/api/oauth/google/complete", body)
     assert (answer.status, answer.json["code"]) == (422, "invalid_input")
     assert [problem["field"] for problem in answer.json["errors"]] == ["state" if "state" in body else "code"]
 
 
-def test_completing_needs_the_scope_that_connecting_needs(studios: Studios) -> None:
+def test_completing_needs_the_scope_for_connecting(studios: Studios) -> None:
     asking = studios.new()
     code = code_of(walk(asking))
     assert complete(studios.with_key(asking.studio_id, "connections:read"), code).status == 403
     assert complete(studios.with_key(asking.studio_id, "connections:write"), code).status == 200
 
 
-def test_a_completion_repeated_with_its_idempotency_key_gets_the_first_answer(api: Api) -> None:
+def test_a_repeated_completion_gets_the_first_response(api: Api) -> None:
     body = {"code": code_of(walk(api))}
     first = api.post("/api/oauth/google/complete", body, Idempotency_Key="once")
     again = api.post("/api/oauth/google/complete", body, Idempotency_Key="once")
@@ -117,12 +117,12 @@ def test_a_completion_repeated_with_its_idempotency_key_gets_the_first_answer(ap
     assert api.post("/api/oauth/google/complete", body).json["code"] == "completion_code_invalid"
 
 
-def test_a_callback_may_bring_more_than_is_asked_of_it(api: Api) -> None:
+def test_a_callback_may_have_additional_parameters(api: Api) -> None:
     path = decide(ask(api))
     assert come_back(api, f"{path}&scope=openid&authuser=0&hd=studio.example&prompt=consent&iss=x").status == 200
 
 
-def test_a_callback_with_a_parameter_twice_is_refused_and_uses_nothing_up(api: Api) -> None:
+def test_a_duplicate_callback_parameter_is_rejected_and_keeps_the_state_valid(api: Api) -> None:
     path = decide(ask(api))
     assert come_back(api, f"{path}&code=other").status == 422
     assert come_back(api, path).status == 200
@@ -133,18 +133,18 @@ def test_an_unknown_platform_is_not_found(api: Api) -> None:
     assert come_back(api, "/api/oauth/myspace/callback?state=x&code=y").json["code"] == "unknown_platform"
 
 
-def test_asking_needs_the_scope_that_connecting_needs(studios: Studios) -> None:
+def test_starting_needs_the_scope_for_connecting(studios: Studios) -> None:
     assert studios.new("connections:read").post(AUTHORIZE, {}).status == 403
     assert studios.new("connections:write").post(AUTHORIZE, {}).status == 201
 
 
-def test_no_code_nor_state_nor_verifier_is_logged(
+def test_codes_states_and_verifiers_are_not_logged(
     api: Api, platforms: Sandbox, log_lines: LogLines, superuser: pg8000.native.Connection
 ) -> None:
     url = ask(api)
-    came = query_of(decide(url))
-    platforms.add_fault(kind="status", status=500, path="/token", body={"error": came["code"]}, times=1)
-    come_back(api, f"/api/oauth/google/callback?state={came['state']}&code={came['code']}")
+    callback = query_of(decide(url))
+    platforms.add_fault(kind="status", status=500, path="/token", body={"error": callback["code"]}, times=1)
+    come_back(api, f"/api/oauth/google/callback?state={callback['state']}&code={callback['code']}")
     again = query_of(decide(ask(api)))
     for path in ("/api/oauth/google/callback", "/api/oauth/meta/callback", "/api/oauth/google/callback"):
         come_back(api, f"{path}?state={again['state']}&code={again['code']}")
@@ -158,5 +158,12 @@ def test_no_code_nor_state_nor_verifier_is_logged(
         "/api/oauth/{platform}/callback",
         "/api/oauth/{platform}/complete",
     }
-    for secret in (came["state"], came["code"], again["state"], again["code"], query_of(url)["code_challenge"], *codes):
+    for secret in (
+        callback["state"],
+        callback["code"],
+        again["state"],
+        again["code"],
+        query_of(url)["code_challenge"],
+        *codes,
+    ):
         assert secret not in log_lines.text

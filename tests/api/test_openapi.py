@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and made of what the routes declare."""
+"""The OpenAPI document: valid, complete, and made from the declarations of the routes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,13 +42,13 @@ def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_it_needs_no_key_and_is_the_same_each_time(api: Api) -> None:
+def test_it_needs_no_key_and_is_deterministic(api: Api) -> None:
     first, second = (api.get("/api/openapi.json", Authorization="") for _ in range(2))
     assert first.status == 200
     assert first.text == second.text
 
 
-def test_it_has_every_declared_route_and_no_other(document: Any) -> None:
+def test_it_has_exactly_the_declared_routes(document: Any) -> None:
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     assert described == {(route.method, route.path) for route in ROUTES}
 
@@ -86,7 +86,7 @@ def test_times_and_days_have_their_format(document: Any) -> None:
     assert [field for field, has_format in {**moments, **days}.items() if not has_format] == []
 
 
-def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> None:
+def test_each_operation_lists_its_success_and_its_errors(document: Any) -> None:
     for route in ROUTES:
         responses = operation(document, route)["responses"]
         assert {str(route.status), "500", "503"} <= set(responses)
@@ -100,29 +100,29 @@ def test_each_operation_tells_of_its_success_and_its_failures(document: Any) -> 
             assert kinds == (set() if is_empty else {expected})
 
 
-def test_a_platform_in_a_path_is_one_of_those_known(document: Any) -> None:
+def test_a_platform_in_a_path_is_an_enumeration(document: Any) -> None:
     described = operation(document, next(route for route in ROUTES if "platform" in route.params))["parameters"]
     (parameter,) = [parameter for parameter in described if parameter["in"] == "path"]
     assert parameter["schema"] == {"$ref": "#/components/schemas/Platform"}
     assert document["components"]["schemas"]["Platform"]["enum"] == sorted(NAMES)
 
 
-def test_no_answer_has_a_field_for_a_token(document: Any) -> None:
+def test_no_response_has_a_field_for_a_token(document: Any) -> None:
     for name in ("Connection", "ConnectionTest", "Run", "StreamStatus"):
         fields = document["components"]["schemas"][name]["properties"]
         assert {field for field in fields if "token" in field.lower()} <= {"hasRefreshToken", "tokenExpiresAt"}
 
 
-def test_every_answer_to_a_key_says_what_is_left_and_one_that_asks_to_wait_how_long(document: Any) -> None:
+def test_responses_declare_rate_limit_headers_and_retry_after(document: Any) -> None:
     for route in ROUTES:
         for status, response in operation(document, route)["responses"].items():
-            told = set(response.get("headers", {})) - {"Location", "ETag"}
+            headers = set(response.get("headers", {})) - {"Location", "ETag"}
             limits = {"RateLimit", "RateLimit-Policy"} if route.scope != PUBLIC and status != "401" else set()
-            assert told == limits | ({"Retry-After"} if status in ("429", "503") else set()), (route.path, status)
+            assert headers == limits | ({"Retry-After"} if status in ("429", "503") else set()), (route.path, status)
         assert ("429" in operation(document, route)["responses"]) is (route.scope != PUBLIC)
 
 
-def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> None:
+def test_responses_with_a_location_declare_it(document: Any) -> None:
     located = {
         (route.method, route.path, status)
         for route in ROUTES
@@ -138,7 +138,7 @@ def test_answers_that_say_where_the_thing_is_are_declared_to(document: Any) -> N
     }
 
 
-def test_a_route_that_answers_with_a_location_declares_it(database: Database) -> None:
+def test_the_location_of_a_route_is_declared(database: Database) -> None:
     routes = Routes()
 
     @routes.post("/api/things", scope=PUBLIC, status=202)
@@ -159,7 +159,7 @@ def test_a_route_that_answers_with_a_location_declares_it(database: Database) ->
         assert "Location" not in client.http.post("/api/others").headers
 
 
-def test_writes_take_an_idempotency_key_unless_their_answer_must_not_be_kept(document: Any) -> None:
+def test_writes_take_an_idempotency_key_unless_their_response_is_never_stored(document: Any) -> None:
     for route in ROUTES:
         names = [parameter["name"] for parameter in operation(document, route)["parameters"]]
         repeatable = route.method != "GET" and route.scope != PUBLIC and not route.secret

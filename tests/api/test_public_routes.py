@@ -1,4 +1,4 @@
-"""What needs no API key, asked by somebody hostile: never a failure of ours, and no proof means no work."""
+"""Hostile requests to routes without an API key: never a server error, and no work without proof of the sender."""
 
 import hmac
 import json
@@ -42,8 +42,8 @@ def _set_up(platforms: Sandbox) -> Iterator[None]:
         yield
 
 
-def test_the_public_routes_are_these() -> None:
-    """A new one belongs into the tests below."""
+def test_the_public_routes_are_known() -> None:
+    """A new one belongs in the tests below."""
     assert {f"{route.method} {route.path}" for route in ROUTES} == {
         "GET /api/health",
         "GET /api/openapi.json",
@@ -65,7 +65,7 @@ def test_the_public_routes_are_these() -> None:
     authorization=texts,
 )
 @TRIED
-def test_whatever_a_stranger_sends_is_no_failure_of_ours(
+def test_no_request_of_a_stranger_causes_a_server_error(
     route: Any, param: str, query: dict[str, list[str]], body: str | bytes | None, content_type: str, authorization: str
 ) -> None:
     params = dict.fromkeys(route.params, param)
@@ -77,21 +77,19 @@ def test_whatever_a_stranger_sends_is_no_failure_of_ours(
 
 @given(platform=st.one_of(st.sampled_from(["google", "meta", "yelp"]), texts), sender=texts, code=texts, body=bodies)
 @TRIED
-def test_a_webhook_that_nobody_declares_is_not_found_whatever_its_name(
-    platform: str, sender: str, code: str, body: str | bytes | None
-) -> None:
-    named = {"platform": platform, "sender": sender}
-    answer, statements = ask("POST", PATH, params=named, headers={"Content-Type": FORM}, body=body)
+def test_an_undeclared_webhook_is_not_found(platform: str, sender: str, code: str, body: str | bytes | None) -> None:
+    params = {"platform": platform, "sender": sender}
+    answer, statements = ask("POST", PATH, params=params, headers={"Content-Type": FORM}, body=body)
     assert (answer.status, statements) == (404, 0), answer.text
-    answer, statements = ask("GET", STATUS_PATH, params={**named, "code": code})
+    answer, statements = ask("GET", STATUS_PATH, params={**params, "code": code})
     assert (answer.status, statements) == (404, 0), answer.text
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 @given(payload=st.one_of(st.sampled_from([text.encode("utf-8", "surrogatepass") for text in ODD]), st.binary()))
 @TRIED
-def test_an_unsigned_request_of_meta_is_refused_alike_whatever_it_holds(callback: str, payload: bytes) -> None:
-    """Neither a parser nor the database has seen it."""
+def test_unsigned_requests_of_meta_are_all_rejected_alike(callback: str, payload: bytes) -> None:
+    """It reaches neither a parser nor the database."""
     form = urlencode({"signed_request": f"{unpadded(bytes(32))}.{unpadded(payload)}"})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
     assert (answer.status, answer.json["detail"]) == (400, "The signature does not match the signed request")
@@ -100,18 +98,18 @@ def test_an_unsigned_request_of_meta_is_refused_alike_whatever_it_holds(callback
 
 @given(payload=st.one_of(st.sampled_from([text.encode("utf-8", "surrogatepass") for text in ODD]), st.binary()))
 @TRIED
-def test_an_unsigned_token_of_google_is_refused_alike_whatever_it_holds(payload: bytes) -> None:
+def test_unsigned_tokens_of_google_are_all_rejected_alike(payload: bytes) -> None:
     header = json.dumps({"alg": "RS256", "kid": security_events.KEY_ID}).encode()
     token = ".".join(map(unpadded, (header, payload, bytes(256))))
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
-    told = "too long" if len(token) > 32 * 1024 else "The signature does not match the token"
-    assert (answer.status, told in answer.json["description"]) == (400, True)
+    reason = "too long" if len(token) > 32 * 1024 else "The signature does not match the token"
+    assert (answer.status, reason in answer.json["description"]) == (400, True)
     assert statements == 0
 
 
 @given(header=st.one_of(st.sampled_from([DEEP, '{"a":' * 300, *ODD]), texts, values.map(json.dumps)))
 @TRIED
-def test_a_header_that_names_no_key_costs_google_no_request(platforms: Sandbox, header: str) -> None:
+def test_a_header_without_a_key_id_causes_no_request_to_google(platforms: Sandbox, header: str) -> None:
     token = ".".join(map(unpadded, (header.encode("utf-8", "surrogatepass"), b"{}", bytes(256))))
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
     assert (answer.status, statements) == (400, 0)
@@ -140,7 +138,7 @@ odd_numbers = st.one_of(numbers, st.booleans(), st.floats(), st.none(), texts)
     )
 )
 @TRIED
-def test_an_odd_request_that_meta_has_signed_is_refused(callback: str, odd: dict[str, Any]) -> None:
+def test_an_odd_request_signed_by_meta_is_rejected(callback: str, odd: dict[str, Any]) -> None:
     payload = json.dumps({**GOOD, "issued_at": int(NOON.timestamp()), **odd})
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
@@ -150,7 +148,7 @@ def test_an_odd_request_that_meta_has_signed_is_refused(callback: str, odd: dict
 
 @pytest.mark.parametrize("user_id", ["1\0", "\0", "1" * 256, "\u0661", "1\n", " 1", "\ud800"])
 @pytest.mark.parametrize("callback", CALLBACKS)
-def test_a_user_that_no_account_can_be_is_refused(callback: str, user_id: str) -> None:
+def test_an_impossible_user_id_is_rejected(callback: str, user_id: str) -> None:
     payload = json.dumps({**GOOD, "issued_at": int(NOON.timestamp()), "user_id": user_id})
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", callback, headers={"Content-Type": FORM}, body=form)
@@ -158,7 +156,7 @@ def test_a_user_that_no_account_can_be_is_refused(callback: str, user_id: str) -
 
 
 @pytest.mark.parametrize("payload", ["[" * 999 + "]" * 999, DEEP, "", "9" * 5000, '{"user_id": "1"', '"\\ud800"'])
-def test_what_meta_has_signed_and_cannot_be_read_is_refused(payload: str) -> None:
+def test_an_unreadable_request_signed_by_meta_is_rejected(payload: str) -> None:
     form = urlencode({"signed_request": signed(payload)})
     answer, statements = ask("POST", CALLBACKS[0], headers={"Content-Type": FORM}, body=form)
     assert (answer.status, answer.json["code"], statements) == (400, "invalid_signed_request", 0)
@@ -184,7 +182,7 @@ kinds = st.sampled_from(
     )
 )
 @TRIED
-def test_an_odd_event_that_google_has_signed_is_refused(odd: dict[str, Any]) -> None:
+def test_an_odd_event_signed_by_google_is_rejected(odd: dict[str, Any]) -> None:
     good = event(security_events.RISC + "verification", {})
     token = security_events.sign({**good, **{name.strip(): value for name, value in odd.items()}})
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
@@ -193,7 +191,7 @@ def test_an_odd_event_that_google_has_signed_is_refused(odd: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("sub", ["1\0", "\0", "1" * 256, "\u0661", "1\n", "\ud800", 1, None, True])
-def test_a_subject_that_no_account_can_be_is_refused(sub: Any) -> None:
+def test_an_impossible_subject_is_rejected(sub: Any) -> None:
     token = security_events.sign(event(security_events.RISC + "sessions-revoked", {"sub": sub}))
     answer, statements = ask("POST", GOOGLE, headers={"Content-Type": SECEVENT}, body=token)
     assert (answer.status, answer.json["err"], statements) == (400, "invalid_request", 0)
@@ -201,13 +199,13 @@ def test_a_subject_that_no_account_can_be_is_refused(sub: Any) -> None:
 
 @given(code=texts, error=texts)
 @TRIED
-def test_what_a_browser_brings_back_with_a_state_of_nobody_s_ends_there(code: str, error: str) -> None:
+def test_a_callback_with_an_unknown_state_is_rejected(code: str, error: str) -> None:
     query = {"state": ["A" * 43], "code": [code], "error": [error]}
     answer, _ = ask("GET", "/api/oauth/{platform}/callback", params={"platform": "google"}, query=query)
     assert answer.status < 500, answer.text
 
 
-def test_a_form_that_is_percent_encoded_without_end_is_refused() -> None:
+def test_an_endlessly_percent_encoded_form_is_rejected() -> None:
     for body in ("signed_request=" + quote("\0") * 20_000, "%" * 50_000, "&" * 50_000, "=" * 50_000):
         answer, statements = ask("POST", CALLBACKS[0], headers={"Content-Type": FORM}, body=body)
         assert (answer.status in (400, 422), statements) == (True, 0), body[:20]

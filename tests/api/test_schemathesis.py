@@ -1,4 +1,4 @@
-"""Requests generated from the API's own description, sent over real HTTP: it must keep what it promises."""
+"""Requests generated from the OpenAPI document, sent over real HTTP: the API must do what its document says."""
 
 import os
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ CONFIG = schemathesis.Config.from_dict(
         "seed": 1,
         "generation": {"database": "none"},
         "phases": {
-            # What the gateway itself refuses, such as TRACE, does not reach the application.
+            # Requests that the gateway rejects, such as TRACE, do not reach the application.
             "coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
         },
         "checks": {
@@ -57,7 +57,7 @@ CONFIG = schemathesis.Config.from_dict(
     }
 )
 KEPT = ("GET /api/sync/log/{run_id}", "GET /api/connections/{platform}/events")
-"""A DELETE cancels a run and keeps it, and what happened to a connection can be read when it is gone."""
+"""A DELETE cancels a run and keeps it, and a connection's events can be read after it is gone."""
 ROUTES = [route for group in [*API, describe(API)] for route in group]
 EXAMPLES = int(os.environ.get("ANSEL_FUZZ_EXAMPLES", "0"))
 """More than the tests try: `make fuzz`"""
@@ -68,7 +68,7 @@ schema = schemathesis.openapi.from_dict(openapi(ROUTES), config=CONFIG)
 
 @dataclass
 class Tenant:
-    """A studio whose Google works, and what its requests were answered."""
+    """A studio with a working Google connection, and the responses to its requests."""
 
     url: str
     session: requests.Session
@@ -81,7 +81,7 @@ class Tenant:
         self.move()
 
     def move(self) -> None:
-        """Into a new studio, in which nothing is connected yet."""
+        """Moves to a new studio, in which nothing is connected yet."""
         with as_operator():
             self.studio_id = create_studio("Generated")
             key = create_api_key(self.studio_id, "all", ["admin"])
@@ -106,23 +106,23 @@ class Tenant:
         return min(self.statuses, default=500) < 300
 
     def consent(self) -> dict[str, str]:
-        """What the platform's redirect brings."""
+        """The parameters of the platform's redirect."""
         return query_of(
             decide(start_authorization(self.studio_id, "google", streams=None, return_to=None).authorize_url)
         )
 
     def code(self) -> str:
-        """The one that a consent ended with."""
-        came = self.consent()
-        held = handle_callback("google", state=came["state"], code=Secret(came["code"]), error="")
-        assert isinstance(held, HeldGrant)
-        return held.code.reveal()
+        """The completion code of a new authorization."""
+        callback = self.consent()
+        pending = handle_callback("google", state=callback["state"], code=Secret(callback["code"]), error="")
+        assert isinstance(pending, HeldGrant)
+        return pending.code.reveal()
 
     def start_run(self) -> UUID:
         return start_sync(self.studio_id, "google", "bookings")[0].id
 
     def account(self) -> UUID:
-        """The calendar that a sync would have found."""
+        """A calendar as a sync would have found it."""
         if not list_accounts(self.studio_id, "google"):
             with closing(self.database.connect()) as superuser:
                 seed_account(superuser, self.studio_id)
@@ -131,7 +131,7 @@ class Tenant:
     def try_out(self, case: schemathesis.Case[Any]) -> None:
         self.connect()
         if case.query and not self.has_succeeded and _is_valid(case):
-            case.query.pop("connection", None)  # nor is an invented one a connection's
+            case.query.pop("connection", None)  # nor is an invented id a connection's
         if "run_id" in case.path_parameters and not self.has_succeeded and _is_valid(case):
             run_id = self.start_run()  # an invented id is never a run's
             if case.path.endswith("/retry"):
@@ -163,7 +163,7 @@ class Tenant:
 
 
 def sign(case: schemathesis.Case[Any]) -> None:
-    """Puts what only a platform can say where something invented stood; it concerns nobody."""
+    """Replaces invented values by what only a platform can sign; it concerns no account."""
     if "code" in case.path_parameters:
         (case.path_parameters["code"],) = handle_webhook(META, DATA_DELETION, SignedRequest(signed_request("1")))
     elif case.path.endswith("/security-events"):
@@ -177,7 +177,7 @@ def _is_valid(case: schemathesis.Case[Any]) -> bool:
 
 
 class Lengths(HTTPAdapter):
-    """Says that an empty form has no length; requests sends it in chunks, which the local server refuses."""
+    """Sets the length of an empty form to zero; requests sends it in chunks, which the local server rejects."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         if request.body == "":
@@ -193,11 +193,11 @@ def tenant(http_server: str, clean_database: Database) -> Iterator[Tenant]:
         tenant = Tenant(http_server, session, clean_database)
         yield tenant
     print(f"{tenant.requests} requests answered")
-    assert tenant.has_succeeded, "no request has succeeded, so little was tried"
+    assert tenant.has_succeeded, "no request succeeded, so little was tested"
 
 
 def of_operation(operation_id: str) -> Any:
-    """The test of one operation, to be collected under a name of its own: a parallel run executes a name once."""
+    """The test of one operation, collected under its own name: a parallel run executes each name once."""
 
     @schema.include(operation_id=operation_id).parametrize()
     @settings(BOUNDED, max_examples=EXAMPLES or 15)
@@ -211,12 +211,12 @@ for route in ROUTES:
     globals()[f"test_{route.handler.__name__}_keeps_its_description"] = of_operation(route.handler.__name__)
 
 
-def test_operations_called_one_after_the_other_keep_their_description(tenant: Tenant) -> None:
-    """Links between operations are inferred: what one answered goes into the next, and what is deleted must be gone."""
+def test_sequences_of_operations_match_their_description(tenant: Tenant) -> None:
+    """Links between operations are inferred: responses feed later requests, and what is deleted must be gone."""
 
-    class Calls(schema.as_state_machine()):  # type: ignore[misc]  # its base is made of the schema
+    class Calls(schema.as_state_machine()):  # type: ignore[misc]  # its base is made from the schema
         def setup(self) -> None:
-            tenant.move()  # what comes next is drawn from the answers, which must not depend on an earlier scenario
+            tenant.move()  # later requests are drawn from responses, which must not depend on an earlier scenario
             tenant.connect()
             tenant.start_run()
 

@@ -1,4 +1,4 @@
-"""Every answer has the same security headers, whatever its status and whoever makes it."""
+"""Every response has the same security headers, whatever its status and its source."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def stage(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def api(stage: str, platforms: Sandbox, queue: Queue) -> Iterator[Api]:
-    """Of the stage, as its answers are concerned; the settings are those of the tests."""
+    """The API answers as on the stage; its other settings are those of the tests."""
     with as_operator():
         studio_id = create_studio("Studio")
         key = create_api_key(studio_id, "test", ("admin",))
@@ -50,7 +50,7 @@ def path_of(route: Route, **values: str) -> str:
     return route.path.format(**{**dict.fromkeys(route.params, "0" * 32), "platform": "google", **values})
 
 
-def test_the_table_is_this() -> None:
+def test_the_security_headers_are_known() -> None:
     assert SECURITY_HEADERS == {
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
@@ -60,31 +60,31 @@ def test_the_table_is_this() -> None:
 
 
 @every_route
-def test_every_route_answers_with_them_with_and_without_a_key(api: Api, stage: str, route: Route) -> None:
+def test_every_route_has_security_headers_with_and_without_a_key(api: Api, stage: str, route: Route) -> None:
     for headers in ({}, {"Authorization": ""}):
         answer = api.send(route.method, path_of(route), {}, headers)
         assert_safe(answer, stage)
 
 
 @every_route
-def test_every_refusal_of_a_route_has_them(api: Api, stage: str, route: Route) -> None:
-    asked = {
+def test_every_error_of_a_route_has_security_headers(api: Api, stage: str, route: Route) -> None:
+    answers = {
         405: api.send(next(method for method in METHODS if method not in methods_of(route.path)), path_of(route)),
         **({415: api.send(route.method, path_of(route), b"x", {"Content_Type": "a/b"})} if route.body else {}),
         **({413: api.send(route.method, path_of(route), b" " * 300_000)} if route.body else {}),
         **({404: api.send(route.method, path_of(route, platform="x"), {})} if "platform" in route.params else {}),
     }
-    for answer in asked.values():
+    for answer in answers.values():
         assert_safe(answer, stage)
-    assert asked[405].status == 405
-    assert all(answer.status >= 400 for answer in asked.values())
+    assert answers[405].status == 405
+    assert all(answer.status >= 400 for answer in answers.values())
 
 
 def methods_of(path: str) -> set[str]:
     return {route.method for route in ROUTES if route.path == path}
 
 
-def test_good_answers_have_them_and_so_has_one_without_a_body(api: Api, stage: str) -> None:
+def test_successful_responses_have_security_headers_even_without_a_body(api: Api, stage: str) -> None:
     answers = [api.post("/api/webhook-endpoints", {"url": "https://studio.example/hook"}), api.get("/api/openapi.json")]
     answers.append(api.delete(f"/api/webhook-endpoints/{answers[0].json['id']}"))
     assert [answer.status for answer in answers] == [201, 200, 204]
@@ -92,20 +92,20 @@ def test_good_answers_have_them_and_so_has_one_without_a_body(api: Api, stage: s
         assert_safe(answer, stage)
 
 
-def test_a_repeated_answer_has_them(api: Api, stage: str) -> None:
+def test_a_replayed_response_has_security_headers(api: Api, stage: str) -> None:
     answers = [api.post("/api/connections", {"platform": "website"}, Idempotency_Key="key") for _ in range(2)]
     assert "Idempotency-Replayed" in answers[1].headers
     for answer in answers:
         assert_safe(answer, stage)
 
 
-def test_a_redirect_has_them(api: Api, stage: str) -> None:
+def test_a_redirect_has_security_headers(api: Api, stage: str) -> None:
     answer = walk(api, wanted={"returnTo": RETURN_TO})
     assert answer.status == 303
     assert_safe(answer, stage)
 
 
-def test_failures_of_ours_have_them(api: Api, stage: str, superuser: pg8000.native.Connection) -> None:
+def test_server_errors_have_security_headers(api: Api, stage: str, superuser: pg8000.native.Connection) -> None:
     connect_google(api)
     with renamed(superuser, "TABLE", "sync_log", "gone"):
         answer = api.get("/api/sync/log")
@@ -113,8 +113,8 @@ def test_failures_of_ours_have_them(api: Api, stage: str, superuser: pg8000.nati
     assert_safe(answer, stage)
 
 
-def test_what_chalice_refuses_by_itself_has_them(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """API Gateway sends no such request on."""
+def test_rejections_by_chalice_have_security_headers(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API Gateway forwards no such request."""
     monkeypatch.setenv("ANSEL_STAGE", stage)
     answered: dict[str, Any] = app(request_event("OPTIONS", "/api/connections"), Context("api", 29))
     assert answered["statusCode"] == 405

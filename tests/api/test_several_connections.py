@@ -1,4 +1,4 @@
-"""Two accounts of one platform side by side: each is a connection of its own, and a request says which one it means."""
+"""Two accounts of one platform: each is a connection of its own, and a request names the one it is for."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from tests.browser import code_of, come_back, complete, consent, decide, walk
 from tests.conftest import Answer, Api, Studios
 
 OF_ALL = ("/api/oauth/", "/api/metrics/")
-"""Paths that name a platform and no connection: a consent leads to any, figures add all of them up."""
+"""Paths that name a platform and no connection: an authorization may reach any, figures add all of them up."""
 ROUTES = [route for group in API for route in group if route.scope != PUBLIC]
 OF_ONE = [route for route in ROUTES if "{platform}" in route.path and not route.path.startswith(OF_ALL)]
 LISTS = ("/api/connections", "/api/sync/status", "/api/sync/log", "/api/sync/set-aside")
@@ -45,7 +45,7 @@ def accounts(api: Api) -> dict[str, str]:
     return {each["id"]: each["accountName"] for each in api.get("/api/connections").json["items"]}
 
 
-def test_another_account_is_connected_beside_the_first_one(api: Api, two: list[str]) -> None:
+def test_a_second_account_is_connected_next_to_the_first(api: Api, two: list[str]) -> None:
     assert list(accounts(api)) == two
     streams = api.get("/api/sync/status").json["items"]
     assert {(stream["connectionId"], stream["syncType"]) for stream in streams} == {
@@ -53,17 +53,17 @@ def test_another_account_is_connected_beside_the_first_one(api: Api, two: list[s
     }
 
 
-def test_the_same_account_is_a_conflict_even_if_nobody_had_asked_whose_it_was(api: Api, platforms: object) -> None:
+def test_the_same_account_is_a_conflict_even_if_it_was_not_identified_yet(api: Api, platforms: object) -> None:
     first = connect_google(api, "bulk-3").json
     assert first["accountId"] is None
     grant = issue_token("bulk-3")
     again = api.post("/api/connections", {"platform": "google", "accessToken": grant.access_token})
     assert (again.status, again.json["code"]) == (409, "connection_exists")
-    (known,) = api.get("/api/connections").json["items"]
-    assert (known["id"], known["accountName"]) == (first["id"], "Bulk Studio")
+    (connection,) = api.get("/api/connections").json["items"]
+    assert (connection["id"], connection["accountName"]) == (first["id"], "Bulk Studio")
 
 
-def test_tokens_that_the_platform_does_not_accept_make_no_second_connection(api: Api, two: list[str]) -> None:
+def test_tokens_rejected_by_the_platform_create_no_second_connection(api: Api, two: list[str]) -> None:
     answer = api.post("/api/connections", {"platform": "google", "accessToken": "ya29.invented"})
     assert (answer.status, answer.json["code"]) == (422, "invalid_input")
     assert [error["field"] for error in answer.json["errors"]] == ["accessToken"]
@@ -77,9 +77,7 @@ def test_a_second_yelp_business_is_a_connection_of_its_own(api: Api, platforms: 
 
 
 @every_route_of_one
-def test_with_several_connections_a_request_that_names_none_is_told_which_there_are(
-    api: Api, two: list[str], route: Route
-) -> None:
+def test_a_request_naming_no_connection_is_answered_with_a_list_of_them(api: Api, two: list[str], route: Route) -> None:
     answer = ask(api, route)
     assert (answer.status, answer.json["code"]) == (409, "several_connections")
     names = accounts(api)
@@ -88,7 +86,7 @@ def test_with_several_connections_a_request_that_names_none_is_told_which_there_
 
 
 @every_route_of_one
-def test_one_that_is_named_is_the_one_that_is_meant(
+def test_a_request_is_for_the_connection_it_names(
     api: Api, two: list[str], route: Route, superuser: pg8000.native.Connection
 ) -> None:
     if "{account_id}" in route.path:
@@ -105,14 +103,14 @@ def test_one_that_is_named_is_the_one_that_is_meant(
 
 
 @every_route_of_one
-def test_a_connection_that_is_unknown_or_another_studios_is_not_found(
+def test_an_unknown_or_foreign_connection_is_not_found(
     api: Api, two: list[str], studios: Studios, route: Route
 ) -> None:
     stranger = studios.new()
     connect_google(stranger, "bulk-4")
-    theirs = stranger.get("/api/connections/google").json["id"]
+    foreign_id = stranger.get("/api/connections/google").json["id"]
     before = stranger.get("/api/connections/google").json
-    for unknown in (NO_ID, theirs):
+    for unknown in (NO_ID, foreign_id):
         assert ask(api, route, unknown).status == 404, unknown
     assert ask(api, route, "no-id").status == 422
     assert stranger.get("/api/connections/google").json == before
@@ -126,7 +124,7 @@ def test_a_connection_of_another_platform_is_not_found(api: Api, two: list[str])
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_lists_show_every_connection_or_the_one_that_is_named(
+def test_lists_show_every_connection_or_the_named_one(
     api: Api, two: list[str], path: str, superuser: pg8000.native.Connection
 ) -> None:
     for number, connection in enumerate(two):
@@ -147,7 +145,7 @@ def test_lists_show_every_connection_or_the_one_that_is_named(
 
 
 @pytest.mark.parametrize("path", ["/api/metrics/overview", "/api/metrics/google"])
-def test_figures_add_up_all_connections_or_show_the_one_that_is_named(
+def test_figures_sum_all_connections_or_show_the_named_one(
     api: Api, two: list[str], path: str, superuser: pg8000.native.Connection
 ) -> None:
     rows = Rows(superuser, api.studio_id)
@@ -156,15 +154,15 @@ def test_figures_add_up_all_connections_or_show_the_one_that_is_named(
     period = "from=2026-03-01&to=2026-03-31"
 
     def value(query: str) -> int:
-        found = api.get(f"{path}?{period}{query}").json
-        (money,) = (found.get("current") or found["totals"])["bookings"]["value"]
+        metrics = api.get(f"{path}?{period}{query}").json
+        (money,) = (metrics.get("current") or metrics["totals"])["bookings"]["value"]
         return int(money["amountMinor"])
 
     assert value("") == 1000
     assert [value(f"&connection={connection}") for connection in two] == [100, 900]
 
 
-def test_disconnecting_one_leaves_the_other_which_is_the_only_one_then(api: Api, two: list[str]) -> None:
+def test_after_disconnecting_one_the_other_need_not_be_named(api: Api, two: list[str]) -> None:
     assert api.delete(f"/api/connections/google?connection={two[0]}").status == 204
     assert api.get("/api/connections/google").json["id"] == two[1]
     assert {stream["connectionId"] for stream in api.get("/api/sync/status").json["items"]} == {two[1]}
@@ -177,13 +175,13 @@ def test_disconnecting_one_leaves_the_other_which_is_the_only_one_then(api: Api,
     assert (ended.status, ended.json["code"]) == (409, "several_connections")
 
 
-def test_an_account_that_is_connected_again_gets_its_connection_back(api: Api, two: list[str]) -> None:
+def test_reconnecting_an_account_restores_its_connection(api: Api, two: list[str]) -> None:
     api.delete(f"/api/connections/google?connection={two[1]}")
     assert connect_google(api, "bulk-5").json["id"] not in two
     assert connect_google(api, "bulk-3").json["id"] == two[1]
 
 
-def test_the_account_that_consents_says_which_connection_is_reconnected(api: Api, two: list[str]) -> None:
+def test_the_consenting_account_decides_which_connection_is_reconnected(api: Api, two: list[str]) -> None:
     assert consent(api, account="bulk-3").json["connection"]["id"] == two[1]
     third = consent(api, account="bulk-5").json["connection"]
     assert third["id"] not in two
@@ -194,36 +192,36 @@ def start(api: Api, connection: str) -> Answer:
     return api.post(f"/api/oauth/google/authorize?connection={connection}")
 
 
-def test_a_connection_that_is_to_be_reconnected_takes_its_own_account(api: Api, two: list[str]) -> None:
+def test_a_named_connection_is_reconnected_with_its_own_account(api: Api, two: list[str]) -> None:
     path = decide(start(api, two[1]).json["authorizeUrl"], account="bulk-3")
     completed = complete(api, come_back(api, path).json["completionCode"])
     assert completed.json["connection"]["id"] == two[1]
 
 
-def test_it_refuses_another_account_before_that_is_connected(api: Api, two: list[str]) -> None:
+def test_a_named_connection_rejects_another_account(api: Api, two: list[str]) -> None:
     before = api.get("/api/connections").json
-    came = come_back(api, decide(start(api, two[1]).json["authorizeUrl"], account="bulk-9"))
-    assert (came.status, came.json["code"]) == (400, "another_account")
+    answer = come_back(api, decide(start(api, two[1]).json["authorizeUrl"], account="bulk-9"))
+    assert (answer.status, answer.json["code"]) == (400, "another_account")
     assert api.get("/api/connections").json == before
 
 
-def test_a_disconnected_connection_can_be_named_to_be_reconnected(api: Api, two: list[str]) -> None:
+def test_a_disconnected_connection_can_be_named_for_reconnection(api: Api, two: list[str]) -> None:
     api.delete(f"/api/connections/google?connection={two[1]}")
     path = decide(start(api, two[1]).json["authorizeUrl"], account="bulk-3")
     assert complete(api, come_back(api, path).json["completionCode"]).json["connection"]["id"] == two[1]
 
 
-def test_only_a_connection_of_the_studio_can_be_named_to_be_reconnected(
+def test_only_the_studios_own_connections_can_be_named_for_reconnection(
     api: Api, two: list[str], studios: Studios
 ) -> None:
     stranger = studios.new()
-    theirs = connect_google(stranger, "bulk-4").json["id"]
-    for unknown in (NO_ID, theirs):
+    foreign_id = connect_google(stranger, "bulk-4").json["id"]
+    for unknown in (NO_ID, foreign_id):
         answer = start(api, unknown)
         assert (answer.status, answer.json["code"]) == (404, "connection_not_found")
 
 
-def test_a_consent_tells_a_connection_with_tokens_at_hand_from_its_own_account(api: Api, platforms: object) -> None:
+def test_an_authorization_identifies_a_connection_made_with_plain_tokens(api: Api, platforms: object) -> None:
     first = connect_google(api, "empty").json["id"]
     second = consent(api, account="bulk-3").json["connection"]["id"]
     assert second != first
@@ -231,15 +229,13 @@ def test_a_consent_tells_a_connection_with_tokens_at_hand_from_its_own_account(a
     assert consent(api, account="empty").json["connection"]["id"] == first
 
 
-def test_a_connection_whose_account_cannot_be_told_any_more_is_taken_to_be_the_one_that_consents(
-    api: Api, platforms: Any
-) -> None:
+def test_a_connection_that_cannot_be_identified_is_assumed_to_be_the_consenting_one(api: Api, platforms: Any) -> None:
     first = connect_google(api, "empty").json["id"]
     platforms.google.revoke("empty")
     assert consent(api, account="bulk-3").json["connection"]["id"] == first
 
 
-def test_a_completion_that_cannot_tell_two_accounts_apart_for_now_can_be_repeated(api: Api, platforms: Any) -> None:
+def test_a_completion_that_cannot_identify_the_account_can_be_repeated(api: Api, platforms: Any) -> None:
     first = connect_google(api, "empty").json["id"]
     code = code_of(walk(api, account="bulk-3"))
     platforms.add_fault(kind="status", status=503, host="oauth2.googleapis.com", path="/tokeninfo", times=None)
@@ -248,7 +244,7 @@ def test_a_completion_that_cannot_tell_two_accounts_apart_for_now_can_be_repeate
     assert complete(api, code).json["connection"]["id"] != first
 
 
-def test_the_document_says_which_routes_take_a_connection_and_refuse_to_choose() -> None:
+def test_the_document_says_which_routes_take_a_connection() -> None:
     paths = openapi(ROUTES)["paths"]
     for route in OF_ONE:
         described = paths[route.path][route.method.lower()]

@@ -1,4 +1,4 @@
-"""Rows that hold whatever their columns allow: they can still be read, disconnected and erased."""
+"""Rows with any value that their columns allow: they can still be read, disconnected and erased."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -44,12 +44,12 @@ ODD: dict[type[Any], tuple[str, ...]] = {
         "é" * 9000,
     ),
 }
-"""By type: what a column may hold that nobody expects there."""
-NOT_TAKEN = ("23502", "23505", "23514", "0A000", "22P02")
+"""Valid but unexpected values, by column type."""
+REJECTED = ("23502", "23505", "23514", "0A000", "22P02")
 """NOT NULL, a unique key, a check, a list of lists where a check looks for NULLs, a text that is no id: such a row
-there cannot be."""
+cannot exist."""
 ENDED = ("studio", "platform_connection", "data_key", "api_key")
-"""Tables whose rows a disconnect or an erasure reads: each odd value is tried; of the others, the last."""
+"""Tables whose rows a disconnect or an erasure reads: each odd value is tested; for the others, only the last."""
 MAKE_BACKFILL = """
     WITH made AS (
         INSERT INTO sync_log (studio_id, connection_id, platform, stream, trigger, backfill_from, backfill_to)
@@ -78,7 +78,7 @@ def spoiled(studios: Studios, as_administrator: object, superuser: pg8000.native
 
 
 class Spoiled:
-    """A studio with a row in each table, of which one column is spoiled."""
+    """A studio with a row in each table; one column of one row holds an odd value."""
 
     def __init__(self, studios: Studios, superuser: pg8000.native.Connection) -> None:
         self._superuser = superuser
@@ -87,24 +87,24 @@ class Spoiled:
         self.api: Api
 
     def move(self) -> None:
-        """Into a new studio."""
+        """Moves to a new studio."""
         self.studio_id = uuid4()
         self.rows = fill(self._superuser, self.studio_id, str(self.studio_id))
         self._superuser.run(MAKE_BACKFILL, studio=self.studio_id)
         self.api = self._studios.with_key(self.studio_id, "admin")
 
     def spoil(self, table: str, column: str, value: str | None) -> bool:
-        """Row by row; False where the database takes the value in none of them."""
+        """Updates row by row; False if the database accepts the value in none of them."""
         place = f"{table} WHERE {key_of(table)} = :studio" + (" AND name <> 'test'" if table == "api_key" else "")
         rows = self._superuser.run(f"SELECT ctid::text FROM {place}", studio=self.studio_id) or []
-        taken = [self._spoil_row(table, column, value, row) for (row,) in rows]
-        return any(taken)
+        accepted = [self._spoil_row(table, column, value, row) for (row,) in rows]
+        return any(accepted)
 
     def _spoil_row(self, table: str, column: str, value: str | None, row: str) -> bool:
         try:
             self._superuser.run(f"UPDATE {table} SET {column} = :value WHERE ctid = '{row}'", value=value)
         except DatabaseError as error:
-            if sqlstate(error) not in NOT_TAKEN:
+            if sqlstate(error) not in REJECTED:
                 raise
             return False
         return True
@@ -145,9 +145,7 @@ def problems_of_reading(spoiled: Spoiled) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("column", plain_columns(), ids=lambda column: f"{column.table.name}.{column.name}")
-def test_a_row_that_holds_odd_values_can_be_read_disconnected_and_erased(
-    column: "Column[Any]", spoiled: Spoiled
-) -> None:
+def test_a_row_with_odd_values_can_be_read_disconnected_and_erased(column: "Column[Any]", spoiled: Spoiled) -> None:
     values = odd_values(column)
     spoiled.move()
     for value in values:

@@ -1,6 +1,6 @@
-"""What a request costs at the database: a fixed number of statements and round trips, whatever the number of rows.
+"""The database cost of a request: a fixed number of statements and round trips, whatever the number of rows.
 
-Counted as the driver sends them, the look-up of the API key included; BEGIN with the studio's setting counts as a
+Counted as the driver sends them, including the lookup of the API key; BEGIN with the studio's setting counts as a
 statement, and so does COMMIT.
 """
 
@@ -38,11 +38,11 @@ class Cost(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A request that succeeds when those before it in the table were made.
+    """A request that succeeds after those before it in the table.
 
-    `path` may name the newest run of any status, `{run_id}`, or the newest of one, as in `{queued}`; the first
-    `{endpoint_id}` and its `{delivery_id}`; `{consent}` is what a platform's redirect brings. In the body `{code}` is
-    what a consent ended with.
+    `path` may name the newest run of any status, `{run_id}`, or of one status, as in `{queued}`; the first
+    `{endpoint_id}` and its `{delivery_id}`; `{consent}` stands for the parameters of a platform's redirect. In the body
+    `{code}` is the completion code of an authorization.
     """
 
     method: str
@@ -101,7 +101,7 @@ def newest_runs(api: Api) -> dict[str, str]:
     return {run["status"]: run["id"] for run in reversed(runs)} | {"run_id": runs[0]["id"]}
 
 
-def told(api: Api, call: Call) -> dict[str, str]:
+def placeholders(api: Api, call: Call) -> dict[str, str]:
     if "{account_id}" in call.path:
         return {"account_id": api.get("/api/connections/google/accounts").json["items"][0]["id"]}
     if "{endpoint_id}" in call.path:
@@ -116,7 +116,7 @@ def told(api: Api, call: Call) -> dict[str, str]:
 
 
 def measure(api: Api, call: Call) -> Cost:
-    path = call.path.format(**told(api, call)) if "{" in call.path else call.path
+    path = call.path.format(**placeholders(api, call)) if "{" in call.path else call.path
     body = {name: code_of(walk(api, account="empty")) if value == "{code}" else value for name, value in call.body}
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
     forget_callers()
@@ -158,7 +158,7 @@ def test_every_route_is_measured() -> None:
         ), f"{route.method} {route.path}"
 
 
-def test_a_key_that_was_just_seen_is_not_looked_up_again(api: Api) -> None:
+def test_a_cached_key_is_not_looked_up(api: Api) -> None:
     first = measure(api, Call("GET", "/api/connections"))
     with query_statistics() as statistics:
         assert api.get("/api/connections").status == 200

@@ -1,4 +1,4 @@
-"""GET /api/sync/status: what goes on with each stream, and why."""
+"""GET /api/sync/status: the state of each stream, and why."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def bookings(api: Api) -> dict[str, Any]:
     return next(item for item in api.get("/api/sync/status").json["items"] if item["syncType"] == "bookings")
 
 
-def told(api: Api) -> tuple[str, str | None, str | None]:
+def state_of(api: Api) -> tuple[str, str | None, str | None]:
     """State, code of the reason, and when it resumes."""
     item = bookings(api)
     assert item["reason"] is None or item["reason"]["message"]
@@ -122,7 +122,7 @@ LADDER: list[tuple[str, str | None, Callable[[Api, Sql], None]]] = [
     ("stuck", "no_worker", forget),
     ("broken", "token_revoked", fail_connection),
 ]
-"""What happens to a stream one after the other; nothing before is undone by it."""
+"""Events that happen to a stream in turn; none undoes those before it."""
 ACTIONS = {
     "failing": "contact_support",
     "paused": "resume",
@@ -134,23 +134,23 @@ ACTIONS = {
 }
 
 
-def test_of_all_that_holds_the_gravest_state_is_told(connected: Api, sql: Sql) -> None:
-    assert told(connected)[:2] == ("idle", None)
+def test_the_most_severe_state_is_reported(connected: Api, sql: Sql) -> None:
+    assert state_of(connected)[:2] == ("idle", None)
     for state, code, happen in LADDER:
         happen(connected, sql)
-        assert told(connected)[:2] == (state, code)
+        assert state_of(connected)[:2] == (state, code)
         reason = bookings(connected)["reason"]
         assert reason is None or reason["action"] == ACTIONS[state]
     assert {"idle", *(state for state, *_ in LADDER)} == set(get_args(StreamState))
 
 
-def test_an_idle_stream_goes_on_at_its_next_window(connected: Api) -> None:
+def test_an_idle_stream_resumes_at_its_next_window(connected: Api) -> None:
     assert bookings(connected)["resumesAt"] == bookings(connected)["nextRunAt"] is not None
     assert connected.delete("/api/sync/google/schedule?syncType=bookings").status == 204
-    assert told(connected) == ("idle", None, None)
+    assert state_of(connected) == ("idle", None, None)
 
 
-def test_a_stream_whose_last_run_failed_says_why_and_when_the_next_one_is(connected: Api, sql: Sql) -> None:
+def test_after_a_failed_run_the_status_says_why_and_when_the_next_one_is(connected: Api, sql: Sql) -> None:
     fail(connected, sql)
     item = bookings(connected)
     assert item["reason"] == {
@@ -161,41 +161,39 @@ def test_a_stream_whose_last_run_failed_says_why_and_when_the_next_one_is(connec
     assert item["resumesAt"] == item["nextRunAt"] is not None
 
 
-def test_a_cancelled_run_is_no_failure(connected: Api) -> None:
+def test_a_cancelled_run_is_not_a_failure(connected: Api) -> None:
     assert connected.delete(f"/api/sync/log/{start(connected)}").status == 200
-    assert told(connected)[:2] == ("idle", None)
+    assert state_of(connected)[:2] == ("idle", None)
 
 
 @pytest.mark.parametrize("code", ["platform_rate_limited", "quota_spent", "platform_down"])
-def test_a_run_that_waits_for_the_platforms_leave_is_throttled(connected: Api, sql: Sql, code: str) -> None:
+def test_a_run_held_back_by_limits_is_throttled(connected: Api, sql: Sql, code: str) -> None:
     start(connected)
     lease(connected, sql)
     defer(connected, sql, code=code)
     (resume_at,) = sql("SELECT resume_at FROM sync_log")[0]
-    state, reason, resumes_at = told(connected)
+    state, reason, resumes_at = state_of(connected)
     assert (state, reason, datetime.fromisoformat(resumes_at or "")) == ("throttled", code, resume_at)
 
 
-def test_a_rate_limit_that_a_worker_meets_shows_as_throttled_until_it_ends(connected: Api, platforms: Sandbox) -> None:
+def test_a_rate_limit_shows_as_throttled_until_it_ends(connected: Api, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "1800"}, host=CALENDAR)
     assert work(connected) == "deferred"
-    state, reason, resumes_at = told(connected)
+    state, reason, resumes_at = state_of(connected)
     assert (state, reason) == ("throttled", "platform_rate_limited")
     assert resumes_at == connected.get("/api/sync/log?limit=1").json["items"][0]["resumeAt"]
 
 
-def test_a_passing_fault_that_a_worker_meets_shows_as_deferred_with_the_attempts_so_far(
-    connected: Api, platforms: Sandbox
-) -> None:
+def test_a_transient_error_shows_as_deferred_with_the_attempts_so_far(connected: Api, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=503, host=CALENDAR)
     assert work(connected) == "deferred"
-    assert told(connected)[:2] == ("deferred", "platform_unavailable")
+    assert state_of(connected)[:2] == ("deferred", "platform_unavailable")
     assert bookings(connected)["running"]["attempts"] == 1
 
 
 @pytest.mark.parametrize("status", WAITING_SINCE)
 @pytest.mark.parametrize(("minutes", "stuck"), [(9, False), (11, True)])
-def test_a_run_that_no_worker_is_at_for_ten_minutes_is_stuck(
+def test_a_run_without_a_worker_for_ten_minutes_is_stuck(
     connected: Api, sql: Sql, status: str, minutes: int, stuck: bool
 ) -> None:
     start(connected)
@@ -206,32 +204,32 @@ def test_a_run_that_no_worker_is_at_for_ten_minutes_is_stuck(
         """,
         status=status,
     )
-    state, reason, resumes_at = told(connected)
+    state, reason, resumes_at = state_of(connected)
     assert state == ("stuck" if stuck else status)
     if stuck:
         assert (reason, resumes_at) == ("no_worker", None)
 
 
-def test_a_run_that_was_handed_over_and_not_taken_up_is_stuck(
+def test_a_yielded_run_that_no_worker_resumes_is_stuck(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     connect_google(api, "bulk-1500")
     run = start(api)
     assert execute_run(api.studio_id, run, lambda: 1_000) == "handed_over"
-    assert told(api) == ("running", None, None)
+    assert state_of(api) == ("running", None, None)
     superuser.run("UPDATE sync_log SET lease_expires_at = lease_expires_at - interval '11 minutes'")
-    assert told(api)[:2] == ("stuck", "no_worker")
+    assert state_of(api)[:2] == ("stuck", "no_worker")
     assert execute_run(api.studio_id, run, lambda: 60_000) == "succeeded"
 
 
-def test_a_long_run_whose_worker_is_at_it_is_not_stuck(connected: Api, sql: Sql) -> None:
+def test_a_long_run_with_a_live_worker_is_not_stuck(connected: Api, sql: Sql) -> None:
     start(connected)
     lease(connected, sql)
     sql("UPDATE sync_log SET queued_at = now() - interval '3 hours', started_at = now() - interval '2 hours'")
-    assert told(connected) == ("running", None, None)
+    assert state_of(connected) == ("running", None, None)
 
 
-def test_refused_deletions_say_how_many_and_how_to_confirm_them(connected: Api, sql: Sql) -> None:
+def test_refused_deletions_are_counted_with_how_to_confirm_them(connected: Api, sql: Sql) -> None:
     refuse_deletions(connected, sql)
     item = bookings(connected)
     assert (item["refusedDeletions"], item["resumesAt"]) == (37, None)
@@ -240,7 +238,7 @@ def test_refused_deletions_say_how_many_and_how_to_confirm_them(connected: Api, 
     assert f'POST {path} {{"syncType": "bookings", "confirmDeletions": true}}' in item["reason"]["message"]
 
 
-def test_a_broken_connection_says_what_the_platform_said(connected: Api, sql: Sql) -> None:
+def test_a_broken_connection_shows_the_platforms_reason(connected: Api, sql: Sql) -> None:
     fail_connection(connected, sql)
     item = bookings(connected)
     assert (item["state"], item["resumesAt"], item["connectionStatus"]) == ("broken", None, "revoked")
@@ -248,16 +246,14 @@ def test_a_broken_connection_says_what_the_platform_said(connected: Api, sql: Sq
     assert item["reason"] == {"code": "token_revoked", "message": message, "action": "reconnect"}
 
 
-def test_a_token_that_nobody_can_refresh_is_told_before_a_sync_meets_it(connected: Api, sql: Sql) -> None:
+def test_an_expired_unrefreshable_token_shows_before_any_sync_fails(connected: Api, sql: Sql) -> None:
     sql("UPDATE platform_connection SET refresh_token = NULL, token_expires_at = now()")
     item = bookings(connected)
     assert (item["state"], item["connectionStatus"]) == ("broken", "active")
     assert item["reason"]["code"] == "token_expired"
 
 
-def test_a_backfill_stands_beside_the_live_run_and_is_not_taken_for_it(
-    connected: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_backfill_is_shown_separately_from_the_live_run(connected: Api, superuser: pg8000.native.Connection) -> None:
     live = start(connected)
     backfill = insert(
         superuser,
@@ -287,7 +283,7 @@ def test_a_backfill_stands_beside_the_live_run_and_is_not_taken_for_it(
     assert item["backfill"] is None
 
 
-def test_another_streams_run_says_nothing_of_this_one(connected: Api, sql: Sql) -> None:
+def test_another_streams_run_does_not_affect_the_status(connected: Api, sql: Sql) -> None:
     assert connected.post("/api/sync/google", {"syncType": "inquiries"}).status == 202
     sql("UPDATE sync_log SET queued_at = now() - interval '1 hour'")
-    assert told(connected)[:2] == ("idle", None)
+    assert state_of(connected)[:2] == ("idle", None)

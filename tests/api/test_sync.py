@@ -42,24 +42,24 @@ def test_a_sync_queues_a_run_for_each_stream_and_enqueues_once_per_run(connected
         assert message == {"kind": "run", "id": message["id"], "studioId": str(connected.studio_id)}
 
 
-def test_a_sync_of_one_stream_queues_that_one(connected: Api, queue: Queue) -> None:
+def test_a_sync_of_one_stream_queues_only_that_stream(connected: Api, queue: Queue) -> None:
     (run,) = start(connected, syncType="inquiries")
     assert run["syncType"] == "inquiries"
     assert [message["id"] for message in queue.receive()] == [run["id"]]
 
 
-def test_a_run_that_is_under_way_is_answered_and_not_doubled(connected: Api, queue: Queue) -> None:
+def test_a_run_in_progress_is_returned_instead_of_starting_another(connected: Api, queue: Queue) -> None:
     (first,) = start(connected, syncType="bookings")
     queue.receive()
     assert start(connected, syncType="bookings") == [first]
-    assert queue.receive() == [], "its message is on its way already"
+    assert queue.receive() == [], "its message has been enqueued already"
     runs = start(connected)
     assert first in runs
     assert len(queue.receive()) == 1
     assert len(connected.get("/api/sync/log").json["items"]) == 2
 
 
-def test_after_a_run_has_ended_a_new_one_is_started(connected: Api) -> None:
+def test_after_a_run_ends_a_new_one_can_be_started(connected: Api) -> None:
     (first,) = start(connected, syncType="bookings")
     assert execute_run(connected.studio_id, UUID(first["id"]), enough) == "succeeded"
     (second,) = start(connected, syncType="bookings")
@@ -67,7 +67,7 @@ def test_after_a_run_has_ended_a_new_one_is_started(connected: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/sync/google", "/api/sync/google/schedule"])
-def test_an_unknown_sync_type_is_refused_naming_those_known(connected: Api, queue: Queue, path: str) -> None:
+def test_an_unknown_sync_type_is_rejected_and_the_known_ones_named(connected: Api, queue: Queue, path: str) -> None:
     send = connected.put if path.endswith("schedule") else connected.post
     body = {"syncType": "reviews"} | ({"frequency": "daily"} if path.endswith("schedule") else {})
     answer = send(path, body)
@@ -76,7 +76,7 @@ def test_an_unknown_sync_type_is_refused_naming_those_known(connected: Api, queu
     assert queue.receive() == []
 
 
-def test_a_platform_without_streams_cannot_be_synced_or_scheduled_and_one_without_users_not_tested(api: Api) -> None:
+def test_unsupported_actions_of_a_platform_are_a_conflict(api: Api) -> None:
     assert api.post("/api/connections", {"platform": "pinterest", "accessToken": "token"}).status == 201
     assert api.post("/api/connections", {"platform": "website"}).status == 201
     for answer in (
@@ -89,7 +89,9 @@ def test_a_platform_without_streams_cannot_be_synced_or_scheduled_and_one_withou
 
 
 @pytest.mark.parametrize(("platform", "tested"), [("pinterest", True), ("yelp", True), ("website", False)])
-def test_what_a_platform_cannot_do_is_said_as_it_is(api: Api, platforms: Any, platform: str, tested: bool) -> None:
+def test_the_detail_says_correctly_whether_a_platform_can_be_tested(
+    api: Api, platforms: Any, platform: str, tested: bool
+) -> None:
     body = {"yelp": {"accountId": yelp.BUSINESS_ID}, "pinterest": {"accessToken": pinterest.issue_token().access_token}}
     assert api.post("/api/connections", {"platform": platform, **body.get(platform, {})}).status == 201
     detail = api.post(f"/api/sync/{platform}").json["detail"]
@@ -114,7 +116,7 @@ def test_a_connection_that_must_be_reconnected_cannot_be_synced(connected: Api, 
     assert queue.receive() == []
 
 
-def test_a_schedule_is_put_changed_and_taken_away(connected: Api) -> None:
+def test_a_schedule_is_created_changed_and_removed(connected: Api) -> None:
     first = connected.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "  Every 30 MINUTES "})
     assert first.status == 200
     assert {**first.json, "nextRunAt": None} == {
@@ -131,15 +133,15 @@ def test_a_schedule_is_put_changed_and_taken_away(connected: Api) -> None:
     assert connected.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "daily"}).status == 200
     assert stream_of(connected, "bookings")["frequency"] == "daily"
     assert connected.delete("/api/sync/google/schedule?syncType=bookings").status == 204
-    gone = stream_of(connected, "bookings")
-    assert (gone["frequency"], gone["nextRunAt"]) == (None, None)
+    stream = stream_of(connected, "bookings")
+    assert (stream["frequency"], stream["nextRunAt"]) == (None, None)
     assert stream_of(connected, "inquiries")["frequency"], "the other stream keeps its schedule"
     again = connected.delete("/api/sync/google/schedule?syncType=bookings")
     assert (again.status, again.json["code"]) == (404, "schedule_not_found")
-    assert start(connected, syncType="bookings"), "it can still be synced by hand"
+    assert start(connected, syncType="bookings"), "it can still be synced manually"
 
 
-def test_taking_a_schedule_away_needs_to_know_which(connected: Api) -> None:
+def test_removing_a_schedule_requires_the_stream(connected: Api) -> None:
     answer = connected.delete("/api/sync/google/schedule")
     assert (answer.status, answer.json["errors"]) == (422, [{"field": "syncType", "problem": "is missing"}])
 
@@ -148,7 +150,7 @@ def stream_of(api: Api, name: str) -> dict[str, Any]:
     return next(item for item in api.get("/api/sync/status").json["items"] if item["syncType"] == name)
 
 
-def test_the_status_of_a_new_connection_has_every_stream_due_and_nothing_behind_it(connected: Api) -> None:
+def test_the_streams_of_a_new_connection_are_due_and_have_no_runs(connected: Api) -> None:
     items = connected.get("/api/sync/status").json["items"]
     assert [(item["platform"], item["syncType"]) for item in items] == [("google", stream) for stream in STREAMS]
     for item in items:
@@ -171,7 +173,7 @@ def test_the_status_follows_a_run_from_the_queue_to_its_end(connected: Api) -> N
     assert connected.get("/api/connections/google").json["lastSyncAt"] == done["lastSuccessAt"]
 
 
-def test_the_status_tells_of_a_failure_and_of_the_pause_that_follows(connected: Api, platforms: Any) -> None:
+def test_the_status_shows_a_failure_and_the_resulting_pause(connected: Api, platforms: Any) -> None:
     (run,) = start(connected, syncType="bookings")
     platforms.google.revoke("empty")
     assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "failed"
@@ -181,7 +183,7 @@ def test_the_status_tells_of_a_failure_and_of_the_pause_that_follows(connected: 
     assert broken["lastSuccessAt"] is None
 
 
-def test_a_run_tells_what_it_did(studios: Studios, platforms: Any) -> None:
+def test_a_run_reports_what_it_did(studios: Studios, platforms: Any) -> None:
     api = studios.new()
     connect_google(api, "studio")
     (started,) = start(api, syncType="bookings")
@@ -217,36 +219,36 @@ def test_the_log_is_filtered_by_platform_stream_and_status(connected: Api, super
 
 
 def pages(api: Api, query: str) -> list[list[dict[str, Any]]]:
-    found, cursor = [], ""
+    pages_read, cursor = [], ""
     while True:
         page = api.get(f"/api/sync/log?{query}{cursor}").json
-        found.append(page["items"])
+        pages_read.append(page["items"])
         if page["nextCursor"] is None:
-            return found
+            return pages_read
         cursor = f"&cursor={page['nextCursor']}"
 
 
 @pytest.mark.parametrize(("count", "limit"), [(0, 50), (1, 1), (99, 10), (100, 10), (101, 100), (250, 200)])
-def test_paging_gives_every_run_once_and_newest_first(
+def test_paging_returns_every_run_once_newest_first(
     connected: Api, superuser: pg8000.native.Connection, count: int, limit: int
 ) -> None:
     seed_runs(superuser, connected.studio_id, count)
-    found = pages(connected, f"limit={limit}")
-    ids = [run["id"] for page in found for run in page]
+    all_pages = pages(connected, f"limit={limit}")
+    ids = [run["id"] for page in all_pages for run in page]
     assert len(set(ids)) == len(ids) == count
     assert ids == sorted(ids, reverse=True)
-    assert all(len(page) == limit for page in found[:-1])
-    assert found[-1] or count == 0, "no page is asked for in vain"
+    assert all(len(page) == limit for page in all_pages[:-1])
+    assert all_pages[-1] or count == 0, "no request returns an empty page"
 
 
-def test_a_filter_holds_on_every_page(connected: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_filter_applies_to_every_page(connected: Api, superuser: pg8000.native.Connection) -> None:
     seed_runs(superuser, connected.studio_id, 90)
     runs = [run for page in pages(connected, "limit=7&status=failed") for run in page]
     assert len(runs) == 30
     assert {run["status"] for run in runs} == {"failed"}
 
 
-def test_runs_that_arrive_while_paging_neither_shift_nor_repeat_a_page(
+def test_new_runs_while_paging_neither_shift_nor_repeat_pages(
     connected: Api, superuser: pg8000.native.Connection
 ) -> None:
     seed_runs(superuser, connected.studio_id, 30)
@@ -261,7 +263,7 @@ def test_runs_that_arrive_while_paging_neither_shift_nor_repeat_a_page(
     assert set(seen) == before
 
 
-def test_the_log_answers_fifty_runs_unless_told_otherwise(connected: Api, superuser: pg8000.native.Connection) -> None:
+def test_the_log_returns_fifty_runs_by_default(connected: Api, superuser: pg8000.native.Connection) -> None:
     seed_runs(superuser, connected.studio_id, 51)
     assert len(connected.get("/api/sync/log").json["items"]) == 50
 
@@ -269,8 +271,8 @@ def test_the_log_answers_fifty_runs_unless_told_otherwise(connected: Api, superu
 def test_the_log_outlives_its_connection(connected: Api) -> None:
     (run,) = start(connected, syncType="bookings")
     assert connected.delete("/api/connections/google").status == 204
-    kept = connected.get(f"/api/sync/log/{run['id']}").json
-    assert (kept["status"], kept["error"]["code"]) == ("cancelled", "disconnected")
+    logged = connected.get(f"/api/sync/log/{run['id']}").json
+    assert (logged["status"], logged["error"]["code"]) == ("cancelled", "disconnected")
     assert connected.get("/api/sync/status").json["items"] == []
 
 
@@ -288,7 +290,7 @@ def cancelled_run(api: Api) -> str:
     return run["id"]
 
 
-def test_a_queued_run_is_cancelled_at_once_and_answered_as_it_is_now(connected: Api, queue: Queue) -> None:
+def test_a_queued_run_is_cancelled_at_once_and_returned(connected: Api, queue: Queue) -> None:
     (run,) = start(connected, syncType="bookings")
     answer = connected.delete(f"/api/sync/log/{run['id']}")
     assert answer.status == 200
@@ -298,13 +300,11 @@ def test_a_queued_run_is_cancelled_at_once_and_answered_as_it_is_now(connected: 
     assert problem["at"] == answer.json["finishedAt"]
     assert connected.get(f"/api/sync/log/{run['id']}").json == answer.json
     assert stream_of(connected, "bookings")["running"] is None
-    assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "dropped", "its message is on its way still"
+    assert execute_run(connected.studio_id, UUID(run["id"]), enough) == "dropped", "its message is still queued"
 
 
 @pytest.mark.parametrize("ending", ["succeeded", "failed", "cancelled"])
-def test_a_run_that_has_ended_cannot_be_cancelled(
-    connected: Api, superuser: pg8000.native.Connection, ending: str
-) -> None:
+def test_a_finished_run_cannot_be_cancelled(connected: Api, superuser: pg8000.native.Connection, ending: str) -> None:
     (run,) = start(connected, syncType="bookings")
     superuser.run("UPDATE sync_log SET status = :ending", ending=ending)
     before = connected.get(f"/api/sync/log/{run['id']}").json
@@ -315,13 +315,13 @@ def test_a_run_that_has_ended_cannot_be_cancelled(
 
 
 @pytest.mark.parametrize("run_id", ["00000000-0000-0000-0000-000000000000", "no-uuid"])
-def test_an_unknown_run_can_be_neither_read_nor_cancelled_nor_retried(connected: Api, run_id: str) -> None:
+def test_an_unknown_run_is_not_found(connected: Api, run_id: str) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/retry")):
         answer = connected.send(method, f"/api/sync/log/{run_id}{path}")
         assert (answer.status, answer.json["code"]) == (404, "run_not_found")
 
 
-def test_another_studios_run_can_be_neither_cancelled_nor_retried(connected: Api, studios: Studios) -> None:
+def test_another_studios_run_is_not_found(connected: Api, studios: Studios) -> None:
     (run,) = start(connected, syncType="bookings")
     other = studios.new()
     for answer in (other.delete(f"/api/sync/log/{run['id']}"), other.post(f"/api/sync/log/{run['id']}/retry")):
@@ -354,7 +354,7 @@ def test_a_retry_queues_a_new_run_of_the_same_stream(
     assert connected.get(f"/api/sync/log/{old['id']}").json["status"] == ending
 
 
-def test_a_retry_answers_a_run_of_the_stream_that_is_under_way(connected: Api, queue: Queue) -> None:
+def test_a_retry_returns_a_run_in_progress_of_the_stream(connected: Api, queue: Queue) -> None:
     cancelled = cancelled_run(connected)
     (active,) = start(connected, syncType="bookings")
     queue.receive()
@@ -376,7 +376,7 @@ def test_a_run_that_did_not_fail_cannot_be_retried(
     assert len(connected.get("/api/sync/log").json["items"]) == 1
 
 
-def test_a_retry_needs_a_connection_that_works(connected: Api, platforms: Any) -> None:
+def test_a_retry_needs_a_working_connection(connected: Api, platforms: Any) -> None:
     cancelled = cancelled_run(connected)
     platforms.google.revoke("empty")
     assert connected.post("/api/connections/google/test").json["valid"] is False
@@ -398,7 +398,7 @@ def test_a_repeated_retry_with_the_same_idempotency_key_starts_nothing(connected
     assert len(connected.get("/api/sync/log").json["items"]) == 2
 
 
-def test_a_repeated_cancel_with_the_same_idempotency_key_is_answered_the_same(connected: Api) -> None:
+def test_a_repeated_cancel_with_the_same_idempotency_key_gets_the_same_response(connected: Api) -> None:
     (run,) = start(connected, syncType="bookings")
     first = connected.delete(f"/api/sync/log/{run['id']}", Idempotency_Key="cancel-1")
     again = connected.delete(f"/api/sync/log/{run['id']}", Idempotency_Key="cancel-1")

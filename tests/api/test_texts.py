@@ -1,4 +1,4 @@
-"""Each text and each list of every request, with all that has a meaning on the way to the database or back."""
+"""Each text and list of every request, with all that has a special meaning on the way to the database or back."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ WRONG_LISTS: tuple[Any, ...] = ([None], [["null"]], {}, "null")
 
 
 def spoiled(kind: type[msgspec.Struct], base: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each field that takes text, and what stands there."""
+    """Each field that takes text, and its value."""
     for field in msgspec.structs.fields(kind):
         parts = parts_of(field.type)
         if any(part is str for part in parts):
@@ -39,7 +39,7 @@ def spoiled(kind: type[msgspec.Struct], base: dict[str, Any]) -> Iterator[tuple[
 
 
 def requests_of(route: Route) -> Iterator[tuple[str, Any, dict[str, Any]]]:
-    """Path with query, body, and which field holds what."""
+    """Path with query, body, and the value of the field under test."""
     path = path_of(route, **PATH)
     if isinstance(route.body, type) and issubclass(route.body, msgspec.Struct):
         for base in base_of(route.body):
@@ -63,17 +63,15 @@ def send(api: Api, route: Route, path: str, body: Any) -> Answer:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.handler.__name__)
-def test_no_spelling_of_a_text_fails_and_what_is_stored_comes_back_the_same(
-    route: Route, api: Api, platforms: object
-) -> None:
+def test_every_spelling_of_a_text_is_handled_and_stored_unchanged(route: Route, api: Api, platforms: object) -> None:
     assert api.post("/api/connections", GOOGLE).status == 201
-    for path, body, given in requests_of(route):
+    for path, body, fields in requests_of(route):
         if route.body is NewConnection:
             api.delete(f"/api/connections/{body['platform']}")
         answer = send(api, route, path, body)
         assert answer.status < 500, (path, body, answer.text)
         stored = json.loads(answer.text) if answer.status in (200, 201) and answer.text else {}
-        for name, value in given.items():
+        for name, value in fields.items():
             if name in stored and value is not None:
                 assert stored[name] == value, (path, body)
     assert api.get("/api/connections").status == 200
@@ -82,7 +80,7 @@ def test_no_spelling_of_a_text_fails_and_what_is_stored_comes_back_the_same(
 
 
 @pytest.mark.parametrize("text", SPELLINGS, ids=range(len(SPELLINGS)))
-def test_scopes_of_any_spelling_are_refused_or_come_back_the_same(text: str, api: Api) -> None:
+def test_scopes_of_any_spelling_are_rejected_or_stored_unchanged(text: str, api: Api) -> None:
     assert api.post("/api/connections", {**GOOGLE, "scopes": ["a"]}).status == 201
     changed = api.put("/api/connections/google", {"scopes": ["a", text, text]})
     assert changed.status in (200, 400, 422)
@@ -93,13 +91,13 @@ def test_scopes_of_any_spelling_are_refused_or_come_back_the_same(text: str, api
 
 
 @pytest.mark.parametrize("text", SPELLINGS, ids=range(len(SPELLINGS)))
-def test_an_idempotency_key_of_any_spelling_fails_nothing(text: str, api: Api) -> None:
+def test_idempotency_keys_of_any_spelling_are_handled(text: str, api: Api) -> None:
     answers = [api.post("/api/connections", {"platform": "website"}, Idempotency_Key=text) for _ in range(2)]
     assert {answer.status for answer in answers} in ({201}, {422}, {201, 409})
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_no_spelling_of_a_text_fails_a_command(command: type[Command], api: Api, as_administrator: object) -> None:
+def test_commands_handle_every_spelling_of_a_text(command: type[Command], api: Api, as_administrator: object) -> None:
     base = {"studioId": str(api.studio_id), "keyId": PATH["run_id"], "name": "A", "scopes": ["sync:read"]}
     names = {field.encode_name for field in msgspec.structs.fields(command)}
     fitting = {name: value for name, value in base.items() if name in names}

@@ -1,4 +1,4 @@
-"""/api/webhook-endpoints: made with a secret that is shown once, listed, tried out and deleted."""
+"""/api/webhook-endpoints: created with a secret that is shown once, listed, tested and deleted."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,16 +22,16 @@ def make(api: Api, url: str = URL) -> Any:
     return answer.json
 
 
-def test_a_new_webhook_is_answered_with_its_secret_this_once(api: Api) -> None:
-    made = make(api)
-    assert made["secret"].startswith("whsec_")
-    assert (made["url"], made["state"], made["deliveries"]) == (URL, "enabled", [])
+def test_the_secret_of_a_new_endpoint_is_returned_only_once(api: Api) -> None:
+    endpoint = make(api)
+    assert endpoint["secret"].startswith("whsec_")
+    assert (endpoint["url"], endpoint["state"], endpoint["deliveries"]) == (URL, "enabled", [])
     answer = api.get("/api/webhook-endpoints")
-    assert answer.json["items"] == [{name: value for name, value in made.items() if name != "secret"}]
-    assert made["secret"] not in answer.text
+    assert answer.json["items"] == [{name: value for name, value in endpoint.items() if name != "secret"}]
+    assert endpoint["secret"] not in answer.text
 
 
-def test_the_answer_with_the_secret_is_not_kept_for_repeats(api: Api) -> None:
+def test_the_response_with_the_secret_is_not_stored_for_repeats(api: Api) -> None:
     answer = api.post("/api/webhook-endpoints", {"url": URL}, Idempotency_Key="once")
     assert (answer.status, answer.json["code"]) == (400, "not_repeatable")
     assert api.get("/api/webhook-endpoints").json["items"] == []
@@ -51,7 +51,7 @@ def test_the_answer_with_the_secret_is_not_kept_for_repeats(api: Api) -> None:
         "not a url",
     ],
 )
-def test_a_url_that_would_never_be_asked_is_refused_by_its_field(api: Api, url: str) -> None:
+def test_an_unusable_url_is_rejected_and_the_field_named(api: Api, url: str) -> None:
     answer = api.post("/api/webhook-endpoints", {"url": url})
     assert answer.status == 422
     assert [problem["field"] for problem in answer.json["errors"]] == ["url"]
@@ -59,7 +59,7 @@ def test_a_url_that_would_never_be_asked_is_refused_by_its_field(api: Api, url: 
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_loopback_is_for_developers_only(api: Api, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_urls_are_for_development_only(api: Api, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make(api, "http://localhost:8080/hook")
     elsewhere = replace(get_settings(), stage=stage)
     monkeypatch.setattr(webhook_endpoints, "get_settings", lambda: elsewhere)
@@ -67,7 +67,7 @@ def test_loopback_is_for_developers_only(api: Api, stage: str, monkeypatch: pyte
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "url")
 
 
-def test_a_url_is_taken_once_and_a_studio_has_room_for_five(api: Api) -> None:
+def test_urls_are_unique_and_a_studio_has_at_most_five(api: Api) -> None:
     for number in range(MAX_WEBHOOK_ENDPOINTS):
         make(api, f"{URL}/{number}")
     again = api.post("/api/webhook-endpoints", {"url": f"{URL}/0"})
@@ -79,7 +79,7 @@ def test_a_url_is_taken_once_and_a_studio_has_room_for_five(api: Api) -> None:
     make(api, f"{URL}/more")
 
 
-def test_webhooks_made_at_once_do_not_both_take_the_last_place(api: Api) -> None:
+def test_concurrent_requests_do_not_exceed_the_limit_of_endpoints(api: Api) -> None:
     def attempt(number: int) -> bool:
         try:
             create_webhook_endpoint(api.studio_id, f"{URL}/{number}")
@@ -88,44 +88,53 @@ def test_webhooks_made_at_once_do_not_both_take_the_last_place(api: Api) -> None
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(attempt, range(8)))
-    assert sum(made) == MAX_WEBHOOK_ENDPOINTS
+        results = list(pool.map(attempt, range(8)))
+    assert sum(results) == MAX_WEBHOOK_ENDPOINTS
 
 
-def test_a_test_is_taken_at_once_and_found_where_the_answer_says(api: Api, queue: Queue) -> None:
-    made = make(api)
-    answer = api.post(f"/api/webhook-endpoints/{made['id']}/test")
+def test_a_test_is_accepted_and_found_at_its_location(api: Api, queue: Queue) -> None:
+    endpoint = make(api)
+    answer = api.post(f"/api/webhook-endpoints/{endpoint['id']}/test")
     assert answer.status == 202
-    location = f"/api/webhook-endpoints/{made['id']}/deliveries/{answer.json['id']}"
+    location = f"/api/webhook-endpoints/{endpoint['id']}/deliveries/{answer.json['id']}"
     assert answer.headers["Location"] == location
     assert api.get(location).json == answer.json
     assert api.get("/api/webhook-endpoints").json["items"][0]["deliveries"] == [answer.json]
-    shown = answer.json
-    assert (shown["type"], shown["platform"], shown["eventId"]) == ("test", None, shown["id"])
-    assert (shown["state"], shown["attempts"], shown["problem"], shown["deliveredAt"]) == ("waiting", 0, None, None)
-    assert queue.receive() == [{"kind": "delivery", "id": shown["id"], "studioId": str(api.studio_id)}]
+    delivery = answer.json
+    assert (delivery["type"], delivery["platform"], delivery["eventId"]) == ("test", None, delivery["id"])
+    assert (delivery["state"], delivery["attempts"], delivery["problem"], delivery["deliveredAt"]) == (
+        "waiting",
+        0,
+        None,
+        None,
+    )
+    assert queue.receive() == [{"kind": "delivery", "id": delivery["id"], "studioId": str(api.studio_id)}]
 
 
-def test_a_webhook_has_one_test_at_a_time(api: Api, queue: Queue) -> None:
+def test_an_endpoint_has_one_test_at_a_time(api: Api, queue: Queue) -> None:
     first, second = make(api), make(api, f"{URL}/2")
-    asked = [api.post(f"/api/webhook-endpoints/{made['id']}/test").json["id"] for made in (first, first, second)]
-    assert asked[0] == asked[1] != asked[2]
-    assert {message["id"] for message in queue.receive()} == set(asked)
+    tests = [
+        api.post(f"/api/webhook-endpoints/{endpoint['id']}/test").json["id"] for endpoint in (first, first, second)
+    ]
+    assert tests[0] == tests[1] != tests[2]
+    assert {message["id"] for message in queue.receive()} == set(tests)
 
 
-def test_tests_that_are_asked_for_at_once_are_one(api: Api) -> None:
-    made = make(api)
+def test_concurrent_requests_for_a_test_share_one(api: Api) -> None:
+    endpoint = make(api)
     with ThreadPoolExecutor(8) as pool:
-        asked = list(
-            pool.map(lambda _: webhook_endpoints.test_webhook_endpoint(api.studio_id, UUID(made["id"])).id, range(8))
+        tests = list(
+            pool.map(
+                lambda _: webhook_endpoints.test_webhook_endpoint(api.studio_id, UUID(endpoint["id"])).id, range(8)
+            )
         )
-    assert len(set(asked)) == 1
+    assert len(set(tests)) == 1
 
 
-def test_another_studios_webhook_and_one_that_never_was_are_not_found(api: Api, studios: Studios) -> None:
-    made, other = make(api), studios.new()
-    delivery_id = api.post(f"/api/webhook-endpoints/{made['id']}/test").json["id"]
-    for endpoint_id in (made["id"], str(uuid4()), "nonsense"):
+def test_unknown_and_foreign_endpoints_are_not_found(api: Api, studios: Studios) -> None:
+    endpoint, other = make(api), studios.new()
+    delivery_id = api.post(f"/api/webhook-endpoints/{endpoint['id']}/test").json["id"]
+    for endpoint_id in (endpoint["id"], str(uuid4()), "nonsense"):
         for answer in (
             other.delete(f"/api/webhook-endpoints/{endpoint_id}"),
             other.post(f"/api/webhook-endpoints/{endpoint_id}/test"),
@@ -136,6 +145,6 @@ def test_another_studios_webhook_and_one_that_never_was_are_not_found(api: Api, 
             (404, "webhook_endpoint_not_found"),
             (404, "delivery_not_found"),
         )
-    assert api.get(f"/api/webhook-endpoints/{made['id']}/deliveries/nonsense").json["code"] == "delivery_not_found"
+    assert api.get(f"/api/webhook-endpoints/{endpoint['id']}/deliveries/nonsense").json["code"] == "delivery_not_found"
     assert other.get("/api/webhook-endpoints").json["items"] == []
     assert len(api.get("/api/webhook-endpoints").json["items"]) == 1

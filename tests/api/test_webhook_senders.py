@@ -1,4 +1,4 @@
-"""Webhooks by declaration: what a platform declares is what is served and described, and nothing else is."""
+"""Webhooks by declaration: exactly what a platform declares is served and documented."""
 
 from datetime import datetime
 from typing import Any
@@ -67,7 +67,7 @@ def test_each_declared_sender_has_one_path(api: Api) -> None:
         (DATA_DELETION, FORM, "200", ("application/problem+json", "Problem")),
     ],
 )
-def test_the_description_is_that_of_each_sender(
+def test_each_sender_has_its_own_description(
     api: Api, path: str, accepts: str, status: str, refusal: tuple[str, str]
 ) -> None:
     operation = api.get("/api/openapi.json").json["paths"][path]["post"]
@@ -88,13 +88,13 @@ def test_the_description_is_that_of_each_sender(
         ("/api/webhooks/meta/%00", "webhook_not_found"),
     ],
 )
-def test_what_no_platform_declares_is_not_found(api: Api, path: str, code: str) -> None:
+def test_undeclared_senders_are_not_found(api: Api, path: str, code: str) -> None:
     answer = api.send("POST", path, b"x", {"Authorization": "", "Content_Type": FORM})
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
     assert answer.json["code"] == code
 
 
-def test_a_receipt_is_found_at_the_sender_that_gave_it_alone(api: Api, platforms: Sandbox) -> None:
+def test_a_receipt_is_found_only_at_the_sender_that_issued_it(api: Api, platforms: Sandbox) -> None:
     form = {"Authorization": "", "Content_Type": FORM}
     answer = api.send("POST", DATA_DELETION, f"signed_request={signed_request('1')}".encode(), form)
     code = answer.json["confirmation_code"]
@@ -104,7 +104,7 @@ def test_a_receipt_is_found_at_the_sender_that_gave_it_alone(api: Api, platforms
         assert (other.status, other.json["code"]) == (404, "deletion_not_found")
 
 
-def test_another_method_than_the_senders_is_refused(api: Api) -> None:
+def test_other_methods_than_the_senders_are_rejected(api: Api) -> None:
     answer = api.get(DEAUTHORIZE, Authorization="")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
@@ -117,9 +117,7 @@ def test_the_log_names_the_senders_own_path(api: Api, platforms: Sandbox, log_li
     assert [done["route"] for done in log_lines.named("request.done")] == [DEAUTHORIZE]
 
 
-def test_a_sender_whose_request_erases_several_accounts_gets_a_receipt_for_each(
-    clean_database: Database, platforms: Sandbox
-) -> None:
+def test_erasing_several_accounts_returns_a_receipt_for_each(clean_database: Database, platforms: Sandbox) -> None:
     platform = Platform(name="meta", title="Meta", webhooks=(ERASER,))
     route: Route = receiver_of(platform, ERASER)
     urls = route.handler(body=b"1 2").urls
@@ -129,7 +127,7 @@ def test_a_sender_whose_request_erases_several_accounts_gets_a_receipt_for_each(
     assert (route.handler.__name__, route.handler.__doc__) == ("receive_meta_erasures", "Accounts that are gone")
 
 
-def test_nothing_is_parsed_that_does_not_verify(clean_database: Database) -> None:
+def test_unverified_requests_are_not_parsed(clean_database: Database) -> None:
     class Unsigned(Exception):
         pass
 
@@ -142,17 +140,15 @@ def test_nothing_is_parsed_that_does_not_verify(clean_database: Database) -> Non
 
 
 @pytest.mark.parametrize(("platform", "sender"), SENDERS, ids=lambda each: each.name)
-def test_a_sender_is_found_by_a_name_that_can_stand_in_a_path(
-    platform: Platform, sender: WebhookSender[Any, Any]
-) -> None:
+def test_a_senders_name_must_be_valid_in_a_path(platform: Platform, sender: WebhookSender[Any, Any]) -> None:
     assert sender.name.replace("-", "").isalnum()
     assert sender.name == sender.name.lower()
     assert platform.get_webhook(sender.name) is sender
     assert sender.summary
 
 
-def test_metas_receipt_is_of_the_shape_that_meta_asks_for() -> None:
+def test_metas_receipt_has_the_required_format() -> None:
     response = get_platform("meta").get_webhook("data-deletion").response
     assert response
-    made = response.make([ErasureReceipt("code", "https://api.example/code")])
-    assert msgspec.to_builtins(made) == {"url": "https://api.example/code", "confirmation_code": "code"}
+    receipt = response.make([ErasureReceipt("code", "https://api.example/code")])
+    assert msgspec.to_builtins(receipt) == {"url": "https://api.example/code", "confirmation_code": "code"}

@@ -1,4 +1,4 @@
-"""Notices: a platform's word on a user changes the connections of that user in every studio; nobody else's does."""
+"""Webhooks: a platform's callback about a user changes that user's connections in every studio, and no others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,8 +29,9 @@ RISC, OAUTH = security_events.RISC, security_events.OAUTH
 
 
 def ago(**time: int) -> int:
-    """As seconds of the epoch. Days where it is asked for at import: hours later the test may still be to come."""
-    return int((datetime.now(UTC) - timedelta(**time)).timestamp())  # today: the libraries that verify ask the machine
+    """In epoch seconds. Days if computed at import: the test may run hours later."""
+    now = datetime.now(UTC)  # today: the verifying libraries use the system clock
+    return int((now - timedelta(**time)).timestamp())
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def no_keys_yet() -> None:
 
 @dataclass
 class World:
-    """Two studios whose Google and Meta are the same people's, and one that knows nobody of them."""
+    """Two studios with the same Google and Meta accounts, and one with other accounts."""
 
     api: Api
     other: Api
@@ -60,22 +61,22 @@ class World:
         return self.platforms.google.security_event(kind, account, **details)
 
     def request(self, **more: Any) -> str:
-        return signed_request(self.shown("meta")["accountId"], **more)
+        return signed_request(self.connection("meta")["accountId"], **more)
 
-    def shown(self, platform: str, api: Api | None = None) -> Any:
+    def connection(self, platform: str, api: Api | None = None) -> Any:
         return (api or self.api).get(f"/api/connections/{platform}").json
 
     def states(self, platform: str) -> list[str]:
-        return [self.shown(platform, api).get("status") for api in (self.api, self.other, self.stranger)]
+        return [self.connection(platform, api).get("status") for api in (self.api, self.other, self.stranger)]
 
     def events(self, api: Api | None = None, platform: str = "google") -> list[tuple[str, str | None]]:
-        found = self.superuser.run(
+        rows = self.superuser.run(
             "SELECT e.kind, e.code FROM connection_event AS e JOIN platform_connection AS c ON c.id = e.connection_id"
             " WHERE c.studio_id = :studio AND c.platform = :platform ORDER BY e.id",
             studio=(api or self.api).studio_id,
             platform=platform,
         )
-        return [(kind, code) for kind, code in found or () if kind != "connected"]
+        return [(kind, code) for kind, code in rows or () if kind != "connected"]
 
     def grow_older(self) -> None:
         self.superuser.run("UPDATE platform_connection SET status_since = now() - interval '1 hour'")
@@ -88,7 +89,7 @@ def connect(api: Api, account: str) -> None:
     connect_google(api, account)
     meta = {"platform": "meta", "accessToken": mint_meta(account).access_token, "expiresIn": 3600}
     assert api.post("/api/connections", meta).status == 201
-    for platform in ("google", "meta"):  # who is connected is known once the platform was asked
+    for platform in ("google", "meta"):  # the account is known after the first call to the platform
         assert api.post(f"/api/connections/{platform}/test").json["valid"] is True
 
 
@@ -109,25 +110,23 @@ def world(studios: Studios, platforms: Sandbox, superuser: pg8000.native.Connect
         (RISC + "account-purged", "account_purged"),
     ],
 )
-def test_what_ends_a_google_grant_breaks_the_users_connections_in_every_studio(
-    world: World, kind: str, code: str
-) -> None:
+def test_events_that_end_a_google_grant_break_the_users_connections(world: World, kind: str, code: str) -> None:
     answer = world.google(world.event(kind))
     assert (answer.status, answer.text) == (202, "")
     assert world.states("google") == ["revoked", "revoked", "active"]
     assert world.states("meta") == ["active"] * 3
-    reason = world.shown("google")["statusReason"]
+    reason = world.connection("google")["statusReason"]
     assert (reason["code"], reason["action"]) == (code, "reconnect")
     assert world.events() == [("failed", code)]
 
 
-def test_the_reason_why_google_disabled_an_account_is_told(world: World) -> None:
+def test_the_reason_for_disabling_a_google_account_is_shown(world: World) -> None:
     world.google(world.event(RISC + "account-disabled", reason="hijacking"))
-    assert "hijacked" in world.shown("google")["statusReason"]["message"]
+    assert "hijacked" in world.connection("google")["statusReason"]["message"]
 
 
 @pytest.mark.parametrize("kind", [RISC + "account-enabled", RISC + "account-credential-change-required"])
-def test_what_ends_no_grant_is_written_down_once_and_changes_nothing(world: World, kind: str) -> None:
+def test_other_google_events_are_recorded_once_and_change_nothing(world: World, kind: str) -> None:
     token = world.event(kind)
     assert [world.google(token).status for _ in range(2)] == [202, 202]
     assert world.states("google") == ["active"] * 3
@@ -136,7 +135,7 @@ def test_what_ends_no_grant_is_written_down_once_and_changes_nothing(world: Worl
     assert code
 
 
-def test_an_account_that_is_enabled_again_leaves_the_connection_broken_until_the_studio_reconnects(
+def test_a_re_enabled_account_stays_broken_until_reconnected(
     world: World,
 ) -> None:
     world.google(world.event(RISC + "account-disabled"))
@@ -146,14 +145,14 @@ def test_an_account_that_is_enabled_again_leaves_the_connection_broken_until_the
 
 
 @pytest.mark.parametrize("kind", [RISC + "verification", RISC + "identifier-changed", "urn:of:tomorrow"])
-def test_an_event_that_is_for_nobody_or_unknown_is_taken_and_changes_nothing(world: World, kind: str) -> None:
+def test_unknown_events_and_subjects_are_accepted_and_change_nothing(world: World, kind: str) -> None:
     claims = {**security_events.claims(kind, {}, CLIENT_ID), "events": {kind: {"state": "a test"}}}
     assert world.google(security_events.sign(claims)).status == 202
     assert world.states("google") == ["active"] * 3
     assert world.events() == []
 
 
-def test_an_event_about_one_token_names_nobody_and_is_left_to_the_next_refresh(world: World) -> None:
+def test_an_event_about_one_token_changes_nothing_until_the_next_refresh(world: World) -> None:
     subject = {"subject_type": "oauth_token", "token_type": "refresh_token", "token_identifier_alg": "prefix"}
     token = security_events.sign(
         security_events.claims(OAUTH + "token-revoked", {**subject, "token": "1//0"}, CLIENT_ID)
@@ -162,12 +161,12 @@ def test_an_event_about_one_token_names_nobody_and_is_left_to_the_next_refresh(w
     assert world.states("google") == ["active"] * 3
 
 
-def test_a_repeated_event_breaks_nothing_that_was_reconnected_since(world: World) -> None:
+def test_a_repeated_event_does_not_break_a_reconnected_connection(world: World) -> None:
     token = security_events.sign(
         {
             **security_events.claims(OAUTH + "tokens-revoked", {}, CLIENT_ID),
             "iat": ago(hours=1),
-            "events": {OAUTH + "tokens-revoked": {"subject": {"sub": world.shown("google")["accountId"]}}},
+            "events": {OAUTH + "tokens-revoked": {"subject": {"sub": world.connection("google")["accountId"]}}},
         }
     )
     world.superuser.run("UPDATE platform_connection SET status_since = now() - interval '2 hours'")
@@ -181,7 +180,7 @@ def test_a_repeated_event_breaks_nothing_that_was_reconnected_since(world: World
 
 
 def changed(**claims: Any) -> str:
-    """A token about nobody whose claims are others."""
+    """A token about an unknown user with changed claims."""
     return security_events.sign({**security_events.claims(RISC + "verification", {}, CLIENT_ID), **claims})
 
 
@@ -199,7 +198,7 @@ BAD_TOKENS = {
 }
 
 
-def test_a_token_that_is_not_good_is_refused_in_the_words_of_rfc_8935(world: World) -> None:
+def test_an_invalid_token_is_rejected_as_rfc_8935_defines(world: World) -> None:
     for token, err in BAD_TOKENS.items():
         answer = world.google(token)
         assert (answer.status, answer.headers["Content-Type"]) == (400, "application/json")
@@ -208,12 +207,12 @@ def test_a_token_that_is_not_good_is_refused_in_the_words_of_rfc_8935(world: Wor
     assert world.states("google") == ["active"] * 3
 
 
-def test_another_media_type_is_refused_in_the_same_shape(world: World) -> None:
+def test_another_media_type_is_rejected_in_the_same_format(world: World) -> None:
     answer = world.google(world.event(RISC + "verification"), "application/json")
     assert (answer.status, answer.json["err"]) == (415, "invalid_request")
 
 
-def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_often(
+def test_googles_keys_are_fetched_once_and_rarely_for_unknown_key_ids(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
@@ -229,7 +228,7 @@ def test_google_is_asked_for_its_keys_once_and_for_an_unknown_one_again_but_not_
     assert world.key_requests() == 2
 
 
-def test_without_googles_keys_the_event_is_put_off_and_google_sends_it_again(
+def test_without_googles_keys_google_is_asked_to_send_the_event_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.platforms.add_fault(kind="status", status=503, path=security_events.KEYS_PATH)
@@ -246,7 +245,7 @@ def test_without_googles_keys_the_event_is_put_off_and_google_sends_it_again(
     assert world.states("google") == ["revoked", "revoked", "active"]
 
 
-def test_an_unregistered_product_takes_no_notices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_client_credentials_webhooks_are_rejected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.settings import get_settings
 
     token, request = world.event(OAUTH + "tokens-revoked"), world.request()
@@ -260,23 +259,23 @@ def test_an_unregistered_product_takes_no_notices(world: World, monkeypatch: pyt
     assert world.states("google") == world.states("meta") == ["active"] * 3
 
 
-def test_who_removes_the_application_at_meta_breaks_their_connections_in_every_studio(world: World) -> None:
+def test_deauthorizing_at_meta_breaks_the_users_connections_in_every_studio(world: World) -> None:
     answer = world.meta("deauthorize", world.platforms.meta.signed_request("studio"))
     assert answer.status == 204
     assert world.states("meta") == ["revoked", "revoked", "active"]
     assert world.states("google") == ["active"] * 3
-    reason = world.shown("meta")["statusReason"]
+    reason = world.connection("meta")["statusReason"]
     assert (reason["code"], reason["action"]) == ("deauthorized", "reconnect")
     assert world.events(platform="meta") == [("failed", "deauthorized")]
 
 
-def test_a_repeated_callback_changes_nothing_more(world: World) -> None:
+def test_a_repeated_callback_changes_nothing(world: World) -> None:
     request = world.request()
     assert [world.meta("deauthorize", request).status for _ in range(2)] == [204, 204]
     assert world.events(platform="meta") == [("failed", "deauthorized")]
 
 
-def test_a_broken_connection_is_told_to_the_webhooks(world: World, queue: Queue) -> None:
+def test_a_broken_connection_is_sent_to_webhook_endpoints(world: World, queue: Queue) -> None:
     from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 
     create_webhook_endpoint(world.api.studio_id, "https://studio.example/hook")
@@ -287,7 +286,7 @@ def test_a_broken_connection_is_told_to_the_webhooks(world: World, queue: Queue)
     assert message["id"]
 
 
-def test_either_secret_of_a_rollover_may_have_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_during_a_rollover_both_secrets_verify(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.settings import get_settings
 
     monkeypatch.setenv("META_CLIENT_SECRET", "the new one,the old one")
@@ -311,8 +310,8 @@ BAD_REQUESTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
-def test_a_signed_request_that_is_forged_malformed_or_old_changes_nothing(world: World, callback: str) -> None:
-    user_id = world.shown("meta")["accountId"]
+def test_a_forged_malformed_or_old_request_changes_nothing(world: World, callback: str) -> None:
+    user_id = world.connection("meta")["accountId"]
     for more in BAD_REQUESTS:
         answer = world.meta(callback, signed_request(**{"user_id": user_id, **more}))
         assert (answer.status, answer.json["code"]) == (400, "invalid_signed_request"), more
@@ -330,7 +329,7 @@ BAD_FORMS = {
 }
 
 
-def test_the_callbacks_of_meta_take_one_form_and_no_other_route_takes_any(api: Api, platforms: Sandbox) -> None:
+def test_only_metas_callbacks_accept_a_form(api: Api, platforms: Sandbox) -> None:
     headers = {"Authorization": "", "Content_Type": f"{FORM}; charset=utf-8"}
     for form, status in BAD_FORMS.items():
         assert api.send("POST", "/api/webhooks/meta/deauthorize", form, headers).status == status, form
@@ -340,17 +339,17 @@ def test_the_callbacks_of_meta_take_one_form_and_no_other_route_takes_any(api: A
 
 
 def rows_of(world: World, api: Api) -> str:
-    """The studio's connection to Meta as it is stored."""
-    found = world.superuser.run(
+    """The studio's stored connection to Meta."""
+    rows = world.superuser.run(
         "SELECT c::text FROM platform_connection AS c WHERE c.studio_id = :id AND c.platform = 'meta'",
         id=api.studio_id,
     )
-    assert found
-    return str(found[0][0])
+    assert rows
+    return str(rows[0][0])
 
 
-def test_a_data_deletion_disconnects_erases_and_says_where_to_look(world: World) -> None:
-    shown = world.shown("meta")
+def test_a_data_deletion_disconnects_erases_and_returns_a_status_url(world: World) -> None:
+    connection = world.connection("meta")
     answer = world.meta("data-deletion", world.request())
     assert answer.status == 200
     assert set(answer.json) == {"url", "confirmation_code"}
@@ -361,8 +360,8 @@ def test_a_data_deletion_disconnects_erases_and_says_where_to_look(world: World)
     for api in (world.api, world.other):
         assert api.get("/api/connections/meta").status == 404
         row = rows_of(world, api)
-        assert shown["accountId"] not in row
-        assert shown["accountName"] not in row
+        assert connection["accountId"] not in row
+        assert connection["accountName"] not in row
         assert "\\x" not in row, "a token is left"
     assert ("failed", "deauthorized") in world.events(platform="meta")
 
@@ -372,17 +371,17 @@ def test_a_data_deletion_disconnects_erases_and_says_where_to_look(world: World)
     assert status.json["doneAt"] >= status.json["requestedAt"]
 
 
-def test_a_data_deletion_reaches_what_was_disconnected_before(world: World) -> None:
+def test_a_data_deletion_includes_connections_disconnected_before(world: World) -> None:
     request = world.request()
     assert world.api.delete("/api/connections/meta").status == 204
-    account = world.shown("meta", world.other)["accountId"]
+    account = world.connection("meta", world.other)["accountId"]
     assert account in rows_of(world, world.api)
     world.meta("data-deletion", request)
     assert account not in rows_of(world, world.api)
 
 
-def test_a_deletion_that_was_interrupted_is_completed_by_the_next_request(world: World) -> None:
-    """The first broke the connections and got no further, a while ago."""
+def test_an_interrupted_deletion_is_completed_by_the_next_request(world: World) -> None:
+    """The first request broke the connections and then stopped, some time ago."""
     request = world.request(issued_at=ago(minutes=10))
     world.grow_older()
     world.meta("deauthorize", request)
@@ -392,15 +391,15 @@ def test_a_deletion_that_was_interrupted_is_completed_by_the_next_request(world:
     assert "2 connections" in status.json["message"]
 
 
-def test_a_deletion_of_an_account_that_nobody_knows_is_done_at_once(world: World) -> None:
+def test_a_deletion_of_an_unknown_account_is_done_at_once(world: World) -> None:
     answer = world.meta("data-deletion", signed_request("1234567890"))
     status = world.api.get(answer.json["url"].removeprefix(PUBLIC_URL))
     assert (status.json["state"], status.json["message"]) == ("done", webhooks.NOTHING_KNOWN)
     assert world.states("meta") == ["active"] * 3
 
 
-def test_an_event_about_one_of_a_studios_accounts_leaves_the_other_alone(world: World) -> None:
-    mine = world.shown("google")["id"]
+def test_an_event_about_one_account_does_not_affect_a_studios_other_one(world: World) -> None:
+    mine = world.connection("google")["id"]
     other = connect_google(world.api, "bulk-3").json["id"]
     assert world.google(world.event(security_events.OAUTH + "tokens-revoked", "bulk-3")).status == 202
     states = {each["id"]: each["status"] for each in world.api.get("/api/connections").json["items"]}
@@ -408,18 +407,18 @@ def test_an_event_about_one_of_a_studios_accounts_leaves_the_other_alone(world: 
     assert world.states("google")[1:] == ["active", "active"]
 
 
-def test_a_deletion_beside_a_connection_whose_account_is_not_known_forgets_its_own(world: World) -> None:
-    """Of a platform one live connection at most may have no known account."""
+def test_a_deletion_works_next_to_an_unidentified_connection(world: World) -> None:
+    """At most one live connection per platform may have no known account."""
     unknown = "INSERT INTO platform_connection (studio_id, platform, access_token) VALUES (:studio, 'meta', 'sealed')"
     request = world.request()
     world.superuser.run(unknown, studio=world.api.studio_id)
     assert world.meta("data-deletion", request).status == 200
-    found = world.superuser.run(
+    rows = world.superuser.run(
         "SELECT status, external_account_id FROM platform_connection WHERE studio_id = :studio AND platform = 'meta'"
         " ORDER BY id",
         studio=world.api.studio_id,
     )
-    assert found == [["disabled", None], ["active", None]]
+    assert rows == [["disabled", None], ["active", None]]
 
 
 def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -> None:
@@ -434,32 +433,32 @@ def test_a_confirmation_code_cannot_be_guessed_and_is_not_stored(world: World) -
 
 
 def pending_of(world: World, platform: str, account: str) -> str:
-    """The code of a consent that nobody has completed, in a studio that knew nothing of the account."""
+    """The code of an authorization that is not completed, in a studio without a connection to the account."""
     return code_of(walk(world.stranger, platform, account=account))
 
 
-def test_what_ends_a_google_grant_ends_what_was_not_completed_as_well(world: World) -> None:
+def test_events_that_end_a_google_grant_end_pending_grants_too(world: World) -> None:
     ended, other = pending_of(world, "google", "studio"), pending_of(world, "google", "bulk-40")
     assert world.google(world.event(OAUTH + "tokens-revoked")).status == 202
     assert complete(world.stranger, ended).json["code"] == "completion_code_invalid"
     assert complete(world.stranger, other).status == 200
 
 
-def test_a_warning_ends_nothing_that_was_not_completed(world: World) -> None:
+def test_a_warning_ends_no_pending_grant(world: World) -> None:
     code = pending_of(world, "google", "studio")
     world.google(world.event(RISC + "account-credential-change-required"))
     assert complete(world.stranger, code).status == 200
 
 
 @pytest.mark.parametrize("callback", ["deauthorize", "data-deletion"])
-def test_metas_user_leaves_no_grant_that_was_not_completed(world: World, callback: str) -> None:
+def test_deauthorizing_at_meta_ends_pending_grants(world: World, callback: str) -> None:
     code = pending_of(world, "meta", "studio")
     assert world.meta(callback, world.request()).status in (200, 204)
     assert complete(world.stranger, code, "meta").json["code"] == "completion_code_invalid"
     assert world.superuser.run("SELECT count(*) FROM pending_grant") == [[0]]
 
 
-def test_an_event_from_before_the_consent_does_not_end_it(world: World) -> None:
+def test_an_event_older_than_the_consent_does_not_end_it(world: World) -> None:
     request = world.request()
     code = pending_of(world, "meta", "studio")
     world.superuser.run("UPDATE pending_grant SET created_at = now() + interval '5 minutes'")
@@ -467,7 +466,7 @@ def test_an_event_from_before_the_consent_does_not_end_it(world: World) -> None:
     assert complete(world.stranger, code, "meta").status == 200
 
 
-def test_an_event_costs_the_database_a_fixed_number_of_statements(world: World) -> None:
+def test_an_event_takes_a_fixed_number_of_statements(world: World) -> None:
     def cost(answer: Callable[[], Answer]) -> tuple[int, int]:
         with query_statistics() as statistics:
             assert answer().status in (200, 202, 204, 404)

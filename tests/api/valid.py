@@ -1,4 +1,4 @@
-"""Requests that succeed, route by route, and the texts that tests put into them."""
+"""Requests that succeed, by route, and the texts that tests put into them."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ BASES: dict[type[Any], list[dict[str, Any]]] = {
     AuthorizationRequest: [{"streams": ["bookings"], "returnTo": "https://app.studio.example/settings"}],
     NewWebhookEndpoint: [{"url": "http://127.0.0.1:9/hook"}],
 }
-"""Requests that succeed, where the types alone do not say how to make one."""
+"""Requests that succeed, where the types alone do not say how to build one."""
 
 
 PLAIN = {"syncType": "bookings", "from": "2026-05-01", "to": "2026-05-02", "frequency": "daily", "platform": "google"}

@@ -1,4 +1,4 @@
-"""What workers do while the API is looked at: each under the login of its own function."""
+"""Work done by workers in tests of the API: each under the login of its own function."""
 
 from collections.abc import Callable
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What tests of administration share: the product logged in as the administrator, and studios that have secrets."""
+"""Shared by tests of administration: the product logged in as the administrator, and studios that have secrets."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -45,14 +45,14 @@ def plenty() -> int:
 
 
 def time_for(steps: int) -> Callable[[], int]:
-    """Time that is up after so many steps."""
-    left: Iterator[int] = iter([plenty()] * steps)
-    return lambda: next(left, 0)
+    """A deadline reached after so many steps."""
+    remaining: Iterator[int] = iter([plenty()] * steps)
+    return lambda: next(remaining, 0)
 
 
 @pytest.fixture
 def as_administrator(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """The product with nothing known from before; what an operator has it do is under the administrator's login."""
+    """A fresh process; operator commands run under the administrator's login."""
     monkeypatch.setenv("DATABASE_URL", clean_database.url(JOINT))
     forget()
     yield clean_database
@@ -61,14 +61,14 @@ def as_administrator(clean_database: Database, monkeypatch: pytest.MonkeyPatch) 
 
 
 def forget() -> None:
-    """Settings, connections and keys are as in a fresh process."""
+    """Resets settings, connections and keys to those of a fresh process."""
     close_pool()
     get_settings.cache_clear()
     vault.cache_clear()
 
 
 class Secrets(NamedTuple):
-    """A studio with a sealed value in each place that has one."""
+    """A studio with a sealed value in every sealed column."""
 
     studio_id: UUID
     webhook_secret: str
@@ -124,7 +124,7 @@ def _keep_address_key(studio_id: UUID) -> None:
 
 
 def _set_aside(studio_id: UUID) -> None:
-    """A record that could not be read, kept sealed."""
+    """Stores a sealed record that could not be decoded."""
     connection = read(studio_id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
     row_id = uuid4()
@@ -137,12 +137,12 @@ def _set_aside(studio_id: UUID) -> None:
 
 
 def rest(superuser: pg8000.native.Connection) -> None:
-    """An hour passes."""
+    """Lets an hour pass for retired keys."""
     superuser.run("UPDATE data_key SET retired_at = retired_at - interval '1 hour'")
 
 
 def damage(superuser: pg8000.native.Connection, secrets: Secrets, column: str = "access_token") -> None:
-    """Its last byte is another one."""
+    """Changes the last byte."""
     superuser.run(
         f"UPDATE platform_connection SET {column} = set_byte({column}, length({column}) - 1,"
         f" 255 - get_byte({column}, length({column}) - 1)) WHERE studio_id = :id",
@@ -151,22 +151,24 @@ def damage(superuser: pg8000.native.Connection, secrets: Secrets, column: str = 
 
 
 def wait_for_a_lock(superuser: pg8000.native.Connection, work: Future[Any]) -> None:
-    """Until a statement of the work waits for one."""
+    """Waits until a statement of `work` waits for a lock."""
     blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
     while superuser.run(blocked) == [[0]] and not work.done():
         superuser.run("SELECT pg_sleep(0.01)")
 
 
 def as_admin_function() -> AbstractContextManager[None]:
-    """The administrator's login; where others work in this process meanwhile, the one that they all share."""
+    """The administrator's login; if other threads are at work in this process, the login that they all share."""
     return login_as(ADMIN) if active_count() == 1 else nullcontext()
 
 
-def rotate(made_before: datetime | None = None, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rotation:
-    """With no time given, every key there is gets a successor."""
+def rotate(
+    made_before: datetime | None = None, *, dry_run: bool = False, remaining_ms: Callable[[], int] = plenty
+) -> Rotation:
+    """Without `made_before`, every existing key gets a successor."""
     before = made_before or database_time()
     with as_admin_function():
-        return rotate_data_keys(before, dry_run=dry_run, remaining_ms=left)
+        return rotate_data_keys(before, dry_run=dry_run, remaining_ms=remaining_ms)
 
 
 def keys(studio_id: UUID) -> list[StoredDataKey]:
@@ -174,17 +176,17 @@ def keys(studio_id: UUID) -> list[StoredDataKey]:
 
 
 def sealed_values(superuser: pg8000.native.Connection, studio_id: UUID) -> dict[tuple[str, str], tuple[UUID, bytes]]:
-    found = {}
+    values = {}
     for place in SEALED:
         ((row_id, value),) = superuser.run(
             f"SELECT id, {place.column} FROM {place.table} WHERE {key_of(place.table)} = :id", id=studio_id
         )
-        found[place.table, place.column] = row_id, bytes(value)
-    return found
+        values[place.table, place.column] = row_id, bytes(value)
+    return values
 
 
-def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, str]:
-    """Every sealed value of the studio's, in the clear, with the key that has sealed it last."""
+def decrypted(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, str]:
+    """Every sealed value of the studio, decrypted with its current key."""
     generation = {"platform_connection": secrets.stored.token_generation}
     clear = {}
     for (table, column), (row_id, value) in sealed_values(superuser, secrets.studio_id).items():
@@ -194,7 +196,7 @@ def opened(superuser: pg8000.native.Connection, secrets: Secrets) -> dict[str, s
 
 
 def everything_opens(superuser: pg8000.native.Connection, secrets: Secrets) -> bool:
-    return opened(superuser, secrets) == {
+    return decrypted(superuser, secrets) == {
         "oauth_state.verifier": "verifier",
         "pending_grant.access_token": ACCESS,
         "pending_grant.refresh_token": REFRESH,

@@ -1,4 +1,4 @@
-"""A studio that is connected to the sandbox, and a worker that serves its queue."""
+"""A studio connected to the sandbox, and a worker that serves its queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Studio:
         return self.api.studio_id
 
     def sync(self, stream: str, *, remaining_ms: Callable[[], int] = lambda: PLENTY_MS) -> dict[str, Any]:
-        """Starts a sync by hand and works until its queue is empty; returns the run."""
+        """Starts a manual sync and works until the queue is empty; returns the run."""
         run = self.start(stream)
         self.work(remaining_ms=remaining_ms)
         return self.run(run["id"])
@@ -40,7 +40,7 @@ class Studio:
         return answer.json["runs"][0]  # type: ignore[no-any-return]
 
     def work(self, *, remaining_ms: Callable[[], int] = lambda: PLENTY_MS) -> list[str]:
-        """Serves messages until there are none; returns what became of the runs."""
+        """Serves messages until there are none; returns the outcomes of the runs."""
         from chalicelib.services.sync.execute import execute_run
 
         outcomes = []
@@ -75,7 +75,7 @@ def connect(api: Api, queue: Queue, account: str = "studio", **mint_options: Any
 
 @pytest.fixture
 def studio(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
-    """Connected to the account of a believable studio."""
+    """Connected to the account of a realistic studio."""
     return connect(api, queue)
 
 
@@ -96,7 +96,7 @@ def scalar(connection: pg8000.native.Connection, sql: str, **params: Any) -> Any
 
 
 def make_due(superuser: pg8000.native.Connection, run_id: str) -> None:
-    """Lets the time pass that a deferred run waits for, and the throttle with it."""
+    """Ends the wait of a deferred run, and of the throttle with it."""
     superuser.run("UPDATE sync_log SET resume_at = now() WHERE id = :id", id=run_id)
     superuser.run("UPDATE account_quota SET blocked_until = NULL; UPDATE platform_circuit SET open_until = now()")
 

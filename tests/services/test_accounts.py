@@ -1,4 +1,4 @@
-"""Accounts under a connection: the calendar that is read, how it is found and renamed, and the rule for what counts."""
+"""Accounts under a connection: the calendar that is read, how it is identified and renamed, and its booking rule."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ def change(studio: Studio, **body: Any) -> Answer:
 
 
 def bookings(superuser: pg8000.native.Connection) -> dict[str, tuple[str, str | None]]:
-    """The status of each booking, and why it is left out, by its title."""
+    """The status of each booking, and why it is skipped, by its title."""
     rows = superuser.run("SELECT title, status, skip_reason FROM booking") or []
     return {title: (status, reason) for title, status, reason in rows}
 
@@ -35,21 +35,21 @@ def calendar_ids(superuser: pg8000.native.Connection) -> list[Any]:
 
 
 def identify(studio: Studio) -> None:
-    """From now on it is known whose connection it is, as it is from the start after a consent."""
+    """Identifies the account of the connection, as an authorization does from the start."""
     assert studio.api.post("/api/connections/google/test").json["valid"]
 
 
-def test_all_calendars_are_listed_once_one_has_been_read_and_the_primary_one_is_selected(studio: Studio) -> None:
+def test_all_calendars_are_listed_after_a_sync_and_the_primary_one_is_selected(studio: Studio) -> None:
     assert accounts(studio) == []
     run = studio.sync("bookings")
     assert run["apiCalls"] == 2
-    found = accounts(studio)
-    assert [(account["name"], account["selected"], account["isPrimary"]) for account in found] == [
+    calendars = accounts(studio)
+    assert [(account["name"], account["selected"], account["isPrimary"]) for account in calendars] == [
         ("Linden & Light Photography", True, True),
         ("Family", False, False),
         ("Weddings", False, False),
     ]
-    account = found[0]
+    account = calendars[0]
     for name in ("id", "seenAt"):
         assert account.pop(name)
     (stream,) = account.pop("streams")
@@ -75,11 +75,11 @@ def test_all_calendars_are_listed_once_one_has_been_read_and_the_primary_one_is_
         "rule": "matching",
         "words": [],
     }
-    assert found[1]["streams"] == []
+    assert calendars[1]["streams"] == []
     assert studio.sync("bookings")["apiCalls"] == 1
 
 
-def test_the_calendars_are_listed_again_after_a_day_and_for_a_run_by_hand_after_ten_minutes(
+def test_calendars_are_listed_daily_and_by_manual_runs_after_ten_minutes(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -97,7 +97,7 @@ def test_the_calendars_are_listed_again_after_a_day_and_for_a_run_by_hand_after_
         assert (run["trigger"], run["apiCalls"]) == ("schedule", calls)
 
 
-def test_known_calendars_are_read_while_the_list_cannot_be(
+def test_known_calendars_are_read_even_if_listing_fails(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -107,7 +107,7 @@ def test_known_calendars_are_read_while_the_list_cannot_be(
     assert scalar(superuser, "SELECT accounts_listed_at FROM sync_schedule WHERE stream = 'bookings'") is None
 
 
-def test_a_renamed_calendar_keeps_its_bookings_its_rule_and_its_id(
+def test_a_renamed_calendar_keeps_its_bookings_rule_and_id(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -124,7 +124,7 @@ def test_a_renamed_calendar_keeps_its_bookings_its_rule_and_its_id(
     assert calendar_ids(superuser) == ["studio@lindenandlight.example"]
 
 
-def test_while_the_scope_for_its_id_is_missing_a_calendar_is_read_without_and_named_in_place_later(
+def test_a_calendar_without_an_id_is_read_and_identified_in_place_later(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio = connect(api, queue, scopes=EVENTS_ONLY)
@@ -137,8 +137,8 @@ def test_while_the_scope_for_its_id_is_missing_a_calendar_is_read_without_and_na
     reconnect(studio)
     run = studio.sync("bookings")
     assert (run["fullRead"], run["records"]["seen"]) == (False, 0)
-    named = own(studio)
-    assert (named["id"], named["externalId"]) == (nameless["id"], "hello@lindenandlight.example")
+    identified = own(studio)
+    assert (identified["id"], identified["externalId"]) == (nameless["id"], "hello@lindenandlight.example")
     assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
     platforms.google.expire_sync_tokens()
     again = studio.sync("bookings")
@@ -147,7 +147,7 @@ def test_while_the_scope_for_its_id_is_missing_a_calendar_is_read_without_and_na
 
 
 @pytest.mark.parametrize("granted_at_first", [True, False])
-def test_a_scope_that_comes_and_goes_doubles_no_booking(
+def test_gaining_and_losing_a_scope_duplicates_no_booking(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, granted_at_first: bool
 ) -> None:
     scopes = [DEFAULT_SCOPES, EVENTS_ONLY] if granted_at_first else [EVENTS_ONLY, DEFAULT_SCOPES]
@@ -170,7 +170,7 @@ def test_a_scope_that_comes_and_goes_doubles_no_booking(
         ({"status": 503}, "deferred", "platform_unavailable"),
     ],
 )
-def test_while_no_calendar_is_known_a_list_that_cannot_be_read_is_an_error(
+def test_without_known_calendars_a_failed_listing_is_an_error(
     studio: Studio, platforms: Sandbox, fault: dict[str, Any], status: str, code: str
 ) -> None:
     platforms.add_fault(kind="status", host=CALENDAR, path=CALENDAR_LIST, **fault)
@@ -179,7 +179,7 @@ def test_while_no_calendar_is_known_a_list_that_cannot_be_read_is_an_error(
     assert accounts(studio) == []
 
 
-def test_a_backfill_reads_the_calendar_that_is_known(
+def test_a_backfill_reads_the_known_calendar(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     days = {"syncType": "bookings", "from": "2026-01-01", "to": "2026-12-31"}
@@ -188,7 +188,7 @@ def test_a_backfill_reads_the_calendar_that_is_known(
     assert calendar_ids(superuser) == ["hello@lindenandlight.example"]
 
 
-def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Studio, platforms: Sandbox) -> None:
+def test_another_google_account_has_its_own_calendar_and_rule(studio: Studio, platforms: Sandbox) -> None:
     studio.sync("bookings")
     assert change(studio, rule="all").status == 200
     other = consent(studio.api, account="bulk-5").json["connection"]["id"]
@@ -202,9 +202,7 @@ def test_another_google_account_has_a_calendar_and_a_rule_of_its_own(studio: Stu
     assert "bulk-5@studio.example" not in by_id
 
 
-def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
-    studio: Studio, platforms: Sandbox
-) -> None:
+def test_a_calendar_identified_later_regains_its_earlier_rule(studio: Studio, platforms: Sandbox) -> None:
     identify(studio)
     studio.sync("bookings")
     change(studio, rule="all")
@@ -219,7 +217,7 @@ def test_a_calendar_that_is_named_after_it_was_known_once_takes_the_rule_it_had(
     assert None not in [account["externalId"] for account in accounts(studio)]
 
 
-def test_a_calendar_is_found_again_after_a_disconnect(studio: Studio, platforms: Sandbox) -> None:
+def test_a_reconnected_calendar_keeps_its_row(studio: Studio, platforms: Sandbox) -> None:
     studio.sync("bookings")
     change(studio, words=["mini"])
     studio.work()
@@ -233,7 +231,7 @@ def test_a_calendar_is_found_again_after_a_disconnect(studio: Studio, platforms:
     assert [after[name] for name in ("id", "selected", "words")] == [before["id"], True, ["mini"]]
 
 
-def test_a_change_of_the_rule_reads_the_calendar_again(
+def test_changing_the_rule_reads_the_calendar_again(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.add_event({"summary": "Smith at the lake"})
@@ -257,14 +255,14 @@ def test_a_change_of_the_rule_reads_the_calendar_again(
     )
 
 
-def test_a_change_to_what_is_there_already_reads_nothing(studio: Studio) -> None:
+def test_an_unchanged_rule_reads_nothing(studio: Studio) -> None:
     studio.sync("bookings")
     assert change(studio, rule="matching", words=[]).json["rule"] == "matching"
     assert studio.work() == []
     assert studio.sync("bookings")["fullRead"] is False
 
 
-def test_a_change_of_the_rule_is_an_event_of_the_connection(studio: Studio) -> None:
+def test_changing_the_rule_is_an_event_of_the_connection(studio: Studio) -> None:
     studio.sync("bookings")
     change(studio, rule="all")
     change(studio, rule="all")
@@ -272,10 +270,10 @@ def test_a_change_of_the_rule_is_an_event_of_the_connection(studio: Studio) -> N
     assert [(event["kind"], event["code"]) for event in events] == [("rule_changed", "all"), ("connected", None)]
 
 
-def test_a_run_that_reads_by_the_old_rule_stores_nothing_more_and_begins_again(
+def test_a_run_under_an_outdated_rule_stores_nothing_more_and_starts_over(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    """The rule changes while the page lies fetched."""
+    """The rule changes between fetching and storing a page."""
     platforms.google.add_event({"summary": "Smith at the lake"})
     studio.sync("bookings")
     started = studio.start("bookings")
@@ -295,7 +293,7 @@ def test_a_run_that_reads_by_the_old_rule_stores_nothing_more_and_begins_again(
     assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
 
 
-def test_a_backfill_in_progress_goes_on_by_the_new_rule(
+def test_a_backfill_in_progress_continues_under_the_new_rule(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     bulk.sync("bookings")
@@ -311,7 +309,7 @@ def test_a_backfill_in_progress_goes_on_by_the_new_rule(
     assert execute.execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS) == "succeeded"
 
 
-def test_a_rule_may_be_changed_while_the_connection_is_broken_and_counts_once_it_works(
+def test_a_rule_changed_while_the_connection_is_broken_applies_once_it_works(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.add_event({"summary": "Smith at the lake"})
@@ -324,14 +322,14 @@ def test_a_rule_may_be_changed_while_the_connection_is_broken_and_counts_once_it
     assert bookings(superuser)["Smith at the lake"] == ("confirmed", None)
 
 
-def test_what_the_rule_leaves_out_is_kept_without_its_content(
+def test_events_skipped_by_the_rule_are_stored_without_content(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.add_event({"summary": "Dr. Secret", "location": "Praxis Secret"})
     studio.sync("bookings")
-    kept = scalar(superuser, "SELECT string_agg(s::text, ' ') FROM skipped_record AS s")
-    assert "no_match" in kept
-    assert "Secret" not in kept
+    skipped = scalar(superuser, "SELECT string_agg(s::text, ' ') FROM skipped_record AS s")
+    assert "no_match" in skipped
+    assert "Secret" not in skipped
     status = next(item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == "bookings")
     assert status["skipped"] == {"no_match": 3, "free": 1, "declined": 1, "called_off": 1}
 
@@ -364,14 +362,14 @@ def put(studio: Studio, body: Any) -> Answer:
         ({"name": "Mine"}, "name"),
     ],
 )
-def test_a_wrong_field_is_named(studio: Studio, body: Any, field: str) -> None:
+def test_an_invalid_field_is_named(studio: Studio, body: Any, field: str) -> None:
     answer = put(studio, body)
     assert answer.status == 422
     assert field in [problem["field"] for problem in answer.json["errors"]]
     assert studio.work() == []
 
 
-def test_words_are_kept_as_they_were_written_and_each_once(studio: Studio) -> None:
+def test_words_are_stored_as_written_without_duplicates(studio: Studio) -> None:
     words = ["null", "NULL", " Señora ", "senora", "{a,b}", '"quoted"', "💍", "婚礼"]
     answer = put(studio, {"words": words})
     assert answer.json["words"] == ["null", "Señora", "{a,b}", '"quoted"', "💍", "婚礼"]
@@ -385,7 +383,7 @@ def test_an_unknown_account_is_not_found(studio: Studio, account_id: str) -> Non
     assert (answer.status, answer.json["code"]) == (404, "account_not_found")
 
 
-def test_an_account_belongs_to_its_platform_and_its_studio(studio: Studio, studios: Studios) -> None:
+def test_an_account_is_found_only_under_its_platform_and_studio(studio: Studio, studios: Studios) -> None:
     studio.sync("bookings")
     account = own(studio)
     other = studios.new()
@@ -401,7 +399,7 @@ def test_a_platform_without_accounts_has_none(studio: Studio) -> None:
     assert studio.api.get("/api/connections/website/accounts").json["items"] == []
 
 
-def test_reading_takes_one_scope_and_changing_another(studio: Studio, studios: Studios) -> None:
+def test_reading_and_changing_need_different_scopes(studio: Studio, studios: Studios) -> None:
     studio.sync("bookings")
     account = own(studio)
     reader = studios.with_key(studio.id, "connections:read")

@@ -1,4 +1,4 @@
-"""Meta's ad accounts under one connection: each is read for itself, whatever becomes of the others."""
+"""Meta's ad accounts under one connection: each is read independently of the others."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ STREAMS = ("campaigns", "ad_insights")
 
 
 class Advertiser(Studio):
-    """A studio that is connected to Meta."""
+    """A studio connected to Meta."""
 
     def start(self, stream: str) -> dict[str, Any]:
         answer = self.api.post("/api/sync/meta", {"syncType": stream})
@@ -23,7 +23,7 @@ class Advertiser(Studio):
         return answer.json["runs"][0]  # type: ignore[no-any-return]
 
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """By their currency."""
+        """Ad accounts by currency."""
         return {account["currency"]: account for account in self.api.get(PATH).json["items"]}
 
     def connection(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_all_ad_accounts_are_read_with_their_currency_and_zone(
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_refused_ad_account_stops_no_other(
+def test_a_rejected_ad_account_does_not_stop_the_others(
     studio: Advertiser, platforms: Sandbox, superuser: pg8000.native.Connection, stream: str
 ) -> None:
     platforms.meta.refuse_ad_account(euro(platforms))
@@ -89,7 +89,7 @@ def test_a_refused_ad_account_stops_no_other(
     assert studio.connection()["health"] == "healthy"
 
 
-def test_an_ad_account_at_its_limit_waits_alone(
+def test_a_rate_limited_ad_account_does_not_delay_the_others(
     studio: Advertiser, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("campaigns")
@@ -111,7 +111,7 @@ def test_an_ad_account_at_its_limit_waits_alone(
     assert states["campaigns"] == "idle"
 
 
-def test_an_ad_account_that_is_taken_away_keeps_its_campaigns(
+def test_a_removed_ad_account_keeps_its_campaigns(
     studio: Advertiser, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("campaigns")
@@ -124,7 +124,7 @@ def test_an_ad_account_that_is_taken_away_keeps_its_campaigns(
     assert superuser.run("SELECT external_id, status FROM ad_campaign ORDER BY external_id") == before
 
 
-def test_a_campaign_that_is_gone_from_one_ad_account_is_archived_and_no_other(
+def test_only_the_campaign_missing_from_its_ad_account_is_archived(
     studio: Advertiser, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("campaigns")
@@ -135,15 +135,15 @@ def test_a_campaign_that_is_gone_from_one_ad_account_is_archived_and_no_other(
     assert (run["records"]["deleted"], scalar(superuser, alive)) == (1, before - 1)
 
 
-def test_the_numbers_of_a_deselected_ad_account_leave_the_figures(
+def test_a_deselected_ad_account_is_excluded_from_the_metrics(
     studio: Advertiser, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("ad_insights")
     days = superuser.run("SELECT min(day)::text, max(day)::text FROM ad_metric") or []
 
     def spent() -> set[str]:
-        found = studio.api.get(f"/api/metrics/meta?from={days[0][0]}&to={days[0][1]}").json
-        return {money["currency"] for money in found["totals"]["ads"]["spend"]}
+        metrics = studio.api.get(f"/api/metrics/meta?from={days[0][0]}&to={days[0][1]}").json
+        return {money["currency"] for money in metrics["totals"]["ads"]["spend"]}
 
     assert spent() == {"EUR", "JPY"}
     account = studio.accounts()["JPY"]

@@ -1,4 +1,4 @@
-"""API keys as the product issues and recognises them; their grammar and hash are tested in tests/security."""
+"""API keys as the product issues and verifies them; their format and hash are tested in tests/security."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -32,12 +32,12 @@ def key_id(key: Secret) -> UUID:
 
 
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """For what is remembered, in seconds that no clock on the wall shows."""
+    """For cached keys, on the monotonic clock."""
     monotonic = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic + seconds)
 
 
-def test_a_key_speaks_for_its_studio_with_its_scopes(studio_id: UUID) -> None:
+def test_a_key_authenticates_its_studio_with_its_scopes(studio_id: UUID) -> None:
     key = create_api_key(studio_id, "reader", ["sync:read", "metrics:read"])
     caller = authenticate(header(key))
     assert (caller.studio_id, caller.key_id) == (studio_id, key_id(key))
@@ -47,7 +47,7 @@ def test_a_key_speaks_for_its_studio_with_its_scopes(studio_id: UUID) -> None:
         caller.require("sync:write")
 
 
-def test_admin_may_do_everything_there_is_and_nothing_else(studio_id: UUID) -> None:
+def test_admin_implies_every_existing_scope_and_no_other(studio_id: UUID) -> None:
     caller = authenticate(header(create_api_key(studio_id, "all", ["admin"])))
     for scope in SCOPES:
         caller.require(scope)
@@ -55,14 +55,14 @@ def test_admin_may_do_everything_there_is_and_nothing_else(studio_id: UUID) -> N
         caller.require("studios:delete")
 
 
-def test_a_key_without_scopes_may_do_nothing(studio_id: UUID) -> None:
+def test_a_key_without_scopes_is_forbidden_everything(studio_id: UUID) -> None:
     caller = authenticate(header(create_api_key(studio_id, "none", [])))
     for scope in SCOPES:
         with pytest.raises(Forbidden):
             caller.require(scope)
 
 
-def test_only_a_hash_of_a_key_is_stored(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+def test_only_the_hash_of_a_key_is_stored(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
     key = create_api_key(studio_id, "stored", ["admin"])
     secret = key.reveal().split("_")[2]
     (row,) = superuser.run("SELECT row_to_json(k)::text, encode(secret_hash, 'hex') FROM api_key AS k")
@@ -72,7 +72,7 @@ def test_only_a_hash_of_a_key_is_stored(studio_id: UUID, superuser: pg8000.nativ
     assert secret not in repr(key)
 
 
-def test_an_unknown_scope_is_refused_naming_it(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+def test_an_unknown_scope_is_rejected_and_named(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
     with pytest.raises(InvalidInput) as caught:
         create_api_key(studio_id, "wrong", ["sync:read", "sync:everything"])
     (problem,) = caught.value.fields
@@ -82,12 +82,12 @@ def test_an_unknown_scope_is_refused_naming_it(studio_id: UUID, superuser: pg800
 
 
 @pytest.mark.parametrize("spelling", ["Bearer {}", "bearer {}", "BEARER   {}", "  Bearer {}  "])
-def test_the_scheme_may_be_written_in_any_case(studio_id: UUID, spelling: str) -> None:
+def test_the_scheme_is_case_insensitive(studio_id: UUID, spelling: str) -> None:
     key = create_api_key(studio_id, "case", ["admin"])
     assert authenticate(spelling.format(key.reveal())).studio_id == studio_id
 
 
-def test_a_right_id_with_a_wrong_secret_is_refused_as_an_unknown_id_is(studio_id: UUID) -> None:
+def test_a_wrong_secret_is_rejected_like_an_unknown_id(studio_id: UUID) -> None:
     key = create_api_key(studio_id, "key", ["admin"]).reveal()
     prefix, id, secret = key.split("_")
     wrong = f"Bearer {prefix}_{id}_{secret[::-1]}"
@@ -104,7 +104,7 @@ def test_a_right_id_with_a_wrong_secret_is_refused_as_an_unknown_id_is(studio_id
     "end",
     ["2026-11-18T12:00:30Z", "2027-01-01T00:00:00Z", "2028-02-29T23:59:59Z", "2027-03-28T02:00:00+01:00"],
 )
-def test_an_expired_key_is_refused_to_the_second(studio_id: UUID, end: str) -> None:
+def test_an_expired_key_is_rejected_to_the_second(studio_id: UUID, end: str) -> None:
     expires_at = datetime.fromisoformat(end)
     with clock.at(expires_at - timedelta(microseconds=1)):
         key = create_api_key(studio_id, "short", ["admin"], expires_at=expires_at)
@@ -114,7 +114,7 @@ def test_an_expired_key_is_refused_to_the_second(studio_id: UUID, end: str) -> N
         authenticate(header(key))
 
 
-def test_a_key_is_remembered_for_a_few_seconds(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_cached_for_a_few_seconds(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     key = create_api_key(studio_id, "seen", ["admin"])
 
     def look_ups() -> int:
@@ -127,7 +127,7 @@ def test_a_key_is_remembered_for_a_few_seconds(studio_id: UUID, monkeypatch: pyt
     assert [look_ups(), look_ups()] == [1, 0]
 
 
-def test_a_wrong_key_is_refused_for_a_few_seconds_without_another_look_up(
+def test_an_invalid_key_is_rejected_from_the_cache_for_a_few_seconds(
     studio_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = create_api_key(studio_id, "key", ["admin"])
@@ -143,7 +143,7 @@ def test_a_wrong_key_is_refused_for_a_few_seconds_without_another_look_up(
     assert [look_ups(), look_ups()] == [1, 0]
 
 
-def test_a_key_is_not_remembered_beyond_its_end(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_not_cached_beyond_its_expiry(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     end = NOON + timedelta(seconds=1)
     with clock.at(NOON):
         key = create_api_key(studio_id, "short", ["admin"], expires_at=end)
@@ -153,7 +153,7 @@ def test_a_key_is_not_remembered_beyond_its_end(studio_id: UUID, monkeypatch: py
         authenticate(header(key))
 
 
-def test_a_revoked_key_is_refused_when_it_is_no_longer_remembered(
+def test_a_revoked_key_is_rejected_once_its_cache_entry_expires(
     studio_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = create_api_key(studio_id, "gone", ["admin"])
@@ -164,7 +164,7 @@ def test_a_revoked_key_is_refused_when_it_is_no_longer_remembered(
         authenticate(header(key))
 
 
-def test_revoking_twice_keeps_the_first_time(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+def test_revoking_twice_keeps_the_first_timestamp(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
     key = create_api_key(studio_id, "gone", ["admin"])
     moments = []
     for _ in range(2):
@@ -180,7 +180,7 @@ def test_a_key_of_another_studio_cannot_be_revoked(studio_id: UUID) -> None:
     assert authenticate(header(key)).studio_id == studio_id
 
 
-def test_the_memory_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "CACHE_SIZE", 2)
     cache = ApiKeyCache()
     for number in range(5):
@@ -191,7 +191,7 @@ def test_the_memory_of_keys_is_bounded(studio_id: UUID, monkeypatch: pytest.Monk
         assert len(cache) <= 2
 
 
-def test_a_rotated_key_has_the_name_and_scopes_of_the_old_one_and_both_work_for_a_while(
+def test_a_rotated_key_keeps_name_and_scopes_and_both_work_during_the_grace_period(
     studio_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = create_api_key(studio_id, "dashboard", ["sync:read"])
@@ -211,21 +211,21 @@ def test_a_rotated_key_has_the_name_and_scopes_of_the_old_one_and_both_work_for_
             authenticate(header(old))
 
 
-def test_without_a_grace_the_old_key_ends_at_once(studio_id: UUID) -> None:
+def test_without_a_grace_period_the_old_key_ends_at_once(studio_id: UUID) -> None:
     old = create_api_key(studio_id, "leaked", ["admin"])
     rotate_api_key(studio_id, key_id(old), grace_hours=0)
     with pytest.raises(Unauthorized):
         authenticate(header(old))
 
 
-def test_a_key_that_ends_before_its_grace_does_still_does(studio_id: UUID) -> None:
+def test_the_grace_period_does_not_extend_an_expiry(studio_id: UUID) -> None:
     soon, later = database_time() + timedelta(hours=1), database_time() + timedelta(days=9)
     old = create_api_key(studio_id, "short", ["admin"], expires_at=soon)
     _, ending = rotate_api_key(studio_id, key_id(old), grace_hours=24, expires_at=later)
     assert ending.expires_at == soon
 
 
-def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UUID) -> None:
+def test_rotation_does_not_silently_remove_an_expiry(studio_id: UUID) -> None:
     old = create_api_key(studio_id, "short", ["admin"], expires_at=datetime(2999, 1, 1, tzinfo=UTC))
     with pytest.raises(InvalidInput) as caught:
         rotate_api_key(studio_id, key_id(old), grace_hours=24)
@@ -233,7 +233,7 @@ def test_a_key_with_an_end_is_not_silently_replaced_by_one_without(studio_id: UU
     assert len(list_api_keys(studio_id)) == 1
 
 
-def test_a_key_that_would_have_ended_already_is_not_made_and_ends_no_other(studio_id: UUID) -> None:
+def test_rotation_to_an_already_expired_key_is_rejected(studio_id: UUID) -> None:
     key, past = create_api_key(studio_id, "good", ["admin"]), NOON
     for make in (
         lambda: create_api_key(studio_id, "dead", ["admin"], expires_at=past),
@@ -246,7 +246,7 @@ def test_a_key_that_would_have_ended_already_is_not_made_and_ends_no_other(studi
     assert len(list_api_keys(studio_id)) == 1
 
 
-def test_a_key_that_has_ended_is_not_rotated(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
+def test_an_expired_key_is_not_rotated(studio_id: UUID, superuser: pg8000.native.Connection) -> None:
     revoked = create_api_key(studio_id, "revoked", ["admin"])
     revoke_api_key(studio_id, key_id(revoked))
     expired = create_api_key(studio_id, "expired", ["admin"])

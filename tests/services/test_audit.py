@@ -1,4 +1,4 @@
-"""The audit trail: each change by a key, an operator or a platform is recorded with it, and nothing takes it back."""
+"""The audit trail: each change by a key, an operator or a platform is recorded together with it, permanently."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,18 +26,18 @@ WEBHOOK = {"url": "https://studio.example/hook"}
 
 
 def entries(superuser: pg8000.native.Connection, studio_id: UUID) -> Entries:
-    """Action, kind of actor and kind of subject, but for what made the studio ready."""
-    found = superuser.run(
+    """Action, kind of actor and kind of subject, without the entries of the setup."""
+    rows = superuser.run(
         "SELECT action, actor_kind, subject_kind FROM audit_entry WHERE studio_id = :id"
         " AND action <> 'api_key.create' ORDER BY id",
         id=studio_id,
     )
-    return [tuple(row) for row in found or ()]
+    return [tuple(row) for row in rows or ()]
 
 
 def one(superuser: pg8000.native.Connection, action: str) -> dict[str, Any]:
-    ((found,),) = superuser.run("SELECT to_json(e) FROM audit_entry AS e WHERE action = :action", action=action)
-    return found  # type: ignore[no-any-return]
+    ((entry,),) = superuser.run("SELECT to_json(e) FROM audit_entry AS e WHERE action = :action", action=action)
+    return entry  # type: ignore[no-any-return]
 
 
 SCHEDULE = "/api/sync/google/schedule"
@@ -65,7 +65,7 @@ CHANGES: dict[str, tuple[Callable[[Api], Any], str]] = {
 
 
 @pytest.mark.parametrize("action", CHANGES)
-def test_a_change_by_a_key_is_recorded_with_who_and_what(
+def test_a_change_by_a_key_is_recorded_with_actor_and_subject(
     action: str, studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     change, subject = CHANGES[action]
@@ -82,7 +82,7 @@ def test_a_change_by_a_key_is_recorded_with_who_and_what(
     assert entry["subject_id"]
 
 
-def test_what_follows_on_a_change_is_recorded_too(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_consequences_of_a_change_are_recorded_too(studio: Studio, superuser: pg8000.native.Connection) -> None:
     webhook = studio.api.post("/api/webhook-endpoints", WEBHOOK).json["id"]
     studio.api.post(f"{SCHEDULE}/pause", BOOKINGS)
     run = studio.start("bookings")["id"]
@@ -104,7 +104,7 @@ def test_what_follows_on_a_change_is_recorded_too(studio: Studio, superuser: pg8
     ]
 
 
-def test_connecting_and_connecting_again_are_recorded(
+def test_connecting_and_reconnecting_are_recorded(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     connect(api, queue)
@@ -118,7 +118,7 @@ def test_connecting_and_connecting_again_are_recorded(
     assert one(superuser, "connection.connect")["detail"] == {"platform": "google"}
 
 
-def test_an_authorization_is_recorded_as_it_is_completed(
+def test_an_authorization_is_recorded_on_completion(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     back = walk(api)
@@ -140,24 +140,24 @@ def test_a_refresh_by_a_worker_is_not_recorded(
     assert entries(superuser, studio.id) == [("sync.start", "api_key", "run")]
 
 
-def test_a_change_that_changes_nothing_records_nothing(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_a_change_without_effect_is_not_recorded(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM audit_entry")
     assert studio.api.post(f"{SCHEDULE}/pause", {"syncType": "none"}).status >= 400
     assert entries(superuser, studio.id) == []
 
 
-def test_what_an_operator_does_is_recorded(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_operator_commands_are_recorded(api: Api, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM audit_entry")
     context = Context("ansel-test-admin", 300)
     with login_as(ADMIN):
-        made = admin({"command": "api-key create", "studioId": str(api.studio_id), "name": "second"}, context)
-        admin({"command": "api-key revoke", "studioId": str(api.studio_id), "keyId": made["keyId"]}, context)
+        created = admin({"command": "api-key create", "studioId": str(api.studio_id), "name": "second"}, context)
+        admin({"command": "api-key revoke", "studioId": str(api.studio_id), "keyId": created["keyId"]}, context)
     assert one(superuser, "api_key.create")["actor_kind"] == "admin"
     assert one(superuser, "api_key.create")["detail"] == {"scopes": ["admin"]}
     assert entries(superuser, api.studio_id) == [("api_key.revoke", "admin", "api_key")]
 
 
-def test_an_entry_is_there_only_with_its_change(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_an_entry_is_rolled_back_with_its_change(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM audit_entry")
     superuser.run("ALTER TABLE audit_entry ADD CONSTRAINT closed CHECK (false) NOT VALID")
     try:
@@ -168,7 +168,9 @@ def test_an_entry_is_there_only_with_its_change(studio: Studio, superuser: pg800
     assert superuser.run("SELECT count(*) FROM sync_schedule WHERE paused_at IS NOT NULL") == [[0]]
 
 
-def test_outside_of_a_request_a_change_is_a_workers(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_changes_outside_requests_are_attributed_to_workers(
+    studio: Studio, superuser: pg8000.native.Connection
+) -> None:
     superuser.run("DELETE FROM audit_entry")
     write(studio.id, PAUSE_SCHEDULE, platform="google", connection=None, stream="bookings")
     with acting_as("platform"):
@@ -176,7 +178,7 @@ def test_outside_of_a_request_a_change_is_a_workers(studio: Studio, superuser: p
     assert [kind for _, kind, _ in entries(superuser, studio.id)] == ["worker", "platform"]
 
 
-def test_the_details_about_an_erased_person_are_emptied(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_details_about_an_erased_person_are_cleared(api: Api, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM audit_entry")
     insert = (
         "INSERT INTO audit_entry (studio_id, actor_kind, action, subject_kind, subject_id, detail)"
@@ -198,13 +200,13 @@ def test_the_details_about_an_erased_person_are_emptied(api: Api, superuser: pg8
                 )
         finally:
             superuser.run("RESET ROLE")
-    found = superuser.run("SELECT action, detail FROM audit_entry ORDER BY action")
-    assert found == [["a", {}], ["b", {}], ["c", {"kept": 1}]]
+    entries = superuser.run("SELECT action, detail FROM audit_entry ORDER BY action")
+    assert entries == [["a", {}], ["b", {}], ["c", {"kept": 1}]]
 
 
-@pytest.mark.parametrize(("days", "kept"), [("730", [1, 729]), ("365", [1, 364])])
-def test_entries_are_kept_as_long_as_is_configured(
-    days: str, kept: list[int], api: Api, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("days", "ages"), [("730", [1, 729]), ("365", [1, 364])])
+def test_entries_are_kept_for_the_configured_retention(
+    days: str, ages: list[int], api: Api, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIT_RETENTION_DAYS", days)
     superuser.run("DELETE FROM audit_entry")
@@ -219,9 +221,9 @@ def test_entries_are_kept_as_long_as_is_configured(
         )
     with login_as(MAINTENANCE):
         assert maintain(lambda: PLENTY_MS).audit_pruned == 2
-    assert superuser.run("SELECT detail FROM audit_entry ORDER BY id DESC") == [[age] for age in kept]
+    assert superuser.run("SELECT detail FROM audit_entry ORDER BY id DESC") == [[age] for age in ages]
 
 
-def test_no_retention_under_a_year_is_accepted(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_retention_under_a_year_is_rejected(api: Api, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE audit_entry SET id = uuidv7(interval '-364 days')")
     assert superuser.run("SELECT cross_tenant.prune_audit(1, 10)") == [[{"count": 0}]]

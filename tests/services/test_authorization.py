@@ -1,4 +1,4 @@
-"""Consent in the browser: what is asked for, what brings a grant and what does not, and what is made of one."""
+"""Consent in the browser: which scopes are requested, what yields a grant, and what follows from one."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,11 +35,13 @@ def connections(superuser: pg8000.native.Connection) -> int:
 
 
 def events(api: Api, superuser: pg8000.native.Connection) -> list[tuple[str, str | None]]:
-    found = superuser.run("SELECT kind, code FROM connection_event WHERE studio_id = :id ORDER BY id", id=api.studio_id)
-    return [(kind, code) for kind, code in found or []]
+    rows = superuser.run("SELECT kind, code FROM connection_event WHERE studio_id = :id ORDER BY id", id=api.studio_id)
+    return [(kind, code) for kind, code in rows or []]
 
 
-def test_a_consent_makes_a_connection_that_syncs(api: Api, queue: Queue, superuser: pg8000.native.Connection) -> None:
+def test_an_authorization_creates_a_connection_that_syncs(
+    api: Api, queue: Queue, superuser: pg8000.native.Connection
+) -> None:
     answer = consent(api, wanted=BOTH)
     assert answer.status == 200, answer.text
     connection = answer.json["connection"]
@@ -53,17 +55,17 @@ def test_a_consent_makes_a_connection_that_syncs(api: Api, queue: Queue, superus
     assert events(api, superuser) == [("connected", None)]
 
 
-def test_asking_for_streams_asks_for_the_least_scope_of_each_and_for_who_it_is(api: Api) -> None:
-    asked = query_of(ask(api, streams=["bookings"]))
-    assert asked["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR]
-    assert asked["redirect_uri"] == f"{PUBLIC_URL}/api/oauth/google/callback"
-    assert (asked["access_type"], asked["prompt"], asked["response_type"]) == ("offline", "consent", "code")
-    assert asked["code_challenge_method"] == "S256"
-    assert len(asked["state"]) == len(asked["code_challenge"]) == 43
+def test_the_minimal_scopes_of_the_streams_and_the_identity_are_requested(api: Api) -> None:
+    request = query_of(ask(api, streams=["bookings"]))
+    assert request["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR]
+    assert request["redirect_uri"] == f"{PUBLIC_URL}/api/oauth/google/callback"
+    assert (request["access_type"], request["prompt"], request["response_type"]) == ("offline", "consent", "code")
+    assert request["code_challenge_method"] == "S256"
+    assert len(request["state"]) == len(request["code_challenge"]) == 43
     assert query_of(ask(api, **BOTH))["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR, MAIL]
 
 
-def test_what_a_platform_restricts_is_asked_for_only_when_the_studio_names_it(
+def test_restricted_scopes_are_requested_only_if_the_studio_names_the_stream(
     api: Api, superuser: pg8000.native.Connection
 ) -> None:
     assert query_of(ask(api))["scope"].split() == [*IDENTITY.split(), CALENDAR, WHOSE_CALENDAR]
@@ -73,7 +75,7 @@ def test_what_a_platform_restricts_is_asked_for_only_when_the_studio_names_it(
     assert api.post("/api/connections/google/test").json["missingScopes"] == []
 
 
-def test_a_restricted_stream_that_is_synced_already_is_asked_for_again(api: Api) -> None:
+def test_scopes_of_an_already_synced_restricted_stream_are_requested_again(api: Api) -> None:
     consent(api, wanted=BOTH)
     assert MAIL in query_of(ask(api))["scope"].split()
     assert MAIL not in query_of(ask(api, streams=["bookings"]))["scope"].split()
@@ -81,7 +83,7 @@ def test_a_restricted_stream_that_is_synced_already_is_asked_for_again(api: Api)
     assert MAIL not in query_of(ask(api))["scope"].split()
 
 
-def test_a_consent_that_the_release_before_has_stored_asked_for_every_stream(
+def test_a_state_stored_by_the_previous_release_covers_every_stream(
     api: Api, superuser: pg8000.native.Connection
 ) -> None:
     path = decide(ask(api, **BOTH))
@@ -90,9 +92,7 @@ def test_a_consent_that_the_release_before_has_stored_asked_for_every_stream(
     assert superuser.run("SELECT stream FROM sync_schedule ORDER BY 1") == [["bookings"], ["inquiries"]]
 
 
-def test_only_the_streams_that_were_asked_for_are_scheduled_and_synced(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_only_the_requested_streams_are_scheduled_and_synced(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = consent(api, wanted={"streams": ["bookings"]})
     assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([], [])
     assert answer.json["connection"]["statusReason"]["code"] is None
@@ -100,14 +100,12 @@ def test_only_the_streams_that_were_asked_for_are_scheduled_and_synced(
     assert [run["syncType"] for run in api.get("/api/sync/log").json["items"]] == ["bookings"]
 
 
-def test_each_consent_has_a_state_and_a_verifier_of_its_own(api: Api) -> None:
-    asked = [query_of(ask(api)) for _ in range(2)]
-    assert len({each["state"] for each in asked}) == len({each["code_challenge"] for each in asked}) == 2
+def test_each_authorization_has_its_own_state_and_verifier(api: Api) -> None:
+    requests = [query_of(ask(api)) for _ in range(2)]
+    assert len({each["state"] for each in requests}) == len({each["code_challenge"] for each in requests}) == 2
 
 
-def test_a_state_is_stored_as_a_hash_and_its_verifier_sealed_and_erased_with_its_use(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_states_are_hashed_and_verifiers_sealed_until_used(api: Api, superuser: pg8000.native.Connection) -> None:
     url = ask(api)
     ((row, hash_, verifier),) = superuser.run("SELECT s::text, state_hash, verifier FROM oauth_state AS s") or []
     state = query_of(url)["state"]
@@ -118,9 +116,7 @@ def test_a_state_is_stored_as_a_hash_and_its_verifier_sealed_and_erased_with_its
     assert superuser.run("SELECT count(*) FROM oauth_state") == [[0]]
 
 
-def test_the_verifier_of_a_state_that_led_to_nothing_is_erased_as_well(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_the_verifier_of_a_failed_authorization_is_erased(api: Api, superuser: pg8000.native.Connection) -> None:
     walk(api, auto="deny")
     assert superuser.run("SELECT verifier, used_at IS NOT NULL FROM oauth_state") == [[None, True]]
 
@@ -130,16 +126,14 @@ def test_a_platform_without_pkce_gets_no_challenge(api: Api, superuser: pg8000.n
     assert superuser.run("SELECT verifier FROM oauth_state") == [[None]]
 
 
-def test_states_that_ended_are_forgotten_when_the_studio_asks_again(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_expired_states_are_deleted_by_the_next_authorization(api: Api, superuser: pg8000.native.Connection) -> None:
     ask(api)
     superuser.run("UPDATE oauth_state SET expires_at = now()")
     ask(api)
     assert superuser.run("SELECT count(*) FROM oauth_state") == [[1]]
 
 
-def test_a_studio_has_so_many_consents_open_at_a_time(
+def test_open_authorizations_per_studio_are_limited(
     api: Api, studios: Studios, superuser: pg8000.native.Connection
 ) -> None:
     urls = [ask(api) for _ in range(MAX_OPEN)]
@@ -154,7 +148,7 @@ def test_a_studio_has_so_many_consents_open_at_a_time(
     ask(api)
 
 
-def test_a_callback_that_comes_twice_brings_one_grant(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_repeated_callback_yields_one_grant(api: Api, superuser: pg8000.native.Connection) -> None:
     path = decide(ask(api))
     first = come_back(api, path)
     again = come_back(api, path)
@@ -162,12 +156,12 @@ def test_a_callback_that_comes_twice_brings_one_grant(api: Api, superuser: pg800
     assert superuser.run("SELECT count(*) FROM pending_grant") == [[1]]
 
 
-def test_of_callbacks_at_the_same_time_one_wins(api: Api) -> None:
-    came = query_of(decide(ask(api)))
+def test_one_of_several_concurrent_callbacks_wins(api: Api) -> None:
+    callback = query_of(decide(ask(api)))
 
     def finish(_: int) -> str:
         try:
-            finished = handle_callback("google", state=came["state"], code=Secret(came["code"]), error="")
+            finished = handle_callback("google", state=callback["state"], code=Secret(callback["code"]), error="")
         except AuthorizationFailed as refused:
             return refused.code
         assert isinstance(finished, HeldGrant)
@@ -179,7 +173,7 @@ def test_of_callbacks_at_the_same_time_one_wins(api: Api) -> None:
 
 
 @pytest.mark.parametrize("state", ["", "x", "%ED%A0%80", "'; DROP TABLE studio; --", "A" * 43, "A" * 5000])
-def test_a_state_that_nobody_was_given_does_nothing(
+def test_an_unknown_state_does_nothing(
     api: Api, superuser: pg8000.native.Connection, platforms: Sandbox, state: str
 ) -> None:
     path = decide(ask(api))
@@ -187,10 +181,10 @@ def test_a_state_that_nobody_was_given_does_nothing(
     assert (answer.status, answer.json["code"]) == (400, "authorization_invalid")
     assert connections(superuser) == 0
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
-    assert come_back(api, path).status == 200, "the state itself was not used up"
+    assert come_back(api, path).status == 200, "the state itself remains valid"
 
 
-def test_a_consent_that_took_too_long_is_refused(
+def test_an_expired_authorization_is_rejected(
     api: Api, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     path = decide(ask(api))
@@ -201,9 +195,7 @@ def test_a_consent_that_took_too_long_is_refused(
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
-def test_a_state_of_another_platform_is_refused_and_stays_good_for_its_own(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_state_of_another_platform_is_rejected_and_stays_valid(api: Api, superuser: pg8000.native.Connection) -> None:
     path = decide(ask(api))
     answer = come_back(api, path.replace("/google/", "/meta/"))
     assert (answer.status, answer.json["code"]) == (400, "authorization_invalid")
@@ -211,7 +203,7 @@ def test_a_state_of_another_platform_is_refused_and_stays_good_for_its_own(
     assert come_back(api, path).status == 200
 
 
-def test_a_state_brings_a_grant_to_the_studio_that_asked_whoever_brings_it(studios: Studios) -> None:
+def test_a_grant_goes_to_the_studio_that_started_the_authorization(studios: Studios) -> None:
     asking, other = studios.new(), studios.new()
     code = code_of(other.get(decide(ask(asking))))
     assert complete(other, code).status == 400
@@ -220,7 +212,7 @@ def test_a_state_brings_a_grant_to_the_studio_that_asked_whoever_brings_it(studi
     assert [each["platform"] for each in asking.get("/api/connections").json["items"]] == ["google"]
 
 
-def test_a_verifier_moved_to_another_state_does_not_open(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_verifier_moved_to_another_state_cannot_be_decrypted(api: Api, superuser: pg8000.native.Connection) -> None:
     first = decide(ask(api))
     ask(api)
     superuser.run(
@@ -230,20 +222,20 @@ def test_a_verifier_moved_to_another_state_does_not_open(api: Api, superuser: pg
     assert come_back(api, first).json["code"] == "decryption_failed"
 
 
-def test_a_code_without_its_verifier_is_of_no_use(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_code_without_its_verifier_is_useless(api: Api, superuser: pg8000.native.Connection) -> None:
     path = decide(ask(api))
     superuser.run("UPDATE oauth_state SET verifier = NULL")
     assert come_back(api, path).json["code"] == "code_refused"
     assert connections(superuser) == 0
 
 
-def test_whoever_declines_is_told_so(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_declining_consent_is_reported(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = consent(api, auto="deny")
     assert (answer.status, answer.json["code"]) == (400, "authorization_denied")
     assert connections(superuser) == 0
 
 
-def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
+def test_declining_consent_returns_to_the_studios_page(api: Api) -> None:
     answer = walk(api, wanted={"returnTo": f"{RETURN_TO}?tab=2"}, auto="deny")
     assert (answer.status, answer.text) == (303, "")
     assert answer.headers["Location"] == f"{RETURN_TO}?tab=2&status=denied&platform=google&code=authorization_denied"
@@ -269,7 +261,7 @@ def test_whoever_declines_is_sent_back_to_the_studios_page(api: Api) -> None:
         ("google", "e" * 99, "authorization_failed", "start again"),
     ],
 )
-def test_an_error_that_the_browser_brings_back_ends_the_consent_and_means_what_it_says(
+def test_an_error_in_the_callback_ends_the_authorization_with_its_own_code(
     api: Api, log_lines: LogLines, platform: str, error: str, code: str, word: str
 ) -> None:
     state = query_of(ask(api, platform))["state"]
@@ -278,17 +270,17 @@ def test_an_error_that_the_browser_brings_back_ends_the_consent_and_means_what_i
     assert (answer.status, answer.json["code"]) == (400, code)
     assert word in answer.json["detail"]
     assert error not in answer.text
-    assert (error in log_lines.text) is (code != "authorization_failed"), "only a known error is repeated"
+    assert (error in log_lines.text) is (code != "authorization_failed"), "only a known error is logged"
     assert come_back(api, callback).json["code"] == "authorization_invalid"
 
 
-def test_the_studios_page_is_told_that_an_administrator_is_in_the_way(api: Api) -> None:
+def test_the_studios_page_learns_of_a_block_by_an_administrator(api: Api) -> None:
     state = query_of(ask(api, returnTo=RETURN_TO))["state"]
-    sent = come_back(api, f"/api/oauth/google/callback?state={state}&error=admin_policy_enforced")
-    assert query_of(sent.headers["Location"])["code"] == "blocked_by_administrator"
+    redirect = come_back(api, f"/api/oauth/google/callback?state={state}&error=admin_policy_enforced")
+    assert query_of(redirect.headers["Location"])["code"] == "blocked_by_administrator"
 
 
-def test_an_administrators_block_at_the_exchange_is_named_too(api: Api, platforms: Sandbox) -> None:
+def test_a_block_by_an_administrator_at_the_exchange_is_reported(api: Api, platforms: Sandbox) -> None:
     path = decide(ask(api))
     platforms.add_fault(
         kind="status", status=400, host=OAUTH_HOST, path="/token", body={"error": "admin_policy_enforced"}
@@ -298,7 +290,7 @@ def test_an_administrators_block_at_the_exchange_is_named_too(api: Api, platform
     assert "administrator" in answer.json["detail"]
 
 
-def test_a_callback_with_neither_code_nor_error_ends_the_consent(api: Api) -> None:
+def test_a_callback_without_code_or_error_ends_the_authorization(api: Api) -> None:
     answer = come_back(api, f"/api/oauth/google/callback?state={query_of(ask(api))['state']}")
     assert (answer.status, answer.json["code"]) == (400, "authorization_failed")
 
@@ -322,7 +314,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, int]] = {
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_fault_of_the_platform_is_told_and_makes_no_connection(
+def test_a_platform_error_is_reported_and_creates_no_connection(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection, case: str
 ) -> None:
     fault, code, status = FAULTS[case]
@@ -330,22 +322,22 @@ def test_a_fault_of_the_platform_is_told_and_makes_no_connection(
     platforms.add_fault(host=OAUTH_HOST, **fault, times=None)
     answer = come_back(api, path)
     assert (answer.status, answer.json["code"]) == (status, code)
-    sent = walk(api, wanted={"returnTo": RETURN_TO})
-    assert query_of(sent.headers["Location"]) == {"status": "failed", "platform": "google", "code": code}
+    redirect = walk(api, wanted={"returnTo": RETURN_TO})
+    assert query_of(redirect.headers["Location"]) == {"status": "failed", "platform": "google", "code": code}
     assert connections(superuser) == 0
     platforms.clear_faults()
-    assert come_back(api, path).json["code"] == "authorization_invalid", "a code is good for one exchange"
+    assert come_back(api, path).json["code"] == "authorization_invalid", "a code is valid for one exchange"
     assert consent(api).status == 200
 
 
-def test_a_code_that_is_too_old_is_refused(api: Api, platforms: Sandbox) -> None:
+def test_an_expired_code_is_rejected(api: Api, platforms: Sandbox) -> None:
     path = decide(ask(api))
     platforms.google.oauth.codes.expire()
     answer = come_back(api, path)
     assert (answer.status, answer.json["code"]) == (400, "code_refused")
 
 
-def test_a_grant_without_a_refresh_token_is_refused_for_it_would_soon_be_dead(
+def test_a_grant_without_a_refresh_token_is_rejected(
     api: Api, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     answer = come_back(api, decide(ask(api).replace("prompt=consent", "prompt=none")))
@@ -354,7 +346,7 @@ def test_a_grant_without_a_refresh_token_is_refused_for_it_would_soon_be_dead(
     assert platforms.requests.counts().get("oauth2.revoke", 0) == 0
 
 
-def test_a_grant_that_covers_no_stream_is_refused(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_grant_that_covers_no_stream_is_rejected(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = consent(api, wanted=BOTH, scopes=IDENTITY)
     assert (answer.status, answer.json["code"]) == (400, "scopes_missing")
     assert CALENDAR in answer.json["detail"]
@@ -362,7 +354,7 @@ def test_a_grant_that_covers_no_stream_is_refused(api: Api, superuser: pg8000.na
     assert connections(superuser) == 0
 
 
-def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
+def test_a_partial_grant_connects_and_lists_the_streams_that_are_off(
     api: Api, superuser: pg8000.native.Connection
 ) -> None:
     answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
@@ -374,18 +366,18 @@ def test_a_grant_that_covers_some_streams_connects_and_says_which_are_off(
     assert (reason["code"], reason["action"]) == ("scopes_missing", "grant_scopes")
 
 
-def test_a_stream_that_needs_two_scopes_is_off_without_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_needing_two_scopes_is_off_without_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     bookings = msgspec.structs.replace(GOOGLE.streams[0], scopes=(*GOOGLE.streams[0].scopes, (MAIL, "other")))
     monkeypatch.setitem(LOADED, "google", msgspec.structs.replace(GOOGLE, streams=(bookings, *GOOGLE.streams[1:])))
-    asked = query_of(ask(api, streams=["bookings"]))["scope"].split()
-    assert {CALENDAR, MAIL} <= set(asked)
+    requested = query_of(ask(api, streams=["bookings"]))["scope"].split()
+    assert {CALENDAR, MAIL} <= set(requested)
     answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
     assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([CALENDAR], ["bookings"])
     answer = consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL} {CALENDAR}")
     assert (answer.json["missingScopes"], answer.json["streamsOff"]) == ([], [])
 
 
-def test_the_studios_page_is_sent_the_code_and_whoever_completes_is_told_what_is_off(api: Api) -> None:
+def test_the_studios_page_gets_the_code_and_completion_lists_what_is_off(api: Api) -> None:
     answer = walk(api, wanted={**BOTH, "returnTo": RETURN_TO}, scopes=f"{IDENTITY} {MAIL}")
     assert (answer.status, answer.text) == (303, "")
     assert answer.headers["Location"].startswith(f"{RETURN_TO}?")
@@ -395,7 +387,7 @@ def test_the_studios_page_is_sent_the_code_and_whoever_completes_is_told_what_is
     assert (completed["missingScopes"], completed["streamsOff"]) == ([CALENDAR], ["bookings"])
 
 
-def test_the_missing_scope_given_later_turns_the_stream_on(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_granting_the_missing_scope_later_turns_the_stream_on(api: Api, superuser: pg8000.native.Connection) -> None:
     consent(api, wanted=BOTH, scopes=f"{IDENTITY} {MAIL}")
     answer = consent(api)
     assert (answer.json["missingScopes"], answer.json["connection"]["statusReason"]["code"]) == ([], None)
@@ -403,7 +395,7 @@ def test_the_missing_scope_given_later_turns_the_stream_on(api: Api, superuser: 
     assert streams == [["bookings"], ["inquiries"]]
 
 
-def test_a_grant_of_googles_testing_mode_connects_with_a_warning(
+def test_a_grant_in_googles_testing_mode_connects_with_a_warning(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.set_testing_mode()
@@ -412,13 +404,13 @@ def test_a_grant_of_googles_testing_mode_connects_with_a_warning(
     assert events(api, superuser) == [("connected", None), ("warning", "google_testing_mode")]
 
 
-def test_a_meta_grant_without_an_ad_account_is_refused(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_meta_grant_without_an_ad_account_is_rejected(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = consent(api, "meta", account="empty")
     assert (answer.status, answer.json["code"]) == (400, "no_ad_account")
     assert connections(superuser) == 0
 
 
-def test_a_meta_consent_makes_a_connection_that_lasts(
+def test_a_meta_authorization_creates_a_long_lived_connection(
     api: Api, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     answer = consent(api, "meta")
@@ -428,14 +420,14 @@ def test_a_meta_consent_makes_a_connection_that_lasts(
     assert Studio(api, queue, "studio").work() == ["succeeded", "succeeded"]
 
 
-def test_a_pinterest_consent_makes_a_connection(api: Api) -> None:
+def test_a_pinterest_authorization_creates_a_connection(api: Api) -> None:
     answer = consent(api, "pinterest")
     assert answer.status == 200, answer.text
     assert (answer.json["connection"]["status"], answer.json["connection"]["hasRefreshToken"]) == ("active", True)
     assert api.get("/api/sync/log").json["items"] == []
 
 
-def test_an_account_that_another_studio_has_connected_harms_neither(studios: Studios, queue: Queue) -> None:
+def test_two_studios_may_connect_the_same_account(studios: Studios, queue: Queue) -> None:
     first, second = studios.new(), studios.new()
     before = consent(first, wanted=BOTH, account="bulk-40").json["connection"]
     assert Studio(first, queue, "studio").work() == ["succeeded", "succeeded"]
@@ -447,7 +439,7 @@ def test_an_account_that_another_studio_has_connected_harms_neither(studios: Stu
     assert first.get("/api/connections/google").json["status"] == "active"
 
 
-def test_the_same_account_connected_again_keeps_id_history_and_cursors(
+def test_reconnecting_an_account_keeps_id_history_and_cursors(
     api: Api, queue: Queue, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     before = consent(api, account="bulk-40").json["connection"]
@@ -467,7 +459,7 @@ def test_the_same_account_connected_again_keeps_id_history_and_cursors(
     assert len(kinds) == 3
 
 
-def test_another_account_of_the_same_studio_is_connected_beside_it_and_read_from_its_start(
+def test_another_account_gets_its_own_connection_and_is_read_from_the_start(
     api: Api, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     before = consent(api, wanted=BOTH).json["connection"]
@@ -484,7 +476,7 @@ def test_another_account_of_the_same_studio_is_connected_beside_it_and_read_from
     assert studio.run(again["id"])["fullRead"] is False
 
 
-def test_a_reconnect_that_is_refused_leaves_the_connection_as_it_was(api: Api, platforms: Sandbox) -> None:
+def test_a_failed_reconnect_does_not_change_the_connection(api: Api, platforms: Sandbox) -> None:
     before = consent(api).json["connection"]
     consent(api, auto="deny")
     consent(api, scopes=IDENTITY)
@@ -495,7 +487,7 @@ def test_a_reconnect_that_is_refused_leaves_the_connection_as_it_was(api: Api, p
     assert api.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_platform_that_this_product_is_not_registered_at_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_client_credentials_is_reported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.settings import get_settings
 
     for variable in ("PINTEREST_CLIENT_ID", "PINTEREST_CLIENT_SECRET"):
@@ -506,7 +498,7 @@ def test_a_platform_that_this_product_is_not_registered_at_says_so(api: Api, mon
 
 
 @pytest.mark.parametrize("platform", ["yelp", "website"])
-def test_a_platform_without_consent_says_how_it_is_connected(api: Api, platform: str) -> None:
+def test_a_platform_without_oauth_explains_how_to_connect(api: Api, platform: str) -> None:
     answer = api.post(f"/api/oauth/{platform}/authorize", {})
     assert (answer.status, answer.json["code"]) == (409, "authorization_not_supported")
     assert "POST /api/connections" in answer.json["detail"]

@@ -1,4 +1,4 @@
-"""Backfills: the past read again, slice by slice, beside the live sync and without touching it."""
+"""Backfills: past days are read again, slice by slice, in parallel with the live sync and independent of it."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ def titles(superuser: pg8000.native.Connection, where: str, first: date, last: d
     return [title for (title,) in superuser.run(query, first=first, last=last)]
 
 
-def test_a_backfill_reads_its_days_again_and_leaves_the_live_cursor_alone(
+def test_a_backfill_reads_its_days_again_and_keeps_the_live_cursor(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     first, last = TODAY - timedelta(days=2), TODAY + timedelta(days=2)
@@ -58,11 +58,11 @@ def test_a_backfill_reads_its_days_again_and_leaves_the_live_cursor_alone(
     done = studio.run(run["id"])
     assert (done["status"], done["trigger"], done["fullRead"]) == ("succeeded", "backfill", False)
     assert done["backfill"] == {"from": f"{first}", "to": f"{last}", "progress": 1}
-    read, left = (titles(superuser, where, first, last) for where in ("", "NOT"))
-    assert "Wedding" in read
-    assert "spoilt" not in read
-    assert len(read) == done["records"]["updated"]
-    assert set(left) == {"spoilt"}
+    inside, outside = (titles(superuser, where, first, last) for where in ("", "NOT"))
+    assert "Wedding" in inside
+    assert "spoilt" not in inside
+    assert len(inside) == done["records"]["updated"]
+    assert set(outside) == {"spoilt"}
     assert cursor_of(superuser) == before
     assert studio.connection()["lastError"] is None
 
@@ -71,29 +71,29 @@ def test_a_backfill_reads_its_days_again_and_leaves_the_live_cursor_alone(
 def test_a_backfill_of_the_mailbox_reads_the_threads_of_its_days(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, scope: str
 ) -> None:
-    """With a grant that may search, and with one that may only list."""
+    """With a grant that allows searching, and with one that only allows listing."""
     studio = connect(api, queue, scopes=[f"https://www.googleapis.com/auth/{scope}"])
     studio.sync("inquiries")
     before = cursor_of(superuser, "inquiries")
-    kept = scalar(superuser, "SELECT count(*) FROM inquiry")
+    total = scalar(superuser, "SELECT count(*) FROM inquiry")
     newest = scalar(superuser, "SELECT max(received_at) FROM inquiry").date()
     superuser.run("DELETE FROM inquiry")
     started(studio, f"{newest - timedelta(days=3)}", f"{newest}", "inquiries")
     assert studio.work() == ["succeeded"]
-    assert 0 < scalar(superuser, "SELECT count(*) FROM inquiry") < kept
+    assert 0 < scalar(superuser, "SELECT count(*) FROM inquiry") < total
     oldest = scalar(superuser, "SELECT min(coalesce(replied_at, received_at)) FROM inquiry").date()
     assert oldest >= newest - timedelta(days=4)
     assert cursor_of(superuser, "inquiries") == before
 
 
-def test_a_backfill_goes_on_beside_a_live_run(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_a_backfill_runs_in_parallel_with_a_live_run(studio: Studio, superuser: pg8000.native.Connection) -> None:
     live, past = studio.start("bookings"), started(studio, "2026-01-01", "2026-12-31")
     assert live["id"] != past["id"]
     assert sorted(studio.work()) == ["succeeded", "succeeded"]
     assert scalar(superuser, "SELECT count(*) = count(DISTINCT external_id) FROM booking")
 
 
-def test_the_same_backfill_is_answered_and_another_one_is_refused(studio: Studio) -> None:
+def test_the_same_backfill_is_returned_and_a_different_one_is_rejected(studio: Studio) -> None:
     first = started(studio, "2026-01-01", "2026-03-31")
     assert started(studio, "2026-01-01", "2026-03-31") == first
     other = backfill(studio, "2026-01-01", "2026-04-01")
@@ -105,18 +105,18 @@ def test_the_same_backfill_is_answered_and_another_one_is_refused(studio: Studio
     ("first", "last", "field"),
     [("2026-02-02", "2026-02-01", "from"), ("1999-12-31", "2000-01-01", "from"), ("2050-01-01", "2150-01-01", "to")],
 )
-def test_wrong_days_are_named(studio: Studio, first: str, last: str, field: str) -> None:
+def test_invalid_days_are_named(studio: Studio, first: str, last: str, field: str) -> None:
     answer = backfill(studio, first, last)
     assert answer.status == 422
     assert field in [problem["field"] for problem in answer.json["errors"]]
 
 
-def test_a_period_of_more_than_ten_years_is_refused(studio: Studio) -> None:
+def test_a_period_of_more_than_ten_years_is_rejected(studio: Studio) -> None:
     answer = backfill(studio, "2010-01-01", "2026-01-01")
     assert (answer.status, answer.json["errors"][0]["problem"]) == (422, "a backfill has at most 3660 days")
 
 
-def test_a_failed_backfill_is_retried_from_where_it_ended(
+def test_a_retried_backfill_resumes_where_it_failed(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     run = started(bulk, "2020-01-01", "2029-12-31")
@@ -136,7 +136,7 @@ def test_a_failed_backfill_is_retried_from_where_it_ended(
     assert platforms.requests.counts()["calendar.events.list"] < 10
 
 
-def test_a_backfill_that_is_interrupted_goes_on_from_its_last_page(
+def test_an_interrupted_backfill_resumes_from_its_last_page(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     run = started(bulk, "2020-01-01", "2029-12-31")
@@ -148,7 +148,7 @@ def test_a_backfill_that_is_interrupted_goes_on_from_its_last_page(
     assert (done["attempts"], done["records"]["created"]) == (2, 2500)
 
 
-def test_a_page_token_that_is_forgotten_restarts_its_slice_only(
+def test_an_expired_page_token_restarts_only_its_slice(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     bulk.sync("bookings")
@@ -157,7 +157,7 @@ def test_a_page_token_that_is_forgotten_restarts_its_slice_only(
     platforms.requests.clear()
     run = started(bulk, f"{TODAY - timedelta(days=183)}", f"{TODAY + timedelta(days=182)}")
     assert bulk.work() == ["succeeded"]
-    assert platforms.requests.counts()["calendar.events.list"] == 4  # page one, the fault, and both pages again
+    assert platforms.requests.counts()["calendar.events.list"] == 4  # page one, the error, and both pages again
     assert bulk.run(run["id"])["records"]["created"] == 0
     assert cursor_of(superuser) == before
 
@@ -168,10 +168,10 @@ def test_a_backfill_can_be_cancelled(bulk: Studio) -> None:
     assert bulk.work() == ["dropped"]
 
 
-def test_what_the_live_sync_stored_after_a_backfills_page_was_fetched_stays(
+def test_a_backfill_does_not_overwrite_what_the_live_sync_stored_meanwhile(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    """The page lies fetched while the live sync stores a newer answer; it is then too late to be stored."""
+    """The live sync stores a newer response between the fetching and the storing of the backfill's page."""
     days = {"start": {"date": f"{TODAY}"}, "end": {"date": f"{TODAY}"}}
     event = platforms.google.add_event({"summary": "Wedding", **days})
     studio.sync("bookings")
@@ -190,12 +190,12 @@ def test_what_the_live_sync_stored_after_a_backfills_page_was_fetched_stays(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stream, "fetch_page", overtaken)
         assert sync_execute.execute_run(studio.id, UUID(past["id"]), lambda: PLENTY_MS) == "succeeded"
-    found = superuser.run("SELECT title FROM booking WHERE external_id = :id", id=event["id"])
-    assert found == [["Wedding, moved to the garden"]]
+    rows = superuser.run("SELECT title FROM booking WHERE external_id = :id", id=event["id"])
+    assert rows == [["Wedding, moved to the garden"]]
 
 
 class Days:
-    """A stream that remembers which days it was asked for, in pages of at most three days."""
+    """A stream that records the days requested of it, in pages of at most three days."""
 
     def __init__(self) -> None:
         self.read: list[date] = []

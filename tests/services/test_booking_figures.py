@@ -1,4 +1,4 @@
-"""What the overview counts as a booking, of a calendar as a studio's owner keeps it."""
+"""What the overview counts as a booking in a studio owner's typical calendar."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ COUPLE = {"email": "ana@client.example", "displayName": "Ana Ruiz", "responseSta
 
 @pytest.fixture
 def owner(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
-    """Connected to a calendar with nothing in it."""
+    """Connected to an empty calendar."""
     return connect(api, queue, "empty")
 
 
@@ -34,7 +34,7 @@ def of_days(first: date, count: int = 1) -> dict[str, Any]:
 
 
 def series(key: str, title: str, first: date, count: int, **event: Any) -> list[dict[str, Any]]:
-    """The dates of a weekly series, all of which entered the calendar on one day."""
+    """The dates of a weekly series, all entered on one day."""
     days = [first + timedelta(weeks=week) for week in range(count)]
     return [
         {
@@ -50,8 +50,8 @@ def series(key: str, title: str, first: date, count: int, **event: Any) -> list[
 
 
 def november() -> list[dict[str, Any]]:
-    """52 dates of yoga, a dentist, an invitation that was declined, and two weddings: one entered by hand as a whole
-    day, which Google makes free, and one at its time of day."""
+    """52 dates of yoga, a dentist, a declined invitation, and two weddings: one entered manually as an all-day event,
+    which Google marks as free, and one with a time of day."""
     declined = {"attendees": [COUPLE, {**OWNER, "responseStatus": "declined"}], "organizer": COUPLE}
     return [
         *series("yoga", "Yoga", date(2026, 11, 3), 52),
@@ -77,7 +77,7 @@ def count(studio: Studio, first: date = FIRST, last: date = LAST) -> int:
     return int(overview["current"]["bookings"]["count"])
 
 
-def test_a_made_up_november_has_two_bookings(owner: Studio, platforms: Sandbox) -> None:
+def test_a_typical_november_has_two_bookings(owner: Studio, platforms: Sandbox) -> None:
     fill(platforms, november())
     run = owner.sync("bookings")
     assert run["records"]["created"] == 2
@@ -85,14 +85,14 @@ def test_a_made_up_november_has_two_bookings(owner: Studio, platforms: Sandbox) 
     assert count(owner) == 2
 
 
-def test_a_series_counts_once_on_the_day_it_was_made(owner: Studio, platforms: Sandbox) -> None:
+def test_a_series_counts_once_on_the_day_it_was_entered(owner: Studio, platforms: Sandbox) -> None:
     fill(platforms, series("mini", "Mini sessions", date(2026, 11, 7), 8))
     assert owner.sync("bookings")["records"]["created"] == 8
     assert count(owner) == 1
     assert count(owner, date(2026, 12, 1), date(2026, 12, 31)) == 0
 
 
-def test_a_series_counts_as_long_as_one_of_its_dates_is_left(owner: Studio, platforms: Sandbox) -> None:
+def test_a_series_counts_as_long_as_one_of_its_dates_remains(owner: Studio, platforms: Sandbox) -> None:
     events = series("mini", "Mini sessions", date(2026, 11, 7), 3)
     fill(platforms, events)
     owner.sync("bookings")
@@ -102,7 +102,7 @@ def test_a_series_counts_as_long_as_one_of_its_dates_is_left(owner: Studio, plat
         assert count(owner) == expected
 
 
-def test_a_consultation_is_kept_and_is_no_booking(owner: Studio, platforms: Sandbox) -> None:
+def test_a_consultation_is_stored_but_is_not_a_booking(owner: Studio, platforms: Sandbox) -> None:
     talk = {"summary": "Consultation call (wedding)", "created": entered(date(2026, 11, 8))}
     fill(platforms, [{**talk, **at(date(2026, 11, 12), 10)}])
     assert owner.sync("bookings")["records"]["created"] == 1
@@ -119,7 +119,7 @@ def test_a_consultation_is_kept_and_is_no_booking(owner: Studio, platforms: Sand
         {"status": "cancelled"},
     ],
 )
-def test_a_booking_that_is_none_any_more_leaves_the_figures_and_comes_back(
+def test_a_booking_reclassified_and_restored_leaves_and_reenters_the_metrics(
     owner: Studio, platforms: Sandbox, change: dict[str, Any]
 ) -> None:
     wedding = platforms.google.add_event(november()[-1], "empty")
@@ -134,7 +134,7 @@ def test_a_booking_that_is_none_any_more_leaves_the_figures_and_comes_back(
     assert count(owner) == 1
 
 
-def test_what_is_called_off_is_cancelled_and_what_the_rule_leaves_out_is_not(
+def test_cancelled_events_are_cancelled_bookings_and_skipped_events_are_not(
     owner: Studio, platforms: Sandbox, superuser: Any
 ) -> None:
     fill(platforms, [{**november()[-1], "id": f"wedding{number}"} for number in range(4)])
@@ -144,8 +144,8 @@ def test_what_is_called_off_is_cancelled_and_what_the_rule_leaves_out_is_not(
     platforms.google.update_event("wedding2", {"summary": "Lunch"}, "empty")
     run = owner.sync("bookings")
     assert (run["records"]["deleted"], run["skipped"]) == (2, {"declined": 1, "called_off": 1, "no_match": 1})
-    found = superuser.run("SELECT external_id, status, skip_reason FROM booking ORDER BY external_id")
-    assert found == [
+    rows = superuser.run("SELECT external_id, status, skip_reason FROM booking ORDER BY external_id")
+    assert rows == [
         ["wedding0", "cancelled", "declined"],
         ["wedding1", "cancelled", "called_off"],
         ["wedding2", "confirmed", "no_match"],
@@ -153,8 +153,8 @@ def test_what_is_called_off_is_cancelled_and_what_the_rule_leaves_out_is_not(
     ]
 
 
-def test_an_event_that_is_moved_away_and_back_is_one_booking(owner: Studio, platforms: Sandbox, superuser: Any) -> None:
-    """A move to another calendar shows here as a deletion, and the way back as the same event again."""
+def test_an_event_moved_away_and_back_is_one_booking(owner: Studio, platforms: Sandbox, superuser: Any) -> None:
+    """A move to another calendar appears here as a deletion, and the move back as the same event again."""
     wedding = platforms.google.add_event(november()[-1], "empty")
     owner.sync("bookings")
     ((before,),) = superuser.run("SELECT id FROM booking")
@@ -165,13 +165,13 @@ def test_an_event_that_is_moved_away_and_back_is_one_booking(owner: Studio, plat
     assert superuser.run("SELECT id, status FROM booking") == [[before, "confirmed"]]
 
 
-def test_the_guests_of_a_booking_are_kept(owner: Studio, platforms: Sandbox, superuser: Any) -> None:
+def test_the_guests_of_a_booking_are_stored(owner: Studio, platforms: Sandbox, superuser: Any) -> None:
     guests = [OWNER, {"email": "assistant@studio.example", "responseStatus": "accepted"}, COUPLE]
     platforms.google.add_event({**november()[-1], "attendees": guests}, "empty")
     owner.sync("bookings")
-    ((client, kept),) = superuser.run("SELECT client_email, guests FROM booking")
+    ((client, stored_guests),) = superuser.run("SELECT client_email, guests FROM booking")
     assert client == "ana@client.example"
-    assert kept == [
+    assert stored_guests == [
         {"name": None, "email": "assistant@studio.example", "response": "accepted"},
         {"name": "Ana Ruiz", "email": "ana@client.example", "response": "accepted"},
     ]
@@ -180,7 +180,7 @@ def test_the_guests_of_a_booking_are_kept(owner: Studio, platforms: Sandbox, sup
     assert owner.sync("bookings")["records"]["unchanged"] == 1
 
 
-def test_a_list_that_ends_without_a_sync_token_is_read_whole_again_and_sees_what_is_gone(
+def test_without_a_sync_token_the_next_read_is_full_and_finds_deletions(
     owner: Studio, platforms: Sandbox, superuser: Any
 ) -> None:
     fill(platforms, [{**november()[-1], "id": "kept"}, {**november()[-1], "id": "gone"}])

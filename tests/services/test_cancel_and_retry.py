@@ -1,4 +1,4 @@
-"""Runs that are cancelled while a worker is at them, and those that are started again."""
+"""Runs cancelled while a worker executes them, and runs that are retried."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +33,7 @@ def execute(studio: Studio, run_id: str) -> str:
 
 
 def cancel(studio: Studio, run_id: str) -> str:
-    """What a cancel is answered: the run's status, or the code of the refusal."""
+    """The result of a cancel: the run's status, or the error code."""
     try:
         return sync_runs.cancel_run(studio.id, UUID(run_id)).status
     except Conflict as error:
@@ -50,11 +50,11 @@ def schedule_of(superuser: pg8000.native.Connection) -> dict[str, Any]:
 
 
 def after_page(number: int, action: Callable[[], Any]) -> Callable[[], int]:
-    """A deadline that is never near, and that acts when the worker asks for it after its page of this number."""
-    asked = iter(range(1, 1000))
+    """A distant deadline that calls `action` when the worker checks it after page `number`."""
+    checks = iter(range(1, 1000))
 
     def remaining_ms() -> int:
-        if next(asked) == number:
+        if next(checks) == number:
             action()
         return PLENTY_MS
 
@@ -62,14 +62,14 @@ def after_page(number: int, action: Callable[[], Any]) -> Callable[[], int]:
 
 
 class Queued:
-    """A run's row, held so that whoever wants to write to it stands in line, and let go when the line is as wished."""
+    """A locked row of a run: writers queue up for it, and it is released once the wanted number waits."""
 
     def __init__(self, holder: pg8000.native.Connection, observer: pg8000.native.Connection) -> None:
         self._holder, self._observer = holder, observer
         self._threads = ThreadPoolExecutor()
 
     def hold(self, run_id: str) -> None:
-        """As an UPDATE of it would: references to it may still be stored."""
+        """Locks as an UPDATE would: references to the row may still be stored."""
         self._holder.run("BEGIN")
         self._holder.run("SELECT FROM sync_log WHERE id = :id FOR NO KEY UPDATE", id=run_id)
 
@@ -81,10 +81,10 @@ class Queued:
             if scalar(self._observer, BLOCKED) == waiting:
                 return
             sleep(0.005)
-        raise AssertionError(f"there were never {waiting} in line")
+        raise AssertionError(f"there were never {waiting} writers waiting")
 
-    def let_go_with(self, waiting: int, sql: str = "SELECT") -> None:
-        """Once so many are in line; `sql` is done to the row before."""
+    def release_at(self, waiting: int, sql: str = "SELECT") -> None:
+        """Releases the row once so many are waiting; `sql` runs just before."""
         self.wait_for(waiting)
         self._holder.run(sql)
         self._holder.run("COMMIT")
@@ -104,27 +104,27 @@ def queued(clean_database: Database) -> Iterator[Queued]:
 
 
 def cancel_before_the_page_after(number: int, bulk: Studio, run_id: str, queued: Queued) -> list[Any]:
-    """The cancel stands in line for the run first, the worker with its next page second."""
+    """The cancel queues for the run's row first, the worker with its next page second."""
     futures: list[Future[Any]] = []
 
     def line_up() -> None:
         queued.hold(run_id)
         futures.append(queued.start(lambda: cancel(bulk, run_id)))
         queued.wait_for(1)
-        futures.append(queued.start(lambda: queued.let_go_with(2)))
+        futures.append(queued.start(lambda: queued.release_at(2)))
 
     outcome = bulk.work(remaining_ms=after_page(number, line_up))
     return [futures[0].result(), *outcome]
 
 
 def cancel_behind_the_page_after(number: int, bulk: Studio, run_id: str, queued: Queued) -> list[Any]:
-    """The worker stands in line with its next page first, the cancel second."""
+    """The worker queues with its next page first, the cancel second."""
     futures: list[Future[Any]] = []
 
     def cancel_second() -> str:
         queued.wait_for(1)
         cancelling = queued.start(lambda: cancel(bulk, run_id))
-        queued.let_go_with(2)
+        queued.release_at(2)
         return str(cancelling.result())
 
     def line_up() -> None:
@@ -135,7 +135,7 @@ def cancel_behind_the_page_after(number: int, bulk: Studio, run_id: str, queued:
     return [futures[0].result(), *outcome]
 
 
-def test_a_cancelled_run_stops_at_its_next_page_and_what_it_stored_stays(
+def test_a_cancelled_run_stops_at_its_next_page_and_keeps_what_it_stored(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
@@ -149,20 +149,20 @@ def test_a_cancelled_run_stops_at_its_next_page_and_what_it_stored_stays(
     assert scalar(superuser, "SELECT count(*) FROM booking") == done["records"]["created"] == 1000
     assert scalar(superuser, "SELECT count(*) FROM sync_seen") == 0
     assert schedule_of(superuser) == {"cursor": None, "failures_in_row": 0}
-    assert platforms.requests.counts()["calendar.events.list"] == 2, "the page under way was fetched, none after it"
+    assert platforms.requests.counts()["calendar.events.list"] == 2, "the page in progress was fetched, none after it"
     assert execute(bulk, run["id"]) == "dropped"
 
 
 @pytest.mark.parametrize("line_up", [cancel_before_the_page_after, cancel_behind_the_page_after])
 @pytest.mark.parametrize("page", [1, 2])
-def test_a_cancel_that_meets_a_page_goes_before_or_after_it_and_leaves_nothing_half(
+def test_a_cancel_during_a_page_is_ordered_before_or_after_it(
     bulk: Studio,
     queued: Queued,
     superuser: pg8000.native.Connection,
     line_up: Callable[[int, Studio, str, Queued], list[Any]],
     page: int,
 ) -> None:
-    """Whoever stands first in line may still be passed: the worker refers to the run from what it has seen."""
+    """The first in the queue may be overtaken: the worker's references to the run do not wait for the row."""
     run = bulk.start("bookings")
     outcome = line_up(page, bulk, run["id"], queued)
     done = bulk.run(run["id"])
@@ -177,14 +177,14 @@ def test_a_cancel_that_meets_a_page_goes_before_or_after_it_and_leaves_nothing_h
     assert scalar(superuser, "SELECT count(*) FROM sync_seen") == 0
 
 
-def test_a_run_cancelled_while_its_platform_fails_stays_cancelled(bulk: Studio, platforms: Sandbox) -> None:
+def test_a_run_cancelled_during_a_platform_error_stays_cancelled(bulk: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS, after=1)
     run = bulk.start("bookings")
     assert bulk.work(remaining_ms=after_page(1, lambda: cancel(bulk, run["id"]))) == ["lease_lost"]
     assert (bulk.run(run["id"])["status"], bulk.connection()["lastError"]) == ("cancelled", None)
 
 
-def test_a_cancelled_run_is_not_started_over_when_its_cursor_is_forgotten(
+def test_a_cancelled_run_does_not_start_over_when_its_cursor_expires(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=410, host=CALENDAR, path=f"{EVENTS}[^/]+/events", after=1)
@@ -193,17 +193,15 @@ def test_a_cancelled_run_is_not_started_over_when_its_cursor_is_forgotten(
     assert (bulk.run(run["id"])["status"], bulk.run(run["id"])["pages"]) == ("cancelled", 1)
 
 
-def test_of_two_cancels_at_once_one_cancels_and_the_other_finds_the_run_ended(bulk: Studio, queued: Queued) -> None:
+def test_of_two_concurrent_cancels_only_one_succeeds(bulk: Studio, queued: Queued) -> None:
     run = bulk.start("bookings")
     queued.hold(run["id"])
     cancels = [queued.start(lambda: cancel(bulk, run["id"])) for _ in range(2)]
-    queued.let_go_with(2)
+    queued.release_at(2)
     assert sorted(future.result() for future in cancels) == ["cancelled", "run_ended"]
 
 
-def test_a_cancelled_worker_does_not_disturb_the_sync_started_right_after(
-    bulk: Studio, superuser: pg8000.native.Connection
-) -> None:
+def test_a_cancelled_worker_does_not_disturb_the_next_sync(bulk: Studio, superuser: pg8000.native.Connection) -> None:
     first = bulk.start("bookings")
     outcomes: list[Any] = []
 
@@ -222,7 +220,7 @@ def test_a_cancelled_worker_does_not_disturb_the_sync_started_right_after(
     assert schedule_of(superuser)["cursor"] is not None
 
 
-def test_a_cancel_leaves_the_cursor_and_the_count_of_failures_as_they_were(
+def test_a_cancel_changes_neither_cursor_nor_failure_count(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -237,23 +235,23 @@ def test_a_cancel_leaves_the_cursor_and_the_count_of_failures_as_they_were(
     assert schedule_of(superuser) == before
     assert studio.run(deferred["id"])["resumeAt"] is None
     platforms.google.add_event({"summary": "Wedding Adams"})
-    assert studio.sync("bookings")["records"]["seen"] == 1, "the next sync goes on where the last success ended"
+    assert studio.sync("bookings")["records"]["seen"] == 1, "the next sync resumes where the last success ended"
 
 
-def test_a_run_taken_up_while_a_cancel_waited_does_not_end_before_it_began(
+def test_a_run_claimed_during_a_cancel_does_not_end_before_it_began(
     studio: Studio, queued: Queued, superuser: pg8000.native.Connection
 ) -> None:
     run = studio.start("bookings")
     queued.hold(run["id"])
     cancelling = queued.start(lambda: cancel(studio, run["id"]))
-    queued.let_go_with(1, "UPDATE sync_log SET status = 'running', started_at = clock_timestamp()")
+    queued.release_at(1, "UPDATE sync_log SET status = 'running', started_at = clock_timestamp()")
     assert cancelling.result() == "cancelled"
     done = studio.run(run["id"])
     assert done["startedAt"] <= done["finishedAt"]
     assert done["durationMs"] == 0
 
 
-def test_a_retry_goes_on_from_the_streams_cursor_and_not_from_the_failed_page(
+def test_a_retry_resumes_from_the_streams_cursor_not_the_failed_page(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS, after=2)
@@ -266,12 +264,10 @@ def test_a_retry_goes_on_from_the_streams_cursor_and_not_from_the_failed_page(
     assert (done["records"]["created"], done["records"]["unchanged"]) == (500, 2000)
     assert scalar(superuser, "SELECT count(*) FROM booking") == 2500
     assert schedule_of(superuser)["failures_in_row"] == 0
-    assert bulk.run(failed["id"]) == failed, "what was logged stays as it was"
+    assert bulk.run(failed["id"]) == failed, "the log of the failed run is unchanged"
 
 
-def test_a_retry_of_an_incremental_run_reads_what_came_since_the_last_success(
-    studio: Studio, platforms: Sandbox
-) -> None:
+def test_a_retried_incremental_run_reads_changes_since_the_last_success(studio: Studio, platforms: Sandbox) -> None:
     studio.sync("bookings")
     platforms.google.add_event({"summary": "Wedding Adams"})
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS)
@@ -282,7 +278,7 @@ def test_a_retry_of_an_incremental_run_reads_what_came_since_the_last_success(
     assert (done["fullRead"], done["records"]["created"]) == (False, 1)
 
 
-def test_two_retries_at_once_start_one_run(studio: Studio, queued: Queued) -> None:
+def test_two_concurrent_retries_start_one_run(studio: Studio, queued: Queued) -> None:
     run = studio.start("bookings")
     cancel(studio, run["id"])
     retries = [queued.start(lambda: sync_runs.retry_run(studio.id, UUID(run["id"])).id) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A token's way from its row to the client that sends it."""
+"""The path of a token from its row to the client that sends it."""
 
 import sys
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from chalicelib.services.connections.clients import Session
 from tests.services.conftest import Studio
 
 VALUES = {"chalicelib.secret", "chalicelib.clock", "chalicelib.settings", "chalicelib.errors"}
-"""Values and the clock, which are nobody's step"""
+"""Values and the clock, which do not count as a step"""
 
 
 def walk(call: Callable[[], object]) -> list[str]:
-    """The modules of the product that a call enters, in their order; coming back to a caller is not entering it."""
+    """The modules of the product that a call enters, in order; returning to a caller does not count."""
     entered: list[str] = []
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -36,7 +36,7 @@ def walk(call: Callable[[], object]) -> list[str]:
     return [module for module, following in pairwise([*entered, ""]) if module != following]
 
 
-def test_a_token_passes_five_modules_on_its_way_to_the_client_and_none_twice(studio: Studio) -> None:
+def test_a_token_passes_through_five_modules_each_once(studio: Studio) -> None:
     stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     google = get_platform("google")

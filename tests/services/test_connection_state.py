@@ -1,4 +1,4 @@
-"""Grants: a connection is made or made again by consent, and each change of its state is told, once."""
+"""Connection state: authorizations connect and reconnect, and each change of state is recorded once."""
 
 from typing import Any
 from uuid import UUID
@@ -28,9 +28,9 @@ CALENDAR = "https://www.googleapis.com/auth/calendar.readonly"
 
 
 def consented(account: str = "studio", **changes: Any) -> TokenGrant:
-    """What a finished consent gives."""
-    given = issue_token(account)
-    grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
+    """The grant of a completed authorization."""
+    token = issue_token(account)
+    grant = TokenGrant(Secret(token.access_token), Secret(token.refresh_token), token.expires_in, token.scopes)
     return replace(grant, **changes)
 
 
@@ -52,14 +52,14 @@ def webhook(api: Api, superuser: pg8000.native.Connection) -> UUID:
     )
 
 
-def test_whose_old_tokens_were_says_nothing_of_new_ones(
+def test_identifying_old_tokens_does_not_identify_new_ones(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    """A connection test that was under way when somebody put other tokens in."""
+    """A connection test was in progress when the tokens were replaced."""
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     tested = stored(api)
-    given = issue_token("bulk-40")
-    tokens = {"accessToken": given.access_token, "refreshToken": given.refresh_token, "expiresIn": 3600}
+    token = issue_token("bulk-40")
+    tokens = {"accessToken": token.access_token, "refreshToken": token.refresh_token, "expiresIn": 3600}
     assert api.put("/api/connections/google", tokens).status == 200
     superuser.run(
         "INSERT INTO account_position (studio_id, connection_id, stream, account_id, cursor)"
@@ -79,9 +79,7 @@ def test_whose_old_tokens_were_says_nothing_of_new_ones(
     assert superuser.run("SELECT DISTINCT cursor FROM account_position") == [["kept"]]
 
 
-def test_an_account_that_another_connection_stands_for_is_not_given_to_a_second_one(
-    api: Api, platforms: Sandbox
-) -> None:
+def test_an_account_belongs_to_at_most_one_connection(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     tokens = Tokens(Secret("token"), None, None, None)
     unknown = connection_state.create(api.studio_id, NewGrant(get_platform("google"), tokens, None, ()))
@@ -91,7 +89,7 @@ def test_an_account_that_another_connection_stands_for_is_not_given_to_a_second_
     assert len({each["id"] for each in api.get("/api/connections").json["items"]}) == 2
 
 
-def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, platforms: Sandbox) -> None:
+def test_a_grant_connects_and_schedules_every_stream_it_covers(api: Api, platforms: Sandbox) -> None:
     connection = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     assert (connection.status, connection.account_id, connection.status_reason.action) == (
         "active",
@@ -103,7 +101,7 @@ def test_a_consent_connects_and_schedules_every_stream_that_it_covers(api: Api, 
     assert events(api) == [("connected", None)]
 
 
-def test_a_stream_that_was_not_allowed_is_off_and_the_connection_says_what_to_do(api: Api, platforms: Sandbox) -> None:
+def test_a_stream_without_its_scope_is_off_and_the_connection_says_what_to_do(api: Api, platforms: Sandbox) -> None:
     connection = connection_state.connect(api.studio_id, "google", consented(scopes=(CALENDAR,)), ACCOUNT)
     assert (connection.status, connection.status_reason.code) == ("active", "scopes_missing")
     assert connection.status_reason.action == "grant_scopes"
@@ -111,14 +109,12 @@ def test_a_stream_that_was_not_allowed_is_off_and_the_connection_says_what_to_do
     assert connection_state.connect(api.studio_id, "google", consented(), ACCOUNT).status_reason.action == "none"
 
 
-def test_only_the_streams_that_were_asked_for_are_scheduled(api: Api, platforms: Sandbox) -> None:
+def test_only_the_requested_streams_are_scheduled(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT, ["inquiries"])
     assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["inquiries"]
 
 
-def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
-    api: Api, queue: Queue, platforms: Sandbox
-) -> None:
+def test_a_reconnect_keeps_id_and_cursors_and_resumes_schedules(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = Studio(api, queue, "studio")
     before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     studio.sync("bookings")
@@ -131,11 +127,11 @@ def test_a_reconnect_keeps_the_id_and_the_cursors_and_resumes_what_was_paused(
     assert events(api) == [("recovered", "token_revoked"), ("failed", "token_revoked"), ("connected", None)]
 
 
-def test_a_reconnect_without_a_refresh_token_keeps_the_one_there_is(api: Api, platforms: Sandbox) -> None:
+def test_a_reconnect_without_a_refresh_token_keeps_the_existing_one(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
-    kept = open_tokens(stored(api)).refresh
+    refresh_token = open_tokens(stored(api)).refresh
     connection_state.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
-    assert open_tokens(stored(api)).refresh == kept
+    assert open_tokens(stored(api)).refresh == refresh_token
 
 
 @pytest.mark.parametrize(
@@ -146,21 +142,21 @@ def test_a_reconnect_without_a_refresh_token_keeps_the_one_there_is(api: Api, pl
         (Misconfigured(), "misconfigured", "contact_support", False),
     ],
 )
-def test_a_break_tells_what_is_wrong_since_when_and_what_to_do(
+def test_a_failed_connection_shows_what_is_wrong_since_when_and_what_to_do(
     api: Api, platforms: Sandbox, error: Any, status: str, action: str, paused: bool
 ) -> None:
     before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), error)
-    told = api.get("/api/connections/google").json
-    reason = told["statusReason"]
-    assert (told["status"], reason["code"], reason["action"]) == (status, error.code, action)
+    connection = api.get("/api/connections/google").json
+    reason = connection["statusReason"]
+    assert (connection["status"], reason["code"], reason["action"]) == (status, error.code, action)
     assert reason["message"] == error.message
     assert reason["since"] > before.status_reason.since.isoformat()
     assert paused_streams(api) == dict.fromkeys(("bookings", "inquiries"), paused)
     assert (api.post("/api/sync/google").status == 409) is paused
 
 
-def test_a_break_that_comes_again_or_too_late_changes_nothing(api: Api, platforms: Sandbox) -> None:
+def test_a_repeated_or_outdated_failure_changes_nothing(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     stale = stored(api)
     for _ in range(2):
@@ -171,16 +167,14 @@ def test_a_break_that_comes_again_or_too_late_changes_nothing(api: Api, platform
     assert [kind for kind, _ in events(api)] == ["recovered", "failed", "connected"]
 
 
-def test_a_grant_that_dies_after_our_client_was_refused_still_breaks_the_connection(
-    api: Api, platforms: Sandbox
-) -> None:
+def test_a_revoked_grant_breaks_even_a_misconfigured_connection(api: Api, platforms: Sandbox) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), Misconfigured())
     connection_state.fail_connection(stored(api), TokenRevoked())
     assert api.get("/api/connections/google").json["status"] == "revoked"
 
 
-def test_webhooks_are_told_of_a_break_and_of_its_end_and_of_nothing_else(
+def test_only_failure_and_recovery_are_sent_to_webhook_endpoints(
     api: Api, queue: Queue, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
     connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
@@ -200,7 +194,7 @@ def test_webhooks_are_told_of_a_break_and_of_its_end_and_of_nothing_else(
     assert queue.receive() == [{"kind": "delivery", "id": str(id), "studioId": studio_id} for id, _ in deliveries or ()]
 
 
-def test_a_webhook_that_is_disabled_is_told_nothing(
+def test_a_disabled_webhook_endpoint_is_sent_nothing(
     api: Api, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")

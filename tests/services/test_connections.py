@@ -1,4 +1,4 @@
-"""Connections: the test of one, giving it back, and where its tokens are."""
+"""Connections: testing and disconnecting one, and where its tokens are."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ LAMBDA_MS = 29_000
 CALENDAR_ONLY = ("openid", "email", "https://www.googleapis.com/auth/calendar.readonly")
 
 
-def test_a_working_connection_is_valid_and_its_account_is_remembered(studio: Studio) -> None:
+def test_a_working_connection_is_valid_and_its_account_is_stored(studio: Studio) -> None:
     answer = studio.api.post("/api/connections/google/test")
     assert answer.status == 200
     assert (answer.json["valid"], answer.json["missingScopes"], answer.json["error"]) == (True, [], None)
@@ -29,7 +29,7 @@ def test_a_working_connection_is_valid_and_its_account_is_remembered(studio: Stu
     assert connection["accountName"] == answer.json["account"]["name"] != ""
 
 
-def test_a_partial_grant_is_valid_and_the_missing_scopes_are_named(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_a_partial_grant_is_valid_and_missing_scopes_are_listed(api: Api, queue: Queue, platforms: Sandbox) -> None:
     connect(api, queue, scopes=CALENDAR_ONLY)
     answer = api.post("/api/connections/google/test").json
     assert answer["valid"] is True
@@ -42,7 +42,7 @@ def test_an_expired_token_is_refreshed_for_the_test(api: Api, queue: Queue, plat
     assert api.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_token_that_is_refused_after_a_good_refresh_too_breaks_the_tested_connection(
+def test_a_token_rejected_even_after_a_refresh_breaks_the_connection(
     api: Api, queue: Queue, platforms: Sandbox
 ) -> None:
     studio = connect(api, queue, lifetime=0)
@@ -53,7 +53,7 @@ def test_a_token_that_is_refused_after_a_good_refresh_too_breaks_the_tested_conn
     assert (studio.connection()["status"], studio.connection()["statusReason"]["action"]) == ("expired", "reconnect")
 
 
-def test_a_revoked_connection_is_not_valid_and_marked(studio: Studio, platforms: Sandbox) -> None:
+def test_a_revoked_connection_is_invalid_and_marked(studio: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     answer = studio.api.post("/api/connections/google/test").json
     assert (answer["valid"], answer["account"], answer["error"]["code"]) == (False, None, "token_revoked")
@@ -77,7 +77,7 @@ def test_a_platform_without_streams_cannot_be_synced(api: Api, platform: str) ->
         assert (answer.status, answer.json["code"]) == (409, "platform_not_supported")
 
 
-def test_a_disconnect_revokes_upstream_erases_tokens_and_keeps_what_was_synced(
+def test_a_disconnect_revokes_upstream_erases_tokens_and_keeps_records(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -90,7 +90,7 @@ def test_a_disconnect_revokes_upstream_erases_tokens_and_keeps_what_was_synced(
     assert [request["path"] for request in platforms.requests.list()][-1] == "/revoke"
 
 
-def test_a_revocation_that_fails_upstream_is_recorded_and_disconnects_all_the_same(
+def test_a_failed_revocation_is_recorded_and_still_disconnects(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="reset", host="oauth2.googleapis.com", times=None)
@@ -98,7 +98,7 @@ def test_a_revocation_that_fails_upstream_is_recorded_and_disconnects_all_the_sa
     assert superuser.run("SELECT revocation, access_token FROM platform_connection") == [["failed", None]]
 
 
-def test_a_request_waits_for_a_slow_platform_only_as_long_as_it_can_still_answer(
+def test_a_request_stops_waiting_for_a_slow_platform_in_time(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platforms.add_fault(kind="slow", seconds=3, host="oauth2.googleapis.com", path="/revoke")
@@ -114,7 +114,7 @@ def test_a_platform_without_revocation_says_so(api: Api, superuser: pg8000.nativ
     assert superuser.run("SELECT revocation FROM platform_connection") == [["unsupported"]]
 
 
-def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
+def test_a_studio_that_disconnected_syncs_from_the_start(studio: Studio) -> None:
     first = studio.sync("bookings")["records"]["created"]
     studio.api.delete("/api/connections/google")
     connect(studio.api, studio.queue)
@@ -122,7 +122,7 @@ def test_a_reconnected_studio_syncs_from_the_start(studio: Studio) -> None:
     assert (run["fullRead"], run["records"]["unchanged"]) == (True, first)
 
 
-def test_another_accounts_tokens_break_the_connection_before_anything_is_read_with_them(
+def test_another_accounts_tokens_break_the_connection_before_any_read(
     studio: Studio, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     studio.api.post("/api/connections/google/test")
@@ -145,7 +145,7 @@ def test_another_accounts_tokens_break_the_connection_before_anything_is_read_wi
     assert studio.connection()["status"] == "active"
 
 
-def test_a_test_finds_out_about_another_accounts_tokens_as_well(studio: Studio) -> None:
+def test_a_test_detects_another_accounts_tokens_too(studio: Studio) -> None:
     studio.api.post("/api/connections/google/test")
     replace_tokens(studio, "bulk-40")
     tested = studio.api.post("/api/connections/google/test").json
@@ -159,7 +159,7 @@ def replace_tokens(studio: Studio, account: str) -> None:
     assert studio.api.put("/api/connections/google", tokens).status == 200
 
 
-def test_a_stream_goes_on_from_its_cursor_when_the_tokens_are_the_same_accounts(studio: Studio) -> None:
+def test_new_tokens_of_the_same_account_keep_the_cursor(studio: Studio) -> None:
     studio.api.post("/api/connections/google/test")
     studio.sync("inquiries")
     grant = issue_token("studio")
@@ -167,7 +167,7 @@ def test_a_stream_goes_on_from_its_cursor_when_the_tokens_are_the_same_accounts(
     assert studio.sync("inquiries")["fullRead"] is False
 
 
-def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_replaced(bulk: Studio) -> None:
+def test_a_run_stores_nothing_read_with_replaced_tokens(bulk: Studio) -> None:
     bulk.api.post("/api/connections/google/test")
     other = issue_token("bulk-40")
     calls = 0
@@ -183,11 +183,11 @@ def test_a_run_under_way_does_not_store_what_it_read_with_tokens_that_were_repla
     run = bulk.start("bookings")
     assert bulk.work(remaining_ms=remaining_ms) == ["lease_lost"]
     execute_run(bulk.id, UUID(run["id"]), lambda: PLENTY_MS)
-    told = bulk.run(run["id"])
-    assert (told["status"], told["error"]["code"]) == ("failed", "another_account")
+    finished = bulk.run(run["id"])
+    assert (finished["status"], finished["error"]["code"]) == ("failed", "another_account")
 
 
-def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_undecryptable_tokens_can_be_replaced(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
     assert studio.sync("bookings")["error"]["code"] == "decryption_failed"
     assert studio.connection()["status"] == "error"
@@ -200,7 +200,7 @@ def test_tokens_that_no_longer_open_can_be_replaced(studio: Studio, superuser: p
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_connection_whose_tokens_open_again_recovers_by_itself(
+def test_a_connection_recovers_once_its_tokens_can_be_decrypted_again(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("UPDATE platform_connection SET access_token = refresh_token, refresh_token = access_token")
@@ -210,7 +210,7 @@ def test_a_connection_whose_tokens_open_again_recovers_by_itself(
     assert studio.connection()["status"] == "active"
 
 
-def test_a_grant_that_another_studio_lives_by_is_not_revoked(
+def test_a_grant_shared_with_another_studio_is_not_revoked(
     studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     first, second = connect(studios.new(), queue), connect(studios.new(), queue)
@@ -222,7 +222,7 @@ def test_a_grant_that_another_studio_lives_by_is_not_revoked(
     assert superuser.run("SELECT count(*) FROM platform_connection WHERE revocation = 'revoked'") == [[1]]
 
 
-def test_what_happened_to_a_connection_is_listed_newest_first(studio: Studio, platforms: Sandbox) -> None:
+def test_events_of_a_connection_are_listed_newest_first(studio: Studio, platforms: Sandbox) -> None:
     grant = issue_token("studio")
     tokens = {"accessToken": grant.access_token, "refreshToken": grant.refresh_token}
     studio.api.put("/api/connections/google", tokens)
@@ -233,8 +233,8 @@ def test_what_happened_to_a_connection_is_listed_newest_first(studio: Studio, pl
     studio.api.delete("/api/connections/google")
     first = studio.api.get("/api/connections/google/events?limit=3").json
     rest = studio.api.get(f"/api/connections/google/events?cursor={first['nextCursor']}").json
-    told = [(item["kind"], item["code"]) for item in first["items"] + rest["items"]]
-    assert told == [
+    events = [(item["kind"], item["code"]) for item in first["items"] + rest["items"]]
+    assert events == [
         ("disconnected", "revoked"),
         ("recovered", "token_revoked"),
         ("failed", "token_revoked"),
@@ -251,7 +251,7 @@ def test_tokens_are_stored_sealed(studio: Studio, superuser: pg8000.native.Conne
         assert b"1//0" not in sealed
 
 
-def test_a_token_copied_into_another_studios_row_does_not_open(
+def test_a_token_copied_to_another_studios_row_cannot_be_decrypted(
     studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     victim, thief = connect(studios.new(), queue), connect(studios.new(), queue)
@@ -271,7 +271,7 @@ def test_a_token_copied_into_another_studios_row_does_not_open(
 
 
 @pytest.mark.parametrize("change", ["access_token = refresh_token", "token_generation = token_generation + 1"])
-def test_a_token_moved_within_its_row_does_not_open(
+def test_a_token_moved_within_its_row_cannot_be_decrypted(
     studio: Studio, superuser: pg8000.native.Connection, change: str
 ) -> None:
     superuser.run(f"UPDATE platform_connection SET {change}")
@@ -281,7 +281,7 @@ def test_a_token_moved_within_its_row_does_not_open(
         open_tokens(moved)
 
 
-def test_without_its_data_key_a_studios_tokens_are_lost_but_it_can_disconnect(
+def test_a_studio_without_its_data_key_can_still_disconnect(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("DELETE FROM data_key")
@@ -290,8 +290,8 @@ def test_without_its_data_key_a_studios_tokens_are_lost_but_it_can_disconnect(
     both = {"accessToken": issue_token("studio").access_token, "refreshToken": issue_token("studio").refresh_token}
     answer = studio.api.put("/api/connections/google", both)
     assert (answer.status, answer.json["code"]) == (500, "decryption_failed")
-    told = studio.api.post("/api/connections/google/test").json
-    assert (told["valid"], told["error"]["code"]) == (False, "decryption_failed")
+    result = studio.api.post("/api/connections/google/test").json
+    assert (result["valid"], result["error"]["code"]) == (False, "decryption_failed")
     assert studio.connection()["status"] == "error"
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "decryption_failed")

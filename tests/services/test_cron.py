@@ -1,4 +1,4 @@
-"""Cron expressions: beside a clock that is watched minute by minute, also where clocks change."""
+"""Cron expressions: compared with a clock stepped minute by minute, including changes of clocks."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ CHANGES = [(zone, day) for zone in ZONES for day in changes(zone)]
 
 @dataclass(frozen=True)
 class Fields:
-    """A cron expression, and what it says."""
+    """A cron expression and its fields."""
 
     minutes: list[int]
     hours: list[int] | None
@@ -56,18 +56,18 @@ class Fields:
         )
 
     def watched(self, start: datetime, zone: str) -> list[datetime]:
-        """Every moment after `start` at which a clock in the zone shows a time that matches."""
-        found, before = [], start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        """Every moment after `start` at which local time in the zone matches."""
+        moments, before = [], start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         for n in range(1, WATCHED // MINUTE + 1):
             due = start + n * MINUTE
-            shown = due.astimezone(ZoneInfo(zone))
-            wall = shown.replace(tzinfo=None)
+            local_time = due.astimezone(ZoneInfo(zone))
+            wall = local_time.replace(tzinfo=None)
             skipped = [before + m * MINUTE for m in range(1, (wall - before) // MINUTE)]
-            matches = self.match(wall) and (shown.fold == 0 or self.hours is None)
+            matches = self.match(wall) and (local_time.fold == 0 or self.hours is None)
             if matches or any(map(self.match, skipped)):
-                found.append(due)
+                moments.append(due)
             before = wall
-        return found
+        return moments
 
 
 def some_of(values: range, *, most: int) -> st.SearchStrategy[list[int]]:
@@ -87,21 +87,21 @@ near_a_change = st.sampled_from(CHANGES) | st.tuples(st.sampled_from(ZONES), any
 
 
 def windows(text: str, start: datetime, zone: str, *, until: datetime) -> list[datetime]:
-    cron, found = parse_frequency(text), [start]
-    while found[-1] <= until:
-        found.append(cron.next_after(found[-1], phase=0.5, time_zone=zone))
-        assert found[-1] > found[-2]
-    return found[1:-1]
+    cron, moments = parse_frequency(text), [start]
+    while moments[-1] <= until:
+        moments.append(cron.next_after(moments[-1], phase=0.5, time_zone=zone))
+        assert moments[-1] > moments[-2]
+    return moments[1:-1]
 
 
 def local(text: str, start: datetime, zone: str, days: int) -> list[str]:
-    found = windows(text, start, zone, until=start + days * DAY)
-    return [due.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes") for due in found]
+    moments = windows(text, start, zone, until=start + days * DAY)
+    return [due.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes") for due in moments]
 
 
 @settings(max_examples=30)
 @given(fields, near_a_change, st.integers(0, 24 * 60 - 1), st.integers(0, 59))
-def test_the_windows_are_the_moments_at_which_a_clock_shows_a_time_that_matches(
+def test_the_windows_are_the_moments_at_which_local_time_matches(
     fields: Fields, near: tuple[str, datetime], minutes: int, seconds: int
 ) -> None:
     zone, day = near
@@ -113,7 +113,7 @@ def test_the_windows_are_the_moments_at_which_a_clock_shows_a_time_that_matches(
 
 
 @pytest.mark.parametrize(
-    ("zone", "text", "shown"),
+    ("zone", "text", "local_times"),
     [
         ("Europe/Berlin", "30 2 * * *", ["03-28T02:30+01:00", "03-29T03:00+02:00", "03-30T02:30+02:00"]),
         ("Europe/Berlin", "*/30 2 29 3 *", ["03-29T03:00+02:00"]),
@@ -123,13 +123,13 @@ def test_the_windows_are_the_moments_at_which_a_clock_shows_a_time_that_matches(
         ("America/Scoresbysund", "0 0,23 28-29 3 *", ["03-28T00:00-02:00", "03-29T00:00-01:00", "03-29T23:00-01:00"]),
     ],
 )
-def test_a_time_that_the_clocks_skip_runs_at_the_first_that_they_show(zone: str, text: str, shown: list[str]) -> None:
-    start = datetime.fromisoformat(f"2026-{shown[0]}").astimezone(UTC) - 6 * HOUR
-    assert local(text, start, zone, 3)[: len(shown)] == [f"2026-{moment}" for moment in shown]
+def test_a_skipped_time_runs_at_the_first_moment_after_the_gap(zone: str, text: str, local_times: list[str]) -> None:
+    start = datetime.fromisoformat(f"2026-{local_times[0]}").astimezone(UTC) - 6 * HOUR
+    assert local(text, start, zone, 3)[: len(local_times)] == [f"2026-{moment}" for moment in local_times]
 
 
 @pytest.mark.parametrize(
-    ("zone", "text", "shown"),
+    ("zone", "text", "local_times"),
     [
         ("Europe/Berlin", "30 2 * * *", ["10-25T02:30+02:00", "10-26T02:30+01:00"]),
         ("Europe/Berlin", "*/30 2 * * *", ["10-25T02:00+02:00", "10-25T02:30+02:00", "10-26T02:00+01:00"]),
@@ -137,16 +137,16 @@ def test_a_time_that_the_clocks_skip_runs_at_the_first_that_they_show(zone: str,
         ("Australia/Lord_Howe", "45 1 * * *", ["04-05T01:45+11:00", "04-06T01:45+10:30"]),
     ],
 )
-def test_a_time_that_the_clocks_repeat_runs_once(zone: str, text: str, shown: list[str]) -> None:
-    start = datetime.fromisoformat(f"2026-{shown[0]}").astimezone(UTC) - 2 * HOUR
-    assert local(text, start, zone, 2)[: len(shown)] == [f"2026-{moment}" for moment in shown]
+def test_a_repeated_time_runs_once(zone: str, text: str, local_times: list[str]) -> None:
+    start = datetime.fromisoformat(f"2026-{local_times[0]}").astimezone(UTC) - 2 * HOUR
+    assert local(text, start, zone, 2)[: len(local_times)] == [f"2026-{moment}" for moment in local_times]
 
 
-def test_what_runs_every_hour_runs_in_both_of_the_repeated_ones() -> None:
-    found = windows(
+def test_an_hourly_expression_runs_in_both_repeated_hours() -> None:
+    moments = windows(
         "0 * * * *", datetime(2026, 10, 24, tzinfo=UTC), "Europe/Berlin", until=datetime(2026, 10, 26, tzinfo=UTC)
     )
-    assert {after - before for before, after in pairwise(found)} == {HOUR}
+    assert {after - before for before, after in pairwise(moments)} == {HOUR}
 
 
 @pytest.mark.parametrize(
@@ -162,19 +162,19 @@ def test_what_runs_every_hour_runs_in_both_of_the_repeated_ones() -> None:
         ("0 7 * * 1#2", [8]),
     ],
 )
-def test_days_are_chosen_as_cron_chooses_them(text: str, days: list[int]) -> None:
+def test_day_and_weekday_combine_as_in_cron(text: str, days: list[int]) -> None:
     """June 2026 begins on a Monday."""
-    found = windows(text, datetime(2026, 6, 1, tzinfo=UTC), "UTC", until=datetime(2026, 6, 14, 23, tzinfo=UTC))
-    assert [due.day for due in found] == days
-    assert [due.time().isoformat() for due in found] == ["07:00:00"] * len(days)
+    moments = windows(text, datetime(2026, 6, 1, tzinfo=UTC), "UTC", until=datetime(2026, 6, 14, 23, tzinfo=UTC))
+    assert [due.day for due in moments] == days
+    assert [due.time().isoformat() for due in moments] == ["07:00:00"] * len(days)
 
 
-def test_the_last_day_of_each_month_has_a_name() -> None:
-    found = windows("0 7 L * *", datetime(2028, 1, 1, tzinfo=UTC), "UTC", until=datetime(2028, 4, 1, tzinfo=UTC))
-    assert [(due.month, due.day) for due in found] == [(1, 31), (2, 29), (3, 31)]
+def test_l_is_the_last_day_of_each_month() -> None:
+    moments = windows("0 7 L * *", datetime(2028, 1, 1, tzinfo=UTC), "UTC", until=datetime(2028, 4, 1, tzinfo=UTC))
+    assert [(due.month, due.day) for due in moments] == [(1, 31), (2, 29), (3, 31)]
 
 
-def test_the_rarest_date_there_is_comes() -> None:
+def test_the_rarest_possible_date_is_found() -> None:
     due = parse_frequency("0 0 29 2 */7").next_after(datetime(2088, 3, 1, tzinfo=UTC), phase=0, time_zone="UTC")
     assert due == datetime(2128, 2, 29, tzinfo=UTC)
 
@@ -186,14 +186,14 @@ def test_the_phase_of_a_schedule_does_not_move_a_cron_expression() -> None:
 
 
 @pytest.mark.parametrize("text", ["0 7 * * 1-5", "*/30 * * * *", "*/20 0-3 * * 0"])
-def test_the_windows_of_a_long_sleep_are_counted_over_changes_of_clocks(text: str) -> None:
+def test_windows_of_a_long_pause_are_counted_across_clock_changes(text: str) -> None:
     start, end = datetime(2026, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 12, 4, 5, 6, tzinfo=UTC)
     for zone in ("Europe/Berlin", "Australia/Lord_Howe"):
         passed = parse_frequency(text).windows_between(start, end, phase=0, time_zone=zone)
         assert passed == len(windows(text, start, zone, until=end))
 
 
-def test_a_sleep_of_many_years_is_counted_for_the_last_one_only() -> None:
+def test_only_the_last_year_of_a_long_pause_is_counted() -> None:
     cron, now = parse_frequency("*/5 * * * *"), datetime(2026, 6, 1, tzinfo=UTC)
     passed = cron.windows_between(datetime(1, 1, 2, tzinfo=UTC), now, phase=0, time_zone="UTC")
     assert passed == COUNTED // timedelta(minutes=5)
@@ -203,7 +203,7 @@ def test_a_sleep_of_many_years_is_counted_for_the_last_one_only() -> None:
     "text",
     ["*/5 * * * *", "2-57/5 * * * *", "0,5 8-9 * * *", "58 * * * *", "2,58 9 * * *", "2,58 8,10 * * *", "59 23 * * *"],
 )
-def test_five_minutes_between_two_runs_are_enough(text: str) -> None:
+def test_five_minutes_between_runs_are_accepted(text: str) -> None:
     parse_frequency(text)
 
 
@@ -234,16 +234,16 @@ def test_five_minutes_between_two_runs_are_enough(text: str) -> None:
         ("@", "nickname"),
     ],
 )
-def test_what_cannot_be_run_is_refused_naming_the_field_and_why(text: str, problem: str) -> None:
+def test_an_invalid_expression_is_rejected_with_field_and_reason(text: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_frequency(text)
-    (named,) = caught.value.fields
-    assert named.field == "frequency"
-    assert problem in named.problem
+    (error,) = caught.value.fields
+    assert error.field == "frequency"
+    assert problem in error.problem
 
 
 @given(st.lists(st.text("0123456789*/,-LW#@? \u00b2", min_size=1, max_size=6), min_size=4, max_size=7).map(" ".join))
-def test_anything_like_a_cron_expression_is_one_or_invalid_input(text: str) -> None:
+def test_any_text_like_a_cron_expression_is_valid_or_invalid_input(text: str) -> None:
     try:
         frequency = parse_frequency(text)
     except InvalidInput:

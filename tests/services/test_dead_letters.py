@@ -1,4 +1,4 @@
-"""Dead letters: looked at, sent again, dropped when nobody waits for them, and never lost on the way."""
+"""Dead letters: shown, re-enqueued, dropped if their work has ended, and never lost in between."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ as_administrator = administration.as_administrator
 
 @pytest.fixture
 def dead(as_administrator: Any, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    """A queue of dead letters, empty."""
+    """An empty queue of dead letters."""
     url = queue.sqs.create_queue(QueueName=f"dead-{uuid4()}")["QueueUrl"]
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", url)
     monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)  # the local queue is one server
@@ -52,7 +52,7 @@ def of_run(studio: Studio, run_id: str) -> dict[str, str]:
     return {"kind": "run", "id": run_id, "studioId": str(studio.id)}
 
 
-def test_what_waits_is_sent_and_what_has_ended_is_dropped(studio: Studio, dead: Queue, queue: Queue) -> None:
+def test_pending_work_is_re_enqueued_and_finished_work_is_dropped(studio: Studio, dead: Queue, queue: Queue) -> None:
     waiting, ended = studio.start("bookings"), studio.start("inquiries")
     cancel_run(studio.id, UUID(ended["id"]))
     queue.receive()
@@ -63,7 +63,7 @@ def test_what_waits_is_sent_and_what_has_ended_is_dropped(studio: Studio, dead: 
     assert dead.receive() == []
 
 
-def test_a_requeued_run_is_worked_on_to_its_end(studio: Studio, dead: Queue, queue: Queue) -> None:
+def test_a_requeued_run_is_completed(studio: Studio, dead: Queue, queue: Queue) -> None:
     run = studio.start("bookings")
     queue.receive()
     bury(dead, of_run(studio, run["id"]))
@@ -72,7 +72,7 @@ def test_a_requeued_run_is_worked_on_to_its_end(studio: Studio, dead: Queue, que
     assert studio.run(run["id"])["status"] == "succeeded"
 
 
-def test_all_but_runs_is_left_to_the_worker_to_judge(studio: Studio, dead: Queue, queue: Queue) -> None:
+def test_messages_of_other_kinds_are_always_re_enqueued(studio: Studio, dead: Queue, queue: Queue) -> None:
     kinds = {"refresh", "delivery", "revocation"}
     messages = [{"kind": kind, "id": str(uuid4()), "studioId": str(studio.id)} for kind in kinds]
     bury(dead, *messages)
@@ -81,53 +81,53 @@ def test_all_but_runs_is_left_to_the_worker_to_judge(studio: Studio, dead: Queue
     assert sorted(queue.receive(), key=str) == sorted(messages, key=str)
 
 
-def test_what_nobody_can_read_stays_and_is_told_and_not_quoted(dead: Queue, queue: Queue) -> None:
+def test_unreadable_messages_stay_and_are_counted_but_not_quoted(dead: Queue, queue: Queue) -> None:
     bury(dead, "QXcanary{", "[" * 5000, {"studioId": str(uuid4())}, {"kind": "run", "id": "QXcanary", "studioId": "x"})
     report = requeue()
     assert len(report.malformed) == 4
     assert (report.sent, report.dropped, report.complete) == (0, 0, True)
-    shown = show_dead_letters(10)
-    assert [(letter.kind, letter.state) for letter in shown.shown] == [("malformed", "malformed")] * 4
-    assert "QXcanary" not in f"{report} {shown}"
-    assert sorted(letter.message_id for letter in shown.shown) == sorted(report.malformed)
+    letters = show_dead_letters(10)
+    assert [(letter.kind, letter.state) for letter in letters.shown] == [("malformed", "malformed")] * 4
+    assert "QXcanary" not in f"{report} {letters}"
+    assert sorted(letter.message_id for letter in letters.shown) == sorted(report.malformed)
     assert queue.receive() == []
 
 
-def test_looking_takes_nothing_away(studio: Studio, dead: Queue, queue: Queue) -> None:
+def test_showing_removes_nothing(studio: Studio, dead: Queue, queue: Queue) -> None:
     run = studio.start("bookings")
     queue.receive()
     bury(dead, of_run(studio, run["id"]), "{")
     for _ in range(2):
-        shown = show_dead_letters(10)
-        assert shown.total == 2
-        assert {(letter.kind, letter.state, str(letter.id)) for letter in shown.shown} == {
+        letters = show_dead_letters(10)
+        assert letters.total == 2
+        assert {(letter.kind, letter.state, str(letter.id)) for letter in letters.shown} == {
             ("run", "waiting", run["id"]),
             ("malformed", "malformed", "None"),
         }
     assert len(show_dead_letters(1).shown) == 1
 
 
-def test_all_of_many_that_were_looked_at_are_put_back(dead: Queue) -> None:
+def test_every_shown_message_is_returned_to_the_queue(dead: Queue) -> None:
     bury(dead, *[{}] * 25)
     assert len(show_dead_letters(100).shown) == 25
     assert len(dead.receive()) == 25
 
 
-def test_a_dry_run_tells_and_changes_nothing(
+def test_a_dry_run_reports_and_changes_nothing(
     studio: Studio, dead: Queue, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = studio.start("bookings")
     queue.receive()
     bury(dead, of_run(studio, run["id"]), of_run(studio, str(uuid4())), "{")
-    told = requeue(dry_run=True)
-    assert (told.sent, told.dropped, len(told.malformed), told.dry_run) == (1, 1, 1, True)
+    report = requeue(dry_run=True)
+    assert (report.sent, report.dropped, len(report.malformed), report.dry_run) == (1, 1, 1, True)
     (logged,) = [vars(record)["fields"] for record in caplog.records if "dead_letters" in record.getMessage()]
     assert (logged["dry_run"], logged["sent"]) == (True, 1)
     assert queue.receive() == []
-    assert requeue() == Requeued(dry_run=False, sent=1, dropped=1, malformed=told.malformed, complete=True)
+    assert requeue() == Requeued(dry_run=False, sent=1, dropped=1, malformed=report.malformed, complete=True)
 
 
-def test_no_more_than_the_limit_is_taken_and_the_next_time_goes_on(studio: Studio, dead: Queue) -> None:
+def test_at_most_the_limit_is_processed_per_call(studio: Studio, dead: Queue) -> None:
     bury(dead, *(of_run(studio, str(uuid4())) for _ in range(25)))
     first = requeue(limit=12)
     assert (first.dropped, first.complete) == (12, False)
@@ -135,15 +135,15 @@ def test_no_more_than_the_limit_is_taken_and_the_next_time_goes_on(studio: Studi
     assert (second.dropped, second.complete) == (13, True)
 
 
-def test_it_stops_before_the_time_is_up(studio: Studio, dead: Queue) -> None:
+def test_it_stops_before_its_deadline(studio: Studio, dead: Queue) -> None:
     bury(dead, *(of_run(studio, str(uuid4())) for _ in range(25)))
-    left = iter([STOP_MS + 1, STOP_MS])
-    first = requeue(remaining_ms=lambda: next(left))
+    remaining = iter([STOP_MS + 1, STOP_MS])
+    first = requeue(remaining_ms=lambda: next(remaining))
     assert (first.dropped, first.complete) == (10, False)
     assert requeue().dropped == 15
 
 
-def test_what_cannot_be_sent_stays_among_the_dead(
+def test_messages_that_cannot_be_sent_stay_dead_letters(
     studio: Studio, dead: Queue, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = studio.start("bookings")
@@ -170,7 +170,7 @@ def received(number: int, body: Any) -> dict[str, Any]:
     }
 
 
-def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_sent_messages_of_a_batch_are_deleted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [of_run(studio, studio.start(stream)["id"]) for stream in ("bookings", "inquiries")]
     with http_fake() as fake:
         fake.on(
@@ -184,9 +184,9 @@ def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch
         work_queue.sqs.cache_clear()
         report = requeue()
     work_queue.sqs.cache_clear()
-    asked = [(r.headers["x-amz-target"].removeprefix("AmazonSQS."), r.body) for r in fake.requests]
-    (deleted,) = [body for target, body in asked if target == "DeleteMessageBatch"]
-    (put_back,) = [body for target, body in asked if target == "ChangeMessageVisibilityBatch"]
+    calls = [(r.headers["x-amz-target"].removeprefix("AmazonSQS."), r.body) for r in fake.requests]
+    (deleted,) = [body for target, body in calls if target == "DeleteMessageBatch"]
+    (put_back,) = [body for target, body in calls if target == "ChangeMessageVisibilityBatch"]
     assert ("receipt 1" in deleted, "receipt 0" in deleted) == (True, False)
     assert ("receipt 0" in put_back, "receipt 1" in put_back, '"VisibilityTimeout": 0' in put_back) == (
         True,
@@ -196,7 +196,7 @@ def test_of_a_batch_only_what_was_sent_is_taken_away(studio: Studio, monkeypatch
     assert (report.sent, report.kept, report.dropped) == (1, 1, 0)
 
 
-def test_a_queue_that_does_not_answer_is_unavailable(dead: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_queue_is_unavailable(dead: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     work_queue.sqs.cache_clear()
     for look in (requeue, lambda: show_dead_letters(1)):

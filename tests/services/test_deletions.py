@@ -1,4 +1,4 @@
-"""What a complete read did not meet: gone, unless that is too much to be believed."""
+"""Records missing from a complete read are deleted, unless suspiciously many are missing."""
 
 from typing import Any
 
@@ -14,37 +14,37 @@ from tests.conftest import TODAY
 from tests.services.conftest import Studio, scalar
 
 
-def test_a_complete_read_that_meets_too_little_deletes_nothing_until_it_is_confirmed(
+def test_suspiciously_many_deletions_wait_for_confirmation(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     bulk.sync("bookings")
     superuser.run("UPDATE booking SET external_id = 'elsewhere/' || external_id WHERE event_date > :day", day=TODAY)
-    kept = scalar(superuser, "SELECT count(*) FROM booking WHERE event_date > :day", day=TODAY)
+    count = scalar(superuser, "SELECT count(*) FROM booking WHERE event_date > :day", day=TODAY)
     platforms.google.expire_sync_tokens(bulk.account)
     refused = bulk.sync("bookings")
     assert (refused["status"], refused["records"]["deleted"]) == ("succeeded", 0)
-    assert refused["deletionsRefused"] == kept > 1000
-    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == kept
-    assert bulk.sync("bookings")["deletionsRefused"] == 0  # it reads changes only and knows no better
-    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == kept
+    assert refused["deletionsRefused"] == count > 1000
+    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == count
+    assert bulk.sync("bookings")["deletionsRefused"] == 0  # it reads only changes and cannot tell
+    assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == count
     answer = bulk.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
     assert answer.status == 202
     assert bulk.work() == ["succeeded"]
     confirmed = bulk.run(answer.json["runs"][0]["id"])
-    assert (confirmed["fullRead"], confirmed["records"]["deleted"]) == (True, kept)
+    assert (confirmed["fullRead"], confirmed["records"]["deleted"]) == (True, count)
     assert scalar(superuser, "SELECT refused_deletions FROM account_position WHERE stream = 'bookings'") == 0
 
 
-def test_deletions_cannot_be_confirmed_for_a_run_that_is_under_way(studio: Studio) -> None:
+def test_deletions_cannot_be_confirmed_for_a_run_in_progress(studio: Studio) -> None:
     studio.start("bookings")
     answer = studio.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
     assert (answer.status, answer.json["code"]) == (409, "run_under_way")
 
 
-def test_what_a_run_stored_before_it_began_again_can_be_gone_at_its_end(
+def test_records_stored_before_a_run_started_over_can_be_deleted_at_its_end(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    """The changed event comes with the first page of changes, and is gone when the cursor turns out to be forgotten."""
+    """The changed event comes with the first page of changes, and is gone when the expired cursor restarts the read."""
     event = platforms.google.add_event({"summary": "Wedding"})
     studio.sync("bookings")
     platforms.google.update_event(event["id"], {"summary": "Wedding, moved"})

@@ -1,4 +1,4 @@
-"""Erasures: nothing of the studio is left, nobody else's is touched, and it may be killed and gone on with anywhere."""
+"""Erasures: nothing of the studio remains, other studios are untouched, and one killed anywhere can be resumed."""
 
 import itertools
 import logging
@@ -40,22 +40,22 @@ pytestmark = pytest.mark.usefixtures("as_administrator")
 
 @pytest.fixture
 def filled(as_administrator: Database, superuser: pg8000.native.Connection) -> UUID:
-    """With a row in each table, beside another studio."""
+    """A studio with a row in each table, next to another studio."""
     fill(superuser, INTRUDER, "other")
     fill(superuser, VICTIM, "erased")
     return VICTIM
 
 
-def erase(studio_id: UUID, *, dry_run: bool = False, left: Callable[[], int] = plenty) -> Erasure:
+def erase(studio_id: UUID, *, dry_run: bool = False, remaining_ms: Callable[[], int] = plenty) -> Erasure:
     with as_admin_function():
-        return erase_studio(studio_id, dry_run=dry_run, remaining_ms=left)
+        return erase_studio(studio_id, dry_run=dry_run, remaining_ms=remaining_ms)
 
 
 def finished() -> dict[UUID, bool]:
     return {item.studio_id: item.finished_at is not None for item in list_erasures().items}
 
 
-def test_every_table_of_a_studio_is_named_and_none_before_one_that_refers_to_it() -> None:
+def test_every_table_is_listed_after_the_tables_that_refer_to_it() -> None:
     order = [table.name for table in TENANT_TABLES if table.name not in ("studio", "audit_entry")]
     assert sorted(TABLES) == sorted(order)
     for table in TENANT_TABLES:
@@ -65,7 +65,9 @@ def test_every_table_of_a_studio_is_named_and_none_before_one_that_refers_to_it(
                 assert TABLES.index(table.name) < TABLES.index(parent), (table.name, parent)
 
 
-def test_nothing_is_left_of_the_studio_and_all_of_the_others(filled: UUID, superuser: pg8000.native.Connection) -> None:
+def test_nothing_of_the_studio_remains_and_others_are_untouched(
+    filled: UUID, superuser: pg8000.native.Connection
+) -> None:
     before = snapshot(superuser, INTRUDER)
     report = erase(filled)
     assert report.complete
@@ -78,7 +80,7 @@ def test_nothing_is_left_of_the_studio_and_all_of_the_others(filled: UUID, super
     assert finished() == {filled: True}
 
 
-def test_a_dry_run_tells_what_there_is_and_changes_nothing(filled: UUID, superuser: pg8000.native.Connection) -> None:
+def test_a_dry_run_reports_what_exists_and_changes_nothing(filled: UUID, superuser: pg8000.native.Connection) -> None:
     before = snapshot(superuser, filled)
     report = erase(filled, dry_run=True)
     assert report.rows == dict.fromkeys(TABLES, 1)
@@ -90,7 +92,7 @@ def test_a_dry_run_tells_what_there_is_and_changes_nothing(filled: UUID, superus
     assert finished() == {}
 
 
-def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
+def test_rows_are_deleted_in_batches_while_time_remains(
     filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasures, "BATCH", 10)
@@ -100,7 +102,7 @@ def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
         " WHERE studio_id = :id",
         id=filled,
     )
-    first = erase(filled, left=time_for(4))
+    first = erase(filled, remaining_ms=time_for(4))
     assert (first.complete, first.rows) == (False, {"sync_seen": 20})
     assert finished() == {filled: False}
     second = erase(filled)
@@ -109,22 +111,22 @@ def test_more_rows_than_a_batch_go_batch_by_batch_as_long_as_there_is_time(
 
 
 class Killed(BaseException):
-    """What a process that is killed does not handle."""
+    """Stands for the death of the process: nothing handles it."""
 
 
 STATEMENTS = 41
-"""More than an erasure takes here."""
+"""More statements than an erasure takes here."""
 
 
 @pytest.mark.parametrize("statements", range(1, STATEMENTS, 3))
-def test_killed_at_any_statement_the_same_call_goes_on(
+def test_an_erasure_killed_at_any_statement_can_be_resumed(
     filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
-    others, left = snapshot(superuser, INTRUDER), iter(range(statements))
+    others, remaining = snapshot(superuser, INTRUDER), iter(range(statements))
     pipeline = PgConnection.pipeline
 
     def dying(self: PgConnection, *args: Any, **options: Any) -> Any:
-        if next(left, None) is None:
+        if next(remaining, None) is None:
             raise Killed
         return pipeline(self, *args, **options)
 
@@ -140,31 +142,31 @@ def test_killed_at_any_statement_the_same_call_goes_on(
     assert finished() == {filled: True}
 
 
-def test_a_studio_that_never_was_is_not_found() -> None:
+def test_an_unknown_studio_is_not_found() -> None:
     for dry_run in (True, False):
         with pytest.raises(NotFound):
             erase(uuid4(), dry_run=dry_run)
     assert finished() == {}
 
 
-def test_erasing_twice_is_as_good_as_once(filled: UUID) -> None:
+def test_erasing_twice_changes_nothing(filled: UUID) -> None:
     erase(filled)
     (once,) = list_erasures().items
     assert erase(filled) == Erasure(studio_id=filled, dry_run=False, complete=True)
     assert list_erasures().items == [once]
 
 
-def test_a_studio_that_a_backup_brought_back_is_erased_again(filled: UUID, superuser: pg8000.native.Connection) -> None:
+def test_a_studio_restored_from_a_backup_is_erased_again(filled: UUID, superuser: pg8000.native.Connection) -> None:
     erase(filled)
     fill(superuser, filled, "restored")
-    assert not erase(filled, left=time_for(1)).complete
+    assert not erase(filled, remaining_ms=time_for(1)).complete
     assert finished() == {filled: False}
     assert erase(filled).complete
     assert snapshot(superuser, filled) == []
     assert finished() == {filled: True}
 
 
-def test_only_the_administrator_sees_what_was_erased(filled: UUID, database: Database) -> None:
+def test_only_the_administrator_sees_erasures(filled: UUID, database: Database) -> None:
     app = database.connect("ansel_api")
     for statement in ("SELECT * FROM studio_erasure", "INSERT INTO studio_erasure VALUES (uuidv7())"):
         with pytest.raises(DatabaseError, match="permission denied"):
@@ -174,16 +176,16 @@ def test_only_the_administrator_sees_what_was_erased(filled: UUID, database: Dat
 
 @pytest.fixture
 def studio(studios: Studios, queue: Queue, platforms: Sandbox) -> Studio:
-    """Connected to the sandbox."""
+    """A studio connected to the sandbox."""
     return connect(studios.new(), queue)
 
 
-def test_the_grant_is_given_back_at_its_platform(studio: Studio, platforms: Sandbox) -> None:
+def test_the_grant_is_revoked_at_its_platform(studio: Studio, platforms: Sandbox) -> None:
     assert erase(studio.id).grants == [EndedGrant(platform="google", revocation="revoked")]
     assert [request["path"] for request in platforms.requests.list()].count("/revoke") == 1
 
 
-def test_a_grant_that_another_studio_lives_by_stays(studio: Studio, studios: Studios, queue: Queue) -> None:
+def test_a_grant_shared_with_another_studio_stays(studio: Studio, studios: Studios, queue: Queue) -> None:
     other = connect(studios.new(), queue)
     for each in (studio, other):
         each.api.post("/api/connections/google/test")
@@ -192,25 +194,25 @@ def test_a_grant_that_another_studio_lives_by_stays(studio: Studio, studios: Stu
     assert other.api.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_grant_is_not_given_back_in_a_time_that_asking_its_platform_may_exceed(studio: Studio) -> None:
-    """Refreshing the grant, so that it can be asked whose it is, and one exchange more."""
+def test_a_grant_is_not_revoked_without_time_for_the_platforms_calls(studio: Studio) -> None:
+    """The calls refresh the grant so that its account can be identified, and revoke it."""
     slowest_ms = int((refresh.LEASE_SECONDS + Transport.to(get_platform("google")).total_seconds) * 1000)
-    first = erase(studio.id, left=lambda: slowest_ms - 1)
+    first = erase(studio.id, remaining_ms=lambda: slowest_ms - 1)
     assert (first.grants, first.complete) == ([], False)
     assert erase(studio.id).grants == [EndedGrant(platform="google", revocation="revoked")]
 
 
-def test_a_platform_that_is_down_holds_no_erasure_up(studio: Studio, platforms: Sandbox) -> None:
+def test_a_platform_that_is_down_does_not_delay_an_erasure(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=503, host="oauth2.googleapis.com", times=50)
     report = erase(studio.id)
     assert report.grants == [EndedGrant(platform="google", revocation="failed")]
     assert report.complete
 
 
-def test_after_the_keys_are_gone_a_copy_of_the_row_does_not_open(studio: Studio) -> None:
+def test_without_the_keys_a_copy_of_the_row_cannot_be_decrypted(studio: Studio) -> None:
     stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
-    report = erase(studio.id, left=time_for(1))
+    report = erase(studio.id, remaining_ms=time_for(1))
     assert (report.data_keys_destroyed, report.complete) == (1, False)
     vault.cache_clear()
     stored.data_keys = []
@@ -218,7 +220,7 @@ def test_after_the_keys_are_gone_a_copy_of_the_row_does_not_open(studio: Studio)
         open_tokens(stored)
 
 
-def test_requests_of_an_erased_studio_are_refused(studio: Studio) -> None:
+def test_requests_of_an_erased_studio_are_rejected(studio: Studio) -> None:
     erase(studio.id)
     forget_callers()  # five seconds later
     for path in ("/api/connections", "/api/sync/log", "/api/metrics/overview"):
@@ -234,7 +236,7 @@ def test_requests_of_an_erased_studio_are_refused(studio: Studio) -> None:
         ("/api/webhook-endpoints", {"url": "http://127.0.0.1:9/told"}),
     ],
 )
-def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
+def test_a_write_with_a_cached_key_is_rejected_after_the_erasure(
     studio: Studio, path: str, body: dict[str, str], headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert studio.api.get("/api/connections").status == 200
@@ -246,41 +248,41 @@ def test_a_write_whose_key_was_seen_just_before_the_erasure_is_refused_as_well(
 
 @pytest.mark.parametrize("steps", [1, 5, 100])
 def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue, steps: int) -> None:
-    """At the outset of an erasure, amid it, and after it."""
+    """At the start of an erasure, during it, and after it."""
     run = studio.start("bookings")
     connection = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert connection is not None
-    erase(studio.id, left=time_for(steps))
+    erase(studio.id, remaining_ms=time_for(steps))
     assert execute.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
     assert refresh.refresh_idle(studio.id, connection.id) == "dropped"
     assert webhook_endpoints.deliver(studio.id, uuid4(), plenty) == "dropped"
 
 
 @pytest.mark.parametrize("calls", range(1, 6))
-def test_a_worker_amid_a_run_stores_nothing_more(
+def test_a_worker_in_the_middle_of_a_run_stores_nothing_more(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, calls: int
 ) -> None:
-    """The studio is erased while the worker reads; the message that comes back, if any, is dropped."""
+    """The studio is erased while the worker reads; a redelivered message is dropped."""
     studio = connect(api, queue, "bulk-2500")
     run_id = UUID(studio.start("bookings")["id"])
-    left = itertools.count(1)
+    checks = itertools.count(1)
 
     def remaining_ms() -> int:
-        if next(left) == calls:
+        if next(checks) == calls:
             erase(studio.id)
         return PLENTY_MS
 
     try:
         execute.execute_run(studio.id, run_id, remaining_ms)
     except DatabaseError:
-        pass  # its studio is gone, and so nothing refers to it
-    if next(left) <= calls:
+        pass  # its studio is gone, so nothing refers to it
+    if next(checks) <= calls:
         erase(studio.id)
     assert execute.execute_run(studio.id, run_id, plenty) == "dropped"
     assert snapshot(superuser, studio.id) == []
 
 
-def test_the_log_tells_of_an_erasure_by_ids_and_counts(filled: UUID, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_an_erasure_has_only_ids_and_counts(filled: UUID, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="ansel"):
         erase(filled)
     names = [record.getMessage() for record in caplog.records]
@@ -289,7 +291,7 @@ def test_the_log_tells_of_an_erasure_by_ids_and_counts(filled: UUID, caplog: pyt
     assert "erased access_token" not in str([vars(record) for record in caplog.records])
 
 
-def test_an_outage_stops_it_and_the_same_call_goes_on(
+def test_an_erasure_stopped_by_an_outage_can_be_resumed(
     studio: Studio, superuser: pg8000.native.Connection, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SESSION, "lock_timeout", "50")

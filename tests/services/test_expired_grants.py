@@ -1,4 +1,4 @@
-"""Grants that nobody completed: revoked at their platform unless somebody lives by them, and erased in any case."""
+"""Grants that were never completed: revoked at their platform unless shared with a connection, and always erased."""
 
 from uuid import UUID
 
@@ -32,8 +32,8 @@ def let_expire(superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE pending_grant SET expires_at = now(), due_at = now()")
 
 
-def revoke_what_expired(queue: Queue) -> list[str]:
-    """A tick and a worker."""
+def revoke_expired(queue: Queue) -> list[str]:
+    """Runs a tick and a worker."""
     queue.receive()
     enqueue_expired_grants()
     return [revoke_expired_grant(UUID(each["studioId"]), UUID(each["id"])) for each in queue.receive()]
@@ -44,17 +44,17 @@ def revocations(platforms: Sandbox) -> int:
 
 
 def pending(superuser: pg8000.native.Connection) -> int:
-    ((found,),) = superuser.run("SELECT count(*) FROM pending_grant") or [[0]]
-    return int(found)
+    ((count,),) = superuser.run("SELECT count(*) FROM pending_grant") or [[0]]
+    return int(count)
 
 
-def test_a_grant_that_nobody_completes_is_revoked_and_its_tokens_erased(
+def test_an_expired_grant_is_revoked_and_its_tokens_erased(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     code = code_of(walk(api))
-    assert revoke_what_expired(queue) == []
+    assert revoke_expired(queue) == []
     let_expire(superuser)
-    assert revoke_what_expired(queue) == ["revoked"]
+    assert revoke_expired(queue) == ["revoked"]
     assert (revocations(platforms), pending(superuser)) == (1, 0)
     (line,) = log_lines.named("authorization.expired")
     assert (line["platform"], line["outcome"], line["studio_id"]) == ("google", "revoked", str(api.studio_id))
@@ -62,7 +62,7 @@ def test_a_grant_that_nobody_completes_is_revoked_and_its_tokens_erased(
     assert api.get("/api/connections").json["items"] == []
 
 
-def test_a_message_names_the_grant_and_one_that_comes_again_is_dropped(
+def test_a_message_names_the_grant_and_a_repeated_one_is_dropped(
     api: Api, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     walk(api)
@@ -75,16 +75,14 @@ def test_a_message_names_the_grant_and_one_that_comes_again_is_dropped(
     assert outcomes == ["revoked", "dropped"]
 
 
-def test_a_grant_that_may_still_be_completed_is_not_revoked_by_a_message(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_message_does_not_revoke_a_pending_grant(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
     ((grant_id,),) = superuser.run("SELECT id FROM pending_grant") or []
     assert revoke_expired_grant(api.studio_id, grant_id) == "dropped"
     assert complete(api, code).status == 200
 
 
-def test_what_the_tick_has_ended_is_not_completed_any_more_and_what_is_being_completed_not_ended(
+def test_completion_and_expiry_exclude_each_other(
     api: Api, queue: Queue, database: Database, superuser: pg8000.native.Connection
 ) -> None:
     code = code_of(walk(api))
@@ -99,7 +97,7 @@ def test_what_the_tick_has_ended_is_not_completed_any_more_and_what_is_being_com
     assert complete(api, code).status == 400
 
 
-def test_a_connection_of_the_same_account_is_not_revoked_along_with_it(
+def test_a_grant_shared_with_a_connection_is_not_revoked(
     studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     api, other = studios.new(), studios.new()
@@ -107,24 +105,24 @@ def test_a_connection_of_the_same_account_is_not_revoked_along_with_it(
     for asking in (other, api):
         walk(asking)
         let_expire(superuser)
-        assert revoke_what_expired(queue) == ["shared"]
+        assert revoke_expired(queue) == ["shared"]
     assert (revocations(platforms), pending(superuser)) == (0, 0)
     assert other.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_neither_is_a_grant_of_the_same_account_that_may_still_be_completed(
+def test_a_grant_shared_with_a_pending_grant_is_not_revoked(
     studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     api, other = studios.new(), studios.new()
     walk(api)
     let_expire(superuser)
     code = code_of(walk(other))
-    assert revoke_what_expired(queue) == ["shared"]
+    assert revoke_expired(queue) == ["shared"]
     assert complete(other, code).status == 200
     assert other.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_disconnect_leaves_the_account_a_grant_that_may_still_be_completed(
+def test_a_disconnect_does_not_revoke_a_pending_grant_of_the_account(
     studios: Studios, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     api, other = studios.new(), studios.new()
@@ -136,28 +134,28 @@ def test_a_disconnect_leaves_the_account_a_grant_that_may_still_be_completed(
     assert other.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_nothing_is_revoked_beside_a_connection_whose_account_nobody_knows(
+def test_nothing_is_revoked_if_a_connection_has_an_unknown_account(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    connect(api, queue)  # with tokens at hand
+    connect(api, queue)  # connected with plain tokens
     walk(api)
     let_expire(superuser)
-    assert revoke_what_expired(queue) == ["shared"]
+    assert revoke_expired(queue) == ["shared"]
     assert revocations(platforms) == 0
     assert api.post("/api/connections/google/test").json["valid"] is True
 
 
-def test_a_grant_whose_account_the_platform_did_not_tell_is_not_revoked(
+def test_a_grant_of_an_unknown_account_is_not_revoked(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     walk(api)
     superuser.run("UPDATE pending_grant SET external_account_id = ''")
     let_expire(superuser)
-    assert revoke_what_expired(queue) == ["shared"]
+    assert revoke_expired(queue) == ["shared"]
     assert (revocations(platforms), pending(superuser)) == (0, 0)
 
 
-def test_a_connection_that_died_before_keeps_nothing_from_being_revoked(
+def test_a_dead_connection_does_not_prevent_a_revocation(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     consent(api)
@@ -165,57 +163,55 @@ def test_a_connection_that_died_before_keeps_nothing_from_being_revoked(
     superuser.run("UPDATE platform_connection SET status = 'revoked'")
     walk(api)
     let_expire(superuser)
-    assert revoke_what_expired(queue) == ["revoked"]
+    assert revoke_expired(queue) == ["revoked"]
 
 
-def test_a_platform_without_a_revocation_is_not_asked(
+def test_a_platform_without_revocation_is_not_called(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     walk(api, "pinterest")
     let_expire(superuser)
-    assert revoke_what_expired(queue) == ["unsupported"]
+    assert revoke_expired(queue) == ["unsupported"]
     assert pending(superuser) == 0
 
 
-def test_a_platform_that_is_down_is_asked_again_and_at_last_the_tokens_go_without_it(
+def test_revocation_is_retried_and_finally_the_tokens_are_erased_without_it(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     walk(api)
     platforms.add_fault(kind="status", status=503, host=OAUTH_HOST, path="/revoke", times=None)
-    left = []
+    pending_counts = []
     for _ in range(MAX_ATTEMPTS):
         let_expire(superuser)
-        assert revoke_what_expired(queue) == ["failed"]
-        left.append(pending(superuser))
-    assert left == [1, 1, 1, 1, 0]
+        assert revoke_expired(queue) == ["failed"]
+        pending_counts.append(pending(superuser))
+    assert pending_counts == [1, 1, 1, 1, 0]
 
 
-def test_a_platform_that_comes_back_revokes_it_then(
+def test_a_grant_is_revoked_once_the_platform_recovers(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     walk(api)
     let_expire(superuser)
     platforms.add_fault(kind="reset", host=OAUTH_HOST, path="/revoke")
-    assert revoke_what_expired(queue) == ["failed"]
-    assert revoke_what_expired(queue) == []
+    assert revoke_expired(queue) == ["failed"]
+    assert revoke_expired(queue) == []
     superuser.run("UPDATE pending_grant SET due_at = now()")
-    assert revoke_what_expired(queue) == ["revoked"]
+    assert revoke_expired(queue) == ["revoked"]
     assert pending(superuser) == 0
 
 
-def test_tokens_that_do_not_open_are_erased_as_well(
-    api: Api, queue: Queue, superuser: pg8000.native.Connection
-) -> None:
+def test_undecryptable_tokens_are_erased_too(api: Api, queue: Queue, superuser: pg8000.native.Connection) -> None:
     walk(api)
     superuser.run("UPDATE pending_grant SET access_token = refresh_token")
     for _ in range(MAX_ATTEMPTS):
         let_expire(superuser)
-        assert revoke_what_expired(queue) == ["failed"]
+        assert revoke_expired(queue) == ["failed"]
     assert pending(superuser) == 0
 
 
 @pytest.mark.usefixtures("as_administrator")
-def test_a_callback_of_a_studio_that_was_erased_meanwhile_is_refused(
+def test_a_callback_of_an_erased_studio_is_rejected(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     path = decide(ask(api))
@@ -225,7 +221,7 @@ def test_a_callback_of_a_studio_that_was_erased_meanwhile_is_refused(
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
-def test_a_callback_of_a_studio_whose_keys_are_gone_exchanges_nothing(
+def test_a_callback_of_a_studio_without_keys_exchanges_nothing(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     path = decide(ask(api))
@@ -236,26 +232,26 @@ def test_a_callback_of_a_studio_whose_keys_are_gone_exchanges_nothing(
 
 
 @pytest.mark.usefixtures("as_administrator")
-def test_a_grant_that_comes_while_its_studio_is_erased_is_not_held_but_revoked(
+def test_a_grant_arriving_during_an_erasure_is_revoked(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    """The erasure comes between the exchange of the code and the moment when the grant would be stored."""
+    """The erasure happens between the exchange of the code and the storing of the grant."""
     state = parse_state(query_of(ask(api))["state"])
-    taken = write(None, TAKE_OAUTH_STATE, state_hash=state, platform="google")
+    oauth_state = write(None, TAKE_OAUTH_STATE, state_hash=state, platform="google")
     data_keys = read(api.studio_id, LIST_DATA_KEYS)
-    given = issue_token()
-    grant = TokenGrant(Secret(given.access_token), Secret(given.refresh_token), given.expires_in, given.scopes)
+    token = issue_token()
+    grant = TokenGrant(Secret(token.access_token), Secret(token.refresh_token), token.expires_in, token.scopes)
     client = Client(GOOGLE, grant.access_token, sandbox_url=platforms.url)
     account = identify(client)
-    assert taken is not None
+    assert oauth_state is not None
     assert erase_studio(api.studio_id, dry_run=False, remaining_ms=plenty).complete
     with pytest.raises(AuthorizationFailed):
-        hold_grant(taken, GOOGLE, grant, account, warnings=(), data_keys=data_keys)
+        hold_grant(oauth_state, GOOGLE, grant, account, warnings=(), data_keys=data_keys)
     assert (revocations(platforms), pending(superuser)) == (1, 0)
 
 
 @pytest.mark.usefixtures("as_administrator")
-def test_an_erasure_revokes_what_is_pending(api: Api, platforms: Sandbox, superuser: pg8000.native.Connection) -> None:
+def test_an_erasure_revokes_pending_grants(api: Api, platforms: Sandbox, superuser: pg8000.native.Connection) -> None:
     walk(api)
     dry = erase_studio(api.studio_id, dry_run=True, remaining_ms=plenty)
     assert dry.grants == [EndedGrant(platform="google", revocation="revoke")]
@@ -265,7 +261,7 @@ def test_an_erasure_revokes_what_is_pending(api: Api, platforms: Sandbox, superu
 
 
 @pytest.mark.usefixtures("as_administrator")
-def test_an_erasure_revokes_what_is_pending_beside_a_connection_of_the_same_account(
+def test_an_erasure_revokes_a_pending_grant_of_a_connected_account(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     consent(api)

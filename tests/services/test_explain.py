@@ -1,4 +1,4 @@
-"""Reasons in words: every code has its action, and a message where none was stored with it."""
+"""Explanations of reasons: every code has an action, and a message if none was stored with it."""
 
 import re
 from datetime import UTC, datetime
@@ -57,20 +57,20 @@ def status_reason(code: str | None, status: str = "active", *failing: Failure) -
     return explain_connection(connection(code, status, *failing)).status_reason
 
 
-def test_the_statements_answer_the_codes_of_the_enum_and_each_is_explained() -> None:
+def test_the_statements_return_the_codes_of_the_enum_and_each_is_explained() -> None:
     answered = {code for query in (LIST_CONNECTIONS, LIST_STREAM_STATUSES) for code in ANSWERED_CODE.findall(query.sql)}
     assert answered == set(Code)
     for code in Code:
         assert EXPLANATIONS[code].message
 
 
-def test_every_code_of_an_error_that_ends_a_run_or_a_connection_is_explained() -> None:
+def test_every_error_code_of_runs_and_connections_is_explained() -> None:
     rules = (*google.RULES, *meta.RULES, *pinterest.RULES, *yelp.RULES)
-    ours = {errors.DecryptionFailed.code, errors.RunCrashed.code, errors.RunAbandoned.code}
-    assert codes_of(PlatformError) | ours | {rule.code for rule in rules if rule.code} <= set(EXPLANATIONS)
+    internal_codes = {errors.DecryptionFailed.code, errors.RunCrashed.code, errors.RunAbandoned.code}
+    assert codes_of(PlatformError) | internal_codes | {rule.code for rule in rules if rule.code} <= set(EXPLANATIONS)
 
 
-def test_a_code_that_has_a_title_has_no_second_sentence() -> None:
+def test_a_code_with_a_title_uses_it_as_its_message() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AppError)]
     titles = {kind.code: kind.title for kind in kinds if "title" in vars(kind)}
     explained = titles.keys() & EXPLANATIONS.keys()
@@ -86,12 +86,12 @@ def test_every_action_is_documented() -> None:
         assert f"`{action}`" in documents
 
 
-def test_a_stored_message_is_shown_as_it_is_and_names_its_account() -> None:
+def test_a_stored_message_is_shown_unchanged_after_its_account() -> None:
     assert explain(facts("token_revoked", "Google {said} so")).message == "Google {said} so"
     assert explain(facts("account_gone", "It was deleted", "Weddings")).message == "Weddings: It was deleted"
 
 
-def test_an_unknown_code_is_for_support_and_stands_for_its_own_message() -> None:
+def test_an_unknown_code_is_its_own_message_and_goes_to_support() -> None:
     reason = explain(facts("of_a_later_release"))
     assert (reason.message, reason.action) == ("of_a_later_release", "contact_support")
 
@@ -106,15 +106,15 @@ def test_an_unknown_code_is_for_support_and_stands_for_its_own_message() -> None
         ("active", "ask_administrator"),
     ],
 )
-def test_a_status_decides_what_to_do_before_its_code_does(status: str, action: Action) -> None:
+def test_the_status_determines_the_action_before_the_code(status: str, action: Action) -> None:
     assert status_reason("blocked_by_administrator", status).action == action
 
 
-def test_a_working_connection_without_a_code_asks_for_nothing() -> None:
+def test_a_working_connection_without_a_code_needs_no_action() -> None:
     assert status_reason(None) == StatusReason(code=None, message=None, since=EARLIER, action="none")
 
 
-def test_a_working_connection_says_the_first_thing_that_only_the_studio_can_do() -> None:
+def test_a_working_connection_shows_the_first_action_only_the_studio_can_take() -> None:
     passing = failure("platform_unavailable"), failure("platform_contract_changed")
     reason = status_reason("scopes_missing", "active", *passing, failure("account_gone", account="Weddings"))
     message = "Weddings: What the platform said"
@@ -123,5 +123,5 @@ def test_a_working_connection_says_the_first_thing_that_only_the_studio_can_do()
     assert status_reason(None, "active", *passing).action == "none"
 
 
-def test_a_failure_of_unknown_age_is_as_old_as_the_status() -> None:
+def test_a_failure_without_a_time_has_the_time_of_the_status() -> None:
     assert status_reason(None, "active", failure("account_gone", since=None)).since == EARLIER

@@ -1,4 +1,4 @@
-"""Frequencies: when a stream is due next, whatever the clocks of its studio do."""
+"""Frequencies: when a stream is due next, including changes of the studio's clocks."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -42,7 +42,7 @@ every_kind = st.one_of(frequencies, crons)
 
 
 def named(text: str) -> Frequency:
-    """A frequency that is no cron expression."""
+    """A frequency that is not a cron expression."""
     frequency = parse_frequency(text)
     assert isinstance(frequency, Frequency)
     return frequency
@@ -53,15 +53,15 @@ def period(frequency: Frequency) -> timedelta:
 
 
 def windows(text: str, start: datetime, phase: float, zone: str, count: int) -> list[datetime]:
-    """The next windows, each asked for at the moment of the one before."""
-    frequency, found = parse_frequency(text), [start]
+    """The next windows, each computed at the moment of the previous one."""
+    frequency, moments = parse_frequency(text), [start]
     for _ in range(count):
-        found.append(frequency.next_after(found[-1], phase=phase, time_zone=zone))
-    return found[1:]
+        moments.append(frequency.next_after(moments[-1], phase=phase, time_zone=zone))
+    return moments[1:]
 
 
 @given(frequencies, moments, phases, zones)
-def test_the_next_window_is_later_and_within_one_period(text: str, moment: datetime, phase: float, zone: str) -> None:
+def test_the_next_window_is_later_but_within_one_period(text: str, moment: datetime, phase: float, zone: str) -> None:
     frequency = named(text)
     due = frequency.next_after(moment, phase=phase, time_zone=zone)
     longer = timedelta() if frequency.interval else HOUR  # a day has 25 hours where clocks fall back
@@ -70,10 +70,8 @@ def test_the_next_window_is_later_and_within_one_period(text: str, moment: datet
 
 
 @given(every_kind, moments, phases, zones, st.floats(0, 1))
-def test_no_window_is_left_out_between_a_moment_and_its_next(
-    text: str, moment: datetime, phase: float, zone: str, part: float
-) -> None:
-    """Asking again at any moment before the next window gives the same one."""
+def test_no_window_is_skipped(text: str, moment: datetime, phase: float, zone: str, part: float) -> None:
+    """Any moment before the next window has the same next window."""
     frequency = parse_frequency(text)
     due = frequency.next_after(moment, phase=phase, time_zone=zone)
     between = moment + part * (due - moment)
@@ -82,9 +80,9 @@ def test_no_window_is_left_out_between_a_moment_and_its_next(
 
 
 @given(intervals, moments, phases, zones)
-def test_an_intervals_windows_are_equally_far_apart(text: str, moment: datetime, phase: float, zone: str) -> None:
-    found = windows(text, moment, phase, zone, 5)
-    steps = {after - before for before, after in pairwise(found)}
+def test_windows_of_an_interval_are_equally_spaced(text: str, moment: datetime, phase: float, zone: str) -> None:
+    moments = windows(text, moment, phase, zone, 5)
+    steps = {after - before for before, after in pairwise(moments)}
     assert steps == {named(text).interval}
 
 
@@ -94,15 +92,15 @@ def test_an_interval_does_not_depend_on_the_time_zone(text: str, moment: datetim
 
 
 @given(calendar, moments, phases, zones)
-def test_a_calendar_window_keeps_its_local_time_of_day_and_its_number_of_days(
+def test_calendar_windows_keep_their_local_time_and_distance_in_days(
     text: str, moment: datetime, phase: float, zone: str
 ) -> None:
-    found = [due.astimezone(ZoneInfo(zone)) for due in windows(text, moment, phase, zone, 4)]
+    moments = [due.astimezone(ZoneInfo(zone)) for due in windows(text, moment, phase, zone, 4)]
     at = (FIRST + timedelta(seconds=int(phase * named(text).days * 86400) % 86400)).time()
-    for due in found:
+    for due in moments:
         skipped = due.replace(hour=at.hour, minute=at.minute, second=at.second).astimezone(UTC).astimezone(due.tzinfo)
-        assert due.time() == at or skipped.time() != at, "another time of day only where clocks skip that one"
-    days = {(after.date() - before.date()).days for before, after in pairwise(found)}
+        assert due.time() == at or skipped.time() != at, "the time of day differs only if clocks skip it"
+    days = {(after.date() - before.date()).days for before, after in pairwise(moments)}
     assert days == {named(text).days}
 
 
@@ -116,25 +114,25 @@ def test_a_calendar_window_keeps_its_local_time_of_day_and_its_number_of_days(
     ],
 )
 @pytest.mark.parametrize("text", ["daily", "weekly"])
-def test_across_a_change_of_clocks_a_window_stays_at_its_time_of_day(text: str, zone: str, start: datetime) -> None:
-    found = [due.astimezone(ZoneInfo(zone)) for due in windows(text, start, 0.4, zone, 14)]
-    assert len({due.utcoffset() for due in found}) == 2, "the clocks did change"
-    assert len({due.time() for due in found}) == 1
+def test_a_window_keeps_its_time_of_day_across_clock_changes(text: str, zone: str, start: datetime) -> None:
+    moments = [due.astimezone(ZoneInfo(zone)) for due in windows(text, start, 0.4, zone, 14)]
+    assert len({due.utcoffset() for due in moments}) == 2, "the clocks did change"
+    assert len({due.time() for due in moments}) == 1
 
 
-def test_a_window_that_the_clocks_skip_comes_an_hour_later_that_day_only() -> None:
-    found = windows("daily", datetime(2026, 3, 27, 12, tzinfo=UTC), 2.5 / 24, "Europe/Berlin", 3)
-    local = [due.astimezone(ZoneInfo("Europe/Berlin")).isoformat() for due in found]
+def test_a_skipped_window_is_an_hour_later_on_that_day_only() -> None:
+    moments = windows("daily", datetime(2026, 3, 27, 12, tzinfo=UTC), 2.5 / 24, "Europe/Berlin", 3)
+    local = [due.astimezone(ZoneInfo("Europe/Berlin")).isoformat() for due in moments]
     assert local == ["2026-03-28T02:30:00+01:00", "2026-03-29T03:30:00+02:00", "2026-03-30T02:30:00+02:00"]
 
 
-def test_a_window_that_the_clocks_repeat_comes_once() -> None:
-    found = windows("daily", datetime(2026, 10, 24, 12, tzinfo=UTC), 2.5 / 24, "Europe/Berlin", 2)
-    local = [due.astimezone(ZoneInfo("Europe/Berlin")).isoformat() for due in found]
+def test_a_repeated_window_occurs_once() -> None:
+    moments = windows("daily", datetime(2026, 10, 24, 12, tzinfo=UTC), 2.5 / 24, "Europe/Berlin", 2)
+    local = [due.astimezone(ZoneInfo("Europe/Berlin")).isoformat() for due in moments]
     assert local == ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
 
 
-def test_a_moment_that_is_a_window_is_followed_by_the_next_one() -> None:
+def test_the_next_window_after_a_window_is_the_following_one() -> None:
     frequency = parse_frequency("every 15 minutes")
     due = datetime(2026, 5, 4, 12, 15, tzinfo=UTC)
     assert frequency.next_after(due, phase=0, time_zone="UTC") == due + timedelta(minutes=15)
@@ -142,10 +140,10 @@ def test_a_moment_that_is_a_window_is_followed_by_the_next_one() -> None:
 
 
 @given(every_kind, moments, phases, zones, st.integers(0, 9), st.floats(0, 1, exclude_max=True))
-def test_passed_windows_are_counted_to_the_last_one(
+def test_missed_windows_are_counted_exactly(
     text: str, start: datetime, phase: float, zone: str, passed: int, part: float
 ) -> None:
-    """Also where days have 23 or 25 hours, and whether or not the first due time was a window itself."""
+    """Also if days have 23 or 25 hours, and whether or not the first due time was a window itself."""
     frequency = parse_frequency(text)
     later = windows(text, start, phase, zone, passed + 1)
     last = later[passed - 1] if passed else start
@@ -176,7 +174,7 @@ def test_a_day_of_another_length_is_one_window(change: datetime, hours: int) -> 
 
 
 @given(every_kind, moments, phases, zones)
-def test_no_window_has_passed_before_the_first(text: str, moment: datetime, phase: float, zone: str) -> None:
+def test_no_window_is_missed_before_the_first(text: str, moment: datetime, phase: float, zone: str) -> None:
     frequency = parse_frequency(text)
     assert frequency.windows_between(moment, moment - 40 * DAY, phase=phase, time_zone=zone) == 0
     assert frequency.windows_between(moment, moment, phase=phase, time_zone=zone) == 0
@@ -195,7 +193,7 @@ def test_no_window_has_passed_before_the_first(text: str, moment: datetime, phas
         ("  Every 15 Minutes ", Frequency(interval=timedelta(minutes=15))),
     ],
 )
-def test_a_frequency_is_read_from_its_words(text: str, expected: Frequency) -> None:
+def test_a_frequency_is_parsed_from_text(text: str, expected: Frequency) -> None:
     assert parse_frequency(text) == expected
 
 
@@ -207,7 +205,7 @@ def test_a_frequency_is_read_from_its_words(text: str, expected: Frequency) -> N
         *("hourly\0", "every  15 minutes", "every 15 seconds", "hourly daily", "every \u0661\u0665 minutes"),
     ],
 )
-def test_what_is_no_frequency_is_refused_naming_the_field_and_what_is_known(text: str) -> None:
+def test_an_invalid_frequency_is_rejected_with_field_and_known_forms(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_frequency(text)
     (problem,) = caught.value.fields
@@ -220,7 +218,7 @@ def test_any_text_is_a_frequency_or_invalid_input(text: str) -> None:
     try:
         parse_frequency(text)
     except InvalidInput:
-        pass  # the only error there is
+        pass  # the only possible error
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -228,11 +226,11 @@ def test_a_phase_is_a_place_within_the_period(key: str) -> None:
     assert 0 <= phase_of(key) < 1
 
 
-def test_phases_spread_a_fleet_over_the_period() -> None:
+def test_phases_spread_schedules_over_the_period() -> None:
     tenths = [int(phase_of(f"studio {number}") * 10) for number in range(1000)]
     assert all(60 < tenths.count(tenth) < 140 for tenth in range(10))
 
 
-def test_the_phase_of_a_known_key_stays_what_it_is() -> None:
-    """Another value would move every schedule there is."""
+def test_the_phase_of_a_key_never_changes() -> None:
+    """Another value would move every existing schedule."""
     assert phase_of("studio/google/bookings") == pytest.approx(0.36267588903610104)

@@ -1,4 +1,4 @@
-"""Writes under an Idempotency-Key: done once, whatever happens in between."""
+"""Writes with an Idempotency-Key: done once, whatever happens in between."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -20,7 +20,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 class Work:
-    """Counts how often it is done."""
+    """Counts its calls."""
 
     def __init__(self, answer: EncodedResponse = DONE) -> None:
         self.answer, self.times = answer, 0
@@ -40,7 +40,7 @@ def age(superuser: pg8000.native.Connection, interval: str) -> None:
     superuser.run(f"UPDATE idempotency_key SET started_at = started_at - interval '{interval}'")
 
 
-def test_the_work_is_done_once_and_its_answer_given_again(api: Api) -> None:
+def test_the_work_is_done_once_and_its_response_replayed(api: Api) -> None:
     work = Work()
     assert repeat(api.studio_id, work) == DONE
     for _ in range(2):
@@ -49,13 +49,13 @@ def test_the_work_is_done_once_and_its_answer_given_again(api: Api) -> None:
     assert work.times == 1
 
 
-def test_an_answer_without_a_body_is_kept_too(api: Api) -> None:
+def test_a_response_without_a_body_is_stored_too(api: Api) -> None:
     work = Work(EncodedResponse(status=204, body=""))
     repeat(api.studio_id, work)
     assert repeat(api.studio_id, work) == EncodedResponse(204, "", REPLAYED)
 
 
-def test_another_key_or_another_studio_does_its_own_work(studios: Studios) -> None:
+def test_keys_are_independent_across_studios_and_values(studios: Studios) -> None:
     work, studio_id = Work(), studios.new().studio_id
     repeat(studio_id, work)
     repeat(studio_id, work, key="other")
@@ -63,7 +63,7 @@ def test_another_key_or_another_studio_does_its_own_work(studios: Studios) -> No
     assert work.times == 3
 
 
-def test_a_key_used_for_another_request_is_refused(api: Api) -> None:
+def test_a_key_of_another_request_is_rejected(api: Api) -> None:
     work = Work()
     repeat(api.studio_id, work)
     with pytest.raises(InvalidInput) as caught:
@@ -73,7 +73,7 @@ def test_a_key_used_for_another_request_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("error", [TransientFault("down"), ValueError("a bug"), KeyboardInterrupt()])
-def test_work_that_fails_leaves_its_key_free(api: Api, error: BaseException) -> None:
+def test_failed_work_releases_its_key(api: Api, error: BaseException) -> None:
     def fail() -> EncodedResponse:
         raise error
 
@@ -83,7 +83,7 @@ def test_work_that_fails_leaves_its_key_free(api: Api, error: BaseException) -> 
     assert repeat(api.studio_id, work, request=b"a corrected request") == DONE
 
 
-def test_a_repeat_while_the_first_request_is_under_way_is_a_conflict(api: Api) -> None:
+def test_a_repeat_during_the_first_request_is_a_conflict(api: Api) -> None:
     under_way, may_end = Event(), Event()
     answers: list[EncodedResponse] = []
 
@@ -107,14 +107,12 @@ def test_a_repeat_while_the_first_request_is_under_way_is_a_conflict(api: Api) -
 
 
 def leave_behind(api: Api, superuser: pg8000.native.Connection) -> None:
-    """A request that never ended: its process died before it could release its key."""
+    """A request that never finished: its process died before it could release its key."""
     repeat(api.studio_id, Work())
     superuser.run("UPDATE idempotency_key SET status = NULL, location = NULL, body = NULL")
 
 
-def test_a_key_that_a_dead_request_left_behind_is_taken_after_a_minute(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_the_key_of_a_dead_request_is_free_after_a_minute(api: Api, superuser: pg8000.native.Connection) -> None:
     leave_behind(api, superuser)
     work = Work()
     age(superuser, "59 seconds")
@@ -125,7 +123,7 @@ def test_a_key_that_a_dead_request_left_behind_is_taken_after_a_minute(
     assert work.times == 1
 
 
-def test_an_answer_is_kept_for_a_day(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_response_is_stored_for_a_day(api: Api, superuser: pg8000.native.Connection) -> None:
     work = Work()
     repeat(api.studio_id, work)
     age(superuser, "23 hours 59 minutes")
@@ -136,7 +134,7 @@ def test_an_answer_is_kept_for_a_day(api: Api, superuser: pg8000.native.Connecti
 
 
 @pytest.mark.parametrize("key", ["", "x" * (MAX_KEY_LENGTH + 1), "tab\t", "line\n", "\x00", "é", "\ud800"])
-def test_a_malformed_key_is_refused_and_nothing_done(api: Api, key: str) -> None:
+def test_a_malformed_key_is_rejected_before_any_work(api: Api, key: str) -> None:
     work = Work()
     with pytest.raises(InvalidInput):
         repeat(api.studio_id, work, key=key)
@@ -144,13 +142,13 @@ def test_a_malformed_key_is_refused_and_nothing_done(api: Api, key: str) -> None
 
 
 @pytest.mark.parametrize("key", ["x", "x" * MAX_KEY_LENGTH, "'; DROP TABLE studio; --", "%s :key $1"])
-def test_any_printable_key_is_taken(api: Api, key: str) -> None:
+def test_any_printable_key_is_accepted(api: Api, key: str) -> None:
     work = Work()
     assert repeat(api.studio_id, work, key=key) == DONE
     assert repeat(api.studio_id, work, key=key).headers == {**LOCATED, **REPLAYED}
 
 
-def test_a_studio_has_so_many_keys_at_a_time_and_their_repeats_are_still_answered(
+def test_keys_per_studio_are_limited_but_repeats_are_still_answered(
     studios: Studios, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "MAX_KEPT", 3)
@@ -186,14 +184,14 @@ def test_the_path_and_the_method_are_part_of_the_request(api: Api) -> None:
     assert api.get("/api/connections/pinterest").status == 200
 
 
-def test_an_error_is_not_kept(api: Api) -> None:
+def test_an_error_is_not_stored(api: Api) -> None:
     body = {"platform": "meta", "accessToken": "token"}
     assert api.put("/api/connections/meta", {"accessToken": "token"}, Idempotency_Key="k").status == 404
     api.post("/api/connections", body)
     assert api.put("/api/connections/meta", {"accessToken": "token"}, Idempotency_Key="k").status == 200
 
 
-def test_a_key_is_of_use_only_to_who_may_do_the_request(studios: Studios) -> None:
+def test_replaying_needs_the_scope_of_the_request(studios: Studios) -> None:
     api = studios.new()
     body = {"platform": "meta", "accessToken": "token"}
     assert api.post("/api/connections", body, Idempotency_Key="k").status == 201
@@ -201,7 +199,7 @@ def test_a_key_is_of_use_only_to_who_may_do_the_request(studios: Studios) -> Non
     assert reader.post("/api/connections", body, Idempotency_Key="k").status == 403
 
 
-def test_errors_of_the_product_keep_their_code_through_a_key(api: Api) -> None:
+def test_an_error_under_a_key_keeps_its_code(api: Api) -> None:
     def conflict() -> EncodedResponse:
         raise Conflict("taken", code="connection_exists")
 

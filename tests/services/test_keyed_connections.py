@@ -1,4 +1,4 @@
-"""Connections without a grant: a platform that one key of ours opens for all studios, and one that needs none."""
+"""Connections without a grant: a platform read with one key for all studios, and one that needs no key."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def wrong_fields(api: Api, body: dict[str, Any]) -> list[str]:
     return sorted(problem["field"] for problem in answer.json["errors"])
 
 
-def test_a_business_is_connected_by_its_name_and_remembered_by_its_id(
+def test_a_business_is_connected_by_its_name_and_stored_by_its_id(
     api: Api, superuser: pg8000.native.Connection
 ) -> None:
     answer = api.post("/api/connections", YELP)
@@ -34,7 +34,7 @@ def test_a_business_is_connected_by_its_name_and_remembered_by_its_id(
     assert superuser.run("SELECT kind FROM connection_event") == [["connected"]]
 
 
-def test_a_website_is_connected_without_being_asked(
+def test_a_website_is_connected_without_any_call(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     answer = api.post("/api/connections", WEBSITE)
@@ -44,7 +44,7 @@ def test_a_website_is_connected_without_being_asked(
 
 
 @pytest.mark.parametrize("body", [YELP, WEBSITE])
-def test_it_is_connected_once_and_again_after_a_disconnect(api: Api, body: dict[str, Any]) -> None:
+def test_a_business_is_connected_once_and_again_after_a_disconnect(api: Api, body: dict[str, Any]) -> None:
     first = api.post("/api/connections", body)
     again = api.post("/api/connections", body)
     assert (again.status, again.json["code"]) == (409, "connection_exists")
@@ -54,7 +54,7 @@ def test_it_is_connected_once_and_again_after_a_disconnect(api: Api, body: dict[
     assert api.post("/api/connections", body).json["id"] == first.json["id"]
 
 
-def test_what_each_kind_of_platform_needs_and_takes_is_told_field_by_field(api: Api) -> None:
+def test_fields_that_a_platform_needs_or_rejects_are_named(api: Api) -> None:
     tokens = {"accessToken": "token", "refreshToken": "token", "expiresIn": 60, "scopes": ["a"]}
     assert wrong_fields(api, {"platform": "google"}) == ["accessToken"]
     assert wrong_fields(api, {"platform": "google", "refreshToken": "token"}) == ["accessToken"]
@@ -69,12 +69,12 @@ def test_what_each_kind_of_platform_needs_and_takes_is_told_field_by_field(api: 
     assert api.get("/api/connections").json["items"] == []
 
 
-def test_a_business_that_yelp_does_not_know_is_a_wrong_value(api: Api) -> None:
+def test_a_business_unknown_to_yelp_is_invalid(api: Api) -> None:
     assert wrong_fields(api, {"platform": "yelp", "accountId": "nobody-knows-it"}) == ["accountId"]
 
 
 @pytest.mark.parametrize("key", [None, "withdrawn"])
-def test_a_key_of_ours_that_is_missing_or_refused_is_not_the_studios_fault(
+def test_a_missing_or_rejected_platform_key_is_not_the_studios_error(
     api: Api, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     monkeypatch.setenv("YELP_API_KEY", key or "")
@@ -85,7 +85,9 @@ def test_a_key_of_ours_that_is_missing_or_refused_is_not_the_studios_fault(
 
 
 @pytest.mark.parametrize("body", [YELP, WEBSITE])
-def test_it_takes_no_tokens_later_either(api: Api, superuser: pg8000.native.Connection, body: dict[str, Any]) -> None:
+def test_a_keyed_connection_rejects_tokens_in_updates(
+    api: Api, superuser: pg8000.native.Connection, body: dict[str, Any]
+) -> None:
     api.post("/api/connections", body)
     answer = api.put(f"/api/connections/{body['platform']}", {"accessToken": "token"})
     assert (answer.status, answer.json["code"]) == (409, "no_tokens")

@@ -1,4 +1,4 @@
-"""Pages of many requests: they keep their lease, and know when the invocation's time is over."""
+"""Pages of many requests: they keep their lease and stop before the invocation's deadline."""
 
 from datetime import datetime
 
@@ -28,7 +28,7 @@ def test_a_page_of_many_requests_keeps_its_lease(
     assert studio.run(run["id"])["attempts"] == 1
 
 
-def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
+def test_a_worker_that_lost_its_run_in_a_page_stops_calling(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
@@ -44,18 +44,20 @@ def test_a_worker_that_lost_its_run_amid_a_page_stops_asking(
     assert platforms.requests.counts()["gmail.users.threads.get"] == 3
 
 
-def test_a_page_that_time_runs_out_in_is_begun_again_by_the_next_invocation(
+def test_a_page_cut_off_by_the_deadline_is_restarted_by_the_next_invocation(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
     run = studio.start("inquiries")
-    left = iter([PLENTY_MS] * 5 + [leases.OUT_OF_TIME_MS - 1])
-    assert studio.work(remaining_ms=lambda: next(left, PLENTY_MS)) == ["handed_over", "succeeded"]
+    remaining = iter([PLENTY_MS] * 5 + [leases.OUT_OF_TIME_MS - 1])
+    assert studio.work(remaining_ms=lambda: next(remaining, PLENTY_MS)) == ["handed_over", "succeeded"]
     done = studio.run(run["id"])
     assert (done["attempts"], done["error"]) == (2, None)
 
 
-def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_never_fits_into_an_invocation_is_abandoned(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)
     run = studio.start("inquiries")
     studio.work(remaining_ms=lambda: leases.OUT_OF_TIME_MS - 1)
@@ -67,7 +69,7 @@ def test_a_page_that_never_fits_into_an_invocation_is_given_up(studio: Studio, m
     )
 
 
-def test_a_worker_out_of_time_whose_run_was_cancelled_ends_quietly(
+def test_a_worker_out_of_time_ends_silently_if_its_run_was_cancelled(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LONG_PAGE_SECONDS", 0)

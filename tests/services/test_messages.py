@@ -1,4 +1,4 @@
-"""The table of message kinds: complete, and what is on the wire names the kind, an id and the studio."""
+"""The table of message kinds is complete, and a message on the wire holds its kind, an id and the studio."""
 
 import json
 from typing import get_args
@@ -20,7 +20,7 @@ def test_every_kind_of_message_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-def test_a_message_is_its_kind_an_id_and_the_studio(kind: type[Message]) -> None:
+def test_a_message_holds_its_kind_an_id_and_the_studio(kind: type[Message]) -> None:
     message = kind(id=ID, studio_id=STUDIO)
     (entry,) = entries([message])
     assert json.loads(entry["MessageBody"]) == {

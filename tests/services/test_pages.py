@@ -55,7 +55,7 @@ METRICS = items(ContentMetricRecord, lambda item, context: metric(item.id))
 
 
 class Feed:
-    """A stream whose pages a test writes."""
+    """A stream with pages written by a test."""
 
     def __init__(self) -> None:
         self.pages: list[Page[Cursor]] = []
@@ -72,7 +72,7 @@ class Feed:
         )
 
     def page(self, *records: Record, last: bool = True, **left_out: Any) -> None:
-        """None has the next run read the stream from its start."""
+        """Without a cursor the next run reads the stream from its start."""
         self.pages.append(Page(records, None if last else Cursor(len(self.pages)), last, **left_out))
 
 
@@ -100,7 +100,7 @@ def statuses(superuser: pg8000.native.Connection) -> dict[str, dict[str, str]]:
     return {table: column(superuser, table, "status") for table in ("booking", "ad_campaign")}
 
 
-def test_parents_are_stored_before_their_children_whatever_the_order_of_the_page(
+def test_parents_are_stored_before_children_whatever_the_order_of_the_page(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
     feed.page(metric("a", views=7), content("a", caption="Spring"), metric("a", 5, NOON.replace(hour=1)), content("b"))
@@ -111,7 +111,7 @@ def test_parents_are_stored_before_their_children_whatever_the_order_of_the_page
     assert superuser.run(f"{of_content} ORDER BY m.measured_at") == [["a", 5], ["a", 7]]
 
 
-def test_counters_add_up_over_the_types(studio: Studio, feed: Feed) -> None:
+def test_counters_are_summed_over_the_types(studio: Studio, feed: Feed) -> None:
     feed.page(content("a"), content("b"), metric("a"))
     studio.sync("posts")
     feed.page(content("a", caption="New"), content("b"), content("c"), metric("a", views=11), last=False)
@@ -125,7 +125,7 @@ def test_counters_add_up_over_the_types(studio: Studio, feed: Feed) -> None:
     }
 
 
-def test_a_metric_whose_content_no_page_has_named_yet_makes_it(
+def test_a_metric_of_unknown_content_creates_the_content(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
     feed.page(metric("a"), last=False)
@@ -134,7 +134,7 @@ def test_a_metric_whose_content_no_page_has_named_yet_makes_it(
     assert superuser.run("SELECT kind, caption FROM content") == [["reel", "Spring"]]
 
 
-def test_a_page_is_stored_as_a_whole_or_not_at_all(
+def test_a_page_is_stored_completely_or_not_at_all(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
     feed.page(content("a"), metric("a", views=2**70))
@@ -148,20 +148,20 @@ def test_a_page_is_stored_as_a_whole_or_not_at_all(
     assert execute(studio, run["id"]) == "succeeded"
 
 
-def test_a_type_that_the_stream_does_not_declare_is_a_fault_of_ours(
+def test_an_undeclared_record_type_is_an_internal_error(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     feed.page(content("a"), ad("a"))
     run = studio.start("posts")
     with pytest.raises(TypeError, match="the stream posts yields AdMetricRecord, which it does not declare"):
         execute(studio, run["id"])
-    found = studio.run(run["id"])
-    assert (found["status"], found["error"]["code"]) == ("deferred", "internal_error")
+    failed_run = studio.run(run["id"])
+    assert (failed_run["status"], failed_run["error"]["code"]) == ("deferred", "internal_error")
     assert superuser.run("SELECT count(*) FROM content") == [[0]]
     assert log_lines.named("run.crashed")
 
 
-def test_what_is_left_out_must_be_of_a_declared_type_as_well() -> None:
+def test_skipped_records_must_be_of_a_declared_type_too() -> None:
     stream = Feed().stream("mixed", BOOKINGS, CAMPAIGNS)
     for left_out in (
         {"deleted": [Gone("a", ContentRecord)]},
@@ -172,11 +172,11 @@ def test_what_is_left_out_must_be_of_a_declared_type_as_well() -> None:
             split(stream, Page([], None, True, **left_out))
 
 
-def test_what_is_gone_says_which_type_it_is_of(studio: Studio, feed: Feed, superuser: pg8000.native.Connection) -> None:
+def test_a_deletion_names_its_record_type(studio: Studio, feed: Feed, superuser: pg8000.native.Connection) -> None:
     feed.page(*(make(key) for make in (booking, campaign) for key in "abc"))
     studio.sync("mixed")
-    kept = [booking("a"), booking("c"), campaign("b"), campaign("c")]
-    feed.page(*kept, deleted=[Gone("b"), Gone("a", AdCampaignRecord)])
+    remaining = [booking("a"), booking("c"), campaign("b"), campaign("c")]
+    feed.page(*remaining, deleted=[Gone("b"), Gone("a", AdCampaignRecord)])
     assert studio.sync("mixed")["records"]["deleted"] == 2
     assert statuses(superuser) == {
         "booking": {"a": "confirmed", "b": "cancelled", "c": "confirmed"},
@@ -202,7 +202,7 @@ def test_a_complete_read_sweeps_each_type_by_its_own_ids(
     }
 
 
-def test_too_many_missing_rows_of_one_type_hold_back_that_type_alone(
+def test_too_many_missing_rows_hold_back_deletions_of_their_type_only(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
     feed.page(*(booking(f"b{number}") for number in range(30)), campaign("a"), campaign("b"))
@@ -214,7 +214,7 @@ def test_too_many_missing_rows_of_one_type_hold_back_that_type_alone(
     assert set(statuses(superuser)["booking"].values()) == {"confirmed"}
 
 
-def test_what_is_skipped_is_skipped_in_the_table_of_its_type(
+def test_records_are_skipped_in_the_table_of_their_type(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
     feed.page(booking("a"), campaign("a"))
@@ -228,12 +228,12 @@ def test_what_is_skipped_is_skipped_in_the_table_of_its_type(
     assert column(superuser, "booking", "skip_reason") == {"a": "y"}
 
 
-def test_what_is_set_aside_is_read_again_as_a_record_of_its_type(
+def test_a_set_aside_record_is_retried_as_its_type(
     studio: Studio, feed: Feed, superuser: pg8000.native.Connection
 ) -> None:
-    kept = msgspec.json.encode({"item": {"id": "a"}, "context": {}})
+    content = msgspec.json.encode({"item": {"id": "a"}, "context": {}})
     odd = [
-        SetAside(external_id="a", field="", reason="x", content=kept, record=record)
+        SetAside(external_id="a", field="", reason="x", content=content, record=record)
         for record in (AdCampaignRecord, BookingRecord)
     ]
     feed.page(set_aside=odd, last=False)
@@ -264,7 +264,7 @@ def test_one_statement_stores_all_records_of_a_type(studio: Studio, feed: Feed) 
     assert both == alone + 1
 
 
-def test_every_stream_says_as_what_each_outcome_counts() -> None:
+def test_every_stream_declares_the_counter_of_each_outcome() -> None:
     raws = [msgspec.Raw(b'{"id": "a"}'), msgspec.Raw(b'{"id": 5}')]
     batch = BOOKINGS.read(raws, Context())
     batch.extend(CAMPAIGNS.read(raws, Context()))

@@ -1,4 +1,4 @@
-"""Schedules that the studio pauses and resumes, and those that pause with a broken connection."""
+"""Schedules paused and resumed by the studio, and schedules paused by a broken connection."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +25,7 @@ BLOCKED = """
 
 @pytest.fixture
 def studio(api: Api, superuser: pg8000.native.Connection) -> Api:
-    """Connected; its bookings sync hourly, and nothing is due."""
+    """A connected studio whose bookings sync hourly; nothing is due."""
     assert api.post("/api/connections", {"platform": "google", "accessToken": "ya29.x"}).status == 201
     put(api, "hourly")
     superuser.run("UPDATE sync_schedule SET next_run_at = now() + interval '30 minutes'")
@@ -70,9 +70,9 @@ def status(api: Api, stream: str = "bookings") -> dict[str, Any]:
 
 def pausers(api: Api) -> dict[str, str | None]:
     items = api.get("/api/sync/status").json["items"]
-    found = {item["syncType"]: item["pausedBy"] for item in items}
-    assert paused_streams(api) == {stream: by is not None for stream, by in found.items()}
-    return found
+    paused_by = {item["syncType"]: item["pausedBy"] for item in items}
+    assert paused_streams(api) == {stream: by is not None for stream, by in paused_by.items()}
+    return paused_by
 
 
 def make_due(superuser: pg8000.native.Connection, *, late: str = "1 second") -> None:
@@ -87,7 +87,7 @@ def row(superuser: pg8000.native.Connection) -> Any:
     return superuser.run("SELECT s::text FROM sync_schedule AS s WHERE stream = 'bookings'")
 
 
-def test_a_pause_is_answered_with_the_schedule_and_shown_in_the_status(studio: Api) -> None:
+def test_a_pause_returns_the_schedule_and_shows_in_the_status(studio: Api) -> None:
     assert pause(studio) == {
         "connectionId": studio.get("/api/connections/google").json["id"],
         "platform": "google",
@@ -97,12 +97,12 @@ def test_a_pause_is_answered_with_the_schedule_and_shown_in_the_status(studio: A
         "paused": True,
         "pausedBy": "studio",
     }
-    shown = status(studio)
-    assert (shown["paused"], shown["pausedBy"], shown["nextRunAt"]) == (True, "studio", None)
+    stream = status(studio)
+    assert (stream["paused"], stream["pausedBy"], stream["nextRunAt"]) == (True, "studio", None)
     assert pausers(studio) == {"bookings": "studio", "inquiries": None}
 
 
-def test_a_paused_schedule_is_passed_over_and_the_stream_still_syncs_by_hand(
+def test_a_paused_schedule_starts_nothing_but_manual_syncs_work(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
@@ -113,7 +113,7 @@ def test_a_paused_schedule_is_passed_over_and_the_stream_still_syncs_by_hand(
     assert status(studio)["pausedBy"] == "studio"
 
 
-def test_a_run_that_is_under_way_goes_on_when_its_schedule_is_paused(
+def test_a_run_in_progress_continues_when_its_schedule_is_paused(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     make_due(superuser)
@@ -122,7 +122,7 @@ def test_a_run_that_is_under_way_goes_on_when_its_schedule_is_paused(
     assert status(studio)["running"]["status"] == "queued"
 
 
-def test_a_resume_counts_the_next_window_from_now_and_catches_nothing_up(
+def test_a_resumed_schedule_is_due_at_its_next_window_without_catching_up(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
@@ -137,7 +137,7 @@ def test_a_resume_counts_the_next_window_from_now_and_catches_nothing_up(
     assert status(studio)["missedWindows"] == 0
 
 
-def test_a_resumed_cron_schedule_keeps_to_the_studios_time_zone(studios: Studios) -> None:
+def test_a_resumed_cron_schedule_follows_the_studios_time_zone(studios: Studios) -> None:
     api = studios.new(time_zone="Asia/Kolkata")
     assert api.post("/api/connections", {"platform": "google", "accessToken": "ya29.x"}).status == 201
     before = put(api, "15 7 * * *")
@@ -147,7 +147,7 @@ def test_a_resumed_cron_schedule_keeps_to_the_studios_time_zone(studios: Studios
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_a_second_pause_or_resume_changes_nothing_and_is_answered_the_same(
+def test_a_second_pause_or_resume_changes_nothing_and_returns_the_same(
     studio: Api, superuser: pg8000.native.Connection, verb: str
 ) -> None:
     pause(studio)
@@ -158,7 +158,7 @@ def test_a_second_pause_or_resume_changes_nothing_and_is_answered_the_same(
     assert row(superuser) == before
 
 
-def test_resuming_what_was_never_paused_changes_nothing(studio: Api, superuser: pg8000.native.Connection) -> None:
+def test_resuming_an_unpaused_schedule_changes_nothing(studio: Api, superuser: pg8000.native.Connection) -> None:
     make_due(superuser)
     before = row(superuser)
     assert resume(studio)["paused"] is False
@@ -166,7 +166,7 @@ def test_resuming_what_was_never_paused_changes_nothing(studio: Api, superuser: 
     assert start_due_runs() == 1
 
 
-def test_a_paused_schedule_that_is_changed_stays_paused(studio: Api, superuser: pg8000.native.Connection) -> None:
+def test_changing_a_paused_schedule_keeps_it_paused(studio: Api, superuser: pg8000.native.Connection) -> None:
     pause(studio)
     changed = put(studio, "daily")
     assert (changed["frequency"], changed["paused"], changed["pausedBy"]) == ("daily", True, "studio")
@@ -176,7 +176,7 @@ def test_a_paused_schedule_that_is_changed_stays_paused(studio: Api, superuser: 
     assert timedelta(0) < wait_of(resume(studio)) <= timedelta(days=1)
 
 
-def test_a_pause_by_the_studio_survives_a_break_and_a_reconnection(
+def test_a_pause_by_the_studio_survives_a_failure_and_a_reconnection(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
@@ -188,7 +188,7 @@ def test_a_pause_by_the_studio_survives_a_break_and_a_reconnection(
     assert superuser.run("SELECT paused_at FROM sync_schedule WHERE stream = 'bookings'") == [since]
 
 
-def test_a_studios_pause_of_what_the_connection_had_paused_makes_it_the_studios(studio: Api) -> None:
+def test_the_studio_can_take_over_a_pause_by_the_connection(studio: Api) -> None:
     fail_connection(studio)
     assert pausers(studio) == {"bookings": "connection", "inquiries": "connection"}
     assert pause(studio)["pausedBy"] == "studio"
@@ -196,7 +196,7 @@ def test_a_studios_pause_of_what_the_connection_had_paused_makes_it_the_studios(
     assert pausers(studio) == {"bookings": "studio", "inquiries": None}
 
 
-def test_a_resume_while_the_connection_is_broken_leaves_the_pause_to_the_connection(
+def test_a_resume_while_the_connection_is_broken_makes_the_pause_the_connections(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     pause(studio)
@@ -213,9 +213,7 @@ def test_a_resume_while_the_connection_is_broken_leaves_the_pause_to_the_connect
     assert start_due_runs() == 0
 
 
-def test_a_pause_of_the_release_before_which_has_no_name_beside_it_is_the_connections(
-    studio: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_pause_without_a_recorded_owner_is_the_connections(studio: Api, superuser: pg8000.native.Connection) -> None:
     fail_connection(studio)
     superuser.run("UPDATE sync_schedule SET paused_by = NULL")
     assert pausers(studio) == {"bookings": "connection", "inquiries": "connection"}
@@ -225,16 +223,14 @@ def test_a_pause_of_the_release_before_which_has_no_name_beside_it_is_the_connec
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_a_stream_that_is_not_scheduled_can_be_neither_paused_nor_resumed(studio: Api, verb: str) -> None:
+def test_an_unscheduled_stream_can_be_neither_paused_nor_resumed(studio: Api, verb: str) -> None:
     assert studio.delete("/api/sync/google/schedule?syncType=bookings").status == 204
     answer = ask(studio, verb)
     assert (answer.status, answer.json["code"]) == (404, "schedule_not_found")
     assert ask(studio, verb, "inquiries").status == 200
 
 
-def test_a_schedule_that_is_taken_away_and_put_back_begins_again(
-    studio: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_removed_and_restored_schedule_starts_afresh(studio: Api, superuser: pg8000.native.Connection) -> None:
     pause(studio)
     studio.delete("/api/sync/google/schedule?syncType=bookings")
     assert pausers(studio)["bookings"] is None
@@ -243,7 +239,7 @@ def test_a_schedule_that_is_taken_away_and_put_back_begins_again(
     assert start_due_runs() == 1
 
 
-def test_a_schedule_that_is_put_back_while_the_connection_is_broken_is_paused_by_it(studio: Api) -> None:
+def test_a_schedule_restored_while_the_connection_is_broken_is_paused_by_it(studio: Api) -> None:
     pause(studio)
     studio.delete("/api/sync/google/schedule?syncType=bookings")
     fail_connection(studio)
@@ -253,7 +249,7 @@ def test_a_schedule_that_is_put_back_while_the_connection_is_broken_is_paused_by
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_what_cannot_be_scheduled_can_be_neither_paused_nor_resumed(studio: Api, verb: str) -> None:
+def test_pausing_and_resuming_need_a_stream_that_can_be_scheduled(studio: Api, verb: str) -> None:
     assert studio.post("/api/connections", {"platform": "website"}).status == 201
     website = studio.post(f"/api/sync/website/schedule/{verb}", {"syncType": "reviews"})
     assert (website.status, website.json["code"]) == (409, "platform_not_supported")
@@ -261,7 +257,7 @@ def test_what_cannot_be_scheduled_can_be_neither_paused_nor_resumed(studio: Api,
     assert (unknown.status, unknown.json["errors"][0]["field"]) == (422, "syncType")
 
 
-def test_a_repeated_pause_with_the_same_idempotency_key_pauses_nothing_again(studio: Api) -> None:
+def test_repeating_a_pause_with_its_idempotency_key_does_not_pause_again(studio: Api) -> None:
     first = ask(studio, "pause", Idempotency_Key="pause-1")
     resume(studio)
     again = ask(studio, "pause", Idempotency_Key="pause-1")
@@ -270,7 +266,7 @@ def test_a_repeated_pause_with_the_same_idempotency_key_pauses_nothing_again(stu
 
 
 class Line:
-    """A connection's row, held so that whoever wants to write to it stands in line in the order of their coming."""
+    """A locked row of a connection: writers queue up for it and proceed in the order of their arrival."""
 
     def __init__(self, database: Database) -> None:
         self._holder, self._observer = database.connect(), database.connect()
@@ -287,10 +283,10 @@ class Line:
             if self._observer.run(BLOCKED) == [[len(self._waiting)]]:
                 return
             sleep(0.005)
-        raise AssertionError("it never stood in line")
+        raise AssertionError("the writer never waited for the row")
 
     def serve(self) -> None:
-        """Raises what went wrong for any of them."""
+        """Releases the row; raises the error of any writer."""
         self._holder.run("COMMIT")
         for future in self._waiting:
             future.result()
@@ -309,9 +305,7 @@ def line(clean_database: Database) -> Iterator[Line]:
 
 
 @pytest.mark.parametrize("resume_first", [True, False])
-def test_a_connection_that_breaks_amid_a_resume_pauses_the_schedule(
-    studio: Api, line: Line, resume_first: bool
-) -> None:
+def test_a_connection_failing_during_a_resume_pauses_the_schedule(studio: Api, line: Line, resume_first: bool) -> None:
     pause(studio)
     line.form()
     for work in (resume, fail_connection) if resume_first else (fail_connection, resume):
@@ -321,9 +315,7 @@ def test_a_connection_that_breaks_amid_a_resume_pauses_the_schedule(
 
 
 @pytest.mark.parametrize("resume_first", [True, False])
-def test_a_connection_that_is_reconnected_amid_a_resume_leaves_nothing_paused(
-    studio: Api, line: Line, resume_first: bool
-) -> None:
+def test_a_reconnection_during_a_resume_leaves_nothing_paused(studio: Api, line: Line, resume_first: bool) -> None:
     pause(studio)
     fail_connection(studio)
     line.form()

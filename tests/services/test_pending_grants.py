@@ -1,4 +1,4 @@
-"""Pending grants: only the studio that asked makes a connection of one, once, in time, and with the code."""
+"""Pending grants: only the studio that started the authorization can complete one, once, in time, and with its code."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +26,13 @@ BOTH = {"streams": ["bookings", "inquiries"]}
 
 
 def count(superuser: pg8000.native.Connection, table: str) -> int:
-    ((found,),) = superuser.run(f"SELECT count(*) FROM {table}") or [[0]]
-    return int(found)
+    ((rows,),) = superuser.run(f"SELECT count(*) FROM {table}") or [[0]]
+    return int(rows)
 
 
 @contextmanager
 def unavailable(database: Database, table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever writes to the table waits for a lock in vain, as while a server fails over."""
+    """Writes to the table wait for a lock until they time out, as during a failover."""
     monkeypatch.setitem(SESSION, "lock_timeout", "50")
     forget()
     holder = database.connect()
@@ -47,14 +47,14 @@ def unavailable(database: Database, table: str, monkeypatch: pytest.MonkeyPatch)
         forget()
 
 
-def test_a_consent_alone_connects_nobody(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_consent_alone_connects_nothing(api: Api, superuser: pg8000.native.Connection) -> None:
     walk(api)
     assert api.get("/api/connections").json["items"] == []
     assert api.get("/api/sync/log").json["items"] == []
     assert (count(superuser, "platform_connection"), count(superuser, "pending_grant")) == (0, 1)
 
 
-def test_the_code_makes_the_connection_and_leaves_nothing_behind(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_the_code_creates_the_connection_and_deletes_the_grant(api: Api, superuser: pg8000.native.Connection) -> None:
     answer = complete(api, code_of(walk(api, wanted=BOTH)))
     assert answer.status == 200
     assert set(answer.json) == {"connection", "missingScopes", "streamsOff", "warnings"}
@@ -63,7 +63,7 @@ def test_the_code_makes_the_connection_and_leaves_nothing_behind(api: Api, super
     assert count(superuser, "pending_grant") == 0
 
 
-def test_a_grant_is_stored_sealed_and_its_code_as_a_hash(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_grant_is_stored_sealed_and_its_code_hashed(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
     ((row, code_hash),) = superuser.run("SELECT p::text, code_hash FROM pending_grant AS p") or []
     assert code not in row
@@ -77,9 +77,7 @@ def test_a_grant_is_stored_sealed_and_its_code_as_a_hash(api: Api, superuser: pg
         assert token.reveal().encode().hex() not in row
 
 
-def test_a_code_that_is_not_good_gets_one_answer_whatever_is_wrong_with_it(
-    studios: Studios, superuser: pg8000.native.Connection
-) -> None:
+def test_every_invalid_code_gets_the_same_response(studios: Studios, superuser: pg8000.native.Connection) -> None:
     api, other = studios.new(), studios.new()
     expired, used = code_of(walk(api)), code_of(walk(api, account="empty"))
     superuser.run("UPDATE pending_grant SET expires_at = now() WHERE code_hash = :hash", hash=hash_of(expired))
@@ -93,8 +91,8 @@ def test_a_code_that_is_not_good_gets_one_answer_whatever_is_wrong_with_it(
         complete(api, good, "meta"),
         complete(api, good[:-1]),
     ]
-    told = {(answer.status, answer.json["code"], answer.json["detail"]) for answer in answers}
-    ((status, name, _),) = told
+    responses = {(answer.status, answer.json["code"], answer.json["detail"]) for answer in answers}
+    ((status, name, _),) = responses
     assert (status, name) == (400, "completion_code_invalid")
     assert complete(api, good).status == 200
 
@@ -109,13 +107,13 @@ def test_a_code_lasts_ten_minutes(api: Api, superuser: pg8000.native.Connection)
     assert superuser.run(lasts) == [[600, True]]
 
 
-def test_any_key_of_the_studio_may_complete(studios: Studios) -> None:
+def test_any_key_of_the_studio_may_complete_an_authorization(studios: Studios) -> None:
     asking = studios.new()
     code = code_of(walk(asking))
     assert complete(studios.with_key(asking.studio_id, "connections:write"), code).status == 200
 
 
-def test_of_two_who_complete_at_once_one_wins(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_one_of_two_concurrent_completions_wins(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
 
     def finish(_: int) -> str:
@@ -131,7 +129,7 @@ def test_of_two_who_complete_at_once_one_wins(api: Api, superuser: pg8000.native
     assert superuser.run("SELECT kind FROM connection_event") == [["connected"]]
 
 
-def test_a_completion_that_fails_halfway_leaves_neither_a_connection_nor_a_used_code(
+def test_a_failed_completion_leaves_no_connection_and_an_unused_code(
     api: Api, database: Database, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = code_of(walk(api))
@@ -142,7 +140,7 @@ def test_a_completion_that_fails_halfway_leaves_neither_a_connection_nor_a_used_
     assert complete(api, code).status == 200
 
 
-def test_a_reconnect_is_completed_like_a_connect_and_changes_nothing_before(api: Api) -> None:
+def test_a_reconnect_changes_nothing_before_its_completion(api: Api) -> None:
     before = consent(api).json["connection"]
     code = code_of(walk(api))
     assert api.get("/api/connections/google").json == before
@@ -151,7 +149,9 @@ def test_a_reconnect_is_completed_like_a_connect_and_changes_nothing_before(api:
     assert after["updatedAt"] > before["updatedAt"]
 
 
-def test_a_token_does_not_live_longer_for_having_waited(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_waiting_for_completion_does_not_extend_a_tokens_lifetime(
+    api: Api, superuser: pg8000.native.Connection
+) -> None:
     code = code_of(walk(api))
     superuser.run(
         "UPDATE pending_grant SET token_expires_at = now() + interval '30 minutes',"
@@ -165,9 +165,7 @@ def test_a_token_does_not_live_longer_for_having_waited(api: Api, superuser: pg8
     assert superuser.run(within) == [[True, True, True]]
 
 
-def test_a_stream_that_a_later_release_no_longer_has_is_passed_over(
-    api: Api, superuser: pg8000.native.Connection
-) -> None:
+def test_a_stream_removed_by_a_later_release_is_ignored(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
     superuser.run("UPDATE pending_grant SET streams = ARRAY['bookings', 'gone']")
     answer = complete(api, code)
@@ -175,7 +173,7 @@ def test_a_stream_that_a_later_release_no_longer_has_is_passed_over(
 
 
 @pytest.mark.parametrize("column", ["access_token", "refresh_token"])
-def test_tokens_moved_to_another_grant_do_not_open_and_the_studio_is_told_to_begin_again(
+def test_tokens_moved_to_another_grant_cannot_be_decrypted(
     api: Api, superuser: pg8000.native.Connection, column: str
 ) -> None:
     codes = [code_of(walk(api)) for _ in range(2)]
@@ -194,7 +192,7 @@ def damage_data_key(superuser: pg8000.native.Connection) -> None:
     vault.cache_clear()
 
 
-def test_a_data_key_that_does_not_open_refuses_a_completion(api: Api, superuser: pg8000.native.Connection) -> None:
+def test_an_undecryptable_data_key_fails_a_completion(api: Api, superuser: pg8000.native.Connection) -> None:
     code = code_of(walk(api))
     damage_data_key(superuser)
     answer = complete(api, code)
@@ -202,22 +200,22 @@ def test_a_data_key_that_does_not_open_refuses_a_completion(api: Api, superuser:
     assert count(superuser, "platform_connection") == 0
 
 
-def test_a_data_key_that_does_not_open_ends_a_callback_before_the_code_is_exchanged(
+def test_an_undecryptable_data_key_ends_a_callback_before_the_exchange(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     plain, returning = decide(ask(api)), decide(ask(api, returnTo=RETURN_TO))
     damage_data_key(superuser)
     answer = come_back(api, plain)
     assert (answer.status, answer.json["code"]) == (409, "decryption_failed")
-    sent = come_back(api, returning).headers["Location"]
-    assert query_of(sent) == {"status": "failed", "platform": "google", "code": "decryption_failed"}
+    redirect = come_back(api, returning).headers["Location"]
+    assert query_of(redirect) == {"status": "failed", "platform": "google", "code": "decryption_failed"}
     assert platforms.requests.counts().get("oauth2.token", 0) == 0
 
 
-def test_a_grant_that_cannot_be_sealed_is_revoked_since_nobody_will_have_it(
+def test_a_grant_that_cannot_be_sealed_is_revoked(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
-    path = decide(ask(api, "meta"))  # without PKCE there is no verifier to open before
+    path = decide(ask(api, "meta"))  # without PKCE there is no verifier to decrypt first
     damage_data_key(superuser)
     answer = come_back(api, path)
     assert (answer.status, answer.json["code"]) == (409, "decryption_failed")
@@ -227,14 +225,14 @@ def test_a_grant_that_cannot_be_sealed_is_revoked_since_nobody_will_have_it(
     assert [each["path"].rpartition("/")[2] for each in revoked] == ["permissions"]
 
 
-def test_a_database_that_is_gone_after_the_exchange_is_told_and_stores_nothing(
+def test_a_database_outage_after_the_exchange_is_reported(
     api: Api, database: Database, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, returning = decide(ask(api)), decide(ask(api, returnTo=RETURN_TO))
     with unavailable(database, "pending_grant", monkeypatch):
         answer = come_back(api, plain)
-        sent = come_back(api, returning)
+        response = come_back(api, returning)
     assert (answer.status, answer.json["code"]) == (503, "unavailable")
-    assert query_of(sent.headers["Location"]) == {"status": "failed", "platform": "google", "code": "unavailable"}
+    assert query_of(response.headers["Location"]) == {"status": "failed", "platform": "google", "code": "unavailable"}
     assert (count(superuser, "platform_connection"), count(superuser, "pending_grant")) == (0, 0)
     assert consent(api).status == 200

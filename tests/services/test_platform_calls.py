@@ -1,4 +1,4 @@
-"""Calls of platforms outside of runs: each is charged to its studio, and none uses up what syncs need."""
+"""Platform calls outside runs: each is charged to its studio, and none uses up what syncs need."""
 
 from typing import Any
 from uuid import UUID
@@ -28,14 +28,14 @@ OAUTH_HOST = "oauth2.googleapis.com"
 
 @pytest.fixture(autouse=True)
 def share(platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six calls a minute, as it is unless it is set."""
+    """Six calls per minute, the default."""
     monkeypatch.setenv("STUDIO_PLATFORM_CALLS_PER_MINUTE", str(CALLS))
     get_settings.cache_clear()
 
 
 @pytest.fixture
 def google(api: Api) -> Api:
-    """A studio that is connected to Google, and has asked nothing yet."""
+    """A studio connected to Google that has made no calls yet."""
     connect_google(api)
     return api
 
@@ -55,13 +55,13 @@ def spend_share(api: Api, superuser: Superuser) -> None:
 
 
 def a_minute_later(superuser: Superuser) -> None:
-    """The platform's day is still the same one."""
+    """Lets a minute pass; it is still the same day at the platform."""
     superuser.run("UPDATE rate_limit SET full_at = now()")
     superuser.run("UPDATE app_quota SET used_until = now() + interval '1 hour' WHERE used_until IS NOT NULL")
 
 
 def use_quota(superuser: Superuser, used: float, until: str = "1 hour") -> None:
-    """As Yelp said of the application's quota."""
+    """Uses the application's quota as reported by Yelp."""
     superuser.run(
         "INSERT INTO app_quota (platform, api, used, used_until) VALUES ('yelp', '', :used, now() + :until::interval)",
         used=used,
@@ -83,14 +83,14 @@ def assert_wait(answer: Answer, status: int, code: str, *, least: int, most: int
     assert least <= int(answer.headers["Retry-After"]) <= most
 
 
-def test_a_studio_makes_six_calls_a_minute_and_is_told_when_the_next_may_be(api: Api, platforms: Sandbox) -> None:
+def test_a_studio_may_make_six_calls_per_minute(api: Api, platforms: Sandbox) -> None:
     answers = [look_up(api) for _ in range(CALLS + 1)]
     assert [answer.status for answer in answers[:CALLS]] == [422] * CALLS
     assert_wait(answers[-1], 429, "platform_calls_exceeded", least=1, most=10)
     assert platforms.requests.counts()["businesses.get"] == CALLS
 
 
-def test_the_calls_of_all_platforms_and_kinds_count_together(google: Api, superuser: Superuser) -> None:
+def test_calls_of_all_platforms_and_kinds_count_together(google: Api, superuser: Superuser) -> None:
     spend_share(google, superuser)
     for answer in (
         look_up(google),
@@ -102,12 +102,12 @@ def test_the_calls_of_all_platforms_and_kinds_count_together(google: Api, superu
     assert google.get("/api/connections/google").json["status"] == "active"
 
 
-def test_another_studio_is_not_concerned(google: Api, studios: Studios, superuser: Superuser) -> None:
+def test_another_studio_is_not_affected(google: Api, studios: Studios, superuser: Superuser) -> None:
     spend_share(google, superuser)
     assert look_up(studios.new(), YELP).status == 201
 
 
-def test_300_look_ups_by_one_studio_leave_the_days_quota_to_the_others(
+def test_300_lookups_by_one_studio_leave_the_daily_quota_to_others(
     api: Api, studios: Studios, platforms: Sandbox, superuser: Superuser
 ) -> None:
     for _ in range(300):
@@ -119,7 +119,7 @@ def test_300_look_ups_by_one_studio_leave_the_days_quota_to_the_others(
     assert look_up(studios.new(), YELP).status == 201
 
 
-def test_the_end_of_the_quota_is_kept_for_syncs(api: Api, platforms: Sandbox, superuser: Superuser) -> None:
+def test_the_end_of_the_quota_is_reserved_for_syncs(api: Api, platforms: Sandbox, superuser: Superuser) -> None:
     use_quota(superuser, rows.RESERVE + 0.01)
     assert_wait(look_up(api), 503, "quota_spent", least=3500, most=4100)
     assert platforms.requests.counts().get("businesses.get", 0) == 0
@@ -130,21 +130,21 @@ def test_the_end_of_the_quota_is_kept_for_syncs(api: Api, platforms: Sandbox, su
     assert write(api.studio_id, rows.SPEND_QUOTA, **run, **usage).seconds is None
 
 
-def test_what_a_platform_said_of_its_quota_holds_until_it_begins_again(api: Api, superuser: Superuser) -> None:
+def test_reported_quota_usage_holds_until_the_quota_resets(api: Api, superuser: Superuser) -> None:
     use_quota(superuser, 0.99, until="0")
     assert look_up(api, YELP).status == 201
-    superuser.run("UPDATE app_quota SET used_until = NULL, used = 0.99")  # by the release before
+    superuser.run("UPDATE app_quota SET used_until = NULL, used = 0.99")  # by the previous release
     assert look_up(api).status == 422
 
 
-def test_refused_requests_use_up_nothing(google: Api, superuser: Superuser) -> None:
+def test_rejected_requests_use_up_nothing(google: Api, superuser: Superuser) -> None:
     open_circuit(superuser)
     for _ in range(2 * CALLS):
         assert google.post(TEST).status == 503
     assert superuser.run("SELECT count(*) FROM rate_limit WHERE name = 'platform_calls'") == [[0]]
 
 
-def test_a_platform_that_is_down_is_not_asked_and_is_no_error_of_ours(
+def test_a_platform_that_is_down_is_not_called_and_no_error_is_logged(
     google: Api, platforms: Sandbox, superuser: Superuser, log_lines: LogLines
 ) -> None:
     open_circuit(superuser)
@@ -156,9 +156,7 @@ def test_a_platform_that_is_down_is_not_asked_and_is_no_error_of_ours(
     assert done["code"] == "platform_down"
 
 
-def test_a_platform_that_wants_to_be_left_alone_is_no_error_of_ours_and_is_left_alone(
-    google: Api, platforms: Sandbox, log_lines: LogLines
-) -> None:
+def test_a_rate_limit_is_respected_and_no_error_is_logged(google: Api, platforms: Sandbox, log_lines: LogLines) -> None:
     platforms.add_fault(kind="status", status=429, host=OAUTH_HOST, headers={"Retry-After": "120"}, times=1)
     assert_wait(google.post(TEST), 503, "platform_rate_limited", least=115, most=120)
     platforms.requests.clear()
@@ -168,12 +166,12 @@ def test_a_platform_that_wants_to_be_left_alone_is_no_error_of_ours_and_is_left_
     assert log_lines.named("request.failed") == []
 
 
-def test_a_limit_without_a_time_is_waited_for_a_while(api: Api, platforms: Sandbox) -> None:
+def test_a_rate_limit_without_a_time_holds_for_a_while(api: Api, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=429, host="api.yelp.com", times=1)
     assert_wait(look_up(api), 503, "platform_rate_limited", least=30, most=30)
 
 
-def test_failures_that_requests_meet_count_against_the_platform_until_it_answers(
+def test_failures_of_requests_count_against_the_platform_until_it_answers(
     google: Api, platforms: Sandbox, superuser: Superuser
 ) -> None:
     platforms.add_fault(kind="status", status=500, host=OAUTH_HOST, times=None)
@@ -186,35 +184,35 @@ def test_failures_that_requests_meet_count_against_the_platform_until_it_answers
     assert superuser.run("SELECT failures_in_row FROM platform_circuit") == [[0]]
 
 
-def test_a_refusal_is_an_answer_of_a_platform_that_works(google: Api, platforms: Sandbox, superuser: Superuser) -> None:
+def test_a_rejection_proves_that_the_platform_works(google: Api, platforms: Sandbox, superuser: Superuser) -> None:
     superuser.run("INSERT INTO platform_circuit (platform, api, failures_in_row) VALUES ('yelp', '', 3)")
     assert look_up(google).status == 422
     assert superuser.run("SELECT failures_in_row FROM platform_circuit") == [[0]]
 
 
-def test_a_half_open_circuit_lets_one_request_try(google: Api, superuser: Superuser) -> None:
+def test_a_half_open_circuit_admits_one_request(google: Api, superuser: Superuser) -> None:
     open_circuit(superuser)
     superuser.run("UPDATE platform_circuit SET open_until = now()")
     assert google.post(TEST).json["valid"] is True
     assert superuser.run("SELECT failures_in_row FROM platform_circuit") == [[0]]
 
 
-def test_a_consent_is_charged_when_it_is_asked_for_and_never_when_it_comes_back(api: Api, superuser: Superuser) -> None:
+def test_an_authorization_is_charged_at_its_start_not_at_its_callback(api: Api, superuser: Superuser) -> None:
     path = decide(ask(api))
     spend_share(api, superuser)
     assert come_back(api, path).status == 200
     assert_wait(api.post("/api/oauth/google/authorize", {}), 429, "platform_calls_exceeded", least=1, most=20)
 
 
-def test_a_consent_that_comes_back_while_the_platform_is_down_ends_at_once(
+def test_a_callback_while_the_platform_is_down_fails_at_once(
     api: Api, platforms: Sandbox, superuser: Superuser
 ) -> None:
     plain, returning = decide(ask(api)), decide(ask(api, returnTo=RETURN_TO))
     open_circuit(superuser)
     platforms.requests.clear()
     assert_wait(come_back(api, plain), 503, "platform_down", least=290, most=345)
-    sent = come_back(api, returning)
-    assert query_of(sent.headers["Location"]) == {"status": "failed", "platform": "google", "code": "platform_down"}
+    response = come_back(api, returning)
+    assert query_of(response.headers["Location"]) == {"status": "failed", "platform": "google", "code": "platform_down"}
     assert platforms.requests.list() == []
 
 
@@ -229,13 +227,13 @@ def test_a_disconnect_does_not_wait_for_a_platform_that_is_down(
 
 
 @pytest.mark.parametrize("body", [{"platform": "website"}, {"platform": "pinterest", "accessToken": "token"}])
-def test_a_disconnect_that_asks_nobody_costs_nothing(api: Api, superuser: Superuser, body: dict[str, Any]) -> None:
+def test_a_disconnect_without_calls_costs_nothing(api: Api, superuser: Superuser, body: dict[str, Any]) -> None:
     assert api.post("/api/connections", body).status == 201
     spend_share(api, superuser)
     assert api.delete(f"/api/connections/{body['platform']}").status == 204
 
 
-def test_an_erasure_gives_grants_back_whatever_the_studio_has_spent(
+def test_an_erasure_revokes_grants_whatever_the_studio_has_spent(
     google: Api, platforms: Sandbox, superuser: Superuser
 ) -> None:
     spend_share(google, superuser)

@@ -1,4 +1,4 @@
-"""OAuth clients and platform keys out of Secrets Manager: read late, kept for minutes, and never beside plain ones."""
+"""OAuth clients and platform keys from Secrets Manager: read lazily, cached for minutes, never mixed with variables."""
 
 import json
 from collections.abc import Iterator
@@ -28,28 +28,28 @@ UNREACHABLE = "http://127.0.0.1:1"
 CLIENT = {"PINTEREST_CLIENT_ID": "id", "PINTEREST_CLIENT_SECRET": "new-canary, old-canary"}
 
 
-class Kept:
+class PlatformSecret:
     """The secret that PLATFORM_SECRETS_ARN names, in the local Secrets Manager."""
 
     def __init__(self, **variables: str) -> None:
         self._client = boto3.client("secretsmanager", region_name="eu-central-1")
-        made = self._client.create_secret(Name=f"ansel-{uuid4()}", SecretString=json.dumps(variables))
-        self.arn = made["ARN"]
+        created = self._client.create_secret(Name=f"ansel-{uuid4()}", SecretString=json.dumps(variables))
+        self.arn = created["ARN"]
 
     def put(self, **variables: str) -> None:
         self._client.put_secret_value(SecretId=self.arn, SecretString=json.dumps(variables))
 
 
 @pytest.fixture
-def kept(local_aws: Any, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    """The sandbox's credentials, and nothing of them in the environment."""
+def platform_secret(local_aws: Any, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformSecret]:
+    """The sandbox's credentials in the secret, and none in the environment."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
-    kept = Kept(**CREDENTIALS)
-    monkeypatch.setenv("PLATFORM_SECRETS_ARN", kept.arn)
+    platform_secret = PlatformSecret(**CREDENTIALS)
+    monkeypatch.setenv("PLATFORM_SECRETS_ARN", platform_secret.arn)
     forget_secrets()
     get_settings.cache_clear()
-    yield kept
+    yield platform_secret
     forget_secrets()
 
 
@@ -59,26 +59,26 @@ def stored(studio: Studio) -> StoredConnection:
     return connection
 
 
-def test_a_refresh_works_with_the_client_that_the_secret_holds(api: Api, queue: Queue, kept: Kept) -> None:
+def test_a_refresh_uses_the_client_in_the_secret(api: Api, queue: Queue, platform_secret: PlatformSecret) -> None:
     studio = connect(api, queue, lifetime=0)
     before = open_tokens(stored(studio)).access
     Session(stored(studio), get_platform("google")).client()
     assert open_tokens(stored(studio)).access != before
 
 
-def test_a_business_is_connected_with_the_key_that_the_secret_holds(api: Api, kept: Kept) -> None:
+def test_a_business_is_connected_with_the_key_in_the_secret(api: Api, platform_secret: PlatformSecret) -> None:
     body = {"platform": "yelp", "accountId": "linden-and-light-photography-berlin"}
     assert api.post("/api/connections", body).status == 201
 
 
-def test_a_consent_begins_with_the_client_that_the_secret_holds(api: Api, kept: Kept) -> None:
-    asked = api.post("/api/oauth/google/authorize")
-    assert asked.status == 201, asked.text
-    assert CREDENTIALS["GOOGLE_CLIENT_ID"] in asked.json["authorizeUrl"]
+def test_an_authorization_uses_the_client_in_the_secret(api: Api, platform_secret: PlatformSecret) -> None:
+    response = api.post("/api/oauth/google/authorize")
+    assert response.status == 201, response.text
+    assert CREDENTIALS["GOOGLE_CLIENT_ID"] in response.json["authorizeUrl"]
 
 
-def test_a_request_that_asks_no_platform_does_not_wait_for_the_secret(
-    api: Api, queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
+def test_a_request_without_platform_calls_does_not_read_the_secret(
+    api: Api, queue: Queue, platform_secret: PlatformSecret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(api, queue)
     forget_secrets()
@@ -88,8 +88,8 @@ def test_a_request_that_asks_no_platform_does_not_wait_for_the_secret(
     assert secret_store._kept == {}
 
 
-def test_while_the_secret_cannot_be_read_a_living_token_is_used(
-    api: Api, queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
+def test_a_valid_token_is_used_while_the_secret_cannot_be_read(
+    api: Api, queue: Queue, platform_secret: PlatformSecret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = connect(api, queue, lifetime=200)
     forget_secrets()
@@ -98,21 +98,21 @@ def test_while_the_secret_cannot_be_read_a_living_token_is_used(
     assert (stored(studio).token_generation, stored(studio).status) == (1, "active")
 
 
-def test_a_rotated_secret_is_used_five_minutes_later_at_the_latest(kept: Kept) -> None:
-    kept.put(**CLIENT)
+def test_a_rotated_secret_is_used_within_five_minutes(platform_secret: PlatformSecret) -> None:
+    platform_secret.put(**CLIENT)
     with clock.at(NOON):
         assert find_oauth_client("pinterest") == OAuthClient("id", (Secret("new-canary"), Secret("old-canary")))
         assert find_oauth_client("google") is None
-    kept.put(YELP_API_KEY="key-canary")
+    platform_secret.put(YELP_API_KEY="key-canary")
     with clock.at(NOON + KEPT + timedelta(seconds=1)):
         assert find_oauth_client("pinterest") is None
         assert find_platform_key("yelp") == Secret("key-canary")
 
 
-def test_a_platform_kept_in_both_places_is_refused_and_the_others_are_not(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+def test_a_platform_configured_in_both_places_is_rejected(
+    platform_secret: PlatformSecret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept.put(**CLIENT, YELP_API_KEY="key-canary")
+    platform_secret.put(**CLIENT, YELP_API_KEY="key-canary")
     for name, value in {**CLIENT, "META_CLIENT_ID": "plain", "META_CLIENT_SECRET": "plain-canary"}.items():
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
@@ -123,8 +123,8 @@ def test_a_platform_kept_in_both_places_is_refused_and_the_others_are_not(
     assert find_platform_key("yelp") == Secret("key-canary")
 
 
-def test_half_a_client_in_the_secret_names_its_other_half(kept: Kept) -> None:
-    kept.put(META_CLIENT_ID="id", GOOGLE_CLIENT_ID="id", GOOGLE_CLIENT_SECRET="canary")
+def test_half_a_client_in_the_secret_names_the_missing_half(platform_secret: PlatformSecret) -> None:
+    platform_secret.put(META_CLIENT_ID="id", GOOGLE_CLIENT_ID="id", GOOGLE_CLIENT_SECRET="canary")
     with pytest.raises(SettingsError, match="META_CLIENT_SECRET is not set"):
         find_oauth_client("meta")
     assert find_oauth_client("google") is not None

@@ -1,4 +1,4 @@
-"""Quarantine: what did not open when keys were rotated is told, left as it is, and tried again."""
+"""Quarantine: values that could not be decrypted during key rotation are reported, left unchanged, and retried."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def quarantined() -> list[tuple[str, str]]:
     return [(item.table_name, item.column_name) for item in list_quarantined().items]
 
 
-def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
+def test_an_undecryptable_value_is_reported_and_kept_with_its_key(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     damage(superuser, studio)
@@ -59,14 +59,14 @@ def test_a_value_that_does_not_open_is_told_and_kept_with_its_key(
     assert sealed_values(superuser, studio.studio_id)["platform_connection", "access_token"] == value
 
 
-def test_a_value_that_names_no_key_is_told_as_well(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_a_value_without_a_key_is_reported_too(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE webhook_endpoint SET secret = 'short'")
     rotate()
     (entry,) = list_quarantined().items
     assert (entry.table_name, entry.data_key_id) == ("webhook_endpoint", None)
 
 
-def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
+def test_a_value_that_decrypts_again_leaves_quarantine_and_frees_its_key(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     started = database_time()
@@ -79,9 +79,7 @@ def test_a_value_that_opens_again_leaves_quarantine_and_frees_its_key(
     assert everything_opens(superuser, studio)
 
 
-def test_a_value_that_the_studio_replaces_leaves_quarantine(
-    studio: Secrets, superuser: pg8000.native.Connection
-) -> None:
+def test_a_replaced_value_leaves_quarantine(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     started = database_time()
     for column in ("access_token", "refresh_token"):
         damage(superuser, studio, column)
@@ -93,7 +91,7 @@ def test_a_value_that_the_studio_replaces_leaves_quarantine(
     assert quarantined() == []
 
 
-def test_a_value_that_is_deleted_leaves_quarantine(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_a_deleted_value_leaves_quarantine(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE webhook_endpoint SET secret = set_byte(secret, 40, 255 - get_byte(secret, 40))")
     rotate()
     assert quarantined() == [("webhook_endpoint", "secret")]
@@ -102,7 +100,7 @@ def test_a_value_that_is_deleted_leaves_quarantine(studio: Secrets, superuser: p
     assert quarantined() == []
 
 
-def test_a_studio_that_was_erased_meanwhile_holds_no_rotation_up(
+def test_a_studio_erased_meanwhile_does_not_block_a_rotation(
     studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damage(superuser, studio)
@@ -117,7 +115,7 @@ def test_a_studio_that_was_erased_meanwhile_holds_no_rotation_up(
     assert quarantined() == []
 
 
-def test_a_secret_is_in_no_report_and_no_entry(
+def test_no_report_or_entry_contains_a_secret(
     studio: Secrets, superuser: pg8000.native.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(superuser, studio)
@@ -127,7 +125,7 @@ def test_a_secret_is_in_no_report_and_no_entry(
     assert not [secret for secret in (ACCESS, REFRESH, studio.webhook_secret) if secret in text]
 
 
-def test_a_broken_seal_elsewhere_is_still_an_error(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_a_decryption_failure_elsewhere_is_still_an_error(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     damage(superuser, studio)
     rotate()
     with pytest.raises(DecryptionFailed):

@@ -1,4 +1,4 @@
-"""A sync that is asked for while a run is reading: the same run reads once more, so that it ends as new as the wish."""
+"""A sync requested while a run is reading: the same run reads once more, so that it covers the request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from tests.services.conftest import EVENTS, Studio, execute, make_due, scalar
 
 
 def while_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Something happens once, right after a page was fetched and before it is stored."""
+    """Calls `action` once, after a page is fetched and before it is stored."""
     todo = [act]
     fetch_page = Stream.fetch_page
 
@@ -28,7 +28,7 @@ def while_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> N
     monkeypatch.setattr(Stream, "fetch_page", fetch)
 
 
-def test_what_changed_before_the_second_wish_is_there_when_the_run_ends(
+def test_a_change_before_the_second_request_is_stored_when_the_run_ends(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: list[dict[str, Any]] = []
@@ -48,14 +48,14 @@ def test_what_changed_before_the_second_wish_is_there_when_the_run_ends(
     assert studio.sync("bookings")["records"]["seen"] == 0
 
 
-def test_a_run_that_has_not_begun_reads_once(studio: Studio) -> None:
+def test_a_queued_run_reads_once(studio: Studio) -> None:
     first, second = studio.start("bookings"), studio.start("bookings")
     assert (second["id"], second["readsAgain"]) == (first["id"], False)
     studio.work()
     assert studio.run(first["id"])["pages"] == 1
 
 
-def test_a_worker_that_takes_over_goes_on_from_where_the_first_read_ended(
+def test_a_worker_taking_over_resumes_where_the_first_read_ended(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask() -> None:
@@ -72,10 +72,10 @@ def test_a_worker_that_takes_over_goes_on_from_where_the_first_read_ended(
     assert (done["pages"], done["records"]["seen"], done["fullRead"]) == (2, stored, True)
 
 
-def test_a_stream_without_changes_to_ask_for_is_read_in_full_once_more(
+def test_a_stream_without_incremental_reads_is_fully_read_once_more(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the second read does not meet is gone, as after any full read."""
+    """Records missing from the second read are deleted, as after any full read."""
     event = platforms.google.add_event({"summary": "Wedding deleted meanwhile"})
 
     def change_and_ask() -> None:
@@ -90,7 +90,7 @@ def test_a_stream_without_changes_to_ask_for_is_read_in_full_once_more(
     assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding deleted meanwhile'") == "cancelled"
 
 
-def test_a_retry_asks_once_more_as_well(studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_requests_another_read_too(studio: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     platforms.add_fault(kind="status", status=400, path=EVENTS)
     failed = studio.sync("bookings")
     answers: list[dict[str, Any]] = []
@@ -108,7 +108,7 @@ def answer_with(platforms: Sandbox, *bodies: dict[str, Any], times: int | None =
         platforms.add_fault(kind="status", status=200, path=EVENTS, times=times, body=body)
 
 
-def test_a_page_that_names_itself_as_the_next_is_a_passing_fault_tried_a_bounded_number_of_times(
+def test_a_page_naming_itself_as_next_is_retried_a_bounded_number_of_times(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     answer_with(platforms, {"nextPageToken": "again"}, times=None)
@@ -120,7 +120,7 @@ def test_a_page_that_names_itself_as_the_next_is_a_passing_fault_tried_a_bounded
     assert studio.run(run["id"])["pages"] == 1
 
 
-def test_pages_that_lead_back_to_one_that_was_read_end_the_run(studio: Studio, platforms: Sandbox) -> None:
+def test_pages_leading_back_to_an_earlier_one_end_the_run(studio: Studio, platforms: Sandbox) -> None:
     answer_with(platforms, *({"nextPageToken": token} for token in ("a", "b", "a")))
     run = studio.sync("bookings")
     assert (run["status"], run["pages"], run["error"]["code"]) == ("failed", 2, "platform_contract_changed")
@@ -132,7 +132,7 @@ def test_an_empty_page_token_is_the_end(studio: Studio, platforms: Sandbox, stre
     assert studio.sync(stream)["status"] == "succeeded"
 
 
-def test_a_page_that_is_too_large_is_asked_for_in_small(
+def test_a_page_that_is_too_large_is_requested_in_a_smaller_size(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to = Transport.to

@@ -1,4 +1,4 @@
-"""Refreshes: one worker asks, the others read the result; idle grants are kept alive; no fault kills one."""
+"""Refreshes: one worker refreshes, the others read the result; idle grants are kept alive; no error kills one."""
 
 import time
 from collections.abc import Callable
@@ -44,7 +44,7 @@ AWAY_WHEN_TOKENS_ARE_STORED = """
 
 @pytest.fixture
 def expired(api: Api, queue: Queue, platforms: Sandbox) -> Studio:
-    """Connected with an access token that has run out."""
+    """Connected with an expired access token."""
     return connect(api, queue, lifetime=0)
 
 
@@ -82,11 +82,11 @@ def events(studio: Studio, platform: str = "google") -> list[tuple[str, str | No
 def tick_and_refresh(studio: Studio) -> list[str]:
     """One minute's tick, and a worker that serves its messages for refreshes."""
     tick(schedule_event("tick"), Context("tick", 60))
-    wanted = [message for message in studio.queue.receive() if message["kind"] == "refresh"]
-    return [refresh.refresh_idle(UUID(each["studioId"]), UUID(each["id"])) for each in wanted]
+    refresh_messages = [message for message in studio.queue.receive() if message["kind"] == "refresh"]
+    return [refresh.refresh_idle(UUID(each["studioId"]), UUID(each["id"])) for each in refresh_messages]
 
 
-def test_a_living_token_is_used_without_a_refresh(studio: Studio, platforms: Sandbox) -> None:
+def test_a_valid_token_is_used_without_a_refresh(studio: Studio, platforms: Sandbox) -> None:
     session(stored(studio)).client()
     assert refreshes(platforms) == 0
 
@@ -102,7 +102,7 @@ def test_a_refresh_stores_the_new_token_and_keeps_the_refresh_token(expired: Stu
     assert after.token_expires_at > database_time() + timedelta(minutes=50)
 
 
-def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
+def test_many_workers_needing_the_same_token_make_one_refresh(expired: Studio, platforms: Sandbox) -> None:
     connection = stored(expired)
     with ThreadPoolExecutor(8) as pool:
         clients = list(pool.map(lambda _: session(connection).client(), range(16)))
@@ -111,7 +111,7 @@ def test_many_workers_that_need_the_same_token_make_one_refresh(expired: Studio,
     assert stored(expired).token_generation == 2
 
 
-def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
+def test_a_worker_without_the_lease_waits_for_the_new_token(
     expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = stored(expired)
@@ -123,7 +123,7 @@ def test_a_loser_of_the_lease_waits_and_reads_the_winners_token(
     assert refreshes(platforms) == 0
 
 
-def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired: Studio, platforms: Sandbox) -> None:
+def test_the_lease_of_a_killed_worker_is_taken_over_when_it_expires(expired: Studio, platforms: Sandbox) -> None:
     connection = stored(expired)
     with transaction(expired.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=0)
@@ -132,7 +132,7 @@ def test_a_lease_left_by_a_killed_worker_is_taken_over_when_it_runs_out(expired:
 
 
 def refresh_elsewhere(studio: Studio) -> StoredConnection:
-    """Another worker takes the lease and is not done yet."""
+    """Another worker takes the lease and is still refreshing."""
     connection = stored(studio)
     with transaction(studio.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
@@ -143,7 +143,7 @@ def never_sleep(seconds: float) -> None:
     raise AssertionError(f"waited {seconds} seconds")
 
 
-def test_a_request_waits_for_another_workers_refresh_only_so_long(expired: Studio, platforms: Sandbox) -> None:
+def test_a_request_waits_only_briefly_for_another_workers_refresh(expired: Studio, platforms: Sandbox) -> None:
     connection = refresh_elsewhere(expired)
     with pytest.raises(RefreshInProgress):
         session(connection, wait_seconds=2 * refresh.POLL_SECONDS).client()
@@ -152,11 +152,11 @@ def test_a_request_waits_for_another_workers_refresh_only_so_long(expired: Studi
     assert refreshes(platforms) == 0
 
 
-def test_a_run_does_not_wait_for_another_workers_refresh_but_is_deferred_and_comes_back(
+def test_a_run_is_deferred_while_another_worker_refreshes(
     expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     monkeypatch.setattr(time, "sleep", never_sleep)
-    monkeypatch.setattr(refresh, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
+    monkeypatch.setattr(refresh, "COME_BACK_AFTER", timedelta())  # no message is delayed past the end of the test
     connection = refresh_elsewhere(expired)
     run = expired.start("bookings")
     for attempt in range(1, MAX_ATTEMPTS_WITHOUT_PROGRESS + 3):
@@ -181,7 +181,7 @@ def test_a_run_does_not_wait_for_another_workers_refresh_but_is_deferred_and_com
     assert refreshes(platforms) == 0
 
 
-def test_a_token_that_still_lives_is_used_at_once_while_another_worker_refreshes_it(
+def test_a_still_valid_token_is_used_while_another_worker_refreshes_it(
     api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", never_sleep)
@@ -191,7 +191,7 @@ def test_a_token_that_still_lives_is_used_at_once_while_another_worker_refreshes
     assert refreshes(platforms) == 0
 
 
-def test_an_idle_grant_that_another_worker_refreshes_is_left_to_it(
+def test_an_idle_grant_being_refreshed_by_another_worker_is_skipped(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     monkeypatch.setattr(time, "sleep", never_sleep)
@@ -200,7 +200,7 @@ def test_an_idle_grant_that_another_worker_refreshes_is_left_to_it(
     assert refresh.refresh_idle(studio.id, connection.id) == "failed"
 
 
-def test_a_rotated_token_is_stored_when_the_database_comes_back_within_the_time_there_is(
+def test_a_rotated_token_is_stored_once_the_database_is_back_in_time(
     api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     waits: list[float] = []
@@ -218,7 +218,7 @@ def test_a_rotated_token_is_stored_when_the_database_comes_back_within_the_time_
     assert stored(studio, "pinterest").token_generation == 2
 
 
-def test_a_rotated_token_is_waited_with_for_no_longer_than_the_invocation_lasts(
+def test_storing_a_rotated_token_is_retried_only_until_the_deadline(
     api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     waits: list[float] = []
@@ -231,14 +231,14 @@ def test_a_rotated_token_is_waited_with_for_no_longer_than_the_invocation_lasts(
     assert waits == [0.1, 0.5]
 
 
-def test_a_revoked_grant_is_seen_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
+def test_a_revoked_grant_is_detected_on_the_first_attempt(expired: Studio, platforms: Sandbox) -> None:
     platforms.google.revoke("studio")
     with pytest.raises(TokenRevoked):
         session(stored(expired)).client()
     assert refreshes(platforms) == 1
 
 
-def test_an_outage_of_the_token_endpoint_kills_no_connection(expired: Studio, platforms: Sandbox) -> None:
+def test_an_outage_of_the_token_endpoint_breaks_no_connection(expired: Studio, platforms: Sandbox) -> None:
     for status in (500, 503, 429):
         platforms.add_fault(kind="status", status=status, host=TOKEN_HOST)
         run = expired.sync("bookings")
@@ -252,10 +252,8 @@ def test_an_outage_of_the_token_endpoint_kills_no_connection(expired: Studio, pl
             tx.run(cancel)
 
 
-def test_invalid_grant_is_not_believed_when_the_tokens_were_replaced_meanwhile(
-    expired: Studio, platforms: Sandbox
-) -> None:
-    """Somebody reconnects while the old refresh token is being refused."""
+def test_invalid_grant_is_ignored_if_the_tokens_were_replaced_meanwhile(expired: Studio, platforms: Sandbox) -> None:
+    """The studio reconnects while the old refresh token is being rejected."""
     stale = stored(expired)
     platforms.google.revoke("studio")
     grant = issue_token("studio")
@@ -273,7 +271,7 @@ def test_a_connection_without_a_refresh_token_cannot_be_refreshed(
         session(stored(expired)).client()
 
 
-def test_without_an_oauth_client_a_refresh_is_the_operators_matter(
+def test_without_an_oauth_client_the_connection_is_misconfigured(
     expired: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOOGLE_CLIENT_ID")
@@ -281,12 +279,14 @@ def test_without_an_oauth_client_a_refresh_is_the_operators_matter(
     get_settings.cache_clear()
     with pytest.raises(Misconfigured):
         session(stored(expired)).client()
-    told = expired.connection()
-    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+    connection = expired.connection()
+    assert (connection["status"], connection["statusReason"]["action"]) == ("misconfigured", "contact_support")
 
 
 @pytest.mark.parametrize("platform", ["pinterest", "meta"])
-def test_a_grant_is_refreshed_in_its_platforms_way(api: Api, queue: Queue, platforms: Sandbox, platform: str) -> None:
+def test_a_grant_is_refreshed_as_its_platform_requires(
+    api: Api, queue: Queue, platforms: Sandbox, platform: str
+) -> None:
     vendor = {"pinterest": pinterest, "meta": meta}[platform]
     studio = other(api, queue, platform, vendor.issue_token("studio", lifetime=200))
     before = open_tokens(stored(studio, platform))
@@ -299,7 +299,7 @@ def test_a_grant_is_refreshed_in_its_platforms_way(api: Api, queue: Queue, platf
     assert after.expires_in > 20 * 86400
 
 
-def test_a_rotated_refresh_token_is_stored_with_its_own_end(
+def test_a_rotated_refresh_token_is_stored_with_its_own_expiry(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio = other(api, queue, "pinterest", pinterest.issue_token("studio", lifetime=1))
@@ -310,7 +310,7 @@ def test_a_rotated_refresh_token_is_stored_with_its_own_end(
     assert timedelta(days=59) < days <= timedelta(days=60)
 
 
-def test_a_dead_token_of_a_platform_that_refreshes_only_living_ones_is_not_sent_there(
+def test_a_dead_token_is_not_sent_to_a_platform_that_refreshes_only_valid_ones(
     api: Api, queue: Queue, platforms: Sandbox
 ) -> None:
     studio = other(api, queue, "meta", meta.issue_token("studio"))
@@ -320,7 +320,7 @@ def test_a_dead_token_of_a_platform_that_refreshes_only_living_ones_is_not_sent_
     assert stored(studio, "meta").status in ("expired", "revoked")
 
 
-def test_an_old_secret_of_ours_is_good_while_the_new_one_is_not_live(
+def test_the_old_client_secret_is_tried_while_the_new_one_is_not_live(
     expired: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_CLIENT_SECRET", f"GOCSPX-not-live-yet,{CLIENT_SECRET}")
@@ -329,9 +329,7 @@ def test_an_old_secret_of_ours_is_good_while_the_new_one_is_not_live(
     assert (refreshes(platforms), stored(expired).token_generation) == (2, 2)
 
 
-def test_a_refused_client_is_noted_once_syncs_go_on_being_tried_and_it_recovers_by_itself(
-    expired: Studio, platforms: Sandbox
-) -> None:
+def test_a_rejected_client_is_recorded_once_and_recovers_by_itself(expired: Studio, platforms: Sandbox) -> None:
     platforms.google.set_client_secrets(["another"])
     for _ in range(2):
         assert expired.sync("bookings")["error"]["code"] == "platform_misconfigured"
@@ -347,9 +345,7 @@ def test_a_refused_client_is_noted_once_syncs_go_on_being_tried_and_it_recovers_
     ]
 
 
-def test_a_token_that_still_lives_is_used_while_it_cannot_be_refreshed(
-    api: Api, queue: Queue, platforms: Sandbox
-) -> None:
+def test_a_still_valid_token_is_used_while_it_cannot_be_refreshed(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, lifetime=200)
     platforms.add_fault(kind="status", status=503, host=TOKEN_HOST, path="/token")
     assert studio.sync("bookings")["status"] == "succeeded"
@@ -361,7 +357,7 @@ def due(superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE platform_circuit SET open_until = now() WHERE open_until IS NOT NULL")
 
 
-def test_a_grant_that_nobody_uses_is_refreshed_when_it_is_due(
+def test_an_idle_grant_is_refreshed_when_due(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     assert tick_and_refresh(studio) == []
@@ -370,7 +366,7 @@ def test_a_grant_that_nobody_uses_is_refreshed_when_it_is_due(
     assert (stored(studio).token_generation, refreshes(platforms)) == (2, 1)
     ((days,),) = superuser.run("SELECT refresh_at - now() FROM platform_connection")
     assert timedelta(days=28) < days <= timedelta(days=30)
-    assert events(studio) == [("connected", None)], "a refresh is nothing to tell"
+    assert events(studio) == [("connected", None)], "a refresh creates no event"
 
 
 def test_a_second_message_for_a_refresh_is_dropped(
@@ -382,7 +378,7 @@ def test_a_second_message_for_a_refresh_is_dropped(
     assert refreshes(platforms) == 1
 
 
-def test_a_refresh_whose_message_was_lost_is_re_enqueued_a_quarter_of_an_hour_later(
+def test_a_lost_refresh_is_re_enqueued_after_fifteen_minutes(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     due(superuser)
@@ -392,20 +388,20 @@ def test_a_refresh_whose_message_was_lost_is_re_enqueued_a_quarter_of_an_hour_la
     assert refresh.enqueue_due_refreshes() == 1
 
 
-def test_a_grant_that_died_while_nobody_used_it_is_told_of(
+def test_a_dead_idle_grant_breaks_the_connection(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.revoke("studio")
     due(superuser)
     assert tick_and_refresh(studio) == ["failed"]
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["action"]) == ("revoked", "reconnect")
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["action"]) == ("revoked", "reconnect")
     assert events(studio)[0] == ("failed", "token_revoked")
     due(superuser)
     assert tick_and_refresh(studio) == []
 
 
-def test_an_outage_of_three_days_puts_refreshes_off_warns_once_and_kills_nothing(
+def test_an_outage_of_three_days_postpones_refreshes_and_warns_once(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=500, host=TOKEN_HOST, times=None)
@@ -417,15 +413,15 @@ def test_an_outage_of_three_days_puts_refreshes_off_warns_once_and_kills_nothing
         assert timedelta() < wait <= timedelta(hours=1)
         waited.append(wait)
         due(superuser)
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["code"]) == ("active", "refresh_failing")
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["code"]) == ("active", "refresh_failing")
     assert events(studio) == [("warning", "refresh_failing"), ("connected", None)]
     platforms.clear_faults()
     assert tick_and_refresh(studio) == ["refreshed"]
     assert studio.connection()["statusReason"]["action"] == "none"
 
 
-def test_a_connection_says_that_it_is_being_reconnected(studio: Studio) -> None:
+def test_a_connection_shows_that_it_is_being_refreshed(studio: Studio) -> None:
     connection = stored(studio)
     with transaction(studio.id) as tx:
         tx.run(LEASE_REFRESH, id=connection.id, token_generation=1, owner=uuid4(), lease_seconds=60)
@@ -433,7 +429,7 @@ def test_a_connection_says_that_it_is_being_reconnected(studio: Studio) -> None:
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_when_a_token_ends_is_judged_by_the_databases_clock(studio: Studio, platforms: Sandbox) -> None:
+def test_the_databases_clock_decides_when_a_token_expires(studio: Studio, platforms: Sandbox) -> None:
     with clock.at(database_time() + timedelta(days=1)):
         session(stored(studio)).client()
     assert refreshes(platforms) == 0

@@ -1,4 +1,4 @@
-"""What refusals of platforms do to runs and connections, and what a person is told to do about them."""
+"""Effects of rejections by platforms on runs and connections, and the action that they ask of a person."""
 
 from typing import Any
 
@@ -35,16 +35,16 @@ def refuse(platforms: Sandbox, host: str, status: int, body: Any) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_only_a_person_can_end_is_told_with_what_to_do_and_ends_by_itself_then(
+def test_an_error_that_needs_a_person_names_the_action_and_clears_afterwards(
     studio: Studio, platforms: Sandbox, case: str
 ) -> None:
-    (stream, host, status, body), code, action, named = CASES[case]
+    (stream, host, status, body), code, action, quoted = CASES[case]
     refuse(platforms, host, status, body)
     run = studio.sync(stream)
     assert (run["status"], run["error"]["code"]) == ("failed", code)
-    assert named in run["error"]["message"]
-    told = next(item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == stream)
-    assert (told["state"], told["reason"]) == (
+    assert quoted in run["error"]["message"]
+    status_item = next(item for item in studio.api.get("/api/sync/status").json["items"] if item["syncType"] == stream)
+    assert (status_item["state"], status_item["reason"]) == (
         "failing",
         {"code": code, "message": run["error"]["message"], "action": action},
     )
@@ -64,51 +64,49 @@ def test_what_only_a_person_can_end_is_told_with_what_to_do_and_ends_by_itself_t
     assert (reason["code"], reason["action"]) == (None, "none")
 
 
-def test_a_fault_of_ours_is_no_task_for_the_studio(studio: Studio, platforms: Sandbox) -> None:
+def test_an_internal_error_asks_no_action_of_the_studio(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path="/calendar/v3/calendars/")
     assert studio.sync("bookings")["error"]["code"] == "platform_contract_changed"
     assert studio.connection()["statusReason"]["action"] == "none"
 
 
-def test_a_rate_limit_in_googles_newer_words_puts_the_run_off(studio: Studio, platforms: Sandbox) -> None:
+def test_a_rate_limit_in_googles_newer_format_defers_the_run(studio: Studio, platforms: Sandbox) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"}
     refuse(platforms, CALENDAR, 403, {"error": {"code": 403, "message": None, "details": [None, info]}})
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("deferred", "platform_rate_limited")
 
 
-def test_a_garbled_answer_is_tried_again(studio: Studio, platforms: Sandbox) -> None:
+def test_a_garbled_response_is_retried(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=200, body="<html>proxy</html>", host=CALENDAR, path="/calendar/")
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("deferred", "platform_unavailable")
 
 
 @pytest.mark.parametrize("error", ["deleted_client", "disabled_client", "org_internal"])
-def test_our_own_client_that_google_refuses_is_our_matter(
+def test_an_oauth_client_rejected_by_google_is_a_matter_for_support(
     api: Api, queue: Queue, platforms: Sandbox, error: str
 ) -> None:
     studio = connect(api, queue, lifetime=0)
     platforms.add_fault(kind="status", status=401, host=TOKEN_HOST, path="/token", body={"error": error}, times=None)
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["action"]) == ("misconfigured", "contact_support")
 
 
-def test_an_administrator_who_ends_the_grant_is_named_to_whoever_has_to_reconnect(
-    api: Api, queue: Queue, platforms: Sandbox
-) -> None:
+def test_a_block_by_an_administrator_is_shown_to_the_studio(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, lifetime=0)
     body = {"error": "admin_policy_enforced", "error_description": None}
     platforms.add_fault(kind="status", status=400, host=TOKEN_HOST, path="/token", body=body, times=None)
     assert studio.sync("bookings")["error"]["code"] == "blocked_by_administrator"
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["action"]) == ("revoked", "reconnect")
-    assert told["statusReason"]["code"] == "blocked_by_administrator"
-    assert "administrator" in told["statusReason"]["message"]
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["action"]) == ("revoked", "reconnect")
+    assert connection["statusReason"]["code"] == "blocked_by_administrator"
+    assert "administrator" in connection["statusReason"]["message"]
 
 
-def test_a_connection_of_another_studio_says_nothing_of_this_ones_streams(
+def test_another_studios_errors_do_not_show_on_a_connection(
     studio: Studio, studios: Any, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     other = connect(studios.new(), queue)

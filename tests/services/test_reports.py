@@ -1,4 +1,4 @@
-"""Pages that a platform prepares: a run asks again when the stream says so, and neither fails nor starts over."""
+"""Pages that a platform prepares: a run asks again when the stream says so, without failing or starting over."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -46,14 +46,14 @@ class Report(msgspec.Struct, frozen=True):
 def fetch(client: Client, cursor: Cursor | None) -> Page[Cursor]:
     account = client.account.external_id or "all"
     if cursor is None:
-        asked = url_of(f"https://{HOST}/reports/{{account}}", account=account)
-        report = client.post_json(asked, {"days": 7}, into=Report)
+        creation_url = url_of(f"https://{HOST}/reports/{{account}}", account=account)
+        report = client.post_json(creation_url, {"days": 7}, into=Report)
     else:
         url = url_of(f"https://{HOST}/reports/{{account}}/{{report}}", account=account, report=cursor.report)
-        found = client.find(url, into=Report)
-        if found is None:
+        fetched = client.find(url, into=Report)
+        if fetched is None:
             raise CursorExpired()
-        report = found
+        report = fetched
     records = [campaign(name) for name in report.campaigns]
     if report.status == "DONE":
         return Page(records, None, True)
@@ -89,7 +89,7 @@ def fake() -> Iterator[Fake]:
 
 @pytest.fixture
 def studio(api: Api, queue: Queue, platforms: Sandbox, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    """Connected to the sandbox; what its streams ask goes to the fake."""
+    """Connected to the sandbox; its streams call the fake."""
     streams = (*GOOGLE.streams, REPORTS, OF_ACCOUNTS)
     monkeypatch.setitem(LOADED, "google", msgspec.structs.replace(GOOGLE, streams=streams))
     studio = connect(api, queue)
@@ -99,22 +99,22 @@ def studio(api: Api, queue: Queue, platforms: Sandbox, fake: Fake, monkeypatch: 
     get_settings.cache_clear()
 
 
-def asked(fake: Fake) -> list[tuple[str, str]]:
+def calls_of(fake: Fake) -> list[tuple[str, str]]:
     return [(request.method, request.path.removeprefix(PATH)) for request in fake.requests]
 
 
 def ask(studio: Studio, superuser: pg8000.native.Connection, run_id: str) -> str:
-    """The next turn, as soon as it is due."""
+    """The next execution, as soon as it is due."""
     make_due(superuser, run_id)
     return execute(studio, run_id)
 
 
 def positions(superuser: pg8000.native.Connection) -> list[Any]:
-    found = superuser.run("SELECT report_asks, attempts_without_progress, code FROM account_position WHERE is_open")
-    return list(found or ())
+    rows = superuser.run("SELECT report_asks, attempts_without_progress, code FROM account_position WHERE is_open")
+    return list(rows or ())
 
 
-def test_a_run_waits_for_a_report_and_goes_on_with_it(
+def test_a_run_waits_for_a_report_and_continues_with_it(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     fake.on(f"{PATH}/all", Reply(RUNNING))
@@ -123,19 +123,19 @@ def test_a_run_waits_for_a_report_and_goes_on_with_it(
     with clock.at(NOON):
         assert execute(studio, run["id"]) == "deferred"
     assert [(event["asks"], event["seconds"]) for event in log_lines.named("visit.waiting")] == [(1, 60.0)]
-    found = studio.run(run["id"])
-    assert (found["error"]["code"], found["pages"], found["apiCalls"]) == ("report_pending", 0, 1)
+    waiting_run = studio.run(run["id"])
+    assert (waiting_run["error"]["code"], waiting_run["pages"], waiting_run["apiCalls"]) == ("report_pending", 0, 1)
     assert positions(superuser) == [[1, 0, "report_pending"]]
     assert execute(studio, run["id"]) == "dropped"
     assert ask(studio, superuser, run["id"]) == "deferred"
     assert ask(studio, superuser, run["id"]) == "succeeded"
-    assert asked(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("GET", "/all/r1")]
+    assert calls_of(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("GET", "/all/r1")]
     done = studio.run(run["id"])
     assert (done["status"], done["error"], done["pages"], done["records"]["created"]) == ("succeeded", None, 1, 2)
     assert scalar(superuser, "SELECT attempts_without_progress FROM sync_log") == 0
 
 
-def test_the_status_says_what_is_waited_for(studio: Studio, fake: Fake) -> None:
+def test_the_status_says_that_a_report_is_pending(studio: Studio, fake: Fake) -> None:
     fake.on(f"{PATH}/all", Reply(RUNNING))
     run = studio.start("reports")
     execute(studio, run["id"])
@@ -145,7 +145,7 @@ def test_the_status_says_what_is_waited_for(studio: Studio, fake: Fake) -> None:
     )
 
 
-def test_no_ask_counts_as_an_attempt_without_progress(
+def test_asking_again_does_not_count_as_an_attempt_without_progress(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection
 ) -> None:
     fake.on(f"{PATH}/all", Reply(RUNNING))
@@ -156,7 +156,7 @@ def test_no_ask_counts_as_an_attempt_without_progress(
     assert [ask(studio, superuser, run["id"]) for _ in range(waits + 1)] == ["deferred"] * waits + ["succeeded"]
 
 
-def test_a_passing_fault_between_two_asks_keeps_the_report(
+def test_a_transient_error_between_two_calls_keeps_the_report(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection
 ) -> None:
     fake.on(f"{PATH}/all", Reply(RUNNING))
@@ -166,10 +166,10 @@ def test_a_passing_fault_between_two_asks_keeps_the_report(
     assert ask(studio, superuser, run["id"]) == "deferred"
     assert positions(superuser) == [[1, 1, "platform_unavailable"]]
     assert ask(studio, superuser, run["id"]) == "succeeded"
-    assert asked(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("GET", "/all/r1")]
+    assert calls_of(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("GET", "/all/r1")]
 
 
-def test_after_too_many_asks_the_next_run_wants_another_report(
+def test_after_too_many_calls_the_next_run_requests_another_report(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reports, "MAX_ASKS", 2)
@@ -181,11 +181,11 @@ def test_after_too_many_asks_the_next_run_wants_another_report(
     assert ask(studio, superuser, run["id"]) == "failed"
     assert studio.run(run["id"])["error"]["code"] == "report_overdue"
     assert studio.sync("reports")["status"] == "succeeded"
-    assert [method for method, _ in asked(fake)] == ["POST", "GET", "GET", "POST"]
+    assert [method for method, _ in calls_of(fake)] == ["POST", "GET", "GET", "POST"]
 
 
 @pytest.mark.parametrize(("waited", "outcome"), [("119 minutes", "deferred"), ("121 minutes", "failed")])
-def test_after_hours_it_is_not_waited_for_any_longer(
+def test_after_hours_the_run_stops_waiting_for_a_report(
     waited: str,
     outcome: str,
     studio: Studio,
@@ -203,7 +203,7 @@ def test_after_hours_it_is_not_waited_for_any_longer(
         assert log_lines.named("visit.waiting")[-1]["seconds"] <= 60
 
 
-def test_a_time_that_has_passed_is_no_reason_to_ask_at_once(studio: Studio, fake: Fake, log_lines: LogLines) -> None:
+def test_a_past_time_to_ask_again_does_not_mean_at_once(studio: Studio, fake: Fake, log_lines: LogLines) -> None:
     fake.on(f"{PATH}/all", Reply({**RUNNING, "status": "LATE"}))
     run = studio.start("reports")
     assert execute(studio, run["id"]) == "deferred"
@@ -211,7 +211,7 @@ def test_a_time_that_has_passed_is_no_reason_to_ask_at_once(studio: Studio, fake
     assert len(fake.requests) == 1
 
 
-def test_the_other_accounts_are_read_and_the_run_waits_as_long_as_it_takes(
+def test_other_accounts_are_read_while_one_waits_for_its_report(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection
 ) -> None:
     fake.on(f"{PATH}/one", Reply({"id": "r1", "status": "SLOW"}))
@@ -222,10 +222,10 @@ def test_the_other_accounts_are_read_and_the_run_waits_as_long_as_it_takes(
     assert column(superuser, "ad_campaign", "status").keys() == {"b"}
     assert ask(studio, superuser, run["id"]) == "succeeded"
     assert column(superuser, "ad_campaign", "status").keys() == {"a", "b"}
-    assert sorted(asked(fake)) == [("GET", "/one/r1"), ("POST", "/one"), ("POST", "/two")]
+    assert sorted(calls_of(fake)) == [("GET", "/one/r1"), ("POST", "/one"), ("POST", "/two")]
 
 
-def test_what_comes_with_an_unfinished_report_is_stored(
+def test_records_of_an_unfinished_report_are_stored(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection
 ) -> None:
     fake.on(f"{PATH}/all", Reply({**RUNNING, "campaigns": ["a"]}))
@@ -238,7 +238,7 @@ def test_what_comes_with_an_unfinished_report_is_stored(
     assert (records["created"], records["unchanged"], studio.run(run["id"])["pages"]) == (2, 1, 2)
 
 
-def test_a_report_that_the_platform_forgot_is_asked_for_again_but_not_without_end(
+def test_a_report_forgotten_by_the_platform_is_requested_again_within_bounds(
     studio: Studio, fake: Fake, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reports, "MAX_ASKS", 3)
@@ -250,7 +250,7 @@ def test_a_report_that_the_platform_forgot_is_asked_for_again_but_not_without_en
     assert studio.run(run["id"])["error"]["code"] == "report_overdue"
 
 
-def test_a_report_without_a_cursor_could_not_be_asked_for_again(studio: Studio, fake: Fake) -> None:
+def test_a_pending_report_without_a_cursor_is_a_transient_error(studio: Studio, fake: Fake) -> None:
     fake.on(f"{PATH}/all", Reply({**RUNNING, "status": "LOST"}))
     run = studio.sync("reports")
     assert (run["status"], run["error"]["code"]) == ("deferred", "platform_unavailable")
@@ -269,4 +269,4 @@ def test_a_backfill_waits_for_the_report_of_each_of_its_slices(
     run_id = answer.json["runs"][0]["id"]
     outcomes = [execute(studio, run_id), *(ask(studio, superuser, run_id) for _ in range(2))]
     assert outcomes == ["deferred", "deferred", "succeeded"]
-    assert asked(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("POST", "/all"), ("GET", "/all/r2")]
+    assert calls_of(fake) == [("POST", "/all"), ("GET", "/all/r1"), ("POST", "/all"), ("GET", "/all/r2")]

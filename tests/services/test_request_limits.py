@@ -1,4 +1,4 @@
-"""Request limits: what a key and its studio may send, however many containers they reach, and how they are told."""
+"""Request limits: what a key and its studio may send, across any number of containers, and how limits are reported."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ ITEM = r'"(\w+)";(\w)=(\d+);(\w)=(\d+)'
 
 @pytest.fixture
 def limited(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Limited:
-    """Sets limits of a key and a studio: requests a second, and at once."""
+    """Sets the limits of a key and a studio: requests per second, and burst."""
 
     def limit(*, key: tuple[int, int] = (1, BURST), studio: tuple[int, int] = (1, 10 * BURST)) -> None:
         for name, (per_second, burst) in {"KEY": key, "STUDIO": studio}.items():
@@ -40,14 +40,14 @@ def limited(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Limite
 
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Stops the containers' clocks; they go on by hand. The database's goes on by itself."""
+    """Stops the containers' clocks, which a test then advances. The database's clock keeps running."""
     started = clock.monotonic()
 
-    def go_on(seconds: float) -> None:
+    def advance(seconds: float) -> None:
         monkeypatch.setattr(clock, "monotonic", lambda: started + seconds)
 
-    go_on(0)
-    return go_on
+    advance(0)
+    return advance
 
 
 def bearer(key: Secret) -> str:
@@ -59,14 +59,14 @@ def new_key(studio_id: UUID | None = None) -> str:
 
 
 def seconds_until_full(superuser: Superuser, name: str | None = None) -> float:
-    """Of a bucket: the studio's, or that of its only key."""
+    """Seconds until a bucket is full: the studio's, or that of its only key."""
     which = "name = 'studio'" if name == "studio" else "name NOT IN ('studio', 'platform_calls')"
     ((seconds,),) = superuser.run(f"SELECT extract(epoch FROM full_at - now())::float8 FROM rate_limit WHERE {which}")
     return float(seconds)
 
 
 def empty(superuser: Superuser, name: str | None = None) -> None:
-    """Leaves a bucket a minute from having room."""
+    """Empties a bucket, so that it has room in a minute."""
     which = "name = 'studio'" if name == "studio" else "name NOT IN ('studio', 'platform_calls')"
     superuser.run(f"UPDATE rate_limit SET full_at = now() + interval '1 hour' WHERE {which}")
 
@@ -87,13 +87,13 @@ def admitted(cache: ApiKeyCache, key: str, attempts: int) -> int:
 
 
 def items(field: str) -> dict[str, dict[str, int]]:
-    """The items of a structured field, whose parameters are integers."""
-    found = [re.fullmatch(ITEM, item) for item in field.split(", ")]
-    assert all(found), field
-    return {each[1]: {each[2]: int(each[3]), each[4]: int(each[5])} for each in found if each}
+    """The items of a structured header field whose parameters are integers."""
+    matches = [re.fullmatch(ITEM, item) for item in field.split(", ")]
+    assert all(matches), field
+    return {each[1]: {each[2]: int(each[3]), each[4]: int(each[5])} for each in matches if each}
 
 
-def test_a_key_may_send_its_burst_and_then_what_trickles_in(
+def test_a_key_may_send_its_burst_and_then_its_rate(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited()
@@ -102,7 +102,7 @@ def test_a_key_may_send_its_burst_and_then_what_trickles_in(
     assert BURST <= count <= BURST + database_seconds(superuser) - started
 
 
-def test_however_many_containers_it_reaches_a_key_exceeds_its_limit_by_a_part_of_its_burst_each(
+def test_each_container_lets_a_key_exceed_its_limit_by_part_of_its_burst(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(key=(1, 10 * BURST))
@@ -115,7 +115,7 @@ def test_however_many_containers_it_reaches_a_key_exceeds_its_limit_by_a_part_of
     assert 10 * BURST <= sum(counts) <= 10 * BURST + elapsed + slack
 
 
-def test_what_a_container_admitted_by_itself_is_charged_with_its_next_look_up(
+def test_locally_admitted_requests_are_charged_with_the_next_lookup(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(key=(1, 100))
@@ -132,7 +132,7 @@ def test_what_a_container_admitted_by_itself_is_charged_with_its_next_look_up(
         assert 11 - elapsed - 1 <= seconds_until_full(superuser, bucket) <= 12
 
 
-def test_the_nearer_its_limit_is_the_sooner_a_container_asks_again(
+def test_a_container_checks_more_often_near_the_limit(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(key=(1, 100))
@@ -142,7 +142,7 @@ def test_the_nearer_its_limit_is_the_sooner_a_container_asks_again(
     assert 5 < statistics.round_trips < 30
 
 
-def test_a_refused_request_is_told_what_limit_it_met_and_when_to_come_back(
+def test_a_rejected_request_names_the_limit_and_when_to_retry(
     limited: Limited, studios: Studios, still: Callable[[float], None], superuser: Superuser, log_lines: LogLines
 ) -> None:
     limited()
@@ -161,7 +161,7 @@ def test_a_refused_request_is_told_what_limit_it_met_and_when_to_come_back(
     assert (done["studio_id"], done["code"]) == (str(api.studio_id), "too_many_requests")
 
 
-def test_a_container_refuses_by_itself_until_the_time_it_named_and_no_longer_than_it_trusts_the_key(
+def test_a_container_rejects_locally_while_it_trusts_its_cached_key(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited()
@@ -181,7 +181,7 @@ def test_a_container_refuses_by_itself_until_the_time_it_named_and_no_longer_tha
     assert admitted(cache, key, 1) == 1
 
 
-def test_refused_requests_do_not_put_off_the_end_of_the_refusal(
+def test_rejected_requests_do_not_extend_the_wait(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited()
@@ -194,7 +194,7 @@ def test_refused_requests_do_not_put_off_the_end_of_the_refusal(
     assert seconds_until_full(superuser, "studio") <= 1
 
 
-def test_all_keys_of_a_studio_share_its_limit_and_other_studios_do_not(
+def test_a_limit_is_shared_by_all_keys_of_a_studio_and_no_others(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(studio=(1, BURST))
@@ -209,7 +209,7 @@ def test_all_keys_of_a_studio_share_its_limit_and_other_studios_do_not(
     assert admitted(ApiKeyCache(), new_key(), BURST) == BURST
 
 
-def test_a_key_that_hammers_takes_nothing_from_the_other_keys_of_its_studio(
+def test_a_hammering_key_takes_nothing_from_other_keys_of_its_studio(
     limited: Limited, still: Callable[[float], None], superuser: Superuser
 ) -> None:
     limited(studio=(1, 2 * BURST))
@@ -233,9 +233,7 @@ def test_a_debt_is_forgotten_after_a_minute(
     assert seconds_until_full(superuser) <= BURST + 60
 
 
-def test_somebody_who_knows_a_keys_id_only_uses_nothing_of_what_it_may_send(
-    limited: Limited, superuser: Superuser
-) -> None:
+def test_knowing_only_a_keys_id_does_not_use_up_its_limit(limited: Limited, superuser: Superuser) -> None:
     limited()
     prefix, id, secret = new_key().split("_")
     for _ in range(3):
@@ -244,7 +242,7 @@ def test_somebody_who_knows_a_keys_id_only_uses_nothing_of_what_it_may_send(
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
-def test_a_key_that_was_revoked_is_charged_nothing(limited: Limited, superuser: Superuser) -> None:
+def test_a_revoked_key_is_charged_nothing(limited: Limited, superuser: Superuser) -> None:
     limited()
     key = new_key()
     superuser.run("UPDATE api_key SET revoked_at = now()")
@@ -253,13 +251,13 @@ def test_a_key_that_was_revoked_is_charged_nothing(limited: Limited, superuser: 
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
-def test_looking_a_key_up_once_more_is_no_request(limited: Limited, superuser: Superuser) -> None:
+def test_reauthenticating_a_key_is_not_charged(limited: Limited, superuser: Superuser) -> None:
     limited()
     reauthenticate(new_key())
     assert superuser.run("SELECT count(*) FROM rate_limit") == [[0]]
 
 
-def test_what_could_not_be_charged_is_charged_later(
+def test_requests_that_could_not_be_charged_are_charged_later(
     limited: Limited, still: Callable[[float], None], superuser: Superuser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(key=(1, 100))
@@ -274,7 +272,7 @@ def test_what_could_not_be_charged_is_charged_later(
     assert 4 < seconds_until_full(superuser) <= 6
 
 
-def test_every_answer_to_a_key_says_what_is_left(
+def test_every_response_to_a_key_shows_its_remaining_limit(
     limited: Limited, studios: Studios, still: Callable[[float], None]
 ) -> None:
     limited(key=(20, 100), studio=(60, 300))
@@ -287,37 +285,37 @@ def test_every_answer_to_a_key_says_what_is_left(
         api.send("PATCH", "/api/connections"),
     ]
     assert [answer.status for answer in answers] == [200, 404, 403, 404, 405]
-    told = [items(answer.headers["RateLimit"]) for answer in answers[:4]]
-    assert [each["key"]["r"] for each in told] == [99, 98, 97, 96]
-    assert [each["studio"]["r"] for each in told] == [299, 298, 297, 296]
-    assert told[0]["key"]["t"] == 5
+    limits = [items(answer.headers["RateLimit"]) for answer in answers[:4]]
+    assert [each["key"]["r"] for each in limits] == [99, 98, 97, 96]
+    assert [each["studio"]["r"] for each in limits] == [299, 298, 297, 296]
+    assert limits[0]["key"]["t"] == 5
     assert answers[0].headers["RateLimit-Policy"] == '"key";q=100;w=5, "studio";q=300;w=5'
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/openapi.json", "/api/oauth/google/callback?state=x"])
-def test_a_public_route_says_nothing_of_limits(api: Api, path: str) -> None:
+def test_a_public_route_has_no_rate_limit_headers(api: Api, path: str) -> None:
     assert not [name for name in api.get(path).headers if name.startswith("RateLimit")]
 
 
-def test_a_wrong_key_is_told_of_no_limits(api: Api) -> None:
+def test_an_invalid_key_gets_no_rate_limit_headers(api: Api) -> None:
     answer = Api(api._client, api.studio_id, "wrong").get("/api/connections")
     assert answer.status == 401
     assert not [name for name in answer.headers if name.startswith("RateLimit")]
 
 
 @pytest.mark.parametrize(
-    ("limit", "left", "seconds"),
+    ("limit", "remaining", "seconds"),
     [(Limit("key", 20, 100), 0.5, 1), (Limit("key", 20, 100), -99, 5), (Limit("key", 1, 5), -2.5, 4)],
 )
-def test_the_wait_is_until_there_is_room_in_whole_seconds(limit: Limit, left: float, seconds: int) -> None:
-    assert limit.wait_seconds(left) == seconds
+def test_the_wait_is_in_whole_seconds_until_there_is_room(limit: Limit, remaining: float, seconds: int) -> None:
+    assert limit.wait_seconds(remaining) == seconds
 
 
-def test_buckets_are_not_worth_a_log(superuser: Superuser) -> None:
+def test_buckets_are_unlogged(superuser: Superuser) -> None:
     assert superuser.run("SELECT relpersistence FROM pg_class WHERE relname = 'rate_limit'") == [["u"]]
 
 
-def test_the_release_before_still_finds_its_keys(limited: Limited, superuser: Superuser) -> None:
+def test_the_previous_release_still_finds_its_keys(limited: Limited, superuser: Superuser) -> None:
     key_id = new_key().split("_")[1]
-    found = superuser.run("SELECT cross_tenant.find_api_key(:id)", id=UUID(key_id))
-    assert found
+    rows = superuser.run("SELECT cross_tenant.find_api_key(:id)", id=UUID(key_id))
+    assert rows

@@ -1,4 +1,4 @@
-"""What an error means for the work that met it: a policy of its class, told by nothing else."""
+"""What an error means for the work it interrupts: a policy of its class, decided by nothing else."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -41,7 +41,7 @@ POLICIES: dict[type[AppError], RetryPolicy] = {
     CircuitOpen: WAIT,
     ReportPending: WAIT,
 }
-"""Of every error that is tried again"""
+"""The policy of every error that is retried"""
 
 
 def kinds_of(kind: type[AppError]) -> Iterator[type[AppError]]:
@@ -59,20 +59,20 @@ def test_an_error_has_the_policy_of_the_table_or_is_final(kind: type[AppError]) 
 
 
 @pytest.mark.parametrize("kind", POLICIES)
-def test_an_error_is_no_subclass_of_one_with_another_policy(kind: type[AppError]) -> None:
+def test_an_error_has_the_policy_of_its_base_classes(kind: type[AppError]) -> None:
     for parent in kind.__mro__[1:]:
         assert parent in (Exception, BaseException, object, AppError, PlatformError) or (
             POLICIES[parent] == POLICIES[kind]
         )
 
 
-def test_what_is_tried_again_by_itself_asks_a_person_to_wait() -> None:
+def test_retried_errors_ask_a_person_to_wait() -> None:
     retried = {kind.code for kind in POLICIES if kind not in (RunCrashed, Throttled)}
     waited_for = {code for code, known in EXPLANATIONS.items() if known.action == "wait" and not isinstance(code, Code)}
     assert retried | {ReportOverdue.code} == waited_for, "the next run requests another report"
 
 
-def test_what_may_pass_is_given_up_after_so_many_attempts_and_what_was_asked_for_is_not() -> None:
+def test_transient_errors_are_abandoned_in_the_end_and_requested_waits_are_not() -> None:
     for kind, policy in POLICIES.items():
         last = delay_after(kind(), attempts=99, attempts_without_progress=MAX_ATTEMPTS_WITHOUT_PROGRESS)
         assert (last is None) == (not policy.waits)
@@ -81,12 +81,12 @@ def test_what_may_pass_is_given_up_after_so_many_attempts_and_what_was_asked_for
         assert timedelta() < early <= LONGEST_BACKOFF
 
 
-def test_what_is_final_is_not_tried_again() -> None:
+def test_final_errors_are_not_retried() -> None:
     for kind in (RunAbandoned, errors.TokenRevoked, errors.ContractChanged):
         assert delay_after(kind(), attempts=1, attempts_without_progress=1) is None
 
 
-def test_a_crash_of_ours_says_nothing_of_the_platform() -> None:
+def test_a_crash_is_no_sign_of_a_platform_outage() -> None:
     assert RunCrashed.code == AppError.code
     assert not issubclass(RunCrashed, PlatformError)
     assert not RunCrashed.retry.is_outage

@@ -1,4 +1,4 @@
-"""Re-wrapping: data keys move from KMS keys to others while tokens are used; a KMS key is retired, or lost."""
+"""Re-wrapping: data keys move between KMS keys while tokens are in use; a KMS key is retired, or lost."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -73,13 +73,13 @@ def studio(use: Use) -> Secrets:
     return new_secrets()
 
 
-def rewrap(*, dry_run: bool = False, left: Callable[[], int] = plenty) -> Rewrapping:
+def rewrap(*, dry_run: bool = False, remaining_ms: Callable[[], int] = plenty) -> Rewrapping:
     with as_admin_function():
-        return rewrap_data_keys(dry_run=dry_run, remaining_ms=left)
+        return rewrap_data_keys(dry_run=dry_run, remaining_ms=remaining_ms)
 
 
 def wrapping(superuser: pg8000.native.Connection) -> list[list[str]]:
-    """What each data key says it is wrapped under, oldest first."""
+    """The recorded wrapping keys of each data key, oldest first."""
     return [under for (under,) in superuser.run("SELECT wrapped_under FROM data_key ORDER BY id") or ()]
 
 
@@ -88,7 +88,7 @@ def wrapped(studio_id: UUID) -> bytes:
 
 
 def break_key(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
-    """Or mend it, the second time."""
+    """Breaks a data key; a second call restores it."""
     superuser.run(
         "UPDATE data_key SET wrapped = set_byte(wrapped, length(wrapped) - 1,"
         " 255 - get_byte(wrapped, length(wrapped) - 1)) WHERE studio_id = :id",
@@ -96,7 +96,7 @@ def break_key(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
     )
 
 
-def test_a_new_studio_notes_what_its_key_is_wrapped_under(
+def test_a_new_data_key_records_what_it_is_wrapped_under(
     use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     use(kms.here, kms.elsewhere)
@@ -106,10 +106,10 @@ def test_a_new_studio_notes_what_its_key_is_wrapped_under(
     assert get_key_status().to_rewrap == 0
 
 
-def test_a_kms_key_is_retired_without_a_token_being_lost(
+def test_a_kms_key_is_retired_without_losing_a_token(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
-    """The whole way: the new key beside the old one, all wrapped again, the new one alone, all again."""
+    """The whole procedure: add the new key, re-wrap all, remove the old key, re-wrap all again."""
     old = kms.make_key(HERE)
     use(old)
     other = new_secrets()
@@ -125,7 +125,7 @@ def test_a_kms_key_is_retired_without_a_token_being_lost(
     assert rewrap() == Rewrapping(dry_run=False, complete=True)
 
 
-def test_a_process_that_has_the_key_unwrapped_goes_on_through_a_rewrapping(studio: Secrets, use: Use, kms: Kms) -> None:
+def test_a_process_with_an_unwrapped_key_is_not_disturbed_by_a_rewrapping(studio: Secrets, use: Use, kms: Kms) -> None:
     use(kms.here, kms.other)
     before = studio.stored
     open_tokens(before)
@@ -136,9 +136,7 @@ def test_a_process_that_has_the_key_unwrapped_goes_on_through_a_rewrapping(studi
     assert calls == ["Decrypt"]
 
 
-def test_each_key_is_opened_with_every_wrapping_key_before_its_old_bytes_go(
-    studio: Secrets, use: Use, kms: Kms
-) -> None:
+def test_every_wrapping_is_verified_before_the_old_one_is_replaced(studio: Secrets, use: Use, kms: Kms) -> None:
     use(kms.here, kms.elsewhere)
     here, elsewhere = KmsCalls(HERE), KmsCalls(ELSEWHERE)
     rewrap()
@@ -146,7 +144,7 @@ def test_each_key_is_opened_with_every_wrapping_key_before_its_old_bytes_go(
     assert elsewhere == ["Encrypt", "Decrypt"]
 
 
-def test_a_kms_key_that_wraps_and_may_not_unwrap_is_noticed_in_time(
+def test_a_kms_key_that_wraps_but_cannot_unwrap_is_detected_in_time(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     before = wrapped(studio.studio_id)
@@ -172,18 +170,18 @@ def test_a_dry_run_of_rewrapping_counts_and_stores_nothing(
     assert list_quarantined().count == 0
 
 
-def test_out_of_time_a_rewrapping_stops_and_the_same_call_goes_on(
+def test_a_rewrapping_out_of_time_stops_and_can_be_resumed(
     use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     for _ in range(5):
         create_studio("Anna & Jo")
     use(kms.other, kms.here)
-    assert rewrap(left=time_for(2)) == Rewrapping(dry_run=False, rewrapped=2, left=3)
-    assert rewrap(left=time_for(1)) == Rewrapping(dry_run=False, rewrapped=1, left=2)
+    assert rewrap(remaining_ms=time_for(2)) == Rewrapping(dry_run=False, rewrapped=2, left=3)
+    assert rewrap(remaining_ms=time_for(1)) == Rewrapping(dry_run=False, rewrapped=1, left=2)
     assert rewrap() == Rewrapping(dry_run=False, rewrapped=2, complete=True)
 
 
-def test_more_keys_than_a_page_are_all_wrapped_again(
+def test_more_keys_than_a_page_are_all_rewrapped(
     use: Use, kms: Kms, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.services.operations.key_rotation.BATCH", 2)
@@ -193,7 +191,7 @@ def test_more_keys_than_a_page_are_all_wrapped_again(
     assert rewrap() == Rewrapping(dry_run=False, rewrapped=5, complete=True)
 
 
-def test_a_key_that_does_not_open_is_told_left_as_it_is_and_holds_nobody_up(
+def test_an_undecryptable_key_is_reported_and_does_not_block_the_others(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     broken = create_studio("Broken")
@@ -209,9 +207,7 @@ def test_a_key_that_does_not_open_is_told_left_as_it_is_and_holds_nobody_up(
     assert list_quarantined().count == 0
 
 
-def test_a_kms_key_that_was_left_out_too_early_is_named_again_and_all_is_well(
-    studio: Secrets, use: Use, kms: Kms
-) -> None:
+def test_a_kms_key_removed_too_early_can_be_added_back(studio: Secrets, use: Use, kms: Kms) -> None:
     use(kms.other)
     calls = KmsCalls(HERE)
     assert rewrap().quarantined == 1
@@ -222,25 +218,30 @@ def test_a_kms_key_that_was_left_out_too_early_is_named_again_and_all_is_well(
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "problem"),
     [
         (timeout, "does not respond"),
         (refusal("ThrottlingException"), "Throttling"),
         (refusal("DisabledException"), "D"),
     ],
 )
-def test_an_outage_of_kms_stops_a_rotation_of_either_kind_and_quarantines_nothing(
-    studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection, failure: Callable[[], object], told: str
+def test_a_kms_outage_stops_rotation_and_rewrapping_without_quarantine(
+    studio: Secrets,
+    use: Use,
+    kms: Kms,
+    superuser: pg8000.native.Connection,
+    failure: Callable[[], object],
+    problem: str,
 ) -> None:
     use(kms.here, kms.elsewhere)
     calls = KmsCalls(HERE)
     calls.answers = failure
     for dry_run in (True, False):
         report = rewrap(dry_run=dry_run)
-        assert told in (report.problem or "")
+        assert problem in (report.problem or "")
         assert (report.rewrapped, report.quarantined, report.left, report.complete) == (0, 0, 1, False)
         rotation = rotate_data_keys(database_time(), dry_run=dry_run, remaining_ms=plenty)
-        assert told in (rotation.problem or "")
+        assert problem in (rotation.problem or "")
         assert (rotation.studios, rotation.quarantined, rotation.left, rotation.complete) == (0, 0, 1, False)
     assert list_quarantined().count == 0
     calls.answers = lambda: None
@@ -248,7 +249,7 @@ def test_an_outage_of_kms_stops_a_rotation_of_either_kind_and_quarantines_nothin
     assert open_tokens(studio.stored).access.reveal() == ACCESS
 
 
-def test_several_rewrappings_at_once_do_no_harm(
+def test_concurrent_rewrappings_do_no_harm(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     others = [new_secrets() for _ in range(3)]
@@ -260,13 +261,13 @@ def test_several_rewrappings_at_once_do_no_harm(
     assert [open_tokens(each.stored).access.reveal() for each in (studio, *others)] == [ACCESS] * 4
 
 
-def test_a_key_that_somebody_else_wraps_meanwhile_stays_as_they_wrapped_it(
+def test_a_key_rewrapped_by_another_process_meanwhile_is_not_overwritten(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
-    theirs = b"another deployment's"
+    wrapped_elsewhere = b"another deployment's"
     use(kms.here, kms.elsewhere)
     superuser.run("BEGIN")
-    superuser.run("UPDATE data_key SET wrapped = :theirs", theirs=theirs)
+    superuser.run("UPDATE data_key SET wrapped = :theirs", theirs=wrapped_elsewhere)
     with ThreadPoolExecutor(1) as pool:
         report = pool.submit(rewrap)
         try:
@@ -274,10 +275,10 @@ def test_a_key_that_somebody_else_wraps_meanwhile_stays_as_they_wrapped_it(
         finally:
             superuser.run("COMMIT")
         assert (report.result().rewrapped, report.result().complete) == (0, False)
-    assert wrapped(studio.studio_id) == theirs
+    assert wrapped(studio.studio_id) == wrapped_elsewhere
 
 
-def test_another_region_takes_over_when_the_first_one_is_lost(
+def test_another_region_takes_over_when_the_first_is_lost(
     use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     use(kms.here, kms.elsewhere)
@@ -310,7 +311,7 @@ def test_a_studio_whose_kms_key_is_lost_gets_a_new_data_key_and_can_connect_agai
     assert wrapping(superuser) == [[kms.other]]
 
 
-def test_a_retired_key_is_wrapped_again_as_well(
+def test_a_retired_key_is_rewrapped_too(
     studio: Secrets, use: Use, kms: Kms, superuser: pg8000.native.Connection
 ) -> None:
     damage(superuser, studio)

@@ -1,4 +1,4 @@
-"""Rotations of data keys while everything goes on: nothing is lost at any time."""
+"""Rotations of data keys under load: nothing is lost at any time."""
 
 import itertools
 from collections.abc import Callable
@@ -43,7 +43,7 @@ from tests.services.administration import (
 __all__ = ["as_administrator"]
 
 PLACES = len(SEALED)
-"""Sealed values that a studio of these tests has: one in each place."""
+"""The number of sealed values of a studio in these tests: one per sealed column."""
 NO_SECRETS = {
     *("api_key.secret_hash", "idempotency_key.request_hash", "oauth_state.state_hash", "data_deletion.code_hash"),
     *("pending_grant.code_hash", "data_key.wrapped", "skipped_record.counterpart"),
@@ -68,17 +68,17 @@ def sealing_keys(superuser: pg8000.native.Connection, secrets: Secrets) -> set[U
     return {Vault.data_key_id(value) for _, value in sealed_values(superuser, secrets.studio_id).values()}
 
 
-def test_every_column_of_bytes_is_known_as_sealed_or_holds_no_secret() -> None:
-    found = {
+def test_every_bytes_column_is_sealed_or_holds_no_secret() -> None:
+    columns = {
         str(column)
         for table in Base.metadata.tables.values()
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert found == {f"{place.table}.{place.column}" for place in SEALED} | NO_SECRETS
+    assert columns == {f"{place.table}.{place.column}" for place in SEALED} | NO_SECRETS
 
 
-def test_a_rotation_seals_every_value_under_a_new_key_and_each_still_opens(
+def test_a_rotation_reseals_every_value_and_each_can_be_decrypted(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     (before,) = keys(studio.studio_id)
@@ -93,27 +93,27 @@ def test_a_rotation_seals_every_value_under_a_new_key_and_each_still_opens(
     assert everything_opens(superuser, studio)
 
 
-def test_a_new_key_is_wrapped_under_the_present_keys_and_says_so(
+def test_a_new_key_is_wrapped_under_the_current_keys_and_records_them(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     rotate()
     assert superuser.run("SELECT wrapped_under FROM data_key") == [[["ENCRYPTION_KEY"]]] * 2
 
 
-def test_a_key_that_is_young_enough_stays(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_a_recent_key_is_not_rotated(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     before = everything(superuser)
     assert rotate(database_time() - timedelta(hours=1)) == Rotation(dry_run=False, complete=True)
     assert everything(superuser) == before
 
 
 @pytest.mark.parametrize("made_before", [datetime(2999, 1, 1, tzinfo=UTC), datetime(2020, 1, 1)])  # noqa: DTZ001
-def test_a_time_to_come_or_without_a_zone_is_refused(studio: Secrets, made_before: datetime) -> None:
+def test_a_future_time_or_one_without_a_zone_is_rejected(studio: Secrets, made_before: datetime) -> None:
     with pytest.raises(InvalidInput) as refused:
         rotate(made_before)
     assert [problem.field for problem in refused.value.fields] == ["madeBefore"]
 
 
-def test_a_retired_key_that_seals_nothing_is_deleted_once_nobody_can_seal_with_it(
+def test_an_unused_retired_key_is_deleted_once_no_process_can_seal_with_it(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     started = database_time()
@@ -126,7 +126,7 @@ def test_a_retired_key_that_seals_nothing_is_deleted_once_nobody_can_seal_with_i
     assert everything_opens(superuser, studio)
 
 
-def test_what_a_slow_worker_seals_with_the_retired_key_opens_and_is_moved_by_the_next_run(
+def test_values_sealed_late_with_a_retired_key_are_moved_by_the_next_run(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     started, stale = database_time(), studio.stored
@@ -143,17 +143,17 @@ def test_what_a_slow_worker_seals_with_the_retired_key_opens_and_is_moved_by_the
 def test_a_dry_run_counts_and_changes_nothing(studio: Secrets, superuser: pg8000.native.Connection) -> None:
     damage(superuser, studio)
     before = everything(superuser)
-    told = rotate(dry_run=True)
-    assert told == Rotation(dry_run=True, studios=1, rekeyed=1, resealed=PLACES - 1, quarantined=1, complete=True)
+    report = rotate(dry_run=True)
+    assert report == Rotation(dry_run=True, studios=1, rekeyed=1, resealed=PLACES - 1, quarantined=1, complete=True)
     assert everything(superuser) == before
 
 
-def test_out_of_time_it_stops_between_studios_and_the_same_call_goes_on(
+def test_a_rotation_out_of_time_stops_between_studios_and_can_be_resumed(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     others = [new_secrets() for _ in range(2)]
     started = database_time()
-    first = rotate(started, left=time_for(1))
+    first = rotate(started, remaining_ms=time_for(1))
     assert (first.studios, first.rekeyed, first.left, first.complete) == (1, 1, 2, False)
     second = rotate(started)
     assert (second.studios, second.rekeyed, second.left, second.complete) == (3, 2, 0, True)
@@ -161,18 +161,18 @@ def test_out_of_time_it_stops_between_studios_and_the_same_call_goes_on(
 
 
 class Killed(BaseException):
-    """What a process that is killed does not handle."""
+    """Stands for the death of the process: nothing handles it."""
 
 
 @pytest.mark.parametrize("statements", range(1, 12))
-def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
+def test_a_rotation_killed_at_any_statement_leaves_every_value_decryptable(
     studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
-    started, left = database_time(), iter(range(statements))
+    started, remaining = database_time(), iter(range(statements))
     pipeline = PgConnection.pipeline
 
     def dying(self: PgConnection, *args: object, **options: object) -> object:
-        if next(left, None) is None:
+        if next(remaining, None) is None:
             raise Killed
         return pipeline(self, *args, **options)  # type: ignore[arg-type]
 
@@ -188,8 +188,10 @@ def test_killed_at_any_statement_it_leaves_nothing_that_does_not_open(
     assert everything_opens(superuser, studio)
 
 
-def test_rotations_amid_refreshes_and_reads_lose_no_token(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    """Eight threads refresh and read while keys are rotated: every token always opens, and no refresh is lost."""
+def test_rotations_during_refreshes_and_reads_lose_no_token(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
+    """Eight threads refresh and read while keys are rotated: every token can be decrypted, and no refresh is lost."""
     over, refreshed = Event(), itertools.count(1)
 
     def work(number: int) -> int:
@@ -220,7 +222,9 @@ def test_rotations_amid_refreshes_and_reads_lose_no_token(studio: Secrets, super
     assert open_tokens(studio.stored).refresh == Secret(REFRESH)
 
 
-def test_two_rotations_at_once_give_a_studio_one_new_key(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_two_concurrent_rotations_give_a_studio_one_new_key(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
     started = database_time()
     with ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda _: rotate(started), range(4)))
@@ -230,14 +234,14 @@ def test_two_rotations_at_once_give_a_studio_one_new_key(studio: Secrets, superu
     assert everything_opens(superuser, studio)
 
 
-def test_a_key_that_somebody_else_replaces_meanwhile_is_replaced_once(
+def test_a_key_replaced_by_another_process_meanwhile_is_replaced_once(
     studio: Secrets, superuser: pg8000.native.Connection
 ) -> None:
     wrapped = new_data_key(studio.studio_id)
     superuser.run("BEGIN")
     superuser.run("UPDATE data_key SET retired_at = now()")
-    theirs = "INSERT INTO data_key (studio_id, wrapped, provider) VALUES (:id, :wrapped, 'raw')"
-    superuser.run(theirs, id=studio.studio_id, wrapped=wrapped)
+    insert_key = "INSERT INTO data_key (studio_id, wrapped, provider) VALUES (:id, :wrapped, 'raw')"
+    superuser.run(insert_key, id=studio.studio_id, wrapped=wrapped)
     with ThreadPoolExecutor(1) as pool:
         rotation = pool.submit(rotate)
         try:
@@ -249,8 +253,8 @@ def test_a_key_that_somebody_else_replaces_meanwhile_is_replaced_once(
     assert everything_opens(superuser, studio)
 
 
-def test_a_refresh_between_opening_and_sealing_wins(studio: Secrets, superuser: pg8000.native.Connection) -> None:
-    """The rotation waits for the refresh's row, and finds another value there than it has opened."""
+def test_a_refresh_between_decryption_and_resealing_wins(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+    """The rotation waits for the lock of the refresh, and finds another value than the one it decrypted."""
     stored, refreshed = studio.stored, Tokens(Secret("ya29.refreshed"), Secret("1//refreshed"), None, None)
     sealed = seal_tokens(
         refreshed,
@@ -291,10 +295,10 @@ def statements(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> i
 
 
 @pytest.mark.parametrize("studios", [1, 4])
-def test_each_studio_costs_the_same_few_statements(
+def test_each_studio_takes_the_same_few_statements(
     as_administrator: Database, monkeypatch: pytest.MonkeyPatch, studios: int
 ) -> None:
-    """A survey, the new key in two, a survey, one for each value, and one that finds no more; then one to pass by."""
+    """A listing, the new key in two, a listing, one per value, a listing that finds no more; then one to move on."""
     for _ in range(studios):
         new_secrets()
     started = database_time()
@@ -303,19 +307,21 @@ def test_each_studio_costs_the_same_few_statements(
     assert statements(monkeypatch, lambda: rotate(started)) == pages + studios
 
 
-def test_the_status_tells_ages_wrapping_and_what_is_left(studio: Secrets, superuser: pg8000.native.Connection) -> None:
+def test_the_status_shows_ages_wrapping_and_remaining_work(
+    studio: Secrets, superuser: pg8000.native.Connection
+) -> None:
     create_studio("Another")
     damage(superuser, studio)
     rotate()
-    told = get_key_status()
-    assert (told.provider, told.wanted) == ("raw", ["ENCRYPTION_KEY"])
-    assert [(under.keys, under.count) for under in told.wrapped_under] == [(["ENCRYPTION_KEY"], 4)]
-    assert (told.to_rewrap, told.retired, told.quarantined) == (0, 2, 1)
+    status = get_key_status()
+    assert (status.provider, status.wanted) == ("raw", ["ENCRYPTION_KEY"])
+    assert [(under.keys, under.count) for under in status.wrapped_under] == [(["ENCRYPTION_KEY"], 4)]
+    assert (status.to_rewrap, status.retired, status.quarantined) == (0, 2, 1)
     ((oldest,),) = superuser.run("SELECT min(created_at) FROM data_key WHERE retired_at IS NULL")
-    assert told.oldest_made_at == oldest
+    assert status.oldest_made_at == oldest
 
 
-def test_the_application_itself_may_not_look_across_studios(studio: Secrets, database: Database) -> None:
+def test_the_application_role_cannot_read_across_studios(studio: Secrets, database: Database) -> None:
     app = database.connect("ansel_api")
     for call in ("find_key_counts()", "find_quarantined(uuidv7(), 1)", "find_keys_to_rewrap('{}', uuidv7(), 1)"):
         with pytest.raises(DatabaseError, match="permission denied"):

@@ -1,4 +1,4 @@
-"""How many runs of a stream a studio may start by hand within a day."""
+"""How many runs of a stream a studio may start manually per day."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def google(api: Api, platforms: Sandbox) -> Api:
 
 
 def add_runs(superuser: Superuser, count: int, *, trigger: str = "manual", age: str = "1 hour") -> None:
-    """Ended runs of bookings. When a run was started, its id says."""
+    """Finished runs of bookings. The id of a run encodes its start."""
     superuser.run(
         """
         INSERT INTO sync_log (id, studio_id, connection_id, platform, stream, trigger, status, finished_at,
@@ -40,7 +40,7 @@ def start(api: Api, sync_type: str | None = "bookings") -> Any:
     return api.post("/api/sync/google", {"syncType": sync_type})
 
 
-def test_so_many_runs_of_a_stream_are_started_by_hand_within_a_day(google: Api, superuser: Superuser) -> None:
+def test_manual_runs_of_a_stream_are_limited_per_day(google: Api, superuser: Superuser) -> None:
     add_runs(superuser, MAX_RUNS_BY_HAND - 1)
     assert start(google).status == 202
     superuser.run("UPDATE sync_log SET status = 'cancelled', finished_at = now() WHERE status = 'queued'")
@@ -51,7 +51,7 @@ def test_so_many_runs_of_a_stream_are_started_by_hand_within_a_day(google: Api, 
 
 
 @pytest.mark.parametrize("trigger", ["retry", "backfill"])
-def test_retries_and_backfills_are_started_by_hand_as_well(google: Api, superuser: Superuser, trigger: str) -> None:
+def test_retries_and_backfills_count_as_manual_runs(google: Api, superuser: Superuser, trigger: str) -> None:
     add_runs(superuser, MAX_RUNS_BY_HAND, trigger=trigger)
     (run,) = google.get("/api/sync/log?limit=1").json["items"]
     for path, body in (
@@ -64,14 +64,14 @@ def test_retries_and_backfills_are_started_by_hand_as_well(google: Api, superuse
 
 
 @pytest.mark.parametrize("others", [{"trigger": "schedule"}, {"age": "25 hours"}])
-def test_scheduled_runs_and_those_of_the_day_before_do_not_count(
+def test_scheduled_runs_and_runs_older_than_a_day_do_not_count(
     google: Api, superuser: Superuser, others: dict[str, str]
 ) -> None:
     add_runs(superuser, MAX_RUNS_BY_HAND, **others)
     assert start(google).status == 202
 
 
-def test_a_run_under_way_is_answered_all_the_same(google: Api, superuser: Superuser) -> None:
+def test_a_run_in_progress_is_returned_even_at_the_limit(google: Api, superuser: Superuser) -> None:
     (run,) = start(google).json["runs"]
     backfill = google.post("/api/sync/google/backfill", MAY)
     add_runs(superuser, MAX_RUNS_BY_HAND)
@@ -79,12 +79,12 @@ def test_a_run_under_way_is_answered_all_the_same(google: Api, superuser: Superu
     assert google.post("/api/sync/google/backfill", MAY).json == backfill.json
 
 
-def test_the_other_streams_are_started_when_all_are_asked_for(google: Api, superuser: Superuser) -> None:
+def test_a_sync_of_all_streams_starts_those_below_their_limit(google: Api, superuser: Superuser) -> None:
     add_runs(superuser, MAX_RUNS_BY_HAND)
     assert [run["syncType"] for run in start(google, None).json["runs"]] == ["inquiries"]
 
 
-def test_a_stream_that_is_gone_is_not_connected_and_not_at_its_limit(google: Api, superuser: Superuser) -> None:
+def test_a_disconnected_stream_is_not_found_rather_than_at_its_limit(google: Api, superuser: Superuser) -> None:
     add_runs(superuser, MAX_RUNS_BY_HAND)
     assert google.delete("/api/connections/google").status == 204
     assert (start(google).status, start(google).json["code"]) == (404, "connection_not_found")

@@ -1,4 +1,4 @@
-"""Runs from start to end against the sandbox platforms, undisturbed and disturbed."""
+"""Runs from start to end against the sandbox platforms, with and without disturbances."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ CUT_CONNECTIONS = """
 """
 
 
-def test_the_first_sync_stores_the_calendar_and_the_next_finds_nothing_new(
+def test_the_first_sync_stores_the_calendar_and_the_next_nothing_new(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     first = studio.sync("bookings")
@@ -58,7 +58,7 @@ def test_the_first_sync_stores_the_mailbox_and_marks_answered_inquiries(
     )
 
 
-def test_changes_since_the_last_sync_are_told_apart(studio: Studio, platforms: Sandbox) -> None:
+def test_changes_since_the_last_sync_are_counted_by_kind(studio: Studio, platforms: Sandbox) -> None:
     added = platforms.google.add_event({"summary": "Wedding Adams"})
     studio.sync("bookings")
     platforms.google.add_event({"summary": "Portrait Beck"})
@@ -70,12 +70,12 @@ def test_changes_since_the_last_sync_are_told_apart(studio: Studio, platforms: S
     assert run["records"] == {"seen": 1, "created": 0, "updated": 0, "unchanged": 0, "deleted": 1, "setAside": 0}
 
 
-def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
+def test_an_expired_cursor_leads_to_a_full_read_in_the_same_run(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
-    gone = platforms.google.add_event({"summary": "Wedding Davis"})
+    event = platforms.google.add_event({"summary": "Wedding Davis"})
     before = studio.sync("bookings")["records"]["created"]
-    platforms.google.delete_event(gone["id"])
+    platforms.google.delete_event(event["id"])
     platforms.google.expire_sync_tokens("studio")
     run = studio.sync("bookings")
     assert (run["status"], run["fullRead"], run["attempts"]) == ("succeeded", True, 1)
@@ -93,7 +93,7 @@ def test_a_forgotten_cursor_is_met_by_a_full_read_in_the_same_run(
     assert studio.sync("bookings")["records"]["seen"] == 0
 
 
-def test_a_forgotten_mail_history_is_met_by_a_full_read_and_leads_stay(
+def test_an_expired_mail_history_leads_to_a_full_read_that_keeps_leads(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     before = studio.sync("inquiries")["records"]["created"]
@@ -104,7 +104,7 @@ def test_a_forgotten_mail_history_is_met_by_a_full_read_and_leads_stay(
     assert (run["records"]["created"], run["records"]["unchanged"], run["records"]["deleted"]) == (1, before, 0)
 
 
-def test_a_run_that_failed_midway_goes_on_from_its_last_page(
+def test_a_run_that_failed_midway_resumes_from_its_last_page(
     bulk: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=500, host=CALENDAR, path=EVENTS, after=2)
@@ -121,7 +121,7 @@ def test_a_run_that_failed_midway_goes_on_from_its_last_page(
     assert platforms.requests.counts()["calendar.events.list"] == 1
 
 
-def test_a_stream_longer_than_the_time_left_is_handed_on_as_one_run(
+def test_a_run_that_outlives_its_invocation_yields_and_continues(
     bulk: Studio, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
@@ -149,7 +149,7 @@ def test_another_studio_cannot_execute_a_run(studio: Studio, studios: Any) -> No
     assert studio.run(run["id"])["status"] == "queued"
 
 
-def test_a_second_worker_leaves_a_leased_run_alone(bulk: Studio) -> None:
+def test_a_second_worker_ignores_a_leased_run(bulk: Studio) -> None:
     run = bulk.start("bookings")
     outcomes: list[str] = []
 
@@ -162,9 +162,7 @@ def test_a_second_worker_leaves_a_leased_run_alone(bulk: Studio) -> None:
     assert bulk.run(run["id"])["records"]["created"] == 2500
 
 
-def test_a_worker_whose_lease_ran_out_writes_nothing_over_its_successor(
-    bulk: Studio, superuser: pg8000.native.Connection
-) -> None:
+def test_a_worker_whose_lease_expired_overwrites_nothing(bulk: Studio, superuser: pg8000.native.Connection) -> None:
     run = bulk.start("bookings")
     outcomes: list[str] = []
 
@@ -194,7 +192,7 @@ def test_a_disconnect_stops_a_run_at_its_next_page(bulk: Studio, superuser: pg80
     assert scalar(superuser, "SELECT count(*) FROM booking") == done["records"]["created"] == 1000
 
 
-def test_a_rate_limited_run_waits_as_long_as_the_platform_says(studio: Studio, platforms: Sandbox) -> None:
+def test_a_rate_limited_run_waits_as_long_as_the_platform_asks(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "1800"}, host=CALENDAR, path=EVENTS)
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("deferred", "platform_rate_limited")
@@ -203,7 +201,7 @@ def test_a_rate_limited_run_waits_as_long_as_the_platform_says(studio: Studio, p
     assert execute(studio, run["id"]) == "dropped"
 
 
-def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
+def test_an_unavailable_platform_is_retried_a_bounded_number_of_times(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=503, host=CALENDAR, times=None)
@@ -223,7 +221,7 @@ def test_an_unavailable_platform_is_tried_a_bounded_number_of_times(
     assert studio.api.get("/api/sync/status").json["items"][0]["failuresInRow"] == 1
 
 
-def test_a_rate_limit_may_last_as_long_as_it_likes(
+def test_a_rate_limited_run_is_never_abandoned(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=429, host=CALENDAR, times=MAX_ATTEMPTS_WITHOUT_PROGRESS + 2)
@@ -235,28 +233,26 @@ def test_a_rate_limit_may_last_as_long_as_it_likes(
     assert studio.run(run["id"])["status"] == "succeeded"
 
 
-def test_a_run_that_kills_its_workers_is_given_up(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_a_run_that_kills_its_workers_is_abandoned(studio: Studio, superuser: pg8000.native.Connection) -> None:
     run = studio.start("bookings")
     superuser.run("UPDATE sync_log SET attempts = :n, attempts_without_progress = :n", n=MAX_ATTEMPTS_WITHOUT_PROGRESS)
     assert execute(studio, run["id"]) == "failed"
     assert studio.run(run["id"])["error"]["code"] == "gave_up"
 
 
-def test_a_cursor_that_is_forgotten_again_and_again_fails_the_run(bulk: Studio, platforms: Sandbox) -> None:
+def test_a_repeatedly_expiring_cursor_fails_the_run(bulk: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=410, host=CALENDAR, path=f"{EVENTS}[^/]+/events", after=1)
     platforms.add_fault(kind="status", status=410, host=CALENDAR, path=f"{EVENTS}[^/]+/events", after=3)
     run = bulk.sync("bookings")
     assert (run["status"], run["error"]["code"], run["fullRead"]) == ("failed", "cursor_expired", True)
 
 
-def test_a_stream_that_is_newer_than_its_connection_can_be_synced(
-    studio: Studio, superuser: pg8000.native.Connection
-) -> None:
+def test_a_stream_newer_than_its_connection_can_be_synced(studio: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("DELETE FROM sync_schedule WHERE stream = 'bookings'")
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_success_clears_what_failed_before(studio: Studio, platforms: Sandbox) -> None:
+def test_a_success_clears_earlier_failures(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="shape", body={"items": "gone"}, host=CALENDAR, path=EVENTS)
     assert studio.sync("bookings")["status"] == "failed"
     assert studio.connection()["lastError"]["code"] == "platform_contract_changed"
@@ -265,7 +261,7 @@ def test_a_success_clears_what_failed_before(studio: Studio, platforms: Sandbox)
     assert studio.connection()["health"] == "healthy"
 
 
-def test_an_expired_token_is_refreshed_and_the_run_goes_on(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_an_expired_token_is_refreshed_and_the_run_continues(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, lifetime=0)
     assert studio.sync("bookings")["status"] == "succeeded"
     connection = studio.connection()
@@ -294,25 +290,27 @@ def test_a_revoked_grant_fails_the_run_and_pauses_the_schedules_until_reconnecte
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_token_that_is_refused_after_a_good_refresh_too_expires_the_connection_and_the_studio_is_told(
-    studio: Studio, platforms: Sandbox
-) -> None:
+def test_a_token_rejected_even_after_a_refresh_expires_the_connection(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "token_expired")
     assert platforms.requests.counts()["oauth2.token"] == 1
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["action"], told["health"]) == ("expired", "reconnect", "broken")
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["action"], connection["health"]) == (
+        "expired",
+        "reconnect",
+        "broken",
+    )
     events = studio.api.get("/api/connections/google/events").json["items"]
     assert [(event["kind"], event["code"]) for event in events] == [("failed", "token_expired"), ("connected", None)]
     assert all(item["paused"] for item in studio.api.get("/api/sync/status").json["items"])
 
 
-def test_a_run_that_asked_whose_tokens_it_has_while_they_were_refreshed_asks_again(
+def test_a_refresh_during_identification_repeats_the_identification(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token is refreshed beside it: which account the answer was about cannot be told any more."""
-    monkeypatch.setattr(sync_execute, "COME_BACK_AFTER", timedelta())  # no message comes later than the test
+    """The token is refreshed concurrently, so the identified account may not be that of the new token."""
+    monkeypatch.setattr(sync_execute, "COME_BACK_AFTER", timedelta())  # no message is delayed past the end of the test
     superuser.run(
         """
         UPDATE platform_connection SET account_unverified = true;
@@ -332,8 +330,8 @@ def test_a_run_that_asked_whose_tokens_it_has_while_they_were_refreshed_asks_aga
     assert execute(studio, run["id"]) == "succeeded"
 
 
-def test_what_a_dead_connection_is_tested_for_is_what_its_state_says(studio: Studio, platforms: Sandbox) -> None:
-    """Google goes on telling whose token it is."""
+def test_testing_a_dead_connection_reports_its_state(studio: Studio, platforms: Sandbox) -> None:
+    """Google still identifies the token's account."""
     platforms.add_fault(kind="status", status=401, host=CALENDAR, path=EVENTS, times=None)
     studio.sync("bookings")
     tested = studio.api.post("/api/connections/google/test").json
@@ -351,7 +349,7 @@ def test_an_expired_token_without_a_refresh_token_expires_the_connection(
     assert studio.connection()["status"] == "expired"
 
 
-def test_our_own_misconfiguration_is_told_and_pauses_nothing(
+def test_a_misconfigured_client_is_reported_and_pauses_nothing(
     api: Api, queue: Queue, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from chalicelib.settings import get_settings
@@ -361,12 +359,12 @@ def test_our_own_misconfiguration_is_told_and_pauses_nothing(
     get_settings.cache_clear()
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_misconfigured")
-    told = studio.connection()
-    assert (told["status"], told["statusReason"]["action"]) == ("misconfigured", "contact_support")
+    connection = studio.connection()
+    assert (connection["status"], connection["statusReason"]["action"]) == ("misconfigured", "contact_support")
     assert paused_streams(api) == {"bookings": False, "inquiries": False}
 
 
-def test_a_grant_without_the_scope_fails_its_stream_only(api: Api, queue: Queue, platforms: Sandbox) -> None:
+def test_a_missing_scope_fails_only_its_stream(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, scopes=("https://www.googleapis.com/auth/calendar.readonly",))
     run = studio.sync("inquiries")
     assert (run["status"], run["error"]["code"]) == ("failed", "permission_missing")
@@ -374,9 +372,7 @@ def test_a_grant_without_the_scope_fails_its_stream_only(api: Api, queue: Queue,
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_page_that_cannot_be_stored_leaves_nothing_of_itself(
-    bulk: Studio, superuser: pg8000.native.Connection
-) -> None:
+def test_a_page_that_cannot_be_stored_is_rolled_back(bulk: Studio, superuser: pg8000.native.Connection) -> None:
     superuser.run("ALTER TABLE booking ADD CONSTRAINT poison CHECK (client_email <> 'client1500@example.com')")
     try:
         run = bulk.start("bookings")
@@ -385,15 +381,15 @@ def test_a_page_that_cannot_be_stored_leaves_nothing_of_itself(
             execute(bulk, message["id"])
     finally:
         superuser.run("ALTER TABLE booking DROP CONSTRAINT poison")
-    noted = bulk.run(run["id"])
-    assert (noted["status"], noted["error"]["code"], noted["pages"]) == ("deferred", "internal_error", 1)
-    assert scalar(superuser, "SELECT count(*) FROM booking") == noted["records"]["created"] == 1000
+    logged_run = bulk.run(run["id"])
+    assert (logged_run["status"], logged_run["error"]["code"], logged_run["pages"]) == ("deferred", "internal_error", 1)
+    assert scalar(superuser, "SELECT count(*) FROM booking") == logged_run["records"]["created"] == 1000
     make_due(superuser, run["id"])
     assert execute(bulk, run["id"]) == "succeeded"
     assert scalar(superuser, "SELECT count(*) FROM booking") == 2500
 
 
-def test_connections_that_are_cut_between_two_pages_are_replaced_unnoticed(
+def test_connections_cut_between_two_pages_are_replaced_silently(
     bulk: Studio, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
@@ -407,7 +403,7 @@ def test_connections_that_are_cut_between_two_pages_are_replaced_unnoticed(
     assert (done["attempts"], done["records"]["created"]) == (1, 2500)
 
 
-def test_a_database_that_goes_away_amid_a_page_loses_and_doubles_nothing(
+def test_a_database_outage_in_a_page_loses_and_duplicates_nothing(
     bulk: Studio, superuser: pg8000.native.Connection
 ) -> None:
     run = bulk.start("bookings")
@@ -425,7 +421,7 @@ def test_a_database_that_goes_away_amid_a_page_loses_and_doubles_nothing(
     assert done["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking") == 2500
 
 
-def test_what_a_studio_decided_survives_a_sync(studio: Studio, platforms: Sandbox) -> None:
+def test_the_studios_own_changes_survive_a_sync(studio: Studio, platforms: Sandbox) -> None:
     studio.sync("inquiries")
     qualify: Query[None] = Query("UPDATE inquiry SET status = 'qualified', qualified_at = now()")
     with transaction(studio.id) as tx:
@@ -438,7 +434,7 @@ def test_what_a_studio_decided_survives_a_sync(studio: Studio, platforms: Sandbo
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-def test_a_worker_whose_clock_is_wrong_defers_no_longer_than_others(
+def test_a_worker_with_a_wrong_clock_defers_no_longer_than_others(
     studio: Studio, platforms: Sandbox, hours: int
 ) -> None:
     platforms.add_fault(kind="status", status=429, headers={"Retry-After": "600"}, host=CALENDAR, path=EVENTS)
@@ -448,16 +444,14 @@ def test_a_worker_whose_clock_is_wrong_defers_no_longer_than_others(
     assert timedelta(minutes=9) < wait <= timedelta(minutes=10)
 
 
-def test_a_sync_of_everything_leaves_out_the_streams_that_the_grant_does_not_cover(
-    api: Api, queue: Queue, platforms: Sandbox
-) -> None:
+def test_a_sync_of_everything_omits_streams_without_their_scope(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = connect(api, queue, scopes=("https://www.googleapis.com/auth/calendar.readonly",))
     started = api.post("/api/sync/google").json["runs"]
     assert [run["syncType"] for run in started] == ["bookings"]
     assert studio.sync("inquiries")["error"]["code"] == "permission_missing"
 
 
-def test_a_runs_error_keeps_its_time_however_often_it_is_read(studio: Studio, platforms: Sandbox) -> None:
+def test_reading_a_runs_error_does_not_change_its_time(studio: Studio, platforms: Sandbox) -> None:
     platforms.add_fault(kind="status", status=500, host=CALENDAR, path=EVENTS)
     run = studio.sync("bookings")
     assert run["error"]["at"] is not None

@@ -17,7 +17,7 @@ STREAMS = ["bookings", "inquiries"]
 
 @pytest.fixture
 def studio(api: Api) -> Api:
-    """Connected; nothing is due."""
+    """A connected studio; nothing is due."""
     connect(api)
     start_due_runs()
     finish_runs(api)
@@ -54,7 +54,7 @@ def test_a_new_connections_streams_are_due_at_once(api: Api, queue: Queue) -> No
     assert {message["id"] for message in queue.receive()} == {run["id"] for run in runs}
 
 
-def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
+def test_messages_hold_only_ids(api: Api, queue: Queue) -> None:
     connect(api)
     start_due_runs()
     messages = queue.receive()
@@ -64,13 +64,15 @@ def test_messages_hold_ids_and_nothing_else(api: Api, queue: Queue) -> None:
         assert message["studioId"] == str(api.studio_id)
 
 
-def test_nothing_happens_before_a_schedule_is_due(studio: Api, queue: Queue) -> None:
+def test_nothing_starts_before_a_schedule_is_due(studio: Api, queue: Queue) -> None:
     queue.receive()
     assert start_due_runs() == 0
     assert queue.receive() == []
 
 
-def test_a_served_schedule_is_next_due_within_its_period(studio: Api, superuser: pg8000.native.Connection) -> None:
+def test_after_a_tick_a_schedule_is_due_again_within_its_period(
+    studio: Api, superuser: pg8000.native.Connection
+) -> None:
     studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "every 30 minutes"})
     make_due(superuser)
     assert start_due_runs() == 1
@@ -94,9 +96,7 @@ def test_missed_windows_are_merged_into_one_run_and_counted(studio: Api, superus
     assert status(studio)["lastRun"]["scheduleLagMs"] == newest["scheduleLagMs"]
 
 
-def test_a_cron_schedule_runs_at_its_local_time_again_and_again(
-    studios: Studios, superuser: pg8000.native.Connection
-) -> None:
+def test_a_cron_schedule_keeps_running_at_its_local_time(studios: Studios, superuser: pg8000.native.Connection) -> None:
     api = studios.new(time_zone="America/New_York")
     connect(api)
     start_due_runs()
@@ -108,10 +108,10 @@ def test_a_cron_schedule_runs_at_its_local_time_again_and_again(
     assert start_due_runs() == 1
     next_run = datetime.fromisoformat(status(api)["nextRunAt"]).astimezone(ZoneInfo("America/New_York"))
     assert (next_run.time(), next_run.weekday() < 5) == (time(7), True)
-    assert status(api)["missedWindows"] in (10, 11)  # by where in the week these fifteen days begin
+    assert status(api)["missedWindows"] in (10, 11)  # depends on the weekday on which these fifteen days begin
 
 
-def test_a_schedule_whose_run_is_still_under_way_gets_no_second_one(
+def test_a_schedule_with_a_run_in_progress_starts_no_second_one(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     make_due(superuser)
@@ -121,7 +121,7 @@ def test_a_schedule_whose_run_is_still_under_way_gets_no_second_one(
     assert superuser.run("SELECT count(*) FROM sync_log WHERE status = 'queued'") == [[1]]
 
 
-def test_two_ticks_at_once_start_each_run_once(studios: Studios, superuser: pg8000.native.Connection) -> None:
+def test_two_concurrent_ticks_start_each_run_once(studios: Studios, superuser: pg8000.native.Connection) -> None:
     for _ in range(20):
         connect(studios.new("connections:write"))
     with ThreadPoolExecutor(4) as pool:
@@ -130,7 +130,7 @@ def test_two_ticks_at_once_start_each_run_once(studios: Studios, superuser: pg80
     assert superuser.run("SELECT count(*) FROM sync_log") == [[40]]
 
 
-def test_more_due_schedules_than_a_batch_are_served_in_one_tick(
+def test_one_tick_serves_more_due_schedules_than_a_batch(
     studios: Studios, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedules, "BATCH", 4)
@@ -139,13 +139,13 @@ def test_more_due_schedules_than_a_batch_are_served_in_one_tick(
     assert start_due_runs() == 10
 
 
-def test_a_paused_schedule_is_passed_over(studio: Api, superuser: pg8000.native.Connection) -> None:
+def test_a_paused_schedule_starts_nothing(studio: Api, superuser: pg8000.native.Connection) -> None:
     make_due(superuser)
     superuser.run("UPDATE sync_schedule SET paused_at = now()")
     assert start_due_runs() == 0
 
 
-def test_a_removed_schedule_no_longer_fires_but_the_stream_still_syncs_by_hand(
+def test_a_removed_schedule_starts_nothing_but_manual_syncs_work(
     studio: Api, superuser: pg8000.native.Connection
 ) -> None:
     assert studio.delete("/api/sync/google/schedule?syncType=bookings").status == 204
@@ -155,7 +155,7 @@ def test_a_removed_schedule_no_longer_fires_but_the_stream_still_syncs_by_hand(
     assert studio.delete("/api/sync/google/schedule?syncType=bookings").json["code"] == "schedule_not_found"
 
 
-def test_a_removed_schedule_can_be_put_back(studio: Api) -> None:
+def test_a_removed_schedule_can_be_restored(studio: Api) -> None:
     studio.delete("/api/sync/google/schedule?syncType=bookings")
     answer = studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": "Daily"})
     assert (answer.status, answer.json["frequency"]) == (200, "daily")
@@ -163,7 +163,7 @@ def test_a_removed_schedule_can_be_put_back(studio: Api) -> None:
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "deferred"])
-def test_a_run_that_nobody_took_up_is_re_enqueued(
+def test_an_unclaimed_run_is_re_enqueued(
     studio: Api, queue: Queue, superuser: pg8000.native.Connection, state: str
 ) -> None:
     queue.receive()
@@ -180,7 +180,7 @@ def test_a_finished_run_is_never_re_enqueued(studio: Api, superuser: pg8000.nati
     assert start_due_runs() == 0
 
 
-def test_a_queue_that_cannot_be_reached_costs_a_message_and_no_run(
+def test_an_unreachable_queue_loses_a_message_but_no_run(
     api: Api, queue: Queue, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from chalicelib.settings import get_settings
@@ -203,13 +203,13 @@ def test_a_queue_that_cannot_be_reached_costs_a_message_and_no_run(
         *("*/4 * * * *", "0 7 * * 9", "0 0 7 * * *", "@daily", "0 0 31 2 *"),
     ],
 )
-def test_a_frequency_that_does_not_exist_is_refused_by_name(studio: Api, frequency: str) -> None:
+def test_an_unknown_frequency_is_rejected_by_name(studio: Api, frequency: str) -> None:
     answer = studio.put("/api/sync/google/schedule", {"syncType": "bookings", "frequency": frequency})
     assert answer.status == 422
     assert answer.json["errors"][0]["field"] == "frequency"
 
 
-def test_every_schedule_keeps_a_place_of_its_own_in_the_period(studios: Studios) -> None:
+def test_every_schedule_keeps_its_own_phase_in_the_period(studios: Studios) -> None:
     next_runs = set()
     for _ in range(5):
         api = studios.new()

@@ -1,4 +1,4 @@
-"""Records that could not be read: set aside with the field and the reason, while everything beside them is stored."""
+"""Records that could not be decoded: set aside with the field and the reason, while all others are stored."""
 
 from base64 import b64encode
 from typing import Any
@@ -23,26 +23,26 @@ ODD = {"summary": "Wedding Quinn", "attendees": "just me"}
 CANARY = "just me"
 
 
-def listed(studio: Studio) -> list[dict[str, Any]]:
+def list_set_aside(studio: Studio) -> list[dict[str, Any]]:
     answer = studio.api.get("/api/sync/set-aside")
     assert answer.status == 200, answer.text
     return answer.json["items"]  # type: ignore[no-any-return]
 
 
-def retried(studio: Studio) -> dict[str, Any]:
+def retry_set_aside(studio: Studio) -> dict[str, Any]:
     answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "bookings"})
     assert answer.status == 200, answer.text
     return answer.json  # type: ignore[no-any-return]
 
 
 def account_of(studio: Studio) -> UUID:
-    """The calendar that bookings come from; before it is known, any."""
+    """The calendar that bookings come from; any id before it is known."""
     accounts = studio.api.get("/api/connections/google/accounts").json["items"]
     return next((UUID(account["id"]) for account in accounts if account["isPrimary"]), UUID(int=1))
 
 
 def keep(studio: Studio, event: dict[str, Any]) -> None:
-    """An event that an earlier release could not read; this one may."""
+    """Sets aside an event that an earlier release could not decode; this one may."""
     stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
     row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
@@ -50,18 +50,18 @@ def keep(studio: Studio, event: dict[str, Any]) -> None:
     sealed = vault().seal(Secret(content), stored.data_keys, content_data(studio.id, row_id))
     row = {"id": row_id, "table_name": "booking", "external_id": event["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
-    named = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
-    write(studio.id, STORE_SET_ASIDE, rows=rows, account_id=account_of(studio), **named)
+    identifiers = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
+    write(studio.id, STORE_SET_ASIDE, rows=rows, account_id=account_of(studio), **identifiers)
 
 
-def test_an_odd_record_is_set_aside_and_its_neighbours_are_stored(
+def test_an_undecodable_record_is_set_aside_and_the_others_are_stored(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, log_lines: LogLines
 ) -> None:
     odd = platforms.google.add_event(ODD)
     run = studio.sync("bookings")
     assert (run["status"], run["records"]["setAside"]) == ("succeeded", 1)
     assert run["records"]["created"] == scalar(superuser, "SELECT count(*) FROM booking") > 10
-    (item,) = listed(studio)
+    (item,) = list_set_aside(studio)
     assert (item["platform"], item["syncType"], odd["id"] in item["externalId"]) == ("google", "bookings", True)
     assert (item["field"], item["reason"]) == ("attendees", "expected `array`, got `str`")
     assert status_of(studio, "bookings")["setAside"] == 1
@@ -71,31 +71,31 @@ def test_an_odd_record_is_set_aside_and_its_neighbours_are_stored(
     assert (event["external_id"], event["field"]) == (item["externalId"], "attendees")
 
 
-def test_it_is_stored_when_it_changes_into_something_that_can_be_read(
+def test_a_set_aside_record_is_stored_once_it_can_be_decoded(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     odd = platforms.google.add_event(ODD)
     studio.sync("bookings")
     platforms.google.update_event(odd["id"], {"summary": "Wedding Quinn, still odd"})
     studio.sync("bookings")
-    assert len(listed(studio)) == 1
+    assert len(list_set_aside(studio)) == 1
     platforms.google.update_event(odd["id"], {"attendees": []})
     run = studio.sync("bookings")
     assert (run["records"]["created"], run["records"]["setAside"], run["fullRead"]) == (1, 0, False)
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title LIKE 'Wedding Quinn%'") == 1
-    assert listed(studio) == []
+    assert list_set_aside(studio) == []
     assert status_of(studio, "bookings")["setAside"] == 0
 
 
-def test_it_is_forgotten_when_the_platform_deletes_it(studio: Studio, platforms: Sandbox) -> None:
+def test_a_set_aside_record_is_dropped_when_the_platform_deletes_it(studio: Studio, platforms: Sandbox) -> None:
     odd = platforms.google.add_event(ODD)
     studio.sync("bookings")
     platforms.google.delete_event(odd["id"])
     studio.sync("bookings")
-    assert listed(studio) == []
+    assert list_set_aside(studio) == []
 
 
-def test_a_full_read_leaves_the_booking_of_a_record_that_became_odd_as_it_was(
+def test_a_full_read_keeps_the_booking_of_a_record_that_became_undecodable(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     event = platforms.google.add_event({**ODD, "attendees": []})
@@ -106,7 +106,7 @@ def test_a_full_read_leaves_the_booking_of_a_record_that_became_odd_as_it_was(
     assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding Quinn'") == "confirmed"
 
 
-def test_what_a_full_read_no_longer_meets_is_no_longer_listed(
+def test_records_missing_from_a_full_read_are_no_longer_listed(
     studio: Studio, superuser: pg8000.native.Connection
 ) -> None:
     studio.sync("bookings")
@@ -114,47 +114,47 @@ def test_what_a_full_read_no_longer_meets_is_no_longer_listed(
     superuser.run("UPDATE set_aside SET last_seen_at = now() - interval '1 day'")
     superuser.run("UPDATE account_position SET cursor = NULL")
     assert studio.sync("bookings")["fullRead"]
-    assert listed(studio) == []
+    assert list_set_aside(studio) == []
 
 
-def test_a_retry_stores_what_can_be_read_by_now(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_a_retry_stores_what_can_be_decoded_now(studio: Studio, superuser: pg8000.native.Connection) -> None:
     studio.sync("bookings")
     keep(studio, {"id": "e1", "summary": "Wedding Quinn", "start": {"date": "2026-12-01"}})
     keep(studio, {"id": "e2", "summary": "No start"})
-    assert retried(studio) == {"retried": 2, "stored": 1, "setAside": 1}
+    assert retry_set_aside(studio) == {"retried": 2, "stored": 1, "setAside": 1}
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Quinn'") == 1
-    assert [item["externalId"] for item in listed(studio)] == ["e2"]
+    assert [item["externalId"] for item in list_set_aside(studio)] == ["e2"]
 
 
-def test_a_retry_never_puts_older_content_over_newer(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_a_retry_never_overwrites_newer_content(studio: Studio, superuser: pg8000.native.Connection) -> None:
     studio.sync("bookings")
     for title, age in (("New wedding", "0 days"), ("Old wedding", "1 day")):
         keep(studio, {"id": "e1", "summary": title, "start": {"date": "2026-12-01"}})
         superuser.run(f"UPDATE set_aside SET last_seen_at = now() - interval '{age}'")
-        assert retried(studio) == {"retried": 1, "stored": 1, "setAside": 0}
+        assert retry_set_aside(studio) == {"retried": 1, "stored": 1, "setAside": 0}
     assert superuser.run("SELECT title FROM booking WHERE title LIKE '% wedding'") == [["New wedding"]]
 
 
-def test_what_cannot_be_decrypted_any_more_says_so(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_undecryptable_records_are_reported(studio: Studio, superuser: pg8000.native.Connection) -> None:
     keep(studio, {"id": "e1", "start": {"date": "2026-12-01"}})
     superuser.run("UPDATE set_aside SET content = set_byte(content, 40, 255 - get_byte(content, 40))")
-    assert retried(studio) == {"retried": 1, "stored": 0, "setAside": 1}
-    (item,) = listed(studio)
+    assert retry_set_aside(studio) == {"retried": 1, "stored": 0, "setAside": 1}
+    (item,) = list_set_aside(studio)
     assert "decrypted" in item["reason"]
 
 
-@pytest.mark.parametrize(("age", "left"), [("23 hours", 1), ("25 hours", 0)])
-def test_a_run_tries_what_has_rested_for_a_day(
-    studio: Studio, superuser: pg8000.native.Connection, age: str, left: int
+@pytest.mark.parametrize(("age", "remaining"), [("23 hours", 1), ("25 hours", 0)])
+def test_a_run_retries_records_set_aside_for_a_day(
+    studio: Studio, superuser: pg8000.native.Connection, age: str, remaining: int
 ) -> None:
     studio.sync("bookings")
     keep(studio, {"id": "e1", "start": {"date": "2026-12-01"}})
     superuser.run(f"UPDATE set_aside SET retried_at = now() - interval '{age}'")
     assert studio.sync("bookings")["status"] == "succeeded"
-    assert len(listed(studio)) == left
+    assert len(list_set_aside(studio)) == remaining
 
 
-def test_a_page_of_which_more_than_a_tenth_is_odd_is_a_changed_contract(
+def test_a_page_with_more_than_a_tenth_undecodable_is_a_changed_contract(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     for _ in range(20):
@@ -164,9 +164,7 @@ def test_a_page_of_which_more_than_a_tenth_is_odd_is_a_changed_contract(
     assert scalar(superuser, "SELECT count(*) FROM booking") == 0
 
 
-def test_two_pages_running_of_nothing_but_odd_records_are_a_changed_contract(
-    studio: Studio, platforms: Sandbox
-) -> None:
+def test_two_consecutive_undecodable_pages_are_a_changed_contract(studio: Studio, platforms: Sandbox) -> None:
     studio.sync("bookings")
     for page in ("second", "third"):
         platforms.add_fault(
@@ -177,10 +175,10 @@ def test_two_pages_running_of_nothing_but_odd_records_are_a_changed_contract(
         )
     run = studio.sync("bookings")
     assert (run["status"], run["error"]["code"]) == ("failed", "platform_contract_changed")
-    assert [item["externalId"] for item in listed(studio)] == ["second"]
+    assert [item["externalId"] for item in list_set_aside(studio)] == ["second"]
 
 
-def test_the_list_goes_on_page_by_page_and_is_the_studios_own(studio: Studio, studios: Studios) -> None:
+def test_the_list_is_paged_and_limited_to_the_studio(studio: Studio, studios: Studios) -> None:
     for number in range(3):
         keep(studio, {"id": f"e{number}"})
     path = "/api/sync/set-aside?limit=2&platform=google&syncType=bookings"
@@ -192,6 +190,6 @@ def test_the_list_goes_on_page_by_page_and_is_the_studios_own(studio: Studio, st
     assert studios.new().get("/api/sync/set-aside").json["items"] == []
 
 
-def test_a_retry_of_an_unknown_stream_names_those_there_are(studio: Studio) -> None:
+def test_a_retry_of_an_unknown_stream_names_the_known_ones(studio: Studio) -> None:
     answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "posts"})
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, "syncType")

@@ -1,4 +1,4 @@
-"""Two Google accounts of one studio: their records, runs, limits and grants have nothing to do with each other."""
+"""Two Google accounts of one studio: their records, runs, limits and grants are independent of each other."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_the_same_event_id_in_two_accounts_is_two_bookings(both: Both, superuser
     assert same_event(superuser) == {both.owner: "confirmed", both.partner: "confirmed"}
 
 
-def test_an_event_that_one_account_deletes_stays_in_the_other(
+def test_an_event_deleted_in_one_account_stays_in_the_other(
     both: Both, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.delete_event(str(SAME["id"]), "bulk-3")
@@ -66,7 +66,7 @@ def test_an_event_that_one_account_deletes_stays_in_the_other(
     assert same_event(superuser) == {both.owner: "confirmed", both.partner: "cancelled"}
 
 
-def test_the_same_stream_of_both_runs_at_the_same_time_from_cursors_of_their_own(both: Both) -> None:
+def test_the_same_stream_of_both_runs_concurrently_from_its_own_cursor(both: Both) -> None:
     runs = [both.start(connection) for connection in (both.owner, both.partner)]
     assert [run["status"] for run in runs] == ["queued", "queued"]
     assert both.start(both.owner)["id"] == runs[0]["id"]
@@ -75,13 +75,13 @@ def test_the_same_stream_of_both_runs_at_the_same_time_from_cursors_of_their_own
     assert not any(both.studio.run(run["id"])["fullRead"] for run in runs)
 
 
-def test_the_tick_starts_what_is_due_of_each(both: Both, superuser: pg8000.native.Connection) -> None:
+def test_the_tick_starts_what_is_due_for_each(both: Both, superuser: pg8000.native.Connection) -> None:
     superuser.run("UPDATE sync_schedule SET next_run_at = now() - interval '1 second' WHERE stream = 'bookings'")
     assert start_due_runs() == 2
     assert both.studio.work() == ["succeeded", "succeeded"]
 
 
-def test_a_grant_that_dies_breaks_its_connection_alone(both: Both, platforms: Sandbox) -> None:
+def test_a_dead_grant_breaks_only_its_connection(both: Both, platforms: Sandbox) -> None:
     platforms.google.revoke("bulk-3")
     assert both.sync(both.partner)["status"] == "failed"
     assert both.sync(both.owner)["status"] == "succeeded"
@@ -90,14 +90,14 @@ def test_a_grant_that_dies_breaks_its_connection_alone(both: Both, platforms: Sa
     assert {stream["connectionId"]: stream["paused"] for stream in streams} == {both.owner: False, both.partner: True}
 
 
-def test_a_limit_of_one_account_holds_the_other_back_by_nothing(both: Both, platforms: Sandbox) -> None:
+def test_a_limit_of_one_account_does_not_delay_the_other(both: Both, platforms: Sandbox) -> None:
     body = {"error": {"code": 403, "message": "Limit", "errors": [{"reason": "userRateLimitExceeded"}]}}
     platforms.add_fault(kind="status", status=403, host=CALENDAR, path=EVENTS, body=body, times=1)
     assert both.sync(both.partner)["error"]["code"] == "platform_rate_limited"
     assert both.sync(both.owner)["status"] == "succeeded"
 
 
-def test_a_pause_and_a_backfill_concern_one_of_them(both: Both) -> None:
+def test_a_pause_and_a_backfill_affect_only_one_account(both: Both) -> None:
     api = both.studio.api
     bookings = {"syncType": "bookings"}
     assert api.post(f"/api/sync/google/schedule/pause?connection={both.partner}", bookings).status == 200
@@ -113,7 +113,7 @@ def test_a_pause_and_a_backfill_concern_one_of_them(both: Both) -> None:
     assert status == {both.owner: (False, True), both.partner: (True, True)}
 
 
-def test_a_disconnect_gives_back_one_grant_and_leaves_the_other_at_work(
+def test_a_disconnect_revokes_one_grant_and_the_other_keeps_working(
     both: Both, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     assert both.delete(both.partner).status == 204
@@ -123,7 +123,7 @@ def test_a_disconnect_gives_back_one_grant_and_leaves_the_other_at_work(
     assert set(same_event(superuser)) == {both.owner, both.partner}
 
 
-def test_rows_of_a_connection_are_found_again_when_its_account_is_connected_again(
+def test_reconnecting_an_account_finds_its_rows_again(
     both: Both, queue: Queue, superuser: pg8000.native.Connection
 ) -> None:
     before = superuser.run("SELECT count(*) FROM booking")
@@ -136,8 +136,8 @@ def test_rows_of_a_connection_are_found_again_when_its_account_is_connected_agai
     assert superuser.run("SELECT count(*) FROM booking") == before
 
 
-def test_an_event_that_both_were_invited_to_counts_once(both: Both, superuser: pg8000.native.Connection) -> None:
-    """It has one iCalUID in both calendars. Figures of the connections add up to those of the studio."""
+def test_an_event_with_both_as_guests_counts_once(both: Both, superuser: pg8000.native.Connection) -> None:
+    """It has the same iCalUID in both calendars. Figures of the connections add up to those of the studio."""
     superuser.run("UPDATE booking SET booked_at = '2026-05-04T12:00:00Z'")
 
     def counted(connection: str = "") -> int:

@@ -1,4 +1,4 @@
-"""Several calendars under one connection: each is read for itself, and an event in two of them is one booking."""
+"""Several calendars under one connection: each is read separately, and an event in two of them is one booking."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -21,34 +21,34 @@ from tests.services.conftest import CALENDAR, EVENTS, PLENTY_MS, Studio, execute
 OF_WEDDINGS = f"{EVENTS}{WEDDINGS.replace('@', '%40')}"
 
 
-def named(studio: Studio, name: str) -> dict[str, Any]:
+def calendar_named(studio: Studio, name: str) -> dict[str, Any]:
     return next(account for account in accounts(studio) if account["name"] == name)
 
 
 def change(studio: Studio, name: str, **body: Any) -> list[str]:
-    answer = studio.api.put(f"{PATH}/{named(studio, name)['id']}", body)
+    answer = studio.api.put(f"{PATH}/{calendar_named(studio, name)['id']}", body)
     assert answer.status == 200, answer.text
     return studio.work()
 
 
 def booked(studio: Studio, superuser: pg8000.native.Connection) -> int:
-    """As the figures have it, as though all had been made on one day."""
+    """The number of bookings in the metrics, as if all had been booked on one day."""
     superuser.run("UPDATE booking SET booked_at = '2026-05-04T12:00:00Z'")
-    found = studio.api.get("/api/metrics/google?from=2026-05-01&to=2026-05-31")
-    assert found.status == 200, found.text
-    return int(found.json["totals"]["bookings"]["count"])
+    answer = studio.api.get("/api/metrics/google?from=2026-05-01&to=2026-05-31")
+    assert answer.status == 200, answer.text
+    return int(answer.json["totals"]["bookings"]["count"])
 
 
 @pytest.fixture
 def weddings(studio: Studio, platforms: Sandbox) -> Studio:
-    """With the second calendar selected, which has one event, and both read."""
+    """A second calendar with one event is selected, and both are read."""
     platforms.google.add_event({"summary": "Wedding Ames"}, calendar=WEDDINGS)
     studio.sync("bookings")
     assert change(studio, "Weddings", selected=True) == ["succeeded"]
     return studio
 
 
-def test_a_calendar_is_read_as_soon_as_it_is_selected_and_by_a_rule_of_its_own(
+def test_a_selected_calendar_is_read_at_once_by_its_own_rule(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.add_event({"summary": "Ames at noon"}, calendar=WEDDINGS)
@@ -67,7 +67,7 @@ def test_a_calendar_is_read_as_soon_as_it_is_selected_and_by_a_rule_of_its_own(
     assert [(event["kind"], event["message"]) for event in events][:1] == [("account_selected", "Weddings")]
 
 
-def test_each_calendar_has_a_cursor_of_its_own(weddings: Studio, platforms: Sandbox) -> None:
+def test_each_calendar_has_its_own_cursor(weddings: Studio, platforms: Sandbox) -> None:
     platforms.google.expire_sync_tokens(calendar=WEDDINGS)
     platforms.google.add_event({"summary": "Wedding Beck"})
     run = weddings.sync("bookings")
@@ -75,7 +75,7 @@ def test_each_calendar_has_a_cursor_of_its_own(weddings: Studio, platforms: Sand
     assert run["records"] == {"seen": 2, "created": 1, "updated": 0, "unchanged": 1, "deleted": 0, "setAside": 0}
 
 
-def test_a_deselected_calendar_keeps_its_bookings_which_count_nowhere_until_it_is_back(
+def test_bookings_of_a_deselected_calendar_are_kept_but_not_counted(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     before = booked(weddings, superuser)
@@ -91,7 +91,7 @@ def test_a_deselected_calendar_keeps_its_bookings_which_count_nowhere_until_it_i
     assert (last["fullRead"], last["records"]["seen"]) == (False, 1)
 
 
-def test_when_every_calendar_is_deselected_a_run_reads_nothing(
+def test_with_every_calendar_deselected_a_run_reads_nothing(
     weddings: Studio, superuser: pg8000.native.Connection
 ) -> None:
     change(weddings, "Weddings", selected=False)
@@ -102,7 +102,7 @@ def test_when_every_calendar_is_deselected_a_run_reads_nothing(
     assert status_of(weddings)["accounts"] == []
 
 
-def test_a_calendar_that_is_gone_keeps_its_bookings_and_what_was_chosen_for_it(
+def test_a_removed_calendar_keeps_its_bookings_and_settings(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     before = booked(weddings, superuser)
@@ -110,19 +110,19 @@ def test_a_calendar_that_is_gone_keeps_its_bookings_and_what_was_chosen_for_it(
     platforms.google.remove_calendar(WEDDINGS)
     run = weddings.sync("bookings")
     assert (run["status"], run["error"]) == ("succeeded", None)
-    gone = named(weddings, "Weddings")
-    assert (bool(gone["goneAt"]), gone["selected"]) == (True, True)
+    weddings_calendar = calendar_named(weddings, "Weddings")
+    assert (bool(weddings_calendar["goneAt"]), weddings_calendar["selected"]) == (True, True)
     assert booked(weddings, superuser) == before - 1
     assert scalar(superuser, "SELECT status FROM booking WHERE title = 'Wedding Ames'") == "confirmed"
     assert [account["name"] for account in status_of(weddings)["accounts"]] == ["Linden & Light Photography"]
     platforms.google.account("studio").others[WEDDINGS] = calendar
     superuser.run("UPDATE sync_schedule SET accounts_listed_at = NULL")
     assert weddings.sync("bookings")["status"] == "succeeded"
-    assert named(weddings, "Weddings")["goneAt"] is None
+    assert calendar_named(weddings, "Weddings")["goneAt"] is None
     assert booked(weddings, superuser) == before
 
 
-def test_each_further_calendar_costs_a_run_the_statements_of_its_page_alone(studio: Studio, platforms: Sandbox) -> None:
+def test_each_further_calendar_adds_only_the_statements_of_its_page(studio: Studio, platforms: Sandbox) -> None:
     platforms.google.add_calendar("c_third@group.calendar.google.com", "Minis")
 
     def cost() -> tuple[int, int]:
@@ -138,14 +138,14 @@ def test_each_further_calendar_costs_a_run_the_statements_of_its_page_alone(stud
         costs.append(cost())
     assert costs[0] == (10, 5)
     more = [(after[0] - before[0], after[1] - before[1]) for before, after in itertools.pairwise(costs)]
-    assert set(more) == {(4, 3)}  # BEGIN, what its pages left out is counted, the page, COMMIT
+    assert set(more) == {(4, 3)}  # BEGIN, the count of skipped records, the page, COMMIT
 
 
 # Events in two calendars
 
 
 @pytest.mark.parametrize("first", ["Linden & Light Photography", "Weddings"])
-def test_an_event_that_moves_to_another_calendar_is_the_same_booking_whichever_is_read_first(
+def test_an_event_moved_between_calendars_stays_one_booking_in_either_read_order(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, first: str
 ) -> None:
     event = platforms.google.add_event({"summary": "Wedding Dunn"})
@@ -154,7 +154,7 @@ def test_an_event_that_moves_to_another_calendar_is_the_same_booking_whichever_i
     count = booked(weddings, superuser)
     superuser.run(
         "UPDATE account_position SET turn_at = now() - CASE account_id WHEN :id THEN interval '1 day' ELSE '0' END",
-        id=UUID(named(weddings, first)["id"]),
+        id=UUID(calendar_named(weddings, first)["id"]),
     )
     platforms.google.move_event(event["id"], WEDDINGS)
     weddings.sync("bookings")
@@ -166,7 +166,7 @@ def test_an_event_that_moves_to_another_calendar_is_the_same_booking_whichever_i
     assert superuser.run(row) == [[before[0], "confirmed", "hello@lindenandlight.example"]]
 
 
-def test_an_event_that_moves_to_a_calendar_that_is_not_read_is_cancelled(
+def test_an_event_moved_to_an_unread_calendar_is_cancelled(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     event = platforms.google.add_event({"summary": "Wedding Dunn"})
@@ -179,10 +179,10 @@ def test_an_event_that_moves_to_a_calendar_that_is_not_read_is_cancelled(
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_an_event_that_is_in_two_calendars_stays_until_it_is_gone_from_both(
+def test_an_event_in_two_calendars_stays_until_both_delete_it(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, full: bool
 ) -> None:
-    """As an invitation to two people is, under one id."""
+    """An invitation to two people has the same id in both calendars."""
     event = platforms.google.add_event({"summary": "Wedding Earl"})
     platforms.google.copy_event(event["id"], WEDDINGS)
     run = weddings.sync("bookings")
@@ -199,7 +199,7 @@ def test_an_event_that_is_in_two_calendars_stays_until_it_is_gone_from_both(
         assert (statuses(), deleted) == ([status], int(status == "cancelled"))
 
 
-def test_what_one_calendars_rule_leaves_out_another_one_may_hold(
+def test_an_event_skipped_in_one_calendar_may_count_in_another(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     event = platforms.google.add_event({"summary": "Frost"})
@@ -216,7 +216,7 @@ def test_what_one_calendars_rule_leaves_out_another_one_may_hold(
     assert superuser.run(row) == [["confirmed", None]]
 
 
-def test_a_copy_under_another_id_is_linked_by_its_icaluid_and_counts_once(
+def test_a_copy_with_another_id_is_linked_by_icaluid_and_counts_once(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     event = platforms.google.add_event({"summary": "Wedding Gray"})
@@ -234,7 +234,7 @@ def test_a_copy_under_another_id_is_linked_by_its_icaluid_and_counts_once(
     assert booked(weddings, superuser) == before - 2
 
 
-# One calendar alone
+# Errors of one calendar
 
 
 def refuse_weddings(platforms: Sandbox, status: int = 403, times: int | None = None) -> None:
@@ -242,16 +242,16 @@ def refuse_weddings(platforms: Sandbox, status: int = 403, times: int | None = N
     platforms.add_fault(kind="status", status=status, host=CALENDAR, path=OF_WEDDINGS, body=body, times=times)
 
 
-def test_a_refused_calendar_stops_no_other_and_says_what_to_do(weddings: Studio, platforms: Sandbox) -> None:
+def test_a_rejected_calendar_does_not_stop_others_and_names_the_action(weddings: Studio, platforms: Sandbox) -> None:
     refuse_weddings(platforms)
     platforms.google.add_event({"summary": "Wedding Hale"})
     run = weddings.sync("bookings")
     assert (run["status"], run["records"]["created"], run["error"]) == ("succeeded", 1, None)
     failed = [outcome for outcome in run["accounts"] if outcome["status"] == "failed"]
     assert [(each["accountId"], each["error"]["code"]) for each in failed] == [
-        (named(weddings, "Weddings")["id"], "permission_missing")
+        (calendar_named(weddings, "Weddings")["id"], "permission_missing")
     ]
-    (stream,) = named(weddings, "Weddings")["streams"]
+    (stream,) = calendar_named(weddings, "Weddings")["streams"]
     assert (stream["state"], stream["reason"]["action"], stream["failuresInRow"]) == ("failing", "grant_scopes", 1)
     assert stream["lastSuccessAt"]
     status = status_of(weddings)
@@ -266,16 +266,16 @@ def test_a_refused_calendar_stops_no_other_and_says_what_to_do(weddings: Studio,
     assert connection["statusReason"]["action"] == "grant_scopes"
 
 
-def test_a_calendar_recovers_by_itself(weddings: Studio, platforms: Sandbox) -> None:
+def test_a_failed_calendar_recovers_by_itself(weddings: Studio, platforms: Sandbox) -> None:
     refuse_weddings(platforms, times=1)
     weddings.sync("bookings")
     weddings.sync("bookings")
-    (stream,) = named(weddings, "Weddings")["streams"]
+    (stream,) = calendar_named(weddings, "Weddings")["streams"]
     assert (stream["state"], stream["reason"], stream["failuresInRow"]) == ("idle", None, 0)
     assert (status_of(weddings)["state"], weddings.connection()["health"]) == ("idle", "healthy")
 
 
-def test_a_run_fails_when_no_calendar_could_be_read(weddings: Studio, platforms: Sandbox) -> None:
+def test_a_run_fails_if_no_calendar_could_be_read(weddings: Studio, platforms: Sandbox) -> None:
     body = {"error": {"code": 403, "errors": [{"reason": "forbidden"}]}}
     platforms.add_fault(kind="status", status=403, host=CALENDAR, path=EVENTS, body=body, times=None)
     run = weddings.sync("bookings")
@@ -296,10 +296,10 @@ def test_a_dead_grant_ends_the_run_at_once_and_breaks_the_connection(weddings: S
     assert weddings.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_worker_that_dies_at_one_calendar_holds_up_no_other(
+def test_a_calendar_that_kills_workers_does_not_block_others(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It dies whenever it comes to the one, and another worker takes over."""
+    """Every worker dies at this calendar, and another one takes over."""
     fetch_page = Stream.fetch_page
     platforms.google.add_event({"summary": "Wedding Lane"})
     platforms.google.add_event({"summary": "Wedding Moss"}, calendar=WEDDINGS)
@@ -323,22 +323,22 @@ def test_a_worker_that_dies_at_one_calendar_holds_up_no_other(
     assert weddings.run(run["id"])["records"]["created"] == 2
 
 
-def test_a_calendar_that_fails_for_now_is_tried_again_after_the_others_and_the_run_waits_for_it(
+def test_a_transient_error_of_one_calendar_defers_the_run_after_reading_the_others(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.add_fault(kind="status", status=503, host=CALENDAR, path=OF_WEDDINGS, times=1)
     platforms.google.add_event({"summary": "Wedding Iris"})
     run = weddings.sync("bookings")
     assert (run["status"], run["error"]["code"], run["records"]["created"]) == ("deferred", "platform_unavailable", 1)
-    (stream,) = named(weddings, "Weddings")["streams"]
+    (stream,) = calendar_named(weddings, "Weddings")["streams"]
     assert stream["state"] == "waiting"
     platforms.requests.clear()
     make_due(superuser, run["id"])
     assert execute(weddings, run["id"]) == "succeeded"
-    assert platforms.requests.counts()["calendar.events.list"] == 1  # the other one is done
+    assert platforms.requests.counts()["calendar.events.list"] == 1  # the other calendar is done
 
 
-def test_a_run_does_not_wait_for_long_and_the_next_one_comes_in_time(
+def test_a_run_does_not_wait_long_for_one_calendar(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("UPDATE sync_schedule SET next_run_at = now() + interval '6 hours' WHERE stream = 'bookings'")
@@ -357,7 +357,7 @@ def test_a_run_does_not_wait_for_long_and_the_next_one_comes_in_time(
     assert platforms.requests.counts()["calendar.events.list"] == 3
 
 
-def test_an_invocation_that_ends_amid_a_calendar_lets_another_one_have_its_turn(
+def test_a_run_may_yield_between_calendars(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     run = weddings.start("bookings")
@@ -366,7 +366,7 @@ def test_an_invocation_that_ends_amid_a_calendar_lets_another_one_have_its_turn(
     assert weddings.run(run["id"])["attempts"] == 2
 
 
-def test_a_fault_of_ours_at_one_calendar_stops_no_other(
+def test_an_internal_error_in_one_calendar_does_not_stop_others(
     weddings: Studio, platforms: Sandbox, monkeypatch: pytest.MonkeyPatch, superuser: pg8000.native.Connection
 ) -> None:
     fetch_page = Stream.fetch_page
@@ -383,11 +383,11 @@ def test_a_fault_of_ours_at_one_calendar_stops_no_other(
         sync_execute.execute_run(weddings.id, UUID(run["id"]), lambda: PLENTY_MS)
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Jude'") == 1
     assert weddings.run(run["id"])["status"] == "deferred"
-    (stream,) = named(weddings, "Weddings")["streams"]
+    (stream,) = calendar_named(weddings, "Weddings")["streams"]
     assert stream["reason"]["code"] == "internal_error"
 
 
-def test_deletions_are_refused_and_confirmed_for_each_calendar(
+def test_deletions_are_refused_and_confirmed_per_calendar(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     for number in range(30):
@@ -395,14 +395,14 @@ def test_deletions_are_refused_and_confirmed_for_each_calendar(
     weddings.sync("bookings")
     superuser.run(
         "UPDATE booking SET external_id = 'elsewhere' || external_id WHERE account_ids @> ARRAY[:id::uuid]",
-        id=UUID(named(weddings, "Weddings")["id"]),
+        id=UUID(calendar_named(weddings, "Weddings")["id"]),
     )
     platforms.google.expire_sync_tokens(calendar=WEDDINGS)
     refused = weddings.sync("bookings")
     assert (refused["deletionsRefused"], refused["records"]["deleted"]) == (31, 0)
     status = status_of(weddings)
     assert (status["state"], status["refusedDeletions"]) == ("needs_confirmation", 31)
-    (stream,) = named(weddings, "Weddings")["streams"]
+    (stream,) = calendar_named(weddings, "Weddings")["streams"]
     assert (stream["state"], stream["refusedDeletions"]) == ("needs_confirmation", 31)
     answer = weddings.api.post("/api/sync/google", {"syncType": "bookings", "confirmDeletions": True})
     assert weddings.work() == ["succeeded"]
@@ -410,7 +410,7 @@ def test_deletions_are_refused_and_confirmed_for_each_calendar(
     assert status_of(weddings)["refusedDeletions"] == 0
 
 
-def test_a_backfill_reads_the_days_of_every_calendar_and_its_progress_is_that_of_all(
+def test_a_backfill_reads_every_calendar_and_reports_total_progress(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("DELETE FROM booking")
@@ -428,7 +428,7 @@ def test_a_backfill_reads_the_days_of_every_calendar_and_its_progress_is_that_of
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Ames'") == 1
 
 
-def test_a_calendar_that_is_selected_while_a_run_reads_is_read_by_it(
+def test_a_calendar_selected_during_a_run_is_read_by_it(
     studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     platforms.google.add_event({"summary": "Wedding Ames"}, calendar=WEDDINGS)
@@ -438,7 +438,7 @@ def test_a_calendar_that_is_selected_while_a_run_reads_is_read_by_it(
 
     def overtaken(stream: Stream[Any], client: Client, cursor: str | None) -> Page[Any]:
         page = fetch_page(stream, client, cursor)
-        account = named(studio, "Weddings")
+        account = calendar_named(studio, "Weddings")
         assert studio.api.put(f"{PATH}/{account['id']}", {"selected": True}).status == 200
         return page
 
@@ -450,7 +450,7 @@ def test_a_calendar_that_is_selected_while_a_run_reads_is_read_by_it(
     assert scalar(superuser, "SELECT count(*) FROM booking WHERE title = 'Wedding Ames'") == 1
 
 
-def test_a_record_that_is_set_aside_in_one_calendar_is_tried_again_for_that_one(
+def test_a_set_aside_record_is_retried_for_its_own_calendar(
     weddings: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     event = platforms.google.add_event({"summary": "Wedding Kerr", "start": {}}, calendar=WEDDINGS)
@@ -462,5 +462,5 @@ def test_a_record_that_is_set_aside_in_one_calendar_is_tried_again_for_that_one(
     weddings.sync("bookings")
     assert scalar(superuser, "SELECT count(*) FROM set_aside") == 0
     assert scalar(superuser, "SELECT account_ids FROM booking WHERE title = 'Wedding Kerr'") == [
-        UUID(named(weddings, "Weddings")["id"])
+        UUID(calendar_named(weddings, "Weddings")["id"])
     ]

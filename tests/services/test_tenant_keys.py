@@ -1,4 +1,4 @@
-"""The keys that studios are proved with: two while one is replaced, and never one that fits nothing in silence."""
+"""The keys of tenant proofs: two during a replacement, and a key that does not match fails loudly."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ Listing = Callable[..., None]
 
 @pytest.fixture
 def listing(clean_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listing]:
-    """Lists these keys; afterwards the database accepts those of the tests again."""
+    """Configures these keys; afterwards the database accepts those of the tests again."""
 
     def listing(*keys: str) -> None:
         monkeypatch.setenv("TENANT_PROOF_KEYS", ",".join(keys))
@@ -56,7 +56,7 @@ def is_seen(studio: UUID) -> bool:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, time: timedelta) -> None:
-    now = clock.now()  # today: what the clock tells moves on from where it is
+    now = clock.now()  # today: the clock advances from the current time
     monkeypatch.setattr(clock, "now", lambda: now + time)
 
 
@@ -66,7 +66,7 @@ def test_a_key_is_replaced_without_a_gap_and_the_old_one_ends(
     listing(OLD, NEW)
     applied = apply_tenant_keys()
     assert (applied.added, applied.removed, applied.fits) == (1, 0, True)
-    for keys in ((OLD, NEW), (NEW, OLD), (OLD,), (NEW,)):  # as containers are, some sooner and some later
+    for keys in ((OLD, NEW), (NEW, OLD), (OLD,), (NEW,)):  # containers get the new list at different times
         listing(*keys)
         assert is_seen(studio)
     listing(NEW, OLD)
@@ -80,7 +80,7 @@ def test_a_key_is_replaced_without_a_gap_and_the_old_one_ends(
     assert not is_seen(studio)
 
 
-def test_a_key_that_may_be_in_use_is_taken_away_by_force_alone(
+def test_a_key_that_may_be_in_use_is_removed_only_by_force(
     studio: UUID, listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for keys in ((NEW,), (NEW, OLD), (NEW,)):
@@ -99,7 +99,7 @@ def test_a_key_that_may_be_in_use_is_taken_away_by_force_alone(
     assert not is_seen(studio)
 
 
-def test_going_back_to_the_old_key_begins_its_time_again(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_back_to_the_old_key_restarts_its_waiting_time(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     for keys in ((NEW, OLD), (OLD, NEW)):
         listing(*keys)
         apply_tenant_keys()
@@ -109,7 +109,7 @@ def test_going_back_to_the_old_key_begins_its_time_again(listing: Listing, monke
         apply_tenant_keys()
 
 
-def test_a_key_that_the_database_does_not_know_fails_loudly_and_shows_nothing(
+def test_a_key_unknown_to_the_database_fails_loudly_and_reveals_nothing(
     studio: UUID, listing: Listing, superuser: pg8000.native.Connection
 ) -> None:
     listing(OTHER)
@@ -126,7 +126,7 @@ def test_a_key_that_the_database_does_not_know_fails_loudly_and_shows_nothing(
     assert is_seen(studio)
 
 
-def test_a_request_under_a_key_that_does_not_fit_is_our_failure_and_no_empty_answer(api: Api, listing: Listing) -> None:
+def test_a_request_with_a_key_that_does_not_match_is_a_server_error(api: Api, listing: Listing) -> None:
     api.post("/api/connections", {"platform": "website"})
     listing(OTHER)
     for answer in (api.get("/api/connections"), api.get("/api/connections/website")):
@@ -136,16 +136,16 @@ def test_a_request_under_a_key_that_does_not_fit_is_our_failure_and_no_empty_ans
     assert len(api.get("/api/connections").json["items"]) == 1
 
 
-def test_what_is_shown_of_keys_are_fingerprints(listing: Listing, superuser: pg8000.native.Connection) -> None:
+def test_only_fingerprints_of_keys_are_shown(listing: Listing, superuser: pg8000.native.Connection) -> None:
     listing(OLD, NEW)
-    shown = repr(apply_tenant_keys()) + repr(get_tenant_keys_status())
-    kept = repr(superuser.run("SELECT fingerprint, inner_pad, outer_pad FROM tenant_key"))
+    output = repr(apply_tenant_keys()) + repr(get_tenant_keys_status())
+    stored_rows = repr(superuser.run("SELECT fingerprint, inner_pad, outer_pad FROM tenant_key"))
     for key in (OLD, NEW):
-        assert fingerprint_of(Secret(key)) in shown
-        assert key not in shown + kept
+        assert fingerprint_of(Secret(key)) in output
+        assert key not in output + stored_rows
 
 
-def test_whoever_migrates_makes_the_listed_keys_known_and_takes_none_away(studio: UUID, listing: Listing) -> None:
+def test_a_migration_adds_the_configured_keys_and_removes_none(studio: UUID, listing: Listing) -> None:
     listing(OTHER)
     command.upgrade(Config(ROOT / "alembic.ini"), "head")
     assert is_seen(studio)
@@ -153,7 +153,7 @@ def test_whoever_migrates_makes_the_listed_keys_known_and_takes_none_away(studio
     assert is_seen(studio)
 
 
-class Kept:
+class KeySecret:
     """The secret that TENANT_PROOF_SECRET_ARN names, in the local Secrets Manager."""
 
     def __init__(self) -> None:
@@ -165,24 +165,24 @@ class Kept:
 
 
 @pytest.fixture
-def kept(local_aws: Any, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    kept = Kept()
+def key_secret(local_aws: Any, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeySecret]:
+    key_secret = KeySecret()
     with monkeypatch.context() as environ:
         environ.delenv("TENANT_PROOF_KEYS")
-        environ.setenv("TENANT_PROOF_SECRET_ARN", kept.arn)
+        environ.setenv("TENANT_PROOF_SECRET_ARN", key_secret.arn)
         forget_secrets()
         get_settings.cache_clear()
-        yield kept
+        yield key_secret
     forget_secrets()
     get_settings.cache_clear()
 
 
-def test_the_keys_may_be_in_a_secret_which_is_read_again_when_a_proof_is_refused(
-    studio: UUID, kept: Kept, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_with_the_keys_is_read_again_when_a_proof_is_rejected(
+    studio: UUID, key_secret: KeySecret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept.put(TENANT_PROOF_KEYS=OTHER)
+    key_secret.put(TENANT_PROOF_KEYS=OTHER)
     assert not is_seen(studio)
-    kept.put(TENANT_PROOF_KEYS=OLD)
+    key_secret.put(TENANT_PROOF_KEYS=OLD)
     assert not is_seen(studio)  # read a moment ago
     later(monkeypatch, TRUSTED + timedelta(seconds=1))
     assert not is_seen(studio)
@@ -190,13 +190,15 @@ def test_the_keys_may_be_in_a_secret_which_is_read_again_when_a_proof_is_refused
 
 
 @pytest.mark.parametrize("fields", [{}, {"TENANT_PROOF_KEYS": ""}, {"TENANT_PROOF_KEYS": "canary"}], ids=str)
-def test_a_secret_without_keys_is_named_and_not_shown(studio: UUID, kept: Kept, fields: dict[str, str]) -> None:
-    kept.put(**fields)
+def test_a_secret_without_keys_is_named_and_not_shown(
+    studio: UUID, key_secret: KeySecret, fields: dict[str, str]
+) -> None:
+    key_secret.put(**fields)
     with pytest.raises(SettingsError, match="TENANT_PROOF_KEYS") as caught, transaction(studio):
         pass
     assert "canary" not in str(caught.value)
 
 
-def test_what_concerns_no_studio_needs_no_key(kept: Kept) -> None:
+def test_work_without_a_studio_needs_no_key(key_secret: KeySecret) -> None:
     close_pool()
     assert read(None, GET_STUDIO) is None

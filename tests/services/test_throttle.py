@@ -1,4 +1,4 @@
-"""The throttle before a platform: what one run learns of it, all runs of all workers keep to."""
+"""The throttle of a platform: what one run learns about limits applies to all runs of all workers."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ KEY = {"platform": "google", "api": "calendar"}
 
 
 def wait_is_over(superuser: pg8000.native.Connection) -> None:
-    """Lets the time pass that runs and throttles wait for."""
+    """Ends the waits of runs and throttles."""
     superuser.run("UPDATE sync_log SET resume_at = now() WHERE resume_at IS NOT NULL")
     superuser.run("UPDATE platform_circuit SET open_until = now() WHERE open_until IS NOT NULL")
     superuser.run("UPDATE app_quota SET blocked_until = NULL; UPDATE account_quota SET blocked_until = NULL")
@@ -45,12 +45,12 @@ def open_circuit(superuser: pg8000.native.Connection, failures: int = FAILURES_T
 
 
 def circuit(superuser: pg8000.native.Connection) -> tuple[int, bool]:
-    """Failures in a row, and whether it is open now."""
-    found = superuser.run("SELECT failures_in_row, open_until > now() IS TRUE FROM platform_circuit")
-    return tuple(found[0]) if found else (0, False)
+    """Consecutive failures, and whether the circuit is open."""
+    rows = superuser.run("SELECT failures_in_row, open_until > now() IS TRUE FROM platform_circuit")
+    return tuple(rows[0]) if rows else (0, False)
 
 
-def test_failures_in_a_row_open_the_circuit_and_then_nobody_asks(
+def test_consecutive_failures_open_the_circuit_and_stop_all_calls(
     api: Api, studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -66,13 +66,13 @@ def test_failures_in_a_row_open_the_circuit_and_then_nobody_asks(
     assert scalar(superuser, "SELECT attempts_without_progress FROM sync_log WHERE id = :id", id=waiting["id"]) == 0
 
 
-def test_a_circuit_of_one_api_leaves_the_others_alone(studio: Studio, superuser: pg8000.native.Connection) -> None:
+def test_the_circuit_of_one_api_does_not_affect_others(studio: Studio, superuser: pg8000.native.Connection) -> None:
     open_circuit(superuser)
     assert studio.sync("bookings")["error"]["code"] == "platform_down"
     assert studio.sync("inquiries")["status"] == "succeeded"
 
 
-def test_a_half_open_circuit_lets_one_run_try_and_its_success_closes_it(
+def test_a_half_open_circuit_admits_one_run_whose_success_closes_it(
     api: Api, studios: Studios, queue: Queue, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -88,7 +88,7 @@ def test_a_half_open_circuit_lets_one_run_try_and_its_success_closes_it(
     assert execute(other, other.start("bookings")["id"]) == "succeeded"
 
 
-def test_a_half_open_circuit_opens_for_longer_when_the_try_fails(
+def test_a_half_open_circuit_opens_for_longer_when_the_probe_fails(
     studio: Studio, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     open_circuit(superuser)
@@ -110,7 +110,7 @@ def test_a_success_between_failures_keeps_the_circuit_closed(
     assert circuit(superuser) == (0, False)
 
 
-def test_errors_of_ours_and_of_the_studios_do_not_count_against_a_platform(
+def test_internal_and_studio_errors_do_not_count_against_a_platform(
     studio: Studio, superuser: pg8000.native.Connection, platforms: Sandbox
 ) -> None:
     platforms.add_fault(kind="status", status=400, host=CALENDAR, path=EVENTS)
@@ -118,7 +118,7 @@ def test_errors_of_ours_and_of_the_studios_do_not_count_against_a_platform(
     assert circuit(superuser) == (0, False)
 
 
-def test_a_rate_limit_of_the_account_holds_back_its_other_runs_of_that_api(
+def test_a_rate_limit_of_an_account_delays_its_other_runs_of_that_api(
     api: Api, studios: Studios, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -134,7 +134,7 @@ def test_a_rate_limit_of_the_account_holds_back_its_other_runs_of_that_api(
     assert other.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_limit_of_the_application_holds_back_every_studio(
+def test_a_limit_of_the_application_delays_every_studio(
     api: Api, studios: Studios, queue: Queue, platforms: Sandbox
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -145,16 +145,16 @@ def test_a_limit_of_the_application_holds_back_every_studio(
 
 
 class Spender:
-    """A studio that makes calls and hears how much of the application's and of its own quota is used."""
+    """A studio that makes calls and learns how much of the application's and of its own quota is used."""
 
     def __init__(self, studio_id: UUID) -> None:
         self.studio_id = studio_id
 
     def spend(self, calls: int, *, app: float | None = None, account: float | None = None) -> bool:
-        """Whether it may go on."""
-        given = {"app_used": app, "account_used": account, "app_seconds": 60, "account_seconds": 60}
-        whose = {"studio_id": self.studio_id, "connection_id": connection_of(self.studio_id)}
-        wait = write(self.studio_id, rows.SPEND_QUOTA, calls=calls, **whose, **given, **KEY)
+        """Returns whether it may make further calls."""
+        usage = {"app_used": app, "account_used": account, "app_seconds": 60, "account_seconds": 60}
+        connection = {"studio_id": self.studio_id, "connection_id": connection_of(self.studio_id)}
+        wait = write(self.studio_id, rows.SPEND_QUOTA, calls=calls, **connection, **usage, **KEY)
         return wait.seconds is None
 
 
@@ -168,36 +168,36 @@ def quiet(clean_database: Database) -> Spender:
     return Spender(new_studio("Quiet"))
 
 
-def test_below_three_quarters_of_a_quota_everybody_goes_on(noisy: Spender, quiet: Spender) -> None:
+def test_below_three_quarters_of_a_quota_no_studio_waits(noisy: Spender, quiet: Spender) -> None:
     assert noisy.spend(700, app=0.70)
     assert quiet.spend(1, app=0.70)
 
 
-def test_above_three_quarters_the_noisy_studio_waits_and_the_quiet_one_goes_on(noisy: Spender, quiet: Spender) -> None:
+def test_above_three_quarters_only_the_noisy_studio_waits(noisy: Spender, quiet: Spender) -> None:
     assert quiet.spend(10, app=0.1)
     assert not noisy.spend(700, app=0.76)
     assert quiet.spend(10, app=0.77)
     assert quiet.spend(10, app=0.90)
 
 
-def test_a_part_of_the_quota_is_kept_for_a_studio_that_has_not_asked_yet(noisy: Spender, quiet: Spender) -> None:
+def test_part_of_the_quota_is_reserved_for_studios_without_calls(noisy: Spender, quiet: Spender) -> None:
     assert not noisy.spend(760, app=0.76)
     assert quiet.spend(1, app=0.76)
 
 
-def test_at_the_end_of_the_quota_nobody_goes_on(noisy: Spender, quiet: Spender) -> None:
+def test_at_the_end_of_the_quota_every_studio_waits(noisy: Spender, quiet: Spender) -> None:
     noisy.spend(900, app=0.90)
     assert not quiet.spend(1, app=0.96)
     assert not noisy.spend(1)
 
 
-def test_an_account_at_its_own_end_waits_alone(noisy: Spender, quiet: Spender) -> None:
+def test_an_account_at_the_end_of_its_own_quota_waits_alone(noisy: Spender, quiet: Spender) -> None:
     assert not noisy.spend(10, account=0.97)
     assert quiet.spend(10, account=0.10)
     assert noisy.spend(1, account=0.50)
 
 
-def test_calls_of_an_hour_ago_no_longer_count(
+def test_calls_older_than_an_hour_do_not_count(
     noisy: Spender, quiet: Spender, superuser: pg8000.native.Connection
 ) -> None:
     noisy.spend(900, app=0.5)
@@ -210,7 +210,7 @@ def test_calls_of_an_hour_ago_no_longer_count(
     assert superuser.run("SELECT calls, studios FROM app_quota") == [[101, 2]]
 
 
-def test_what_the_headers_say_reaches_the_shared_rows(
+def test_usage_reported_in_headers_is_stored_in_the_shared_rows(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def usage(headers: Any, now: datetime) -> list[Usage]:

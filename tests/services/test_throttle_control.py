@@ -1,4 +1,4 @@
-"""Waits that platforms ask for: none is longer than a day, and the studio or an operator can end each of them."""
+"""Waits requested by platforms: none is longer than a day, and the studio or an operator can end each of them."""
 
 import json
 from collections.abc import Callable
@@ -65,13 +65,13 @@ def test_a_wait_is_never_longer_than_a_day(moment: datetime, wait: timedelta) ->
 
 @pytest.mark.usefixtures("fixed")
 @pytest.mark.parametrize("kind", [RateLimited, QuotaSpent, CircuitOpen, RefreshInProgress])
-def test_who_is_told_to_wait_waits_so_long_and_never_gives_up(kind: Callable[..., Any]) -> None:
+def test_a_requested_wait_is_respected_without_ever_giving_up(kind: Callable[..., Any]) -> None:
     error = kind(resume_at=NOW + timedelta(minutes=7))
     assert delay_after(error, attempts=99, attempts_without_progress=99) == timedelta(minutes=7)
 
 
 @pytest.mark.usefixtures("fixed")
-def test_a_passing_fault_that_names_a_moment_is_tried_then_but_not_sooner_than_by_itself() -> None:
+def test_a_transient_error_with_a_time_is_retried_then_but_not_before_its_backoff() -> None:
     later = delay_after(TransientFault(resume_at=NOW + timedelta(hours=2)), attempts=1, attempts_without_progress=1)
     assert later == timedelta(hours=2)
     at_once = delay_after(TransientFault(resume_at=NOW), attempts=1, attempts_without_progress=1)
@@ -84,7 +84,7 @@ def test_a_passing_fault_that_names_a_moment_is_tried_then_but_not_sooner_than_b
 
 def waits(run: dict[str, Any]) -> timedelta:
     assert run["status"] == "deferred"
-    return datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)  # today: the database reckons from the present
+    return datetime.fromisoformat(run["resumeAt"]) - datetime.now(UTC)  # today: the database uses the current time
 
 
 def limit(platforms: Sandbox, *, times: int | None = 1, **fault: Any) -> None:
@@ -94,7 +94,7 @@ def limit(platforms: Sandbox, *, times: int | None = 1, **fault: Any) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("headers", FAR.values(), ids=list(FAR))
-def test_a_run_is_put_off_for_a_day_at_most_whatever_the_platform_says(
+def test_a_run_is_deferred_for_a_day_at_most(
     studio: Studio,
     platforms: Sandbox,
     superuser: pg8000.native.Connection,
@@ -107,7 +107,7 @@ def test_a_run_is_put_off_for_a_day_at_most_whatever_the_platform_says(
     assert blocked == [[True if status == 429 else None]]
 
 
-def test_a_run_waits_for_the_token_endpoint_as_long_as_that_says(
+def test_a_run_waits_for_the_token_endpoint_as_long_as_it_asks(
     api: Api, queue: Queue, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     studio = connect(api, queue, lifetime=0)
@@ -120,7 +120,7 @@ def test_a_run_waits_for_the_token_endpoint_as_long_as_that_says(
     assert timedelta(hours=23) < ahead <= LONGEST_WAIT
 
 
-def test_what_headers_say_of_a_quota_blocks_for_a_day_at_most(
+def test_usage_reported_in_headers_blocks_for_a_day_at_most(
     studio: Studio, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def usage(headers: Any, now: datetime) -> list[Usage]:
@@ -133,7 +133,7 @@ def test_what_headers_say_of_a_quota_blocks_for_a_day_at_most(
     assert waits(studio.sync("bookings")) <= LONGEST_WAIT
 
 
-def test_a_reconnect_ends_what_the_account_waits_for(studio: Studio, platforms: Sandbox) -> None:
+def test_a_reconnect_ends_the_waits_of_the_account(studio: Studio, platforms: Sandbox) -> None:
     limit(platforms)
     run = studio.sync("bookings")
     assert waits(run) > timedelta(hours=23)
@@ -143,7 +143,7 @@ def test_a_reconnect_ends_what_the_account_waits_for(studio: Studio, platforms: 
     assert execute(studio, run["id"]) == "succeeded"
 
 
-def test_a_disconnect_and_a_new_connection_end_it_as_well(studio: Studio, queue: Queue, platforms: Sandbox) -> None:
+def test_disconnecting_and_connecting_again_ends_the_waits(studio: Studio, queue: Queue, platforms: Sandbox) -> None:
     limit(platforms)
     studio.sync("bookings")
     assert studio.api.delete("/api/connections/google").status == 204
@@ -152,9 +152,7 @@ def test_a_disconnect_and_a_new_connection_end_it_as_well(studio: Studio, queue:
     assert again.sync("bookings")["status"] == "succeeded"
 
 
-def test_a_refresh_of_the_token_ends_nothing(
-    studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection
-) -> None:
+def test_a_token_refresh_ends_no_wait(studio: Studio, platforms: Sandbox, superuser: pg8000.native.Connection) -> None:
     limit(platforms)
     run = studio.sync("bookings")
     superuser.run("UPDATE platform_connection SET token_expires_at = now()")
@@ -162,15 +160,15 @@ def test_a_refresh_of_the_token_ends_nothing(
     assert waits(studio.run(run["id"])) > timedelta(hours=23)
 
 
-def test_who_cancels_a_waiting_run_and_syncs_again_is_not_held_back(studio: Studio, platforms: Sandbox) -> None:
+def test_cancelling_a_waiting_run_allows_the_next_sync(studio: Studio, platforms: Sandbox) -> None:
     limit(platforms)
     run = studio.sync("bookings")
-    assert studio.start("bookings")["id"] == run["id"], "a sync by hand alone is answered with the waiting run"
+    assert studio.start("bookings")["id"] == run["id"], "without a cancel, a manual sync returns the waiting run"
     assert studio.api.delete(f"/api/sync/log/{run['id']}").status == 200
     assert studio.sync("bookings")["status"] == "succeeded"
 
 
-def test_cancelling_ends_no_wait_of_another_account_nor_one_of_all(
+def test_cancelling_ends_neither_other_accounts_waits_nor_global_ones(
     api: Api, studios: Studios, queue: Queue, platforms: Sandbox
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -187,7 +185,7 @@ def test_cancelling_ends_no_wait_of_another_account_nor_one_of_all(
 
 @pytest.fixture
 def limited(api: Api, studios: Studios, queue: Queue, platforms: Sandbox) -> tuple[Studio, Studio]:
-    """Two studios, held back by a limit of the application's."""
+    """Two studios delayed by a limit of the application."""
     first, second = connect(api, queue), connect(studios.new(), queue)
     limit(platforms, status=403, body=DAILY_LIMIT)
     assert first.sync("bookings")["error"]["code"] == "platform_rate_limited"
@@ -195,7 +193,7 @@ def limited(api: Api, studios: Studios, queue: Queue, platforms: Sandbox) -> tup
     return first, second
 
 
-def test_an_operator_sees_what_holds_runs_back(
+def test_an_operator_sees_what_delays_runs(
     limited: tuple[Studio, Studio], as_administrator: Database, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run(
@@ -203,21 +201,23 @@ def test_an_operator_sees_what_holds_runs_back(
         "INSERT INTO account_quota (studio_id, connection_id, api, blocked_until)"
         f" VALUES ('{limited[1].id}', '{limited[1].connection()['id']}', 'gmail', now() + interval '1 hour')"
     )
-    told = list_throttles(100)
-    assert [(each.scope, each.api, each.failures_in_row) for each in told.shared] == [
+    throttles = list_throttles(100)
+    assert [(each.scope, each.api, each.failures_in_row) for each in throttles.shared] == [
         ("app", "calendar", None),
         ("circuit", "gmail", 12),
     ]
-    assert [(each.studio_id, each.platform, each.api) for each in told.accounts] == [(limited[1].id, "google", "gmail")]
-    assert str(told.accounts[0].connection_id) == limited[1].connection()["id"]
-    assert sorted((each.platform, each.code, each.runs, each.studios) for each in told.runs) == [
+    assert [(each.studio_id, each.platform, each.api) for each in throttles.accounts] == [
+        (limited[1].id, "google", "gmail")
+    ]
+    assert str(throttles.accounts[0].connection_id) == limited[1].connection()["id"]
+    assert sorted((each.platform, each.code, each.runs, each.studios) for each in throttles.runs) == [
         ("google", "platform_rate_limited", 1, 1),
         ("google", "quota_spent", 1, 1),
     ]
-    assert list_throttles(1).accounts == told.accounts
+    assert list_throttles(1).accounts == throttles.accounts
 
 
-def test_an_operator_ends_a_limit_of_the_application_for_every_studio(
+def test_an_operator_can_end_a_limit_of_the_application(
     limited: tuple[Studio, Studio],
     as_administrator: Database,
     superuser: pg8000.native.Connection,
@@ -235,7 +235,7 @@ def test_an_operator_ends_a_limit_of_the_application_for_every_studio(
     assert clear_throttles("google", None, plenty).runs == 0
 
 
-def test_a_command_that_runs_out_of_time_says_so_and_goes_on_when_repeated(
+def test_a_command_out_of_time_is_incomplete_and_can_be_resumed(
     limited: tuple[Studio, Studio],
     as_administrator: Database,
     superuser: pg8000.native.Connection,
@@ -249,7 +249,7 @@ def test_a_command_that_runs_out_of_time_says_so_and_goes_on_when_repeated(
     assert (second.runs, second.complete) == (1, True)
 
 
-def test_an_operator_ends_the_wait_of_one_studio(
+def test_an_operator_can_end_the_wait_of_one_studio(
     api: Api, studios: Studios, queue: Queue, platforms: Sandbox, as_administrator: Database
 ) -> None:
     studio, other = connect(api, queue), connect(studios.new(), queue)
@@ -262,17 +262,17 @@ def test_an_operator_ends_the_wait_of_one_studio(
     assert waits(other.run(waiting["id"])) > timedelta(hours=23)
 
 
-def test_a_platform_or_a_studio_that_is_not_known_is_refused(as_administrator: Database) -> None:
+def test_an_unknown_platform_or_studio_is_rejected(as_administrator: Database) -> None:
     with pytest.raises(NotFound, match="platform"):
         clear_throttles("myspace", None, plenty)
     with pytest.raises(NotFound, match="Studio"):
         clear_throttles("google", UUID(int=7), plenty)
 
 
-def test_what_an_operator_is_shown_has_no_text_of_a_customer(
+def test_the_output_for_operators_contains_no_customer_text(
     limited: tuple[Studio, Studio], as_administrator: Database
 ) -> None:
-    told = msgspec.json.decode(msgspec.json.encode(list_throttles(100)))
-    assert set(told) == {"shared", "accounts", "runs"}
-    assert "Linden" not in json.dumps(told)
+    output = msgspec.json.decode(msgspec.json.encode(list_throttles(100)))
+    assert set(output) == {"shared", "accounts", "runs"}
+    assert "Linden" not in json.dumps(output)
     forget()

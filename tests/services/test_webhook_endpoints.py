@@ -1,4 +1,4 @@
-"""Webhooks: an event reaches each receiver at least once, signed, or it is seen that it did not."""
+"""Webhook endpoints: an event reaches each receiver at least once, signed, or its failure is visible."""
 
 import json
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def receiver() -> Iterator[Fake]:
 
 @dataclass
 class Studio:
-    """A studio with a connection, and a webhook at the receiver."""
+    """A studio with a connection, and a webhook endpoint at the receiver."""
 
     api: Api
     queue: Queue
@@ -58,10 +58,10 @@ class Studio:
         assert stored is not None
         return stored
 
-    def break_it(self) -> None:
+    def fail(self) -> None:
         fail_connection(self.connection(), TokenRevoked("The grant is gone", code="token_revoked"))
 
-    def mend_it(self) -> None:
+    def recover(self) -> None:
         assert self.api.put("/api/connections/pinterest", {"accessToken": "another"}).status == 200
 
     def enqueued(self) -> list[UUID]:
@@ -74,13 +74,13 @@ class Studio:
         return [self.deliver(delivery_id) for delivery_id in self.enqueued()]
 
     def pass_time(self) -> None:
-        """Until whatever waits is due."""
+        """Lets time pass until every waiting delivery is due."""
         self.superuser.run("UPDATE webhook_delivery SET due_at = now() WHERE due_at IS NOT NULL")
         enqueue_due_deliveries()
 
     def deliveries(self) -> list[dict[str, Any]]:
-        (shown,) = self.api.get("/api/webhook-endpoints").json["items"]
-        return shown["deliveries"]  # type: ignore[no-any-return]
+        (endpoint,) = self.api.get("/api/webhook-endpoints").json["items"]
+        return endpoint["deliveries"]  # type: ignore[no-any-return]
 
     def ask_for_test(self) -> str:
         answer = self.api.post(f"/api/webhook-endpoints/{self.endpoint_id}/test")
@@ -88,7 +88,7 @@ class Studio:
         return str(answer.json["id"])
 
     def received(self) -> list[Any]:
-        """What the receiver was sent, by the vendor's own verifier."""
+        """The messages that the receiver was sent, verified by the vendor's library."""
         return [Verifier(self.secret).verify(each.body, each.headers) for each in self.receiver.requests]
 
 
@@ -102,10 +102,10 @@ def studio(api: Api, queue: Queue, receiver: Fake, superuser: pg8000.native.Conn
     return studio
 
 
-def test_a_connection_that_breaks_and_recovers_is_told_signed_and_without_tokens(studio: Studio) -> None:
-    studio.break_it()
+def test_failure_and_recovery_are_sent_signed_and_without_tokens(studio: Studio) -> None:
+    studio.fail()
     assert studio.work() == ["delivered"]
-    studio.mend_it()
+    studio.recover()
     assert studio.work() == ["delivered"]
     broke, recovered = studio.received()
     assert (broke["type"], recovered["type"]) == ("connection.failed", "connection.recovered")
@@ -120,31 +120,31 @@ def test_a_connection_that_breaks_and_recovers_is_told_signed_and_without_tokens
     assert first.headers["content-type"] == "application/json"
 
 
-def test_the_message_in_the_queue_holds_ids_only(studio: Studio) -> None:
-    studio.break_it()
+def test_the_message_in_the_queue_holds_only_ids(studio: Studio) -> None:
+    studio.fail()
     (message,) = studio.queue.receive()
     assert (set(message), message["kind"]) == ({"kind", "id", "studioId"}, "delivery")
 
 
-def test_each_webhook_gets_its_own_delivery_of_the_same_event(studio: Studio) -> None:
+def test_each_endpoint_gets_its_own_delivery_of_an_event(studio: Studio) -> None:
     studio.receiver.on("/second", Reply(status=500))
     studio.add_webhook("/second")
-    studio.break_it()
+    studio.fail()
     assert sorted(studio.work()) == ["delivered", "failed"]
     ids = {request.headers["webhook-id"] for request in studio.receiver.requests}
     assert len(ids) == 1
 
 
-def test_a_duplicate_message_finds_the_delivery_taken(studio: Studio) -> None:
+def test_a_duplicate_message_is_dropped(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(status=503))
-    studio.break_it()
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     assert [studio.deliver(delivery_id) for _ in range(3)] == ["failed", "dropped", "dropped"]
     assert len(studio.receiver.requests) == 1
 
 
-def test_a_delivery_that_is_done_is_not_made_again(studio: Studio) -> None:
-    studio.break_it()
+def test_a_completed_delivery_is_not_repeated(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     assert [studio.deliver(delivery_id) for _ in range(2)] == ["delivered", "dropped"]
     studio.pass_time()
@@ -152,9 +152,9 @@ def test_a_delivery_that_is_done_is_not_made_again(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 404, 429, 500, 503])
-def test_any_answer_but_a_2xx_is_tried_again_under_the_same_id(studio: Studio, status: int) -> None:
+def test_any_response_but_a_2xx_is_retried_under_the_same_id(studio: Studio, status: int) -> None:
     studio.receiver.on("/hook", Reply(status=status, headers={"Location": "/inside"}), Reply(status=202))
-    studio.break_it()
+    studio.fail()
     assert studio.work() == ["failed"]
     (waiting,) = studio.deliveries()
     assert (waiting["state"], waiting["problem"]) == ("waiting", f"the receiver answered {status}")
@@ -168,19 +168,19 @@ def test_any_answer_but_a_2xx_is_tried_again_under_the_same_id(studio: Studio, s
     assert delivered["nextAttemptAt"] is None
 
 
-def test_the_waits_grow_to_three_days_and_then_it_is_given_up_and_seen(studio: Studio) -> None:
+def test_retries_back_off_for_three_days_and_then_the_delivery_is_given_up(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(status=500))
-    studio.break_it()
+    studio.fail()
     waits = []
     for attempt in range(1, ATTEMPTS + 1):
         assert studio.work() == ["given_up" if attempt == ATTEMPTS else "failed"]
-        (shown,) = studio.deliveries()
-        assert shown["attempts"] == attempt
+        (delivery,) = studio.deliveries()
+        assert delivery["attempts"] == attempt
         if attempt < ATTEMPTS:
-            waits.append(from_now(shown["nextAttemptAt"]))
+            waits.append(from_now(delivery["nextAttemptAt"]))
             studio.pass_time()
-    assert shown["state"] == "given_up"
-    assert shown["problem"] == "the receiver answered 500"
+    assert delivery["state"] == "given_up"
+    assert delivery["problem"] == "the receiver answered 500"
     for wait, delay in zip(waits, DELAYS, strict=False):
         assert timedelta(seconds=0.9 * delay) < wait < timedelta(seconds=1.11 * delay)
     assert timedelta(days=2.9) < sum(waits, timedelta()) < timedelta(days=3.4)
@@ -188,41 +188,41 @@ def test_the_waits_grow_to_three_days_and_then_it_is_given_up_and_seen(studio: S
     assert studio.enqueued() == []
 
 
-def test_a_worker_that_dies_in_the_attempt_leaves_it_for_the_next(studio: Studio) -> None:
-    studio.break_it()
+def test_a_delivery_of_a_dead_worker_is_retried(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     studio.receiver.on("/hook", Reply(breaks=True))
     assert studio.deliver(delivery_id) == "failed"
-    studio.superuser.run("UPDATE webhook_delivery SET last_problem = NULL")  # as if nothing had been told
+    studio.superuser.run("UPDATE webhook_delivery SET last_problem = NULL")  # as if nothing had been recorded
     studio.receiver.on("/hook", Reply(status=200))
     studio.pass_time()
     assert studio.work() == ["delivered"]
 
 
-def test_after_a_death_in_the_last_attempt_only_the_verdict_follows(studio: Studio) -> None:
-    studio.break_it()
+def test_a_delivery_whose_last_attempt_died_is_given_up_without_another(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     studio.superuser.run("UPDATE webhook_delivery SET attempts = :attempts", attempts=ATTEMPTS)
     assert studio.deliver(delivery_id) == "given_up"
     assert studio.receiver.requests == []
-    (shown,) = studio.deliveries()
-    assert shown["state"] == "given_up"
+    (delivery,) = studio.deliveries()
+    assert delivery["state"] == "given_up"
 
 
-def test_the_first_wait_is_longer_than_what_a_worker_passes_over() -> None:
+def test_the_first_wait_exceeds_the_grace_period() -> None:
     assert timedelta(seconds=min(DELAYS)) > GRACE
 
 
 def test_the_tick_enqueues_what_is_due_and_not_twice_in_a_row(studio: Studio) -> None:
-    studio.break_it()
-    (delivery_id,) = studio.enqueued()  # this message is lost
+    studio.fail()
+    (delivery_id,) = studio.enqueued()  # this message gets lost
     assert enqueue_due_deliveries() == 1
     assert studio.enqueued() == [delivery_id]
     assert enqueue_due_deliveries() == 0
     assert studio.deliver(delivery_id) == "delivered"
 
 
-def test_the_tick_enqueues_for_every_studio_and_in_batches(
+def test_the_tick_enqueues_deliveries_of_every_studio_in_batches(
     studio: Studio, studios: Studios, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "BATCH", 1)
@@ -230,7 +230,7 @@ def test_the_tick_enqueues_for_every_studio_and_in_batches(
     assert other.api.post("/api/connections", {"platform": "pinterest", "accessToken": "x"}).status == 201
     other.add_webhook()
     for each in (studio, other):
-        each.break_it()
+        each.fail()
     studio.queue.receive()
     assert enqueue_due_deliveries() == 2
     assert {message["studioId"] for message in studio.queue.receive()} == {
@@ -239,66 +239,66 @@ def test_the_tick_enqueues_for_every_studio_and_in_batches(
     }
 
 
-def test_410_disables_the_webhook_and_ends_what_was_on_its_way(studio: Studio) -> None:
+def test_a_410_disables_the_endpoint_and_gives_up_its_deliveries(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(status=500), Reply(status=410))
-    studio.break_it()
+    studio.fail()
     assert studio.work() == ["failed"]
-    studio.mend_it()
+    studio.recover()
     assert studio.work() == ["disabled"]
-    (shown,) = studio.api.get("/api/webhook-endpoints").json["items"]
-    assert (shown["state"], shown["disabledReason"]) == ("disabled", "the receiver answered 410 Gone")
-    assert [each["state"] for each in shown["deliveries"]] == ["given_up", "given_up"]
-    studio.break_it()
+    (endpoint,) = studio.api.get("/api/webhook-endpoints").json["items"]
+    assert (endpoint["state"], endpoint["disabledReason"]) == ("disabled", "the receiver answered 410 Gone")
+    assert [each["state"] for each in endpoint["deliveries"]] == ["given_up", "given_up"]
+    studio.fail()
     assert studio.enqueued() == []
 
 
-def test_a_delivery_made_while_its_webhook_was_being_disabled_is_given_up(studio: Studio) -> None:
-    studio.break_it()
+def test_a_delivery_created_while_its_endpoint_is_disabled_is_given_up(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     studio.superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")
     assert studio.deliver(delivery_id) == "given_up"
     assert studio.receiver.requests == []
 
 
-def test_a_deleted_webhook_is_told_nothing_more(studio: Studio) -> None:
-    studio.break_it()
+def test_a_deleted_endpoint_is_sent_nothing_more(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     assert studio.api.delete(f"/api/webhook-endpoints/{studio.endpoint_id}").status == 204
     assert studio.deliver(delivery_id) == "dropped"
     assert studio.receiver.requests == []
 
 
-def test_no_attempt_begins_that_could_not_end_in_time(studio: Studio) -> None:
-    studio.break_it()
+def test_no_attempt_starts_that_could_not_finish_in_time(studio: Studio) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     assert deliver(studio.api.studio_id, delivery_id, lambda: NEEDED_MS - 1) == "dropped"
-    (shown,) = studio.deliveries()
-    assert shown["attempts"] == 0
+    (delivery,) = studio.deliveries()
+    assert delivery["attempts"] == 0
     assert enqueue_due_deliveries() == 1
 
 
-def test_another_studio_cannot_have_a_delivery_made(studio: Studio, studios: Studios) -> None:
-    studio.break_it()
+def test_another_studio_cannot_trigger_a_delivery(studio: Studio, studios: Studios) -> None:
+    studio.fail()
     (delivery_id,) = studio.enqueued()
     for studio_id in (studios.new().studio_id, uuid4()):
         assert deliver(studio_id, delivery_id, lambda: NEEDED_MS) == "dropped"
     assert studio.receiver.requests == []
 
 
-def test_a_host_that_moved_inside_since_the_webhook_was_made_is_not_asked(studio: Studio) -> None:
+def test_a_host_that_moved_to_a_private_address_is_not_called(studio: Studio) -> None:
     studio.superuser.run("UPDATE webhook_endpoint SET url = 'https://10.0.0.1/hook'")
-    studio.break_it()
+    studio.fail()
     assert studio.work() == ["failed"]
-    (shown,) = studio.deliveries()
-    assert shown["problem"] == "the host is not on the public internet"
+    (delivery,) = studio.deliveries()
+    assert delivery["problem"] == "the host is not on the public internet"
 
 
-def test_a_secret_moved_to_another_webhook_signs_nothing(studio: Studio) -> None:
+def test_a_secret_moved_to_another_endpoint_signs_nothing(studio: Studio) -> None:
     studio.add_webhook("/second")
     studio.superuser.run(
         "UPDATE webhook_endpoint SET secret = (SELECT secret FROM webhook_endpoint ORDER BY id LIMIT 1)"
     )
-    studio.break_it()
+    studio.fail()
     outcomes = []
     for delivery_id in studio.enqueued():
         try:
@@ -308,18 +308,18 @@ def test_a_secret_moved_to_another_webhook_signs_nothing(studio: Studio) -> None
     assert sorted(outcomes) == ["delivered", "sealed"]
 
 
-def test_a_test_is_sent_signed_once_and_what_came_of_it_is_seen(studio: Studio) -> None:
+def test_a_test_is_sent_signed_once_and_its_result_is_shown(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(status=204), Reply(status=500))
     first = studio.ask_for_test()
     assert studio.work() == ["delivered"]
     assert studio.ask_for_test() != first
     assert studio.work() == ["given_up"]
     request, other = studio.receiver.requests
-    sent, _ = studio.received()
-    assert (sent["type"], sent["data"]) == ("test", {"endpointId": studio.endpoint_id})
+    message, _ = studio.received()
+    assert (message["type"], message["data"]) == ("test", {"endpointId": studio.endpoint_id})
     assert request.headers["webhook-id"] == first != other.headers["webhook-id"]
     refused, delivered = studio.deliveries()
-    assert delivered["occurredAt"] == sent["timestamp"]
+    assert delivered["occurredAt"] == message["timestamp"]
     assert [(each["type"], each["state"], each["problem"]) for each in (delivered, refused)] == [
         ("test", "delivered", None),
         ("test", "given_up", "the receiver answered 500"),
@@ -328,26 +328,26 @@ def test_a_test_is_sent_signed_once_and_what_came_of_it_is_seen(studio: Studio) 
     assert studio.enqueued() == []
 
 
-def test_a_test_tells_in_words_why_a_receiver_cannot_be_reached(studio: Studio) -> None:
+def test_a_test_explains_why_a_receiver_cannot_be_reached(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(breaks=True))
     studio.ask_for_test()
     assert studio.work() == ["given_up"]
     assert studio.deliveries()[0]["problem"].startswith("the connection failed")
 
 
-def test_a_disabled_webhook_can_be_tested_and_a_test_changes_nothing_of_a_webhook(studio: Studio) -> None:
+def test_a_disabled_endpoint_can_be_tested_and_tests_do_not_change_endpoints(studio: Studio) -> None:
     studio.receiver.on("/hook", Reply(status=410), Reply(status=200))
     studio.ask_for_test()
     assert studio.work() == ["given_up"]
-    (shown,) = studio.api.get("/api/webhook-endpoints").json["items"]
-    assert (shown["state"], shown["deliveries"][0]["problem"]) == ("enabled", "the receiver answered 410")
+    (endpoint,) = studio.api.get("/api/webhook-endpoints").json["items"]
+    assert (endpoint["state"], endpoint["deliveries"][0]["problem"]) == ("enabled", "the receiver answered 410")
     studio.superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")
     studio.ask_for_test()
     assert studio.work() == ["delivered"]
     assert studio.api.get("/api/webhook-endpoints").json["items"][0]["state"] == "disabled"
 
 
-def test_the_tick_re_enqueues_a_test_whose_message_was_lost(studio: Studio) -> None:
+def test_the_tick_re_enqueues_a_lost_test(studio: Studio) -> None:
     test = studio.ask_for_test()
     studio.queue.receive()
     assert enqueue_due_deliveries() == 1
@@ -355,7 +355,7 @@ def test_the_tick_re_enqueues_a_test_whose_message_was_lost(studio: Studio) -> N
     assert studio.deliver(UUID(test)) == "delivered"
 
 
-def test_a_test_whose_worker_died_is_sent_again_a_few_minutes_later(studio: Studio) -> None:
+def test_a_test_of_a_dead_worker_is_sent_again_minutes_later(studio: Studio) -> None:
     test = studio.ask_for_test()
     studio.queue.receive()
     for _ in range(ATTEMPTS):
@@ -369,22 +369,22 @@ def test_a_test_whose_worker_died_is_sent_again_a_few_minutes_later(studio: Stud
     assert studio.deliveries()[0]["problem"] == "no answer"
 
 
-def test_so_many_tests_of_a_webhook_are_kept(studio: Studio) -> None:
-    studio.break_it()
+def test_stored_tests_per_endpoint_are_limited(studio: Studio) -> None:
+    studio.fail()
     studio.work()
     for _ in range(KEPT_TESTS + 3):
         last = studio.ask_for_test()
         studio.work()
-    kept = studio.superuser.run("SELECT id::text FROM webhook_delivery WHERE event_id IS NULL ORDER BY id")
-    assert len(kept) == KEPT_TESTS + 1
-    assert kept[-1] == [last]
+    stored_tests = studio.superuser.run("SELECT id::text FROM webhook_delivery WHERE event_id IS NULL ORDER BY id")
+    assert len(stored_tests) == KEPT_TESTS + 1
+    assert stored_tests[-1] == [last]
     assert studio.superuser.run("SELECT count(*) FROM webhook_delivery WHERE event_id IS NOT NULL") == [[1]]
 
 
 def test_tests_and_events_are_listed_newest_first(studio: Studio) -> None:
     studio.ask_for_test()
     studio.work()
-    studio.break_it()
+    studio.fail()
     studio.work()
     studio.ask_for_test()
     assert [each["type"] for each in studio.deliveries()] == ["test", "connection.failed", "test"]

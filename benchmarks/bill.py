@@ -24,9 +24,9 @@ GB = 1e9
 class Assumptions:
     """What cannot be measured in the product. Per studio, unless stated otherwise."""
 
-    runs_a_day: float = 2 * 24 * 4 + 2 * 4
+    runs_per_day: float = 2 * 24 * 4 + 2 * 4
     """Google's two streams every 15 minutes and Meta's two every 6 hours, the defaults"""
-    requests_a_day: float = 50
+    requests_per_day: float = 50
     platform_ms: float = 300
     """How long a platform takes to respond to a call"""
     queue_ms: float = 15
@@ -85,15 +85,15 @@ class Load:
     """Upper bound for the database: as if it worked for as long as statements take"""
 
 
-def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
+def load(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> Load:
     """A month of this fleet."""
-    runs, requests = (fleet.studios * DAYS * each for each in (given.runs_a_day, given.requests_a_day))
+    runs, requests = (fleet.studios * DAYS * each for each in (assumptions.runs_per_day, assumptions.requests_per_day))
     ticks = 60 * prices.HOURS
     share = min(1.0, fleet.memory_gb * 1024 / prices.LAMBDA_VCPU_MB)
-    run_ms = usage.sync.ms / share + usage.sync.api_calls * given.platform_ms
+    run_ms = usage.sync.ms / share + usage.sync.api_calls * assumptions.platform_ms
     tick_ms = (ticks * usage.tick.ms + runs * usage.tick_per_run.ms) / (
         share / 2
-    ) + runs / SQS_BATCH / SENDERS * given.queue_ms
+    ) + runs / SQS_BATCH / SENDERS * assumptions.queue_ms
     parts = ((runs, usage.sync), (requests, usage.api), (ticks, usage.tick), (runs, usage.tick_per_run))
     return Load(
         runs=runs,
@@ -102,18 +102,18 @@ def load(fleet: Fleet, usage: Usage, given: Assumptions) -> Load:
         gb_seconds=(runs * run_ms + requests * usage.api.ms / share + tick_ms / 2) / 1000 * fleet.memory_gb,
         log_gb=sum(times * each.log_bytes for times, each in parts) / GB,
         kms_calls=sum(times * each.kms_calls for times, each in parts),
-        platform_gb=runs * usage.sync.api_calls * given.platform_bytes / GB,
+        platform_gb=runs * usage.sync.api_calls * assumptions.platform_bytes / GB,
         answer_gb=requests * usage.api.answer_bytes / GB,
         tick_seconds=tick_ms / ticks / 1000,
         busy_cores=sum(times * each.database_ms for times, each in parts) / 1000 / (prices.HOURS * 3600),
     )
 
 
-def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
+def bill(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> dict[str, float]:
     """US dollars per month, by item."""
-    of = load(fleet, usage, given)
+    of = load(fleet, usage, assumptions)
     hours, zones = prices.HOURS, fleet.zones
-    stored = max(20.0, fleet.studios * given.stored_gb)
+    stored = max(20.0, fleet.studios * assumptions.stored_gb)
     return {
         "Lambda: requests": (of.runs + of.requests + of.ticks) * prices.LAMBDA_REQUESTS,
         "Lambda: time": of.gb_seconds * prices.LAMBDA_GB_SECOND,
@@ -121,11 +121,11 @@ def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
         "SQS": (of.runs * (0.1 + 2) + QUEUE_POLLS) * prices.SQS_REQUESTS,
         "KMS": prices.KMS_KEY + of.kms_calls * prices.KMS_REQUESTS,
         "Secrets Manager": SECRETS * prices.SECRET,
-        "Logs": of.log_gb * (prices.LOGS_INGESTED_GB + given.logs_kept_months * prices.LOGS_KEPT_GB),
+        "Logs": of.log_gb * (prices.LOGS_INGESTED_GB + assumptions.logs_kept_months * prices.LOGS_KEPT_GB),
         "Metrics, alarms, dashboard": usage.metric_series * prices.CUSTOM_METRIC
         + ALARM_METRICS * prices.ALARM
         + prices.DASHBOARD,
-        "X-Ray": (of.requests + of.runs) * given.traced * prices.TRACES,
+        "X-Ray": (of.requests + of.runs) * assumptions.traced * prices.TRACES,
         "NAT gateways": zones * hours * prices.NAT_HOUR + of.platform_gb * prices.NAT_GB,
         "VPC endpoints": fleet.endpoints * zones * hours * prices.ENDPOINT_HOUR,
         "Traffic to the internet": (of.answer_gb + of.platform_gb / 10) * prices.EGRESS_GB,
@@ -134,19 +134,19 @@ def bill(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
     }
 
 
-def options(fleet: Fleet, usage: Usage, given: Assumptions) -> dict[str, float]:
+def options(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> dict[str, float]:
     """What the optional parts of the template add."""
-    of = load(fleet, usage, given)
+    of = load(fleet, usage, assumptions)
     return {
         "RDS Proxy": prices.HOURS * prices.PROXY_VCPU_HOUR * prices.RDS_VCPUS[fleet.database],
         "WAF": prices.WAF_ACL + 2 * prices.WAF_RULE + of.requests * prices.WAF_REQUESTS,
     }
 
 
-def tables(usage: Usage, given: Assumptions) -> Iterator[Table]:
-    loads = [load(fleet, usage, given) for fleet in FLEETS]
-    bills = [bill(fleet, usage, given) for fleet in FLEETS]
-    extras = [options(fleet, usage, given) for fleet in FLEETS]
+def tables(usage: Usage, assumptions: Assumptions) -> Iterator[Table]:
+    loads = [load(fleet, usage, assumptions) for fleet in FLEETS]
+    bills = [bill(fleet, usage, assumptions) for fleet in FLEETS]
+    extras = [options(fleet, usage, assumptions) for fleet in FLEETS]
     columns = ("", *(f"{fleet.studios:,} studios" for fleet in FLEETS))
     happens: list[Row] = [
         ("runs", *(of.runs for of in loads)),

@@ -164,17 +164,17 @@ def _rates(
             continue
         rates = (round(count / median(of[name])) for of in taken.values())
         ratios = [_ratios(of[name], of["worker"]) for of in taken.values()]
-        shown = name if len(ratios[0]) == rounds else f"{name} ({len(ratios[0])} round)"
+        label = name if len(ratios[0]) == rounds else f"{name} ({len(ratios[0])} round)"
         spread = "; ".join(f"{min(each):.2f} to {max(each):.2f}" for each in ratios)
-        rows.append((shown, *rates, *map(median, ratios), spread, aim))
+        rows.append((label, *rates, *map(median, ratios), spread, aim))
     title = f"{count:,} bookings, records per second (medians of {rounds}; load average {os.getloadavg()[0]:.1f})"
     columns = ("loaded by", *LOADS, *(f"worker, times, {load}" for load in LOADS), "min to max", "aim")
     return Table(title, columns, rows, [note.format(count=count) for note in NOTES])
 
 
-def _ratios(theirs: Sequence[float], workers: Sequence[float]) -> list[float]:
+def _ratios(competitors: Sequence[float], workers: Sequence[float]) -> list[float]:
     """Round by round, because the machine's other load differs more between rounds than within one."""
-    return [seconds / worker for seconds, worker in zip(theirs, workers, strict=False)]
+    return [seconds / worker for seconds, worker in zip(competitors, workers, strict=False)]
 
 
 def _profile(profiles: Mapping[str, tuple[Profiler, float]], count: int) -> Table:

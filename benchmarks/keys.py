@@ -39,7 +39,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
             _fill(server, ids[0], rows)
             configure(DATABASE_URL=server.urls.admin)
             now = datetime.now(UTC)
-            shown = [
+            table_rows = [
                 _row("re-wrap a data key", studios, _rewrap),
                 _row(f"rotate a studio with {SEALED} sealed values", studios, partial(_rotate, now)),
                 _row("skip a studio that is done", studios, partial(_rotate, now)),
@@ -47,7 +47,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
             ]
     finally:
         configure(DATABASE_URL=server.urls.joint)
-    return [Table("Keys and erasures", ("what", "how many", "ms each", "a second"), shown, [NOTE])]
+    return [Table("Keys and erasures", ("what", "how many", "ms each", "per second"), table_rows, [NOTE])]
 
 
 def _studio(server: Server) -> UUID:

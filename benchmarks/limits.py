@@ -61,14 +61,14 @@ def _studio(server: Server) -> tuple[object, str]:
 def _containers(bearer: str) -> Iterator[Pipes]:
     spawning = get_context("spawn")
     pairs = [spawning.Pipe() for _ in range(CONTAINERS)]
-    processes = [spawning.Process(target=_serve, args=(theirs, bearer)) for _, theirs in pairs]
+    processes = [spawning.Process(target=_serve, args=(child_end, bearer)) for _, child_end in pairs]
     for process in processes:
         process.start()
     try:
-        yield [ours for ours, _ in pairs]
+        yield [parent_end for parent_end, _ in pairs]
     finally:
-        for ours, _ in pairs:
-            ours.send("end")
+        for parent_end, _ in pairs:
+            parent_end.send("end")
         for process in processes:
             process.join()
 
@@ -120,9 +120,9 @@ def _table(taken: dict[str, list[float]], answers: dict[str, Counter[int]], samp
     alone = median(taken[ALONE])
     rows: list[Row] = []
     for name, times in taken.items():
-        sent = sum(answers[name].values())
-        refused = 100 * answers[name][429] / sent if sent else None
-        rows.append((name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / alone, sent, refused))
+        total = sum(answers[name].values())
+        refused = 100 * answers[name][429] / total if total else None
+        rows.append((name, median(times) * 1000, percentile(times, 99) * 1000, median(times) / alone, total, refused))
     title = f"Another studio's GET {CONNECTIONS} while one key requests its log ({samples:,} each)"
     columns = ("another studio", "p50 ms", "p99 ms", "times alone", "requests with the key", "refused, %")
     note = (

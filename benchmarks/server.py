@@ -79,12 +79,12 @@ def migrate(urls: Urls) -> None:
 
 
 def lead_product_to(url: str) -> None:
-    """From here on the product connects to it."""
+    """Makes the product connect to this database from here on."""
     configure(DATABASE_URL=url)
 
 
 def configure(**environ: str) -> None:
-    """From here on the product sees these in its environment."""
+    """Sets these variables in the product's environment from here on."""
     os.environ.update(environ)
     get_settings.cache_clear()
     close_pool()

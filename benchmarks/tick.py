@@ -103,14 +103,14 @@ def _drop(server: Server, name: str) -> None:
 def _tick(fleet: Fleet) -> None:
     """The first tick of a connection prepares its functions, so an untimed small one runs first."""
     configure(DATABASE_URL=fleet.url)
-    for due in (WARM_UP, DUE):
+    for count in (WARM_UP, DUE):
         fleet.superuser.run("DELETE FROM sync_log")
-        fleet.superuser.run(MAKE_DUE, due=due)
+        fleet.superuser.run(MAKE_DUE, due=count)
         watch = Profiler()
         with watch.watching(WATCHED):
             seconds = timing.seconds(start_due_runs)
         ((started,),) = fleet.superuser.run("SELECT count(*) FROM sync_log")
-        assert started >= due  # a schedule's next window may begin meanwhile
+        assert started >= count  # a schedule's next window may begin meanwhile
     fleet.watches.append(watch)
     fleet.seconds.append(seconds)
 
@@ -135,8 +135,14 @@ def _table(fleets: Sequence[Fleet], samples: int) -> Table:
         smallest = smallest or in_statements
         whole = median(fleet.seconds) * 1000
         windows = median(map(_unwatched, fleet.seconds, fleet.watches)) * 1000
-        shown = (stages[CLAIM], stages[START], stages[LOOK] + stages[OTHERS], in_statements, in_statements / smallest)
-        rows.append((f"{fleet.size:,}", *shown, windows, stages[SEND], whole))
+        statement_stages = (
+            stages[CLAIM],
+            stages[START],
+            stages[LOOK] + stages[OTHERS],
+            in_statements,
+            in_statements / smallest,
+        )
+        rows.append((f"{fleet.size:,}", *statement_stages, windows, stages[SEND], whole))
     columns = ("schedules", "claim, ms", "start runs, ms", "other statements, ms", "all statements, ms")
     more = (f"times {rows[0][0]}", "next windows, ms", "sends, ms", "whole tick, ms")
     title = f"A tick that finds {DUE:,} due schedules"

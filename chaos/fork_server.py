@@ -53,7 +53,7 @@ def _become(order: Order) -> None:
     for target, source in ((0, nothing), (1, log), (2, log)):
         os.dup2(source, target)
     os.environ.update(order["env"])
-    roles.ROLES[order["role"]](**order["given"])
+    roles.ROLES[order["role"]](**order["options"])
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Paging:
         self.start_over()
 
     def start_over(self) -> None:
-        """For when the platform's data have changed: earlier lists are over."""
+        """Called when the platform's data have changed: earlier lists end."""
         with self._lock:
             self._sent: dict[Key, Response] = {}
             self._records: dict[Key, list[Json]] = {}

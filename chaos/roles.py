@@ -65,9 +65,9 @@ def _die(step: str) -> None:
     """SIGKILL at one step of a refresh: after the lease was taken, the response received, or the response stored."""
     real = connection_state.replace_tokens
 
-    def fatal(*given: Any, **named: Any) -> None:
+    def fatal(*args: Any, **options: Any) -> None:
         if step == "stored":
-            real(*given, **named)
+            real(*args, **options)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if step == "leased":

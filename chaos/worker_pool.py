@@ -74,9 +74,9 @@ class WorkerPool:
         if not self._tickers:
             self.start_ticker()
 
-    def refresh(self, **given: Any) -> int:
+    def refresh(self, **options: Any) -> int:
         """Starts a process whose threads need a connection's token; returns its id, for `reap`."""
-        return self._fork("refresher", given)
+        return self._fork("refresher", options)
 
     def reap(self, pid: int) -> None:
         """Kills it, unless it has already ended."""
@@ -103,9 +103,9 @@ class WorkerPool:
         logs = (path.read_text() for path in self._log_dir.glob("*ers.log"))
         return sum(log.count(f'"event": "{event}"') for log in logs)
 
-    def _fork(self, role: str, given: dict[str, Any]) -> int:
+    def _fork(self, role: str, options: dict[str, Any]) -> int:
         env = {**self._env, "DATABASE_URL": self._logins[role]}
-        order = {"role": role, "given": given, "env": env, "log": str(self._log_dir / f"{role}s.log")}
+        order = {"role": role, "options": options, "env": env, "log": str(self._log_dir / f"{role}s.log")}
         pid: int = self._order(order)["pid"]
         return pid
 

@@ -34,19 +34,19 @@ def test_the_documented_tables_follow_from_the_measured_usage() -> None:
 
 
 def test_monthly_runs_and_requests_follow_from_the_studios() -> None:
-    of = load(FLEET, IDLE, Assumptions(runs_a_day=24, requests_a_day=10))
+    of = load(FLEET, IDLE, Assumptions(runs_per_day=24, requests_per_day=10))
     assert (of.runs, of.requests) == pytest.approx((1_000 * 730, 1_000 * 730 / 2.4))
 
 
 def test_each_usage_is_charged_at_its_price() -> None:
-    costs = bill(FLEET, with_sync(kms_calls=1), Assumptions(runs_a_day=24))
+    costs = bill(FLEET, with_sync(kms_calls=1), Assumptions(runs_per_day=24))
     assert costs["KMS"] == pytest.approx(1 + 730_000 / 10_000 * 0.03)
 
 
 def test_waiting_is_billed_by_duration_and_computing_by_core_share() -> None:
-    waiting = bill(FLEET, with_sync(api_calls=1), Assumptions(runs_a_day=24, platform_ms=500, queue_ms=0))
+    waiting = bill(FLEET, with_sync(api_calls=1), Assumptions(runs_per_day=24, platform_ms=500, queue_ms=0))
     assert waiting["Lambda: time"] == pytest.approx(730_000 * 0.5 * prices.LAMBDA_GB_SECOND)
-    computing = bill(FLEET, with_sync(ms=500), Assumptions(runs_a_day=24, queue_ms=0))
+    computing = bill(FLEET, with_sync(ms=500), Assumptions(runs_per_day=24, queue_ms=0))
     assert computing["Lambda: time"] == pytest.approx(waiting["Lambda: time"] * 1769 / 1024)
 
 

@@ -50,13 +50,13 @@ LET_TIME_GO_BY = """
 
 def race(environment: Environment, chance: random.Random, size: Size) -> Proof:
     """Many workers need the same expired token of a platform that rotates tokens: one request, one new token."""
-    found, asked, served = Difference(), 0, 0
+    found, requests, refreshed = Difference(), 0, 0
     for _ in range(size.times):
         studio_id = connect(environment, "pinterest", lifetime=1)
         environment.sandbox.requests.clear()
         got = refreshed_by(environment, studio_id, "pinterest", threads=size.events // PROCESSES, processes=PROCESSES)
-        asked += token_requests(environment)
-        served += sum(got.values())
+        requests += token_requests(environment)
+        refreshed += sum(got.values())
         if got != {hashed(studio_id): PROCESSES * (size.events // PROCESSES)}:
             found.note(f"workers got {len(got)} different results: {sorted(got.values())}")
         if token_requests(environment) != 1:
@@ -64,8 +64,8 @@ def race(environment: Environment, chance: random.Random, size: Size) -> Proof:
         if not test_connection(studio_id, "pinterest", None).valid:
             found.note("a grant was lost")
         environment.clean()
-    expect(found, "no worker raced", served > 0)
-    return Proof(f"{size.times} races, {served} workers served, {asked} token requests", found)
+    expect(found, "no worker raced", refreshed > 0)
+    return Proof(f"{size.times} races, {refreshed} workers served, {requests} token requests", found)
 
 
 def killed(environment: Environment, chance: random.Random, size: Size) -> Proof:
@@ -74,8 +74,8 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
     for platform in ("google", "pinterest"):
         for step in [step for _ in range(size.times) for step in STEPS]:
             studio_id = connect(environment, platform, lifetime=1)
-            got = refreshed_by(environment, studio_id, platform, threads=1, processes=1, die=step)
-            deaths += not got
+            results = refreshed_by(environment, studio_id, platform, threads=1, processes=1, die=step)
+            deaths += not results
             generation = stored(studio_id, platform).token_generation
             if generation != (2 if step == "stored" else 1):
                 found.note(f"{platform}, killed when {step}: generation {generation}")
@@ -84,10 +84,10 @@ def killed(environment: Environment, chance: random.Random, size: Size) -> Proof
             lost += is_lost
             environment.sql("UPDATE platform_connection SET refresh_lease_expires_at = now() - interval '1 s'")
             valid = test_connection(studio_id, platform, None).valid
-            told = get_connection(studio_id, platform)
+            connection = get_connection(studio_id, platform)
             wanted = ("revoked", "reconnect") if is_lost else ("active", "none")
-            if valid is is_lost or (told.status, told.status_reason.action) != wanted:
-                found.note(f"{platform}, killed when {step}: {told.status}, {told.status_reason.action}")
+            if valid is is_lost or (connection.status, connection.status_reason.action) != wanted:
+                found.note(f"{platform}, killed when {step}: {connection.status}, {connection.status_reason.action}")
             environment.clean()
     expect(found, "a worker survived", deaths == size.times * 2 * len(STEPS))
     return Proof(f"{deaths} workers killed, {lost} holding a rotated token", found)
@@ -127,20 +127,20 @@ def revoked(environment: Environment, chance: random.Random, size: Size) -> Proo
         getattr(environment.sandbox, platform).revoke("studio")
         environment.sandbox.requests.clear()
         test_connection(studio_id, platform, None)
-        told = get_connection(studio_id, platform)
-        seen += told.status in ("revoked", "expired")
-        if told.status_reason.action != "reconnect" or token_requests(environment) > 1:
-            found.note(f"{platform}: {told.status} after {token_requests(environment)} token requests")
+        connection = get_connection(studio_id, platform)
+        seen += connection.status in ("revoked", "expired")
+        if connection.status_reason.action != "reconnect" or token_requests(environment) > 1:
+            found.note(f"{platform}: {connection.status} after {token_requests(environment)} token requests")
         environment.clean()
     expect(found, "a revocation was not seen", seen == size.times * len(MINTS))
     return Proof(f"{seen} revocations seen", found)
 
 
 def connect(environment: Environment, platform: str, **life: int) -> UUID:
-    given = MINTS[platform]("studio", **life)
+    token = MINTS[platform]("studio", **life)
     studio_id = create_studio("Proof", time_zone="UTC")
-    refresh = getattr(given, "refresh_token", None)
-    grant = TokenGrant(Secret(given.access_token), Secret(refresh) if refresh else None, given.expires_in, given.scopes)
+    refresh = getattr(token, "refresh_token", None)
+    grant = TokenGrant(Secret(token.access_token), Secret(refresh) if refresh else None, token.expires_in, token.scopes)
     connection_state.connect(studio_id, platform, grant)
     environment.hold_schedules()
     return studio_id

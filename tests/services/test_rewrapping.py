@@ -267,7 +267,7 @@ def test_a_key_rewrapped_by_another_process_meanwhile_is_not_overwritten(
     wrapped_elsewhere = b"another deployment's"
     use(kms.here, kms.elsewhere)
     superuser.run("BEGIN")
-    superuser.run("UPDATE data_key SET wrapped = :theirs", theirs=wrapped_elsewhere)
+    superuser.run("UPDATE data_key SET wrapped = :wrapped", wrapped=wrapped_elsewhere)
     with ThreadPoolExecutor(1) as pool:
         report = pool.submit(rewrap)
         try:

@@ -74,7 +74,7 @@ class Account:
         )
 
     def event(self, event_id: str, calendar_id: str = "primary") -> Json:
-        """Raises ValueError when there is none."""
+        """Raises ValueError if there is none."""
         event = self._calendar(calendar_id).events.get(event_id)
         if event is None:
             raise ValueError(f"there is no event {event_id!r}")

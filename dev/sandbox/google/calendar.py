@@ -26,7 +26,7 @@ Admits = Callable[[Json], bool]
 
 
 def list_calendars(call: Call) -> Response:
-    """Roles are ordered: who may write may read."""
+    """Roles are ordered: a writer may also read."""
     least = call.params.choice("minAccessRole", ROLES)
     calendars = [each for each in call.account.calendars() if least is None or RANKS[each.role] >= RANKS[least]]
     start, size = call.params.page().get("position", 0), call.params.size(default=100, most=250)
@@ -159,7 +159,7 @@ def _synced_position(account: Account, calendar: Calendar, token: str) -> int:
 
 
 def _token_name(calendar: Calendar) -> str:
-    """The primary calendar is the same one whatever its address is."""
+    """The primary calendar keeps its name when its address changes."""
     return PRIMARY if calendar.is_primary else calendar.id
 
 
@@ -169,7 +169,7 @@ def _full_sync_required() -> Exception:
 
 
 def _collection(calendar: Calendar) -> Json:
-    """What is said of the calendar on each page."""
+    """The members about the calendar itself, on each page."""
     position = calendar.changes.position
     return {
         "kind": "calendar#events",

@@ -70,7 +70,7 @@ def answered_event(event: Json, response: str, owner: Person, position: int) -> 
 
 
 def moved_event(event: Json, calendar_id: str, name: str, position: int) -> Json:
-    """As it is in the calendar that it was moved to, which organizes it from then on."""
+    """The event in the calendar that it was moved to, which organizes it from then on."""
     organizer = {"email": calendar_id, "displayName": name, "self": True}
     return changed_event(event, {"organizer": organizer}, position)
 

@@ -95,7 +95,7 @@ class Google:
         self.account(account).history.forget()
 
     def add_event(self, event: Json | None = None, account: str = "studio", calendar: str = PRIMARY) -> Json:
-        """`event` holds the members that matter, in Calendar's own words; the others are made up."""
+        """`event` holds the members that matter, in Calendar's format; the others get defaults."""
         owner = self.account(account)
         event_id = (event or {}).get("id") or secrets.token_hex(13)
         return owner.put_event(lambda at: events.new_event(event_id, owner.owner, event or {}, at), calendar)
@@ -111,7 +111,7 @@ class Google:
         return owner.put_event(lambda at: gone, calendar)
 
     def move_event(self, event_id: str, to: str, account: str = "studio", calendar: str = PRIMARY) -> Json:
-        """Into another calendar, under the same id; where it was it looks deleted."""
+        """Moves an event to another calendar with the same id; in the old calendar it looks deleted."""
         owner, target = self.account(account), self._calendar(account, to)
         event = owner.event(event_id, calendar)
         owner.put_event(lambda at: events.deleted_event(event), calendar)
@@ -120,7 +120,7 @@ class Google:
     def copy_event(
         self, event_id: str, to: str, new_id: str = "", account: str = "studio", calendar: str = PRIMARY
     ) -> Json:
-        """As an invitation that reaches both calendars: the same iCalUID, and the same id unless there is a new one."""
+        """Copies an event, like an invitation in both calendars: same iCalUID, and same id unless `new_id` is given."""
         owner = self.account(account)
         event = owner.event(event_id, calendar)
         return owner.put_event(lambda at: {**event, "id": new_id or event_id}, to)
@@ -131,7 +131,7 @@ class Google:
         owner.others[calendar_id] = new_calendar(calendar_id, name, start, self._clock, role=role)
 
     def remove_calendar(self, calendar_id: str, account: str = "studio") -> None:
-        """It was deleted, or is no longer shared with the user."""
+        """Removes a calendar, as if it was deleted or is no longer shared with the user."""
         self._calendar(account, calendar_id)
         del self.account(account).others[calendar_id]
 

@@ -15,8 +15,8 @@ BERLIN, TOKYO = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")
 
 @dataclass
 class AdAccount:
-    """`restated` are the numbers of single days by campaign, which stand from then on. `refusal` is the error code that
-    requests for it are refused with, if any; one that is not `shared` is not there for the user."""
+    """`restated` holds corrected numbers of single days by campaign. `refusal` is the error code for requests to the
+    account, if any. An account that is not `shared` does not exist for the user."""
 
     record: Json
     zone: ZoneInfo
@@ -47,7 +47,7 @@ class User:
     ad_accounts: dict[str, AdAccount]
 
     def ad_account(self, account_id: str) -> AdAccount:
-        """Raises ValueError when there is none."""
+        """Raises ValueError if there is none."""
         if account_id not in self.ad_accounts:
             raise ValueError(f"there is no ad account {account_id!r}")
         return self.ad_accounts[account_id]

@@ -1,4 +1,4 @@
-"""A Graph request's parameters, parsed strictly: unsupported ones are refused, not ignored as by Graph."""
+"""A Graph request's parameters, parsed strictly: unsupported ones are rejected, not ignored as by Graph."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ DEFAULT_LIMIT, LARGEST_LIMIT = 25, 500
 
 
 class Params:
-    """Cursors carry the `epoch`: those of an earlier one are refused."""
+    """Cursors carry the `epoch`: those of an earlier one are rejected."""
 
     def __init__(self, query: Pairs, served: Sequence[str], epoch: int) -> None:
         self._values = dict(query)

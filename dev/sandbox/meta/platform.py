@@ -91,16 +91,16 @@ class Meta:
         return ad_account.campaigns[campaign_id].record
 
     def refuse_ad_account(self, ad_account: str, code: int = 200, account: str = "studio") -> None:
-        """Requests for one ad account are refused: 200 for a permission, 80004 for its rate limit, 2 for a passing
-        fault. 0 ends that."""
+        """Makes requests for one ad account fail: 200 for a permission, 80004 for its rate limit, 2 for a transient
+        error, 0 for none."""
         self.user(account).ad_account(ad_account).refusal = code
 
     def share_ad_account(self, ad_account: str, shared: bool = True, account: str = "studio") -> None:
-        """Whether the user still has the ad account."""
+        """Sets whether the ad account is still shared with the user."""
         self.user(account).ad_account(ad_account).shared = shared
 
     def set_usage(self, app: float = 3, account: float = 2, minutes: int = 0) -> None:
-        """Sets percentages of the quotas; from 100 on requests are refused, for as many minutes as the headers say."""
+        """Sets percentages of the quotas; from 100 on requests are rejected, for as many minutes as the headers say."""
         self.usage = Usage(app, account, minutes)
 
     def expire_cursors(self) -> None:

@@ -1,4 +1,4 @@
-"""Pinterest in the sandbox: its hosts, its token endpoint, who is connected, and its controls.
+"""Pinterest in the sandbox: its hosts, its token endpoint, the connected user, and its controls.
 
 https://developers.pinterest.com/docs/api/v5
 """

@@ -14,7 +14,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from chalicelib import logs
 from chalicelib.data.audit import actor_setting
 from chalicelib.data.postgres.connect import SESSION, connect
-from chalicelib.data.postgres.driver import NotSent, PgConnection, Unproved, sqlstate
+from chalicelib.data.postgres.driver import NotSent, Outdated, PgConnection, Unproved, sqlstate
 from chalicelib.data.postgres.pool import Checkout, Pool, PoolTimeout
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.postgres.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
@@ -208,6 +208,8 @@ def _checked_out(*, to_write: bool = False) -> Iterator[Checkout]:
         doubt_proof_keys()
         logs.event("tenant.unproved", level=logging.ERROR)
         raise SettingsError(UNPROVED) from error
+    except Outdated as error:
+        raise Unavailable("The database's schema has just changed", internal=_reason(error)) from error
     except PoolTimeout as error:
         raise Unavailable("The database cannot be reached", internal="every connection is in use") from error
     except (InterfaceError, OSError) as error:

@@ -1,8 +1,9 @@
 """pg8000 with one network round trip per statement instead of three.
 
 pg8000 waits for a response after Parse, after Describe and after Execute. Here all messages of a statement are sent
-together, and an opening BEGIN or a closing COMMIT can be sent with them. This depends on pg8000's internals, so that
-version is pinned exactly and `tests/data/test_driver.py` verifies the behavior.
+together, and an opening BEGIN or a closing COMMIT can be sent with them. A statement is parsed once per connection and
+then executed by name, if the session is ours alone. This depends on pg8000's internals, so that version is pinned
+exactly and `tests/data/test_driver.py` verifies the behavior.
 """
 
 import select
@@ -14,32 +15,22 @@ from typing import Any
 
 import msgspec
 from pg8000.converters import make_params
-from pg8000.core import (
-    BIND,
-    DESCRIBE,
-    EXECUTE_MSG,
-    PARSE,
-    PORTAL,
-    QUERY,
-    SYNC_MSG,
-    Context,
-    H_pack,
-    _create_message,
-    _flush,
-    _write,
-    i_pack,
-)
+from pg8000.core import Context, _flush, _write
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.legacy import Connection as Pg8000Connection
 
 from chalicelib import telemetry
+from chalicelib.data.postgres import messages
+from chalicelib.data.postgres.prepared import Prepared, PreparedStatements
 
 JSON_OIDS = (114, 3802)
 NO_PARAMETERS = (list, tuple, dict, object)
 """pg8000 writes arrays and rows without quoting everything that needs it, and writes unknown types as their str."""
-NULL_BYTE = b"\x00"
 UNPROVED = "TP001"
 """The SQLSTATE of the warning from `cross_tenant.current_studio()` that a studio is named but not proved."""
+UNKNOWN_STATEMENT = "26000"
+REVALIDATION = "RevalidateCachedQuery"
+"""The server's function that finds that a prepared statement would return other columns than before."""
 LIVENESS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 """A peer that vanished silently is noticed after about ten seconds, not after the kernel's two hours: by probes on an
 idle connection, otherwise by unacknowledged data. Only options that the system knows; the last one in ms."""
@@ -59,6 +50,12 @@ class QueryStatistics(msgspec.Struct):
 
     round_trips: int = 0
     statements: list[str] = []
+
+
+class Outdated(DatabaseError):  # type: ignore[misc]  # pg8000 is untyped
+    """A prepared statement is gone from the session, or would answer other columns since the schema changed.
+
+    It was not carried out, and what came before it in its transaction is undone."""
 
 
 class NotSent(InterfaceError):  # type: ignore[misc]  # pg8000 is untyped
@@ -83,11 +80,21 @@ def query_statistics() -> Iterator[QueryStatistics]:
         _statistics.reset(token)
 
 
+class _Sent(Context):  # type: ignore[misc]  # pg8000 is untyped
+    """What a statement's messages are answered with, and what of them the server keeps."""
+
+    def __init__(self, statement: str) -> None:
+        super().__init__(statement)
+        self.parsing: list[tuple[str, Prepared]] = []
+        """Statements in the order in which the server confirms that it has parsed them"""
+        self.prepared: Prepared | None = None
+
+
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     """A connection that returns JSON as text and sends every statement as one pipeline."""
 
     has_session_settings = True
-    """False behind a pooler: then each transaction sends its own"""
+    """False behind a pooler: then each transaction sends its own, and no statement is prepared"""
 
     def __init__(
         self, user: str, *, host: str = "localhost", port: int = 5432, timeout: float | None = None, **kwargs: Any
@@ -95,6 +102,8 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         """`timeout` applies to each step of connecting, and is the longest silence afterwards; `kwargs` are
         pg8000's."""
         self._sock: Any = None
+        self.prepared = PreparedStatements()
+        self._keeps_statements = True
         sock = _open_socket(host, port, timeout)
         try:
             super().__init__(user, host=host, port=port, sock=sock, **kwargs)
@@ -156,22 +165,79 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         If one part fails, the server skips or rolls back the rest, and the first error is raised. A connection that
         breaks or is interrupted midway is closed and never reused out of step.
         """
-        result = Context(statement)
-        message = _extended(statement, make_params(self.py_types, values), self._client_encoding)
-        if first is not None:
-            message = _executed(*first, self._client_encoding) + message
-        self._fly(
-            [
-                *([(_simple(before, self._client_encoding), Context(before))] if before else []),
-                (message, result),
-                *([(_simple(after, self._client_encoding), Context(after))] if after else []),
-            ]
-        )
-        return result.rows or []
+        values = make_params(self.py_types, values)
+        try:
+            return self._pipeline(statement, values, before, first, after)
+        except Outdated:
+            if not before:
+                raise
+        return self._pipeline(statement, values, f"ROLLBACK; {before}" if self.in_transaction else before, first, after)
+
+    def _pipeline(
+        self,
+        statement: str,
+        params: Sequence[str | None],
+        before: str,
+        first: tuple[str, Sequence[str]] | None,
+        after: str,
+    ) -> list[list[Any]]:
+        sent = _Sent(statement)
+        ahead = self._bound(*first, sent) + messages.EXECUTE if first is not None else b""
+        message = ahead + self._bound(statement, params, sent, is_described=True) + messages.EXECUTE + messages.SYNC
+        dropped = b"".join(map(messages.close, self.prepared.take_dropped()))
+        try:
+            self._fly(
+                [
+                    *([(messages.simple(before, self._client_encoding), Context(before))] if before else []),
+                    (dropped + message, sent),
+                    *([(messages.simple(after, self._client_encoding), Context(after))] if after else []),
+                ]
+            )
+        except DatabaseError as error:
+            if sent.error is None or not self._is_outdated(sent.error):
+                raise
+            self.prepared.clear()
+            raise Outdated(*error.args) from error
+        if sent.prepared is not None and not sent.prepared.is_described:
+            sent.prepared.columns, sent.prepared.is_described = (sent.columns, sent.input_funcs), True
+        return sent.rows or []
+
+    def _bound(
+        self, statement: str, params: Sequence[str | None], sent: "_Sent", *, is_described: bool = False
+    ) -> bytes:
+        """Parse, where the statement is not prepared, Bind, and Describe, where it is not known what it answers."""
+        encoding = self._client_encoding
+        if not (self.has_session_settings and self._keeps_statements):
+            described = messages.describe() if is_described else b""
+            return (
+                messages.parse(messages.UNNAMED, statement, encoding)
+                + messages.bind(messages.UNNAMED, params, encoding)
+                + described
+            )
+        prepared, parsed = self.prepared.find(statement), b""
+        if prepared is None:
+            prepared = self.prepared.new()
+            parsed = messages.parse(prepared.name, statement, encoding)
+            sent.parsing.append((statement, prepared))
+        bound = parsed + messages.bind(prepared.name, params, encoding)
+        if not is_described:
+            return bound
+        sent.prepared = prepared
+        if not prepared.is_described:
+            return bound + messages.describe()
+        sent.columns, sent.input_funcs = prepared.columns
+        sent.rows = None if sent.columns is None else []
+        return bound
+
+    def _is_outdated(self, error: Exception) -> bool:
+        if sqlstate(error) == UNKNOWN_STATEMENT:
+            self._keeps_statements = False  # something between here and the server shares its sessions
+            return True
+        return bool(error.args[0].get("R") == REVALIDATION)
 
     def execute_simple(self, statement: str) -> Context:
         context = Context(statement)
-        self._fly([(_simple(statement, self._client_encoding), context)])
+        self._fly([(messages.simple(statement, self._client_encoding), context)])
         return context
 
     def execute_unnamed(
@@ -179,9 +245,10 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
     ) -> Context:
         if stream is not None:
             return super().execute_unnamed(statement, vals=vals, oids=oids, stream=stream)
-        context = Context(statement)
-        message = _extended(statement, make_params(self.py_types, vals), self._client_encoding, oids)
-        self._fly([(message, context)])
+        context, encoding = Context(statement), self._client_encoding
+        parsed = messages.parse(messages.UNNAMED, statement, encoding, oids)
+        bound = messages.bind(messages.UNNAMED, make_params(self.py_types, vals), encoding)
+        self._fly([(parsed + bound + messages.describe() + messages.EXECUTE + messages.SYNC, context)])
         return context
 
     def _fly(self, parts: Sequence[tuple[bytes, Context]]) -> None:
@@ -213,8 +280,12 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         if failure is not None:
             raise failure
 
+    def handle_PARSE_COMPLETE(self, data: bytes, context: Context) -> None:
+        if isinstance(context, _Sent) and context.parsing:
+            self.prepared.keep(*context.parsing.pop(0))
+
     def handle_NOTICE_RESPONSE(self, data: bytes, context: Context) -> None:
-        if b"C" + UNPROVED.encode() in bytes(data).split(NULL_BYTE):
+        if b"C" + UNPROVED.encode() in bytes(data).split(messages.NULL_BYTE):
             context.is_unproved = True
 
     def _send(self, pipeline: bytes) -> None:
@@ -276,33 +347,3 @@ def sqlstate(error: BaseException) -> str:
     """The server's code for the error, if it has one."""
     details = error.args[0] if error.args else {}
     return str(details.get("C", "")) if isinstance(details, dict) else ""
-
-
-def _simple(sql: str, encoding: str) -> bytes:
-    return bytes(_create_message(QUERY, sql.encode(encoding) + NULL_BYTE))
-
-
-def _extended(statement: str, params: Sequence[str | None], encoding: str, oids: Sequence[int] = ()) -> bytes:
-    """Parse, Bind, Describe, Execute and Sync of the unnamed statement."""
-    opened = _bound(statement, params, encoding, oids)
-    return b"".join((opened, _create_message(DESCRIBE, PORTAL + NULL_BYTE), EXECUTE_MSG, SYNC_MSG))
-
-
-def _executed(statement: str, params: Sequence[str | None], encoding: str) -> bytes:
-    """The same for a statement without rows and without the Sync: if it fails, the following one fails too."""
-    return b"".join((_bound(statement, params, encoding), EXECUTE_MSG))
-
-
-def _bound(statement: str, params: Sequence[str | None], encoding: str, oids: Sequence[int] = ()) -> bytes:
-    parse = bytearray(NULL_BYTE + statement.encode(encoding) + NULL_BYTE + H_pack(len(oids)))
-    for oid in oids:
-        parse.extend(i_pack(0 if oid == -1 else oid))
-    bind = bytearray(NULL_BYTE + NULL_BYTE + H_pack(0) + H_pack(len(params)))
-    for param in params:
-        if param is None:
-            bind.extend(i_pack(-1))
-        else:
-            value = param.encode(encoding)
-            bind.extend(i_pack(len(value)) + value)
-    bind.extend(H_pack(0))
-    return b"".join((_create_message(PARSE, bytes(parse)), _create_message(BIND, bytes(bind))))

@@ -203,6 +203,7 @@ START_TEST: Query[StartedTest | None] = Query(
     FROM d {WITH_EVENT}
     """,
     StartedTest | None,
+    is_prepared=False,
 )
 """Creates a test of a webhook, or finds the one in progress. Deletes all but its latest tests."""
 FIND_DELIVERY: Query[Delivery | None] = Query(

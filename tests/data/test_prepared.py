@@ -155,8 +155,8 @@ def test_a_later_statement_that_meets_a_changed_table_is_to_be_tried_again(note:
 
 def test_a_statement_is_judged_by_the_role_that_uses_it_now(database: Database) -> None:
     """Privileges and policies are those of the role that it runs as, not of the one that prepared it."""
-    superuser = {"database": database.name, "password": database.passwords["postgres"]}
-    connection = PgConnection("postgres", host=HOST, port=database.port, **superuser)
+    password = database.passwords["postgres"]
+    connection = PgConnection("postgres", host=HOST, port=database.port, database=database.name, password=password)
     statement = "SELECT count(*)::int FROM idempotency_key"
     with closing(connection):
         for _ in range(6):

@@ -138,7 +138,9 @@ def _ask(
     def send() -> list[list[Any]]:
         settings = SETTINGS_OF_A_TRANSACTION if begin and not checkout.connection.has_session_settings else ""
         first = (SET_STUDIO, (*studio, actor_setting())) if begin else None
-        return checkout.connection.pipeline(query.sql, values, before=begin + settings, first=first, after=end)
+        return checkout.connection.pipeline(
+            query.sql, values, before=begin + settings, first=first, after=end, is_prepared=query.is_prepared
+        )
 
     values = query.values(params)
     try:

@@ -87,7 +87,14 @@ class _Sent(Context):  # type: ignore[misc]  # pg8000 is untyped
         super().__init__(statement)
         self.parsing: list[tuple[str, Prepared]] = []
         """Statements in the order in which the server confirms that it has parsed them"""
-        self.prepared: Prepared | None = None
+
+    def expect(self, prepared: Prepared) -> bytes:
+        """Prepares for the statement's columns; the message that asks for them, where they are not known yet."""
+        if not prepared.is_described:
+            return messages.describe()
+        self.columns, self.input_funcs = prepared.columns
+        self.rows: list[list[Any]] | None = None if self.columns is None else []
+        return b""
 
 
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
@@ -158,6 +165,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         before: str = "",
         first: tuple[str, Sequence[str]] | None = None,
         after: str = "",
+        is_prepared: bool = True,
     ) -> list[list[Any]]:
         """Sends `before` (simple SQL), the statement, and `after` in one round trip; returns the statement's rows.
 
@@ -167,11 +175,12 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         """
         values = make_params(self.py_types, values)
         try:
-            return self._pipeline(statement, values, before, first, after)
+            return self._pipeline(statement, values, before, first, after, is_prepared)
         except Outdated:
             if not before:
                 raise
-        return self._pipeline(statement, values, f"ROLLBACK; {before}" if self.in_transaction else before, first, after)
+        again = f"ROLLBACK; {before}" if self.in_transaction else before
+        return self._pipeline(statement, values, again, first, after, is_prepared)
 
     def _pipeline(
         self,
@@ -180,10 +189,15 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         before: str,
         first: tuple[str, Sequence[str]] | None,
         after: str,
+        is_prepared: bool,
     ) -> list[list[Any]]:
-        sent = _Sent(statement)
-        ahead = self._bound(*first, sent) + messages.EXECUTE if first is not None else b""
-        message = ahead + self._bound(statement, params, sent, is_described=True) + messages.EXECUTE + messages.SYNC
+        encoding, sent, message = self._client_encoding, _Sent(statement), b""
+        if first is not None:
+            parse, ahead = self._parsed(first[0], sent)
+            message = parse + messages.bind(ahead.name, first[1], encoding) + messages.EXECUTE
+        parse, prepared = self._parsed(statement, sent, is_prepared=is_prepared)
+        message += parse + messages.bind(prepared.name, params, encoding)
+        message += sent.expect(prepared) + messages.EXECUTE + messages.SYNC
         dropped = b"".join(map(messages.close, self.prepared.take_dropped()))
         try:
             self._fly(
@@ -198,36 +212,19 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
                 raise
             self.prepared.clear()
             raise Outdated(*error.args) from error
-        if sent.prepared is not None and not sent.prepared.is_described:
-            sent.prepared.columns, sent.prepared.is_described = (sent.columns, sent.input_funcs), True
+        prepared.columns, prepared.is_described = (sent.columns, sent.input_funcs), True
         return sent.rows or []
 
-    def _bound(
-        self, statement: str, params: Sequence[str | None], sent: "_Sent", *, is_described: bool = False
-    ) -> bytes:
-        """Parse, where the statement is not prepared, Bind, and Describe, where it is not known what it answers."""
-        encoding = self._client_encoding
-        if not (self.has_session_settings and self._keeps_statements):
-            described = messages.describe() if is_described else b""
-            return (
-                messages.parse(messages.UNNAMED, statement, encoding)
-                + messages.bind(messages.UNNAMED, params, encoding)
-                + described
-            )
-        prepared, parsed = self.prepared.find(statement), b""
-        if prepared is None:
-            prepared = self.prepared.new()
-            parsed = messages.parse(prepared.name, statement, encoding)
-            sent.parsing.append((statement, prepared))
-        bound = parsed + messages.bind(prepared.name, params, encoding)
-        if not is_described:
-            return bound
-        sent.prepared = prepared
-        if not prepared.is_described:
-            return bound + messages.describe()
-        sent.columns, sent.input_funcs = prepared.columns
-        sent.rows = None if sent.columns is None else []
-        return bound
+    def _parsed(self, statement: str, sent: "_Sent", *, is_prepared: bool = True) -> tuple[bytes, Prepared]:
+        """What the server knows a statement by, and the message that has it parsed first, where it does not yet."""
+        if not (is_prepared and self.has_session_settings and self._keeps_statements):
+            return messages.parse(messages.UNNAMED, statement, self._client_encoding), Prepared(messages.UNNAMED)
+        kept = self.prepared.find(statement)
+        if kept is not None:
+            return b"", kept
+        prepared = self.prepared.new()
+        sent.parsing.append((statement, prepared))
+        return messages.parse(prepared.name, statement, self._client_encoding), prepared
 
     def _is_outdated(self, error: Exception) -> bool:
         if sqlstate(error) == UNKNOWN_STATEMENT:

@@ -21,9 +21,13 @@ class Query(Generic[T]):
     The statement returns one row with one column of JSON text, decoded into `result`; no row or a NULL decodes as null.
     A statement that returns nothing has no result type. Both are prepared at the first use: a cold start uses few.
     A list is sent as JSON; in the SQL it is `array_of` its name.
+
+    The server plans a statement that `is_prepared` once for all values; one whose best plan depends on its values is
+    planned at each use.
     """
 
-    def __init__(self, sql: str, result: Any = None) -> None:
+    def __init__(self, sql: str, result: Any = None, *, is_prepared: bool = True) -> None:
+        self.is_prepared = is_prepared
         self._text = sql
         self._result = result
 

@@ -70,7 +70,8 @@ CLEAR_SET_ASIDE: Query[None] = Query(
     """
     DELETE FROM set_aside WHERE connection_id = :connection_id AND stream = :stream AND account_id = :account_id
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
-    """
+    """,
+    is_prepared=False,
 )
 """For records that were read meanwhile, or are gone."""
 
@@ -78,7 +79,8 @@ CLEAR_UNSEEN_SET_ASIDE: Query[None] = Query(
     f"""
     DELETE FROM set_aside AS s WHERE s.connection_id = :connection_id AND s.stream = :stream
       AND s.account_id = :account_id AND s.last_seen_at < {READ_STARTED_AT}
-    """
+    """,
+    is_prepared=False,
 )
 """A record that a complete read did not find no longer exists at the platform."""
 
@@ -94,6 +96,7 @@ LIST_SET_ASIDE: Query[list[SetAsideRecord]] = Query(
         """
     ),
     list[SetAsideRecord],
+    is_prepared=False,
 )
 
 LIST_KEPT_RECORDS: Query[KeptRecords] = Query(

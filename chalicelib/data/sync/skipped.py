@@ -68,7 +68,8 @@ CLEAR_SKIPPED: Query[None] = Query(
     """
     DELETE FROM skipped_record WHERE connection_id = :connection_id AND stream = :stream AND account_id = :account_id
       AND table_name = :table_name AND external_id IN (SELECT json_array_elements_text(:external_ids::json))
-    """
+    """,
+    is_prepared=False,
 )
 """For records that meanwhile are stored, set aside or gone."""
 
@@ -76,7 +77,8 @@ CLEAR_UNSEEN_SKIPPED: Query[None] = Query(
     f"""
     DELETE FROM skipped_record AS s WHERE s.connection_id = :connection_id AND s.stream = :stream
       AND s.account_id = :account_id AND s.updated_at < {READ_STARTED_AT}
-    """
+    """,
+    is_prepared=False,
 )
 """A record that a complete read did not find no longer exists at the platform."""
 

@@ -175,6 +175,7 @@ def missing_query(table: str) -> Query[Missing]:
         )
         """,
         Missing,
+        is_prepared=False,
     )
 
 

@@ -71,7 +71,8 @@ def _sum(column: str) -> str:
 
 
 TOTALS = ("views", "likes", "comments", "shares", "saves", "reach")
-GAINED = ", ".join(f"m.{name}::numeric - coalesce(lag(m.{name}) OVER w, before.{name}, 0) AS {name}" for name in TOTALS)
+GAINED = ", ".join(f"coalesce(m.{name}, 0)::numeric - coalesce(lag(m.{name}) OVER w, 0) AS {name}" for name in TOTALS)
+"""Of a content between two edges: the last totals before each are enough, however often they were measured."""
 SUMMED = ", ".join(f"{_sum(name)} AS {name}" for name in TOTALS)
 CONVERSIONS = "coalesce(sum(least(greatest(m.conversions, -1e15), 1e15)), 0)"
 """Neither infinite nor NaN, which JSON cannot express."""
@@ -138,31 +139,28 @@ def _as_known(table: str, unchanged: Sequence[str], restated: Sequence[str]) -> 
 
 
 TALLIED = f"""
-    WITH latest AS (
-        SELECT DISTINCT ON (m.content_id, bucket) m.*, {_bucket("m.measured_at")}
-        FROM {{content_metric}} AS m
-        JOIN content AS c ON c.studio_id = m.studio_id AND c.id = m.content_id
-        WHERE {_within("m.measured_at")} AND {OF_SOURCE.format("c")}
-        ORDER BY m.content_id, bucket, m.measured_at DESC
+    WITH edges AS (
+        SELECT e.at, e.number FROM unnest({array_of("edges", "timestamptz")}) WITH ORDINALITY AS e (at, number)
     ), gained AS (
-        SELECT m.bucket, {GAINED}
-        FROM latest AS m
+        SELECT e.number - 1 AS bucket, {GAINED}
+        FROM content AS c CROSS JOIN edges AS e
         LEFT JOIN LATERAL (
-            SELECT * FROM {{content_metric}} AS e
-            WHERE e.studio_id = m.studio_id AND e.content_id = m.content_id
-              AND e.measured_at < :start::timestamptz
-            ORDER BY e.measured_at DESC LIMIT 1
-        ) AS before ON true
-        WINDOW w AS (PARTITION BY m.content_id ORDER BY m.bucket)
+            SELECT * FROM {{content_metric}} AS x
+            WHERE x.studio_id = c.studio_id AND x.content_id = c.id AND x.measured_at < e.at
+            ORDER BY x.measured_at DESC LIMIT 1
+        ) AS m ON true
+        WHERE {OF_SOURCE.format("c")}
+        WINDOW w AS (PARTITION BY c.id ORDER BY e.number)
     ), growth AS (
-        SELECT bucket, {SUMMED} FROM gained GROUP BY bucket
+        SELECT bucket, {SUMMED} FROM gained WHERE bucket > 0 GROUP BY bucket
     ), ads AS (
         SELECT width_bucket(m.day, {array_of("days", "date")}) AS bucket, m.currency,
                {_sum("m.spend_minor")} AS "spendMinor",
                {_sum("m.impressions")} AS impressions, {_sum("m.clicks")} AS clicks, {CONVERSIONS} AS conversions
         FROM {{ad_metric}} AS m
-        JOIN ad_campaign AS c ON c.studio_id = m.studio_id AND c.id = m.campaign_id
-        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND {OF_SOURCE.format("c")} AND {counts("c")}
+        WHERE m.day >= :first_day::date AND m.day < :end_day::date AND m.campaign_id <> ALL (ARRAY(
+            SELECT c.id FROM ad_campaign AS c WHERE ({OF_SOURCE.format("c")} AND {counts("c")}) IS NOT TRUE
+        ))
         GROUP BY bucket, m.currency
     ), reviews AS (
         SELECT {_bucket("v.reviewed_at")}, count(*) AS count, sum(v.rating) AS "ratingSum"

@@ -25,6 +25,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.oauth_states import hash_completion_code, new_completion_code
 from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections.connect import connect
 from chalicelib.services.connections.identification import identify_unknown
 from chalicelib.services.connections.revocations import revoke_pending, revoke_unused
 from chalicelib.services.connections.tokens import Tokens, open_grant, seal_grant
@@ -105,7 +106,7 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
 
     if stored.beside_unidentified and stored.connection_id is None:
         identify_unknown(studio_id, platform)
-    connection = connection_state.connect(
+    connection = connect(
         studio_id,
         platform.name,
         _grant(stored),

@@ -17,8 +17,8 @@ from chalicelib.data.postgres.database import read, transaction
 from chalicelib.errors import AppError
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.secret import Secret
+from chalicelib.services.connections import connect as connecting
 from chalicelib.services.connections import refresh as refreshes
-from chalicelib.services.connections import state as connection_state
 from chalicelib.services.connections.connections import get_connection, test_connection
 from chalicelib.services.connections.tokens import open_access_token
 from chalicelib.services.studios import create_studio
@@ -141,7 +141,7 @@ def connect(environment: Environment, platform: str, **life: int) -> UUID:
     studio_id = create_studio("Proof", time_zone="UTC")
     refresh = getattr(token, "refresh_token", None)
     grant = TokenGrant(Secret(token.access_token), Secret(refresh) if refresh else None, token.expires_in, token.scopes)
-    connection_state.connect(studio_id, platform, grant)
+    connecting.connect(studio_id, platform, grant)
     environment.hold_schedules()
     return studio_id
 

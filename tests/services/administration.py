@@ -24,7 +24,7 @@ from chalicelib.data.sync.skipped import KEEP_ADDRESS_KEY
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.security.vault import AssociatedData, vault
-from chalicelib.services.connections import state as connection_state
+from chalicelib.services.connections import connect as connecting
 from chalicelib.services.connections.tokens import Tokens, seal_grant
 from chalicelib.services.operations.key_rotation import Rotation, rotate_data_keys
 from chalicelib.services.studios import create_studio
@@ -83,7 +83,7 @@ class Secrets(NamedTuple):
 def new_secrets() -> Secrets:
     studio_id = create_studio("Anna & Jo")
     tokens = Tokens(access=Secret(ACCESS), refresh=Secret(REFRESH), expires_at=None, scopes=None, expires_in=3600)
-    assert connection_state.create(studio_id, connection_state.NewGrant(get_platform("google"), tokens, None, ()))
+    assert connecting.create(studio_id, connecting.NewGrant(get_platform("google"), tokens, None, ()))
     _, secret = create_webhook_endpoint(studio_id, "http://127.0.0.1:9/told")
     _hold_grant(studio_id, _new_state(studio_id))
     _new_state(studio_id)

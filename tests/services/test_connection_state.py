@@ -14,9 +14,10 @@ from chalicelib.platforms.core.contract import Identity
 from chalicelib.platforms.core.oauth2 import TokenGrant
 from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
+from chalicelib.services.connections import connect as connecting
 from chalicelib.services.connections import identities
 from chalicelib.services.connections import state as connection_state
-from chalicelib.services.connections.state import NewGrant
+from chalicelib.services.connections.connect import NewGrant
 from chalicelib.services.connections.tokens import Tokens, open_tokens
 from dev.sandbox import Sandbox, issue_token
 from tests.api.seeding import insert
@@ -56,7 +57,7 @@ def test_identifying_old_tokens_does_not_identify_new_ones(
     api: Api, platforms: Sandbox, superuser: pg8000.native.Connection
 ) -> None:
     """A connection test was in progress when the tokens were replaced."""
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     tested = stored(api)
     token = issue_token("bulk-40")
     tokens = {"accessToken": token.access_token, "refreshToken": token.refresh_token, "expiresIn": 3600}
@@ -80,9 +81,9 @@ def test_identifying_old_tokens_does_not_identify_new_ones(
 
 
 def test_an_account_belongs_to_at_most_one_connection(api: Api, platforms: Sandbox) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     tokens = Tokens(Secret("token"), None, None, None)
-    unknown = connection_state.create(api.studio_id, NewGrant(get_platform("google"), tokens, None, ()))
+    unknown = connecting.create(api.studio_id, NewGrant(get_platform("google"), tokens, None, ()))
     assert unknown is not None
     with pytest.raises(AccountConnectedTwice), transaction(api.studio_id) as tx:
         identities.identify(tx, unknown.id, 1, ACCOUNT)
@@ -90,7 +91,7 @@ def test_an_account_belongs_to_at_most_one_connection(api: Api, platforms: Sandb
 
 
 def test_a_grant_connects_and_schedules_every_stream_it_covers(api: Api, platforms: Sandbox) -> None:
-    connection = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connection = connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     assert (connection.status, connection.account_id, connection.status_reason.action) == (
         "active",
         "account-1",
@@ -102,25 +103,25 @@ def test_a_grant_connects_and_schedules_every_stream_it_covers(api: Api, platfor
 
 
 def test_a_stream_without_its_scope_is_off_and_the_connection_says_what_to_do(api: Api, platforms: Sandbox) -> None:
-    connection = connection_state.connect(api.studio_id, "google", consented(scopes=(CALENDAR,)), ACCOUNT)
+    connection = connecting.connect(api.studio_id, "google", consented(scopes=(CALENDAR,)), ACCOUNT)
     assert (connection.status, connection.status_reason.code) == ("active", "scopes_missing")
     assert connection.status_reason.action == "grant_scopes"
     assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["bookings"]
-    assert connection_state.connect(api.studio_id, "google", consented(), ACCOUNT).status_reason.action == "none"
+    assert connecting.connect(api.studio_id, "google", consented(), ACCOUNT).status_reason.action == "none"
 
 
 def test_only_the_requested_streams_are_scheduled(api: Api, platforms: Sandbox) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT, ["inquiries"])
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT, ["inquiries"])
     assert [item["syncType"] for item in api.get("/api/sync/status").json["items"]] == ["inquiries"]
 
 
 def test_a_reconnect_keeps_id_and_cursors_and_resumes_schedules(api: Api, queue: Queue, platforms: Sandbox) -> None:
     studio = Studio(api, queue, "studio")
-    before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    before = connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     studio.sync("bookings")
     connection_state.fail_connection(stored(api), TokenRevoked())
     assert paused_streams(api) == {"bookings": True, "inquiries": True}
-    after = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    after = connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     assert (after.id, after.status) == (before.id, "active")
     assert paused_streams(api) == {"bookings": False, "inquiries": False}
     assert studio.sync("bookings")["fullRead"] is False
@@ -128,9 +129,9 @@ def test_a_reconnect_keeps_id_and_cursors_and_resumes_schedules(api: Api, queue:
 
 
 def test_a_reconnect_without_a_refresh_token_keeps_the_existing_one(api: Api, platforms: Sandbox) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     refresh_token = open_tokens(stored(api)).refresh
-    connection_state.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(refresh_token=None), ACCOUNT)
     assert open_tokens(stored(api)).refresh == refresh_token
 
 
@@ -145,7 +146,7 @@ def test_a_reconnect_without_a_refresh_token_keeps_the_existing_one(api: Api, pl
 def test_a_failed_connection_shows_what_is_wrong_since_when_and_what_to_do(
     api: Api, platforms: Sandbox, error: Any, status: str, action: str, paused: bool
 ) -> None:
-    before = connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    before = connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), error)
     connection = api.get("/api/connections/google").json
     reason = connection["statusReason"]
@@ -157,18 +158,18 @@ def test_a_failed_connection_shows_what_is_wrong_since_when_and_what_to_do(
 
 
 def test_a_repeated_or_outdated_failure_changes_nothing(api: Api, platforms: Sandbox) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     stale = stored(api)
     for _ in range(2):
         connection_state.fail_connection(stale, TokenRevoked())
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stale, TokenRevoked())
     assert api.get("/api/connections/google").json["status"] == "active"
     assert [kind for kind, _ in events(api)] == ["recovered", "failed", "connected"]
 
 
 def test_a_revoked_grant_breaks_even_a_misconfigured_connection(api: Api, platforms: Sandbox) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), Misconfigured())
     connection_state.fail_connection(stored(api), TokenRevoked())
     assert api.get("/api/connections/google").json["status"] == "revoked"
@@ -177,13 +178,13 @@ def test_a_revoked_grant_breaks_even_a_misconfigured_connection(api: Api, platfo
 def test_only_failure_and_recovery_are_sent_to_webhook_endpoints(
     api: Api, queue: Queue, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), Misconfigured())
     connection_state.recover(stored(api))
     assert queue.receive() == []
     connection_state.fail_connection(stored(api), TokenRevoked())
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     deliveries = superuser.run(
         "SELECT d.id, e.kind FROM webhook_delivery AS d JOIN connection_event AS e ON e.id = d.event_id"
         " WHERE d.endpoint_id = :webhook ORDER BY e.id",
@@ -198,6 +199,6 @@ def test_a_disabled_webhook_endpoint_is_sent_nothing(
     api: Api, platforms: Sandbox, webhook: UUID, superuser: pg8000.native.Connection
 ) -> None:
     superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")
-    connection_state.connect(api.studio_id, "google", consented(), ACCOUNT)
+    connecting.connect(api.studio_id, "google", consented(), ACCOUNT)
     connection_state.fail_connection(stored(api), TokenRevoked())
     assert superuser.run("SELECT count(*) FROM webhook_delivery") == [[0]]

@@ -123,7 +123,7 @@ def test_an_erasure_killed_at_any_statement_can_be_resumed(
     filled: UUID, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
     others, remaining = snapshot(superuser, INTRUDER), iter(range(statements))
-    pipeline = PgConnection.pipeline
+    pipeline = PgConnection.pipeline_all
 
     def dying(self: PgConnection, *args: Any, **options: Any) -> Any:
         if next(remaining, None) is None:
@@ -131,7 +131,7 @@ def test_an_erasure_killed_at_any_statement_can_be_resumed(
         return pipeline(self, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "pipeline", dying)
+        patch.setattr(PgConnection, "pipeline_all", dying)
         try:
             erase(filled)
         except Killed:

@@ -169,7 +169,7 @@ def test_a_rotation_killed_at_any_statement_leaves_every_value_decryptable(
     studio: Secrets, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch, statements: int
 ) -> None:
     started, remaining = database_time(), iter(range(statements))
-    pipeline = PgConnection.pipeline
+    pipeline = PgConnection.pipeline_all
 
     def dying(self: PgConnection, *args: object, **options: object) -> object:
         if next(remaining, None) is None:
@@ -177,7 +177,7 @@ def test_a_rotation_killed_at_any_statement_leaves_every_value_decryptable(
         return pipeline(self, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "pipeline", dying)
+        patch.setattr(PgConnection, "pipeline_all", dying)
         try:
             rotate(started)
         except Killed:
@@ -282,14 +282,14 @@ def test_a_refresh_between_decryption_and_resealing_wins(studio: Secrets, superu
 
 
 def statements(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> int:
-    pipelines, pipeline = itertools.count(), PgConnection.pipeline
+    pipelines, pipeline = itertools.count(), PgConnection.pipeline_all
 
     def counted(self: PgConnection, *args: object, **options: object) -> object:
         next(pipelines)
         return pipeline(self, *args, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(PgConnection, "pipeline", counted)
+        patch.setattr(PgConnection, "pipeline_all", counted)
         work()
     return next(pipelines)
 

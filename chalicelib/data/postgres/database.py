@@ -3,10 +3,10 @@ when a connection turns out to be dead (docs/database.md says what is resent, an
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from pg8000.exceptions import DatabaseError, InterfaceError
@@ -14,7 +14,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from chalicelib import logs
 from chalicelib.data.audit import actor_setting
 from chalicelib.data.postgres.connect import SESSION, connect
-from chalicelib.data.postgres.driver import NotSent, Outdated, PgConnection, Unproved, sqlstate
+from chalicelib.data.postgres.driver import NotSent, Outdated, PgConnection, Statement, Unproved, sqlstate
 from chalicelib.data.postgres.pool import Checkout, Pool, PoolTimeout
 from chalicelib.data.postgres.query import Query
 from chalicelib.data.postgres.tenants import SET_STUDIO, doubt_proof_keys, studio_settings
@@ -51,6 +51,13 @@ Judge = Callable[[PgConnection, Exception], bool]
 """Whether a statement that failed on this connection may be resent on another one"""
 
 
+class Call(NamedTuple):
+    """A query and the values of its parameters."""
+
+    query: Query[Any]
+    params: dict[str, Any]
+
+
 class Transaction:
     """An open transaction. Its BEGIN travels with the first statement, so an unused one costs nothing."""
 
@@ -64,6 +71,14 @@ class Transaction:
         begin = "" if self._checkout.connection.in_transaction else "BEGIN"
         may_repeat = _was_undone if begin and not self._answered else _never
         found = _ask(self._checkout, query, params, self._studio, may_repeat, begin=begin)
+        self._answered = True
+        return found
+
+    def finish(self, *calls: Call) -> list[Any]:
+        """The last statements and the COMMIT, in one round trip; returns what each query returns."""
+        begin = "" if self._checkout.connection.in_transaction else "BEGIN"
+        may_repeat = _was_not_carried_out if begin and not self._answered else _never
+        found = _ask_all(self._checkout, calls, self._studio, may_repeat, begin=begin, end="COMMIT")
         self._answered = True
         return found
 
@@ -135,14 +150,25 @@ def _ask(
     begin: str,
     end: str = "",
 ) -> T:
-    def send() -> list[list[Any]]:
+    found: T = _ask_all(checkout, (Call(query, params),), studio, may_repeat, begin=begin, end=end)[0]
+    return found
+
+
+def _ask_all(
+    checkout: Checkout,
+    calls: Sequence[Call],
+    studio: tuple[str, str],
+    may_repeat: Judge,
+    *,
+    begin: str,
+    end: str = "",
+) -> list[Any]:
+    def send() -> list[list[list[Any]]]:
         settings = SETTINGS_OF_A_TRANSACTION if begin and not checkout.connection.has_session_settings else ""
         first = (SET_STUDIO, (*studio, actor_setting())) if begin else None
-        return checkout.connection.pipeline(
-            query.sql, values, before=begin + settings, first=first, after=end, is_prepared=query.is_prepared
-        )
+        return checkout.connection.pipeline_all(statements, before=begin + settings, first=first, after=end)
 
-    values = query.values(params)
+    statements = [Statement(each.query.sql, each.query.values(each.params), each.query.is_prepared) for each in calls]
     try:
         rows = send()
     except (InterfaceError, DatabaseError) as error:
@@ -151,7 +177,7 @@ def _ask(
         logs.event("database.reconnected", reason=_reason(error))
         checkout.replace()
         rows = send()
-    return query.decode(rows)
+    return [each.query.decode(found) for each, found in zip(calls, rows, strict=True)]
 
 
 def _is_dead(connection: PgConnection, error: Exception) -> bool:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from pg8000.converters import make_params
@@ -52,6 +52,14 @@ class QueryStatistics(msgspec.Struct):
     statements: list[str] = []
 
 
+class Statement(NamedTuple):
+    """A statement with its values, as a pipeline takes it."""
+
+    sql: str
+    values: Sequence[Any] = ()
+    is_prepared: bool = True
+
+
 class Outdated(DatabaseError):  # type: ignore[misc]  # pg8000 is untyped
     """A prepared statement is gone from the session, or would answer other columns since the schema changed.
 
@@ -90,11 +98,17 @@ class _Sent(Context):  # type: ignore[misc]  # pg8000 is untyped
 
     def expect(self, prepared: Prepared) -> bytes:
         """Prepares for the statement's columns; the message that asks for them, where they are not known yet."""
+        self._prepared = prepared
         if not prepared.is_described:
             return messages.describe()
         self.columns, self.input_funcs = prepared.columns
         self.rows: list[list[Any]] | None = None if self.columns is None else []
         return b""
+
+    def described(self) -> list[list[Any]]:
+        """The rows, after the statement has succeeded: from now on its columns are known."""
+        self._prepared.columns, self._prepared.is_described = (self.columns, self.input_funcs), True
+        return self.rows or []
 
 
 class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
@@ -167,53 +181,67 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         after: str = "",
         is_prepared: bool = True,
     ) -> list[list[Any]]:
-        """Sends `before` (simple SQL), the statement, and `after` in one round trip; returns the statement's rows.
+        """`pipeline_all` of one statement; returns its rows."""
+        return self.pipeline_all([Statement(statement, values, is_prepared)], before=before, first=first, after=after)[
+            0
+        ]
 
-        `first` is another statement with its values; it returns no rows and is sent ahead as part of the statement.
-        If one part fails, the server skips or rolls back the rest, and the first error is raised. A connection that
-        breaks or is interrupted midway is closed and never reused out of step.
+    def pipeline_all(
+        self,
+        statements: Sequence["Statement"],
+        *,
+        before: str = "",
+        first: tuple[str, Sequence[str]] | None = None,
+        after: str = "",
+    ) -> list[list[list[Any]]]:
+        """Sends `before` (simple SQL), the statements, and `after` in one round trip; returns each statement's rows.
+
+        `first` is another statement with its values; it returns no rows and is sent ahead as part of the first one.
+        If one part fails, the server skips or rolls back the rest, and the first error is raised: several statements
+        need a transaction. A connection that breaks or is interrupted midway is closed and never reused out of step.
         """
-        values = make_params(self.py_types, values)
+        encoded = [each._replace(values=make_params(self.py_types, each.values)) for each in statements]
         try:
-            return self._pipeline(statement, values, before, first, after, is_prepared)
+            return self._pipeline(encoded, before, first, after)
         except Outdated:
             if not before:
                 raise
-        again = f"ROLLBACK; {before}" if self.in_transaction else before
-        return self._pipeline(statement, values, again, first, after, is_prepared)
+        return self._pipeline(encoded, f"ROLLBACK; {before}" if self.in_transaction else before, first, after)
 
     def _pipeline(
         self,
-        statement: str,
-        params: Sequence[str | None],
+        statements: Sequence["Statement"],
         before: str,
         first: tuple[str, Sequence[str]] | None,
         after: str,
-        is_prepared: bool,
-    ) -> list[list[Any]]:
-        encoding, sent, message = self._client_encoding, _Sent(statement), b""
-        if first is not None:
-            parse, ahead = self._parsed(first[0], sent)
-            message = parse + messages.bind(ahead.name, first[1], encoding) + messages.EXECUTE
-        parse, prepared = self._parsed(statement, sent, is_prepared=is_prepared)
-        message += parse + messages.bind(prepared.name, params, encoding)
-        message += sent.expect(prepared) + messages.EXECUTE + messages.SYNC
+    ) -> list[list[list[Any]]]:
+        parts = [self._part(each, first if number == 0 else None) for number, each in enumerate(statements)]
         dropped = b"".join(map(messages.close, self.prepared.take_dropped()))
         try:
             self._fly(
                 [
                     *([(messages.simple(before, self._client_encoding), Context(before))] if before else []),
-                    (dropped + message, sent),
+                    (dropped + parts[0][0], parts[0][1]),
+                    *parts[1:],
                     *([(messages.simple(after, self._client_encoding), Context(after))] if after else []),
                 ]
             )
         except DatabaseError as error:
-            if sent.error is None or not self._is_outdated(sent.error):
+            if not any(sent.error and self._is_outdated(sent.error) for _, sent in parts):
                 raise
             self.prepared.clear()
             raise Outdated(*error.args) from error
-        prepared.columns, prepared.is_described = (sent.columns, sent.input_funcs), True
-        return sent.rows or []
+        return [sent.described() for _, sent in parts]
+
+    def _part(self, statement: "Statement", first: tuple[str, Sequence[str]] | None) -> tuple[bytes, "_Sent"]:
+        """A statement's messages, and what they are answered with."""
+        encoding, sent, message = self._client_encoding, _Sent(statement.sql), b""
+        if first is not None:
+            parse, ahead = self._parsed(first[0], sent)
+            message = parse + messages.bind(ahead.name, first[1], encoding) + messages.EXECUTE
+        parse, prepared = self._parsed(statement.sql, sent, is_prepared=statement.is_prepared)
+        message += parse + messages.bind(prepared.name, statement.values, encoding)
+        return message + sent.expect(prepared) + messages.EXECUTE + messages.SYNC, sent
 
     def _parsed(self, statement: str, sent: "_Sent", *, is_prepared: bool = True) -> tuple[bytes, Prepared]:
         """What the server knows a statement by, and the message that has it parsed first, where it does not yet."""

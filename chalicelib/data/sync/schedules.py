@@ -84,10 +84,11 @@ SAVE_SCHEDULES: Query[None] = Query(
     FROM json_to_recordset(:schedules)
         AS new (stream text, account_kind text, frequency text, next_run_at timestamptz)
     JOIN platform_connection AS c ON c.id = :connection_id AND c.disconnected_at IS NULL
+      AND (:token_generation::integer IS NULL OR c.token_generation = :token_generation)
     ON CONFLICT (studio_id, connection_id, stream) DO NOTHING
     """
 )
-"""The schedules a new connection starts with."""
+"""The schedules a new connection starts with; with a `token_generation`, only if the connection has that one."""
 
 PAUSED = "(s.enabled AND s.paused_at IS NOT NULL)"
 PAUSED_BY = f"CASE WHEN {PAUSED} THEN coalesce(s.paused_by, 'connection') END"

@@ -92,7 +92,8 @@ COUNT_SKIPPED: Query[None] = Query(
         '{}'
     )
     WHERE c.connection_id = :connection_id AND c.stream = :stream
-    """
+    """,
+    is_prepared=False,
 )
 """At the end of a run, so that reading the status needs no counting."""
 

@@ -93,7 +93,7 @@ def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
 
 @cache
 def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[Upserted]:
-    return Query(upsert_sql(table, fields, guarded=guarded), Upserted)
+    return Query(upsert_sql(table, fields, guarded=guarded), Upserted, is_prepared=SYNCED[table].parent is None)
 
 
 def remove(tx: Transaction, table: str, connection_id: UUID, external_ids: Sequence[str], *, account_id: UUID) -> int:

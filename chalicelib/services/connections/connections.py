@@ -31,6 +31,7 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.secret import Secret
 from chalicelib.services.connections import state as connection_state
 from chalicelib.services.connections.clients import Session
+from chalicelib.services.connections.connect import ATTEMPTS, NewGrant, create
 from chalicelib.services.connections.credentials import platform_key
 from chalicelib.services.connections.identification import identify, identify_unknown
 from chalicelib.services.connections.revocations import revoke
@@ -164,14 +165,15 @@ def update_connection(
         raise Conflict(
             "This platform is connected without tokens: disconnect it, then connect it again", code="no_tokens"
         )
-    for _ in range(connection_state.ATTEMPTS):
+    for _ in range(ATTEMPTS):
         stored = _stored(studio_id, platform, connection)
         tokens = _changed(stored, change)
-        if connection_state.replace_tokens(
+        updated = connection_state.update_tokens(
             stored, tokens, by_hand=change.by_hand, same_refresh_token=change.refresh is None
-        ):
+        )
+        if updated is not None:
             logs.event("connection.updated", platform=platform, connection_id=stored.id)
-            return get_connection(studio_id, platform, stored.id)
+            return updated
     raise Conflict("The connection was changed by another request; try again", code="connection_changed")
 
 
@@ -267,8 +269,8 @@ def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account:
     def ask(draft: Draft) -> Identity | None:
         return None if tokens is None else _account_of(studio_id, platform, tokens, draft)
 
-    new = connection_state.NewGrant(platform, tokens, account, platform.streams)
-    created = connection_state.create(studio_id, new, ask=ask)
+    new = NewGrant(platform, tokens, account, platform.streams)
+    created = create(studio_id, new, ask=ask)
     if created is None:
         raise Conflict(f"This account of {platform.title} is already connected", code="connection_exists")
     return created

@@ -55,7 +55,7 @@ def start_sync(
         started = tx.run(rows.READ_AGAIN, **wanted)
         if len(started) < len(streams):
             # A run ended between the two statements, or a stream came with a release after the connection was made.
-            tx.run(SAVE_SCHEDULES, connection_id=found.id, schedules=first_schedules(streams))
+            tx.run(SAVE_SCHEDULES, connection_id=found.id, token_generation=None, schedules=first_schedules(streams))
             queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
             started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:

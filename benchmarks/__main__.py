@@ -18,6 +18,7 @@ from benchmarks import (
     keys,
     limits,
     memory,
+    peers,
     records,
     round_trips,
     server,
@@ -33,6 +34,7 @@ WITHOUT_DATABASE: dict[str, Subject] = {"imports": imports.measure, "tokens": to
 ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "records": records.measure,
     "handlers": handlers.measure,
+    "peers": peers.measure,
     "limits": limits.measure,
     "round_trips": round_trips.measure,
     "engine": engine.measure,

@@ -156,5 +156,9 @@ def quiet(lines: TextIO | None = None) -> Iterator[None]:
             root.handlers[:] = before
 
 
-def event(method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None) -> dict[str, Any]:
-    return request_event(method, path, {"Authorization": bearer}, None if body is None else json.dumps(body))
+def event(
+    method: str, path: str, bearer: str = "", body: Mapping[str, object] | None = None, *, route: str = ""
+) -> dict[str, Any]:
+    return request_event(
+        method, path, {"Authorization": bearer}, None if body is None else json.dumps(body), route=route
+    )

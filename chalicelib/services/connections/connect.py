@@ -75,18 +75,7 @@ def connect(
     connection.
     """
     platform = get_platform(platform_name)
-    scopes = account.scopes if account and account.scopes is not None else grant.scopes
-    wanted = platform.streams_named(streams)
-    covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
-    tokens = Tokens(
-        access=grant.access_token,
-        refresh=grant.refresh_token,
-        expires_at=None,
-        scopes=list(scopes) if scopes is not None else None,
-        expires_in=grant.expires_in,
-        refresh_expires_in=grant.refresh_expires_in,
-    )
-    new = NewGrant(platform, tokens, account, covered, _what_is_off(wanted, covered))
+    new, tokens = _new_grant(platform, grant, account, streams)
     which = {"platform": platform.name, "account_id": known_id(account), "connection": connection_id}
     for _ in range(ATTEMPTS):
         stored = read(studio_id, FIND_CONNECTION_OF_GRANT, **which)
@@ -101,6 +90,23 @@ def connect(
         if connection is not None:
             return connection
     raise Conflict("The connection was changed by another request; try again", code="connection_changed")
+
+
+def _new_grant(
+    platform: Platform, grant: TokenGrant, account: Identity | None, streams: list[str] | None
+) -> tuple[NewGrant, Tokens]:
+    scopes = account.scopes if account and account.scopes is not None else grant.scopes
+    wanted = platform.streams_named(streams)
+    covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
+    tokens = Tokens(
+        access=grant.access_token,
+        refresh=grant.refresh_token,
+        expires_at=None,
+        scopes=list(scopes) if scopes is not None else None,
+        expires_in=grant.expires_in,
+        refresh_expires_in=grant.refresh_expires_in,
+    )
+    return NewGrant(platform, tokens, account, covered, _what_is_off(wanted, covered)), tokens
 
 
 def create(

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -35,6 +35,16 @@ _UNUSED = re.compile(
     re.VERBOSE,
 )
 
+_COMPILED = re.compile(r"(?P<module>sqlalchemy/.+)\.[^/.]+\.so$")
+"""Cython's build of a Python module that is in the wheel as well. Together they are ten times the size of what they
+speed up, which only migrations use."""
+
+
+def _has_source(name: str, names: Collection[str]) -> bool:
+    """Whether this is a compiled module that Python can also import from its source."""
+    match = _COMPILED.match(name)
+    return match is not None and f"{match['module']}.py" in names
+
 
 def _headers(metadata: bytes) -> bytes:
     """Without the description, which is the package's README and long."""
@@ -45,10 +55,12 @@ def unpack(wheel: Wheel, folder: Path) -> None:
     """The parts of the wheel that the functions need, and its metadata: scanners read it, pg8000 looks up its own."""
     only = ONLY.get(wheel.pin.name)
     with wheel.open() as archive:
+        names = frozenset(archive.namelist())
         for entry in archive.infolist():
             name = entry.filename
             wanted = only is None or only.match(name) or ".dist-info/" in name
-            if wanted and not entry.is_dir() and not _UNUSED.search(name):
+            unused = entry.is_dir() or _UNUSED.search(name) or _has_source(name, names)
+            if wanted and not unused:
                 path = Path(archive.extract(entry, folder))
                 if name.endswith(".dist-info/METADATA"):
                     path.write_bytes(_headers(path.read_bytes()))

@@ -2,8 +2,10 @@
 
 import pytest
 from sqlalchemy import UniqueConstraint
+from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
 from chalicelib.data.models import Base
+from chalicelib.data.sync.column_types import COLUMN_TYPES
 from chalicelib.data.sync.tables import SYNCED, Table
 from chalicelib.services.streams import TABLES
 
@@ -12,6 +14,14 @@ DECLARED = [pytest.param(table, id=table.name) for table in SYNCED.values()]
 
 def columns(table: str) -> set[str]:
     return {column.name for column in Base.metadata.tables[table].c}
+
+
+def test_the_column_types_are_those_of_the_models() -> None:
+    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
+    defined = {name: Base.metadata.tables[name].c for name in SYNCED}
+    assert {
+        name: {column.name: column.type.compile(dialect) for column in columns} for name, columns in defined.items()
+    } == COLUMN_TYPES
 
 
 def test_every_record_type_has_a_table_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from chalicelib.data.sync.column_types import COLUMN_TYPES
 from chalicelib.data.sync.tables import FROM_SCOPE, SCOPES, SYNCED, Table
 
 HOLDER = "ARRAY[:account_id::uuid]"
@@ -130,16 +131,8 @@ def _kept_restatements(table: Table) -> str:
 
 
 def _column_types(table: Table, fields: Sequence[str]) -> dict[str, str]:
-    """Those of the fields that are columns, as the model defines them. The others describe the parent.
-
-    Only a worker stores records, so only it pays for importing the models.
-    """
-    from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
-
-    from chalicelib.data.models import Base
-
-    dialect = PGDialect_pg8000()  # type: ignore[no-untyped-call]
-    defined = Base.metadata.tables[table.name].c
+    """Those of the fields that are columns. The others describe the parent."""
+    defined = COLUMN_TYPES[table.name]
     if table.parent is not None:
         fields = [field for field in fields if field in defined]
-    return {field: defined[field].type.compile(dialect) for field in fields}
+    return {field: defined[field] for field in fields}

@@ -21,7 +21,7 @@ from chalicelib.settings import AwsIdentity, get_aws_endpoint, get_aws_identity
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MEDIA_TYPE = "application/x-amz-json-1.1"
-SERVICE_IDS = {"secretsmanager": "SECRETS_MANAGER"}
+SERVICE_IDS = {"kms": "KMS", "secretsmanager": "SECRETS_MANAGER"}
 """The services that are called, with their names in environment variables."""
 TIMEOUT_SECONDS = 5
 ATTEMPTS = 3
@@ -37,7 +37,14 @@ class AwsError(Exception):
         super().__init__(code)
 
 
-def call(service: str, region: str, operation: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def call(
+    service: str,
+    region: str,
+    operation: str,
+    payload: Mapping[str, Any],
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> dict[str, Any]:
     """One operation of a service; transient failures are retried at once. Raises AwsError."""
     identity = get_aws_identity() or find_identity()
     if identity is None:
@@ -45,7 +52,7 @@ def call(service: str, region: str, operation: str, payload: Mapping[str, Any]) 
     body = json.dumps(payload).encode()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _send(identity, service, region, operation, body)
+            return _send(identity, service, region, operation, body, timeout_seconds)
         except AwsError as error:
             if not error.may_pass or attempt == ATTEMPTS:
                 raise
@@ -80,8 +87,10 @@ def hmac_sha256(key: bytes, message: str) -> bytes:
     return hmac.digest(key, message.encode(), "sha256")
 
 
-def _send(identity: AwsIdentity, service: str, region: str, operation: str, body: bytes) -> dict[str, Any]:
-    connection, host = _connection(service, region)
+def _send(
+    identity: AwsIdentity, service: str, region: str, operation: str, body: bytes, timeout_seconds: float
+) -> dict[str, Any]:
+    connection, host = _connection(service, region, timeout_seconds)
     signed = signed_headers(
         identity, service=service, region=region, host=host, operation=operation, body=body, at=clock.now()
     )
@@ -96,14 +105,14 @@ def _send(identity: AwsIdentity, service: str, region: str, operation: str, body
     return _decoded(status, answer)
 
 
-def _connection(service: str, region: str) -> tuple[http.client.HTTPConnection, str]:
+def _connection(service: str, region: str, timeout_seconds: float) -> tuple[http.client.HTTPConnection, str]:
     endpoint = get_aws_endpoint(SERVICE_IDS[service])
     if endpoint:
         parts = urlsplit(endpoint)
         factory = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return factory(parts.netloc, timeout=TIMEOUT_SECONDS), parts.netloc
+        return factory(parts.netloc, timeout=timeout_seconds), parts.netloc
     host = f"{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
-    return http.client.HTTPSConnection(host, timeout=TIMEOUT_SECONDS, context=_tls()), host
+    return http.client.HTTPSConnection(host, timeout=timeout_seconds, context=_tls()), host
 
 
 def _decoded(status: int, answer: bytes) -> dict[str, Any]:
@@ -116,7 +125,8 @@ def _decoded(status: int, answer: bytes) -> dict[str, Any]:
     if status == http.client.OK:
         return decoded
     code = str(decoded.get("__type", f"HTTP {status}")).rpartition("#")[2]
-    raise AwsError(code, may_pass=status >= http.client.INTERNAL_SERVER_ERROR or "Throttling" in code)
+    busy = status == http.client.TOO_MANY_REQUESTS or "Throttling" in code
+    raise AwsError(code, may_pass=busy or status >= http.client.INTERNAL_SERVER_ERROR)
 
 
 @cache
@@ -127,10 +137,14 @@ def _tls() -> ssl.SSLContext:
 
 def find_identity() -> AwsIdentity | None:
     """For a machine whose credentials are not in the environment: botocore knows all other sources."""
+    from botocore.exceptions import BotoCoreError
     from botocore.session import get_session
 
     session = get_session()
-    credentials = session.get_credentials()
+    try:
+        credentials = session.get_credentials()
+    except BotoCoreError:  # such as an id without its secret
+        return None
     if credentials is None:
         return None
     keys = credentials.get_frozen_credentials()

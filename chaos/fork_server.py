@@ -9,12 +9,10 @@ import signal
 import sys
 from typing import Any
 
-import aws_encryption_sdk  # noqa: F401  imported here, once, so that no forked worker has to
 import boto3
-import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401
-import urllib3  # noqa: F401
+import urllib3  # noqa: F401  imported here, once, so that no forked worker has to
 
-import chalicelib.data.models  # noqa: F401
+import chalicelib.security.encryption_sdk  # noqa: F401
 from chaos import roles
 
 Order = dict[str, Any]

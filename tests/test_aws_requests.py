@@ -147,5 +147,9 @@ def test_an_unreachable_service_is_transient(local_aws: Any, monkeypatch: pytest
 def test_the_host_is_the_regions_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"):
         monkeypatch.delenv(name, raising=False)
-    assert aws_requests._connection("secretsmanager", "eu-central-1")[1] == "secretsmanager.eu-central-1.amazonaws.com"
-    assert aws_requests._connection("secretsmanager", "cn-north-1")[1] == "secretsmanager.cn-north-1.amazonaws.com.cn"
+    assert (
+        aws_requests._connection("secretsmanager", "eu-central-1", 5)[1] == "secretsmanager.eu-central-1.amazonaws.com"
+    )
+    assert (
+        aws_requests._connection("secretsmanager", "cn-north-1", 5)[1] == "secretsmanager.cn-north-1.amazonaws.com.cn"
+    )

@@ -8,17 +8,13 @@ from contextlib import redirect_stdout
 from typing import Any
 from uuid import UUID
 
-import boto3
 import pytest
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
-from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from chalicelib import clock, telemetry, work_queue
 from chalicelib.errors import Unavailable
-from chalicelib.security import encryption_sdk
 from chalicelib.security.key_providers import KmsKeyProvider
 from chalicelib.services.connections import refresh
 from chalicelib.services.scheduling.schedules import start_due_runs
@@ -28,7 +24,10 @@ from dev.sandbox import Sandbox
 from tests.conftest import NOON, Api, Queue
 from tests.emf import Series, read_points, series
 from tests.http_fake import Fake, Reply, http_fake
+from tests.security.kms import HERE, Kms, KmsCalls, kms, kms_proxy, refusal, service
 from tests.services.conftest import Studio, connect
+
+__all__ = ["kms", "kms_proxy", "service"]
 
 PROD = {"Stage": "prod"}
 
@@ -286,29 +285,12 @@ def test_an_invocations_trace_continues_in_its_messages(failing_queue: Fake, mon
     assert [request.headers["x-amzn-trace-id"] for request in failing_queue.requests] == [trace]
 
 
-@pytest.fixture
-def kms_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        encryption_sdk.kms_client.cache_clear()
-        encryption_sdk.kms_keys.cache_clear()
-        yield str(boto3.client("kms", region_name="eu-central-1").create_key()["KeyMetadata"]["Arn"])
-    encryption_sdk.kms_client.cache_clear()
-    encryption_sdk.kms_keys.cache_clear()
-
-
-def test_kms_uses_and_failures_are_counted(kms_key: str) -> None:
-    keys, studio_id = KmsKeyProvider((kms_key,)), UUID(int=1)
+def test_kms_uses_and_failures_are_counted(kms: Kms) -> None:
+    keys, studio_id = KmsKeyProvider((kms.here,)), UUID(int=1)
     wrapped: list[bytes] = []
     metrics = recorded(lambda: wrapped.append(keys.wrap(bytes(32), studio_id)))
     assert (metrics.total("KmsCalls"), metrics.total("KmsErrors")) == (1, 0)
-
-    def throttled(**_: Any) -> Any:
-        parsed = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-        return AWSResponse("https://kms", 400, {}, None), parsed
-
-    encryption_sdk.kms_client("eu-central-1").meta.events.register("before-call.kms.Decrypt", throttled)
+    KmsCalls(HERE).answers = refusal("ThrottlingException")
 
     def unwrap() -> None:
         with pytest.raises(Unavailable):

@@ -1,7 +1,6 @@
 """Drills of the runbook "A lost KMS key": one that is temporarily unavailable, and one that is gone."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pg8000.native
@@ -11,24 +10,24 @@ from dev.invocation import REGION
 from dev.sandbox import Sandbox, issue_token
 from tests.conftest import Queue, Studios, database_time
 from tests.dev.runbooks import Operator, dead, operator, read_runbooks
-from tests.security.kms import KmsCalls, forget_clients, refusal
+from tests.security.kms import KmsCalls, forget_calls, kms_proxy, refusal
 from tests.services.administration import forget
 from tests.services.conftest import Studio, connect
 
-__all__ = ["dead", "operator"]
+__all__ = ["dead", "kms_proxy", "operator"]
 
 RUNBOOK = read_runbooks()["A lost KMS key"]
 
 
 @pytest.fixture
-def kms_key(operator: Operator, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Deployed with a KMS key; the queue's server provides KMS, too."""
-    forget_clients()
+def kms_key(operator: Operator, kms_proxy: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Deployed with a KMS key."""
+    forget_calls()
     monkeypatch.delenv("ENCRYPTION_KEY")
     yield deploy_with_new_key(monkeypatch)
     monkeypatch.undo()
     forget()
-    forget_clients()
+    forget_calls()
 
 
 def deploy_with_new_key(environ: pytest.MonkeyPatch) -> str:

@@ -1,14 +1,17 @@
 """Data keys wrapped under KMS: real boto3 against moto, with calls counted and failures classified."""
 
+import os
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from chalicelib import aws_requests
 from chalicelib.errors import AppError, DecryptionFailed, SettingsError, Unavailable
 from chalicelib.secret import Secret
-from chalicelib.security import encryption_sdk
+from chalicelib.security import encryption_sdk, kms_keys
 from chalicelib.security.key_providers import KeyProvider, KmsKeyProvider, RawKeyProvider
 from chalicelib.security.vault import AssociatedData, Vault, WrappedKey
 from tests.security.kms import (
@@ -17,13 +20,14 @@ from tests.security.kms import (
     Kms,
     KmsCalls,
     kms,
-    missing_credentials,
+    kms_proxy,
     refusal,
+    response,
     service,
     timeout,
 )
 
-__all__ = ["kms", "service"]
+__all__ = ["kms", "kms_proxy", "service"]
 
 STUDIO, OTHER_STUDIO = UUID(int=1), UUID(int=2)
 DATA_KEY = bytes(range(32))
@@ -169,7 +173,6 @@ def test_of_two_failing_regions_the_retryable_failure_is_reported(both: KmsKeyPr
         (refusal("NotFoundException"), SettingsError),
         (refusal("KMSInvalidStateException"), SettingsError),
         (refusal("ExpiredTokenException"), SettingsError),
-        (missing_credentials, SettingsError),
         (refusal("InvalidCiphertextException"), DecryptionFailed),
         (refusal("IncorrectKeyException"), DecryptionFailed),
     ],
@@ -219,21 +222,82 @@ def test_a_data_key_moved_to_another_kms_context_does_not_decrypt(provider: KmsK
         provider.unwrap(relabelled, OTHER_STUDIO)
 
 
-def test_the_kms_client_is_reused_and_has_short_timeouts(provider: KmsKeyProvider) -> None:
-    client = encryption_sdk.kms_client(HERE)
-    keys = encryption_sdk.kms_keys(provider._key_ids)
+def test_without_credentials_the_settings_are_at_fault(
+    provider: KmsKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = provider.wrap(DATA_KEY, STUDIO)
+    calls = KmsCalls(HERE)
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
 
-    assert encryption_sdk.kms_client(HERE) is client
-    assert [key.config.client for key in keys._members] == [client]
-    assert client.meta.config.connect_timeout <= 1
-    assert client.meta.config.read_timeout <= 2
-    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 3}
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="NoCredentials"):
+            provider.unwrap(wrapped, STUDIO)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert calls == []
 
 
-def test_creating_a_provider_creates_no_client(kms: Kms) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [{"Plaintext": None}, {"Plaintext": "*"}, {"Plaintext": 5}],
+)
+def test_a_response_without_a_key_is_an_outage_of_kms(provider: KmsKeyProvider, damage: dict[str, Any]) -> None:
+    wrapped = provider.wrap(DATA_KEY, STUDIO)
+    KmsCalls(HERE).answers = response({"KeyId": provider.key_names[0], **damage})
+
+    with pytest.raises(Unavailable):
+        provider.unwrap(wrapped, STUDIO)
+
+
+def test_a_response_that_names_another_key_or_is_too_short_is_refused(kms: Kms, provider: KmsKeyProvider) -> None:
+    wrapped = provider.wrap(DATA_KEY, STUDIO)
+    for key, length in ((kms.other, 32), (kms.here, 31)):
+        plaintext = b64encode(bytes(length)).decode()
+        KmsCalls(HERE).answers = response({"KeyId": key, "Plaintext": plaintext})
+        with pytest.raises(DecryptionFailed):
+            provider.unwrap(wrapped, STUDIO)
+
+
+def test_wrapping_is_refused_if_kms_used_another_key(kms: Kms, both: KmsKeyProvider) -> None:
+    blob = b64encode(bytes(32)).decode()
+    answer = {"KeyId": kms.other, "Plaintext": blob, "CiphertextBlob": blob}
+    for region in (ELSEWHERE, HERE):
+        KmsCalls(region).answers = response(answer)
+        with pytest.raises(SettingsError, match="KeyError"):
+            both.wrap(DATA_KEY, STUDIO)
+
+
+def test_a_key_unwraps_in_either_direction_with_the_sdks_own_keys(kms: Kms) -> None:
+    """The messages are those that any Encryption SDK reads and writes."""
+    from aws_encryption_sdk import EncryptionSDKClient, StrictAwsKmsMasterKeyProvider
+
+    names = (kms.here, kms.elsewhere)
+    ours, theirs = KmsKeyProvider(names), StrictAwsKmsMasterKeyProvider(key_ids=list(names))
+    client, context = EncryptionSDKClient(), {"studio": str(STUDIO), "purpose": "data-key"}
+    opened, header = client.decrypt(source=ours.wrap(DATA_KEY, STUDIO), key_provider=theirs)
+    assert (opened, header.encryption_context) == (DATA_KEY, context)
+
+    message, _ = client.encrypt(
+        source=DATA_KEY, key_provider=theirs, encryption_context=context, algorithm=encryption_sdk.SUITE
+    )
+    assert ours.unwrap_with_each(message, STUDIO) == [DATA_KEY, DATA_KEY]
+
+
+def test_kms_is_given_two_seconds() -> None:
+    connection, host = aws_requests._connection("kms", HERE, kms_keys.TIMEOUT_SECONDS)
+    assert connection.timeout == 2
+    assert host
+
+
+def test_creating_a_provider_calls_nothing(kms: Kms) -> None:
+    here = KmsCalls(HERE)
     KmsKeyProvider((kms.here,))
+    encryption_sdk.kms_keys((kms.here,))
 
-    assert encryption_sdk.kms_client.cache_info().currsize == 0
+    assert here == []
 
 
 def test_unwrapping_with_each_key_tries_every_one(both: KmsKeyProvider, kms: Kms) -> None:

@@ -27,10 +27,12 @@ from tests.conftest import Database, database_time
 from tests.security.kms import (
     ELSEWHERE,
     HERE,
+    Answer,
     Kms,
     KmsCalls,
-    forget_clients,
+    forget_calls,
     kms,
+    kms_proxy,
     refusal,
     service,
     timeout,
@@ -49,7 +51,7 @@ from tests.services.administration import (
     wait_for_a_lock,
 )
 
-__all__ = ["as_administrator", "kms", "service"]
+__all__ = ["as_administrator", "kms", "kms_proxy", "service"]
 
 Use = Callable[..., None]
 
@@ -62,7 +64,7 @@ def use(as_administrator: Database, kms: Kms, monkeypatch: pytest.MonkeyPatch) -
     def deploy(*key_ids: str) -> None:
         monkeypatch.setenv("KMS_KEY_IDS", ",".join(key_ids))
         forget()
-        forget_clients()
+        forget_calls()
 
     deploy(kms.here)
     return deploy
@@ -230,7 +232,7 @@ def test_a_kms_outage_stops_rotation_and_rewrapping_without_quarantine(
     use: Use,
     kms: Kms,
     superuser: pg8000.native.Connection,
-    failure: Callable[[], object],
+    failure: Callable[[], Answer],
     problem: str,
 ) -> None:
     use(kms.here, kms.elsewhere)

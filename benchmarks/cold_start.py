@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from uuid import UUID
 import yaml
 
 from app import app
-from benchmarks import handlers, packages, studios
+from benchmarks import handlers, local_kms, packages, studios
 from benchmarks.server import Server
 from benchmarks.source import Source
 from benchmarks.table import Row, Table
@@ -59,9 +60,11 @@ class Sample:
 
 def measure(quick: bool, server: Server) -> list[Table]:
     rounds = 1 if quick else 15
-    with tempfile.TemporaryDirectory(prefix="ansel-cold-") as name, studios.at_work() as running:
-        folder = Path(name)
-        cases = list(_cases(folder, server, running))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ansel-cold-")))
+        running = stack.enter_context(studios.at_work())
+        kms = stack.enter_context(local_kms.running(folder))
+        cases = list(_cases(folder, server, running, kms))
         runtime = lay_out_runtime(folder / "runtime")
         samples: dict[str, list[Sample]] = {case.name: [] for case in cases}
         for turn in range(rounds):
@@ -81,7 +84,7 @@ def _start(case: Case, runtime: Path, log: Path) -> Sample:
     return Sample(milliseconds, usage)
 
 
-def _cases(folder: Path, server: Server, running: Source) -> Iterator[Case]:
+def _cases(folder: Path, server: Server, running: Source, kms: dict[str, str]) -> Iterator[Case]:
     package = packages.build(folder / "package")
     known = functions(yaml.safe_load((folder / "package" / "template.yaml").read_text()), "prod")
     environ = {**{name: os.environ[name] for name in SETTINGS}, **running.environ}
@@ -94,18 +97,47 @@ def _cases(folder: Path, server: Server, running: Source) -> Iterator[Case]:
     listing = partial(request_event, "GET", handlers.CONNECTIONS, {"Authorization": f"Bearer {key}"})
     yield Case(LIST, api, package, listing, _lists_four, environ)
     yield Case("GET /api/health", api, package, partial(request_event, "GET", "/api/health"), _is_ok, environ)
-    studio_id = _studio_in_step(server)
     yield Case("tick, nothing due", known["Tick"], package, partial(schedule_event, "tick"), _is_done, environ)
-    ended = _run(studio_id)
-    sync(ended, Context("ansel-sync", 900.0))
-    yield Case("worker, run has ended", known["Sync"], package, lambda: ended, _is_done, environ)
-    run = partial(_run, studio_id)
-    yield Case("worker, nothing new: unwraps a key", known["Sync"], package, run, partial(_ran, studio_id), environ)
+    yield from _worker_cases(known["Sync"], package, server, environ, kms)
     yield Case(f"{LIST}, zip without bytecode", api, sources, listing, _lists_four, environ)
     whole = Function("everything", "everything.run", api.memory_mib, api.timeout_seconds)
     for name, task in (("as packaged", package), ("zip without bytecode", sources)):
         path = {"PYTHONPATH": f"{every}:{task}:{folder / 'runtime'}"}
         yield Case(f"every package imported, {name}", whole, task, dict, _is_done, {**environ, **path})
+
+
+def _worker_cases(
+    worker: Function, package: Path, server: Server, environ: Mapping[str, str], kms: dict[str, str]
+) -> Iterator[Case]:
+    studio_id = _studio_in_step(server)
+    ended = _run(studio_id)
+    sync(ended, Context("ansel-sync", 900.0))
+    yield Case("worker, run has ended", worker, package, lambda: ended, _is_done, environ)
+    run = partial(_run, studio_id)
+    yield Case("worker, nothing new: unwraps a key", worker, package, run, partial(_ran, studio_id), environ)
+    with local_kms.in_use(kms):
+        of_kms = _studio_in_step(server)
+    under_kms = {**environ, **kms}
+    del under_kms["ENCRYPTION_KEY"]
+    run = partial(_run, of_kms)
+    yield Case("the same, by KMS", worker, package, run, partial(_ran, of_kms), under_kms)
+    fresh = FirstRuns(server)
+    yield Case("worker, stores a first page", worker, package, fresh.start, fresh.ran, environ)
+
+
+class FirstRuns:
+    """Each run is the first of a new studio."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._studio_id = UUID(int=0)
+
+    def start(self) -> dict[str, Any]:
+        self._studio_id = _unscheduled_studio(self._server)
+        return _run(self._studio_id)
+
+    def ran(self, outcome: Outcome) -> bool:
+        return _ran(self._studio_id, outcome)
 
 
 def _studio_of_four() -> str:
@@ -119,12 +151,18 @@ def _studio_of_four() -> str:
 
 
 def _studio_in_step(server: Server) -> UUID:
-    """A studio whose next runs find nothing new, and that has no schedule of its own."""
+    """A studio whose next runs find nothing new."""
+    studio_id = _unscheduled_studio(server)
+    sync(_run(studio_id), Context("ansel-sync", 900.0))
+    return studio_id
+
+
+def _unscheduled_studio(server: Server) -> UUID:
+    """A studio that is never due, so that ticks find nothing."""
     studio_id = studios.connect(server, "bulk-100")
     superuser = server.connect(server.urls.superuser)
     superuser.run("UPDATE sync_schedule SET enabled = false")
     superuser.close()
-    sync(_run(studio_id), Context("ansel-sync", 900.0))
     return studio_id
 
 
@@ -136,7 +174,7 @@ def _run(studio_id: UUID) -> dict[str, Any]:
 
 def _ran(studio_id: UUID, outcome: Outcome) -> bool:
     """Whether the run started last has succeeded."""
-    (latest,) = list_runs(studio_id, platform=None, sync_type=None, status=None, before=None, limit=1)
+    (latest,) = list_runs(studio_id, platform=None, sync_type="bookings", status=None, before=None, limit=1)
     return outcome.error is None and latest.status == "succeeded"
 
 

@@ -122,6 +122,7 @@ def test_a_response_is_decoded(ask: Any) -> None:
         ((503, b"<html>"), "HTTP 503", 3),
         ((200, b"[]"), "HTTP 200", 3),
         ((403, b""), "HTTP 403", 1),
+        ((429, b""), "HTTP 429", 3),
     ],
     ids=str,
 )
@@ -147,9 +148,8 @@ def test_an_unreachable_service_is_transient(local_aws: Any, monkeypatch: pytest
 def test_the_host_is_the_regions_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"):
         monkeypatch.delenv(name, raising=False)
-    assert (
-        aws_requests._connection("secretsmanager", "eu-central-1", 5)[1] == "secretsmanager.eu-central-1.amazonaws.com"
-    )
-    assert (
-        aws_requests._connection("secretsmanager", "cn-north-1", 5)[1] == "secretsmanager.cn-north-1.amazonaws.com.cn"
-    )
+    for region, host in (
+        ("eu-central-1", "secretsmanager.eu-central-1.amazonaws.com"),
+        ("cn-north-1", "secretsmanager.cn-north-1.amazonaws.com.cn"),
+    ):
+        assert aws_requests._connection("secretsmanager", region, 5)[1] == host

@@ -104,6 +104,8 @@ CREATE UNIQUE INDEX sync_log_one_backfill_idx ON sync_log (studio_id, connection
 CREATE UNIQUE INDEX sync_log_one_live_idx ON sync_log (studio_id, connection_id, stream)
     WHERE status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill';
 CREATE INDEX sync_log_enqueue_idx ON sync_log (enqueue_at) WHERE status IN ('queued', 'running', 'deferred');
+CREATE INDEX sync_log_ended_idx ON sync_log (studio_id, connection_id, stream, status, id)
+    WHERE status IN ('succeeded', 'failed', 'cancelled');
 CREATE INDEX sync_log_stream_newest_idx ON sync_log (studio_id, connection_id, stream, id);
 CREATE UNIQUE INDEX sync_log_window_idx ON sync_log (studio_id, connection_id, stream, window_at);
 

@@ -3,21 +3,16 @@
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
-import msgspec
 import pg8000.native
 import pytest
-from pg8000.converters import make_params
-from pg8000.native import literal
 
-from chalicelib.data.audit import actor_setting
 from chalicelib.data.postgres.driver import PgConnection
-from chalicelib.data.postgres.tenants import SET_STUDIO, studio_settings
 from tests.conftest import Database
 from tests.data.aimed import ATTACKS, AnyValue
 from tests.data.attack import VICTIM
+from tests.data.explained import CUSTOM, GENERIC, pages_touched
 from tests.data.rows import Rows, fill
 
-GENERIC, CUSTOM = "force_generic_plan", "force_custom_plan"
 LARGE, SMALL, SMALL_STUDIOS = 3000, 3, 60
 COPIES: dict[str, dict[str, str]] = {
     "connection_event": {},
@@ -71,27 +66,13 @@ def multiply(superuser: pg8000.native.Connection, studio_id: UUID, size: int) ->
         )
 
 
-def pages(connection: PgConnection, name: str, studio: Rows, mode: str) -> int:
-    """The pages that the statement touches with a plan of this kind."""
-    query, aim = ATTACKS[name]
-    values = AnyValue(studio, aim) | {"studio_id": studio["studio"]["id"]}
-    params = ", ".join(map(literal, make_params(connection.py_types, query.values(values))))
-    connection.execute_simple(f"BEGIN; SET LOCAL plan_cache_mode = {mode}")
-    try:
-        connection.pipeline(SET_STUDIO, (*studio_settings(studio["studio"]["id"]), actor_setting()))
-        connection.execute_simple(f"PREPARE it AS {query.sql}")
-        explained = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE it{f'({params})' if params else ''}"
-        (plan,) = msgspec.json.decode((connection.execute_simple(explained).rows or [])[0][0])
-        return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
-    finally:
-        connection.rollback()
-        connection.execute_simple("DEALLOCATE it")
-
-
 @pytest.mark.parametrize("name", sorted(name for name in ATTACKS.keys() - NOT_REPEATED if ATTACKS[name][0].is_prepared))
 def test_a_plan_for_all_studios_suits_the_small_and_the_large(
     connection: PgConnection, studios: dict[str, Rows], name: str
 ) -> None:
+    query, aim = ATTACKS[name]
     for studio in studios.values():
-        generic = min(pages(connection, name, studio, GENERIC) for _ in range(2))  # the first one fills catalog caches
-        assert generic <= 2 * pages(connection, name, studio, CUSTOM) + 20
+        studio_id = studio["studio"]["id"]
+        params = AnyValue(studio, aim) | {"studio_id": studio_id}
+        generic, custom = (pages_touched(connection, query, studio_id, params, mode) for mode in (GENERIC, CUSTOM))
+        assert generic <= 2 * custom + 20

@@ -12,6 +12,7 @@ from chalicelib.data.models.base import Base, Count, CreatedAt, StudioId, UuidKe
 
 RUN_STATUSES = ("queued", "running", "deferred", "succeeded", "failed", "cancelled")
 ACTIVE_RUN = text("status IN ('queued', 'running', 'deferred')")
+ENDED_RUN = text("status IN ('succeeded', 'failed', 'cancelled')")
 LIVE_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger <> 'backfill'")
 BACKFILL_RUN = text("status IN ('queued', 'running', 'deferred') AND trigger = 'backfill'")
 RUN_TRIGGERS = ("manual", "schedule", "retry", "backfill")
@@ -37,6 +38,11 @@ class SyncLog(Base):
         ),
         Index("sync_log_window_idx", "studio_id", "connection_id", "stream", "window_at", unique=True),
         Index("sync_log_stream_newest_idx", "studio_id", "connection_id", "stream", "id"),
+        Index(
+            "sync_log_ended_idx",
+            *("studio_id", "connection_id", "stream", "status", "id"),
+            postgresql_where=ENDED_RUN,
+        ),  # written once, when a run ends
         Index("sync_log_enqueue_idx", "enqueue_at", postgresql_where=ACTIVE_RUN),
     )
 

@@ -335,18 +335,3 @@ FORGET_SEEN: Query[None] = Query("DELETE FROM sync_seen WHERE run_id = :run_id")
 """After CANCEL_RUN and not within it: a page that the cancellation waited for is not in an earlier snapshot."""
 
 FIND_RUN: Query[Run | None] = Query(one(f"SELECT {SHOWN} FROM sync_log AS r WHERE r.id = :run_id"), Run | None)
-LIST_RUNS: Query[list[Run]] = Query(
-    many(
-        f"""
-        SELECT {SHOWN} FROM sync_log AS r
-        WHERE (:platform::text IS NULL OR r.platform = :platform)
-          AND (:connection::uuid IS NULL OR r.connection_id = :connection)
-          AND (:stream::text IS NULL OR r.stream = :stream)
-          AND (:status::text IS NULL OR r.status = :status)
-          AND (:before::uuid IS NULL OR r.id < :before)
-        ORDER BY r.id DESC LIMIT :limit
-        """
-    ),
-    list[Run],
-)
-"""Newest first: ids are UUIDv7, so their order is the order in which runs were queued."""

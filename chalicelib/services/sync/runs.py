@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chalicelib import logs, work_queue
 from chalicelib.data.postgres.database import read, transaction
+from chalicelib.data.sync import run_lists
 from chalicelib.data.sync import runs as rows
 from chalicelib.data.sync.runs import Run, RunStatus, RunTrigger, StartedRun
 from chalicelib.data.sync.schedules import SAVE_SCHEDULES
@@ -80,16 +81,14 @@ def list_runs(
     """The studio's runs, newest first, from the one before `before` on."""
     if platform is not None:
         require_known(platform)
-    return read(
-        studio_id,
-        rows.LIST_RUNS,
-        platform=platform,
-        connection=connection,
-        stream=sync_type,
-        status=status,
-        before=before,
-        limit=limit,
-    )
+    filters = {"platform": platform, "connection": connection, "stream": sync_type}
+    page = {"before": before or run_lists.AFTER_ALL, "limit": limit}
+    if status is not None:
+        listed = run_lists.LIST_ENDED_RUNS if status in run_lists.ENDED_STATUSES else run_lists.LIST_ACTIVE_RUNS
+        return read(studio_id, listed, status=status, **filters, **page)
+    if any(value is not None for value in filters.values()):
+        return read(studio_id, run_lists.LIST_RUNS_OF_STREAMS, **filters, **page)
+    return read(studio_id, run_lists.LIST_RUNS, **page)
 
 
 def get_run(studio_id: UUID, run_id: UUID) -> Run:

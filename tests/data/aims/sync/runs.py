@@ -18,5 +18,4 @@ AIMS: dict[str, AnyAim] = {
     "CANCEL_RUN": Aim("sync_log"),
     "FORGET_SEEN": Aim("sync_log"),
     "FIND_RUN": Aim("sync_log"),
-    "LIST_RUNS": Aim(values={"status": None}),
 }

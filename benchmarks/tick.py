@@ -43,7 +43,8 @@ MAKE_DUE = """
 NOTE = (
     "Medians of {samples}, alternating between databases that differ only in size. Statements: the claim, the runs "
     "with the schedules' next windows, and those that find nothing more. Sends: {due:,} messages, ten per request, to "
-    "a queue on this machine that discards them, so they show this process's own part. Next windows are computed here."
+    "a queue on this machine that discards them, so they show this process's own part. Next windows are computed here. "
+    "The frequencies are in hours: those in days have the claim look up the time zones of their studios."
 )
 
 

@@ -57,7 +57,8 @@ class DueSchedule(Row):
     stream: str
     frequency: str
     next_run_at: datetime
-    time_zone: str
+    time_zone: str | None
+    """The studio's; None for a frequency in minutes or hours, which depends on none."""
     now: datetime
 
 

@@ -143,12 +143,12 @@ def _start_batch() -> _Batch:
 def _claim(due: DueSchedule) -> Claim:
     """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
     frequency = _frequency_of(due)
-    phase = _phase(due.connection_id, due.stream)
+    phase, time_zone = _phase(due.connection_id, due.stream), due.time_zone or "UTC"
     return Claim(
         schedule_id=due.schedule_id,
         window_at=due.next_run_at,
-        missed=frequency.windows_between(max(due.next_run_at, EARLIEST), due.now, phase=phase, time_zone=due.time_zone),
-        next_run_at=frequency.next_after(due.now, phase=phase, time_zone=due.time_zone),
+        missed=frequency.windows_between(max(due.next_run_at, EARLIEST), due.now, phase=phase, time_zone=time_zone),
+        next_run_at=frequency.next_after(due.now, phase=phase, time_zone=time_zone),
     )
 
 

@@ -89,7 +89,6 @@ CREATE TABLE sync_log (
     error_message text,
     error_at timestamptz,
     CONSTRAINT sync_log_pkey PRIMARY KEY (id),
-    CONSTRAINT sync_log_studio_id_id_key UNIQUE (studio_id, id),
     CONSTRAINT sync_log_status_check
         CHECK (status IN ('queued', 'running', 'deferred', 'succeeded', 'failed', 'cancelled')),
     CONSTRAINT sync_log_trigger_check CHECK (trigger IN ('manual', 'schedule', 'retry', 'backfill')),
@@ -106,6 +105,7 @@ CREATE UNIQUE INDEX sync_log_one_live_idx ON sync_log (studio_id, connection_id,
 CREATE INDEX sync_log_enqueue_idx ON sync_log (enqueue_at) WHERE status IN ('queued', 'running', 'deferred');
 CREATE INDEX sync_log_ended_idx ON sync_log (studio_id, connection_id, stream, status, id)
     WHERE status IN ('succeeded', 'failed', 'cancelled');
+CREATE UNIQUE INDEX sync_log_newest_idx ON sync_log (studio_id, id DESC NULLS LAST);
 CREATE INDEX sync_log_stream_newest_idx ON sync_log (studio_id, connection_id, stream, id);
 CREATE UNIQUE INDEX sync_log_window_idx ON sync_log (studio_id, connection_id, stream, window_at);
 

@@ -50,8 +50,10 @@ def _newest(runs: str, same: str) -> str:
 
 
 LIST_RUNS: Query[list[Run]] = Query(
-    many(f"SELECT {SHOWN} FROM sync_log AS r WHERE r.id < :before ORDER BY r.id DESC LIMIT :limit"), list[Run]
+    many(f"SELECT {SHOWN} FROM sync_log AS r WHERE r.id < :before ORDER BY r.id DESC NULLS LAST LIMIT :limit"),
+    list[Run],
 )
+"""An index has its order, which is not the primary key's: that would lead through the runs of all studios."""
 LIST_RUNS_OF_STREAMS: Query[list[Run]] = Query(
     _newest(
         """

@@ -14,6 +14,7 @@ from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.platforms.core.contract import Credential
 from chalicelib.platforms.registry import get_platform
 from chalicelib.runtime.declare import Routes
+from chalicelib.runtime.decoding import names_of
 from chalicelib.runtime.paging import Listing, ListQuery, Pages
 from chalicelib.runtime.responses import Created
 from chalicelib.secret import Secret
@@ -170,12 +171,12 @@ def _check_fields(credential: Credential, body: NewConnection) -> None:
     """Raises InvalidInput naming each field that a platform of this kind lacks or does not take."""
     needed, taken = FIELDS[credential]
     problems = []
-    for field in msgspec.structs.fields(NewConnection):
-        given = getattr(body, field.name) is not None
-        if not given and field.name == needed:
-            problems.append(FieldProblem(field.encode_name, "is missing"))
-        if given and field.name not in ("platform", needed, *taken):
-            problems.append(FieldProblem(field.encode_name, "does not apply to this platform"))
+    for name, sent_as in names_of(NewConnection):
+        given = getattr(body, name) is not None
+        if not given and name == needed:
+            problems.append(FieldProblem(sent_as, "is missing"))
+        if given and name not in ("platform", needed, *taken):
+            problems.append(FieldProblem(sent_as, "does not apply to this platform"))
     if problems:
         raise InvalidInput(fields=problems)
 

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -69,8 +69,8 @@ def decode_path(params: Mapping[str, str], types: Mapping[str, PathType]) -> dic
 
 def decode_headers(headers: Mapping[str, str], into: type[T]) -> T:
     """The request headers that `into` names, whatever their case; all others are passed over. Raises InvalidInput."""
-    names = [field.encode_name for field in msgspec.structs.fields(into)]
-    return _convert({name: headers[name] for name in names if name in headers}, into, strict=False)
+    sent = {name: headers[name] for name in into.__struct_encode_fields__ if name in headers}
+    return _convert(sent, into, strict=False)
 
 
 def decode_body(body: bytes, content_type: str | None, into: type[Any], *, accepts: str = JSON) -> Any:
@@ -122,13 +122,20 @@ def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
         raise InvalidInput(fields=twice)
     decoded = _convert({name: values[0] for name, values in params.items()}, into, strict=False)
     # The text `null` would pass for an absent value.
-    fields = (field for field in msgspec.structs.fields(into) if field.encode_name in params)
     nulls = [
-        FieldProblem(field.encode_name, "must have a value") for field in fields if getattr(decoded, field.name) is None
+        FieldProblem(sent_as, "must have a value")
+        for name, sent_as in names_of(into)
+        if sent_as in params and getattr(decoded, name) is None
     ]
     if nulls:
         raise InvalidInput(fields=nulls)
     return decoded
+
+
+def names_of(shape: type[msgspec.Struct]) -> Iterable[tuple[str, str]]:
+    """Each field's name and the one it is sent under. Without the types, which are resolved anew whenever they are
+    asked for."""
+    return zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
 
 
 def decode_values(values: dict[str, Any], into: type[T], *, strict: bool = True) -> T:

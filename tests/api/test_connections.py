@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.calls import calls_of
 from tests.conftest import Api, Studios, from_now
 
 YELP_ALIAS = "linden-and-light-photography-berlin"
@@ -45,6 +46,13 @@ def test_every_platform_can_be_connected(api: Api, platforms: object) -> None:
     listed = api.get("/api/connections").json
     assert [item["platform"] for item in listed["items"]] == ["google", "meta", "pinterest", "website", "yelp"]
     assert listed["nextCursor"] is None
+
+
+def test_a_connection_is_made_without_resolving_the_types_of_its_fields(api: Api) -> None:
+    connect(api)  # msgspec prepares a type once
+    calls = calls_of(lambda: connect(api, platform="meta"))
+    assert calls["create_connection"] > 0
+    assert calls["get_class_annotations"] == calls["fields"] == 0
 
 
 def test_connecting_twice_is_a_conflict_and_changes_nothing(api: Api) -> None:

@@ -14,7 +14,7 @@ from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server
 from benchmarks.source import Source
 from benchmarks.table import Row, Table
-from chalicelib.data.postgres.driver import PgConnection
+from chalicelib.data.postgres.driver import PgConnection, Statement
 from chalicelib.data.sync import store
 from chalicelib.platforms.core import client, items, transport
 from chalicelib.platforms.core.accounts import ConnectedAccount
@@ -139,7 +139,9 @@ class Race:
         assert found == [expected], (competitor.table, found)
 
 
-def _statement(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
+def _statement(connection: PgConnection, statements: Sequence[Statement], **kwargs: Any) -> str:
+    """After the first of those that travel together."""
+    sql = statements[0].sql
     return next((name for words, name in STATEMENTS if words in sql), "PostgreSQL: lease, tokens, others")
 
 
@@ -148,7 +150,7 @@ WATCHED = (
     Watched(client, "decode", "decode: JSON to a page"),
     Watched(items.Items, "read", "decode and map: events to bookings"),
     Watched(store, "upsert", "encode: bookings to JSON"),
-    Watched(PgConnection, "pipeline", _statement),
+    Watched(PgConnection, "pipeline_all", _statement),
     Watched(PgConnection, "execute_simple", "PostgreSQL: commit"),
 )
 

@@ -14,7 +14,7 @@ from benchmarks.profiler import Profiler, Watched
 from benchmarks.server import Server, configure
 from benchmarks.table import Row, Table
 from chalicelib import work_queue
-from chalicelib.data.postgres.driver import PgConnection
+from chalicelib.data.postgres.driver import PgConnection, Statement
 from chalicelib.services.scheduling.schedules import start_due_runs
 
 DUE, WARM_UP = 1_000, 10
@@ -112,16 +112,17 @@ def _tick(fleet: Fleet) -> None:
             seconds = timing.seconds(start_due_runs)
         ((started,),) = fleet.superuser.run("SELECT count(*) FROM sync_log")
         assert started >= count  # a schedule's next window may begin meanwhile
+    assert {CLAIM, START} <= watch.stages.keys()
     fleet.watches.append(watch)
     fleet.seconds.append(seconds)
 
 
-def _function(connection: PgConnection, sql: str, *args: Any, **kwargs: Any) -> str:
-    return next((stage for name, stage in CROSS_TENANT.items() if name in sql), OTHERS)
+def _function(connection: PgConnection, statements: Sequence[Statement], **kwargs: Any) -> str:
+    return next((stage for name, stage in CROSS_TENANT.items() if name in statements[0].sql), OTHERS)
 
 
 WATCHED = (
-    Watched(PgConnection, "pipeline", _function),
+    Watched(PgConnection, "pipeline_all", _function),
     Watched(PgConnection, "execute_simple", OTHERS),
     Watched(work_queue, "enqueue", SEND),
 )

@@ -41,7 +41,7 @@ SAMPLES = 50
 DUE = 100
 DATABASE, PLATFORM = "database", "platform"
 WATCHED = (
-    Watched(PgConnection, "pipeline", DATABASE),
+    Watched(PgConnection, "pipeline_all", DATABASE),
     Watched(PgConnection, "execute_simple", DATABASE),
     Watched(Transport, "send", PLATFORM),
 )

@@ -17,6 +17,7 @@ from benchmarks import (
     imports,
     keys,
     limits,
+    mapping,
     memory,
     peers,
     records,
@@ -31,7 +32,11 @@ from benchmarks.server import Server
 from benchmarks.table import Table
 
 Subject = Callable[[bool], Sequence[Table]]
-WITHOUT_DATABASE: dict[str, Subject] = {"imports": imports.measure, "tokens": tokens.measure}
+WITHOUT_DATABASE: dict[str, Subject] = {
+    "imports": imports.measure,
+    "tokens": tokens.measure,
+    "mapping": mapping.measure,
+}
 ON_DATABASE: dict[str, Callable[[bool, Server], Sequence[Table]]] = {
     "records": records.measure,
     "handlers": handlers.measure,

@@ -35,7 +35,7 @@ def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys
 def test_an_unknown_subject_is_rejected_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["tokens", "speed"])
-    assert "speed is not a subject; there are imports, tokens, records" in capsys.readouterr().err
+    assert "speed is not a subject; there are imports, tokens, mapping, records" in capsys.readouterr().err
 
 
 def test_competitors_alternate_and_each_goes_first_in_turn() -> None:

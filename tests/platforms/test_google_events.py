@@ -14,7 +14,8 @@ from msgspec import Raw
 from chalicelib.platforms.core.items import Batch, Gone, Outcome, SetAside, Skipped
 from chalicelib.platforms.core.records import BookingRecord, Guest
 from chalicelib.platforms.google.calendar import Events
-from chalicelib.platforms.google.events import EVENTS, CalendarContext
+from chalicelib.platforms.google.events import EVENTS, CalendarContext, CalendarEvent, parse_event
+from tests.calls import calls_of
 
 PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "events.json").read_bytes()
 BERLIN = CalendarContext("lena@example.com", "Europe/Berlin")
@@ -407,3 +408,20 @@ def test_the_studios_address_is_that_of_its_primary_calendar() -> None:
 
 def test_copies_of_an_event_share_an_ical_uid() -> None:
     assert booked({"iCalUID": "one@google.com"}, BERLIN).ical_uid == "one@google.com"
+
+
+def test_each_moment_of_an_event_is_converted_once() -> None:
+    """Its start and end to UTC, and its start to the local day; what is in UTC stays as it is."""
+    at = {"timeZone": "Europe/Berlin"}
+    event = {
+        "id": "e1",
+        "summary": "Wedding",
+        "created": "2026-10-01T08:00:00Z",
+        "updated": "2026-10-02T08:00:00.000Z",
+        "start": {"dateTime": "2026-12-01T10:00:00+01:00", **at},
+        "end": {"dateTime": "2026-12-01T12:00:00+01:00"},
+    }
+    decoded = msgspec.convert(event, CalendarEvent, strict=False)
+    parse_event(decoded, BERLIN)  # finds the zone
+    calls = calls_of(lambda: parse_event(decoded, BERLIN))
+    assert (calls["astimezone"], calls["fromisoformat"], calls["find_zone"]) == (3, 2, 0)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.platforms.core.text import LONGEST, clean, from_entities, from_html
+from tests.calls import calls_of
 from tests.platforms.texts import ANY_TEXT, storable
 
 PIECES = (
@@ -120,3 +121,9 @@ def test_entities_in_a_snippet_are_decoded() -> None:
     assert from_entities("You&#39;re free &lt;3 &amp; ready?") == "You're free <3 & ready?"
     assert from_entities("&unknown; &#99999999; &#xD800;") == "&unknown; &#99999999; \ufffd"
     assert from_entities(None) is None
+
+
+def test_ascii_text_is_not_encoded_to_be_cleaned() -> None:
+    assert calls_of(lambda: clean("Schloss Charlottenburg"))["encode"] == 0
+    assert calls_of(lambda: clean("Schlo\u00df Charlottenburg"))["encode"] == 1
+    assert calls_of(lambda: from_html("Bring the white blanket"))["search"] == 0

@@ -44,13 +44,15 @@ def clean(text: str | None) -> str | None:
     """None if nothing is left. PostgreSQL stores no NUL, UTF-8 no lone surrogates; at most 32,000 characters."""
     if text is None:
         return None
-    return text.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST] or None
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "").strip()[:LONGEST] or None
 
 
 def from_html(text: str | None) -> str | None:
     """The words of an HTML fragment, with a link's address in brackets after its words. Text without markup keeps its
     lines, and anything that only looks like a tag."""
-    if text is None or not re.search(r"[<&]", text):
+    if text is None or ("<" not in text and "&" not in text):
         return clean(text)
     words = _words(_without_comments(text[:LONGEST]))
     if words is None:

@@ -76,7 +76,7 @@ def fold(text: str) -> str:
     is a symbol such as an emoji.
     """
     if text.isascii():
-        return f" {' '.join(text.translate(_PIECES).split())} "
+        return f" {' '.join(text.encode().translate(_ASCII_PIECES).decode().split())} "
     pieces = unicodedata.normalize("NFKD", text.casefold()).translate(_PIECES)
     return unicodedata.normalize("NFC", f" {' '.join(pieces.split())} ")
 
@@ -99,6 +99,8 @@ class _Pieces(dict[int, str]):
 
 
 _PIECES = _Pieces()
+_ASCII_PIECES = bytes(ord(_PIECES[code]) for code in range(128)) + bytes(128)
+"""The same for `bytes.translate`, which looks nothing up; each is one character."""
 
 
 def _entries() -> Iterator[tuple[str, Sense, str]]:

@@ -77,7 +77,7 @@ def parse_event(event: CalendarEvent, context: CalendarContext) -> BookingRecord
         return Gone(event.id)
     calendar = _prepared(context)
     when = _when(event, calendar.zone)
-    people = _people(event, calendar) if event.attendees or event.organizer else NOBODY
+    people = _people(event, calendar)
     name = clean(event.summary)
     folded = fold(name) if name else ""
     title = read_title(name, folded) if name else SAYS_NOTHING
@@ -184,6 +184,8 @@ def _people(event: CalendarEvent, calendar: _Calendar) -> _People:
     """The client is the organizer if not the studio, else the first guest from outside who may come and is not
     optional."""
     organizer = event.organizer
+    if not event.attendees and (organizer is None or organizer.is_self):
+        return NOBODY
     own_address = calendar.address or _own_address(event)
     organisation = calendar.organisation or organisation_of(own_address)
     own_response, client, are_from_outside, guests = None, None, False, []
@@ -241,17 +243,12 @@ def _when(event: CalendarEvent, zone: tzinfo) -> _When:
 
 def _utc(moment: Moment, zone: tzinfo) -> datetime | None:
     """A day starts at midnight in the calendar's zone."""
+    at = moment.date_time
     if moment.day is not None:
-        return _moved(datetime.combine(moment.day, time.min, zone), UTC)
-    if moment.date_time is None:
-        return None
-    return _moved(_aware(moment.date_time, moment, zone), UTC)
-
-
-def _aware(value: datetime, moment: Moment, zone: tzinfo) -> datetime:
-    if value.tzinfo is not None:
-        return value
-    return value.replace(tzinfo=zone_of(moment.time_zone) if moment.time_zone else zone)
+        at = datetime.combine(moment.day, time.min, zone)
+    elif at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=zone_of(moment.time_zone) if moment.time_zone else zone)
+    return at and _moved(at, UTC)
 
 
 def _local_day(moment: Moment, starts_at: datetime, zone: tzinfo) -> date:
@@ -274,6 +271,8 @@ def _stamp(text: str | None) -> datetime | None:
 
 def _moved(moment: datetime, zone: tzinfo) -> datetime:
     """The first and last representable days cannot be shifted by every offset; there the hour does not matter."""
+    if moment.tzinfo is zone:
+        return moment
     try:
         return moment.astimezone(zone)
     except OverflowError:

@@ -133,7 +133,7 @@ def decode_query(params: Mapping[str, Sequence[str]], into: type[T]) -> T:
 
 
 def names_of(shape: type[msgspec.Struct]) -> Iterable[tuple[str, str]]:
-    """Each field's name and the one it is sent under. Without the types, which are resolved anew whenever they are
+    """Each field's name and the one it is sent under. Without the types, which are resolved again whenever they are
     asked for."""
     return zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
 

@@ -289,7 +289,7 @@ def test_declared_headers_are_decoded_in_any_case_and_others_ignored() -> None:
 
 
 def test_no_input_has_the_types_of_its_fields_resolved() -> None:
-    """msgspec does so anew whenever they are asked for."""
+    """msgspec does so again whenever they are asked for."""
     query, headers = {"firstName": ["Ana"], "color": ["red"]}, headers_of(x_hub_signature_256="sha256=0a")
     for work in (lambda: decode_query(query, Sample), lambda: decode_headers(headers, Signed)):
         work()  # msgspec prepares a type once

@@ -60,7 +60,7 @@ EXAMPLES = [
     Example("A job", re.compile(r"prune_audit|audit_pruned", re.IGNORECASE)),
     Example("A figure", re.compile(r"ReviewTally|\bReviews\b(?=[(,:\]]| \|)")),
     Example(
-        "A function of its own",
+        "A Lambda function",
         re.compile(
             r"ansel_maintenance|-maintenance|workers\.maintenance|\"maintenance\"|maintenance\.json|\bMAINTENANCE\b"
         ),

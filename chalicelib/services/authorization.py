@@ -1,4 +1,4 @@
-"""Consent in the browser: a studio is sent to a platform with a state, and comes back with a code for a grant."""
+"""Authorization in the browser: it goes to the platform with a state and returns with a code for a grant."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,9 +40,9 @@ from chalicelib.settings import OAuthClient, get_settings
 
 STATE_SECONDS = 600
 MAX_OPEN = 20
-"""Consents of a studio that were begun, and neither finished nor too old."""
+"""Unfinished authorizations per studio."""
 DENIED = "access_denied"
-"""The one error that says the user did not want to: RFC 6749, 4.1.2.1."""
+"""The only error that means the user declined: RFC 6749, 4.1.2.1."""
 
 
 class StartedAuthorization(Row):
@@ -62,18 +62,17 @@ def start_authorization(
     return_to: str | None,
     connection: UUID | None = None,
 ) -> StartedAuthorization:
-    """With `connection` that one is to be reconnected; without, the account that consents says which one it is.
+    """With `connection` that one is reconnected; without, the authorized account decides which connection it is.
 
-    Raises NotFound for a connection that is not there, InvalidInput for an unknown stream or a place that no browser is
-    sent to, Conflict where there is no consent, TooManyRequests when the studio has as many open as it may, or has made
-    all its platform calls for now: the browser brings back a code that is good once, so the call it leads to is charged
-    here.
+    Raises NotFound for an unknown connection, InvalidInput for an unknown stream or a return URL that is not allowed,
+    Conflict if the platform has no authorization, TooManyRequests if the studio has too many open or has used up its
+    platform calls: the browser returns with a code that is valid once, so the call that exchanges it is charged here.
     """
     platform, oauth = _with_oauth(platform_name)
     client = _registration(platform)
     named = _named(platform, streams) if streams is not None else None
     if return_to is not None and not is_allowed(return_to, get_settings().return_urls):
-        raise InvalidInput(fields=[FieldProblem("returnTo", "is not among the URLs that a browser may be sent to")])
+        raise InvalidInput(fields=[FieldProblem("returnTo", "is not one of the allowed return URLs")])
     charge_call(studio_id, platform)
     new, verifier = new_state(), new_verifier() if oauth.pkce else None
     draft = read(studio_id, rows.DRAFT_OAUTH_STATE, platform=platform.name, connection=connection)
@@ -107,8 +106,8 @@ def _remember(
     streams: Sequence[Stream[Any]],
     return_to: str | None,
 ) -> datetime:
-    """Returns when it ends. Raises TooManyRequests when too many are open."""
-    made = write(
+    """Returns when it expires. Raises TooManyRequests if too many are open."""
+    state = write(
         studio_id,
         rows.INSERT_OAUTH_STATE,
         id=draft.id,
@@ -122,21 +121,21 @@ def _remember(
         seconds=STATE_SECONDS,
         most=MAX_OPEN,
     )
-    if made.expires_at is None:
+    if state.expires_at is None:
         raise TooManyRequests(
             f"The studio has {MAX_OPEN} unfinished authorizations; complete one or wait until they expire",
             code="too_many_authorizations",
-            retry_after_seconds=made.room_seconds or 0,
+            retry_after_seconds=state.room_seconds or 0,
         )
-    return made.expires_at
+    return state.expires_at
 
 
 def handle_callback(platform_name: str, *, state: str, code: Secret, error: str) -> HeldGrant | str:
-    """Takes the state, which then is used up, and holds the grant until the studio that asked completes it.
+    """Consumes the state and holds the grant until the studio that started the authorization completes it.
 
-    Answers the URL to send the browser to, with the code for that or what went wrong, when the studio named one.
-    Otherwise answers the code itself, and raises what went wrong. A grant that is refused is not revoked: platforms
-    revoke for the user as a whole, and another connection may live by the same user.
+    If the studio named a return URL, returns it with the completion code or the error. Otherwise returns the held
+    grant, and raises errors. A rejected grant is not revoked: platforms revoke for the user as a whole, and another
+    connection may share the user's grant.
     """
     platform, oauth = _with_oauth(platform_name)
     state_hash = parse_state(state)
@@ -152,8 +151,8 @@ def handle_callback(platform_name: str, *, state: str, code: Secret, error: str)
             logs.event("authorization.failed", code=problem.code, reason=str(problem))
             if taken.return_to is None:
                 raise
-            return _told_of_failure(taken.return_to, platform, problem)
-    return held if taken.return_to is None else _told_to_complete(taken.return_to, held)
+            return _failure_url(taken.return_to, platform, problem)
+    return held if taken.return_to is None else _completion_url(taken.return_to, held)
 
 
 def _held(platform: Platform, taken: TakenState, code: Secret) -> HeldGrant:
@@ -195,12 +194,12 @@ def _exchange(platform: Platform, taken: TakenState, code: Secret, data_keys: li
             sandbox_url=get_settings().platform_sandbox_url,
         )
     except TokenRevoked as error:
-        # What else ends a grant, an administrator's rule say, has a code and a sentence of its own.
-        is_the_codes = error.code == TokenRevoked.code
-        message = f"{platform.title} did not accept what the browser brought back: start again"
+        # Other reasons, such as an administrator's policy, have a code and a message of their own.
+        is_bad_code = error.code == TokenRevoked.code
+        message = f"{platform.title} did not accept the code that the browser returned: start again"
         raise AuthorizationFailed(
-            message if is_the_codes else error.message,
-            code="code_refused" if is_the_codes else error.code,
+            message if is_bad_code else error.message,
+            code="code_refused" if is_bad_code else error.code,
             internal=str(error),
         ) from error
 
@@ -211,16 +210,14 @@ def _require_use(
     """Raises AuthorizationFailed for a grant that would be dead from the start, or covers no stream."""
     if platform.oauth is not None and platform.oauth.needs_refresh_token and grant.refresh_token is None:
         raise AuthorizationFailed(
-            f"{platform.title} gave no refresh token, so the connection would soon end: remove this application from"
-            " the account's connected applications, then start again",
+            f"{platform.title} issued no refresh token, so the connection would soon expire: remove this application"
+            " from the account's connected applications, then start again",
             code="no_refresh_token",
         )
     granted = account.scopes if account and account.scopes is not None else grant.scopes
     if wanted and not any(stream.is_covered_by(granted) for stream in wanted):
         lacking = ", ".join(sorted({scope for stream in wanted for scope in stream.find_missing_scopes(granted)}))
-        raise AuthorizationFailed(
-            f"None of the permissions that are needed was granted: {lacking}", code="scopes_missing"
-        )
+        raise AuthorizationFailed(f"None of the required permissions were granted: {lacking}", code="scopes_missing")
 
 
 def _with_oauth(platform_name: str) -> tuple[Platform, OAuth2]:
@@ -245,8 +242,8 @@ def _redirect_uri(platform: Platform) -> str:
 
 
 def _default(platform: Platform, synced: Sequence[str]) -> list[Stream[Any]]:
-    """What is asked for unless the studio names streams: not what the vendor restricts, but for what is synced already,
-    since a reconnect must not take it away."""
+    """The streams to request unless the studio names some: all but those that the vendor restricts. Restricted ones
+    that are synced already are included, since a reconnect must not lose them."""
     return [stream for stream in platform.streams if not stream.restricted or stream.name in synced]
 
 
@@ -267,7 +264,7 @@ def _associated_data(studio_id: UUID, state_id: UUID) -> AssociatedData:
 
 
 def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFailed:
-    """Whoever calls writes the error: only what the platform's table knows is believed, and repeated."""
+    """Anyone can send any error to the callback: only those in the platform's table are believed and repeated."""
     if error == DENIED:
         return AuthorizationFailed(f"Access was declined at {platform.title}", code="authorization_denied")
     rule = oauth.judge_redirect(error)
@@ -275,22 +272,22 @@ def _refusal(platform: Platform, oauth: OAuth2, error: str) -> AuthorizationFail
     if rule.message:
         return AuthorizationFailed(rule.message, code=rule.code, internal=internal)
     if issubclass(rule.kind, Misconfigured):
-        message = f"{platform.title} refuses this application, not the account: contact support"
+        message = f"{platform.title} rejects this application, not the account: contact support"
         return AuthorizationFailed(message, code=Misconfigured.code, internal=internal)
     if rule.kind.retry.is_retried:
-        message = f"{platform.title} could not answer just now: start again in a few minutes"
+        message = f"{platform.title} is not available right now: start again in a few minutes"
         return AuthorizationFailed(message, code=rule.kind.code, internal=internal)
     return AuthorizationFailed(
         f"{platform.title} ended the authorization: start again", code="authorization_failed", internal=internal
     )
 
 
-def _told_of_failure(return_to: str, platform: Platform, problem: AppError) -> str:
+def _failure_url(return_to: str, platform: Platform, problem: AppError) -> str:
     status = "denied" if problem.code == "authorization_denied" else "failed"
     return with_params(return_to, {"status": status, "platform": platform.name, "code": problem.code})
 
 
-def _told_to_complete(return_to: str, held: HeldGrant) -> str:
-    """`code` is taken: it is what a failure is called."""
+def _completion_url(return_to: str, held: HeldGrant) -> str:
+    """Not named `code`: that parameter is the error code of a failure."""
     params = {"status": "pending", "platform": held.platform, "completionCode": held.code.reveal()}
     return with_params(return_to, params)

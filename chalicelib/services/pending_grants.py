@@ -1,7 +1,7 @@
-"""Pending grants: what a consent brought waits until the studio that asked completes the authorization, or is revoked.
+"""Pending grants: a grant waits until the studio that started the authorization completes it, or is revoked.
 
-Whoever opens an authorize URL consents with an account of their own, so a callback proves who consented, not who asked.
-Only the code of the callback together with the studio's API key makes a connection of it.
+Anyone who opens an authorize URL consents with an account of their own, so a callback proves who consented, not who
+started. Only the callback's code together with the studio's API key turns the grant into a connection.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ from chalicelib.work_queue import RevocationMessage
 
 CODE_SECONDS = 600
 MAX_ATTEMPTS = 5
-"""Workers that try to revoke a grant, a quarter of an hour apart; then its tokens are erased without it."""
+"""Attempts to revoke a grant, a quarter of an hour apart; after the last one its tokens are erased anyway."""
 
 
 class HeldGrant(msgspec.Struct, frozen=True):
-    """A grant that waits for its completion, and the code that is shown this once."""
+    """A grant that waits for its completion, and the code, which is shown only once."""
 
     platform: str
     account_name: str | None
@@ -49,7 +49,7 @@ class HeldGrant(msgspec.Struct, frozen=True):
 
 
 class CompletedAuthorization(Row):
-    """The connection that an authorization led to, and what the person did not allow."""
+    """The connection that an authorization created or reconnected, and the permissions that were denied."""
 
     connection: Connection
     """The connection, new or reconnected."""
@@ -70,15 +70,16 @@ def hold_grant(
     warnings: Sequence[GrantWarning],
     data_keys: Sequence[StoredDataKey],
 ) -> HeldGrant:
-    """Stores a grant that the platform gave just now, sealed, in the place of the state it came with.
+    """Stores a grant that was just issued, sealed, in place of its authorization's state.
 
-    One that cannot be stored is revoked, since nobody will use it. Raises AuthorizationFailed if the studio is gone.
+    A grant that cannot be stored is revoked, since it would never be used. Raises AuthorizationFailed if the studio is
+    gone.
     """
     new = new_completion_code()
     try:
         expires_at = _store(taken, grant, account, warnings, data_keys, new.hash)
     except Unavailable:
-        raise  # nor can it be asked who shares the grant
+        raise  # the check for a shared grant needs the database too
     except AppError:
         account_id = account.external_id if account else None
         token = grant.refresh_token or grant.access_token
@@ -90,10 +91,10 @@ def hold_grant(
 
 
 def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) -> CompletedAuthorization:
-    """Makes a connection of the grant that waits under this code, and starts its first syncs.
+    """Creates a connection from the grant with this code, and starts its first syncs.
 
-    The code is used up by the transaction that stores the connection: whatever fails before leaves both as they were.
-    Raises AuthorizationFailed for every code that is not good, Conflict for a grant that does not open.
+    The transaction that stores the connection consumes the code: an earlier failure leaves both unchanged. Raises
+    AuthorizationFailed for any invalid code, Conflict for a grant that cannot be decrypted.
     """
     platform, code_hash = get_platform(platform_name), hash_completion_code(code)
     stored = read(studio_id, rows.FIND_GRANT_BY_CODE, code_hash=code_hash, platform=platform.name)
@@ -132,17 +133,17 @@ def complete_authorization(studio_id: UUID, platform_name: str, code: Secret) ->
 
 
 def enqueue_expired_grants() -> int:
-    """Ends every grant that nobody completed in time, and sends a message to revoke it. Returns how many."""
+    """Expires every grant that was not completed in time, and enqueues its revocation. Returns how many."""
     return enqueue_due(
         rows.CLAIM_EXPIRED_GRANTS, lambda expired: RevocationMessage(id=expired.grant_id, studio_id=expired.studio_id)
     )
 
 
 def revoke_expired_grant(studio_id: UUID, grant_id: UUID) -> str:
-    """Revokes a grant that nobody completed, best effort, and erases its tokens.
+    """Revokes a grant that was never completed, best effort, and erases its tokens.
 
-    Returns what became of it: dropped, revoked, shared, unsupported or failed. After a failure the tick sends another
-    worker, and the last one erases the tokens all the same.
+    Returns the outcome: dropped, revoked, shared, unsupported or failed. After a failure the tick enqueues another
+    attempt; the last one erases the tokens in any case.
     """
     with logs.bound(studio_id=studio_id, grant_id=grant_id):
         stored = read(studio_id, rows.FIND_EXPIRED_GRANT, id=grant_id)
@@ -211,7 +212,7 @@ def _opened(stored: StoredGrant) -> Tokens:
         return open_grant(stored)
     except DecryptionFailed as error:
         raise Conflict(
-            "The grant was stored and can no longer be decrypted: begin the authorization again",
+            "The stored grant can no longer be decrypted: start the authorization again",
             code="tokens_unreadable",
             internal=str(error),
         ) from error
@@ -224,7 +225,7 @@ def _account(stored: StoredGrant) -> Identity | None:
 def _start_first_syncs(
     studio_id: UUID, platform: Platform, connection_id: UUID, streams: Sequence[Stream[Any]]
 ) -> None:
-    """The connection stands by now: what cannot be started is left to the tick."""
+    """The connection exists by now: the tick starts any sync that cannot be started here."""
     try:
         for stream in streams:
             start_sync(studio_id, platform.name, stream.name, connection=connection_id)
@@ -233,8 +234,8 @@ def _start_first_syncs(
 
 
 def _code_refused() -> AuthorizationFailed:
-    """One answer for all: nobody learns whether a code was ever given out."""
+    """The same for all: it does not reveal whether a code was ever issued."""
     return AuthorizationFailed(
-        "The code is wrong, was used before, has expired, or belongs to another studio: begin the authorization again",
+        "The code is wrong, was used before, has expired, or belongs to another studio: start the authorization again",
         code="completion_code_invalid",
     )

@@ -135,7 +135,7 @@ def test_another_accounts_tokens_break_the_connection_before_any_read(
     reason = broken["statusReason"]
     assert (reason["code"], reason["action"]) == ("another_account", "reconnect")
     assert reason["message"] == (
-        "The new tokens belong to Bulk Studio, but this connection is Linden & Light Photography's"
+        "The new tokens belong to Bulk Studio, but this connection belongs to Linden & Light Photography"
     )
     assert "Bulk Studio" not in log_lines.text
     assert superuser.run("SELECT count(*) FROM booking") == [[stored]]

@@ -1,1 +1,1 @@
-"""Connections: a studio's grants on platforms, their tokens, and the accounts under them."""
+"""Connections: a studio's links to accounts of platforms, their tokens, and the accounts under them."""

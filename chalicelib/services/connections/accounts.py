@@ -1,4 +1,4 @@
-"""Accounts under a connection: which there are, which of them are read, and by which rule their records count."""
+"""Accounts under a connection: listing, selecting, and the rule that decides which of their records count."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -21,15 +21,15 @@ from chalicelib.platforms.registry import get_platform
 from chalicelib.services.explain import Account, explain_account
 from chalicelib.services.streams import not_chosen, require_choice
 
-RULE_CHANGED = "The rule for what counts in an account was changed, so the account is read again"
+RULE_CHANGED = "The account's rule was changed, so the account is read again"
 LISTED_FOR = timedelta(days=1)
-"""How long a list of accounts is good for"""
+"""How long a list of accounts stays valid"""
 LISTED_FOR_BY_HAND = timedelta(minutes=10)
-"""The same for a run that somebody asks for: it may be for a new account's sake."""
+"""The same for a manual run, which may be meant for a new account."""
 
 
 def list_accounts(studio_id: UUID, platform_name: str, connection: UUID | None = None) -> list[Account]:
-    """Those that syncs have found. Raises as `not_chosen` does."""
+    """The accounts that syncs have found. Raises as `not_chosen` does."""
     platform = get_platform(platform_name)
     accounts = read(studio_id, rows.LIST_ACCOUNTS, platform=platform.name, connection=connection)
     if accounts is None:
@@ -47,9 +47,8 @@ def change_account(
     rule: AccountRule | None = None,
     words: list[str] | None = None,
 ) -> Account:
-    """Selects an account or leaves it out, or changes its rule; None keeps what there is. It is then read.
-
-    A new rule has it read from the start.
+    """Selects or deselects an account, or changes its rule; None leaves a setting as it is. The account is then read,
+    after a change of the rule from its start.
     """
     platform = get_platform(platform_name)
     changed = write(
@@ -73,15 +72,15 @@ def change_account(
 
 
 def is_list_due(run: LeasedRun, age_seconds: float | None) -> bool:
-    """Whether a run asks the platform which accounts there are, before it reads any."""
+    """Whether a run lists the platform's accounts before it reads any."""
     good_for = LISTED_FOR_BY_HAND if run.trigger == "manual" else LISTED_FOR
     return age_seconds is None or age_seconds > good_for.total_seconds()
 
 
 def save_accounts(run: LeasedRun, kind: AccountKind, found: FoundAccounts, held: dict[str, UUID]) -> bool:
-    """Keeps what the platform says. Bookings follow a calendar that has another id now.
+    """Stores the platform's list. Bookings follow a calendar whose id has changed.
 
-    False when the run's lease was lost meanwhile.
+    Returns False if the run has lost its lease.
     """
     distinct = {account.external_id: account for account in found.accounts}
     primary = next((account for account in distinct.values() if account.is_primary and account.external_id), None)
@@ -116,7 +115,7 @@ def to_read(visit: Visit) -> ConnectedAccount:
 
 
 def _distinct(words: list[str]) -> list[str]:
-    """Without those that mean the same as one before. Raises InvalidInput for what no title could hold."""
+    """Without words equivalent to an earlier one. Raises InvalidInput for words that no title could contain."""
     problems = [
         FieldProblem(f"words[{index}]", problem) for index, word in enumerate(words) if (problem := _problem(word))
     ]

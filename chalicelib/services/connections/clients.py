@@ -1,6 +1,6 @@
-"""Clients: what a platform is asked with for a connection, its token opened here and refreshed where it must be.
+"""Clients: call a platform for a connection, with its token decrypted here and refreshed when necessary.
 
-With a warm data key a token passes from its row to the client through the vault alone: tests count the modules.
+With a cached data key a token passes from its row to the client through the vault alone: tests count the modules.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ WAIT_SECONDS = 5.0
 
 
 class Session:
-    """A connection while it is used; its parameters are those of `Refresh`."""
+    """A connection in use; its parameters are those of `Refresh`."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class Session:
 
     @property
     def stored(self) -> StoredConnection:
-        """As it was read last: a refresh reads it again."""
+        """As last read: a refresh reads it again."""
         return self._refresh.stored if self._refresh else self._stored
 
     def client(self, *, heartbeat: Callable[[], None] = lambda: None) -> Client:
-        """Refreshes the token when that is due and when the platform rejects it; calls `heartbeat` before each request.
+        """Refreshes the token when it is due and when the platform rejects it; calls `heartbeat` before each request.
 
-        Raises TokenExpired or TokenRevoked when only the studio can help, RefreshInProgress when another worker is
-        refreshing the token at this moment.
+        Raises TokenExpired or TokenRevoked if only the studio can fix it, RefreshInProgress while another worker is
+        refreshing the token.
         """
         has_grant = self._platform.credential == "oauth"
         return Client(
@@ -60,7 +60,7 @@ class Session:
         )
 
     def access_token(self) -> Secret:
-        """One that works, refreshed if it ends soon; where that fails for now, the present one while it lives."""
+        """A valid token, refreshed if it expires soon; if that fails for now, the current one while it is valid."""
         left, oauth = self._stored.expires_in, self._platform.oauth
         if left is not None and left <= (oauth.refresh_early.total_seconds() if oauth else 0):
             refreshed = self._refresher().refresh_early(left)

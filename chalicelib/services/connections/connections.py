@@ -1,4 +1,4 @@
-"""Connections: a studio's grants on platforms. Tokens come in, are sealed, and never leave through here."""
+"""Connections: a studio's links to accounts of platforms. Tokens are sealed on arrival and never returned."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ from chalicelib.settings import get_settings
 
 
 class TestedAccount(Row):
-    """The account that the platform says is connected."""
+    """The connected account, as the platform reports it."""
 
     id: str
     """The platform's id of the account."""
@@ -59,14 +59,14 @@ class TestError(Row):
 
 
 class ConnectionTest(Row):
-    """What the platform said when it was asked about the connection."""
+    """The result of testing a connection at its platform."""
 
     valid: bool
     """Whether the connection works."""
     checked_at: Moment
-    """When the platform was asked."""
+    """When the connection was tested."""
     account: TestedAccount | None = None
-    """Who is connected; null when the connection is not valid."""
+    """The connected account; null when the connection is not valid."""
     missing_scopes: list[str] = []
     """For each stream that the grant does not cover, a scope that would cover it. Streams whose scopes the platform
     restricts are considered only if they are scheduled."""
@@ -75,7 +75,7 @@ class ConnectionTest(Row):
 
 
 class TokenChange(msgspec.Struct, frozen=True):
-    """New tokens; what is None stays as it is. A new access token comes with its own expiry, or none."""
+    """New tokens; None keeps a value. A new access token comes with its own expiry, or none."""
 
     access: Secret | None = None
     refresh: Secret | None = None
@@ -84,11 +84,11 @@ class TokenChange(msgspec.Struct, frozen=True):
 
     @property
     def by_hand(self) -> bool:
-        """Whether it brings a token, which may be another account's."""
+        """Whether it includes a token, which may belong to another account."""
         return self.access is not None or self.refresh is not None
 
     def apply(self, stored: StoredConnection) -> Tokens:
-        """Opens only what is kept: tokens that no longer open can be replaced all the same."""
+        """Decrypts only tokens that stay: those that cannot be decrypted can still be replaced."""
         return Tokens(
             access=self.access or open_access_token(stored),
             refresh=self.refresh or open_refresh_token(stored),
@@ -98,32 +98,32 @@ class TokenChange(msgspec.Struct, frozen=True):
 
 
 def list_connections(studio_id: UUID, connection: UUID | None = None) -> list[Connection]:
-    return [explain_connection(found) for found in read(studio_id, rows.LIST_CONNECTIONS, connection=connection)]
+    return [explain_connection(facts) for facts in read(studio_id, rows.LIST_CONNECTIONS, connection=connection)]
 
 
 def get_connection(studio_id: UUID, platform: str, connection: UUID | None = None) -> Connection:
-    """The only connection of the platform, or the one that is named. Raises as `not_chosen` does."""
-    found = read(studio_id, rows.FIND_CONNECTION, platform=platform, connection=connection)
-    if found is None:
+    """The named connection, or the platform's only one. Raises as `not_chosen` does."""
+    facts = read(studio_id, rows.FIND_CONNECTION, platform=platform, connection=connection)
+    if facts is None:
         raise not_chosen(studio_id, platform, connection)
-    return explain_connection(found)
+    return explain_connection(facts)
 
 
 def create_connection(studio_id: UUID, platform_name: str, tokens: Tokens) -> Connection:
-    """Stores a new grant and schedules its streams. The platform is asked whose the tokens are only where the studio
-    has, or had, another account of it connected.
+    """Stores a new grant and schedules its streams. The platform is asked for the account only if the studio has, or
+    had, another account of it connected.
 
-    Raises Conflict when the account is connected already, InvalidInput for tokens that the platform does not accept,
-    and then as `requested_call` does.
+    Raises Conflict if the account is already connected, InvalidInput for tokens that the platform does not accept, and
+    if the platform is called, as `requested_call` does.
     """
     platform = get_platform(platform_name)
     return _create(studio_id, platform, tokens, None)
 
 
 def connect_account(studio_id: UUID, platform_name: str, account_id: str | None) -> Connection:
-    """Connects a platform that gives no grants: one is asked about an account with a key of ours, another not at all.
+    """Connects a platform without grants: its account is looked up with a key of ours, or not at all.
 
-    Raises InvalidInput for an account that the platform does not know, Conflict when it is connected already, and as
+    Raises InvalidInput for an account that the platform does not know, Conflict if it is already connected, and as
     `requested_call` does.
     """
     platform = get_platform(platform_name)
@@ -134,37 +134,35 @@ def connect_account(studio_id: UUID, platform_name: str, account_id: str | None)
 def list_events(
     studio_id: UUID, platform: str, *, connection: UUID | None = None, before: UUID | None, limit: int
 ) -> list[Event]:
-    """What happened to the connection, newest first, from the event before `before` on; also after a disconnect."""
-    found = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
-    if found is None:
+    """The connection's events, newest first, starting with the one before `before`; also after a disconnect."""
+    row = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
+    if row is None:
         raise not_chosen(studio_id, platform, connection, or_ended=True)
-    return read(studio_id, LIST_EVENTS, connection_id=found.id, before=before, limit=limit)
+    return read(studio_id, LIST_EVENTS, connection_id=row.id, before=before, limit=limit)
 
 
 def usable_connection(studio_id: UUID, platform: str, connection: UUID | None = None) -> Connection:
-    """Raises Conflict when the grant is dead, and as `get_connection` does."""
-    found = get_connection(studio_id, platform, connection)
-    if found.status in DEAD:
+    """Raises Conflict if the grant is dead, and as `get_connection` does."""
+    usable = get_connection(studio_id, platform, connection)
+    if usable.status in DEAD:
         title = get_platform(platform).title
         raise Conflict(
-            f"The connection is {found.status}: {title} must be connected again before it can sync",
+            f"The connection is {usable.status}: reconnect {title} before syncing it",
             code="connection_not_active",
         )
-    return found
+    return usable
 
 
 def update_connection(
     studio_id: UUID, platform: str, change: TokenChange, connection: UUID | None = None
 ) -> Connection:
-    """Replaces what is given and keeps the rest: the refresh token, id, history and cursors. A paused sync goes on.
+    """Replaces the given values and keeps the rest: refresh token, id, history and cursors. A paused sync continues.
 
-    Nobody is asked now; before the next run uses a cursor it asks whose tokens these are. Those of another account
-    break the connection.
+    The platform is not called now: the next run identifies the account before it uses a cursor. Tokens of another
+    account make the connection fail.
     """
     if get_platform(platform).credential != "oauth":
-        raise Conflict(
-            "This platform is connected without tokens: disconnect it, then connect it again", code="no_tokens"
-        )
+        raise Conflict("This platform is connected without tokens: disconnect it, then reconnect", code="no_tokens")
     for _ in range(ATTEMPTS):
         stored = _stored(studio_id, platform, connection)
         tokens = _changed(stored, change)
@@ -178,21 +176,21 @@ def update_connection(
 
 
 def disconnect(studio_id: UUID, platform: str, connection: UUID | None = None) -> None:
-    """Gives the grant back upstream (best effort, recorded) unless another connection lives by it, erases tokens and
-    schedules, keeps logs and data. A connection that cannot be read is disconnected all the same.
+    """Revokes the grant at the platform (best effort, recorded) unless another connection shares it, erases tokens and
+    schedules, and keeps logs and data. A connection that cannot be read is disconnected as well.
 
-    Raises TooManyRequests when the studio has made all its calls for now.
+    Raises TooManyRequests if the studio has used up its platform calls.
     """
     try:
         stored = _stored(studio_id, platform, connection)
         connection_id, revocation = stored.id, revoke(stored)
     except Unreadable as error:
-        found = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
-        if found is None:
+        row = read(studio_id, FIND_CONNECTION_ID, platform=platform, connection=connection)
+        if row is None:
             raise not_chosen(studio_id, platform, connection, or_ended=True) from error
-        connection_id, revocation = found.id, "failed"
+        connection_id, revocation = row.id, "failed"
         logs.event("connection.revocation_failed", platform=platform, code=error.code, reason=str(error))
-    gone = write(
+    disconnected = write(
         studio_id,
         DISCONNECT,
         id=connection_id,
@@ -200,16 +198,16 @@ def disconnect(studio_id: UUID, platform: str, connection: UUID | None = None) -
         revocation=revocation,
         run_message=connection_state.DISCONNECTED,
     )
-    if gone is not None:
-        connection_state.enqueue_deliveries(studio_id, gone)
+    if disconnected is not None:
+        connection_state.enqueue_deliveries(studio_id, disconnected)
     logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation=revocation)
 
 
 def test_connection(studio_id: UUID, platform_name: str, connection: UUID | None) -> ConnectionTest:
-    """Asks the platform who is connected. What it answers is recorded: the account, or that the grant is dead.
+    """Asks the platform for the account and stores the result: the account, or that the grant is dead.
 
-    A connection that broke is not valid, though the platform may still answer who it is: its syncs were refused.
-    Raises as `requested_call` does: whoever may not be asked says nothing of the connection.
+    A failed connection is not valid even if the platform still accepts its token: its syncs were rejected. Raises as
+    `requested_call` does: without a call, nothing is known about the connection.
     """
     platform = get_platform(platform_name)
     stored = read(studio_id, rows.FIND_SCHEDULED_CONNECTION, platform=platform.name, connection=connection)
@@ -243,7 +241,7 @@ def _changed(stored: StoredConnection, change: TokenChange) -> Tokens:
     try:
         return change.apply(stored)
     except DecryptionFailed as error:
-        problem = "The tokens that would be kept can no longer be decrypted: send both, or reconnect"
+        problem = "The tokens that you did not send can no longer be decrypted: send both, or reconnect"
         raise Conflict(problem, code="tokens_unreadable", internal=str(error)) from error
 
 
@@ -277,8 +275,8 @@ def _create(studio_id: UUID, platform: Platform, tokens: Tokens | None, account:
 
 
 def _account_of(studio_id: UUID, platform: Platform, tokens: Tokens, draft: Draft) -> Identity | None:
-    """Whose new tokens are, to be told from those that are connected. Raises InvalidInput for dead tokens, Conflict
-    where the platform does not say it now and the account of a live connection is not known either."""
+    """The account of new tokens, to distinguish it from connected ones. Raises InvalidInput for dead tokens, Conflict
+    if the platform cannot identify it now and the account of an existing connection is unknown as well."""
     if platform.identify is None:
         return None
     client = Client(platform, tokens.access, sandbox_url=get_settings().platform_sandbox_url)
@@ -293,7 +291,8 @@ def _account_of(studio_id: UUID, platform: Platform, tokens: Tokens, draft: Draf
         if not draft.is_live:
             raise
         raise Conflict(
-            f"{platform.title} is connected, and cannot say right now whether this is another account: try again later",
+            f"{platform.title} is already connected, and cannot confirm right now that this is another account:"
+            " try again later",
             code="connection_exists",
             internal=str(error),
         ) from error

@@ -1,7 +1,7 @@
-"""Whose a connection's tokens are: the platform is asked, and what it says is remembered.
+"""Identification: asks the platform which account a connection's tokens belong to, and stores the answer.
 
-A connection stands for one account of a platform. One made of tokens at hand is asked about when that first matters: a
-test, a disconnect, or another account's grant.
+A connection stands for one account of a platform. If it was created with existing tokens, its account is identified
+when that first matters: at a test, at a disconnect, or when another account is connected.
 """
 
 from uuid import UUID
@@ -17,7 +17,7 @@ from chalicelib.services.throttling.platform_calls import requested_call
 
 
 def identify(platform: Platform, session: Session) -> Identity:
-    """Raises Conflict where the platform has nothing to ask, AnotherAccount or AccountConnectedTwice for an account
+    """Raises Conflict if the platform cannot identify accounts, AnotherAccount or AccountConnectedTwice for an account
     that is not the connection's, and as `requested_call` does."""
     if platform.identify is None:
         raise Conflict(f"{platform.title} has no connection test", code="platform_not_supported")
@@ -29,8 +29,8 @@ def identify(platform: Platform, session: Session) -> Identity:
 
 
 def identify_unknown(studio_id: UUID, platform: Platform) -> None:
-    """Asks about the one connection of the platform whose account may not be known yet, so that another's grant can be
-    told from it. One that is dead, or may not say, stays unknown."""
+    """Identifies the platform's connection without a known account, if there is one, to distinguish it from a new
+    grant. If its grant is dead or lacks the permission, it stays unknown."""
     stored = read(studio_id, FIND_UNKNOWN_CONNECTION, platform=platform.name)
     if stored is None or platform.identify is None:
         return

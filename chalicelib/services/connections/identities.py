@@ -1,4 +1,4 @@
-"""Whose a grant is: a connection stands for one account of a platform, and takes no other's tokens."""
+"""Identities: a connection stands for one account of a platform and rejects the tokens of any other."""
 
 from uuid import UUID
 
@@ -9,10 +9,10 @@ from chalicelib.platforms.core.contract import Identity, Platform
 
 
 def identify(tx: Transaction, connection_id: UUID, token_generation: int, account: Identity) -> bool:
-    """Remembers whose the tokens of this generation are.
+    """Stores the account that the tokens of this generation belong to.
 
-    False when the tokens were replaced meanwhile: whose the new ones are has to be asked again. Raises AnotherAccount
-    when it has been another account's so far, AccountConnectedTwice when another connection stands for the account.
+    Returns False if the tokens have been replaced: the new ones must be identified again. Raises AnotherAccount if the
+    connection stands for another account, AccountConnectedTwice if another connection stands for this one.
     """
     identified = tx.run(
         IDENTIFY_CONNECTION,
@@ -25,16 +25,16 @@ def identify(tx: Transaction, connection_id: UUID, token_generation: int, accoun
     if identified is None:
         return False
     if identified.account == "another":
-        was = f" is {identified.name}'s" if identified.name else " is another account's"
-        message = f"The new tokens belong to {account.name or 'another account'}, but this connection{was}"
-        raise AnotherAccount(message, internal=AnotherAccount.title)  # the log names nobody
+        own = identified.name or "another account"
+        message = f"The new tokens belong to {account.name or 'another account'}, but this connection belongs to {own}"
+        raise AnotherAccount(message, internal=AnotherAccount.title)  # no names in the log
     if identified.account == "taken":
         raise AccountConnectedTwice()
     return True
 
 
 def known_id(account: Identity | None) -> str | None:
-    """None where the platform does not say whose a grant is."""
+    """None if the platform does not identify the account."""
     return account.external_id or None if account else None
 
 
@@ -43,7 +43,7 @@ def require_same_account(platform: Platform, expected: str | None, account: Iden
     found = known_id(account)
     if expected is not None and found is not None and expected != found:
         raise AuthorizationFailed(
-            f"Another account of {platform.title} was chosen than the one to be reconnected: choose that one, or start"
-            " without naming a connection to connect the other account as well",
+            f"A different account of {platform.title} was chosen: choose the account of this connection, or start"
+            " again without naming a connection to connect the other account as well",
             code=AnotherAccount.code,
         )

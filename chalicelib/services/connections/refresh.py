@@ -1,11 +1,11 @@
-"""Refreshes: one worker at a time gets a new token for a connection, when it is due, refused, or long unused.
+"""Refreshes: one worker at a time gets a new token for a connection that is due, rejected, or idle.
 
-No connection or lock is held while a platform is asked. `token_generation` is the fence: a refresh is stored only over
-the generation it started from, and `invalid_grant` is believed only if that generation is still the one in the table.
+No database connection or lock is held during a platform call. `token_generation` is the fencing token: a refresh is
+stored only over the generation it started from, and `invalid_grant` is believed only if that generation is still the
+one in the table.
 
-Two things are waited for in place. A request, behind which a person waits, gives another worker's refresh a few
-seconds; a run is deferred instead. Whoever holds a rotated token gives a database that is away some time, since nobody
-gets that token twice.
+Two waits happen in place. A request, with a person waiting, gives another worker's refresh a few seconds; a run is
+deferred instead. A worker that holds a rotated token waits for an unavailable database, since no token is issued twice.
 """
 
 import time
@@ -47,31 +47,30 @@ from chalicelib.settings import get_settings
 from chalicelib.work_queue import RefreshMessage
 
 LEASE_SECONDS = 180
-"""Longer than a refresh may take: every secret of ours may be tried, each within the client's total timeout."""
+"""Longer than a refresh may take: each of our client secrets may be tried, each within the client's total timeout."""
 STILL_GOOD_SECONDS = 30
-"""A token that cannot be refreshed just now is used for as long as it has more than this left."""
+"""A token that cannot be refreshed right now is used while it has more than this left."""
 POLL_SECONDS = 0.25
 COME_BACK_AFTER = timedelta(seconds=3)
-"""Most refreshes take less; whoever does not wait for one looks again after it."""
+"""Most refreshes take less; callers that do not wait for one return after this time."""
 STORE_WAITS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""A platform that rotates gives a token only once: a database that is away for a moment must not lose it. No wait goes
-beyond the time that the invocation has left."""
+"""A platform that rotates tokens issues each one only once: a brief database outage must not lose it. No wait exceeds
+the time that the invocation has left."""
 WARN_AFTER = 6
-"""Refreshes that fail in a row before the studio is told."""
+"""Consecutive failed refreshes before the studio is warned."""
 
 
 def enqueue_due_refreshes() -> int:
-    """Sends a message for each grant that is due for a refresh; returns how many."""
+    """Enqueues a message for each grant that is due for a refresh; returns how many."""
     return enqueue_due(
         rows.CLAIM_DUE_REFRESHES, lambda due: RefreshMessage(id=due.connection_id, studio_id=due.studio_id)
     )
 
 
 def refresh_idle(studio_id: UUID, connection_id: UUID, remaining_ms: Callable[[], float] = lambda: inf) -> str:
-    """Refreshes a grant that nobody may have needed for long, so that it does not die of old age.
+    """Refreshes a grant that may have been idle for long, so that it does not expire.
 
-    Returns the outcome: dropped, refreshed, failed (the tick retries, also while another worker is refreshing it)
-    or broke.
+    Returns the outcome: dropped, refreshed or failed. After a failure the tick retries, unless the grant is dead.
     """
     with logs.bound(studio_id=studio_id, connection_id=connection_id):
         stored = read(studio_id, FIND_CONNECTION_TO_REFRESH, id=connection_id)
@@ -98,11 +97,11 @@ def _refresh_idle(stored: StoredConnection, seconds_left: Callable[[], float]) -
 
 
 class Refresh:
-    """What gets a connection a new token. Afterwards `stored` is of the next generation: whatever is then found out
-    about the connection, that it is dead say, is true of these tokens and no others.
+    """Gets a connection a new token. Afterwards `stored` is the next generation: later findings about the connection,
+    such as a dead grant, apply to these tokens only.
 
-    `wait_seconds` is how long it waits in place for another worker's refresh, `seconds_left` how much time the
-    invocation has left.
+    `wait_seconds` limits the wait for another worker's refresh, `seconds_left` is the time that the invocation has
+    left.
     """
 
     def __init__(
@@ -115,14 +114,14 @@ class Refresh:
         self._exchanges = platform.oauth is not None and not platform.oauth.needs_refresh_token
 
     def refresh_refused(self) -> Secret:
-        """After the platform has refused the access token."""
+        """After the platform has rejected the access token."""
         if self._exchanges and not self._refreshed_elsewhere():
-            raise TokenExpired("The platform refused the access token, and only a valid one can be refreshed")
+            raise TokenExpired("The platform rejected the access token, and only a valid one can be refreshed")
         return open_access_token(self.stored) if self._exchanges else self.refresh()
 
     def refresh_early(self, left: float) -> Secret | None:
-        """For a token that has `left` seconds to live: a new one or, where that fails for now, the present one while it
-        lives. None for one that cannot be refreshed but lives on."""
+        """For a token with `left` seconds left: a new one or, if that fails for now, the current one while it is valid.
+        None for a valid token that cannot be refreshed."""
         if not self._refreshable():
             if left <= 0:
                 raise TokenExpired("The access token has expired, and there is no refresh token")
@@ -130,7 +129,7 @@ class Refresh:
         if left <= STILL_GOOD_SECONDS:
             return self.refresh()
         try:
-            # With a token that still works, nobody waits for another worker's refresh.
+            # With a valid token there is no need to wait for another worker's refresh.
             return self._refresh(wait_seconds=0)
         except ReconnectRequired:
             raise
@@ -138,9 +137,9 @@ class Refresh:
             return open_access_token(self.stored)
 
     def refresh(self) -> Secret:
-        """One worker holds the lease and refreshes; the others read what came of it, until their wait is over."""
+        """One worker holds the lease and refreshes; the others poll for its result until their wait is over."""
         if not self._refreshable():
-            raise TokenExpired("The platform refused the access token, and there is no refresh token")
+            raise TokenExpired("The platform rejected the access token, and there is no refresh token")
         return self._refresh(min(self._wait_seconds, self._seconds_left()))
 
     def _refresh(self, wait_seconds: float) -> Secret:
@@ -187,8 +186,8 @@ class Refresh:
     def _ask(self, tokens: Tokens) -> TokenGrant:
         try:
             client = find_oauth_client(self._platform.name)
-        except Unavailable as error:  # the token that is there may live on
-            raise TransientFault("The OAuth client cannot be read just now", internal=str(error)) from error
+        except Unavailable as error:  # the current token may still be valid
+            raise TransientFault("The OAuth client cannot be read right now", internal=str(error)) from error
         if client is None:
             raise Misconfigured(f"There is no OAuth client for {self._platform.title}")
         return oauth2.refresh(
@@ -211,7 +210,7 @@ class Refresh:
         return leased is not None
 
     def _fail(self, owner: UUID, error: AppError) -> None:
-        """Gives the lease back, and the next try of the tick a time."""
+        """Releases the lease and schedules the next attempt."""
         delay = backoff_after(error, self.stored.refresh_failures)
         write(
             self.stored.studio_id,
@@ -224,7 +223,7 @@ class Refresh:
         )
 
     def _store(self, tokens: Tokens, *, same_refresh_token: bool) -> None:
-        """Stores a refreshed grant over the generation it came from, unless that was replaced meanwhile."""
+        """Stores a refreshed grant over the generation it came from, unless that has been replaced."""
         for wait in (*STORE_WAITS, None):
             try:
                 stored = replace_tokens(self.stored, tokens, same_refresh_token=same_refresh_token)
@@ -243,10 +242,10 @@ class Refresh:
         return self.stored.token_generation != before
 
     def _reread(self) -> None:
-        """Raises TokenRevoked when the connection is gone or broken by now."""
+        """Raises TokenRevoked if the connection is gone or has failed."""
         stored = read(self.stored.studio_id, FIND_STORED_BY_ID, id=self.stored.id)
         if stored is None or stored.status in DEAD:
-            raise TokenRevoked("The connection was closed meanwhile")
+            raise TokenRevoked("The connection was closed during the refresh")
         self.stored = stored
 
 

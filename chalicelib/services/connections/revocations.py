@@ -1,4 +1,4 @@
-"""Revocations: giving a grant back to its platform, unless somebody else lives by it."""
+"""Revocations: revoking a grant at its platform, unless another connection shares it."""
 
 from contextlib import nullcontext
 from uuid import UUID
@@ -20,11 +20,11 @@ from chalicelib.settings import get_settings
 
 
 def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
-    """Gives the grant back, best effort: `revoked`, `failed`, `shared` where another connection lives by the same
-    account's grant, or `unsupported` where the platform has no way to.
+    """Revokes the grant, best effort. Returns `revoked`, `failed`, `shared` if another connection shares the account's
+    grant, or `unsupported` if the platform has no revocation.
 
-    Platforms revoke what an account gave this application as a whole, whichever of its tokens is handed in. What a
-    studio requested is charged to it, and raises TooManyRequests; an operator's erasure has this one chance, and tries.
+    Platforms revoke everything that an account granted to this application, whichever token is sent. A studio's request
+    is charged to it and raises TooManyRequests; an operator's erasure has only this one chance and is not limited.
     """
     platform = get_platform(stored.platform)
     if not can_revoke(platform):
@@ -34,16 +34,16 @@ def revoke(stored: StoredConnection, *, requested: bool = True) -> str:
             return "shared"
         with requested_call(stored.studio_id, platform, stored.id) if requested else nullcontext():
             session = Session(stored, platform)
-            if _is_shared(platform, _asked_account(platform, session), stored.id):
+            if _is_shared(platform, _identified_account(platform, session), stored.id):
                 return "shared"
-            tokens = open_tokens(session.stored)  # asking whose they are may have refreshed them
-            return _give_back(platform, tokens.refresh or tokens.access)
+            tokens = open_tokens(session.stored)  # identifying the account may have refreshed them
+            return _revoke(platform, tokens.refresh or tokens.access)
     except (PlatformError, DecryptionFailed) as error:
         return _failed(platform, error)
 
 
 def revoke_pending(stored: StoredGrant) -> str:
-    """As `revoke`, for a grant that no connection was made of."""
+    """As `revoke`, for a grant that never became a connection."""
     platform = get_platform(stored.platform)
     if stored.beside_unidentified and can_revoke(platform):
         return "shared"
@@ -56,15 +56,15 @@ def revoke_pending(stored: StoredGrant) -> str:
 
 
 def revoke_unused(studio_id: UUID, platform: Platform, token: Secret, account_id: str | None, grant_id: UUID) -> str:
-    """As `revoke`, with the token at hand. A grant of an account that is not known may be any connection's, and counts
-    as shared."""
+    """As `revoke`, for a decrypted token. A grant whose account is unknown may belong to any connection, and counts as
+    shared."""
     if not can_revoke(platform):
         return "unsupported"
     if not account_id or _is_shared(platform, account_id, grant_id):
         return "shared"
     try:
         with background_call(studio_id, platform):
-            return _give_back(platform, token)
+            return _revoke(platform, token)
     except PlatformError as error:
         return _failed(platform, error)
 
@@ -73,9 +73,9 @@ def can_revoke(platform: Platform) -> bool:
     return platform.oauth is not None and bool(platform.oauth.revoke_url)
 
 
-def _give_back(platform: Platform, token: Secret) -> str:
+def _revoke(platform: Platform, token: Secret) -> str:
     oauth2.revoke(platform, token=token, sandbox_url=get_settings().platform_sandbox_url)
-    # A grant the platform no longer knows is as gone as one it gave up just now.
+    # Also for a grant that the platform no longer knows
     return "revoked"
 
 
@@ -88,13 +88,13 @@ def _known_account(stored: StoredConnection) -> str:
     return "" if stored.account_unverified else stored.account_id or ""
 
 
-def _asked_account(platform: Platform, session: Session) -> str:
-    """Of an account that is not known for sure."""
+def _identified_account(platform: Platform, session: Session) -> str:
+    """Asks the platform, unless the account is already verified."""
     if _known_account(session.stored) or platform.identify is None:
         return ""
     return platform.identify(session.client()).external_id
 
 
 def _is_shared(platform: Platform, account_id: str, grant_id: UUID) -> bool:
-    """Whether a connection, or a grant that may still be completed, lives by the account's; but for this one."""
+    """Whether another connection, or a grant that may still be completed, shares the account's grant."""
     return bool(account_id) and read(None, GRANT_IS_SHARED, platform=platform.name, account_id=account_id, id=grant_id)

@@ -18,8 +18,8 @@ TABLE = "platform_connection"
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """A grant's tokens in the clear. When the access token ends is told by `expires_in` seconds from the moment it is
-    stored, or else by `expires_at`."""
+    """A grant's tokens in the clear. The access token expires `expires_in` seconds after it is stored, or else at
+    `expires_at`."""
 
     access: Secret
     refresh: Secret | None
@@ -27,7 +27,7 @@ class Tokens(msgspec.Struct, frozen=True):
     scopes: list[str] | None
     expires_in: int | None = None
     refresh_expires_in: int | None = None
-    """Seconds that a new refresh token lives"""
+    """Lifetime of a new refresh token, in seconds"""
 
 
 class SealedTokens(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def seal_grant(
 
 
 def open_grant(stored: StoredGrant) -> Tokens:
-    """Raises DecryptionFailed when a token does not open where it lies."""
+    """Raises DecryptionFailed if a token cannot be decrypted in its place."""
     data = AssociatedData(stored.studio_id, PENDING, "access_token", stored.id, 1)
     refresh = data._replace(column="refresh_token")
     return Tokens(
@@ -65,7 +65,7 @@ def open_grant(stored: StoredGrant) -> Tokens:
 
 
 def open_tokens(stored: StoredConnection) -> Tokens:
-    """Raises DecryptionFailed when a token does not open where it lies."""
+    """Raises DecryptionFailed if a token cannot be decrypted in its place."""
     return Tokens(
         access=open_access_token(stored),
         refresh=open_refresh_token(stored),

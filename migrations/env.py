@@ -38,7 +38,7 @@ def take_turn(connection: Connection) -> None:
     built CONCURRENTLY would in turn wait for whoever waits.
     """
     if not connection.execute(text("SELECT pg_try_advisory_lock(hashtext('ansel.migration'))")).scalar():
-        raise Conflict("Another migration is under way", code="locked")
+        raise Conflict("Another migration is in progress", code="locked")
     connection.commit()
 
 

@@ -271,10 +271,10 @@ NEXT = "TbRpueQisA7EEAGiAyqiuXtxo0R2riHIZ3U"
 ERRORS: Sequence[AppError] = (
     errors.BadRequest("The body is not valid JSON", code="malformed_json"),
     errors.Unauthorized(),
-    errors.Forbidden("This needs the scope sync:write, which the API key does not have"),
+    errors.Forbidden("This requires the scope sync:write, which the API key does not have"),
     errors.NotFound("Google is not connected", code="connection_not_found"),
     errors.SeveralConnections(
-        "2 accounts of Google are connected: say which one by ?connection=",
+        "2 accounts of Google are connected: choose one with ?connection=",
         connections=[
             errors.ConnectionChoice(UUID(CONNECTION["id"]), CONNECTION["accountName"]),
             errors.ConnectionChoice(UUID("01a203d0-9a10-7b3c-8f6e-2f1d7a5c0b44"), "Jonas Weber"),

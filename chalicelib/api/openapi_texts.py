@@ -126,7 +126,7 @@ ERROR_CODES: Mapping[int, Mapping[str, str]] = {
         "unavailable": "The service is not available right now.",
         "platform_rate_limited": "The platform's rate limit is reached.",
         "platform_down": "The platform is not responding; it is not asked until `Retry-After` has passed.",
-        "quota_spent": "The platform's quota is nearly used up; the rest is kept for syncs.",
+        "quota_spent": "The platform's quota is nearly used up; the rest is reserved for syncs.",
     },
 }
 """Every code that a problem document may have, by its status. docs/api.md lists the same codes."""
@@ -138,7 +138,7 @@ STATUSES = {
     303: "The browser is sent on.",
     304: "Nothing has changed since the response with this `ETag`.",
     400: "The request cannot be read or carried out as it is.",
-    401: "A valid API key is needed.",
+    401: "A valid API key is required.",
     403: "The API key lacks the scope.",
     404: "Not found.",
     409: "The request conflicts with the present state.",

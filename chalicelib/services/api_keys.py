@@ -1,4 +1,4 @@
-"""API keys: made, listed, replaced and revoked."""
+"""API keys: creating, listing, rotating and revoking them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,16 +16,16 @@ from chalicelib.security.api_keys import NewApiKey
 
 
 def create_api_key(studio_id: UUID, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None) -> Secret:
-    """Makes a key and returns it; this is the only time it can be read."""
+    """Creates a key and returns it; this is the only time it can be read."""
     return make_api_key(studio_id, name, scopes, expires_at).token
 
 
 def make_api_key(studio_id: UUID, name: str, scopes: Sequence[str], expires_at: datetime | None) -> NewApiKey:
-    """The same with its id."""
+    """The same, with the key's id."""
     for index, scope in enumerate(scopes):
         if scope not in api_keys.SCOPES:
             known = ", ".join(api_keys.SCOPES)
-            raise InvalidInput(fields=[FieldProblem(f"scopes[{index}]", f"is not one of {known}")])
+            raise InvalidInput(fields=[FieldProblem(f"scopes[{index}]", f"must be one of {known}")])
     key = new_api_key()
     with transaction(studio_id) as tx:
         add_api_key(tx, key, studio_id, name, scopes, expires_at)
@@ -39,7 +39,7 @@ def new_api_key() -> NewApiKey:
 def add_api_key(
     tx: Transaction, key: NewApiKey, studio_id: UUID, name: str, scopes: Sequence[str], expires_at: datetime | None
 ) -> None:
-    """Raises InvalidInput for an end that has passed: nobody could use the key."""
+    """Raises InvalidInput for an expiry in the past."""
     if expires_at is not None and expires_at <= clock.now():
         raise InvalidInput(fields=[FieldProblem("expiresAt", "must be in the future")])
     tx.run(
@@ -60,9 +60,9 @@ def list_api_keys(studio_id: UUID) -> list[ApiKey]:
 def rotate_api_key(
     studio_id: UUID, key_id: UUID, *, grace_hours: int, expires_at: datetime | None = None
 ) -> tuple[NewApiKey, ApiKey]:
-    """A new key with the name and scopes of this one, which ends when the grace is over; returns both.
+    """Creates a key with the name and scopes of this one, which expires after the grace period; returns both.
 
-    Raises Conflict when the old one has ended. A key that was made to end needs to be told when the new one shall.
+    Raises Conflict if the old key is no longer valid, InvalidInput if it has an expiry and the new one has none.
     """
     key = new_api_key()
     with transaction(studio_id) as tx:
@@ -77,9 +77,9 @@ def rotate_api_key(
 
 def _check_replaceable(key: LockedApiKey, expires_at: datetime | None) -> None:
     if key.ended:
-        raise Conflict("The API key has ended already; create another one", code="api_key_ended")
+        raise Conflict("The API key is no longer valid; create another one", code="api_key_ended")
     if key.expires_at is not None and expires_at is None:
-        raise InvalidInput(fields=[FieldProblem("expiresAt", "is needed, because the old key has an end as well")])
+        raise InvalidInput(fields=[FieldProblem("expiresAt", "is required, because the old key has an expiry too")])
 
 
 def revoke_api_key(studio_id: UUID, key_id: UUID) -> None:

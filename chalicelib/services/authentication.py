@@ -1,4 +1,4 @@
-"""Authentication: who is asking, what the key allows, and whether it may send another request now."""
+"""Authentication: the caller of a request, what its key allows, and whether it may send another request now."""
 
 from threading import Lock
 from typing import TypeVar
@@ -20,12 +20,12 @@ T = TypeVar("T")
 StoredT = TypeVar("StoredT", bound=StoredApiKey)
 
 CACHE_SECONDS = 5.0
-"""How long a key that was just seen is trusted unseen; a revocation takes effect within it."""
+"""How long a key is trusted without a new look-up; a revocation takes effect within this time."""
 CACHE_SIZE = 1000
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The studio a request acts for, the scopes of its key, and what it may still send."""
+    """The studio that a request acts for, the scopes of its key, and its remaining limits."""
 
     studio_id: UUID
     key_id: UUID
@@ -33,21 +33,21 @@ class Caller(msgspec.Struct, frozen=True):
     balances: tuple[Balance, ...] = ()
 
     def require(self, scope: str) -> None:
-        """Raises Forbidden naming the scope."""
+        """Raises Forbidden, naming the scope."""
         if not api_keys.allows(self.scopes, scope):
-            raise Forbidden(f"This needs the scope {scope}, which the API key does not have")
+            raise Forbidden(f"This requires the scope {scope}, which the API key does not have")
 
 
 def authenticate(authorization: str | None) -> Caller:
-    """Who the `Authorization: Bearer ...` header speaks for. Counts as a request of the key and its studio.
+    """The caller that the `Authorization: Bearer ...` header names. Counts as a request of the key and its studio.
 
-    Raises Unauthorized without telling why it does not, TooManyRequests when they may send no more for now.
+    Raises Unauthorized without a reason, TooManyRequests if they have reached their limits.
     """
     return _keys.authenticate(authorization)
 
 
 def reauthenticate(authorization: str | None) -> None:
-    """Looks the key up whatever was just seen, and counts nothing. Raises Unauthorized as `authenticate` does."""
+    """Looks the key up, bypassing the cache, and counts nothing. Raises Unauthorized as `authenticate` does."""
     parsed = _parse(authorization)
     _check(parsed, read(None, rows.FIND_API_KEY, id=parsed.id))
 
@@ -68,7 +68,7 @@ class _Known(msgspec.Struct):
 class ApiKeyCache:
     """The keys that one container has seen, by the hash of the whole key, so that a hit is a match.
 
-    Keys that were refused are remembered as well: whoever sends a wrong one again and again costs no look-ups.
+    Rejected keys are cached too: sending an invalid key repeatedly causes no look-ups.
     """
 
     def __init__(self) -> None:
@@ -92,33 +92,33 @@ class ApiKeyCache:
             known = self._known.get(parsed.secret_hash)
             if known is not None and (caller := _admitted(known)) is not None:
                 return caller
-            uncharged = _taken(known)
+            uncharged = _take_uncharged(known)
         try:
             stored = _charge(parsed, uncharged)
         except Exception:
             with self._lock:
-                _give_back(known, uncharged)
+                _return_uncharged(known, uncharged)
             raise
         return self._judge(parsed, stored)
 
     def _judge(self, parsed: ParsedKey, stored: ChargedApiKey | None) -> Caller:
         try:
-            found = _check(parsed, stored)
-            if found.key is None or found.studio is None:
+            charged = _check(parsed, stored)
+            if charged.key is None or charged.studio is None:
                 raise _invalid()  # nothing was charged
         except Unauthorized:
             with self._lock:
                 self._known.pop(parsed.secret_hash, None)
-                _keep(self._wrong, parsed.secret_hash, clock.monotonic() + CACHE_SECONDS)
+                _cache(self._wrong, parsed.secret_hash, clock.monotonic() + CACHE_SECONDS)
             raise
-        caller = Caller(found.studio_id, found.id, frozenset(found.scopes))
+        caller = Caller(charged.studio_id, charged.id, frozenset(charged.scopes))
         with self._lock:
             known = self._known.get(parsed.secret_hash)
             if known is None:
                 known = _Known(caller, Allowance(limits_of(get_settings().limits)), 0)
-                _keep(self._known, parsed.secret_hash, known)
-            known.caller, known.trusted_until = caller, clock.monotonic() + _trusted_seconds(found)
-            known.allowance.note((found.key, found.studio))
+                _cache(self._known, parsed.secret_hash, known)
+            known.caller, known.trusted_until = caller, clock.monotonic() + _trusted_seconds(charged)
+            known.allowance.note((charged.key, charged.studio))
             _require(known)
             return _with_balances(known)
 
@@ -129,7 +129,7 @@ _keys = ApiKeyCache()
 def _parse(authorization: str | None) -> ParsedKey:
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthorized("An API key is needed: Authorization: Bearer ansel_...")
+        raise Unauthorized("An API key is required: Authorization: Bearer ansel_...")
     parsed = api_keys.parse(token.strip())
     if parsed is None:
         raise _invalid()
@@ -152,11 +152,11 @@ def _charge(parsed: ParsedKey, uncharged: int) -> ChargedApiKey | None:
 
 
 def _check(parsed: ParsedKey, stored: StoredT | None) -> StoredT:
-    """Raises Unauthorized unless the secret is right and the key has not ended."""
+    """Raises Unauthorized unless the secret matches and the key is neither revoked nor expired."""
     if not api_keys.matches(parsed, stored.secret_hash if stored else api_keys.UNKNOWN_HASH) or stored is None:
         raise _invalid()
     if stored.revoked_at is not None or (stored.expires_at is not None and stored.expires_at <= clock.now()):
-        raise Unauthorized("The API key is not valid any more")
+        raise Unauthorized("The API key is no longer valid")
     return stored
 
 
@@ -165,7 +165,7 @@ def _invalid() -> Unauthorized:
 
 
 def _admitted(known: _Known) -> Caller | None:
-    """None if the key has to be looked up."""
+    """None if the key must be looked up."""
     if known.trusted_until <= clock.monotonic():
         return None
     _require(known)
@@ -173,7 +173,7 @@ def _admitted(known: _Known) -> Caller | None:
 
 
 def _require(known: _Known) -> None:
-    """Raises TooManyRequests while the key or its studio may send nothing; the log says who it was."""
+    """Raises TooManyRequests while the key or its studio may not send; the log names the studio."""
     try:
         known.allowance.require()
     except TooManyRequests:
@@ -185,15 +185,15 @@ def _with_balances(known: _Known) -> Caller:
     return msgspec.structs.replace(known.caller, balances=known.allowance.balances())
 
 
-def _taken(known: _Known | None) -> int:
-    """The requests that were admitted and not charged yet: the look-up at hand charges them."""
+def _take_uncharged(known: _Known | None) -> int:
+    """Requests that were admitted but not charged yet: the coming look-up charges them."""
     if known is None:
         return 0
     uncharged, known.allowance.uncharged = known.allowance.uncharged, 0
     return uncharged
 
 
-def _give_back(known: _Known | None, uncharged: int) -> None:
+def _return_uncharged(known: _Known | None, uncharged: int) -> None:
     if known is not None:
         known.allowance.uncharged += uncharged
 
@@ -204,7 +204,7 @@ def _trusted_seconds(stored: StoredApiKey) -> float:
     return min(CACHE_SECONDS, (stored.expires_at - clock.now()).total_seconds())
 
 
-def _keep(kept: dict[bytes, T], key: bytes, value: T) -> None:
-    if len(kept) >= CACHE_SIZE:
-        kept.clear()
-    kept[key] = value
+def _cache(entries: dict[bytes, T], key: bytes, value: T) -> None:
+    if len(entries) >= CACHE_SIZE:
+        entries.clear()
+    entries[key] = value

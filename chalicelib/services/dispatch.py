@@ -1,4 +1,4 @@
-"""Dispatch: what is due is claimed batch by batch, across studios, and one message is enqueued per row."""
+"""Dispatch: due rows are claimed batch by batch, across studios, and one message is enqueued per row."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 def enqueue_due(claim: Query[list[T]], message: Callable[[T], Message]) -> int:
-    """Rings for each row that is claimed, by a cross-tenant function with a batch size. Returns how many that were."""
+    """Enqueues a message for each row that `claim`, a cross-tenant function with a batch size, returns; counts them."""
     enqueued = 0
     while True:
         due = write(None, claim, batch=BATCH)

@@ -1,4 +1,4 @@
-"""Reasons in words: what each code means to a person, and what they have to do. Statements answer codes and facts."""
+"""Reasons in words: what each code means, and what the user must do. Statements return only codes and facts."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -22,24 +22,24 @@ Action = Literal[
     "wait",
     "contact_support",
 ]
-"""What a person has to do. `none`: nothing. `reconnect`: connect the account again. `grant_scopes`: connect again and
+"""What the user must do. `none`: nothing. `reconnect`: connect the account again. `grant_scopes`: connect again and
 grant every permission. `fix_account`: change the account at the platform, or connect another. `ask_administrator`: ask
 the administrator of the account's organization. `confirm_deletions`: confirm them with a sync. `resume`: resume the
 schedule. `wait`: we retry automatically. `contact_support`: only we can fix it."""
 
 
 class Reason(Row):
-    """Why something is as it is, and what to do about it."""
+    """The cause of a state, and what to do about it."""
 
     code: ErrorCode
     message: str
     """What happened and what to do about it, for a person."""
     action: Action
-    """What a person has to do."""
+    """What the user must do."""
 
 
 class StatusReason(Row):
-    """Why a connection is in its status, since when, and what the user has to do about it."""
+    """Why a connection is in its status, since when, and what the user must do."""
 
     code: str | None
     """A stable code for the cause; null while nothing is wrong."""
@@ -48,7 +48,7 @@ class StatusReason(Row):
     since: Moment
     """When this began."""
     action: Action
-    """What a person has to do."""
+    """What the user must do."""
 
 
 class Connection(BaseConnection):
@@ -59,7 +59,7 @@ class Connection(BaseConnection):
 
 
 class AccountStream(BaseAccountStream):
-    """How one stream stands with an account."""
+    """The state of one stream for an account."""
 
     reason: Reason | None
     """Why the stream fails or waits for this account; null when it does neither."""
@@ -73,7 +73,7 @@ class Account(BaseAccount):
 
 
 class StreamAccount(BaseStreamAccount):
-    """How the stream stands with one of the accounts that it reads."""
+    """The state of the stream for one of the accounts that it reads."""
 
     reason: Reason | None
     """Why the stream fails or waits for this account; null when it does neither."""
@@ -135,7 +135,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_of_error(errors.ReportPending, "wait"),
     **_of_error(errors.ReportOverdue, "wait"),
     Code.NO_WORKER: Explanation(
-        "contact_support", "No worker has picked up the run for more than ten minutes; contact support if it stays so"
+        "contact_support", "No worker has picked up the run for more than ten minutes; contact support if this persists"
     ),
     **_of_error(errors.Misconfigured, "contact_support"),
     **_of_error(errors.ContractChanged, "contact_support"),
@@ -145,7 +145,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_of_error(errors.RunCrashed, "contact_support"),
     **_of_error(errors.RunAbandoned, "contact_support"),
 }
-"""By code. Codes that only platforms use always come with a stored message."""
+"""By code. Platform-specific codes always come with a stored message."""
 UNKNOWN = Explanation("contact_support")
 """For the code of another release."""
 OF_STATUS: Mapping[ConnectionStatus, Action] = {
@@ -154,11 +154,11 @@ OF_STATUS: Mapping[ConnectionStatus, Action] = {
     "misconfigured": "contact_support",
     "error": "contact_support",
 }
-"""What ends such a status, whatever its code."""
+"""The action that ends such a status, whatever its code."""
 OF_STATE: Mapping[StreamState, Action] = {"throttled": "wait", "deferred": "wait"}
-"""A run that waits is tried again, whatever it waits for."""
+"""A waiting run is retried, whatever it waits for."""
 OF_THE_STUDIO: tuple[Action, ...] = ("reconnect", "grant_scopes", "fix_account", "ask_administrator")
-"""What only the studio can do; until then the same will happen again."""
+"""Actions that only the studio can take; until then the problem recurs."""
 
 
 def explain(
@@ -170,7 +170,7 @@ def explain(
     stream: str = "",
     missing: int = 0,
 ) -> Reason:
-    """The reason in words. A stored message is shown as it is; `action` overrides the code's own."""
+    """The reason in words. A stored message is shown unchanged; `action` overrides the code's own."""
     known = EXPLANATIONS.get(facts.code, UNKNOWN)
     words = known.message.format(platform=platform, connection=connection, stream=stream, missing=missing)
     message = facts.message or words or facts.code
@@ -194,7 +194,7 @@ def explain_stream(facts: StreamFacts) -> StreamStatus:
 
 
 def _status_reason(connection: ConnectionFacts) -> StatusReason:
-    """A working connection shows what the studio has to do for one of its streams or accounts."""
+    """A working connection shows what the studio must do for one of its streams or accounts."""
     facts = connection.status_reason
     for failure in facts.failing or ():
         reason = explain(failure)

@@ -1,4 +1,4 @@
-"""Health: whether this process can serve, in words that tell an outsider nothing."""
+"""Health: whether this process can serve requests, without details that help an attacker."""
 
 import logging
 from typing import Literal
@@ -10,27 +10,27 @@ from chalicelib.data.postgres.database import read
 from chalicelib.data.postgres.rows import Row
 from chalicelib.errors import SettingsError, Unavailable
 
-NOBODYS_STUDIO = UUID(int=0)
-"""Its proof is as good as any: the database has to accept it."""
+NO_STUDIO = UUID(int=0)
+"""No studio has this id, but its proof must be accepted by the database like any other."""
 
 
 class Health(Row):
-    """Whether this deployment can serve."""
+    """Whether this deployment can serve requests."""
 
     status: Literal["ok", "degraded"]
     """`ok`, or `degraded` when requests may fail."""
     database: Literal["ok", "unreachable", "misconfigured"]
-    """`ok`; `unreachable`: it does not respond; `misconfigured`: it responds, but this deployment's settings do not fit
-    it."""
+    """`ok`; `unreachable`: it does not respond; `misconfigured`: it responds, but does not match this deployment's
+    settings."""
     migrations: Literal["current", "behind", "ahead", "unknown"]
-    """The database's schema beside the one this release expects: `current`, `behind`, `ahead`, or `unknown`."""
+    """The database's schema compared with the one this release expects: `current`, `behind`, `ahead` or `unknown`."""
     migrations_head: str | None
-    """The newest migration in the database; null when it is not known."""
+    """The newest migration in the database; null if unknown."""
 
 
 def check_health() -> Health:
     try:
-        version = read(NOBODYS_STUDIO, GET_SCHEMA).version
+        version = read(NO_STUDIO, GET_SCHEMA).version
     except Unavailable:
         return _degraded("unreachable")
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Writes that carry an `Idempotency-Key`: done once, their repeats answered with the first response for a day."""
+"""Writes with an `Idempotency-Key`: executed once; for a day, repeats get the first response."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -12,8 +12,8 @@ from chalicelib.data.postgres.database import read, write
 from chalicelib.errors import Conflict, InvalidInput, TooManyRequests
 
 MAX_KEY_LENGTH = 255
-MAX_KEPT = 10_000
-"""Keys of a studio that are kept at a time, for a day each."""
+MAX_STORED = 10_000
+"""Keys stored per studio, for a day each."""
 
 
 class EncodedResponse(msgspec.Struct, frozen=True):
@@ -25,20 +25,20 @@ class EncodedResponse(msgspec.Struct, frozen=True):
 
 
 def idempotent(studio_id: UUID, key: str, request: bytes, work: Callable[[], EncodedResponse]) -> EncodedResponse:
-    """Does `work` unless this key has been used: then its response is given again, marked `Idempotency-Replayed`.
+    """Does `work` unless this key has been used: then its response is repeated, marked `Idempotency-Replayed`.
 
-    A response that is an error is not stored, so that a corrected request may use the key. Raises InvalidInput for a
-    malformed key or one used for another request, Conflict while the first request is under way, TooManyRequests when
-    the studio has used too many keys within a day.
+    Error responses are not stored, so that a corrected request may reuse the key. Raises InvalidInput for a malformed
+    key or one used for another request, Conflict while the first request is in progress, TooManyRequests if the studio
+    has used too many keys within a day.
     """
     if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters")
     fingerprint = sha256(request).digest()
     about = {"studio_id": studio_id, "key": key, "request_hash": fingerprint}
-    reservation = write(studio_id, rows.RESERVE_KEY, **about, most=MAX_KEPT)
+    reservation = write(studio_id, rows.RESERVE_KEY, **about, most=MAX_STORED)
     if reservation.room_seconds is not None:
         raise TooManyRequests(
-            f"The studio has used {MAX_KEPT:,} Idempotency-Keys within a day",
+            f"The studio has used {MAX_STORED:,} Idempotency-Keys within a day",
             code="too_many_idempotency_keys",
             retry_after_seconds=reservation.room_seconds,
         )

@@ -1,4 +1,4 @@
-"""Kinds of messages: for each, what a worker does about it, and whether it is still wanted."""
+"""Kinds of messages: for each, its handler, and whether it is still wanted."""
 
 from collections.abc import Callable, Mapping
 from uuid import UUID
@@ -20,7 +20,7 @@ def _is_active_run(studio_id: UUID, run_id: UUID) -> bool:
 
 
 def _is_for_the_worker_to_judge(studio_id: UUID, id: UUID) -> bool:
-    """It drops what is not due."""
+    """The worker drops messages that are not due."""
     return True
 
 
@@ -29,7 +29,7 @@ def _revoke(studio_id: UUID, grant_id: UUID, remaining_ms: Callable[[], int]) ->
 
 
 Handler = Callable[[UUID, UUID, Callable[[], int]], object]
-"""Called with the studio's id, the message's, and the milliseconds that are left"""
+"""Called with the studio's id, the message's id, and the remaining milliseconds"""
 HANDLERS: Mapping[type[Message], Handler] = {
     RunMessage: execute_run,
     RefreshMessage: refresh_idle,
@@ -42,8 +42,8 @@ IS_WANTED: Mapping[type[Message], Callable[[UUID, UUID], bool]] = {
     DeliveryMessage: _is_for_the_worker_to_judge,
     RevocationMessage: _is_for_the_worker_to_judge,
 }
-"""Whether a message that failed too often may be sent again. Apart from the handlers: an operator's command needs
-none of their privileges."""
+"""Whether a message that failed too often may be sent again. Separate from the handlers, because an operator's command
+has none of their privileges."""
 
 
 def handle(message: Message, remaining_ms: Callable[[], int]) -> None:

@@ -1,7 +1,7 @@
-"""Request limits: what an API key and its studio may still send, and how an answer says so.
+"""Request limits: what an API key and its studio may still send, and the response headers that report it.
 
-The buckets are rows of the database that all containers share. A look-up of the key charges them, and lets its
-container admit a part of what is left by itself; what it admitted is charged with its next look-up.
+The buckets are database rows that all containers share. A look-up of the key charges them, and lets its container admit
+part of the rest on its own; these requests are charged with the next look-up.
 """
 
 from math import ceil, floor
@@ -15,8 +15,8 @@ from chalicelib.errors import TooManyRequests
 from chalicelib.settings import Limits
 
 PART = 5
-"""A look-up admits a fifth of what is left. So many containers together exceed a limit by a fifth of the burst each at
-most, once; the nearer the limit is, the sooner each asks again."""
+"""A look-up admits a fifth of the rest. So each of several containers exceeds a limit by at most a fifth of the burst,
+once; the closer the limit, the sooner each looks the key up again."""
 
 
 class Limit(NamedTuple):
@@ -28,16 +28,16 @@ class Limit(NamedTuple):
 
     @property
     def policy(self) -> str:
-        """Its window is how long an empty bucket takes to be full."""
+        """The window is the time that an empty bucket takes to fill up."""
         return f'"{self.name}";q={self.burst};w={ceil(self.burst / self.per_second)}'
 
     def wait_seconds(self, left: float) -> int:
-        """How long until there is room for a request"""
+        """Seconds until there is room for a request"""
         return max(1, ceil((1 - left) / self.per_second))
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What is left of a limit, and for how many seconds the caller should make do with it."""
+    """The rest of a limit, and the number of seconds that it should last."""
 
     limit: Limit
     left: int
@@ -45,7 +45,7 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 def limits_of(settings: Limits) -> tuple[Limit, Limit]:
-    """Those of a key and of its studio."""
+    """The limits of a key and of its studio."""
     return (
         Limit("key", settings.key_requests_per_second, settings.key_request_burst),
         Limit("studio", settings.studio_requests_per_second, settings.studio_request_burst),
@@ -53,7 +53,7 @@ def limits_of(settings: Limits) -> tuple[Limit, Limit]:
 
 
 def headers_of(balances: tuple[Balance, ...]) -> dict[str, str]:
-    """The fields of draft-ietf-httpapi-ratelimit-headers. Left over seconds is never more than a limit's rate."""
+    """The fields of draft-ietf-httpapi-ratelimit-headers. `r` divided by `t` never exceeds a limit's rate."""
     if not balances:
         return {}
     return {
@@ -63,11 +63,11 @@ def headers_of(balances: tuple[Balance, ...]) -> dict[str, str]:
 
 
 class Allowance:
-    """What one container knows of the limits of one key. For one thread at a time."""
+    """What one container knows about the limits of one key. Not thread-safe."""
 
     def __init__(self, limits: tuple[Limit, ...]) -> None:
         self.uncharged = 0
-        """Requests that were admitted here since the last look-up"""
+        """Requests admitted here since the last look-up"""
         self._limits = limits
         self._left: tuple[float, ...] = ()
         self._free = 0
@@ -75,7 +75,7 @@ class Allowance:
         self._refused_until = 0.0
 
     def admit(self) -> bool:
-        """Admits a request if it needs no look-up for that. Raises TooManyRequests while a refusal lasts."""
+        """Admits a request if that needs no look-up. Raises TooManyRequests while a limit is exceeded."""
         self.require()
         if self._free < 1:
             return False
@@ -84,7 +84,7 @@ class Allowance:
         return True
 
     def note(self, charged: tuple[Charged, ...]) -> None:
-        """What a look-up charged and left; the buckets in the order of the limits."""
+        """Records the result of a look-up, with the buckets in the order of the limits."""
         self._left = tuple(bucket.left for bucket in charged)
         refused = next((i for i, bucket in enumerate(charged) if not bucket.admitted), None)
         if refused is None:
@@ -96,19 +96,19 @@ class Allowance:
             self._free = 0
 
     def require(self) -> None:
-        """Raises TooManyRequests while a refusal lasts, whose `Retry-After` has not passed yet."""
+        """Raises TooManyRequests until the `Retry-After` of an exceeded limit has passed."""
         if self._refused_by is None or clock.monotonic() >= self._refused_until:
             return
         limit, seconds = self._refused_by, max(1, ceil(self._refused_until - clock.monotonic()))
         telemetry.count("RequestsRefused", limit=limit.name)
         raise TooManyRequests(
-            f"The limit of this {limit.name} is {limit.per_second} requests a second, and {limit.burst} at once",
+            f"The limit of this {limit.name} is {limit.per_second} requests per second, and {limit.burst} at once",
             retry_after_seconds=seconds,
             headers=headers_of((Balance(limit, 0, seconds),)),
         )
 
     def balances(self) -> tuple[Balance, ...]:
-        """What the caller may still send, as far as it is known here."""
+        """What the caller may still send, as far as this container knows."""
         whole = [max(0, floor(left - self.uncharged)) for left in self._left]
         return tuple(
             Balance(limit, left, max(1, ceil(left / limit.per_second)))

@@ -1,4 +1,4 @@
-"""Streams by the names a caller uses, and the tables their records belong in."""
+"""Streams by the names that callers use, and the tables that store their records."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,11 +35,11 @@ TABLES: dict[type[Record], str] = {
     ReviewRecord: "review",
 }
 MAX_RUNS_BY_HAND = 200
-"""Of a stream within a day: syncs, retries and backfills that somebody asked for."""
+"""Per stream and day: syncs, retries and backfills that were requested."""
 
 
 def syncable_platform(name: str) -> Platform:
-    """Raises NotFound for an unknown platform, Conflict for one that nothing can be synced from yet."""
+    """Raises NotFound for an unknown platform, Conflict for one without streams."""
     platform = get_platform(name)
     if not platform.streams:
         tested = "; its connections can be tested" if platform.identify else ""
@@ -58,11 +58,11 @@ def syncable_stream(platform_name: str, sync_type: str) -> Stream[Any]:
 
 
 def require_room(spent: Sequence[SpentStream]) -> None:
-    """Raises TooManyRequests if there are streams of which too many runs were started by hand."""
+    """Raises TooManyRequests if a stream had too many manual runs."""
     if spent:
         names = ", ".join(stream.sync_type for stream in spent)
         raise TooManyRequests(
-            f"{MAX_RUNS_BY_HAND} runs of {names} were started by hand within a day",
+            f"{MAX_RUNS_BY_HAND} manual runs of {names} were started within a day",
             code="too_many_runs",
             retry_after_seconds=min(stream.room_seconds for stream in spent),
         )
@@ -73,21 +73,21 @@ def not_connected(platform: str) -> NotFound:
 
 
 def not_chosen(studio_id: UUID, platform: str, connection: UUID | None, *, or_ended: bool = False) -> AppError:
-    """Why a statement found no connection: none of the platform is the one that was named, none is connected, or there
-    are several and none was named."""
+    """Why a statement found no connection: the named one does not exist, none is connected, or there are several and
+    none was named."""
     if connection is not None:
-        return NotFound(f"This connection of {get_platform(platform).title} was not found", code="connection_not_found")
+        return NotFound(f"This connection to {get_platform(platform).title} was not found", code="connection_not_found")
     choices = read(studio_id, LIST_CHOICES, platform=platform, or_ended=or_ended)
     if len(choices) < 2:
         return not_connected(platform)
     title = get_platform(platform).title
     return SeveralConnections(
-        f"{len(choices)} accounts of {title} are connected: say which one by ?connection=", connections=choices
+        f"{len(choices)} accounts of {title} are connected: choose one with ?connection=", connections=choices
     )
 
 
 def require_choice(studio_id: UUID, platform: str, connection: UUID | None) -> None:
-    """For a statement that found nothing in a connection. Raises SeveralConnections where it had none to look in."""
+    """For a statement that found nothing in a connection. Raises SeveralConnections if no connection was chosen."""
     refusal = not_chosen(studio_id, platform, connection)
     if isinstance(refusal, SeveralConnections):
         raise refusal

@@ -18,13 +18,13 @@ FIRST_KEY_NAME = "first"
 
 
 def create_studio(name: str, *, time_zone: str = "UTC") -> UUID:
-    """Makes a studio with a data key of its own; returns its id."""
+    """Creates a studio with its own data key; returns its id."""
     with _new_studio(name, time_zone) as (_, studio_id):
         return studio_id
 
 
 def create_studio_with_key(name: str, *, time_zone: str = "UTC") -> tuple[UUID, NewApiKey]:
-    """The same with an API key that may do everything, or neither of them."""
+    """The same, together with an API key with full access; both are created, or neither."""
     key = new_api_key()
     with _new_studio(name, time_zone) as (tx, studio_id):
         add_api_key(tx, key, studio_id, FIRST_KEY_NAME, [ADMIN], None)
@@ -32,7 +32,7 @@ def create_studio_with_key(name: str, *, time_zone: str = "UTC") -> tuple[UUID, 
 
 
 def list_studios(after: UUID | None, limit: int) -> list[Studio]:
-    """The studios after this one, by id; for administration alone."""
+    """The studios after this one, by id; for administration only."""
     return read(None, studios.FIND_STUDIOS, after=after or BEFORE_ALL_IDS, batch=limit)
 
 
@@ -63,4 +63,4 @@ def _new_studio(name: str, time_zone: str) -> Iterator[tuple[Transaction, UUID]]
 
 def _check_time_zone(name: str) -> None:
     if not is_time_zone(name):
-        raise InvalidInput(fields=[FieldProblem("timeZone", "is not an IANA time zone such as Europe/Berlin")])
+        raise InvalidInput(fields=[FieldProblem("timeZone", "must be an IANA time zone such as Europe/Berlin")])

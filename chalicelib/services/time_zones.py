@@ -1,4 +1,4 @@
-"""Time zones by name, of the studio's own choice."""
+"""Time zones by the name that a studio chose."""
 
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ def is_time_zone(name: str) -> bool:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The zone, or UTC where the name is no zone's any more: no studio's data may stop everybody's schedules."""
+    """The zone, or UTC if the name is no longer valid: one studio's data must not stop all schedules."""
     zone = _load(name)
     if zone is None:
         logs.event("studio.time_zone_unknown", name=name[:100])

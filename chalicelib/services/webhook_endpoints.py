@@ -1,7 +1,7 @@
-"""Webhooks: URLs of a studio that are told, signed, when a connection breaks or recovers (Standard Webhooks).
+"""Webhook endpoints: a studio's URLs that get signed events when a connection fails or recovers (Standard Webhooks).
 
-At least once, in no promised order: a delivery is a row, due until it is delivered or given up, and everything about
-it but the attempt itself happens in the database. A test of a webhook is a delivery as well, without an event.
+Delivery is at least once, in no guaranteed order. A delivery is a row that is due until it is delivered or abandoned;
+everything except the attempt itself happens in the database. A test of an endpoint is a delivery without an event.
 """
 
 from collections.abc import Callable
@@ -27,25 +27,23 @@ from chalicelib.work_queue import DeliveryMessage
 
 MAX_WEBHOOK_ENDPOINTS = 5
 MINUTE, HOUR = 60, 3600
-# What passes between an attempt and the next. After the last one nothing follows but, if its worker died, the verdict.
+# From each attempt to the next. The last delay only serves to settle a delivery whose worker died.
 DELAYS = [5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 22 * HOUR, 32 * HOUR, 5 * MINUTE]
 ATTEMPTS = len(DELAYS)
 NEEDED_MS = 30_000
-"""More than an attempt takes at its longest."""
+"""Longer than any attempt takes."""
 GONE = 410
-DISABLED_BY_RECEIVER = "the receiver answered 410 Gone"
+DISABLED_BY_RECEIVER = "the receiver responded with 410 Gone"
 
 Outcomes = Literal["delivered", "failed", "given_up", "disabled", "dropped"]
 
 
-class _Happened(Row):
-    """The payload's `data`."""
-
+class _PayloadData(Row):
     connection: Connection
-    event: "_EventShown"
+    event: "_PayloadEvent"
 
 
-class _EventShown(Row):
+class _PayloadEvent(Row):
     id: UUID
     code: str | None
     message: str | None
@@ -55,7 +53,7 @@ class _EventShown(Row):
 class _Payload(Row):
     type: str
     timestamp: Moment
-    data: _Happened | dict[str, str]
+    data: _PayloadData | dict[str, str]
 
 
 def list_webhook_endpoints(studio_id: UUID) -> list[WebhookEndpoint]:
@@ -63,7 +61,7 @@ def list_webhook_endpoints(studio_id: UUID) -> list[WebhookEndpoint]:
 
 
 def create_webhook_endpoint(studio_id: UUID, url: str) -> tuple[WebhookEndpoint, Secret]:
-    """The secret is shown this once."""
+    """The secret is shown only once."""
     if problem := problem_of_url(url, loopback=_loopback()):
         raise InvalidInput(fields=[FieldProblem("url", problem)])
     secret, draft = new_webhook_secret(), read(studio_id, rows.DRAFT_WEBHOOK_ENDPOINT)
@@ -83,9 +81,7 @@ def delete_webhook_endpoint(studio_id: UUID, endpoint_id: UUID) -> None:
 
 
 def test_webhook_endpoint(studio_id: UUID, endpoint_id: UUID) -> Delivery:
-    """Has a worker send one `test` event, also to a webhook that is disabled. Whatever is answered ends the test. One
-    that is on its way is returned instead of a second one.
-    """
+    """Enqueues one `test` event, also for a disabled endpoint, or returns the one in progress. Any response ends it."""
     started = write(studio_id, rows.START_TEST, id=endpoint_id)
     if started is None:
         raise _unknown()
@@ -102,14 +98,14 @@ def get_delivery(studio_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> Deliv
 
 
 def enqueue_due_deliveries() -> int:
-    """Rings for every delivery that is due. Returns how many."""
+    """Enqueues a message for every due delivery. Returns how many."""
     return enqueue_due(
         rows.CLAIM_DUE_DELIVERIES, lambda due: DeliveryMessage(id=due.delivery_id, studio_id=due.studio_id)
     )
 
 
 def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int]) -> Outcomes:
-    """Attempts a delivery, unless it is settled or somebody else is at it. What is left over, the tick enqueues."""
+    """Attempts a delivery, unless it is settled or another worker has it. The tick enqueues later attempts."""
     if remaining_ms() < NEEDED_MS:
         return "dropped"
     claimed = write(studio_id, rows.CLAIM_DELIVERY, id=delivery_id, delays=DELAYS)
@@ -119,7 +115,7 @@ def deliver(studio_id: UUID, delivery_id: UUID, remaining_ms: Callable[[], int])
     if not (claimed.enabled or is_test):
         return _fail(studio_id, delivery_id, claimed, "the webhook endpoint is disabled")
     if claimed.attempts > ATTEMPTS:
-        return _fail(studio_id, delivery_id, claimed, "no answer")
+        return _fail(studio_id, delivery_id, claimed, "no response")
     message_id = claimed.event.id if claimed.event else delivery_id
     outcome = _send(studio_id, claimed.endpoint, message_id, _payload(claimed))
     if _delivered(outcome):
@@ -152,15 +148,15 @@ def _payload(claimed: ClaimedDelivery) -> _Payload:
     event = claimed.event
     if event is None or claimed.connection is None:
         return _Payload(type="test", timestamp=claimed.occurred_at, data={"endpointId": str(claimed.endpoint.id)})
-    shown = _EventShown(id=event.id, code=event.code, message=event.message, at=event.at)
-    happened = _Happened(connection=explain_connection(claimed.connection), event=shown)
-    return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=happened)
+    payload_event = _PayloadEvent(id=event.id, code=event.code, message=event.message, at=event.at)
+    data = _PayloadData(connection=explain_connection(claimed.connection), event=payload_event)
+    return _Payload(type=f"connection.{event.kind}", timestamp=event.at, data=data)
 
 
-def _require_room(webhooks: list[WebhookEndpoint], url: str) -> None:
-    if any(endpoint.url == url for endpoint in webhooks):
+def _require_room(endpoints: list[WebhookEndpoint], url: str) -> None:
+    if any(endpoint.url == url for endpoint in endpoints):
         raise Conflict("A webhook endpoint for this URL already exists", code="webhook_endpoint_exists")
-    if len(webhooks) >= MAX_WEBHOOK_ENDPOINTS:
+    if len(endpoints) >= MAX_WEBHOOK_ENDPOINTS:
         raise Conflict(
             f"A studio can have at most {MAX_WEBHOOK_ENDPOINTS} webhook endpoints", code="too_many_webhook_endpoints"
         )
@@ -171,7 +167,7 @@ def _delivered(outcome: Posted) -> bool:
 
 
 def _problem(outcome: Posted) -> str:
-    return outcome.problem or f"the receiver answered {outcome.status}"
+    return outcome.problem or f"the receiver responded with {outcome.status}"
 
 
 def _loopback() -> bool:

@@ -1,4 +1,4 @@
-"""Signatures of inbound webhooks: what is needed to verify them is fetched, and the verification left to `security`."""
+"""Signatures of inbound webhooks: fetches the keys that verify them; `security` does the verification."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,14 +29,14 @@ class PlatformVerifier:
         client = self._client()
         key = self._find_key(key_id_of(token), keys_url)
         if key is None:
-            raise BadRequest(f"The key is not one of {self._platform.title}'s", code="invalid_key")
+            raise BadRequest(f"The signing key is not one of {self._platform.title}'s", code="invalid_key")
         return open_security_event(token, key, issuer=issuer, audiences=[client.id])
 
     def _client(self) -> OAuthClient:
-        """Raises BadRequest where this product is not registered: then nobody there has anything to tell it."""
+        """Raises BadRequest if this product is not registered there: then no webhook can be for it."""
         client = find_oauth_client(self._platform.name)
         if client is None:
-            raise BadRequest("This product has no application there", code="invalid_audience")
+            raise BadRequest("This product is not registered with the platform", code="invalid_audience")
         return client
 
     def _find_key(self, key_id: str, url: str) -> Key | None:

@@ -1,7 +1,7 @@
-"""Inbound webhooks: what platforms report of their users ends in the same states as what we find out ourselves.
+"""Inbound webhooks: events that platforms report about their users lead to the same states as our own findings.
 
-An event may come twice, and late. So one that is older than the state of a connection that works does not concern it:
-it has been given another grant meanwhile.
+An event may arrive twice, and late. So an event older than a working connection's state is ignored: the connection has
+got a new grant since.
 """
 
 import re
@@ -26,29 +26,29 @@ from chalicelib.services.webhook_signatures import PlatformVerifier
 
 CLOCKS_APART = timedelta(minutes=1)
 ATTEMPTS = 3
-"""A refresh may replace the tokens between reading and breaking the connection."""
+"""A refresh may replace the tokens between reading the connection and failing it."""
 CODE_BYTES = 16
 DELETED = "The tokens and the account's id and name were erased from {count} connections."
-NOTHING_KNOWN = "Nothing was known of the account."
-UNDER_WAY = "The deletion has not been completed; please ask for it again."
+NOTHING_KNOWN = "No data about the account was stored."
+UNDER_WAY = "The deletion has not been completed; please request it again."
 _CODE = re.compile(rf"[0-9a-f]{{{2 * CODE_BYTES}}}")
 
 
 class _Outcome(NamedTuple):
-    """What an event did: to how many connections, and grants that were to become one."""
+    """The effect of an event: how many connections and pending grants it changed."""
 
     connections: int
     code: str = ""
-    """Of the erasure, where there was one"""
+    """Of the erasure, if there was one"""
 
 
 class DeletionStatus(Row):
-    """How far a request to delete a user's data has got."""
+    """The status of a request to delete a user's data."""
 
     state: Literal["done", "under_way"]
     """`done`, or `under_way`: the deletion has not been completed."""
     message: str
-    """What was deleted, in a sentence for the user."""
+    """A sentence for the user that says what was deleted."""
     requested_at: Moment
     """When the platform sent the request."""
     done_at: Moment | None
@@ -56,8 +56,8 @@ class DeletionStatus(Row):
 
 
 def handle_webhook(platform: Platform, sender: WebhookSender[Any, Any], body: Any) -> list[str]:
-    """Verifies what was sent, and acts upon what it says. Returns a code for each account that was erased, by which the
-    status is found. Raises BadRequest."""
+    """Verifies a webhook and applies its events. Returns a code per erased account, for looking up the status. Raises
+    BadRequest."""
     report = sender.parse(sender.verify(body, PlatformVerifier(platform)), clock.now())
     outcomes = [_EFFECTS[event.effect](platform.name, event) for event in report.events]
     logs.event(
@@ -72,41 +72,41 @@ def handle_webhook(platform: Platform, sender: WebhookSender[Any, Any], body: An
 
 def get_deletion_status(platform: str, code: str) -> DeletionStatus:
     is_code = _CODE.fullmatch(code)
-    found = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code)) if is_code else None
-    if found is None:
+    deletion = read(None, rows.FIND_DATA_DELETION, platform=platform, code_hash=_hash(code)) if is_code else None
+    if deletion is None:
         raise NotFound("Data deletion request not found", code="deletion_not_found")
-    done = DELETED.format(count=found.connections) if found.connections else NOTHING_KNOWN
+    done = DELETED.format(count=deletion.connections) if deletion.connections else NOTHING_KNOWN
     return DeletionStatus(
-        state="done" if found.done_at else "under_way",
-        message=done if found.done_at else UNDER_WAY,
-        requested_at=found.requested_at,
-        done_at=found.done_at,
+        state="done" if deletion.done_at else "under_way",
+        message=done if deletion.done_at else UNDER_WAY,
+        requested_at=deletion.requested_at,
+        done_at=deletion.done_at,
     )
 
 
 def _revoke_account(platform: str, event: AccountEvent) -> _Outcome:
-    concerned = _live(platform, event)
-    ended = _end_pending(platform, event)
-    for found in concerned:
-        _revoke(found, event)
-    return _Outcome(len(concerned) + ended)
+    connections = _live(platform, event)
+    deleted = _delete_pending(platform, event)
+    for connection in connections:
+        _revoke(connection, event)
+    return _Outcome(len(connections) + deleted)
 
 
 def _warn_account(platform: str, event: AccountEvent) -> _Outcome:
-    concerned = _live(platform, event)
-    for found in concerned:
-        about = {"id": found.connection_id, "code": event.code, "message": event.message, "at": event.at}
-        write(found.studio_id, rows.NOTE_ACCOUNT_EVENT, **about)
-    return _Outcome(len(concerned))
+    connections = _live(platform, event)
+    for connection in connections:
+        about = {"id": connection.connection_id, "code": event.code, "message": event.message, "at": event.at}
+        write(connection.studio_id, rows.NOTE_ACCOUNT_EVENT, **about)
+    return _Outcome(len(connections))
 
 
 def _erase_account(platform: str, event: AccountEvent) -> _Outcome:
     code = secrets.token_hex(CODE_BYTES)
     deletion = write(None, rows.INSERT_DATA_DELETION, platform=platform, code_hash=_hash(code))
-    concerned = _concerned(platform, event)
-    for found in concerned:
-        _revoke(found, event)
-    erased = sum(_erase(platform, found, event) for found in concerned) + _end_pending(platform, event)
+    connections = _list_connections(platform, event)
+    for connection in connections:
+        _revoke(connection, event)
+    erased = sum(_erase(platform, connection, event) for connection in connections) + _delete_pending(platform, event)
     write(None, rows.FINISH_DATA_DELETION, id=deletion.id, connections=erased)
     return _Outcome(erased, code)
 
@@ -119,39 +119,40 @@ _EFFECTS: Mapping[Effect, Callable[[str, AccountEvent], _Outcome]] = {
 
 
 def _live(platform: str, event: AccountEvent) -> list[AccountConnection]:
-    return [found for found in _concerned(platform, event) if found.live]
+    return [connection for connection in _list_connections(platform, event) if connection.live]
 
 
-def _concerned(platform: str, event: AccountEvent) -> list[AccountConnection]:
-    """The connections of the account, those included that are disconnected and still name it."""
+def _list_connections(platform: str, event: AccountEvent) -> list[AccountConnection]:
+    """The connections to the account that the event applies to, including disconnected ones that still name it."""
     known = read(None, rows.FIND_ACCOUNT_CONNECTIONS, platform=platform, account_id=event.account_id)
-    return [found for found in known if not found.working or event.at + CLOCKS_APART >= found.since]
+    return [connection for connection in known if not connection.working or event.at + CLOCKS_APART >= connection.since]
 
 
-def _end_pending(platform: str, event: AccountEvent) -> int:
-    """Deletes what consents of the account brought and nobody has completed. Returns how many."""
+def _delete_pending(platform: str, event: AccountEvent) -> int:
+    """Deletes the account's pending grants. Returns how many."""
     return write(None, END_ACCOUNT_GRANTS, platform=platform, account_id=event.account_id, at=event.at).count
 
 
-def _revoke(found: AccountConnection, event: AccountEvent) -> None:
-    """Breaks the connection, if it works."""
+def _revoke(connection: AccountConnection, event: AccountEvent) -> None:
+    """Makes the connection fail, if it works."""
     for _ in range(ATTEMPTS):
-        which = {"id": found.connection_id, "account_id": event.account_id}
-        stored = read(found.studio_id, rows.FIND_WORKING_CONNECTION, **which)
+        which = {"id": connection.connection_id, "account_id": event.account_id}
+        stored = read(connection.studio_id, rows.FIND_WORKING_CONNECTION, **which)
         if stored is None:
             return
         connection_state.fail_connection(stored, TokenRevoked(event.message, code=event.code))
     raise Unavailable("The connection was changed by another request; try again")
 
 
-def _erase(platform: str, found: AccountConnection, event: AccountEvent) -> bool:
-    with transaction(found.studio_id) as tx:
-        which = {"id": found.connection_id, "account_id": event.account_id}
-        # First, for of a platform one live connection at most may have an account that is not known.
+def _erase(platform: str, connection: AccountConnection, event: AccountEvent) -> bool:
+    connection_id = connection.connection_id
+    with transaction(connection.studio_id) as tx:
+        which = {"id": connection_id, "account_id": event.account_id}
+        # Disconnect first: only one connected connection per platform may have an unknown account.
         tx.run(grant_rows.DISCONNECT, revocation="revoked", run_message=connection_state.DISCONNECTED, **which)
         if tx.run(rows.FORGET_ACCOUNT, **which) is None:
             return False
-    logs.event("connection.disconnected", platform=platform, connection_id=found.connection_id, revocation="revoked")
+    logs.event("connection.disconnected", platform=platform, connection_id=connection_id, revocation="revoked")
     return True
 
 

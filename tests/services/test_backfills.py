@@ -113,7 +113,7 @@ def test_invalid_days_are_named(studio: Studio, first: str, last: str, field: st
 
 def test_a_period_of_more_than_ten_years_is_rejected(studio: Studio) -> None:
     answer = backfill(studio, "2010-01-01", "2026-01-01")
-    assert (answer.status, answer.json["errors"][0]["problem"]) == (422, "a backfill has at most 3660 days")
+    assert (answer.status, answer.json["errors"][0]["problem"]) == (422, "a backfill can cover at most 3660 days")
 
 
 def test_a_retried_backfill_resumes_where_it_failed(

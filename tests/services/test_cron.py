@@ -210,12 +210,12 @@ def test_five_minutes_between_runs_are_accepted(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("* * * * *", "must leave five minutes"),
-        ("*/4 * * * *", "must leave five minutes"),
-        ("0,4 7 * * *", "must leave five minutes"),
-        ("2,58 8,9 * * *", "must leave five minutes"),
-        ("2,58 0,23 * * *", "must leave five minutes"),
-        ("*/7 * * * *", "must leave five minutes"),  # from 56 to 0
+        ("* * * * *", "must leave at least five minutes"),
+        ("*/4 * * * *", "must leave at least five minutes"),
+        ("0,4 7 * * *", "must leave at least five minutes"),
+        ("2,58 8,9 * * *", "must leave at least five minutes"),
+        ("2,58 0,23 * * *", "must leave at least five minutes"),
+        ("*/7 * * * *", "must leave at least five minutes"),  # from 56 to 0
         ("61 * * * *", "bad minute"),
         ("0 24 * * *", "bad hour"),
         ("0 0 31 4 *", "bad day-of-month"),
@@ -225,7 +225,7 @@ def test_five_minutes_between_runs_are_accepted(text: str) -> None:
         ("0 0 * * \u0661", "five fields"),
         ("0 0 * */13 1L,", "bad day-of-week"),
         ("0 0 */20 * 1L", "never matches"),
-        ("0 0 7 * * *", "none for seconds"),
+        ("0 0 7 * * *", "without seconds"),
         ("0 7 * *", "five fields"),
         ("0 7 * * * * *", "five fields"),
         ("0\n7 * * *", "five fields"),

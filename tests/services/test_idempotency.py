@@ -151,7 +151,7 @@ def test_any_printable_key_is_accepted(api: Api, key: str) -> None:
 def test_keys_per_studio_are_limited_but_repeats_are_still_answered(
     studios: Studios, superuser: pg8000.native.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "MAX_KEPT", 3)
+    monkeypatch.setattr(idempotency, "MAX_STORED", 3)
     studio_id, work = studios.new().studio_id, Work()
     for number in range(3):
         repeat(studio_id, work, key=str(number))

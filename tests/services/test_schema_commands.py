@@ -137,7 +137,7 @@ def test_two_migrations_cannot_run_at_once(fresh: Database, other_session: pg800
     other_session.run("SELECT pg_advisory_lock(hashtext('ansel.migration'))")
     with pytest.raises(Conflict) as caught:
         migrate_up(REVISIONS[0], USUAL, plenty)
-    assert (caught.value.code, caught.value.message) == ("locked", "Another migration is under way")
+    assert (caught.value.code, caught.value.message) == ("locked", "Another migration is in progress")
     assert get_schema_status().at is None
     other_session.run("SELECT pg_advisory_unlock_all()")
     assert migrate_up(REVISIONS[0], USUAL, plenty).complete
@@ -157,7 +157,7 @@ def test_of_two_migrating_processes_each_succeeds_or_is_asked_to_retry(
                 refusals.add(error.code)
         output = other.communicate()[0]
     assert refusals <= {"locked"}
-    assert other.returncode == 0 or "Another migration is under way" in output
+    assert other.returncode == 0 or "Another migration is in progress" in output
     assert migrate_up("head", USUAL, plenty).at == SCHEMA_HEAD
 
 

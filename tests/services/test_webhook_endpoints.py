@@ -157,7 +157,7 @@ def test_any_response_but_a_2xx_is_retried_under_the_same_id(studio: Studio, sta
     studio.fail()
     assert studio.work() == ["failed"]
     (waiting,) = studio.deliveries()
-    assert (waiting["state"], waiting["problem"]) == ("waiting", f"the receiver answered {status}")
+    assert (waiting["state"], waiting["problem"]) == ("waiting", f"the receiver responded with {status}")
     studio.pass_time()
     assert studio.work() == ["delivered"]
     first, second = studio.receiver.requests
@@ -180,7 +180,7 @@ def test_retries_back_off_for_three_days_and_then_the_delivery_is_given_up(studi
             waits.append(from_now(delivery["nextAttemptAt"]))
             studio.pass_time()
     assert delivery["state"] == "given_up"
-    assert delivery["problem"] == "the receiver answered 500"
+    assert delivery["problem"] == "the receiver responded with 500"
     for wait, delay in zip(waits, DELAYS, strict=False):
         assert timedelta(seconds=0.9 * delay) < wait < timedelta(seconds=1.11 * delay)
     assert timedelta(days=2.9) < sum(waits, timedelta()) < timedelta(days=3.4)
@@ -246,7 +246,7 @@ def test_a_410_disables_the_endpoint_and_gives_up_its_deliveries(studio: Studio)
     studio.recover()
     assert studio.work() == ["disabled"]
     (endpoint,) = studio.api.get("/api/webhook-endpoints").json["items"]
-    assert (endpoint["state"], endpoint["disabledReason"]) == ("disabled", "the receiver answered 410 Gone")
+    assert (endpoint["state"], endpoint["disabledReason"]) == ("disabled", "the receiver responded with 410 Gone")
     assert [each["state"] for each in endpoint["deliveries"]] == ["given_up", "given_up"]
     studio.fail()
     assert studio.enqueued() == []
@@ -322,7 +322,7 @@ def test_a_test_is_sent_signed_once_and_its_result_is_shown(studio: Studio) -> N
     assert delivered["occurredAt"] == message["timestamp"]
     assert [(each["type"], each["state"], each["problem"]) for each in (delivered, refused)] == [
         ("test", "delivered", None),
-        ("test", "given_up", "the receiver answered 500"),
+        ("test", "given_up", "the receiver responded with 500"),
     ]
     studio.pass_time()
     assert studio.enqueued() == []
@@ -340,7 +340,7 @@ def test_a_disabled_endpoint_can_be_tested_and_tests_do_not_change_endpoints(stu
     studio.ask_for_test()
     assert studio.work() == ["given_up"]
     (endpoint,) = studio.api.get("/api/webhook-endpoints").json["items"]
-    assert (endpoint["state"], endpoint["deliveries"][0]["problem"]) == ("enabled", "the receiver answered 410")
+    assert (endpoint["state"], endpoint["deliveries"][0]["problem"]) == ("enabled", "the receiver responded with 410")
     studio.superuser.run("UPDATE webhook_endpoint SET disabled_at = now()")
     studio.ask_for_test()
     assert studio.work() == ["delivered"]
@@ -366,7 +366,7 @@ def test_a_test_of_a_dead_worker_is_sent_again_minutes_later(studio: Studio) -> 
     studio.pass_time()
     assert studio.work() == ["given_up"]
     assert studio.receiver.requests == []
-    assert studio.deliveries()[0]["problem"] == "no answer"
+    assert studio.deliveries()[0]["problem"] == "no response"
 
 
 def test_stored_tests_per_endpoint_are_limited(studio: Studio) -> None:

@@ -1,1 +1,1 @@
-"""What operators and the maintenance job do, across studios."""
+"""Operators' commands and the maintenance job, across studios."""

@@ -70,7 +70,7 @@ class _Taken(msgspec.Struct):
 def show_dead_letters(limit: int) -> DeadLetters:
     """Receives up to `limit` and makes them visible again."""
     shown: list[_Taken] = []
-    with _putting_back(shown):
+    with _made_visible_again(shown):
         total = _total()
         while len(shown) < limit and (batch := _take(limit - len(shown))):
             shown += batch
@@ -89,7 +89,7 @@ def requeue_dead_letters(*, limit: int, dry_run: bool, remaining_ms: Callable[[]
 
 def _requeue(report: Requeued, limit: int, remaining_ms: Callable[[], int]) -> None:
     staying: list[_Taken] = []
-    with _putting_back(staying):
+    with _made_visible_again(staying):
         while limit > 0 and remaining_ms() > STOP_MS:
             batch = _take(limit)
             if not batch:
@@ -111,7 +111,7 @@ def _settle(batch: list[_Taken], report: Requeued) -> list[_Taken]:
         report.dropped += len(ended)
         return []
     sent = _send(waiting)
-    gone = _take_away([*ended, *sent])
+    gone = _delete([*ended, *sent])
     report.sent += len(sent)
     report.dropped += sum(taken in gone for taken in ended)
     report.kept += len(waiting) + len(ended) - len(gone)
@@ -119,14 +119,14 @@ def _settle(batch: list[_Taken], report: Requeued) -> list[_Taken]:
 
 
 def _take(limit: int) -> list[_Taken]:
-    answer = sqs().receive_message(
+    response = sqs().receive_message(
         QueueUrl=_queue_url(),
         MaxNumberOfMessages=min(limit, SQS_BATCH),
         VisibilityTimeout=HIDDEN_SECONDS,
         WaitTimeSeconds=WAIT_SECONDS,
         MessageSystemAttributeNames=["SentTimestamp"],
     )
-    return [_judge(message) for message in answer.get("Messages", ())]
+    return [_judge(message) for message in response.get("Messages", ())]
 
 
 def _judge(received: dict[str, Any]) -> _Taken:
@@ -147,21 +147,21 @@ def _send(waiting: list[_Taken]) -> list[_Taken]:
     if not waiting:
         return []
     messages = [taken.message for taken in waiting if taken.message is not None]
-    answer = sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=entries(messages))
-    return [waiting[int(entry["Id"])] for entry in answer.get("Successful", ())]
+    response = sqs().send_message_batch(QueueUrl=get_settings().sync_queue_url, Entries=entries(messages))
+    return [waiting[int(entry["Id"])] for entry in response.get("Successful", ())]
 
 
-def _take_away(settled: Sequence[_Taken]) -> list[_Taken]:
+def _delete(settled: Sequence[_Taken]) -> list[_Taken]:
     """Returns those that were deleted."""
     if not settled:
         return []
     receipts = [{"Id": str(index), "ReceiptHandle": taken.receipt} for index, taken in enumerate(settled)]
-    answer = sqs().delete_message_batch(QueueUrl=_queue_url(), Entries=receipts)
-    return [settled[int(entry["Id"])] for entry in answer.get("Successful", ())]
+    response = sqs().delete_message_batch(QueueUrl=_queue_url(), Entries=receipts)
+    return [settled[int(entry["Id"])] for entry in response.get("Successful", ())]
 
 
 @contextmanager
-def _putting_back(staying: list[_Taken]) -> Iterator[None]:
+def _made_visible_again(staying: list[_Taken]) -> Iterator[None]:
     """Makes what stays visible at once for the next consumer. Failures of the queue become Unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -169,12 +169,12 @@ def _putting_back(staying: list[_Taken]) -> Iterator[None]:
         try:
             yield
         finally:
-            _put_back(staying)
+            _make_visible(staying)
     except (BotoCoreError, ClientError) as error:
         raise Unavailable("The queue does not respond", internal=type(error).__name__) from error
 
 
-def _put_back(staying: Sequence[_Taken]) -> None:
+def _make_visible(staying: Sequence[_Taken]) -> None:
     """SQS refuses one that has already reappeared, which is fine."""
     for start in range(0, len(staying), SQS_BATCH):
         batch = enumerate(staying[start : start + SQS_BATCH])
@@ -184,8 +184,8 @@ def _put_back(staying: Sequence[_Taken]) -> None:
 
 def _total() -> int:
     name = "ApproximateNumberOfMessages"
-    answer = sqs().get_queue_attributes(QueueUrl=_queue_url(), AttributeNames=[name])
-    return int(answer["Attributes"][name])
+    response = sqs().get_queue_attributes(QueueUrl=_queue_url(), AttributeNames=[name])
+    return int(response["Attributes"][name])
 
 
 def _queue_url() -> str:

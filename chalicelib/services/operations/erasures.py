@@ -28,7 +28,7 @@ BATCH = 5000
 """Rows per transaction, so that none takes long."""
 STOP_MS = 45_000
 """Longer than any statement may take."""
-GIVE_BACK_MS = 240_000
+REVOKE_MS = 240_000
 """Longer than revoking a grant may take: a refresh's lease, and one more exchange."""
 ERASED = "The studio is being erased"
 """Why its runs and webhooks ended"""
@@ -106,13 +106,13 @@ def _erased_before(studio_id: UUID, *, dry_run: bool) -> Erasure:
 
 
 def _erase(studio_id: UUID, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
-    """False if the time is up. Grants come before keys, because revoking them needs the keys."""
+    """Returns False if the time is up. Grants come before keys, because revoking them needs the keys."""
     stopped = write(studio_id, rows.STOP_STUDIO, message=ERASED)
     report.api_keys_revoked, report.runs_cancelled = stopped.api_keys, stopped.runs
     for grant in _list_grants(studio_id):
-        if remaining_ms() < GIVE_BACK_MS:
+        if remaining_ms() < REVOKE_MS:
             return False
-        report.grants.append(_give_back(studio_id, grant))
+        report.grants.append(_end_grant(studio_id, grant))
     report.data_keys_destroyed = write(studio_id, rows.SHRED_KEYS).count
     for table in rows.TABLES:
         if not _empty(studio_id, table, report, remaining_ms):
@@ -133,7 +133,7 @@ def _find_stored(studio_id: UUID, grant: LiveGrant) -> StoredConnection | Stored
     return read(studio_id, query, id=grant.id)
 
 
-def _give_back(studio_id: UUID, grant: LiveGrant) -> EndedGrant:
+def _end_grant(studio_id: UUID, grant: LiveGrant) -> EndedGrant:
     """Neither a lost KMS key nor an unreadable row prevents the studio from being erased."""
     revocation = "revoked"
     try:
@@ -172,7 +172,7 @@ def _prospect(studio_id: UUID, grant: LiveGrant) -> str:
 
 
 def _empty(studio_id: UUID, table: str, report: Erasure, remaining_ms: Callable[[], int]) -> bool:
-    """False if the time is up."""
+    """Returns False if the time is up."""
     while remaining_ms() >= STOP_MS:
         count = write(studio_id, rows.ERASE_ROWS, table_name=table, batch=BATCH).count
         if count:

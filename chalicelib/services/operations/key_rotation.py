@@ -84,7 +84,7 @@ def rewrap_data_keys(*, dry_run: bool, remaining_ms: Callable[[], int]) -> Rewra
     try:
         reached_end = _rewrap_all(wanted, report, remaining_ms)
     except (Unavailable, SettingsError) as error:
-        reached_end, report.problem = False, _told(error)
+        reached_end, report.problem = False, _describe(error)
     report.left = read(None, rows.FIND_KEYS_TO_REWRAP, wanted=wanted, after=BEFORE_ALL_IDS, batch=0).left
     report.complete = reached_end and (dry_run or report.left == 0)
     logs.event("keys.rewrapped", **structs.asdict(report))
@@ -102,7 +102,7 @@ def rotate_data_keys(made_before: datetime, *, dry_run: bool, remaining_ms: Call
         _rotate_all(made_before, report, remaining_ms)
         report.complete = report.left == 0
     except (Unavailable, SettingsError) as error:
-        report.problem = _told(error)
+        report.problem = _describe(error)
     logs.event("keys.rotated", **structs.asdict(report))
     return report
 
@@ -250,5 +250,5 @@ def _key_id(sealed: bytes) -> UUID | None:
         return None
 
 
-def _told(error: AppError) -> str:
+def _describe(error: AppError) -> str:
     return f"{error.code}: {error}"

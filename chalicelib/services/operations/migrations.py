@@ -99,7 +99,7 @@ def migrate_up(to: str | None, timeouts: Timeouts, remaining_ms: Callable[[], in
     for pending in _between(scripts, before, target):
         if remaining_ms() < STOP_MS:
             break
-        with _telling(pending.revision):
+        with _translated_errors(pending.revision):
             command.upgrade(_config(timeouts.options(remaining_ms())), pending.revision)
         logs.event("migration.applied", revision=pending.revision)
         applied.append(pending.revision)
@@ -114,7 +114,7 @@ def migrate_down(timeouts: Timeouts, remaining_ms: Callable[[], int]) -> Migrate
     if before is None:
         raise Conflict("There is no migration to revert", code="nothing_to_take_back")
     below = scripts.get_revision(before).down_revision
-    with _telling(before):
+    with _translated_errors(before):
         command.downgrade(_config(timeouts.options(remaining_ms())), str(below or "base"))
     logs.event("migration.taken_back", revision=before)
     return Migrated(before=before, at=_read_revision(), applied=[], complete=True)
@@ -142,7 +142,7 @@ def _read_revision() -> str | None:
         return []
 
     config = _config({"lock_timeout": "5s", "statement_timeout": "10s"})
-    with _telling("the schema's version"):
+    with _translated_errors("the schema's version"):
         with EnvironmentContext(config, ScriptDirectory.from_config(config), fn=look, dont_mutate=True) as environment:
             environment.script.run_env()
     return found[0] if found else None
@@ -180,8 +180,8 @@ def _check_known(scripts: ScriptDirectory, at: str | None) -> None:
 
 
 @contextmanager
-def _telling(revision: str) -> Iterator[None]:
-    """What stopped a revision, in words. Its partial work is rolled back, or starts over the next time."""
+def _translated_errors(revision: str) -> Iterator[None]:
+    """Raises our errors for the driver's. A revision's partial work is rolled back, or starts over the next time."""
     try:
         yield
     except SystemExit as error:  # raised by the environment if it is not configured
@@ -189,10 +189,10 @@ def _telling(revision: str) -> Iterator[None]:
     except OSError as error:
         raise Unavailable("The database cannot be reached", internal=str(error)) from error
     except DBAPIError as error:
-        raise _told(revision, error) from error
+        raise _translate(revision, error) from error
 
 
-def _told(revision: str, error: DBAPIError) -> AppError:
+def _translate(revision: str, error: DBAPIError) -> AppError:
     state = sqlstate(error.orig) if error.orig is not None else ""
     if state in ERROR_RULES:
         code, reason = ERROR_RULES[state]

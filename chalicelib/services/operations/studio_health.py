@@ -20,7 +20,7 @@ from chalicelib.services.explain import (
 
 
 class ConnectionReport(Row):
-    """A connection without its account: whose it is, is the studio's matter."""
+    """A connection without its account, which is private to the studio."""
 
     id: UUID
     platform: str

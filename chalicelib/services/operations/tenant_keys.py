@@ -1,4 +1,4 @@
-"""The keys that prove studios: registered in the database, replaced, and compared with those it accepts."""
+"""The keys for tenant proofs: registering them in the database, replacing them, and comparing both sides."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

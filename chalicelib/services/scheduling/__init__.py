@@ -1,1 +1,1 @@
-"""When a stream is read: frequencies, cron expressions, and the schedules made of them."""
+"""Schedules of streams: frequencies, cron expressions, and the runs that they start."""

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 SPACING = timedelta(minutes=5)
 DAY = timedelta(days=1)
 COUNTED = 366 * DAY
-"""How far back windows are counted, day by day: a schedule that slept for years must not hold up the tick."""
+"""How far back windows are counted, day by day: a schedule that is years behind must not delay the tick."""
 
 SEARCHED_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 """CronSim looks 50 years ahead: the rarest date there is, 29 February on one weekday, comes within 40."""
 
 
 class Cron(msgspec.Struct, frozen=True):
-    """Windows at the same minutes of each day that matches.
+    """Windows at the same minutes of each matching day.
 
-    A local time that the clocks skip runs at the first one that they show, and one that they show twice runs
-    once; but what runs in every hour of the day also runs in both of the repeated ones.
+    A local time that the clocks skip runs at the first existing one after it, and a repeated one runs once; but a
+    schedule for every hour also runs in both repeated hours.
     """
 
     calendar: CronSim
@@ -71,13 +71,13 @@ class Cron(msgspec.Struct, frozen=True):
 
 
 def _keeps_its_clocks(day: date, zone: ZoneInfo) -> bool:
-    """Whether neither this day nor a night beside it changes them: a skipped time may move past midnight."""
+    """Whether the clocks do not change on this day or in an adjacent night: a skipped time may move past midnight."""
     yesterday, tomorrow = (datetime.combine(day + n * DAY, time(12), zone) for n in (-1, 1))
     return yesterday.utcoffset() == tomorrow.utcoffset()
 
 
 def _first_shown(wall: datetime) -> datetime:
-    """In UTC; on from a local time that the clocks skip, to the first that they show."""
+    """In UTC; a local time that the clocks skip moves to the first existing one."""
     while (due := wall.astimezone(UTC)).astimezone(wall.tzinfo) != wall:
         wall += timedelta(minutes=1)
     return due
@@ -85,11 +85,11 @@ def _first_shown(wall: datetime) -> datetime:
 
 @lru_cache(maxsize=100)  # many studios choose the same times
 def parse_cron(text: str) -> Cron:
-    """Raises InvalidInput naming the field, also for what would run more often than every five minutes."""
+    """Raises InvalidInput naming the field, also for more than one run per five minutes."""
     if text.startswith("@"):
-        raise _invalid("must not be a nickname of cron's: say hourly, daily, weekly or the five fields")
+        raise _invalid("must not be a cron nickname: use hourly, daily, weekly or the five fields")
     if len(text.split()) != 5:
-        raise _invalid("must have five fields as a cron expression, minute to day of week, and none for seconds")
+        raise _invalid("must be a cron expression with five fields, minute to day of week, without seconds")
     from cronsim import CronSim, CronSimError  # only a studio with a cron schedule pays for it
 
     try:
@@ -99,9 +99,9 @@ def parse_cron(text: str) -> Cron:
     if next(calendar, None) is None:
         raise _invalid("never matches a real date")
     times = tuple(timedelta(hours=h, minutes=m) for h in sorted(calendar.hours) for m in sorted(calendar.minutes))
-    # The first of the day once more, as if the next day matched too
+    # Includes the next day's first time, as if that day matched too
     if any(after - before < SPACING for before, after in pairwise((*times, times[0] + DAY))):
-        raise _invalid("must leave five minutes between two runs")
+        raise _invalid("must leave at least five minutes between runs")
     return Cron(calendar, times, every_hour=len(calendar.hours) == 24)
 
 

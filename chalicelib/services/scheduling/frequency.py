@@ -1,4 +1,4 @@
-"""How often a stream syncs, `hourly`, `daily`, `weekly`, `every N minutes|hours` or as cron says, and when next."""
+"""Frequencies of schedules: `hourly`, `daily`, `weekly`, `every N minutes|hours` or cron, and the next window."""
 
 import hashlib
 import re
@@ -11,7 +11,9 @@ from chalicelib.errors import FieldProblem, InvalidInput
 from chalicelib.services.scheduling.cron import Cron, parse_cron
 from chalicelib.services.time_zones import zone_of
 
-KNOWN = "hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168) or five fields of cron"
+KNOWN = (
+    "hourly, daily, weekly, every N minutes (5 to 1440), every N hours (1 to 168) or a cron expression with five fields"
+)
 PATTERN = re.compile(r"(hourly|daily|weekly)|every (\d{1,4}) (minutes|hours)", re.ASCII)
 CRON = re.compile(r"@.*|[!-~]+( +[!-~]+){4,5}")
 MINUTES = range(5, 1441)
@@ -23,7 +25,7 @@ CALENDAR_DAYS = {"daily": 1, "weekly": 7}
 class Frequency(msgspec.Struct, frozen=True):
     """Either a fixed interval, or a number of days at one local time of day.
 
-    `phase` in [0, 1) is a schedule's own place within that period, so that a fleet does not fire all at once.
+    `phase` in [0, 1) is a schedule's own offset within that period, so that a fleet does not fire all at once.
     """
 
     interval: timedelta | None = None
@@ -50,7 +52,7 @@ def _next_interval(moment: datetime, seconds: int, phase: float) -> datetime:
 
 
 def _next_day(moment: datetime, days: int, phase: float, zone: ZoneInfo) -> datetime:
-    """Counted on the local calendar: where clocks change, a day is 23 or 25 hours long."""
+    """Counted on the local calendar: when clocks change, a day is 23 or 25 hours long."""
     day_of_cycle, seconds = divmod(int(phase * days * 86400), 86400)
     at = time(seconds // 3600, seconds // 60 % 60, seconds % 60)
     today = moment.astimezone(zone).date()
@@ -78,7 +80,7 @@ def parse_frequency(text: str) -> Frequency | Cron:
 
 
 def phase_of(key: str) -> float:
-    """A stable place in [0, 1) for a schedule."""
+    """A stable phase in [0, 1) for a schedule."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48
 
 

@@ -1,4 +1,4 @@
-"""Schedules: what a studio wants synced when, and the tick that starts what is due."""
+"""Schedules: when each stream syncs, and the tick that starts due runs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from chalicelib.services.streams import not_chosen, require_choice, syncable_str
 
 BATCH = 1000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""No window was before: a schedule whose time is nonsense missed those since."""
+"""No window is older: bounds the count of missed windows for a schedule with an absurd time."""
 
 
 class NewSchedule(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ def put_schedule(
 
 
 def remove_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> None:
-    """The stream no longer syncs by itself; its cursor stays for manual syncs."""
+    """The stream no longer syncs automatically; its cursor stays for manual syncs."""
     stream = syncable_stream(platform, sync_type)
     which = {"platform": platform, "connection": connection, "stream": stream.name}
     if write(studio_id, rows.DISABLE_SCHEDULE, **which) is None:
@@ -65,7 +65,7 @@ def remove_schedule(studio_id: UUID, platform: str, sync_type: str, connection: 
 
 
 def pause_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> Schedule:
-    """The tick passes over it until the studio resumes it. A run under way goes on, and syncs by hand still work."""
+    """The tick skips it until the studio resumes it. A run in progress continues, and manual syncs still work."""
     stream = syncable_stream(platform, sync_type)
     paused = write(studio_id, rows.PAUSE_SCHEDULE, platform=platform, connection=connection, stream=stream.name)
     if paused is None:
@@ -75,9 +75,9 @@ def pause_schedule(studio_id: UUID, platform: str, sync_type: str, connection: U
 
 
 def resume_schedule(studio_id: UUID, platform: str, sync_type: str, connection: UUID | None = None) -> Schedule:
-    """Ends the studio's pause: the next window is counted from now, and what passed meanwhile is not caught up.
+    """Ends the studio's pause: the next window is computed from now, and windows during the pause are not caught up.
 
-    While the connection is broken the schedule stays paused, by the connection, until that is reconnected.
+    If the connection has failed, the schedule stays paused, by the connection, until that is reconnected.
     """
     stream = syncable_stream(platform, sync_type)
     with transaction(studio_id) as tx:
@@ -95,7 +95,7 @@ def resume_schedule(studio_id: UUID, platform: str, sync_type: str, connection: 
 
 
 def first_schedules(streams: Sequence[Stream[Any]]) -> str:
-    """The schedules a new connection starts with, as JSON for the query: each stream is due at once."""
+    """The schedules of a new connection, as JSON for the query: each stream is due immediately."""
     now = clock.now().isoformat()
     return msgspec.json.encode(
         [NewSchedule(stream.name, kind_of(stream), stream.frequency, now) for stream in streams]
@@ -103,12 +103,12 @@ def first_schedules(streams: Sequence[Stream[Any]]) -> str:
 
 
 def kind_of(stream: Stream[Any]) -> str | None:
-    """The kind of account that a stream reads, where it reads accounts of their own."""
+    """The kind of account that a stream reads; None if it reads the connection as a whole."""
     return stream.accounts.name if stream.accounts else None
 
 
 def start_due_runs() -> int:
-    """Starts a run for every due schedule, and re-enqueues runs that nobody took up. Returns how many were started."""
+    """Starts a run for every due schedule, and re-enqueues runs that no worker picked up. Returns the total."""
     started, lag = 0, 0.0
     while True:
         batch = _start_batch()
@@ -127,7 +127,7 @@ class _Batch(msgspec.Struct):
     schedules: int
     dispatches: list[Dispatch]
     lag_ms: float
-    """How late the latest of them is"""
+    """How late the most delayed schedule is"""
 
 
 def _start_batch() -> _Batch:
@@ -141,7 +141,7 @@ def _start_batch() -> _Batch:
 
 
 def _claim(due: DueSchedule) -> Claim:
-    """Windows that passed while nobody looked are merged into the one that runs now, and counted."""
+    """Missed windows are merged into the one that runs now, and counted."""
     frequency = _frequency_of(due)
     phase, time_zone = _phase(due.connection_id, due.stream), due.time_zone or "UTC"
     return Claim(
@@ -153,7 +153,7 @@ def _claim(due: DueSchedule) -> Claim:
 
 
 def _frequency_of(due: DueSchedule) -> Frequency | Cron:
-    """As stored, or daily where that is no frequency any more: one schedule may not stop everybody's."""
+    """As stored, or daily if that is no longer valid: one schedule must not stop all others."""
     try:
         return parse_frequency(due.frequency)
     except InvalidInput:

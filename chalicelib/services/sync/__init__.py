@@ -1,1 +1,1 @@
-"""Runs: how they start, what they read and store, and what they leave out."""
+"""Runs: starting, reading, storing, and records left out."""

@@ -1,7 +1,7 @@
-"""Backfills: days of the past read once more, beside the live sync and without touching its cursor.
+"""Backfills: read past days again, alongside the live sync and without touching its cursor.
 
-To the engine a backfill is a run of a stream like any other; that stream goes through the days of each account slice by
-slice, the newest first, and its cursor says how far it got.
+To the engine a backfill is an ordinary run of a stream; that stream reads the days of each account slice by slice,
+newest first, and its cursor records how far it got.
 """
 
 from collections.abc import Callable
@@ -27,43 +27,42 @@ EARLIEST = date(2000, 1, 1)
 LATEST = date(2100, 1, 1)
 MAX_DAYS = 3660
 MAX_RESTARTS = 3
-"""Of a slice"""
+"""Per slice"""
 
 
 class BackfillCursor(msgspec.Struct, frozen=True):
-    """All days after `last` are done; `page` is the stream's own cursor within the slice that ends on it, as JSON."""
+    """All days after `last` are done; `page` is the stream's own cursor within the slice that ends there, as JSON."""
 
     last: date
     page: str | None = None
     restarts: int = 0
-    """How often the slice was begun again because the platform had forgotten its cursor"""
+    """How often the slice was restarted because the platform no longer knew its cursor"""
 
 
 def start_backfill(
     studio_id: UUID, platform: str, sync_type: str, first: date, last: date, *, connection: UUID | None = None
 ) -> StartedRun:
-    """Queues a backfill of the days from `first` to `last`, both included; the same one under way is answered.
+    """Queues a backfill of the days from `first` to `last`, inclusive; the same one in progress is returned instead.
 
-    Raises TooManyRequests when too many runs of the stream were started by hand.
-
-    Raises InvalidInput naming the field, Conflict while another backfill of the stream is under way.
+    Raises InvalidInput naming the field, Conflict while another backfill of the stream is in progress, TooManyRequests
+    if too many manual runs of the stream were started.
     """
     stream = syncable_stream(platform, sync_type)
     _window_fetch(stream)
     _check(first, last)
-    found = usable_connection(studio_id, platform, connection)
-    return _start(studio_id, found, stream.name, Window(first, last), continues=None)
+    usable = usable_connection(studio_id, platform, connection)
+    return _start(studio_id, usable, stream.name, Window(first, last), continues=None)
 
 
 def retry_backfill(studio_id: UUID, run: Run, backfill: Backfill) -> StartedRun:
-    """Goes on with a backfill that failed or was cancelled, where it ended."""
-    found = usable_connection(studio_id, run.platform, run.connection_id)
+    """Continues a failed or cancelled backfill from where it stopped."""
+    usable = usable_connection(studio_id, run.platform, run.connection_id)
     window = Window(backfill.first, backfill.last)
-    return _start(studio_id, found, run.sync_type, window, continues=run.id)
+    return _start(studio_id, usable, run.sync_type, window, continues=run.id)
 
 
 def over(stream: Stream[Any], window: Window) -> Stream[BackfillCursor]:
-    """The stream that reads these days of another, and is done with the last page of the oldest slice."""
+    """A stream that reads these days of another one, and ends with the last page of the oldest slice."""
     return msgspec.structs.replace(
         stream, cursor=BackfillCursor, fetch=partial(_fetch, stream, window), complete=False, fetch_window=None
     )
@@ -77,7 +76,7 @@ def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: Backfill
         following = BackfillCursor(cursor.last, msgspec.json.encode(page.cursor).decode(), restarts)
     else:
         following = BackfillCursor(part.first - timedelta(days=1))
-    # What is gone is the live sync's to tell: it may have seen since that a record came back.
+    # Deletions are left to the live sync: it may have seen since that a record came back.
     last = page.last and part.first == window.first
     return Page(
         page.records, following, last, skipped=page.skipped, set_aside=page.set_aside, ask_again_at=page.ask_again_at
@@ -85,8 +84,8 @@ def _fetch(stream: Stream[Any], window: Window, client: Client, cursor: Backfill
 
 
 def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: BackfillCursor) -> tuple[Page[Any], int]:
-    """A page, and how often its slice was begun again: one whose cursor the platform has forgotten starts over, and
-    what it stored already is stored again. Raises CursorExpired when that happens too often."""
+    """A page, and how often its slice was restarted: if the platform no longer knows the cursor, the slice is read and
+    stored again. Raises CursorExpired if that happens too often."""
     fetch = partial(_window_fetch(stream), client, part)
     if cursor.page is None:
         return fetch(None), cursor.restarts
@@ -94,7 +93,7 @@ def _fetch_page(stream: Stream[Any], part: Window, client: Client, cursor: Backf
         return fetch(msgspec.json.decode(cursor.page, type=stream.cursor)), cursor.restarts
     except (CursorExpired, msgspec.ValidationError) as error:
         if cursor.restarts >= MAX_RESTARTS:
-            raise CursorExpired(internal="a slice was begun again too often") from error
+            raise CursorExpired(internal="a slice was restarted too often") from error
         return fetch(None), cursor.restarts + 1
 
 
@@ -113,7 +112,7 @@ def _check(first: date, last: date) -> None:
     if first > last:
         problems.append(FieldProblem("from", "must not be later than `to`"))
     elif (last - first).days >= MAX_DAYS:
-        problems.append(FieldProblem("from", f"a backfill has at most {MAX_DAYS} days"))
+        problems.append(FieldProblem("from", f"a backfill can cover at most {MAX_DAYS} days"))
     if problems:
         raise InvalidInput(fields=problems)
 
@@ -134,7 +133,7 @@ def _start(
         raise not_connected(connection.platform)
     if Window(active.backfill.first, active.backfill.last) != window:
         raise Conflict(
-            f"The stream's backfill {active.id} from {active.backfill.first} to {active.backfill.last} is under way",
+            f"Backfill {active.id} of the stream, {active.backfill.first} to {active.backfill.last}, is in progress",
             code="backfill_under_way",
         )
     return StartedRun(id=active.id, sync_type=active.sync_type, status=active.status, reads_again=False)

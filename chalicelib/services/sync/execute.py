@@ -1,8 +1,8 @@
-"""Runs at work: a worker leases one and reads the accounts of its stream, one after another, page by page.
+"""Executing runs: a worker leases one and reads the accounts of its stream, one after another, page by page.
 
 Each page, its cursor and the run's counters commit in one transaction, so a worker may be killed anywhere: the next one
-goes on from the last page, nothing lost and nothing twice. A run does not sleep: one that has to wait is deferred to a
-time. The only exception is a rotated token that cannot be stored at once (`refresh.STORE_WAITS`).
+continues after the last page, with nothing lost or repeated. A run does not sleep: one that must wait is deferred. The
+only exception is a rotated token that cannot be stored at once (`refresh.STORE_WAITS`).
 """
 
 import logging
@@ -42,10 +42,10 @@ from chalicelib.services.throttling.retries import MAX_ATTEMPTS_WITHOUT_PROGRESS
 
 
 def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) -> str:
-    """Goes on with a run until its stream is caught up or `remaining_ms` runs out.
+    """Continues a run until its stream is caught up or `remaining_ms` runs out.
 
-    Returns what became of it: dropped, succeeded, handed_over, deferred, failed or lease_lost. Raises Unavailable when
-    the database cannot be reached, and whatever was unforeseen, after noting it on the run.
+    Returns the outcome: dropped, succeeded, handed_over, deferred, failed or lease_lost. Raises Unavailable if the
+    database cannot be reached, and unexpected errors, after noting them on the run.
     """
     with logs.bound(run_id=run_id, studio_id=studio_id):
         owner = uuid4()
@@ -62,7 +62,7 @@ def execute_run(studio_id: UUID, run_id: UUID, remaining_ms: Callable[[], int]) 
 
 
 def _dropped(studio_id: UUID, run_id: UUID) -> str:
-    """The message is late, a duplicate, or early: its run is done, held by another worker, or not due yet."""
+    """The message is late, duplicate or early: its run has ended, is leased by another worker, or is not due yet."""
     state = read(studio_id, FIND_RUN_STATE, run_id=run_id)
     reason = "unknown" if state is None else "leased" if state.leased else state.status
     logs.event("message.dropped", reason=reason)
@@ -87,11 +87,11 @@ class _Attempt:
             raise
         except AppError as error:
             outcome = self._handle_error(error)
-        except Exception as error:  # noqa: BLE001  raised below, once the run says so
+        except Exception as error:  # noqa: BLE001  raised below, once it is noted on the run
             self._note_crash(error)
             self._handle_error(RunCrashed())
         if self._crash is not None:
-            # Ours to mend. The run says so and is tried again; the message goes back, and in the end to the DLQ.
+            # Our bug: the run notes it and is retried; the message returns to the queue and finally goes to the DLQ.
             raise self._crash
         return outcome
 
@@ -114,7 +114,7 @@ class _Attempt:
         return backfills.over(stream, Window(self._run.backfill_from, self._run.backfill_to))
 
     def _prepare(self, kind: AccountKind | None, visits: Visits) -> None:
-        """A cursor is worth nothing before it is known that the accounts are still the same."""
+        """A cursor must not be used before the account is verified and the accounts under it are known."""
         age = self._run.accounts_age
         if self._run.connection.account_unverified:
             self._identify()
@@ -126,7 +126,7 @@ class _Attempt:
         except AppError as error:
             if not (visits.left and error.is_of_one_account):
                 raise
-            # Those that are known can be read all the same; the next run asks again.
+            # The known accounts can still be read; the next run lists them again.
             logs.event("accounts.not_listed", level=logging.WARNING, code=error.code, reason=str(error))
 
     def _list_accounts(self, kind: AccountKind, visits: Visits) -> None:
@@ -154,12 +154,12 @@ class _Attempt:
             return self._look_again(visit, error, kind, visits)
         except AppError:
             raise
-        except Exception as error:  # noqa: BLE001  raised by `make`, once the other accounts are read
+        except Exception as error:  # noqa: BLE001  raised by `run`, once the other accounts are read
             self._note_crash(error)
             return visits.leave(visit, RunCrashed())
 
     def _look_again(self, visit: Visit, error: AccountGone, kind: AccountKind | None, visits: Visits) -> RunStage:
-        """An account that is not found may have another id now, or be gone: the platform's list says which."""
+        """An account that is not found may have a new id, or be gone: the platform's list tells which."""
         if kind is None or self._has_listed:
             return visits.leave(visit, error)
         try:
@@ -168,11 +168,11 @@ class _Attempt:
             if not other.is_of_one_account:
                 raise
             return visits.leave(visit, error)
-        found = visits.find(visit.account_id)
-        if found is not None and found.external_id == visit.external_id:
+        renamed = visits.find(visit.account_id)
+        if renamed is not None and renamed.external_id == visit.external_id:
             return visits.leave(visit, error)
-        if found is not None and self._run.trigger != "backfill":
-            visits.restart(found)
+        if renamed is not None and self._run.trigger != "backfill":
+            visits.restart(renamed)
             visits.reload()
         return "running"
 
@@ -187,7 +187,7 @@ class _Attempt:
             raise RefreshInProgress(resume_at=clock.now() + COME_BACK_AFTER)
 
     def _retry_set_aside(self, visits: Visits) -> None:
-        """The run has succeeded: what goes wrong now is no matter of its."""
+        """The run has already succeeded: an error here does not affect it."""
         if not visits.left_out.is_any or self._run.trigger == "backfill":
             return
         try:
@@ -202,7 +202,7 @@ class _Attempt:
         return "handed_over"
 
     def _handle_error(self, error: AppError) -> str:
-        """What concerns the run as a whole: it is tried later or over; with a dead grant, its connection breaks too."""
+        """An error of the run as a whole defers it or fails it; if the grant is dead, its connection fails too."""
         lease = self._lease
         delay = delay_after(
             error, attempts=self._run.attempts, attempts_without_progress=self._run.attempts_without_progress
@@ -222,11 +222,11 @@ class _Attempt:
         except LeaseLost as lost:
             return lost.code
         if delay is not None and isinstance(error, RefreshInProgress):
-            # Sooner than the tick would: the token is there in a moment.
+            # Sooner than the tick would: the token will be ready in a moment.
             message = work_queue.RunMessage(id=self._run.id, studio_id=lease.studio_id)
             work_queue.enqueue([message], delay_seconds=ceil(delay.total_seconds()))
         if isinstance(error, ReconnectRequired | DecryptionFailed):
-            # By the tokens that were refused: since the run was leased, they may have been refreshed.
+            # The rejected tokens: they may have been refreshed since the run was leased.
             connection_state.fail_connection(lease.session.stored if lease.session else self._run.connection, error)
         return "failed" if delay is None else "deferred"
 

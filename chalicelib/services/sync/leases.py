@@ -1,4 +1,4 @@
-"""What a worker has while it holds a run: the right to write, its time, and what it asks the platform with."""
+"""Leases: while a worker holds a run, its right to write, its remaining time, and its client of the platform."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,31 +18,31 @@ from chalicelib.services.throttling.throttle import Throttle, throttle_of
 T = TypeVar("T")
 
 LEASE_SECONDS = 120
-"""A page is fetched and stored well within it; a worker that died is taken over after it."""
+"""A page is fetched and stored well within it; afterwards another worker takes over from one that died."""
 LONG_PAGE_SECONDS = 5
-"""A page that takes longer looks at the time before each further request."""
+"""A page that takes longer checks the time before each further request."""
 HEARTBEAT_SECONDS = 30
-"""How often it then refreshes the lease."""
+"""How often it then extends the lease."""
 YIELD_MS = 40_000
-"""With less time than this left no page is begun: longer than the timeouts of one request."""
+"""With less time left, no page is started: longer than the timeouts of one request."""
 OUT_OF_TIME_MS = 5_000
-"""With less time than this left it makes none: it is given up, and begun again by the next invocation."""
+"""With less time left, a page sends no further request: the next invocation reads it again."""
 
 
 class LeaseLost(AppError):
-    """Another worker took the run over, or it was cancelled: whatever this one was about to write is void."""
+    """Another worker took over the run, or it was cancelled: this one must not write any more."""
 
     code = "lease_lost"
 
 
 class OutOfTime(AppError):
-    """The invocation ends before the page does."""
+    """The invocation would end before the page."""
 
     code = "out_of_time"
 
 
 class Lease:
-    """One worker's turn at a run. Every write is made under its lease, or not at all."""
+    """One worker's turn at a run. Every write requires the lease."""
 
     def __init__(self, run: LeasedRun, owner: UUID, remaining_ms: Callable[[], int]) -> None:
         self.run = run
@@ -58,17 +58,17 @@ class Lease:
     @property
     def client(self) -> Client:
         if self._client is None:
-            raise RuntimeError("the platform may not be asked yet")
+            raise RuntimeError("the platform must not be called yet")
         return self._client
 
     @property
     def throttle(self) -> Throttle:
         if self._throttle is None:
-            raise RuntimeError("the platform may not be asked yet")
+            raise RuntimeError("the platform must not be called yet")
         return self._throttle
 
     def enter(self, api: str) -> None:
-        """Raises when the platform may not be asked now, or there is no token to ask it with."""
+        """Raises if the platform must not be called now, or if there is no valid token."""
         self._throttle = throttle_of(self.run, api)
         self._throttle.check()
         self.session = Session(
@@ -100,7 +100,7 @@ class Lease:
         return uncounted
 
     def _heartbeat(self) -> None:
-        """Before each request: a page of many keeps its lease, and knows when its time is over."""
+        """Before each request: a page of many requests extends its lease, and stops when its time is over."""
         silence = clock.monotonic() - self._beat_at
         if silence > LONG_PAGE_SECONDS and self._remaining_ms() < OUT_OF_TIME_MS:
             raise OutOfTime()

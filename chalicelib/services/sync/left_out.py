@@ -1,6 +1,6 @@
-"""What the pages of a run leave out: records that the stream's rules skip, and records that could not be read.
+"""Records that the pages of a run leave out: those that the stream's rules skip, and those that cannot be decoded.
 
-Everything is sealed and hashed before a page's transaction begins: that may ask KMS.
+Sealing and hashing happen before a page's transaction begins, since they may call KMS.
 """
 
 import base64
@@ -29,16 +29,16 @@ from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.sync.pages import Part
 
 MAX_CONTENT_BYTES = 256 * 1024
-"""A larger record is noted and not kept."""
+"""The content of a larger record is not stored."""
 TOLERATED_SHARE = 0.1
 JUDGED_RECORDS = 20
-"""When more than that share of so many records cannot be read, they are not odd: the contract has changed."""
+"""If more than that share of at least this many records cannot be decoded, the contract has changed."""
 LOGGED = 20
-"""Records of a page that are logged one by one"""
+"""Records per page that are logged individually"""
 
 
 class PageLeftOut(msgspec.Struct, frozen=True):
-    """What a page leaves out, as rows ready to be stored."""
+    """The records that a page leaves out, as rows ready to be stored."""
 
     skipped: dict[str, list[dict[str, Any]]]
     """By table"""
@@ -46,7 +46,7 @@ class PageLeftOut(msgspec.Struct, frozen=True):
 
 
 class LeftOut:
-    """What a run leaves out of the account it reads, counted by reason."""
+    """The records that a run leaves out of the account it reads, counted by reason."""
 
     def __init__(self, run: LeasedRun) -> None:
         self.counts: Counter[str] = Counter()
@@ -59,13 +59,13 @@ class LeftOut:
         self._account_id = run.connection.id
 
     def begin(self, visit: Visit) -> None:
-        """With the next account."""
+        """Starts with the next account."""
         self.counts = Counter(visit.skipped)
         self._account_id = visit.account_id
         self._unreadable_pages = 0
 
     def prepare(self, parts: Sequence[Part]) -> PageLeftOut:
-        """Raises ContractChanged when too much of the page could not be read."""
+        """Raises ContractChanged if too many records of the page cannot be decoded."""
         self._judge(parts)
         return PageLeftOut(
             skipped={part.table: [self._skipped_row(skipped) for skipped in part.skipped] for part in parts},
@@ -73,7 +73,7 @@ class LeftOut:
         )
 
     def store(self, tx: Transaction, parts: Sequence[Part], prepared: PageLeftOut) -> None:
-        """With the page, in its transaction."""
+        """In the page's transaction."""
         for part in parts:
             if self.is_any:
                 self._clear(tx, part)
@@ -92,7 +92,7 @@ class LeftOut:
         self.is_any = self.is_any or any(part.skipped or part.set_aside for part in parts)
 
     def finish(self, tx: Transaction, *, read_all: bool) -> None:
-        """At the end of a read. One of everything has met all that is still left out."""
+        """At the end of a read. A complete one has seen every record that is still left out."""
         if not self.is_any:
             return
         if read_all:
@@ -101,7 +101,7 @@ class LeftOut:
         tx.run(skipped_rows.COUNT_SKIPPED, **self._stream)
 
     def forget_counts(self) -> None:
-        """When the read begins again."""
+        """When the read starts over."""
         self.counts.clear()
 
     def _judge(self, parts: Sequence[Part]) -> None:
@@ -113,7 +113,7 @@ class LeftOut:
             if too_many or (part.set_aside and self._unreadable_pages > 1):
                 first = part.set_aside[0].field
                 share = f"{len(part.set_aside)} of {len(part)} records"
-                raise ContractChanged(internal=f"{share} cannot be read, one for its {first!r}")
+                raise ContractChanged(internal=f"{share} cannot be decoded, one because of its {first!r}")
         for each in set_aside[:LOGGED]:
             logs.event(
                 "record.set_aside",
@@ -125,7 +125,7 @@ class LeftOut:
             )
 
     def _clear(self, tx: Transaction, part: Part) -> None:
-        """What was read, and what is left out in another way now, is left out no longer as it was."""
+        """Clears the entries of records that were decoded, or are now left out in the other way."""
         skipped = [each.external_id for each in part.skipped]
         odd = [each.external_id for each in part.set_aside]
         for query, others in ((skipped_rows.CLEAR_SKIPPED, odd), (set_aside_rows.CLEAR_SET_ASIDE, skipped)):
@@ -169,13 +169,14 @@ class LeftOut:
         return base64.b64encode(digest).decode()
 
     def _key(self) -> bytes:
-        """The studio's own, so that nobody can look an address up in the hashes without it."""
+        """The studio's own, so that without it no address can be looked up in the hashes."""
         if self._address_key is None:
             sealed = self._run.address_key
             try:
                 opened = self._open_key(self._keep_fresh_key(lost=None) if sealed is None else sealed)
             except DecryptionFailed:
-                # A KMS key is lost for good: the run's tokens, which opened, are newer. Older hashes match nothing now.
+                # A KMS key is lost for good, while the run's tokens could be decrypted, since they are newer. Older
+                # hashes no longer match.
                 logs.event("address_key.replaced", level=logging.WARNING)
                 opened = self._open_key(self._keep_fresh_key(lost=sealed))
             self._address_key = bytes.fromhex(opened.reveal())

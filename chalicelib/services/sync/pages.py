@@ -1,4 +1,4 @@
-"""A page by the tables that its records belong in, parents before children."""
+"""Pages, split by the tables that store their records, parents before children."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from chalicelib.services.streams import TABLES
 
 
 class Part(msgspec.Struct):
-    """What a page says of the records of one table."""
+    """A page's records of one table."""
 
     table: str
     records: list[Record] = []
@@ -29,12 +29,12 @@ class Part(msgspec.Struct):
 
     @property
     def known(self) -> list[str]:
-        """External ids of what was read: what was left out under them before is so no longer."""
+        """External ids of decoded and deleted records: entries that left them out before are cleared."""
         return [*(record.external_id for record in self.records), *self.deleted]
 
     @property
     def seen(self) -> list[str]:
-        """External ids of what is there at the platform, whether or not it was stored."""
+        """External ids of records that exist at the platform, whether or not they were stored."""
         return [each.external_id for of_kind in (self.records, self.skipped, self.set_aside) for each in of_kind]
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Rec
 def store(
     tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
 ) -> Upserted:
-    """The records of all parts; returns what became of them altogether."""
+    """Stores the records of all parts; returns the total counts."""
     studio_id, platform = run.connection.studio_id, run.platform
     of_page = {"connection_id": run.connection.id, "account_id": account_id}
     stored = [
@@ -80,15 +80,15 @@ def store(
 
 
 def remove(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part]) -> Removed:
-    """What the platform says is gone."""
+    """Removes the records that the platform reports as gone."""
     connection_id = run.connection.id
     removed = [rows.remove(tx, part.table, connection_id, part.deleted, account_id=account_id) for part in parts]
     return Removed(count=sum(removed))
 
 
 def sweep(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], *, at_end: bool) -> Removed:
-    """Notes what a page of a complete read has met and, at its end, removes what none of its pages did: each table by
-    itself, since what is too much to believe of one says nothing of another."""
+    """Notes the records that a page of a complete read has seen and, at the end of the read, removes those that no page
+    contained. Each table is judged separately: implausibly many deletions in one say nothing about another."""
     reading = FullRead(run.id, account_id, run.stream)
     removed = []
     for part in parts:

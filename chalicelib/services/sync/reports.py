@@ -1,4 +1,4 @@
-"""Pages that a platform prepares, such as asynchronous reports: how often and for how long a run asks for one."""
+"""Pages that a platform prepares, such as asynchronous reports: how often and for how long a run polls for one."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,12 +11,12 @@ from chalicelib.services.throttling.retries import time_until
 
 MIN_WAIT = timedelta(seconds=10)
 MAX_WAIT = timedelta(hours=2)
-"""Altogether. A run waits for all of it, since the next run could not go on with the report of this one."""
+"""In total. A run waits that long, since the next run could not continue with this one's report."""
 MAX_ASKS = 60
 
 
 def outcome_of(visit: Visit, page: Page[Any]) -> dict[str, Any]:
-    """What a stored page means for its account. Raises ReportOverdue for one that has been waited for long enough."""
+    """What a stored page means for its account. Raises ReportOverdue if the wait is over."""
     if page.ask_again_at is None:
         return {"outcome": "last" if page.last else "page"}
     left = MAX_WAIT.total_seconds() - visit.report_seconds

@@ -1,4 +1,4 @@
-"""Sync: what a studio asks of it. Starting runs by hand, what is going on, and what has been."""
+"""Runs, as a studio sees them: starting, listing, cancelling and retrying them, and the status of streams."""
 
 from typing import Any
 from uuid import UUID
@@ -36,34 +36,34 @@ def start_sync(
     trigger: RunTrigger = "manual",
     confirm_deletions: bool = False,
 ) -> list[StartedRun]:
-    """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; it reads
-    once more at its end, unless it has not begun yet. A stream of which too many were started is left out, and
-    TooManyRequests is raised if that leaves none.
+    """Queues a run for the stream, or for each stream of the platform. One in progress is returned instead; if it has
+    started, it reads once more at its end. A stream with too many manual runs is left out; if that leaves none,
+    TooManyRequests is raised.
 
-    With `confirm_deletions` the run reads everything, and what it does not meet is deleted, however much that is.
+    With `confirm_deletions` the run reads everything, and records that it does not see are deleted, however many.
     """
     platform = syncable_platform(platform_name)
-    found = usable_connection(studio_id, platform.name, connection)
+    usable = usable_connection(studio_id, platform.name, connection)
     if sync_type is not None:
         streams = [syncable_stream(platform.name, sync_type)]
     else:
-        covered = [stream for stream in platform.streams if stream.is_covered_by(found.scopes)]
-        streams = covered or list(platform.streams)  # with none covered, each run says what is missing
-    wanted: dict[str, Any] = {"connection_id": found.id, "streams": [stream.name for stream in streams]}
+        covered = [stream for stream in platform.streams if stream.is_covered_by(usable.scopes)]
+        streams = covered or list(platform.streams)  # with none covered, each run reports the missing scopes
+    wanted: dict[str, Any] = {"connection_id": usable.id, "streams": [stream.name for stream in streams]}
     how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_RUNS_BY_HAND}
     with transaction(studio_id) as tx:
         queued = tx.run(rows.INSERT_RUNS, **how, **wanted)
         started = tx.run(rows.READ_AGAIN, **wanted)
         if len(started) < len(streams):
-            # A run ended between the two statements, or a stream came with a release after the connection was made.
-            tx.run(SAVE_SCHEDULES, connection_id=found.id, token_generation=None, schedules=first_schedules(streams))
+            # A run ended between the two statements, or the stream is newer than the connection.
+            tx.run(SAVE_SCHEDULES, connection_id=usable.id, token_generation=None, schedules=first_schedules(streams))
             queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
             started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:
             require_room(tx.run(rows.LIST_SPENT_STREAMS, most=MAX_RUNS_BY_HAND, **wanted))
-            raise not_connected(platform.name)  # since a moment ago
+            raise not_connected(platform.name)  # disconnected a moment ago
         if confirm_deletions and len(queued) < len(started):
-            raise Conflict("A run is under way; confirm deletions when it has ended", code="run_under_way")
+            raise Conflict("A run is in progress; confirm deletions when it has ended", code="run_under_way")
     work_queue.enqueue(work_queue.RunMessage(id=run.id, studio_id=studio_id) for run in queued)
     return started
 
@@ -78,7 +78,7 @@ def list_runs(
     before: UUID | None,
     limit: int,
 ) -> list[Run]:
-    """The studio's runs, newest first, from the one before `before` on."""
+    """The studio's runs, newest first, starting with the one before `before`."""
     if platform is not None:
         require_known(platform)
     filters = {"platform": platform, "connection": connection, "stream": sync_type}
@@ -99,22 +99,22 @@ def get_run(studio_id: UUID, run_id: UUID) -> Run:
 
 
 def cancel_run(studio_id: UUID, run_id: UUID) -> Run:
-    """Ends a run at once. A worker that holds it stops at its next page; what it has stored stays."""
+    """Ends a run immediately. A worker that holds it stops at its next page; stored records stay."""
     with transaction(studio_id) as tx:
         cancelled = tx.run(rows.CANCEL_RUN, run_id=run_id, message=CANCELLED)
         if cancelled is not None:
             tx.run(rows.FORGET_SEEN, run_id=run_id)
     if cancelled is None:
         ended = get_run(studio_id, run_id)
-        raise Conflict(f"The run has ended already: it is {ended.status}", code="run_ended")
+        raise Conflict(f"The run has already ended: it is {ended.status}", code="run_ended")
     logs.event("run.cancelled", run_id=run_id, studio_id=studio_id, pages=cancelled.pages)
     return cancelled
 
 
 def retry_run(studio_id: UUID, run_id: UUID) -> StartedRun:
-    """Starts a new run of the stream, from the stream's cursor; one under way is answered, not doubled.
+    """Starts a new run of the stream from its cursor, or returns the one in progress.
 
-    A backfill goes on where it ended.
+    A backfill continues where it stopped.
     """
     run = get_run(studio_id, run_id)
     if run.status not in ("failed", "cancelled"):

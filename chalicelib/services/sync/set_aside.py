@@ -1,4 +1,4 @@
-"""Records set aside: what could not be read is listed, and read once more without asking the platform."""
+"""Records set aside: records that could not be decoded are listed, and decoded again without calling the platform."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -25,16 +25,16 @@ from chalicelib.services.sync.left_out import content_data
 
 RETRIED_AT_ONCE = 200
 RETRY_AFTER = timedelta(days=1)
-"""How long a record rests before a run tries it by itself: a release may have learned to read it."""
+"""How long a run waits before it retries a record: a new release may be able to decode it."""
 
 
 class Retried(Row):
-    """What came of reading records again."""
+    """The result of reading records again."""
 
     retried: int
     """How many records were read again."""
     stored: int
-    """How many could be read; they are stored, or were skipped or deleted."""
+    """How many could be read; they were stored, skipped or deleted."""
     set_aside: int
     """How many still cannot be read."""
 
@@ -48,7 +48,7 @@ def list_set_aside(
     before: UUID | None,
     limit: int,
 ) -> list[SetAsideRecord]:
-    """The newest first, from the one before `before` on. Raises NotFound for an unknown platform."""
+    """Newest first, starting with the one before `before`. Raises NotFound for an unknown platform."""
     if platform is not None:
         require_known(platform)
     which = {"platform": platform, "connection": connection, "stream": sync_type}
@@ -58,8 +58,8 @@ def list_set_aside(
 def retry_set_aside(
     studio_id: UUID, platform_name: str, sync_type: str | None, connection: UUID | None = None
 ) -> Retried:
-    """Reads the records that have waited longest once more: 200 of them at most. Also of a platform that is
-    disconnected. Raises as `not_chosen` does."""
+    """Retries the records that have waited longest, 200 at most, also for a disconnected platform. Raises as
+    `not_chosen` does."""
     platform = syncable_platform(platform_name)
     stream = syncable_stream(platform.name, sync_type).name if sync_type is not None else None
     retried = _retry(studio_id, platform.name, connection, stream, cooled_down=timedelta())
@@ -69,7 +69,7 @@ def retry_set_aside(
 
 
 def retry_cooled_down(studio_id: UUID, platform: str, connection_id: UUID, stream: str) -> None:
-    """At the end of a run: what has not been tried for a day."""
+    """At the end of a run: retries records that were not tried for a day."""
     retried = _retry(studio_id, platform, connection_id, stream, cooled_down=RETRY_AFTER)
     if retried is None:
         return
@@ -93,15 +93,15 @@ def _retry(
     if kept.connection_id is None:
         return None
     source: dict[str, Any] = {"platform": platform, "connection_id": kept.connection_id}
-    left = 0
+    unreadable = 0
     for known in get_platform(platform).streams:
-        tried = [
+        outcomes = [
             (record, _try(studio_id, known, record, kept)) for record in kept.records if record.stream == known.name
         ]
-        if tried:
+        if outcomes:
             with transaction(studio_id) as tx:
-                left += _settle(tx, studio_id, source, known, tried)
-    return Retried(retried=len(kept.records), stored=len(kept.records) - left, set_aside=left)
+                unreadable += _store_outcomes(tx, studio_id, source, known, outcomes)
+    return Retried(retried=len(kept.records), stored=len(kept.records) - unreadable, set_aside=unreadable)
 
 
 def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRecords) -> Outcome:
@@ -109,30 +109,30 @@ def _try(studio_id: UUID, stream: Stream[Any], record: KeptRecord, kept: KeptRec
         content = vault().open(record.content, kept.data_keys, content_data(studio_id, record.id)).reveal().encode()
         return _items(stream, record).read_again(content)
     except DecryptionFailed:
-        reason = "was kept, but cannot be decrypted any more"
+        reason = "was stored, but can no longer be decrypted"
     except (msgspec.MsgspecError, LookupError):
-        reason = "was kept by an earlier release in another form; it is read again when it changes"
+        reason = "was stored by an earlier release in another format; it is read again when it changes"
     return SetAside(external_id=record.external_id, field="", reason=reason, content=b"")
 
 
 def _items(stream: Stream[Any], record: KeptRecord) -> Items[Any, Any]:
-    """Raises LookupError when the stream no longer makes records of that table."""
+    """Raises LookupError if the stream no longer produces records for that table."""
     return {TABLES[items.record]: items for items in stream.items}[record.table_name]
 
 
-def _settle(
+def _store_outcomes(
     tx: Transaction,
     studio_id: UUID,
     source: Mapping[str, Any],
     stream: Stream[Any],
-    tried: Sequence[tuple[KeptRecord, Outcome]],
+    outcomes: Sequence[tuple[KeptRecord, Outcome]],
 ) -> int:
-    """Stores what can be read by now, unless its row has changed since. Returns how many still cannot be read."""
+    """Stores the decoded records, unless their rows have changed since. Returns how many still cannot be decoded."""
     connection_id = source["connection_id"]
     named = {"connection_id": connection_id, "stream": stream.name}
     odd: list[dict[str, Any]] = []
     done: dict[tuple[UUID, str], list[str]] = {}
-    for kept, outcome in tried:
+    for kept, outcome in outcomes:
         if isinstance(outcome, SetAside):
             odd.append({"id": kept.id, "field": outcome.field, "reason": outcome.reason})
             continue

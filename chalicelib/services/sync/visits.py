@@ -1,6 +1,6 @@
-"""Visits: a run reads one account of its stream, page by page, until it is caught up, refused, or has to wait.
+"""Visits: a run reads one account of its stream, page by page, until it is caught up, fails, or has to wait.
 
-What goes wrong with an account is the account's own: its reason is kept, and the run goes on with the others.
+An account's errors stay with the account: the reason is stored, and the run continues with the others.
 """
 
 from collections.abc import Sequence
@@ -28,20 +28,20 @@ from chalicelib.services.sync.pages import Part
 from chalicelib.services.throttling.retries import delay_after
 
 WAITED_FOR = timedelta(minutes=5)
-"""How long a run waits for an account when it has read another one. What takes longer is a later run's: no schedule is
-held up by one account for long."""
+"""How long a run waits for an account after it has read another one. Longer waits are left to a later run, so that one
+account does not delay the schedule for long."""
 NOTHING = UUID(int=0)
 
 
 class Visits:
-    """The accounts that a run has still to read, and what becomes of each."""
+    """The accounts that a run still has to read, and the outcome of each."""
 
     def __init__(self, lease: Lease, stream: Stream[Any]) -> None:
         run = lease.run
         self.left = list(run.visits)
         if not self._ready():
             for visit in self.left:
-                visit.wait_seconds = None  # as the lease has it: the run was woken
+                visit.wait_seconds = None  # the run was woken, so the waits are over
         self.left_out = LeftOut(run)
         self._lease = lease
         self._stream = stream
@@ -50,8 +50,8 @@ class Visits:
         """Accounts of which a page was stored in this attempt"""
 
     def next(self) -> Visit | None:
-        """The one whose turn it is. After attempts that stored nothing it is another one's: an account at which workers
-        die, or whose page takes longer than an invocation, does not hold up the others."""
+        """The account whose turn it is. After attempts that stored nothing it is the next one's turn: an account at
+        which workers crash, or whose page takes longer than an invocation, does not hold up the others."""
         ready = self._ready()
         if not ready:
             self.reload()
@@ -59,7 +59,7 @@ class Visits:
         return ready[(self._lease.run.attempts_without_progress - 1) % len(ready)] if ready else None
 
     def reload(self) -> float | None:
-        """As they stand now; returns since how many seconds it is known which accounts there are."""
+        """Reads the current state; returns the age of the list of accounts, in seconds."""
         with transaction(self._lease.studio_id) as tx:
             opened = self._lease.write(tx, rows.OPEN_VISITS, again=False)
         self.left = opened.visits
@@ -69,7 +69,7 @@ class Visits:
         return next((visit for visit in self.left if visit.account_id == account_id), None)
 
     def make(self, visit: Visit) -> RunStage:
-        """Reads an account to its end. What it alone is refused or waits for is noted; raises what concerns the run."""
+        """Reads an account to its end. Errors of this account alone are noted; errors of the run are raised."""
         try:
             return _Reading(self, self._lease, self._stream, visit).make()
         except AppError as error:
@@ -78,7 +78,7 @@ class Visits:
             return self.leave(visit, error)
 
     def leave(self, visit: Visit, error: AppError) -> RunStage:
-        """The account is tried again later, or by the next run."""
+        """The account is retried later, or by the next run."""
         has_read = visit.account_id in self._read
         attempts_without_progress = 0 if has_read else visit.attempts_without_progress + 1
         delay = delay_after(
@@ -105,7 +105,7 @@ class Visits:
             )
 
     def end(self) -> RunStage:
-        """When none is left to visit."""
+        """When no account is left to visit."""
         with transaction(self._lease.studio_id) as tx:
             return self._advance(tx, NOTHING, outcome="none")
 
@@ -145,7 +145,7 @@ class Visits:
         return stage
 
     def restart(self, visit: Visit) -> None:
-        """The platform forgot the cursor: the same run reads the account from its start."""
+        """The platform no longer knows the cursor: the same run reads the account from its start."""
         with transaction(self._lease.studio_id) as tx:
             calls = self._lease.uncounted_calls()
             self._lease.write(tx, rows.RESTART_VISIT, account_id=visit.account_id, api_calls=calls)
@@ -172,7 +172,7 @@ class Visits:
         if outcome != "page":
             self.left = [visit for visit in self.left if visit.account_id != account_id]
         if advanced.becomes == "again":
-            # Somebody asked to sync while this run was reading, so it reads once more.
+            # A sync was requested while this run was reading, so it reads once more.
             self.left = self._lease.write(tx, rows.OPEN_VISITS, again=True).visits
             logs.event("run.read_again")
         return advanced.becomes
@@ -180,7 +180,7 @@ class Visits:
     def _remove(
         self, tx: Transaction, visit: Visit, page: Page[Any], parts: Sequence[Part], full_read: bool
     ) -> Removed:
-        """What the platform says is gone and, at the end of a complete read, what that read did not meet."""
+        """Removes records that the platform reports as gone and, at the end of a complete read, unseen ones."""
         run = self._lease.run
         removed = pages.remove(tx, run, visit.account_id, parts)
         if not (full_read and self._stream.complete):
@@ -212,7 +212,7 @@ class _Reading:
         while True:
             fetched_at = read(lease.studio_id, DATABASE_TIME) if self._is_backfill else None
             try:
-                asked, page = cursor, self._stream.fetch_page(lease.client, cursor)
+                page_cursor, page = cursor, self._stream.fetch_page(lease.client, cursor)
             except CursorExpired:
                 if cursor is None or self._restarted or self._is_backfill:
                     raise
@@ -220,7 +220,7 @@ class _Reading:
                 cursor = None
                 continue
             cursor = None if page.cursor is None else msgspec.json.encode(page.cursor).decode()
-            self._require_progress(page, asked, cursor)
+            self._require_progress(page, page_cursor, cursor)
             stage = self._visits.store(visit, page, cursor, full_read=self._full_read, fetched_at=fetched_at)
             if stage != "running":
                 lease.throttle.record_usage(lease.client)
@@ -237,11 +237,11 @@ class _Reading:
         self._visits.left_out.forget_counts()
         self._visited.clear()
 
-    def _require_progress(self, page: Page[Any], asked: str | None, cursor: str | None) -> None:
-        """A platform whose pages lead back to where it has been would be asked without end."""
+    def _require_progress(self, page: Page[Any], page_cursor: str | None, cursor: str | None) -> None:
+        """A platform whose pages form a loop would be called without end."""
         if page.last or (page.ask_again_at is not None and cursor is not None):
-            return  # how often one page is asked for is up to `reports`
-        if cursor == asked:
+            return  # `reports` limits how often one page is requested
+        if cursor == page_cursor:
             raise TransientFault(internal="a page names itself as the next one")
         if cursor is None or cursor in self._visited:
             raise ContractChanged(internal="the pages lead back to one that was read")

@@ -1,1 +1,1 @@
-"""Whether and when a platform is called: circuit breakers, quotas and retries."""
+"""When a platform may be called: circuit breakers, quotas and retries."""

@@ -1,7 +1,7 @@
-"""Platform calls outside of runs: tests of connections, look-ups, consents, revocations, refresh of idle grants.
+"""Platform calls outside runs: connection tests, look-ups, consents, revocations, refreshes of idle grants.
 
-They keep away from a platform that is down or whose quota is used up, as runs do. Those that a request waits for are
-charged to its studio, and leave the end of the application's quota to syncs.
+Like runs, they do not call a platform that is down or whose quota is used up. Calls that a request waits for are
+charged to its studio, and leave the rest of the application's quota to syncs.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from chalicelib.services.throttling.throttle import Throttle, later
 from chalicelib.settings import get_settings
 
 API = ""
-"""The interface that tells who is connected; where a platform counts all of them as one, it is that one."""
+"""The API that identifies accounts; also the only one of a platform that counts all its APIs together."""
 
 
 class PlatformCall:
-    """Calls of a platform that belong together."""
+    """Calls to a platform that belong together."""
 
     def __init__(self, throttle: Throttle) -> None:
         self._throttle = throttle
         self._client: Client | None = None
 
     def uses(self, client: Client) -> Client:
-        """The client whose answers tell of the quotas."""
+        """Sets the client whose responses report the quotas."""
         self._client = client
         return client
 
@@ -39,7 +39,7 @@ class PlatformCall:
         self._spend()
 
     def failed(self, error: PlatformError) -> None:
-        """A refusal is an answer as well. What it said of the quotas comes before the limit that it may be."""
+        """A permanent error is a response too. The quotas that it reports are recorded before a limit that it means."""
         self._spend()
         if error.retry.is_retried:
             self._throttle.failed(error, delay_after(error, attempts=0, attempts_without_progress=0))
@@ -55,17 +55,17 @@ class PlatformCall:
 def requested_call(
     studio_id: UUID, platform: Platform, connection_id: UUID | None = None, *, prepaid: bool = False
 ) -> Iterator[PlatformCall]:
-    """For a request that waits for the platform; without a connection it is about to make one. What was `prepaid` by
-    `charge_call` costs the studio nothing.
+    """For a request that waits for the platform; without a connection it is about to create one. A call `prepaid` by
+    `charge_call` is not charged again.
 
-    Raises TooManyRequests when the studio has made all its calls for now, CircuitOpen or QuotaSpent when nobody's
-    request may call the platform.
+    Raises TooManyRequests if the studio has used up its calls, CircuitOpen or QuotaSpent if no request may call the
+    platform.
     """
     state = _check(studio_id, platform, connection_id, charged=not prepaid)
     throttle = Throttle(studio_id, connection_id, platform.name, state)
     throttle.check()
     if state.reserve_seconds is not None:
-        message = f"What is left of {platform.title}'s quota is kept for syncs"
+        message = f"The rest of {platform.title}'s quota is reserved for syncs"
         raise QuotaSpent(message, resume_at=later(state.reserve_seconds))
     if not prepaid:
         _require_share(platform, state)
@@ -75,7 +75,7 @@ def requested_call(
 
 @contextmanager
 def background_call(studio_id: UUID, platform: Platform, connection_id: UUID | None = None) -> Iterator[PlatformCall]:
-    """For what no request waits for. Raises CircuitOpen or QuotaSpent."""
+    """For calls that no request waits for. Raises CircuitOpen or QuotaSpent."""
     state = _check(studio_id, platform, connection_id, charged=False)
     throttle = Throttle(studio_id, connection_id, platform.name, state)
     throttle.check()
@@ -84,7 +84,7 @@ def background_call(studio_id: UUID, platform: Platform, connection_id: UUID | N
 
 
 def charge_call(studio_id: UUID, platform: Platform) -> None:
-    """Charges a call that a request leads to later, whoever comes with it. Raises TooManyRequests."""
+    """Charges a call that a request will cause later, whichever browser triggers it. Raises TooManyRequests."""
     _require_share(platform, _check(studio_id, platform, None, charged=True))
 
 
@@ -103,11 +103,11 @@ def _check(studio_id: UUID, platform: Platform, connection_id: UUID | None, *, c
 
 def _require_share(platform: Platform, state: CallState) -> None:
     if state.share_seconds is not None:
-        message = f"This studio has had its share of {platform.title}'s quota"
+        message = f"This studio has used its share of {platform.title}'s quota"
         raise _refused(message, state.share_seconds)
     if state.bucket_seconds is not None:
         allowed = get_settings().limits.studio_platform_calls_per_minute
-        raise _refused(f"A studio may make {allowed} requests a minute that call a platform", state.bucket_seconds)
+        raise _refused(f"A studio may make {allowed} requests per minute that call a platform", state.bucket_seconds)
 
 
 def _refused(message: str, seconds: float) -> TooManyRequests:

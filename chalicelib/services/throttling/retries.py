@@ -1,4 +1,4 @@
-"""Whether and when what failed is tried again."""
+"""Whether and when failed work is retried."""
 
 import random
 from datetime import datetime, timedelta
@@ -7,17 +7,17 @@ from chalicelib import clock
 from chalicelib.errors import AppError, PlatformError
 
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 6
-"""Attempts in a row, without a stored page between them, after which a passing fault counts as a lasting one."""
+"""Consecutive attempts without a stored page after which a transient fault counts as permanent."""
 FIRST_BACKOFF = timedelta(seconds=30)
 LONGEST_BACKOFF = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=1)
-"""However far ahead a platform's answer points: it may be mistaken, and asking once a day harms nobody."""
+"""Limits what a platform's response asks for: it may be wrong, and one call per day is harmless."""
 
 
 def delay_after(error: AppError, *, attempts: int, attempts_without_progress: int) -> timedelta | None:
-    """How long a run waits before it is tried again, or None when there is no use in it.
+    """How long a run waits before it is retried, or None if a retry is pointless.
 
-    A span, not a moment: it is the database that knows what time it is, whatever a worker's clock says.
+    A duration, not a time: only the database's clock counts, whatever a worker's says.
     """
     if error.retry.waits:
         resume_at = resume_at_of(error)
@@ -28,23 +28,22 @@ def delay_after(error: AppError, *, attempts: int, attempts_without_progress: in
 
 
 def resume_at_of(error: AppError) -> datetime | None:
-    """When a platform wants to be asked again, where it says so."""
+    """When a platform may be called again, if it says so."""
     return error.resume_at if isinstance(error, PlatformError) else None
 
 
 def backoff_after(error: AppError, attempts: int) -> timedelta:
-    """A backoff, or as long as the platform asked for if that is longer."""
-    asked = resume_at_of(error)
-    return max(backoff(attempts), time_until(asked)) if asked else backoff(attempts)
+    """A backoff, or the wait that the platform requested if that is longer."""
+    resume_at = resume_at_of(error)
+    return max(backoff(attempts), time_until(resume_at)) if resume_at else backoff(attempts)
 
 
 def time_until(moment: datetime) -> timedelta:
-    """How long to wait for a moment that a platform named. Every such wait passes through here, and none is longer than
-    LONGEST_WAIT."""
+    """How long to wait until a time that a platform named, LONGEST_WAIT at most. All such waits are computed here."""
     return min(max(moment - clock.now(), timedelta()), LONGEST_WAIT)
 
 
 def backoff(attempts: int) -> timedelta:
-    """Exponential with full jitter, so that runs which failed together do not come back together."""
+    """Exponential with full jitter, so that runs that failed together do not resume together."""
     longest: timedelta = min(FIRST_BACKOFF * 2 ** min(attempts, 16), LONGEST_BACKOFF)
     return random.uniform(0.1, 1) * longest  # noqa: S311  spreads load, hides nothing

@@ -1,7 +1,7 @@
-"""The throttle before a platform: all workers know at once when it is down, and when its quota is nearly used up.
+"""The throttle of a platform: all workers know at once when it is down, and when its quota is nearly used up.
 
-The circuit opens after failures in a row, whoever met them; then one run at a time tries until one succeeds. Quotas are
-learned from the answers' headers where there are any, and from refusals; how they are shared is in `data/throttle`.
+The circuit opens after consecutive failures across all workers; then one run at a time probes it until one succeeds.
+Quotas are learned from response headers, if there are any, and from 429s; `data/throttle` defines how they are shared.
 """
 
 import random
@@ -25,11 +25,11 @@ FAILURES_TO_OPEN = 10
 OPEN_SECONDS = 30.0
 LONGEST_OPEN_SECONDS = 600.0
 PROBE_SECONDS = 120.0
-"""Longer than a page may take; a probe whose worker died leaves the circuit to the next one after it."""
+"""Longer than a page may take; if the probe's worker died, the next probe may start after this time."""
 
 
 def throttle_of(run: LeasedRun, api: str) -> "Throttle":
-    """As it stood when the run was leased."""
+    """The state when the run was leased."""
     state = next((state for state in run.throttles if state.api == api), ThrottleState(api=api))
     return Throttle(run.connection.studio_id, run.connection.id, run.platform, state)
 
@@ -47,7 +47,7 @@ class Throttle:
         self._counted_calls = 0
 
     def check(self) -> None:
-        """Raises CircuitOpen or QuotaSpent, with the time to come back."""
+        """Raises CircuitOpen or QuotaSpent, with the time to resume."""
         if self._state.failures_in_row >= FAILURES_TO_OPEN:
             if self._state.open_seconds is not None or not self._probe():
                 raise CircuitOpen(resume_at=later(self._state.open_seconds or OPEN_SECONDS))
@@ -56,30 +56,30 @@ class Throttle:
             raise QuotaSpent(resume_at=later(self._state.quota_seconds))
 
     def succeeded(self, client: Client) -> None:
-        """After each page that was stored. Raises QuotaSpent when the next one has to wait."""
+        """After each stored page. Raises QuotaSpent if the next one has to wait."""
         seconds = self.record_usage(client)
         if seconds is not None:
             raise QuotaSpent(resume_at=later(seconds))
 
     def require_closed(self) -> None:
-        """Before another account is read. Raises CircuitOpen when the last one's failure was one too many."""
+        """Before another account is read. Raises CircuitOpen if the last one's failure opened the circuit."""
         if self._is_open:
             raise CircuitOpen(resume_at=later(OPEN_SECONDS))
 
     def record_usage(self, client: Client) -> float | None:
-        """Tells all workers that the platform answers, and what it said of its quotas; returns how long to wait."""
+        """Records for all workers that the platform responds, and the quotas it reported; returns how long to wait."""
         self.answered()
         return self.spend(client)
 
     def answered(self) -> None:
-        """Closes the circuit, if anything counted against the platform."""
+        """Closes the circuit, if any failures were counted."""
         if self._failing:
             self._failing = False
             self._run(rows.CLOSE_CIRCUIT)
             logs.event("circuit.closed", **self._api)
 
     def failed(self, error: AppError, delay: timedelta | None) -> None:
-        """What stopped the run may be news for all: a platform that is down, or a limit that was reached."""
+        """The error may concern all workers: a platform that is down, or a limit that was reached."""
         if isinstance(error, RateLimited) and delay is not None:
             if error.scope != "one_account":
                 self._block(error, delay)
@@ -99,7 +99,7 @@ class Throttle:
         return self._run(rows.PROBE_CIRCUIT, threshold=FAILURES_TO_OPEN, seconds=PROBE_SECONDS) is not None
 
     def spend(self, client: Client) -> float | None:
-        """Notes what answers said of the quotas, if anything; returns how long to wait."""
+        """Records the quotas that responses reported, if any; returns how long to wait."""
         if not client.usage:
             return None
         calls, self._counted_calls = client.api_calls - self._counted_calls, client.api_calls
@@ -123,10 +123,10 @@ class Throttle:
             )
 
     def _run(self, query: Query[T], **params: Any) -> T:
-        """By itself, and not with the page: a row that all workers write must be locked for a moment only."""
+        """Separate from the page's transaction: a row that all workers write must be locked only briefly."""
         return write(self._studio_id, query, **self._api, **params)
 
 
 def later(seconds: float) -> datetime:
-    """Somewhat after the moment, so that all who wait do not come back together."""
+    """With random delay, so that waiting runs do not all resume together."""
     return clock.now() + timedelta(seconds=seconds + random.uniform(0, 10 + seconds / 10))  # noqa: S311

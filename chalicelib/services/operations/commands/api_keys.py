@@ -49,7 +49,7 @@ class ListApiKeys(Command, tag="api-key list"):
 
 
 class RotateApiKey(Command, tag="api-key rotate"):
-    """Create an API key that replaces another one, which ends after a grace period. It is shown only once."""
+    """Create an API key that replaces another one, which expires after a grace period. It is shown only once."""
 
     studio_id: StudioId
     key_id: KeyId

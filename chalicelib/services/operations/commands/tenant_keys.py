@@ -1,4 +1,4 @@
-"""Commands about the keys that prove studios."""
+"""Commands about the keys for tenant proofs."""
 
 from typing import Annotated
 

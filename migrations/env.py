@@ -1,4 +1,4 @@
-"""Runs migrations as the owner of the schema, with lock and statement timeouts so that a live system is never held up."""
+"""Runs migrations as the schema's owner, with lock and statement timeouts so that a live system is never blocked."""
 
 import os
 from typing import Any
@@ -15,12 +15,12 @@ from chalicelib.services.operations.tenant_keys import apply_keys
 from chalicelib.settings import DatabaseLogin
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
-"""Another value for a run: `alembic -x lock_timeout=1s upgrade head`."""
+"""To override one: `alembic -x lock_timeout=1s upgrade head`."""
 
 
 def connect_as_owner() -> PgConnection:
-    """As the product connects (docs/database.md), so over verified TLS unless ANSEL_STAGE says that this is a machine of
-    one's own. A migration may take its time."""
+    """Connects as the product does (docs/database.md), so over verified TLS unless ANSEL_STAGE is local or test. The
+    socket has no timeout."""
     if not os.environ.get("MIGRATION_DATABASE_URL"):
         raise SystemExit("MIGRATION_DATABASE_URL is not set: postgresql://owner:password@host:port/database")
     stage = os.environ.get("ANSEL_STAGE", "prod")
@@ -28,14 +28,14 @@ def connect_as_owner() -> PgConnection:
 
 
 def end_transaction(connection: Connection, options: dict[str, Any]) -> None:
-    """Before autocommit: Alembic has asked for the isolation level, and with pg8000 that opened a transaction."""
+    """Before autocommit: Alembic has queried the isolation level, and with pg8000 that opened a transaction."""
     if options.get("isolation_level") == "AUTOCOMMIT":
         connection.connection.commit()
 
 
 def take_turn(connection: Connection) -> None:
-    """One migration at a time; the lock ends with the session. Who comes second does not wait for it: an index that is
-    built CONCURRENTLY would in turn wait for whoever waits.
+    """One migration at a time; the lock ends with the session. A second one fails instead of waiting: an index that is
+    built CONCURRENTLY would in turn wait for it.
     """
     if not connection.execute(text("SELECT pg_try_advisory_lock(hashtext('ansel.migration'))")).scalar():
         raise Conflict("Another migration is in progress", code="locked")
@@ -43,7 +43,7 @@ def take_turn(connection: Connection) -> None:
 
 
 def make_keys_known(connection: Connection) -> None:
-    """Whoever migrates has the keys that studios are proved with: a database that was restored may know only others."""
+    """Registers the current keys for tenant proofs: a restored database may only have others."""
     if connection.execute(text("SELECT to_regclass('public.tenant_key')")).scalar():
         apply_keys(connection.connection.dbapi_connection, only_these=False)  # type: ignore[arg-type]
         connection.commit()

@@ -1,24 +1,24 @@
-"""Who may do what with which table: the one list of privileges. Tests hold the database to it, both ways.
+"""Privileges: the one list of verbs per table and role. Tests compare it with the database in both directions.
 
-Each function of the deployment logs in as a role of its own, and may do what its statements need. Who may call a
-cross-tenant function is in the header of its file: chalicelib/data/system.
+Each Lambda function logs in with a role of its own that may do only what its statements need. The callers of each
+cross-tenant function are in the header of its file in chalicelib/data/system.
 """
 
 API = "ansel_api"
 TICK = "ansel_tick"
-"""It reads and changes no table: what it does are cross-tenant functions."""
+"""It uses no tables, only cross-tenant functions."""
 SYNC = "ansel_sync"
 MAINTENANCE = "ansel_maintenance"
-"""As the tick."""
+"""Like the tick."""
 ADMIN = "ansel_admin"
 LOGINS = (API, TICK, SYNC, MAINTENANCE, ADMIN)
 DEFINER = "ansel_definer"
-"""Owns the cross-tenant functions. Nobody logs in as it."""
+"""Owns the cross-tenant functions; it cannot log in."""
 ROLES = (*LOGINS, DEFINER)
 
 READ = "SELECT"
 ERASE = "SELECT, DELETE"
-"""What the erasure of a studio needs of a table."""
+"""The privileges that erasing a studio needs."""
 
 TABLES: dict[str, dict[str, str]] = {
     "studio": {
@@ -157,4 +157,4 @@ TABLES: dict[str, dict[str, str]] = {
     "tenant_key": {DEFINER: READ},
     "alembic_version": {API: READ},
 }
-"""Verbs by role and table, as GRANT takes them. Locking rows takes UPDATE on one of their columns, whichever."""
+"""Verbs by role and table, as GRANT takes them. Locking rows requires UPDATE on any one of their columns."""

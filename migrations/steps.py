@@ -1,4 +1,4 @@
-"""Steps that migrations share: tenant tables, cross-tenant functions, and what is replaced while a table is in use."""
+"""Steps shared by migrations: tenant tables, cross-tenant functions, and replacements while a table is in use."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,18 +11,18 @@ from chalicelib.data.system.functions import OWNER, load_function
 from migrations.privileges import DEFINER, LOGINS, TABLES
 
 PROVED_STUDIO = "(SELECT cross_tenant.current_studio())"
-"""As a subquery it is evaluated once per table and statement, and not once per row."""
+"""As a subquery it is evaluated once per table and statement instead of once per row."""
 
 
 def isolate(table: str, *, key: str = "studio_id") -> None:
-    """Each studio sees its own rows, the owner of the table included."""
+    """Each studio sees only its own rows; this applies to the table's owner too."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
     own = f"{key} = {PROVED_STUDIO}"
     op.execute(f"CREATE POLICY tenant ON {table} USING ({own}) WITH CHECK ({own})")
 
 
 def grant(table: str, privileges: Mapping[str, str]) -> None:
-    """Verbs by role, as migrations/privileges.py lists them. The definer's are for the rows of all studios."""
+    """Verbs by role, as in migrations/privileges.py. The definer's apply to the rows of all studios."""
     for role, verbs in privileges.items():
         op.execute(f"GRANT {verbs} ON {table} TO {role}")
     if DEFINER in privileges and _is_isolated(table):
@@ -30,17 +30,17 @@ def grant(table: str, privileges: Mapping[str, str]) -> None:
 
 
 def grant_listed(*tables: str) -> None:
-    """What the list says of these tables. A column that a later revision adds is granted by that one."""
+    """Grants the listed privileges on these tables. A later revision that adds a column grants its privileges."""
     for table in tables:
         present = set(op.get_bind().exec_driver_sql(f"SELECT * FROM {table} LIMIT 0").keys()) | {"ctid"}
         grant(table, {role: _of_columns(verbs, present) for role, verbs in TABLES[table].items()})
 
 
 def _of_columns(verbs: str, present: set[str]) -> str:
-    def kept(listed: re.Match[str]) -> str:
+    def existing(listed: re.Match[str]) -> str:
         return f"({', '.join(name for name in listed[1].split(', ') if name in present)})"
 
-    return re.sub(r"\((.*?)\)", kept, verbs)
+    return re.sub(r"\((.*?)\)", existing, verbs)
 
 
 def _is_isolated(table: str) -> bool:
@@ -50,9 +50,9 @@ def _is_isolated(table: str) -> bool:
 
 
 def apply_function(name: str, version: int) -> None:
-    """Creates a cross-tenant function or replaces it in place, so that it exists at all times. Within a transaction.
+    """Creates a cross-tenant function or replaces it in place, so that it exists at all times. Requires a transaction.
 
-    Its owner is the role that sees across studios, and only the callers that its file lists may execute it.
+    Its owner is the role that sees all studios, and only the callers listed in its file may execute it.
     """
     function = load_function(name, version)
     owner = str(op.get_bind().exec_driver_sql("SELECT quote_ident(CURRENT_USER)").scalar())
@@ -67,7 +67,7 @@ def apply_function(name: str, version: int) -> None:
 
 
 def replace_check(table: str, name: str, condition: str) -> None:
-    """Where each statement commits by itself: reads the table under a weak lock only, and may be interrupted."""
+    """Requires autocommit. Reads the table under a weak lock only, and may be interrupted."""
     new = f"{name}_new"
     op.execute(
         f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {new}, ADD CONSTRAINT {new} CHECK ({condition}) NOT VALID"
@@ -78,7 +78,7 @@ def replace_check(table: str, name: str, condition: str) -> None:
 
 
 def replace_index(name: str, target: str, *, unique: bool = False) -> None:
-    """Where each statement commits by itself: no write waits for it. What an interruption left unfinished goes first.
+    """Requires autocommit. No write waits for it. Removes the remains of an interrupted attempt first.
 
     `target` is what follows ON: `booking (studio_id, series_id) WHERE series_id IS NOT NULL`.
     """
@@ -88,7 +88,7 @@ def replace_index(name: str, target: str, *, unique: bool = False) -> None:
 
 @contextmanager
 def owner_sees(*tables: str) -> Iterator[None]:
-    """Row-level security is forced on the owner as well, who would find no rows to change."""
+    """Row-level security applies to the owner too, who would otherwise find no rows to change."""
     for table in tables:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     try:
@@ -99,7 +99,7 @@ def owner_sees(*tables: str) -> Iterator[None]:
 
 
 def batches(table: str, size: int) -> Iterator[tuple[str, str]]:
-    """The table's ids in order, `size` at a time: each batch is after one id and up to another."""
+    """The table's ids in order, `size` per batch: each batch is after one id and up to another."""
     after = "00000000-0000-0000-0000-000000000000"
     last_of_batch = sa.text(
         f"SELECT id FROM (SELECT id FROM {table} WHERE id > :after ORDER BY id LIMIT :size) AS b"

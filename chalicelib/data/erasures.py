@@ -1,4 +1,4 @@
-"""Erasures of studios: what stops one, takes its rows a batch at a time, and remembers that it was erased."""
+"""Erasures of studios: stopping a studio, deleting its rows in batches, and recording that it was erased."""
 
 from uuid import UUID
 
@@ -16,14 +16,14 @@ TABLES = (
     *("connected_account", "account_quota", "platform_connection", "studio_quota", "rate_limit"),
     *("idempotency_key", "quarantine", "data_key", "api_key"),
 )
-"""All of a studio's but its own row: what refers to others before those, so that nothing is deleted by a cascade.
+"""All of a studio's tables except `studio`, children before parents, so that nothing is deleted by a cascade.
 
-The audit trail alone goes with the studio's row: nobody may delete from it.
+The audit trail is deleted with the studio's row: the admin role may not delete from it.
 """
 
 
 class Erased(Row):
-    """A studio that was erased, or whose erasure was begun."""
+    """A studio whose erasure was started or finished."""
 
     studio_id: UUID
     started_at: Moment
@@ -63,7 +63,7 @@ STOP_STUDIO: Query[Stopped] = Query(
     """,
     Stopped,
 )
-"""Nobody asks for anything in the studio's name any more, and no worker stores what it is reading."""
+"""Afterwards no API key of the studio works, and no worker can store what it is reading."""
 
 SHRED_KEYS: Query[Deleted] = Query(
     "WITH shredded AS (DELETE FROM data_key RETURNING 1) SELECT json_build_object('count', count(*)) FROM shredded",
@@ -91,12 +91,12 @@ ERASE_ROWS: Query[Deleted] = Query(
     ),
     Deleted,
 )
-"""A batch of one table's rows, found by their place. Tables that are not meant are not looked at."""
+"""A batch of one table's rows, by ctid. The other tables are not scanned."""
 
 DELETE_STUDIO: Query[NewId | None] = Query(
     returned("DELETE FROM studio AS s WHERE s.id = :id RETURNING s.id"), NewId | None
 )
-"""Whatever was stored meanwhile goes with it."""
+"""Rows that were stored in the meantime are deleted by cascade."""
 
 BEGIN_ERASURE: Query[None] = Query(
     """

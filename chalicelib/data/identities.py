@@ -1,4 +1,4 @@
-"""Whose connections are: which one a grant of an account is for, and what is remembered of its account."""
+"""Identities of connections: finding the connection that a grant is for, and storing its account."""
 
 from typing import Literal
 from uuid import UUID
@@ -10,15 +10,15 @@ from chalicelib.data.postgres.rows import Row
 
 
 class Draft(Row):
-    """What is needed to seal tokens for a platform: the row's id (old or new), its state, and the data keys."""
+    """For sealing tokens of a platform: the row's id (existing or new), its state, and the data keys."""
 
     id: UUID
     status: str | None
     token_generation: int
     account_id: str | None
-    """Of the old row"""
+    """Of the existing row"""
     has_known: bool
-    """Whether the studio has, or had, connections of the platform whose accounts are known"""
+    """Whether the studio has, or had, connections to the platform with known accounts"""
     data_keys: list[StoredDataKey]
 
     @property
@@ -27,12 +27,12 @@ class Draft(Row):
 
 
 class Identified(Row):
-    """Whether the account that the platform named is this connection's: only then it was remembered."""
+    """Whether the account that the platform named is this connection's: only then is it stored."""
 
     account: Literal["own", "another", "taken"]
-    """`another` than the one it has had so far; `taken` by another connection of the studio"""
+    """`another`: the connection stands for a different account; `taken`: another connection stands for this one"""
     name: str | None
-    """Of the account it has had so far"""
+    """Of the connection's account"""
 
 
 FIND_UNKNOWN_CONNECTION: Query[StoredConnection | None] = Query(
@@ -44,7 +44,7 @@ FIND_UNKNOWN_CONNECTION: Query[StoredConnection | None] = Query(
     ),
     StoredConnection | None,
 )
-"""The one of the platform that works though its account is not known yet."""
+"""The platform's working connection whose account is unknown, if there is one."""
 FIND_CONNECTION_OF_GRANT: Query[StoredConnection | None] = Query(
     one(
         f"""
@@ -58,8 +58,8 @@ FIND_CONNECTION_OF_GRANT: Query[StoredConnection | None] = Query(
     ),
     StoredConnection | None,
 )
-"""The live connection that a grant of the account is for: the one that the studio named, or else the account's own, or
-the one whose account nobody could tell."""
+"""The connected connection that a grant of the account is for: the one that the studio named, or else the account's
+own, or the one whose account is unknown."""
 DRAFT_CONNECTION: Query[Draft] = Query(
     one(
         f"""
@@ -82,9 +82,9 @@ DRAFT_CONNECTION: Query[Draft] = Query(
     ),
     Draft,
 )
-"""As FIND_CONNECTION_OF_GRANT, of the rows that are disconnected as well: the rows of the same account are found again.
+"""As FIND_CONNECTION_OF_GRANT, including disconnected rows, so that the same account gets its rows back.
 
-A row whose account was never known, or is forgotten, may be the account's, and is taken for want of its own."""
+If the account has no row of its own, a row whose account is unknown or was erased is used: it may be the account's."""
 
 IDENTIFY_CONNECTION: Query[Identified | None] = Query(
     f"""
@@ -117,6 +117,6 @@ IDENTIFY_CONNECTION: Query[Identified | None] = Query(
     """,
     Identified | None,
 )
-"""Remembers whose the tokens of this generation are; `account_id` is None where the platform does not tell.
+"""Stores the account of the tokens of this generation; `account_id` is None if the platform does not report it.
 
-Nothing comes back when the tokens were replaced meanwhile: the new ones may be another account's."""
+Returns nothing if the tokens have been replaced: the new ones may belong to another account."""

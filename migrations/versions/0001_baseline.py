@@ -14,9 +14,9 @@ depends_on = None
 
 FILES = Path(__file__).parents[1] / "baseline"
 TABLES = ("studios", "connections", "sync", "marketing", "clients", "left_out", "limits")
-"""The files that create the tables, by subject, in the order of their references."""
+"""The files that create the tables, one per subject, referenced tables first."""
 SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "tenant_key")
-"""Tables that hold nothing of any studio."""
+"""Tables without data of any studio."""
 TENANT_TABLES = (
     *("studio", "api_key", "data_key", "idempotency_key", "quarantine", "audit_entry"),
     *("platform_connection", "oauth_state", "pending_grant", "connected_account", "connection_event"),
@@ -40,9 +40,9 @@ FUNCTIONS = dict.fromkeys(
     ),
     1,
 )
-"""Versions by name, besides the one that the policies call."""
+"""Versions by name, except for `current_studio`, which the policies call."""
 
-# A managed server has no roles of ours. Where it has IAM authentication, as RDS does, they log in with it.
+# A managed server does not have our roles yet. If it has IAM authentication, as RDS does, they log in with it.
 MAKE_LOGIN = """
     DO $$ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
@@ -62,7 +62,7 @@ MAKE_DEFINER = f"""
     END $$
 """
 IN_TABLES = f"{API}, {SYNC}, {ADMIN}, {DEFINER}"
-"""The roles that use tables; the others call functions alone."""
+"""The roles that use tables; the others only call functions."""
 
 
 def upgrade() -> None:
@@ -71,7 +71,7 @@ def upgrade() -> None:
     op.execute(MAKE_DEFINER)
     op.execute("CREATE SCHEMA cross_tenant")
     op.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    # References are checked as the owner of the tables, who need not own the database, as after a restore.
+    # Foreign keys are checked as the tables' owner, who may not own the database, as after a restore.
     op.execute(f"GRANT USAGE ON SCHEMA public TO {IN_TABLES}, CURRENT_USER")
     op.execute(f"GRANT USAGE ON SCHEMA cross_tenant TO {', '.join(ROLES)}")
     for name in TABLES:

@@ -1,4 +1,4 @@
-"""The schema, defined once: Alembic compares migrations with these tables, upserts are built from their columns.
+"""The schema, defined once: Alembic compares the migrations with these tables, and their columns define the upserts.
 
 Every module here is imported, so `Base.metadata` has every table.
 """

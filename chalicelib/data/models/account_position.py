@@ -10,9 +10,9 @@ from chalicelib.data.models.base import Base, Count, CreatedAt, StudioId, UuidKe
 
 
 class AccountPosition(Base):
-    """Where a stream stands with one account that it reads. A backfill has positions of its own beside the live ones.
+    """Where a stream stands with one account that it reads. A backfill has its own positions, separate from live ones.
 
-    A run visits the accounts that are due: those whose position names the run and is open are still to be read by it.
+    A run visits due accounts: it still has to read those whose position names the run and is open.
     """
 
     __tablename__ = "account_position"
@@ -38,11 +38,11 @@ class AccountPosition(Base):
     account_id: Mapped[UUID]
     """A connected account; the connection's own id for a stream that reads the connection as a whole."""
     backfill_id: Mapped[UUID | None]
-    """The backfill that it belongs to; None for the live sync."""
+    """The backfill it belongs to; None for the live sync."""
     run_id: Mapped[UUID | None]
-    """The run that reads the account, or was the last to do so."""
+    """The run that reads the account, or last did."""
     is_open: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether that run has still to read it."""
+    """Whether that run still has to read it."""
     cursor: Mapped[str | None]
     """Where the last live sync ended."""
     page_cursor: Mapped[str | None]
@@ -50,7 +50,7 @@ class AccountPosition(Base):
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether the run reads it from its start: no cursor yet, or one the platform no longer knows."""
     read_started_at: Mapped[datetime | None]
-    """When the run began to read it: at its start, or when it started over."""
+    """When the run began, or restarted, reading it from its start."""
     turn_at: Mapped[datetime | None]
     """When it last had a turn. The account that has waited longest comes first, so that none holds up the others."""
     skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
@@ -58,18 +58,18 @@ class AccountPosition(Base):
     attempts_without_progress: Mapped[int] = mapped_column(server_default=text("0"))
     """Attempts since the last stored page; after too many it counts as failed."""
     resume_at: Mapped[datetime | None]
-    """Until then it is not read: the platform asked for that, or it failed just now."""
+    """Until then it is not read: the platform requested a wait, or the last attempt failed."""
     report_asks: Mapped[int] = mapped_column(server_default=text("0"))
-    """How often the run was told that the platform still prepares the page it waits for."""
+    """How often the platform responded that the page is still being prepared."""
     report_asked_at: Mapped[datetime | None]
-    """When it was told so first."""
+    """When it first did."""
     code: Mapped[str | None]
-    """Why the last attempt to read it failed; None once it was read."""
+    """Why the last attempt failed; None after a success."""
     message: Mapped[str | None]
     since: Mapped[datetime | None]
-    """Since when it has failed with that code."""
+    """Since when attempts have failed with that code."""
     last_success_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))
     refused_deletions: Mapped[Count]
-    """Rows that its last complete read did not meet and that were kept all the same: too many to believe it."""
+    """Rows that its last complete read did not see but that were kept, because implausibly many were missing."""
     created_at: Mapped[CreatedAt]

@@ -19,7 +19,7 @@ from chalicelib.data.models.base import (
 
 
 class AdMetric(Base):
-    """A campaign's numbers of one day, in the ad account's time zone."""
+    """A campaign's numbers for one day, in the ad account's time zone."""
 
     __tablename__ = "ad_metric"
     __table_args__ = (

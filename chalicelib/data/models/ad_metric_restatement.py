@@ -14,7 +14,7 @@ from chalicelib.data.models.base import (
 
 
 class AdMetricRestatement(Base):
-    """What a day's numbers were until the platform restated them."""
+    """A day's numbers before the platform restated them."""
 
     __tablename__ = "ad_metric_restatement"
     __table_args__ = (same_studio("ad_metric_id", "ad_metric"),)

@@ -9,19 +9,19 @@ from chalicelib.data.models.base import Base, Count, CreatedAt
 
 
 class AppQuota(Base):
-    """How much of a platform's quota for this application is used. Shared by all studios, and holds nothing of any."""
+    """How much of a platform's quota for this application is used. Shared by all studios, without data of any."""
 
     __tablename__ = "app_quota"
 
     platform: Mapped[str] = mapped_column(primary_key=True)
     api: Mapped[str] = mapped_column(primary_key=True)
     used: Mapped[float] = mapped_column(server_default=text("0"))
-    """A share as the platform last told it; 1.0 is all."""
+    """The share that the platform last reported; 1.0 is all of it."""
     used_until: Mapped[datetime | None]
-    """When `used` stops to say anything: the platform's quota starts over, or what it said is too old."""
+    """When `used` becomes meaningless: the platform's quota resets, or the report is too old."""
     calls: Mapped[Count]
-    """Ours, by all studios, since `window_at`."""
+    """Our calls for all studios since `window_at`."""
     studios: Mapped[int] = mapped_column(server_default=text("0"))
-    """How many of them had a part in `calls`."""
+    """How many studios contributed to `calls`."""
     window_at: Mapped[CreatedAt]
     blocked_until: Mapped[datetime | None]

@@ -12,7 +12,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, one_
 
 
 class AuditEntry(Base):
-    """Who changed what. Rows are only ever added, by the statements that make the changes."""
+    """Who changed what. The statements that make changes add these rows."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (
@@ -25,10 +25,10 @@ class AuditEntry(Base):
     at: Mapped[CreatedAt]
     actor_kind: Mapped[str]
     actor_id: Mapped[UUID | None]
-    """The API key's"""
+    """The API key's id"""
     request_id: Mapped[str | None]
     action: Mapped[str]
     subject_kind: Mapped[str]
     subject_id: Mapped[UUID | None]
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
-    """Neither secrets nor what a person wrote. `person` is the id or hash of one that may be erased."""
+    """No secrets and no text that a person wrote. `person` is the id or hash of a person whose data may be erased."""

@@ -1,4 +1,4 @@
-"""What the tables share: names of constraints, types of columns, references that stay within a studio."""
+"""Shared by all tables: constraint names, column types, and references that stay within a studio."""
 
 from datetime import datetime
 from typing import Annotated
@@ -24,12 +24,12 @@ UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("u
 StudioId = Annotated[UUID, mapped_column(ForeignKey("studio.id", ondelete="CASCADE"))]
 CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
 UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
-"""When a sync last changed the row; one that read the same again leaves it."""
+"""When a sync last changed the row; reading the same values again does not count."""
 Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
 AccountIds = Annotated[list[UUID], mapped_column(server_default=text("'{}'"))]
-"""The accounts under the connection that hold a row, in no particular order; empty once none does."""
+"""The accounts under the connection that hold a row, in no particular order; empty if none does."""
 Minor = Annotated[int, mapped_column(BigInteger)]
-"""Money in minor units; the currency stands beside it."""
+"""Money in minor units; the currency is a separate column."""
 
 
 class Base(DeclarativeBase):
@@ -58,10 +58,10 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
 
 
 def no_null_in(column: str) -> CheckConstraint:
-    """A list of texts can be read as one."""
+    """Rows are decoded as lists of strings, so no element may be NULL."""
     return CheckConstraint(f"array_position({column}, NULL) IS NULL", name=column)
 
 
 def same_studio(column: str, table: str, *, on_delete: str = "CASCADE") -> ForeignKeyConstraint:
-    """A reference that cannot leave the studio: foreign keys are checked past row-level security."""
+    """A reference that cannot leave the studio: foreign key checks bypass row-level security."""
     return ForeignKeyConstraint(["studio_id", column], [f"{table}.studio_id", f"{table}.id"], ondelete=on_delete)

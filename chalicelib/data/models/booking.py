@@ -64,14 +64,14 @@ class Booking(Base):
     client_name: Mapped[str | None]
     client_email: Mapped[str | None]
     guests: Mapped[list[dict[str, str | None]]] = mapped_column(JSONB, server_default=text("'[]'"))
-    """Everybody who is invited: name, email, response"""
+    """All invited people: name, email, response"""
     location: Mapped[str | None]
     notes: Mapped[str | None]
     url: Mapped[str | None]
     inquiry_id: Mapped[UUID | None]
     source_updated_at: Mapped[datetime | None]
     skip_reason: Mapped[str | None]
-    """As an inquiry's."""
+    """As in `inquiry`."""
     booked_at: Mapped[CreatedAt]
-    """When it entered the books; metrics count bookings by it."""
+    """When it became a booking; metrics count bookings by this time."""
     updated_at: Mapped[UpdatedAt]

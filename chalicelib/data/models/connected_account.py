@@ -13,13 +13,13 @@ ACCOUNT_RULES = ("all", "matching")
 
 
 class ConnectedAccount(Base):
-    """What streams read under a connection, a calendar say, and by which rule its records count. Those of one that is
-    deselected or gone stay, and count nowhere until it is back."""
+    """An account that streams read under a connection, such as a calendar, and the rule by which its records count.
+    Records of a deselected or gone account stay, and are excluded from all counts until it is back."""
 
     __tablename__ = "connected_account"
     __table_args__ = (
         UniqueConstraint("studio_id", "connection_id", "kind", "external_id"),
-        # While its id is not known there is one of a kind: it is named in place.
+        # One account per kind may have an unknown id; the id is filled in later.
         Index(
             "connected_account_nameless_idx",
             *("studio_id", "connection_id", "kind"),
@@ -39,13 +39,13 @@ class ConnectedAccount(Base):
     time_zone: Mapped[str | None]
     currency: Mapped[str | None]
     is_primary: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether it is the grant's own account, whatever its id is by now"""
+    """Whether it is the grant's primary account, even if its id has changed"""
     selected: Mapped[bool] = mapped_column(server_default=text("true"))
     rule: Mapped[str] = mapped_column(server_default="matching")
     words: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
-    """The studio's own words for what is its business"""
+    """Words that mark a record as the studio's business"""
     seen_at: Mapped[CreatedAt]
-    """When the platform last named it"""
+    """When the platform last listed it"""
     gone_at: Mapped[datetime | None]
-    """Since when the platform no longer names it, or another account has been connected"""
+    """Since when the platform no longer lists it, or since its connection was restored"""
     created_at: Mapped[CreatedAt]

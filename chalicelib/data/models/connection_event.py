@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, same
 
 
 class ConnectionEvent(Base):
-    """Something that happened to a connection: it was made or reconnected, failed, recovered, was abandoned."""
+    """Something that happened to a connection: connected, reconnected, failed, recovered, disconnected, and so on."""
 
     __tablename__ = "connection_event"
     __table_args__ = (

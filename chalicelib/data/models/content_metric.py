@@ -18,7 +18,7 @@ from chalicelib.data.models.base import (
 
 
 class ContentMetric(Base):
-    """What a content's life-time totals were at one moment. Growth over a period is the difference of two such rows."""
+    """A content item's lifetime totals at one time. Growth over a period is the difference between two such rows."""
 
     __tablename__ = "content_metric"
     __table_args__ = (

@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt, UuidKey
 
 
 class DataDeletion(Base):
-    """A user's request, made at a platform, to delete what we know of them. Nothing in it tells who it was."""
+    """A user's request, made at a platform, to delete their data. It does not identify the user."""
 
     __tablename__ = "data_deletion"
     __table_args__ = (UniqueConstraint("code_hash"),)
@@ -17,8 +17,8 @@ class DataDeletion(Base):
     id: Mapped[UuidKey]
     platform: Mapped[str]
     code_hash: Mapped[bytes]
-    """Of the confirmation code, which finds the request again."""
+    """Hash of the confirmation code, by which the request is found."""
     requested_at: Mapped[CreatedAt]
     done_at: Mapped[datetime | None]
     connections: Mapped[int] = mapped_column(server_default=text("0"))
-    """How many connections knew the account."""
+    """How many connections had data about the account."""

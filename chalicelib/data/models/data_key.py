@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_n
 
 
 class DataKey(Base):
-    """A studio's data key, wrapped. Deleting it makes every token it sealed unreadable."""
+    """A studio's wrapped data key. Deleting it makes every token sealed with it unreadable."""
 
     __tablename__ = "data_key"
     __table_args__ = (
@@ -25,4 +25,4 @@ class DataKey(Base):
     created_at: Mapped[CreatedAt]
     retired_at: Mapped[datetime | None]
     wrapped_under: Mapped[list[str] | None]
-    """ARNs of the KMS keys, each of which unwraps it; None when nobody has noted them."""
+    """ARNs of the KMS keys, each of which unwraps it; None if not recorded."""

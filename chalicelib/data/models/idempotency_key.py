@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt
 
 
 class IdempotencyKey(Base):
-    """A write that a client may repeat: its answer, kept for a day."""
+    """A write that a client may repeat: its response, stored for a day."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (Index("idempotency_key_started_idx", "started_at"),)

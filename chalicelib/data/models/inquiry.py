@@ -20,7 +20,7 @@ INQUIRY_STATUSES = ("new", "contacted", "qualified", "converted", "lost")
 
 
 class Inquiry(Base):
-    """A lead, and when it moved on."""
+    """A lead, and the times of its progress."""
 
     __tablename__ = "inquiry"
     __table_args__ = (
@@ -50,6 +50,6 @@ class Inquiry(Base):
     converted_at: Mapped[datetime | None]
     lost_at: Mapped[datetime | None]
     skip_reason: Mapped[str | None]
-    """Why the stream's rules leave it out, since they do; it counts nowhere then."""
+    """Why the stream's rules leave it out; it is then excluded from all counts."""
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

@@ -10,7 +10,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_n
 
 
 class OauthState(Base):
-    """A consent that was asked for: single use, known by the hash of its state, with the PKCE verifier sealed."""
+    """A started authorization: single use, identified by the hash of its state, with the PKCE verifier sealed."""
 
     __tablename__ = "oauth_state"
     __table_args__ = (
@@ -25,7 +25,7 @@ class OauthState(Base):
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
     connection_id: Mapped[UUID | None]
-    """The one to be reconnected, if the studio named one"""
+    """The connection to reconnect, if the studio named one"""
     state_hash: Mapped[bytes]
     verifier: Mapped[bytes | None]
     streams: Mapped[list[str] | None]

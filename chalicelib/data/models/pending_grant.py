@@ -10,9 +10,9 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_n
 
 
 class PendingGrant(Base):
-    """A grant that a callback has brought, until the studio that asked for it completes the authorization.
+    """A grant from a callback, until the studio that started the authorization completes it.
 
-    One that nobody completes in time is revoked, and the row deleted: what is left is live or about to be revoked.
+    If that does not happen in time, the grant is revoked and the row deleted.
     """
 
     __tablename__ = "pending_grant"
@@ -27,13 +27,13 @@ class PendingGrant(Base):
     )
 
     id: Mapped[UuidKey]
-    """That of the consent's state"""
+    """The id of the authorization's state"""
     studio_id: Mapped[StudioId]
     platform: Mapped[str]
     connection_id: Mapped[UUID | None]
-    """As the state's"""
+    """As in `oauth_state`"""
     code_hash: Mapped[bytes | None]
-    """None as soon as it can no longer be completed"""
+    """None once the grant can no longer be completed"""
     access_token: Mapped[bytes]
     refresh_token: Mapped[bytes | None]
     token_expires_at: Mapped[datetime | None]
@@ -43,10 +43,10 @@ class PendingGrant(Base):
     external_account_name: Mapped[str | None]
     streams: Mapped[list[str] | None]
     warnings: Mapped[str]
-    """JSON: what the studio is told when it completes"""
+    """JSON: the warnings that the studio gets at completion"""
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]
     due_at: Mapped[datetime]
-    """When the tick sends a worker to revoke it"""
+    """When the tick enqueues its revocation"""
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    """Workers that were sent"""
+    """How often its revocation was enqueued"""

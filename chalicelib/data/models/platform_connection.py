@@ -10,14 +10,14 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, no_n
 
 CONNECTION_STATUSES = ("active", "expired", "revoked", "misconfigured", "error", "disabled")
 WORKING_STATUSES = ("active", "misconfigured", "error")
-"""Those in which a connection is used, or at least tried."""
+"""The statuses in which a connection is used, or at least tried."""
 
 
 class PlatformConnection(Base):
-    """A studio's grant on an account of a platform. Disconnecting erases the tokens and keeps the row that data and
-    logs point to; it is used again when the same account is connected again.
+    """A studio's link to one account of a platform. Disconnecting erases the tokens and keeps the row, which data and
+    logs refer to; connecting the same account again reuses it.
 
-    An account that is known never changes. One that is not known yet may be any: there is one such connection at most.
+    A known account never changes. An unknown one may be any account, so at most one such connection exists.
     """
 
     __tablename__ = "platform_connection"
@@ -45,7 +45,7 @@ class PlatformConnection(Base):
     status_message: Mapped[str | None]
     status_since: Mapped[CreatedAt]
     needs_token: Mapped[bool] = mapped_column(server_default=text("true"))
-    """False where one key of ours serves all studios, or none is needed."""
+    """False if a key of ours serves all studios, or none is needed."""
     access_token: Mapped[bytes | None]
     refresh_token: Mapped[bytes | None]
     token_expires_at: Mapped[datetime | None]
@@ -53,13 +53,13 @@ class PlatformConnection(Base):
     token_issued_at: Mapped[CreatedAt]
     refresh_token_expires_at: Mapped[datetime | None]
     refresh_at: Mapped[datetime | None]
-    """When the tick has the grant refreshed although nobody needs it, so that it does not die of old age."""
+    """When the tick refreshes the grant even if idle, so that it does not expire."""
     refresh_failures: Mapped[int] = mapped_column(server_default=text("0"))
     scopes: Mapped[list[str] | None]
     external_account_id: Mapped[str | None]
     external_account_name: Mapped[str | None]
     account_unverified: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether its tokens were replaced by hand since the platform last told whose they are."""
+    """Whether its tokens were replaced directly since the platform last identified the account."""
     last_sync_at: Mapped[datetime | None]
     last_error_code: Mapped[str | None]
     last_error_message: Mapped[str | None]
@@ -67,7 +67,7 @@ class PlatformConnection(Base):
     refresh_owner: Mapped[UUID | None]
     refresh_lease_expires_at: Mapped[datetime | None]
     revocation: Mapped[str | None]
-    """What became of the grant upstream at the disconnect: revoked | failed | shared | unsupported"""
+    """What happened to the grant at the platform on disconnect: revoked | failed | shared | unsupported"""
     disconnected_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]

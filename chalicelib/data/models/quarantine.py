@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey
 
 
 class Quarantine(Base):
-    """A sealed value, or a wrapped data key, that did not open when keys were rotated. It is left as it is."""
+    """A sealed value or wrapped data key that could not be decrypted during a key rotation. It is left as it is."""
 
     __tablename__ = "quarantine"
     __table_args__ = (UniqueConstraint("studio_id", "table_name", "column_name", "row_id"),)

@@ -10,9 +10,9 @@ from chalicelib.data.models.base import Base
 
 
 class RateLimit(Base):
-    """A token bucket of a studio's, as the moment at which it is full again. After that moment it is full.
+    """A studio's token bucket, stored as the time from which it is full.
 
-    Unlogged: every look-up of an API key writes here, and after a crash of the server all buckets may well be full.
+    Unlogged: every look-up of an API key writes here, and full buckets after a server crash are acceptable.
     """
 
     __tablename__ = "rate_limit"

@@ -13,7 +13,7 @@ from chalicelib.data.models.base import (
 
 
 class ReviewRestatement(Base):
-    """What a review said until its author edited it."""
+    """A review's text and rating before its author edited it."""
 
     __tablename__ = "review_restatement"
     __table_args__ = (same_studio("review_id", "review"),)

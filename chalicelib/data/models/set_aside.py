@@ -9,7 +9,8 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey, same
 
 
 class SetAside(Base):
-    """A record that could not be read: the field that is wrong, and how. It is kept sealed until it can be read."""
+    """A record that could not be decoded, with the invalid field and the problem. It is stored sealed until it can be
+    decoded."""
 
     __tablename__ = "set_aside"
     __table_args__ = (
@@ -27,7 +28,7 @@ class SetAside(Base):
     platform: Mapped[str]
     stream: Mapped[str]
     account_id: Mapped[UUID]
-    """As a position's."""
+    """As in `account_position`."""
     external_id: Mapped[str]
     table_name: Mapped[str]
     """Where the record would be stored."""
@@ -35,8 +36,8 @@ class SetAside(Base):
     """A path such as `start.date`; empty for the record as a whole."""
     reason: Mapped[str]
     content: Mapped[bytes | None]
-    """The record as the platform sent it; None for one that is too large to be kept."""
+    """The record as the platform sent it; None if it is too large."""
     first_seen_at: Mapped[CreatedAt]
     last_seen_at: Mapped[CreatedAt]
     retried_at: Mapped[CreatedAt]
-    """When it was last tried to read it."""
+    """When it was last retried."""

@@ -10,7 +10,7 @@ from chalicelib.data.models.base import Base, UpdatedAt, same_studio
 
 
 class SkippedRecord(Base):
-    """A record that a stream's rules leave out, and why. No text and no names of it are kept."""
+    """A record that a stream's rules leave out, and why. Its text and names are not stored."""
 
     __tablename__ = "skipped_record"
     __table_args__ = (same_studio("connection_id", "platform_connection"),)
@@ -19,13 +19,13 @@ class SkippedRecord(Base):
     connection_id: Mapped[UUID] = mapped_column(primary_key=True)
     stream: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """As a position's."""
+    """As in `account_position`."""
     external_id: Mapped[str] = mapped_column(primary_key=True)
     table_name: Mapped[str] = mapped_column(primary_key=True)
     """Where the record would be stored."""
     reason: Mapped[str]
     counterpart: Mapped[bytes | None]
-    """A hash of the other side's e-mail address, under the studio's address key."""
+    """A hash of the other party's email address, under the studio's address key."""
     last_in_at: Mapped[datetime | None]
     last_out_at: Mapped[datetime | None]
     updated_at: Mapped[UpdatedAt]

@@ -14,5 +14,5 @@ class Studio(Base):
     name: Mapped[str]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     address_key: Mapped[bytes | None]
-    """What addresses of skipped records are hashed with; made when it is first needed."""
+    """Key for hashing the addresses of skipped records; created when first needed."""
     created_at: Mapped[CreatedAt]

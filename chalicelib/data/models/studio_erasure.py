@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt
 
 
 class StudioErasure(Base):
-    """A studio that was erased, so that it can be erased again from a backup. It outlives the studio."""
+    """An erased studio, so that it can be erased again after a backup is restored. The row outlives the studio."""
 
     __tablename__ = "studio_erasure"
 

@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, Count, CreatedAt
 
 
 class StudioQuota(Base):
-    """How many calls of the application's quota a studio has had, whichever of its connections made them."""
+    """How many calls of the application's quota a studio has used, across its connections."""
 
     __tablename__ = "studio_quota"
 

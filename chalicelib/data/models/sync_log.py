@@ -22,7 +22,7 @@ RUN_TRIGGERS = ("manual", "schedule", "retry", "backfill")
 
 
 class SyncLog(Base):
-    """One run: every attempt to sync a stream, also one that did nothing."""
+    """One run. Every attempt to sync a stream is logged, even if it did nothing."""
 
     __tablename__ = "sync_log"
     __table_args__ = (
@@ -57,7 +57,7 @@ class SyncLog(Base):
     trigger: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="queued")
     window_at: Mapped[datetime | None]
-    """The schedule window it stands for; one run a window."""
+    """The schedule window it serves; one run per window."""
     schedule_lag_ms: Mapped[int | None] = mapped_column(BigInteger)
     queued_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
@@ -73,27 +73,27 @@ class SyncLog(Base):
     records_unchanged: Mapped[Count]
     records_deleted: Mapped[Count]
     records_set_aside: Mapped[Count]
-    """Those that could not be read."""
+    """Records that could not be decoded."""
     skipped: Mapped[dict[str, int]] = mapped_column(JSON, server_default=text("'{}'"))
     """How many records the stream's rules left out, by reason."""
     reads_again: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether it was asked for once more after it had begun: then it goes on from its new position at its end."""
+    """Whether another sync was requested after it had started: it then continues at its end from its new position."""
     deletions_refused: Mapped[Count]
     deletions_confirmed: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether it may delete however much a complete read does not meet."""
+    """Whether it may delete any number of records that a complete read does not see."""
     backfill_from: Mapped[date | None]
     backfill_to: Mapped[date | None]
-    """The days a backfill reads, both included."""
+    """The days that a backfill reads, inclusive."""
     api_calls: Mapped[Count]
     full_read: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether it reads an account from its start: no cursor yet, or one the platform no longer knows."""
     accounts: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
-    """What became of each account it read, once it has ended."""
+    """The outcome per account, once the run has ended."""
     lease_owner: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
     resume_at: Mapped[datetime | None]
     enqueue_at: Mapped[CreatedAt]
-    """When the tick sends the message again, unless the run has moved on."""
+    """When the tick re-enqueues the run, unless it has moved on."""
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     error_at: Mapped[datetime | None]

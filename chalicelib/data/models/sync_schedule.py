@@ -30,14 +30,14 @@ class SyncSchedule(Base):
     frequency: Mapped[str]
     enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     paused_at: Mapped[datetime | None]
-    """Set while the tick passes over it."""
+    """Set while the tick skips it."""
     paused_by: Mapped[str | None]
     """The studio, until it resumes the schedule itself; or the connection, until it is reconnected."""
     next_run_at: Mapped[datetime | None]
     account_kind: Mapped[str | None]
-    """The kind of account that it reads; None for a stream that reads the connection as a whole."""
+    """The kind of account it reads; None for a stream that reads the connection as a whole."""
     accounts_listed_at: Mapped[datetime | None]
-    """When a run last asked the platform which accounts there are; None: the next run asks."""
+    """When a run last listed the platform's accounts; None: the next run lists them."""
     last_run_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(server_default=text("0"))

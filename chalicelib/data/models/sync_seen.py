@@ -8,10 +8,10 @@ from chalicelib.data.models.base import Base
 
 
 class SyncSeen(Base):
-    """The external ids a full read of an account has met so far, so that what it did not meet can be told at its end.
+    """The external ids that a full read of an account has seen so far, so that missing ones are known at its end.
 
-    Without foreign keys, which took more than half of the time of noting an id; maintenance forgets what outlives its
-    run.
+    Without foreign keys, which took more than half of the time of an insert; maintenance deletes rows that outlive
+    their run.
     """
 
     __tablename__ = "sync_seen"
@@ -20,5 +20,5 @@ class SyncSeen(Base):
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
     table_name: Mapped[str] = mapped_column(primary_key=True)
-    """Behind the id, so that keys are told apart before it is compared."""
+    """After the id, so that key comparisons rarely reach it."""
     studio_id: Mapped[UUID]

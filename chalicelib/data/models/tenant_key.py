@@ -8,7 +8,7 @@ from chalicelib.data.models.base import Base, CreatedAt
 
 
 class TenantKey(Base):
-    """A key that studios are proved with, prepared for HMAC.
+    """A key for tenant proofs, prepared for HMAC.
 
     Only the owner and the role of the cross-tenant functions can read it.
     """

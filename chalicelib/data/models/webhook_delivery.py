@@ -12,7 +12,7 @@ OPEN_TEST = text("event_id IS NULL AND due_at IS NOT NULL")
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one webhook, until it is delivered or given up. Without an event it is a test."""
+    """The delivery of one event to one webhook endpoint; without an event it is a test."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
@@ -31,6 +31,6 @@ class WebhookDelivery(Base):
     event_id: Mapped[UUID | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime | None] = mapped_column(server_default=text("now()"))
-    """None once it is delivered or given up."""
+    """None once it is delivered or abandoned."""
     delivered_at: Mapped[datetime | None]
     last_problem: Mapped[str | None]

@@ -9,7 +9,7 @@ from chalicelib.data.models.base import Base, CreatedAt, StudioId, UuidKey
 
 
 class WebhookEndpoint(Base):
-    """A URL of the studio's that is told when a connection breaks or recovers."""
+    """A studio's URL that receives an event when a connection fails or recovers."""
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (UniqueConstraint("studio_id", "id"), UniqueConstraint("studio_id", "url"))

@@ -1,4 +1,4 @@
-"""Records in bulk: a page becomes one statement with one JSON parameter, built from the columns of its table."""
+"""Bulk upserts: a page becomes one statement with one JSON parameter, built from the columns of its table."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,18 +15,18 @@ from chalicelib.data.sync.tables import SYNCED, OnDelete, Table
 from chalicelib.data.sync.upsert_sql import CHANGED_AT, HOLDER, upsert_sql
 
 BATCH = 1000
-"""Records a statement; 500 to 2,000 measured best."""
+"""Records per statement; 500 to 2,000 performed best."""
 
 EXTERNAL_IDS = array_of("external_ids")
 
 UNCONFIRMED_DELETION_ROWS = 20
 UNCONFIRMED_DELETION_SHARE = 0.25
-"""A complete read that misses more rows than that, and more than that share of the current ones, is not believed:
-neither a platform that answers half a list nor a switched account may wipe a studio's bookings."""
+"""Deletions beyond both this number and this share of the current rows need confirmation: a platform that returns half
+a list must not delete a studio's bookings."""
 
 
 class Upserted(Row):
-    """What an upsert did to the records it was given."""
+    """The effect of an upsert on its records."""
 
     created: int = 0
     updated: int = 0
@@ -34,14 +34,14 @@ class Upserted(Row):
 
 
 class Removed(Row):
-    """What a sweep removed, or would have had to."""
+    """How many rows a sweep removed, or refused to remove."""
 
     count: int = 0
     refused: int = 0
 
 
 class Missing(Row):
-    """What a complete read did not meet, and how many rows there are."""
+    """Records that a complete read did not see, and the number of current rows."""
 
     external_ids: list[str]
     current: int
@@ -67,10 +67,10 @@ def upsert(
     account_id: UUID,
     fetched_at: datetime | None = None,
 ) -> Upserted:
-    """Stores the records of an account by their natural key; rows that would not change are left untouched.
+    """Stores the records of an account by their natural key; unchanged rows are left untouched.
 
-    A key that comes twice counts once, the last one wins. Records `fetched_at` a moment of the database's clock, and
-    stored beside what others fetch, do not touch rows that changed since: these count as unchanged.
+    A key that occurs twice counts once; the last one wins. With `fetched_at`, a time of the database's clock, rows that
+    changed since then are left alone and count as unchanged.
     """
     distinct = _distinct(table, records)
     source = {"platform": platform, "connection_id": connection_id, "account_id": account_id}
@@ -85,10 +85,10 @@ def upsert(
 
 
 def _distinct(table: str, records: Sequence[Identified]) -> list[Identified]:
-    """In the order of their keys, so that two who store the same rows cannot wait for each other."""
-    key = attrgetter(*SYNCED[table].record_key)
-    distinct = {key(record): record for record in records}
-    return [distinct[found] for found in sorted(distinct)]
+    """In the order of their keys, so that two transactions that store the same rows cannot deadlock."""
+    key_of = attrgetter(*SYNCED[table].record_key)
+    distinct = {key_of(record): record for record in records}
+    return [distinct[key] for key in sorted(distinct)]
 
 
 @cache
@@ -97,8 +97,8 @@ def _upsert_query(table: str, fields: tuple[str, ...], guarded: bool) -> Query[U
 
 
 def remove(tx: Transaction, table: str, connection_id: UUID, external_ids: Sequence[str], *, account_id: UUID) -> int:
-    """Marks rows that the platform says are gone from an account; returns how many are gone altogether. What another
-    account holds, or has taken over, stays."""
+    """Removes an account from rows that the platform reports as gone there; returns how many no account holds any more.
+    Rows that another account holds stay."""
     if SYNCED[table].on_delete is None or not external_ids:
         return 0
     removed = {"connection_id": connection_id, "account_id": account_id, "external_ids": list(external_ids)}
@@ -120,7 +120,7 @@ REMEMBER_SEEN: Query[None] = Query(
 
 
 class FullRead(NamedTuple):
-    """What a run reads from its start, for what it does not meet: an account of a stream."""
+    """A complete read of one account of a stream by a run."""
 
     run_id: UUID
     account_id: UUID
@@ -128,19 +128,19 @@ class FullRead(NamedTuple):
 
 
 def remember_seen(tx: Transaction, table: str, read: FullRead, studio_id: UUID, external_ids: Sequence[str]) -> None:
-    """Notes what a complete read has met of a table, for `sweep` at its end."""
+    """Notes the records of a table that a complete read has seen, for `sweep` at its end."""
     if SYNCED[table].on_delete is not None and external_ids:
         seen = {"run_id": read.run_id, "account_id": read.account_id, "external_ids": list(external_ids)}
         tx.run(REMEMBER_SEEN, studio_id=studio_id, table_name=table, **seen)
 
 
 BEFORE_THE_READ = f"t.updated_at <= {READ_STARTED_AT}"
-"""What changed since may have been stored by a backfill after the read had passed its place."""
+"""A backfill may have stored later changes after the read had passed their place."""
 IN_ACCOUNT = f"t.account_ids @> {HOLDER}"
 
 
 def sweep(tx: Transaction, table: str, connection_id: UUID, read: FullRead, *, confirmed: bool = False) -> Removed:
-    """Marks what a complete read did not meet, unless that is too much to believe and nobody confirmed it."""
+    """Marks rows that a complete read did not see, unless they are implausibly many and unconfirmed."""
     if SYNCED[table].on_delete is None:
         return Removed()
     of_read = {"connection_id": connection_id, **read._asdict()}
@@ -155,8 +155,8 @@ def sweep(tx: Transaction, table: str, connection_id: UUID, read: FullRead, *, c
 
 @cache
 def missing_query(table: str) -> Query[Missing]:
-    """EXCEPT reads each side once, whatever the planner believes: of tables that were just filled it knows nothing, and
-    would compare every row of the one with every row of the other."""
+    """EXCEPT reads each side once. The planner has no statistics for a table that was just filled, and might otherwise
+    compare every row of one with every row of the other."""
     synced, on_delete = _deletable(table)
     return Query(
         f"""
@@ -185,7 +185,7 @@ def _sweep_query(table: str) -> Query[Removed]:
 
 
 def _counting(table: str, condition: str) -> Query[Removed]:
-    """Takes rows from an account. Those that no other one holds are gone, and counted."""
+    """Removes an account from rows. Rows that no other account holds are marked and counted."""
     synced, on_delete = _deletable(table)
     column, value = on_delete
     is_last = f"t.account_ids <@ {HOLDER}"

@@ -1,4 +1,4 @@
-"""What each table means to a sync: one declaration per table that records are stored in."""
+"""How syncs treat each table: one declaration per table that stores records."""
 
 from typing import NamedTuple
 
@@ -6,25 +6,25 @@ import msgspec
 
 
 class Parent(NamedTuple):
-    """The row that a record belongs to; one that is not there yet is made of what the record says of it."""
+    """The row that a record belongs to; if it does not exist yet, it is created from the record's fields."""
 
     table: str
     column: str
     external_id: str
     """The record's field that names it."""
     made: dict[str, str]
-    """SQL for the columns of a new one. The source that knows the rest of it fills that in later."""
+    """SQL for the columns of a new parent. Its own source fills in the rest later."""
 
 
 class Computed(NamedTuple):
-    """A column that follows from a record: SQL for a new row, and for one that is there already."""
+    """A column derived from a record: SQL for a new row, and for an existing one."""
 
     insert: str
     update: str
 
 
 class OnDelete(NamedTuple):
-    """What becomes of a row whose source is gone."""
+    """The change to a row whose source is gone."""
 
     column: str
     value: str
@@ -34,21 +34,21 @@ class OnDelete(NamedTuple):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A table that records are stored in. In its SQL `t` is the row, `r` the record and `excluded` the row it makes."""
+    """A table that stores records. In its SQL `t` is the row, `r` the record and `excluded` the proposed row."""
 
     name: str
     scope: tuple[str, ...] = ("connection_id",)
-    """Within which columns, beside the studio, the natural key identifies a row"""
+    """The columns, besides the studio, within which the natural key is unique"""
     natural_key: tuple[str, ...] = ("external_id",)
     parent: Parent | None = None
     computed: dict[str, Computed] = {}
     restated: tuple[str, ...] = ()
-    """What platforms change in hindsight: the values before stay on record in `<table>_restatement`."""
+    """Columns that platforms restate: the earlier values are kept in `<table>_restatement`."""
     on_delete: OnDelete | None = None
     """None keeps a row whose source is gone: a lead stays a lead. Needs `held_by_accounts`."""
     held_by_accounts: bool = False
-    """Whether a row says which accounts hold it: an event may be in several calendars under one id, or move to another
-    one. A row is gone only once no account holds it."""
+    """Whether a row lists the accounts that hold it: an event may be in several calendars under one id, or move to
+    another one. A row is gone only when no account holds it."""
     skippable: bool = False
     """Whether a rule may leave a row out after it was stored"""
 
@@ -59,24 +59,24 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def record_key(self) -> tuple[str, ...]:
-        """The fields of a record that make its row's natural key."""
+        """The fields of a record that form its row's natural key."""
         parent = self.parent
         return tuple(parent.external_id if parent and name == parent.column else name for name in self.natural_key)
 
     def in_scope(self, row: str) -> str:
-        """SQL for whether a row is one of those among which the natural key identifies it."""
+        """SQL for whether a row is in the scope of its natural key."""
         return " AND ".join(f"{row}.{column} = {SCOPES[column]}" for column in self.scope) or "true"
 
     @property
     def depth(self) -> int:
-        """How many rows a row of it refers to, one above the other: parents are stored first."""
+        """The number of ancestors: parents are stored first."""
         return 0 if self.parent is None else 1 + SYNCED[self.parent.table].depth
 
 
 SCOPES = {"connection_id": ":connection_id::uuid"}
-"""SQL for the value of each column that a scope may name"""
+"""SQL for the value of each column that may be in a scope"""
 FROM_SCOPE = {"connection_id": {"platform": ":platform::text"}}
-"""Columns that follow from one of a scope and stand beside it, to be filtered by: SQL for their values"""
+"""Columns that follow from a scope's column and are stored for filtering: SQL for their values"""
 
 SYNCED = {
     table.name: table

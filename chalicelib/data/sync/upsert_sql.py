@@ -1,4 +1,4 @@
-"""The statement that stores a page of records, made of what its table declares."""
+"""The statement that stores a page of records, built from its table's declaration."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from chalicelib.data.sync.tables import FROM_SCOPE, SCOPES, SYNCED, Table
 
 HOLDER = "ARRAY[:account_id::uuid]"
 SOURCE = {"connection_id": ":connection_id::uuid", "platform": ":platform::text"}
-"""SQL for where a row comes from."""
+"""SQL for a row's source."""
 
 CHANGED_AT = "greatest(now(), t.updated_at)"
-"""Transactions overtake each other: of two that change a row, the one that began first may be the last to do so. The
-time of a row never goes back, or its history would hold the two in the wrong order."""
+"""Of two transactions that change a row, the one that began first may be the last to do so. A row's time never goes
+back, or its history would have the two in the wrong order."""
 
 
 def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> str:
-    """For records with these fields. A column no field names is never touched by an update.
+    """For records with these fields. An update never touches other columns.
 
-    Takes `rows`, `studio_id`, `connection_id`, `platform` and `account_id`, a guarded one `fetched_at` as well; counts
-    created and updated rows.
+    Takes `rows`, `studio_id`, `connection_id`, `platform` and `account_id`, and if guarded `fetched_at`; counts created
+    and updated rows.
     """
     table = SYNCED[name]
     types = _column_types(table, fields)
@@ -58,7 +58,7 @@ def _new_row(table: Table, columns: Sequence[str]) -> dict[str, str]:
 
 
 def _owner(table: Table) -> dict[str, str]:
-    """SQL for the columns that say whose a new row is."""
+    """SQL for the columns that identify a new row's owner."""
     held = {"account_ids": HOLDER} if table.held_by_accounts else {}
     source = {column: SCOPES[column] for column in table.scope}
     for column in table.scope:
@@ -67,7 +67,7 @@ def _owner(table: Table) -> dict[str, str]:
 
 
 def _holders(table: Table) -> str:
-    """The accounts that hold a row after one has brought it. What was gone or left out is held by this one alone."""
+    """The accounts that hold a row after an upsert. A row that was gone or left out is held by this account alone."""
     is_void = f"t.{table.on_delete}" + (" OR t.skip_reason IS NOT NULL" if table.skippable else "")
     return f"""
         CASE WHEN {is_void} THEN {HOLDER} WHEN {HOLDER} <@ t.account_ids THEN t.account_ids
@@ -83,10 +83,10 @@ def _source(table: Table) -> str:
 
 
 def _found_parents(table: Table) -> str:
-    """The rows that records belong to, found or made.
+    """The parent rows of records, found or created.
 
-    One that another transaction makes at the same time is in neither's snapshot; the update that changes nothing waits
-    for it and tells its id.
+    A parent that another transaction is creating is not in this one's snapshot; the update without a change waits for
+    it and returns its id.
     """
     if table.parent is None:
         return ""
@@ -109,7 +109,7 @@ def _found_parents(table: Table) -> str:
 
 
 def _returned_before(table: Table) -> str:
-    """What a row was before its update, where that is kept."""
+    """The values of a row before its update, if they are kept."""
     if not table.restated:
         return ""
     before, after = ([f"{version}.{column}" for column in table.restated] for version in ("old", "new"))
@@ -118,7 +118,7 @@ def _returned_before(table: Table) -> str:
 
 
 def _kept_restatements(table: Table) -> str:
-    """Of two restatements at one moment the first one counts: what it put in place was there for no time at all."""
+    """Of two restatements at the same time only the first is kept: the value between them was never valid."""
     if not table.restated:
         return ""
     columns = ", ".join(table.restated)
@@ -131,7 +131,7 @@ def _kept_restatements(table: Table) -> str:
 
 
 def _column_types(table: Table, fields: Sequence[str]) -> dict[str, str]:
-    """Those of the fields that are columns. The others describe the parent."""
+    """The types of fields that are columns. The other fields describe the parent."""
     defined = COLUMN_TYPES[table.name]
     if table.parent is not None:
         fields = [field for field in fields if field in defined]

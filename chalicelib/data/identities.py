@@ -58,7 +58,7 @@ FIND_CONNECTION_OF_GRANT: Query[StoredConnection | None] = Query(
     ),
     StoredConnection | None,
 )
-"""The connected connection that a grant of the account is for: the one that the studio named, or else the account's
+"""The live connection that a grant of the account is for: the one that the studio named, or else the account's
 own, or the one whose account is unknown."""
 DRAFT_CONNECTION: Query[Draft] = Query(
     one(

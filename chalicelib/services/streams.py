@@ -34,7 +34,7 @@ TABLES: dict[type[Record], str] = {
     InquiryRecord: "inquiry",
     ReviewRecord: "review",
 }
-MAX_RUNS_BY_HAND = 200
+MAX_MANUAL_RUNS = 200
 """Per stream and day: syncs, retries and backfills that were requested."""
 
 
@@ -62,7 +62,7 @@ def require_room(spent: Sequence[SpentStream]) -> None:
     if spent:
         names = ", ".join(stream.sync_type for stream in spent)
         raise TooManyRequests(
-            f"{MAX_RUNS_BY_HAND} manual runs of {names} were started within a day",
+            f"{MAX_MANUAL_RUNS} manual runs of {names} were started within a day",
             code="too_many_runs",
             retry_after_seconds=min(stream.room_seconds for stream in spent),
         )

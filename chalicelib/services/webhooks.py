@@ -148,7 +148,7 @@ def _erase(platform: str, connection: AccountConnection, event: AccountEvent) ->
     connection_id = connection.connection_id
     with transaction(connection.studio_id) as tx:
         which = {"id": connection_id, "account_id": event.account_id}
-        # Disconnect first: only one connected connection per platform may have an unknown account.
+        # Disconnect first: only one live connection per platform may have an unknown account.
         tx.run(grant_rows.DISCONNECT, revocation="revoked", run_message=connection_state.DISCONNECTED, **which)
         if tx.run(rows.FORGET_ACCOUNT, **which) is None:
             return False

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pg8000.native import Connection as Superuser
 
-from chalicelib.services.streams import MAX_RUNS_BY_HAND
+from chalicelib.services.streams import MAX_MANUAL_RUNS
 from dev.sandbox import Sandbox
 from tests.api.seeding import connect_google
 from tests.conftest import Api
@@ -41,7 +41,7 @@ def start(api: Api, sync_type: str | None = "bookings") -> Any:
 
 
 def test_manual_runs_of_a_stream_are_limited_per_day(google: Api, superuser: Superuser) -> None:
-    add_runs(superuser, MAX_RUNS_BY_HAND - 1)
+    add_runs(superuser, MAX_MANUAL_RUNS - 1)
     assert start(google).status == 202
     superuser.run("UPDATE sync_log SET status = 'cancelled', finished_at = now() WHERE status = 'queued'")
     refused = start(google)
@@ -52,7 +52,7 @@ def test_manual_runs_of_a_stream_are_limited_per_day(google: Api, superuser: Sup
 
 @pytest.mark.parametrize("trigger", ["retry", "backfill"])
 def test_retries_and_backfills_count_as_manual_runs(google: Api, superuser: Superuser, trigger: str) -> None:
-    add_runs(superuser, MAX_RUNS_BY_HAND, trigger=trigger)
+    add_runs(superuser, MAX_MANUAL_RUNS, trigger=trigger)
     (run,) = google.get("/api/sync/log?limit=1").json["items"]
     for path, body in (
         ("/api/sync/google", {"syncType": "bookings"}),
@@ -67,24 +67,24 @@ def test_retries_and_backfills_count_as_manual_runs(google: Api, superuser: Supe
 def test_scheduled_runs_and_runs_older_than_a_day_do_not_count(
     google: Api, superuser: Superuser, others: dict[str, str]
 ) -> None:
-    add_runs(superuser, MAX_RUNS_BY_HAND, **others)
+    add_runs(superuser, MAX_MANUAL_RUNS, **others)
     assert start(google).status == 202
 
 
 def test_a_run_in_progress_is_returned_even_at_the_limit(google: Api, superuser: Superuser) -> None:
     (run,) = start(google).json["runs"]
     backfill = google.post("/api/sync/google/backfill", MAY)
-    add_runs(superuser, MAX_RUNS_BY_HAND)
+    add_runs(superuser, MAX_MANUAL_RUNS)
     assert start(google).json["runs"] == [run]
     assert google.post("/api/sync/google/backfill", MAY).json == backfill.json
 
 
 def test_a_sync_of_all_streams_starts_those_below_their_limit(google: Api, superuser: Superuser) -> None:
-    add_runs(superuser, MAX_RUNS_BY_HAND)
+    add_runs(superuser, MAX_MANUAL_RUNS)
     assert [run["syncType"] for run in start(google, None).json["runs"]] == ["inquiries"]
 
 
 def test_a_disconnected_stream_is_not_found_rather_than_at_its_limit(google: Api, superuser: Superuser) -> None:
-    add_runs(superuser, MAX_RUNS_BY_HAND)
+    add_runs(superuser, MAX_MANUAL_RUNS)
     assert google.delete("/api/connections/google").status == 204
     assert (start(google).status, start(google).json["code"]) == (404, "connection_not_found")

@@ -35,15 +35,15 @@ def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> st
     return f"""
         WITH r AS (
             SELECT * FROM json_to_recordset(:rows) AS r ({typed})
-        ){_found_parents(table)}, stored AS (
+        ){_parent_rows(table)}, stored AS (
             INSERT INTO {name} AS t ({", ".join(new)})
             SELECT {", ".join(new.values())} FROM {_source(table)}
             ON CONFLICT ({", ".join(table.key)}) DO UPDATE SET {", ".join(changes)}, updated_at = {CHANGED_AT}
             WHERE (({", ".join(f"t.{column}" for column in values)})
                    IS DISTINCT FROM ({", ".join(f"excluded.{column}" for column in values)}) {is_another_holder})
                   {"AND t.updated_at < :fetched_at::timestamptz" if guarded else ""}
-            RETURNING (xmax = 0) AS created{_returned_before(table)}
-        ){_kept_restatements(table)}
+            RETURNING (xmax = 0) AS created{_earlier_values(table)}
+        ){_restatements(table)}
         SELECT json_build_object('created', count(*) FILTER (WHERE created),
                                  'updated', count(*) FILTER (WHERE NOT created))
         FROM stored
@@ -82,7 +82,7 @@ def _source(table: Table) -> str:
     return f"r JOIN parent ON parent.external_id = r.{table.parent.external_id} ORDER BY {order}"
 
 
-def _found_parents(table: Table) -> str:
+def _parent_rows(table: Table) -> str:
     """The parent rows of records, found or created.
 
     A parent that another transaction is creating is not in this one's snapshot; the update without a change waits for
@@ -91,14 +91,14 @@ def _found_parents(table: Table) -> str:
     if table.parent is None:
         return ""
     parent, named = SYNCED[table.parent.table], f"r.{table.parent.external_id}"
-    made = {**_owner(parent), "external_id": named, **table.parent.made}
+    new = {**_owner(parent), "external_id": named, **table.parent.made}
     return f"""
         , known AS (
             SELECT p.id, p.external_id FROM {parent.name} AS p
             WHERE {parent.in_scope("p")} AND p.external_id IN (SELECT {named} FROM r)
         ), made AS (
-            INSERT INTO {parent.name} AS p ({", ".join(made)})
-            SELECT DISTINCT ON ({named}) {", ".join(made.values())}
+            INSERT INTO {parent.name} AS p ({", ".join(new)})
+            SELECT DISTINCT ON ({named}) {", ".join(new.values())}
             FROM r WHERE {named} NOT IN (SELECT known.external_id FROM known)
             ORDER BY {named}
             ON CONFLICT ({", ".join(parent.key)}) DO UPDATE SET external_id = excluded.external_id
@@ -108,7 +108,7 @@ def _found_parents(table: Table) -> str:
         )"""
 
 
-def _returned_before(table: Table) -> str:
+def _earlier_values(table: Table) -> str:
     """The values of a row before its update, if they are kept."""
     if not table.restated:
         return ""
@@ -117,7 +117,7 @@ def _returned_before(table: Table) -> str:
     return f", new.id, new.updated_at, {restated}, {', '.join(before)}"
 
 
-def _kept_restatements(table: Table) -> str:
+def _restatements(table: Table) -> str:
     """Of two restatements at the same time only the first is kept: the value between them was never valid."""
     if not table.restated:
         return ""

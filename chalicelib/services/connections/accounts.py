@@ -24,7 +24,7 @@ from chalicelib.services.streams import not_chosen, require_choice
 RULE_CHANGED = "The account's rule was changed, so the account is read again"
 LISTED_FOR = timedelta(days=1)
 """How long a list of accounts stays valid"""
-LISTED_FOR_BY_HAND = timedelta(minutes=10)
+LISTED_FOR_MANUAL = timedelta(minutes=10)
 """The same for a manual run, which may be meant for a new account."""
 
 
@@ -73,7 +73,7 @@ def change_account(
 
 def is_list_due(run: LeasedRun, age_seconds: float | None) -> bool:
     """Whether a run lists the platform's accounts before it reads any."""
-    good_for = LISTED_FOR_BY_HAND if run.trigger == "manual" else LISTED_FOR
+    good_for = LISTED_FOR_MANUAL if run.trigger == "manual" else LISTED_FOR
     return age_seconds is None or age_seconds > good_for.total_seconds()
 
 

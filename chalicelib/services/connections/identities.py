@@ -40,8 +40,8 @@ def known_id(account: Identity | None) -> str | None:
 
 def require_same_account(platform: Platform, expected: str | None, account: Identity | None) -> None:
     """Raises AuthorizationFailed for a grant of another account than that of the connection to be reconnected."""
-    found = known_id(account)
-    if expected is not None and found is not None and expected != found:
+    actual = known_id(account)
+    if expected is not None and actual is not None and expected != actual:
         raise AuthorizationFailed(
             f"A different account of {platform.title} was chosen: choose the account of this connection, or start"
             " again without naming a connection to connect the other account as well",

@@ -19,7 +19,7 @@ from chalicelib.work_queue import SQS_BATCH, Message, entries, sqs
 WAIT_SECONDS = 1
 """A long poll queries all of the queue's servers, so an empty response means that nothing is left."""
 HIDDEN_SECONDS = 120
-"""How long a received message is hidden from others; if we die meanwhile, it reappears."""
+"""How long a received message is hidden from others; if we crash, it reappears after that."""
 STOP_MS = 15_000
 """With less time left than this, no further batch is received: longer than processing one takes."""
 

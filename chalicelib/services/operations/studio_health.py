@@ -68,8 +68,8 @@ def get_studio_health(studio_id: UUID) -> StudioHealth:
         return StudioHealth(
             studio=studio,
             connections=[
-                reshape(ConnectionReport, explain_connection(found))
-                for found in tx.run(LIST_CONNECTIONS, connection=None)
+                reshape(ConnectionReport, explain_connection(facts))
+                for facts in tx.run(LIST_CONNECTIONS, connection=None)
             ],
             streams=[_stream(explain_stream(status)) for status in tx.run(LIST_STREAM_STATUSES, connection=None)],
             runs=tx.run(rows.GET_RUNS_HEALTH),

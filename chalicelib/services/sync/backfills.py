@@ -21,7 +21,7 @@ from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Stream, Window
 from chalicelib.services.connections.connections import usable_connection
 from chalicelib.services.explain import Connection
-from chalicelib.services.streams import MAX_RUNS_BY_HAND, not_connected, require_room, syncable_stream
+from chalicelib.services.streams import MAX_MANUAL_RUNS, not_connected, require_room, syncable_stream
 
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2100, 1, 1)
@@ -122,13 +122,13 @@ def _start(
 ) -> StartedRun:
     named = {"connection_id": connection.id, "stream": stream}
     days = {"first": window.first, "last": window.last, "continues": continues}
-    queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_RUNS_BY_HAND, **days, **named)
+    queued = write(studio_id, rows.INSERT_BACKFILL, most=MAX_MANUAL_RUNS, **days, **named)
     if queued is not None:
         work_queue.enqueue([work_queue.RunMessage(id=queued.id, studio_id=studio_id)])
         return queued
     active = read(studio_id, rows.FIND_ACTIVE_BACKFILL, **named)
     if active is None or active.backfill is None:
-        wanted = {"connection_id": connection.id, "streams": [stream], "most": MAX_RUNS_BY_HAND}
+        wanted = {"connection_id": connection.id, "streams": [stream], "most": MAX_MANUAL_RUNS}
         require_room(read(studio_id, rows.LIST_SPENT_STREAMS, **wanted))
         raise not_connected(connection.platform)
     if Window(active.backfill.first, active.backfill.last) != window:

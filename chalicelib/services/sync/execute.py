@@ -131,8 +131,8 @@ class _Attempt:
 
     def _list_accounts(self, kind: AccountKind, visits: Visits) -> None:
         self._has_listed = True
-        found = kind.list_accounts(self._lease.client)
-        if not accounts.save_accounts(self._run, kind, found, self._lease.held):
+        listed = kind.list_accounts(self._lease.client)
+        if not accounts.save_accounts(self._run, kind, listed, self._lease.held):
             raise LeaseLost()
         visits.reload()
 

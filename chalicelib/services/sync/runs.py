@@ -16,7 +16,7 @@ from chalicelib.services.connections.connections import usable_connection
 from chalicelib.services.explain import StreamStatus, explain_stream
 from chalicelib.services.scheduling.schedules import first_schedules
 from chalicelib.services.streams import (
-    MAX_RUNS_BY_HAND,
+    MAX_MANUAL_RUNS,
     not_connected,
     require_room,
     syncable_platform,
@@ -50,7 +50,7 @@ def start_sync(
         covered = [stream for stream in platform.streams if stream.is_covered_by(usable.scopes)]
         streams = covered or list(platform.streams)  # with none covered, each run reports the missing scopes
     wanted: dict[str, Any] = {"connection_id": usable.id, "streams": [stream.name for stream in streams]}
-    how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_RUNS_BY_HAND}
+    how = {"trigger": trigger, "deletions_confirmed": confirm_deletions, "most": MAX_MANUAL_RUNS}
     with transaction(studio_id) as tx:
         queued = tx.run(rows.INSERT_RUNS, **how, **wanted)
         started = tx.run(rows.READ_AGAIN, **wanted)
@@ -60,7 +60,7 @@ def start_sync(
             queued = [*queued, *tx.run(rows.INSERT_RUNS, **how, **wanted)]
             started = tx.run(rows.READ_AGAIN, **wanted)
         if not started:
-            require_room(tx.run(rows.LIST_SPENT_STREAMS, most=MAX_RUNS_BY_HAND, **wanted))
+            require_room(tx.run(rows.LIST_SPENT_STREAMS, most=MAX_MANUAL_RUNS, **wanted))
             raise not_connected(platform.name)  # disconnected a moment ago
         if confirm_deletions and len(queued) < len(started):
             raise Conflict("A run is in progress; confirm deletions when it has ended", code="run_under_way")

@@ -84,6 +84,7 @@ class Copying:
 
     def begin(self) -> None:
         self._studio_id = self._server.new_studio()
+        records.connect(self._server, self._studio_id)
         self.table = f"ansel.public.booking WHERE studio_id = '{self._studio_id}'"
 
     def load(self) -> float:

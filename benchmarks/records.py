@@ -56,7 +56,7 @@ def measure(quick: bool, server: Server) -> list[Table]:
         stack.callback(superuser.close)
         superuser.run("GRANT TEMPORARY ON DATABASE ansel TO ansel_joint")  # COPY needs a target table
         studio_id = server.new_studio()
-        _connect(server, studio_id)
+        connect(server, studio_id)
         competitors: dict[str, Store] = {
             OURS: partial(_upsert, studio_id),
             COPY: stack.enter_context(copying(server, studio_id)),
@@ -134,7 +134,7 @@ def _booking(number: int, edition: int, chance: Random) -> BookingRecord:
     )
 
 
-def _connect(server: Server, studio_id: UUID) -> None:
+def connect(server: Server, studio_id: UUID) -> None:
     """The connection that all rows belong to; its id is the studio's."""
     superuser = server.connect(server.urls.superuser)
     superuser.run(
@@ -176,8 +176,13 @@ def copying(server: Server, studio_id: UUID) -> Iterator[Store]:
 
 def _as_csv(page: Sequence[BookingRecord]) -> bytes:
     buffer = io.StringIO()
-    csv.writer(buffer).writerows(msgspec.structs.astuple(record) for record in page)
+    csv.writer(buffer).writerows(map(_cell, msgspec.structs.astuple(record)) for record in page)
     return buffer.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Lists, such as an event's guests, are JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, list) else value
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class Singer:
             messages.write(msgspec.json.encode(singer_schema()) + b"\n")
             for page in self._material.pages:
                 messages.writelines(
-                    msgspec.json.encode({"type": "RECORD", "stream": STREAM, "record": record}) + b"\n"
+                    msgspec.json.encode({"type": "RECORD", "stream": STREAM, "record": _flat(record)}) + b"\n"
                     for record in page
                 )
         order = {"config": self._config, "messages": str(self._messages)}
@@ -160,6 +160,15 @@ def all_there_are(server: Server, material: Material, *, quick: bool) -> Iterato
             made = Singer(singer, database_url, material, folder, name, config) if singer else None
             found[f"target-postgres, {name}"] = made
         yield found
+
+
+def _flat(record: BookingRecord) -> dict[str, Any]:
+    """Lists, such as an event's guests, are JSON text: the target has a column of text for them."""
+    fields = msgspec.structs.asdict(record)
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, list) else value
+        for name, value in fields.items()
+    }
 
 
 def singer_schema() -> dict[str, Any]:

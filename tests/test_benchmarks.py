@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from benchmarks.imports import _weigh
 from benchmarks.profiler import Profiler, Watched
 from benchmarks.table import Table
 from chalicelib.platforms.core.records import BookingRecord
+from tests.conftest import ROOT
 
 
 def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +33,16 @@ def test_a_subject_prints_its_table_and_writes_it_as_json(tmp_path: Path, capsys
     assert stored["vault"] == 125 + 45
     assert stored["vault"] < stored["SDK message"] < stored["SDK message, signed"]
     assert all(row["seal, microseconds"] > 0 for row in table["rows"])
+
+
+def test_subjects_on_the_database_run(tmp_path: Path) -> None:
+    """In a process of its own: they lead the settings to a server of their own."""
+    output = tmp_path / "benchmarks.json"
+    subjects = ["records", "peers", "engine", "small_runs"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--output", str(output), *subjects]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(output.read_text())["subjects"]) == subjects
 
 
 def test_an_unknown_subject_is_rejected_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

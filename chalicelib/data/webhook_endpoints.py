@@ -213,6 +213,7 @@ FIND_DELIVERY: Query[Delivery | None] = Query(
         """
     ),
     Delivery | None,
+    is_prepared=False,
 )
 
 CLAIM_DUE_DELIVERIES: Query[list[DeliveryDispatch]] = Query(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -180,7 +181,7 @@ def pg8000_peer(server: Server) -> Iterator[Handler]:
             id=studio_id,
         )
         broken = {row[0] for row in failing}
-        return {"items": [_shown(_Row(CONNECTION_COLUMNS, row), row[0] in broken) for row in rows]}
+        return {"items": [_shown(_row(CONNECTION_COLUMNS, row), row[0] in broken) for row in rows]}
 
     @peer.route(SAVE, methods=["PUT"])
     def save(platform: str) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def pg8000_peer(server: Server) -> Iterator[Handler]:
             id=row[0],
         )
         database.run("COMMIT")
-        return _shown(_Row(CONNECTION_COLUMNS, row), False)
+        return _shown(_row(CONNECTION_COLUMNS, row), False)
 
     @peer.route(LOG)
     def list_runs() -> dict[str, Any]:
@@ -208,7 +209,7 @@ def pg8000_peer(server: Server) -> Iterator[Handler]:
             f"SELECT {', '.join(RUN_COLUMNS)} FROM sync_log WHERE studio_id = :id ORDER BY id DESC LIMIT {PAGE}",
             id=studio_of(),
         )
-        return {"items": [_run(_Row(RUN_COLUMNS, row)) for row in rows]}
+        return {"items": [_run(_row(RUN_COLUMNS, row)) for row in rows]}
 
     with closing(database):
         yield peer
@@ -219,14 +220,8 @@ def _request(peer: Chalice) -> Request:
     return peer.current_request
 
 
-class _Row:
-    """A row of plain pg8000 by its columns' names."""
-
-    def __init__(self, columns: list[str], values: list[Any]) -> None:
-        self.__dict__.update(zip(columns, values, strict=True))
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
+def _row(columns: list[str], values: list[Any]) -> SimpleNamespace:
+    return SimpleNamespace(**dict(zip(columns, values, strict=True)))
 
 
 def _shown(row: Any, fails: bool) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Environment:
         self._superuser: pg8000.native.Connection | None = None
         for statement in audit.WATCH:
             self.sql(statement)
-        self._patience = TimeWarp(self.sql)
+        self._time_warp = TimeWarp(self.sql)
 
     def sql(self, statement: str, **params: Any) -> list[list[Any]]:
         """As superuser, so bypassing row-level security."""
@@ -122,7 +122,7 @@ class Environment:
         wanted = sum(len(studio.streams) for studio in self.studios)
         while (elapsed := time.monotonic() - started) < seconds:
             disturb()
-            self._patience.pass_time(elapsed_seconds=elapsed, messages_wait=self.queue.waiting())
+            self._time_warp.pass_time(elapsed_seconds=elapsed, messages_wait=self.queue.waiting())
             states = dict(self.sql(f"SELECT status, count(*) FROM ({STATES}) AS last GROUP BY status"))
             if states == {"succeeded": wanted}:
                 return

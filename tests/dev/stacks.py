@@ -19,7 +19,7 @@ import psutil
 from dev.ports import HOST
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
+WAIT_SECONDS = 90.0
 """Generous for a loaded machine; a start takes a few seconds."""
 
 
@@ -73,7 +73,7 @@ class Stack:
         return self.finish()
 
     def finish(self) -> int:
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(WAIT_SECONDS)
         self._reader.join()
         return code
 
@@ -85,7 +85,7 @@ class Stack:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
 
@@ -109,7 +109,7 @@ def run_module(module: str, *arguments: str, **environ: str) -> subprocess.Compl
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=False,
     )
 

@@ -19,7 +19,7 @@ import pytest
 
 from dev.ports import find_free_port
 from tests.conftest import ROOT
-from tests.dev.stacks import PATIENCE, Stack, running
+from tests.dev.stacks import WAIT_SECONDS, Stack, running
 from tests.pages import Command, shell_blocks
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -66,7 +66,7 @@ class Shell:
         }
         return subprocess.run(
             ["sh", "-ec", script], cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=PATIENCE, check=False,
+            text=True, timeout=WAIT_SECONDS, check=False,
         )  # fmt: skip
 
     def _with_real_values(self, text: str) -> str:

@@ -12,7 +12,7 @@ import psutil
 
 from dev.ports import HOST, find_free_port
 from dev.process import setpriv
-from tests.dev.stacks import PATIENCE, ROOT, Stack, one_line, run_module, running, wait_until
+from tests.dev.stacks import ROOT, WAIT_SECONDS, Stack, one_line, run_module, running, wait_until
 
 
 def test_a_stack_starts_restarts_and_recovers_from_a_kill(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def assert_shows_its_logs(stack: Stack) -> None:
         followed = next(line for line in lines if "/api/followed" in line or '"status": 404' in line)
         shown.send_signal(signal.SIGINT)
         try:
-            assert shown.wait(PATIENCE) == 0
+            assert shown.wait(WAIT_SECONDS) == 0
         finally:
             shown.kill()
     assert [line.split()[0] for line in (*first, followed)] == ["api", "queue", "api"]
@@ -150,7 +150,7 @@ def assert_leaves_nothing_behind_when_killed(stack: Stack) -> None:
     if not setpriv():  # the system that notifies a child of its parent's death
         for child in children:
             child.kill()
-    assert psutil.wait_procs(children, PATIENCE)[1] == []
+    assert psutil.wait_procs(children, WAIT_SECONDS)[1] == []
 
 
 def test_a_port_in_use_is_one_line_and_changes_nothing(tmp_path: Path) -> None:

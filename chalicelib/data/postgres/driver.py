@@ -99,7 +99,7 @@ class _Sent(Context):  # type: ignore[misc]  # pg8000 is untyped
     def expect(self, prepared: Prepared) -> bytes:
         """Prepares for the statement's columns; the message that asks for them, where they are not known yet."""
         self._prepared = prepared
-        if not prepared.is_described:
+        if prepared.columns is None:
             return messages.describe()
         self.columns, self.input_funcs = prepared.columns
         self.rows: list[list[Any]] | None = None if self.columns is None else []
@@ -107,7 +107,7 @@ class _Sent(Context):  # type: ignore[misc]  # pg8000 is untyped
 
     def described(self) -> list[list[Any]]:
         """The rows, after the statement has succeeded: from now on its columns are known."""
-        self._prepared.columns, self._prepared.is_described = (self.columns, self.input_funcs), True
+        self._prepared.columns = self.columns, self.input_funcs
         return self.rows or []
 
 
@@ -182,9 +182,9 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         is_prepared: bool = True,
     ) -> list[list[Any]]:
         """`pipeline_all` of one statement; returns its rows."""
-        return self.pipeline_all([Statement(statement, values, is_prepared)], before=before, first=first, after=after)[
-            0
-        ]
+        statements = [Statement(statement, values, is_prepared)]
+        (rows,) = self.pipeline_all(statements, before=before, first=first, after=after)
+        return rows
 
     def pipeline_all(
         self,
@@ -218,7 +218,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         parts = [self._part(each, first if number == 0 else None) for number, each in enumerate(statements)]
         dropped = b"".join(map(messages.close, self.prepared.take_dropped()))
         try:
-            self._fly(
+            self._exchange(
                 [
                     *([(messages.simple(before, self._client_encoding), Context(before))] if before else []),
                     (dropped + parts[0][0], parts[0][1]),
@@ -262,7 +262,7 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
 
     def execute_simple(self, statement: str) -> Context:
         context = Context(statement)
-        self._fly([(messages.simple(statement, self._client_encoding), context)])
+        self._exchange([(messages.simple(statement, self._client_encoding), context)])
         return context
 
     def execute_unnamed(
@@ -273,10 +273,10 @@ class PgConnection(Pg8000Connection):  # type: ignore[misc]  # pg8000 is untyped
         context, encoding = Context(statement), self._client_encoding
         parsed = messages.parse(messages.UNNAMED, statement, encoding, oids)
         bound = messages.bind(messages.UNNAMED, make_params(self.py_types, vals), encoding)
-        self._fly([(parsed + bound + messages.describe() + messages.EXECUTE + messages.SYNC, context)])
+        self._exchange([(parsed + bound + messages.describe() + messages.EXECUTE + messages.SYNC, context)])
         return context
 
-    def _fly(self, parts: Sequence[tuple[bytes, Context]]) -> None:
+    def _exchange(self, parts: Sequence[tuple[bytes, Context]]) -> None:
         if self.is_broken:
             raise InterfaceError("connection is closed")
         telemetry.count("Statements", len(parts))

@@ -18,9 +18,8 @@ class Prepared(msgspec.Struct):
     """A statement that the server keeps by a name."""
 
     name: bytes
-    columns: Any = None
-    """What it answers, once that was described; None for one that answers no rows"""
-    is_described: bool = False
+    columns: tuple[Any, Any] | None = None
+    """The columns it returns (None for no rows) and how they are read; None until the server has described them"""
 
 
 class PreparedStatements:

@@ -6,7 +6,7 @@ from chalicelib.data.postgres.query import Query, many
 from chalicelib.data.sync.runs import ACTIVE, LIVE, SHOWN, Run
 
 ENDED_STATUSES = ("succeeded", "failed", "cancelled")
-ENDED = "r.status IN ('succeeded', 'failed', 'cancelled')"
+ENDED = f"r.status IN {ENDED_STATUSES}"
 AFTER_ALL = UUID(int=2**128 - 1)
 """What `before` is on a first page. Ids are UUIDv7, so their order is the order in which runs were queued. With a value
 in any case, one plan for all values finds the start of the page in an index."""

@@ -75,7 +75,11 @@ def connect(
     connection.
     """
     platform = get_platform(platform_name)
-    new, tokens = _new_grant(platform, grant, account, streams)
+    scopes = account.scopes if account and account.scopes is not None else grant.scopes
+    wanted = platform.streams_named(streams)
+    covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
+    tokens = _tokens_of(grant, scopes)
+    new = NewGrant(platform, tokens, account, covered, _what_is_off(wanted, covered))
     which = {"platform": platform.name, "account_id": known_id(account), "connection": connection_id}
     for _ in range(ATTEMPTS):
         stored = read(studio_id, FIND_CONNECTION_OF_GRANT, **which)
@@ -92,13 +96,8 @@ def connect(
     raise Conflict("The connection was changed by another request; try again", code="connection_changed")
 
 
-def _new_grant(
-    platform: Platform, grant: TokenGrant, account: Identity | None, streams: list[str] | None
-) -> tuple[NewGrant, Tokens]:
-    scopes = account.scopes if account and account.scopes is not None else grant.scopes
-    wanted = platform.streams_named(streams)
-    covered = [stream for stream in wanted if stream.is_covered_by(scopes)]
-    tokens = Tokens(
+def _tokens_of(grant: TokenGrant, scopes: Sequence[str] | None) -> Tokens:
+    return Tokens(
         access=grant.access_token,
         refresh=grant.refresh_token,
         expires_at=None,
@@ -106,7 +105,6 @@ def _new_grant(
         expires_in=grant.expires_in,
         refresh_expires_in=grant.refresh_expires_in,
     )
-    return NewGrant(platform, tokens, account, covered, _what_is_off(wanted, covered)), tokens
 
 
 def create(

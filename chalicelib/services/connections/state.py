@@ -50,7 +50,7 @@ def replace_tokens(stored: StoredConnection, tokens: Tokens, *, same_refresh_tok
     """Stores refreshed tokens over those of `stored`; False if these were replaced meanwhile."""
     call = replacement(stored, tokens, by_hand=False, same_refresh_token=same_refresh_token)
     replaced = write(stored.studio_id, call.query, **call.params)
-    return announce_replacement(stored, replaced)
+    return _announce(stored, replaced)
 
 
 def update_tokens(
@@ -63,13 +63,13 @@ def update_tokens(
     call = replacement(stored, tokens, by_hand=by_hand, same_refresh_token=same_refresh_token)
     with transaction(stored.studio_id) as tx:
         replaced, connection = tx.finish(call, Call(FIND_CONNECTION_BY_ID, {"id": stored.id}))
-    if not announce_replacement(stored, replaced):
+    if not _announce(stored, replaced):
         return None
     return explain_connection(connection) if connection is not None else None
 
 
-def announce_replacement(stored: StoredConnection, replaced: Change | None) -> bool:
-    """After the commit: sends the deliveries. False if nothing was replaced."""
+def _announce(stored: StoredConnection, replaced: Change | None) -> bool:
+    """Sends the deliveries, after the commit. False if nothing was replaced."""
     if replaced is None:
         return False
     enqueue_deliveries(stored.studio_id, replaced)

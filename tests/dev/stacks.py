@@ -86,7 +86,8 @@ class Stack:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {WAIT_SECONDS:.0f} seconds"
         time.sleep(0.02)
 
 

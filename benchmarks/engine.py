@@ -26,7 +26,7 @@ from chalicelib.secret import Secret
 from dev.sandbox import issue_token
 
 LOADS = ("first load", "second load")
-AIMS = {"COPY + merge": 0.5, "dlt": 3.0, "target-postgres": 7.0}
+AIMS = {"COPY + merge": 0.5, "dlt": 3.3, "target-postgres": 7.0}
 SLOW = ("target-postgres, plain",)
 """Takes part in the first round only."""
 NOTES = (

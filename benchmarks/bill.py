@@ -4,14 +4,17 @@ Prints the tables of docs/cost.md. The usage is in benchmarks/usage.json; `--mea
 """
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import prices
 from benchmarks.consumption import Usage
+from benchmarks.stack import Stack
 from benchmarks.table import Row, Table
 from chalicelib.work_queue import SENDERS, SQS_BATCH
 
@@ -36,33 +39,49 @@ class Assumptions:
     stored_gb: float = 0.02
     """After a year, indexes included"""
     traced: float = 0.05
-    """Of requests; X-Ray's default rule"""
+    """Of invocations beyond the first in a second, which is always traced; X-Ray's default rule"""
     logs_kept_months: float = 1
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """A size of the whole deployment, with the database and network chosen for it."""
+    """A deployment with this many studios: a stage's template, with parameters that differ from its defaults."""
 
+    name: str
     studios: int
-    database: str
-    zones: int
-    """Availability zones of database, NAT gateways and endpoints"""
-    endpoints: int = 3
-    """SQS, KMS and Secrets Manager"""
+    stage: str = "prod"
+    parameters: Mapping[str, str] = field(default_factory=dict)
     memory_gb: float = 1.0
     """Of API and worker; the tick has half. Times measured on a whole core are longer on a share of one"""
 
+    @cached_property
+    def stack(self) -> Stack:
+        return Stack(self.stage, self.parameters)
 
-FLEETS = (
-    Fleet(10, "db.t4g.medium", 1, endpoints=0),
-    Fleet(1_000, "db.r7g.large", 2),
-    Fleet(100_000, "db.r7g.4xlarge", 2),
+
+IDLE = (Fleet("dev, idle", 0, "dev"), Fleet("prod, idle", 0))
+"""What `make deploy` creates with its defaults, before anybody uses it"""
+SIZES = (
+    Fleet("10 studios", 10, parameters={"Egress": "nat", "PrivateEndpoints": "false", "DatabaseStandby": "false"}),
+    Fleet("1,000 studios", 1_000, parameters={"DatabaseInstanceClass": "db.r7g.large"}),
+    Fleet(
+        "100,000 studios",
+        100_000,
+        parameters={"DatabaseInstanceClass": "db.r7g.4xlarge", "DatabaseMaxStorage": "4000"},
+    ),
 )
-SECRETS = 3
-"""The platforms' credentials, the keys that prove a studio, the owner's password"""
-ALARM_METRICS = 20
-"""Alarms are billed by the metrics they watch"""
+FLEETS = (*IDLE, *SIZES)
+METRICS = "Metrics, alarms, dashboard"
+STANDING = {
+    "AWS::CloudWatch::CompositeAlarm": (METRICS, prices.COMPOSITE_ALARM),
+    "AWS::CloudWatch::Dashboard": (METRICS, prices.DASHBOARD),
+    "AWS::EC2::EIP": ("Public IPv4 addresses", prices.PUBLIC_IPV4_HOUR * prices.HOURS),
+    "AWS::EC2::NatGateway": ("NAT gateways", prices.NAT_HOUR * prices.HOURS),
+    "AWS::KMS::Key": ("KMS", prices.KMS_KEY),
+    "AWS::Route53::HealthCheck": (METRICS, prices.HEALTH_CHECK),
+    "AWS::SecretsManager::Secret": ("Secrets Manager", prices.SECRET),
+}
+"""The item and the price per month of each resource of a type. Alarms, endpoints and databases depend on properties"""
 QUEUE_POLLS = 5 * 60 / 20 * 60 * prices.HOURS
 """Lambda's five pollers, each with a long poll of 20 seconds, while the queue is empty"""
 
@@ -109,28 +128,45 @@ def load(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> Load:
     )
 
 
+def traces(invocations: float, assumptions: Assumptions) -> float:
+    """Of one function in a month: the first invocation of each second, and a share of the others.
+
+    Invocations arrive at random, so this is the expected number of seconds that have one.
+    """
+    seconds = prices.HOURS * 3600
+    first = seconds * -math.expm1(-invocations / seconds)
+    return first + (invocations - first) * assumptions.traced
+
+
+def standing(stack: Stack) -> dict[str, float]:
+    """US dollars per month, by item, for resources that cost the same however much they are used."""
+    dollars = dict.fromkeys((item for item, _ in STANDING.values()), 0.0)
+    for kind, (item, price) in STANDING.items():
+        dollars[item] += stack.count(kind) * price
+    return dollars
+
+
 def bill(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> dict[str, float]:
     """US dollars per month, by item."""
-    of = load(fleet, usage, assumptions)
-    hours, zones = prices.HOURS, fleet.zones
-    stored = max(20.0, fleet.studios * assumptions.stored_gb)
+    of, stack, hours = load(fleet, usage, assumptions), fleet.stack, prices.HOURS
+    fixed = standing(stack)
+    stored = max(stack.allocated_gb, fleet.studios * assumptions.stored_gb)
     return {
         "Lambda: requests": (of.runs + of.requests + of.ticks) * prices.LAMBDA_REQUESTS,
         "Lambda: time": of.gb_seconds * prices.LAMBDA_GB_SECOND,
         "API Gateway": of.requests * prices.API_GATEWAY_REQUESTS,
         "SQS": (of.runs * (0.1 + 2) + QUEUE_POLLS) * prices.SQS_REQUESTS,
-        "KMS": prices.KMS_KEY + of.kms_calls * prices.KMS_REQUESTS,
-        "Secrets Manager": SECRETS * prices.SECRET,
+        "KMS": fixed["KMS"] + of.kms_calls * prices.KMS_REQUESTS,
+        "Secrets Manager": fixed["Secrets Manager"] + stack.owner_secrets * prices.SECRET,
         "Logs": of.log_gb * (prices.LOGS_INGESTED_GB + assumptions.logs_kept_months * prices.LOGS_KEPT_GB),
-        "Metrics, alarms, dashboard": usage.metric_series * prices.CUSTOM_METRIC
-        + ALARM_METRICS * prices.ALARM
-        + prices.DASHBOARD,
-        "X-Ray": (of.requests + of.runs) * assumptions.traced * prices.TRACES,
-        "NAT gateways": zones * hours * prices.NAT_HOUR + of.platform_gb * prices.NAT_GB,
-        "VPC endpoints": fleet.endpoints * zones * hours * prices.ENDPOINT_HOUR,
+        METRICS: fixed[METRICS] + usage.metric_series * prices.CUSTOM_METRIC + stack.alarm_metrics * prices.ALARM,
+        "X-Ray": sum(traces(each, assumptions) for each in (of.requests, of.runs, of.ticks)) * prices.TRACES,
+        "NAT gateways": fixed["NAT gateways"] + of.platform_gb * prices.NAT_GB,
+        "Public IPv4 addresses": fixed["Public IPv4 addresses"],
+        "VPC endpoints": stack.endpoint_interfaces * hours * prices.ENDPOINT_HOUR,
         "Traffic to the internet": (of.answer_gb + of.platform_gb / 10) * prices.EGRESS_GB,
-        "RDS: instance": zones * hours * prices.RDS_HOUR[fleet.database],
-        "RDS: storage": zones * stored * prices.STORAGE_GB,
+        "RDS: instance": stack.database_instances * hours * prices.RDS_HOUR[stack.database_class],
+        "RDS: storage": stack.database_instances * stored * prices.STORAGE_GB,
     }
 
 
@@ -138,7 +174,7 @@ def options(fleet: Fleet, usage: Usage, assumptions: Assumptions) -> dict[str, f
     """What the optional parts of the template add."""
     of = load(fleet, usage, assumptions)
     return {
-        "RDS Proxy": prices.HOURS * prices.PROXY_VCPU_HOUR * prices.RDS_VCPUS[fleet.database],
+        "RDS Proxy": prices.HOURS * prices.PROXY_VCPU_HOUR * prices.RDS_VCPUS[fleet.stack.database_class],
         "WAF": prices.WAF_ACL + 2 * prices.WAF_RULE + of.requests * prices.WAF_REQUESTS,
     }
 
@@ -147,7 +183,7 @@ def tables(usage: Usage, assumptions: Assumptions) -> Iterator[Table]:
     loads = [load(fleet, usage, assumptions) for fleet in FLEETS]
     bills = [bill(fleet, usage, assumptions) for fleet in FLEETS]
     extras = [options(fleet, usage, assumptions) for fleet in FLEETS]
-    columns = ("", *(f"{fleet.studios:,} studios" for fleet in FLEETS))
+    columns = ("", *(fleet.name for fleet in FLEETS))
     happens: list[Row] = [
         ("runs", *(of.runs for of in loads)),
         ("runs per second", *(of.runs / prices.HOURS / 3600 for of in loads)),
@@ -156,14 +192,15 @@ def tables(usage: Usage, assumptions: Assumptions) -> Iterator[Table]:
         ("KMS calls", *(of.kms_calls for of in loads)),
         ("GB of logs", *(of.log_gb for of in loads)),
         ("seconds per tick", *(of.tick_seconds for of in loads)),
-        ("database", *(f"{fleet.database} x {fleet.zones}" for fleet in FLEETS)),
+        ("database", *(f"{fleet.stack.database_class} x {fleet.stack.database_instances}" for fleet in FLEETS)),
         ("peak busy database cores", *(of.busy_cores for of in loads)),
     ]
     yield Table("Usage per month", columns, happens)
     dollars: list[Row] = [(line, *(each[line] for each in bills)) for line in bills[0]]
     totals = [sum(each.values()) for each in bills]
     dollars.append(("total", *totals))
-    dollars.append(("per studio", *(total / fleet.studios for total, fleet in zip(totals, FLEETS, strict=True))))
+    shares = (total / fleet.studios if fleet.studios else None for total, fleet in zip(totals, FLEETS, strict=True))
+    dollars.append(("per studio", *shares))
     dollars += [(f"optional: {line}", *(each[line] for each in extras)) for line in extras[0]]
     yield Table(f"US dollars per month, list prices of {prices.AS_OF}", columns, dollars)
 

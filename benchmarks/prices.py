@@ -22,16 +22,27 @@ CUSTOM_METRIC = 0.30
 ALARM = 0.10
 DASHBOARD = 3.00
 TRACES = 5.00 / 1e6
+COMPOSITE_ALARM = 0.50
+HEALTH_CHECK = 1.50
+"""Of Route 53: an endpoint at AWS, over HTTPS without further options"""
 NAT_HOUR = 0.045
 NAT_GB = 0.045
+PUBLIC_IPV4_HOUR = 0.005
+"""In use or not; looked up on 2026-12-01"""
 ENDPOINT_HOUR = 0.01
 """An interface endpoint in one availability zone"""
 EGRESS_GB = 0.09
 STORAGE_GB = 0.115
 """gp3, for one availability zone"""
-RDS_HOUR = {"db.t4g.medium": 0.065, "db.r7g.large": 0.239, "db.r7g.2xlarge": 0.956, "db.r7g.4xlarge": 1.912}
+RDS_HOUR = {
+    "db.t4g.micro": 0.016,
+    "db.t4g.medium": 0.065,
+    "db.r7g.large": 0.239,
+    "db.r7g.2xlarge": 0.956,
+    "db.r7g.4xlarge": 1.912,
+}
 """RDS for PostgreSQL in one availability zone"""
-RDS_VCPUS = {"db.t4g.medium": 2, "db.r7g.large": 2, "db.r7g.2xlarge": 8, "db.r7g.4xlarge": 16}
+RDS_VCPUS = {"db.t4g.micro": 2, "db.t4g.medium": 2, "db.r7g.large": 2, "db.r7g.2xlarge": 8, "db.r7g.4xlarge": 16}
 PROXY_VCPU_HOUR = 0.015
 """Of the database's vCPUs"""
 WAF_ACL = 5.00

@@ -48,6 +48,11 @@ class Fields:
         fields = (self.minutes, self.hours, None, None, self.weekdays)
         return " ".join("*" if field is None else ",".join(map(str, field)) for field in fields)
 
+    @property
+    def every_hour(self) -> bool:
+        """A list of all hours means the same as `*`."""
+        return self.hours is None or len(self.hours) == 24
+
     def match(self, wall: datetime) -> bool:
         return (
             wall.minute in self.minutes
@@ -63,7 +68,7 @@ class Fields:
             local_time = due.astimezone(ZoneInfo(zone))
             wall = local_time.replace(tzinfo=None)
             skipped = [before + m * MINUTE for m in range(1, (wall - before) // MINUTE)]
-            matches = self.match(wall) and (local_time.fold == 0 or self.hours is None)
+            matches = self.match(wall) and (local_time.fold == 0 or self.every_hour)
             if matches or any(map(self.match, skipped)):
                 moments.append(due)
             before = wall

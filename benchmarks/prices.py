@@ -24,7 +24,7 @@ DASHBOARD = 3.00
 TRACES = 5.00 / 1e6
 COMPOSITE_ALARM = 0.50
 HEALTH_CHECK = 1.50
-"""Of Route 53: an endpoint at AWS, over HTTPS without further options"""
+"""Of Route 53: an endpoint at AWS, over HTTPS. AWS's page was not read for this price and the one above"""
 NAT_HOUR = 0.045
 NAT_GB = 0.045
 PUBLIC_IPV4_HOUR = 0.005

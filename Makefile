@@ -8,7 +8,7 @@ COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal
 
 .DEFAULT_GOAL := help
 .PHONY: help run status logs psql reset admin clients test test-quick check format bench chaos fuzz clean setup setup-run wheels client-tools \
-	package deploy rollback certificates lock audit
+	stage package deploy rollback certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -60,6 +60,9 @@ chaos: setup ## disturb the sync engine in every way and compare what it stored,
 fuzz: setup ## send requests that nobody would send: make fuzz EXAMPLES=500 SEED=1 (some 30 requests an example)
 	@ANSEL_FUZZ_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q -rP --show-capture=stdout -p no:logging \
 		--hypothesis-seed=$(or $(SEED),1) tests/api/test_fuzz.py tests/api/test_schemathesis.py | grep -v '^{"at"'
+
+stage: setup ## add a stage to .chalice/config.json, with the functions and defaults of another: make stage STAGE=review LIKE=dev
+	@$(BIN)/python -m deploy.stages --stage "$(STAGE)" --like "$(LIKE)"
 
 package: setup ## build what is deployed: make package STAGE=prod ARCHITECTURE=arm64 (or x86_64) PYTHON=python3.13
 	@$(BIN)/python -m deploy.package --stage "$(STAGE)" --architecture "$(or $(ARCHITECTURE),arm64)"

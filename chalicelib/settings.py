@@ -12,9 +12,10 @@ from chalicelib.errors import SettingsError
 from chalicelib.secret import Secret
 from chalicelib.urls import split_url
 
-STAGES = ("local", "test", "dev", "prod")
+STAGE_NAME = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){1,20}", re.ASCII)
+"""Part of the names of functions, queues and a database proxy, of which the last allows no double or final hyphen."""
 PLAIN_STAGES = ("local", "test")
-"""Stages in which the product may use stand-ins for AWS and the platforms, and plain HTTP."""
+"""Stages in which the product may use stand-ins for AWS and the platforms, and plain HTTP. All others are deployed."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_RETENTION_DAYS = 400
 DEFAULT_AUDIT_RETENTION_DAYS = 730
@@ -178,8 +179,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises SettingsError naming the variable."""
         stage = environ.get("ANSEL_STAGE", "")
-        if stage not in STAGES:
-            raise SettingsError(f"ANSEL_STAGE must be one of {', '.join(STAGES)}")
+        if not STAGE_NAME.fullmatch(stage):
+            raise SettingsError(
+                f"ANSEL_STAGE must be {', '.join(PLAIN_STAGES)} or a deployed stage's name: {STAGE_NAME.pattern}"
+            )
         if stage not in PLAIN_STAGES:
             ensure_not_redirected(environ, stage)
         kms_key_ids = _kms_key_ids(environ)

@@ -17,6 +17,7 @@ import yaml
 
 from deploy import bundle, contents, sbom, template
 from deploy.pins import LEFT_TO_THE_RUNTIME, ROOT
+from deploy.stages import ensure_python
 from deploy.wheels import ARCHITECTURES, PackagingError, Target, Wheel, wheels
 
 ZIP = "deployment.zip"
@@ -25,12 +26,6 @@ MOST_UNZIPPED = 250 * 1024 * 1024
 AIM_UNZIPPED = 36_000_000
 
 _CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
-
-
-def stages() -> list[str]:
-    """The stages that are deployed: `local` exists on this machine only."""
-    config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    return sorted(config["stages"].keys() - {"local"})
 
 
 def _stage_project(folder: Path, architecture: str) -> None:
@@ -146,13 +141,15 @@ def _say(report: Mapping[str, Any], output: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.package", description=__doc__)
-    parser.add_argument("--stage", choices=stages(), required=True)
+    parser.add_argument("--stage", required=True)
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="arm64")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args(arguments)
     output = options.output or ROOT / "build" / "package" / options.stage
+    target = Target(options.architecture)
     try:
-        _say(build(options.stage, Target(options.architecture), output), output)
+        ensure_python(options.stage, target.python, f"make package STAGE={options.stage}")
+        _say(build(options.stage, target, output), output)
     except (PackagingError, ValueError) as error:
         print(f"package: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.aws_environment import QUEUE_URL
+from deploy.stages import list_stages
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
 FUNCTIONS = ("api", "tick", "sync", "maintenance", "admin")
@@ -199,7 +200,7 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.policies", description=__doc__)
-    parser.add_argument("--stage", choices=("dev", "prod"), required=True)
+    parser.add_argument("--stage", choices=list_stages(), required=True)
     parser.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if used")
     arguments = parser.parse_args()
     try:

@@ -10,16 +10,15 @@ import yaml
 
 from deploy.gateway_responses import gateway_responses
 from deploy.policies import for_cloudformation, names_a_resource
+from deploy.stages import get_stage
 
 FOLDER = Path(__file__).parent.parent / ".chalice" / "resources"
 SECTIONS = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
 
 
 def resources(stage: str) -> dict[str, Any]:
-    """All files in one, for `chalice package --merge-template`; as JSON, it is a .json template."""
-    defaults = FOLDER / "stages" / f"{stage}.yaml"
-    if not defaults.exists():
-        raise ValueError(f"{stage} is not a stage that is deployed: it has no file in .chalice/resources/stages")
+    """All files in one, for `chalice package --merge-template`; as JSON, it is a .json template. Raises StageError."""
+    defaults = FOLDER / "stages" / f"{get_stage(stage).like}.yaml"
     document: dict[str, Any] = {section: {} for section in SECTIONS}
     for path in sorted(FOLDER.glob("*.yaml")):
         for section, entries in _read(path).items():

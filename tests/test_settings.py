@@ -139,8 +139,15 @@ def test_a_missing_variable_is_named(stage: str, variable: str, value: str | Non
         Settings.from_environ(environ if value is None else {**environ, variable: value})
 
 
-@pytest.mark.parametrize("stage", [None, "", "production", "LOCAL"])
-def test_an_unknown_stage_prevents_the_start(stage: str | None) -> None:
+@pytest.mark.parametrize("stage", ["dev", "review-2", "production"])
+def test_a_deployed_stage_has_a_free_name_and_is_never_plain(stage: str) -> None:
+    assert Settings.from_environ({**PROD, "ANSEL_STAGE": stage}).stage == stage
+    with pytest.raises(SettingsError, match=f"ENCRYPTION_KEY is for the local stage only; {stage} wraps"):
+        Settings.from_environ({**LOCAL, "ANSEL_STAGE": stage})
+
+
+@pytest.mark.parametrize("stage", [None, "", "LOCAL", "prod-", "re--view", "1st", "p", "p" * 22, "prod\n"])
+def test_an_impossible_stage_prevents_the_start(stage: str | None) -> None:
     environ = {key: value for key, value in LOCAL.items() if key != "ANSEL_STAGE"}
     with pytest.raises(SettingsError, match="ANSEL_STAGE"):
         Settings.from_environ(environ if stage is None else {**environ, "ANSEL_STAGE": stage})

@@ -16,7 +16,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from app import app
-from deploy import template
+from deploy import stages, template
 from tests.conftest import ROOT
 from tests.deploy.intrinsics import REGION
 
@@ -35,7 +35,7 @@ class _Options(PackageOptions):
 
 def packaged(stage: str) -> dict[str, Any]:
     """The output of `chalice package --merge-template`."""
-    on_disk = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    on_disk = json.loads(stages.CONFIG.read_text())
     config = Config(
         stage, user_provided_params={"chalice_app": app, "project_dir": str(ROOT)}, config_from_disk=on_disk
     )

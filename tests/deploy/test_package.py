@@ -379,10 +379,21 @@ class TestPins:
             parse_pins(line)
 
 
+def config_on(python: str, folder: Path) -> Path:
+    """The project's configuration, with all stages on this version of Python."""
+    document = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    for stage in document["stages"].values():
+        stage["python"] = python
+    file = folder / "config.json"
+    file.write_text(json.dumps(document))
+    return file
+
+
 def test_a_failed_build_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deploy.package._CHALICE", "import sys; sys.exit('no such handler')")
+    monkeypatch.setattr("deploy.stages.CONFIG", config_on(HOST.python, tmp_path))
 
     assert main(["--stage", "prod", "--architecture", HOST.architecture, "--output", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "package: chalice package failed: no such handler\n"

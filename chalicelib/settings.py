@@ -157,8 +157,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     platform_sandbox_url: str = ""
     """`local` and `test` only: platforms are called at {this}/{host}/{path}"""
     public_url: str = ""
-    """The URL at which browsers and platforms reach this API, up to its `/api`; required once there is an OAuth
-    client"""
+    """The URL at which browsers and platforms reach this API, up to its `/api`. Without it only authorizations are
+    refused, because it is unknown until the API was created"""
     return_urls: tuple[str, ...] = ()
     """Where a browser may be sent after an authorization: each an origin, or an origin and the start of a path"""
     oauth_clients: dict[str, OAuthClient] = msgspec.field(default_factory=dict)
@@ -186,7 +186,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if stage not in PLAIN_STAGES:
             ensure_not_redirected(environ, stage)
         kms_key_ids = _kms_key_ids(environ)
-        clients = oauth_clients(environ)
         return cls(
             stage=stage,
             database=DatabaseLogin.from_environ(environ, stage),
@@ -195,9 +194,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             sync_queue_url=_queue_url(environ, "SYNC_QUEUE_URL", stage, needed=stage != "local"),
             dead_letter_queue_url=_queue_url(environ, "DEAD_LETTER_QUEUE_URL", stage),
             platform_sandbox_url=_sandbox_url(environ, stage),
-            public_url=_public_url(environ, stage, needed=bool(clients)),
+            public_url=_public_url(environ, stage),
             return_urls=_return_urls(environ, stage),
-            oauth_clients=clients,
+            oauth_clients=oauth_clients(environ),
             platform_api_keys=platform_api_keys(environ),
             platform_secrets_arn=_secret_arn(environ, "PLATFORM_SECRETS_ARN"),
             tenant_proof=TenantProof.from_environ(environ, stage),
@@ -295,8 +294,8 @@ def platform_api_keys(environ: Mapping[str, str]) -> dict[str, Secret]:
     return {platform: Secret(key) for platform, key in keys if key}
 
 
-def _public_url(environ: Mapping[str, str], stage: str, *, needed: bool) -> str:
-    url = _required(environ, "PUBLIC_URL") if needed and stage != "local" else _optional(environ, "PUBLIC_URL")
+def _public_url(environ: Mapping[str, str], stage: str) -> str:
+    url = _optional(environ, "PUBLIC_URL")
     return _plain_url("PUBLIC_URL", url, stage).rstrip("/") if url else ""
 
 

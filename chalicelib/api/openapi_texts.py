@@ -73,6 +73,7 @@ ERROR_CODES: Mapping[int, Mapping[str, str]] = {
         "connection_not_active": "The connection has ended. Reconnect the account first.",
         "authorization_not_supported": "The platform is not connected in a browser.",
         "platform_not_configured": "This deployment has no credentials for the platform.",
+        "public_url_missing": "This deployment does not know its own URL. Contact support.",
         "platform_not_supported": "The platform cannot do this: it has no such stream or test.",
         "no_tokens": "The platform is connected without tokens.",
         "tokens_unreadable": "The stored tokens cannot be decrypted. Send new ones, or reconnect.",

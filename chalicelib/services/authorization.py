@@ -1,5 +1,6 @@
 """Authorization in the browser: it goes to the platform with a state and returns with a code for a grant."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -231,9 +232,16 @@ def _with_oauth(platform_name: str) -> tuple[Platform, OAuth2]:
 
 
 def _registration(platform: Platform) -> OAuthClient:
+    """Raises Conflict without a client at the platform, or without the URL that the platform returns the browser to."""
     client = find_oauth_client(platform.name)
-    if client is None or not get_settings().public_url:
+    if client is None:
         raise Conflict(f"{platform.title} is not set up in this deployment", code="platform_not_configured")
+    if not get_settings().public_url:
+        logs.event("authorization.public_url_missing", level=logging.ERROR, platform=platform.name)
+        raise Conflict(
+            "This deployment does not know its own URL: whoever operates it has to set PUBLIC_URL",
+            code="public_url_missing",
+        )
     return client
 
 

@@ -497,6 +497,22 @@ def test_a_platform_without_client_credentials_is_reported(api: Api, monkeypatch
     assert (answer.status, answer.json["code"]) == (409, "platform_not_configured")
 
 
+def test_a_missing_public_url_has_a_code_and_a_log_line_of_its_own(
+    api: Api, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    from chalicelib.settings import get_settings
+
+    monkeypatch.delenv("PUBLIC_URL")
+    get_settings.cache_clear()
+    answer = api.post("/api/oauth/google/authorize", {})
+    assert (answer.status, answer.json["code"]) == (409, "public_url_missing")
+    assert "PUBLIC_URL" in answer.json["detail"]
+    (line,) = log_lines.named("authorization.public_url_missing")
+    assert (line["level"], line["platform"]) == ("error", "google")
+    for path in ("/api/health", "/api/connections", "/api/sync/status"):
+        assert api.get(path).status == 200
+
+
 @pytest.mark.parametrize("platform", ["yelp", "website"])
 def test_a_platform_without_oauth_explains_how_to_connect(api: Api, platform: str) -> None:
     answer = api.post(f"/api/oauth/{platform}/authorize", {})

@@ -1,15 +1,14 @@
 """Change sets: created, shown and checked before anything changes, then executed and watched until they end."""
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from botocore.exceptions import WaiterError
 
 from deploy import releases
-from deploy.cloud import Cloud, DeployError, Stack, find_stack, stack_name
+from deploy.cloud import Cloud, DeployError, Stack, find_stack, read_template, stack_name
 from deploy.releases import Release
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -29,8 +28,7 @@ ENDED = {
 }
 SUCCESS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 WHAT_TO_DO = {
-    "ROLLBACK_COMPLETE": "a first deployment that failed leaves an empty stack: remove it with "
-    "`python -m deploy.stack delete --stage {stage}`, then deploy again",
+    "ROLLBACK_COMPLETE": "nothing that was created stays; fix the cause, then deploy again",
     "ROLLBACK_FAILED": "its events say what could not be rolled back, such as a protected database: fix that, then "
     "remove it with `python -m deploy.stack delete --stage {stage}`",
     "UPDATE_ROLLBACK_FAILED": "fix the cause, then run `aws cloudformation continue-update-rollback "
@@ -46,6 +44,8 @@ class Change:
     resource: str
     kind: str
     replaced: Literal["no", "yes", "perhaps"] = "no"
+    note: str = ""
+    """A property worth a look before one agrees"""
 
     @property
     def loss(self) -> str | None:
@@ -56,6 +56,7 @@ class Change:
     def __str__(self) -> str:
         action = {"yes": "REPLACE", "perhaps": "REPLACE?", "no": self.action.lower()}[self.replaced]
         line = f"  {action:9} {self.resource}  {self.kind}"
+        line = f"{line}  {self.note}" if self.note else line
         return f"{line}  LOSES {self.loss}" if self.loss else line
 
 
@@ -85,7 +86,7 @@ def make_change_set(
         ChangeSetName=f"release-{release.id}-{int(time.time())}",
         ChangeSetType="UPDATE" if is_update else "CREATE",
         TemplateURL=release.template_url,
-        Parameters=list(_parameters(release, stack.parameters if stack and is_update else frozenset(), given)),
+        Parameters=list(_parameters(release, stack.parameters if stack and is_update else {}, given)),
         Capabilities=CAPABILITIES,
     )
     try:
@@ -95,10 +96,26 @@ def make_change_set(
         _ensure_unchanged(cloud, made["Id"], error)
         return None
     pages = cloud.cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
-    return ChangeSet(made["Id"], read_changes(change for page in pages for change in page["Changes"]))
+    changes = read_changes(change for page in pages for change in page["Changes"])
+    deployed = read_template(cloud, stack.id)["Resources"] if stack and is_update else {}
+    return ChangeSet(made["Id"], with_runtimes(changes, deployed, release.template["Resources"]))
 
 
-def _parameters(release: Release, known: frozenset[str], given: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def with_runtimes(changes: list[Change], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Says of each function which Python it will run, if that changes: the deploying machine decided it once."""
+    noted = []
+    for change in changes:
+        was, becomes = _runtime(before, change.resource), _runtime(after, change.resource)
+        note = "" if was == becomes or not becomes else f"Runtime {was} -> {becomes}" if was else f"Runtime {becomes}"
+        noted.append(replace(change, note=note))
+    return noted
+
+
+def _runtime(resources: Mapping[str, Any], name: str) -> str:
+    return str(resources.get(name, {}).get("Properties", {}).get("Runtime", ""))
+
+
+def _parameters(release: Release, known: Collection[str], given: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     open_to_choice = {name: value for name, value in release.parameters.items() if name != releases.PARAMETER}
     if foreign := sorted(set(given) - set(open_to_choice)):
         takes = ", ".join(sorted(open_to_choice))
@@ -173,9 +190,8 @@ def delete(cloud: Cloud, stage: str, stack: Stack) -> None:
 
 def list_retained(cloud: Cloud, stack: Stack) -> list[str]:
     """Resources that a deletion retains or snapshots."""
-    body = cloud.cloudformation.get_template(StackName=stack.id, TemplateStage="Processed")["TemplateBody"]
-    template = json.loads(body) if isinstance(body, str) else body
-    policies = {name: resource.get("DeletionPolicy", "Delete") for name, resource in template["Resources"].items()}
+    resources = read_template(cloud, stack.id)["Resources"]
+    policies = {name: resource.get("DeletionPolicy", "Delete") for name, resource in resources.items()}
     pages = cloud.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.id)
     there = [resource for page in pages for resource in page["StackResourceSummaries"]]
     return [

@@ -1,5 +1,6 @@
 """The AWS account deployed to: its clients, and the state of a stage."""
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,10 @@ class Cloud:
     storage: Any
     identities: Any
 
+    def client(self, service: str) -> Any:
+        """For services that only some commands need: each client takes a moment to build."""
+        return boto3.client(service, region_name=self.region)
+
     def account_id(self) -> str:
         return str(self.identities.get_caller_identity()["Account"])
 
@@ -34,7 +39,7 @@ class Stack:
     name: str
     id: str
     status: str
-    parameters: frozenset[str]
+    parameters: dict[str, str]
     outputs: dict[str, str]
 
     @property
@@ -82,7 +87,7 @@ def find_stack(cloud: Cloud, stage: str) -> Stack | None:
         name,
         found[0]["StackId"],
         found[0]["StackStatus"],
-        frozenset(given["ParameterKey"] for given in found[0].get("Parameters", [])),
+        {given["ParameterKey"]: given["ParameterValue"] for given in found[0].get("Parameters", [])},
         {output["OutputKey"]: output["OutputValue"] for output in found[0].get("Outputs", [])},
     )
 
@@ -92,3 +97,10 @@ def get_stack(cloud: Cloud, stage: str) -> Stack:
     if stack is None or stack.is_new:
         raise DeployError(f"there is no stack {stack_name(stage)} in {cloud.region}")
     return stack
+
+
+def read_template(cloud: Cloud, stack: str) -> dict[str, Any]:
+    """The stack's current template, after the transform."""
+    body = cloud.cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
+    template: dict[str, Any] = json.loads(body) if isinstance(body, str) else body
+    return template

@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 
-from deploy.cloud import Cloud, DeployError, Stack, stack_name
+from deploy.cloud import Cloud, DeployError, Stack, read_template, stack_name
 from deploy.releases import Code, Release, pinned
 from deploy.storage import Bucket, checksum_of
 
@@ -48,10 +48,7 @@ def _put_back(cloud: Cloud, function: str, before: Code) -> None:
 
 def _deployed_admin(cloud: Cloud, stage: str, bucket: Bucket) -> Code:
     """The code that the stack names, to which CloudFormation rolls back."""
-    answer = cloud.cloudformation.get_template(StackName=stack_name(stage), TemplateStage="Processed")
-    body = answer["TemplateBody"]
-    template = json.loads(body) if isinstance(body, str) else body
-    properties = template["Resources"][ADMIN]["Properties"]
+    properties = read_template(cloud, stack_name(stage))["Resources"][ADMIN]["Properties"]
     place, architecture = properties["Code"], properties.get("Architectures", ["x86_64"])[0]
     return Code(replace(bucket, name=place["S3Bucket"]), place["S3Key"], properties["Runtime"], architecture)
 

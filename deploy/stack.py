@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deploy import changes, releases, rollout
+from deploy import changes, first_deployment, releases, rollout
 from deploy.changes import ChangeSet
 from deploy.cloud import Cloud, DeployError, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
@@ -22,19 +22,26 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     """An existing stage is migrated before its code changes, a new one after it was created."""
     ensure_somebody_agrees(options)
     given = read_parameters(options.parameters)
+    first_deployment.remove_failed(cloud, options.stage)
     stack = find_stack(cloud, options.stage)
     changes.ensure_ready(stack, options.stage)
     release = _pick_release(options, cloud)
     print(f"release {release.id} to {stack_name(options.stage)} in {cloud.region}")
-    change_set = changes.make_change_set(cloud, options.stage, stack, release, given)
+    is_new = stack is None or stack.is_new
+    if stack is None or stack.is_new:
+        parameters = first_deployment.creating(release, given)
+    else:
+        parameters = first_deployment.following_the_domain(stack, given)
+    change_set = changes.make_change_set(cloud, options.stage, stack, release, parameters)
     if change_set is None:
         print("nothing to change")
     elif not _is_agreed(options, cloud, change_set):
         return
     if not options.dry_run:
-        _roll_out(options, cloud, release, change_set, is_new=stack is None or stack.is_new)
+        _roll_out(options, cloud, release, change_set, is_new=is_new)
         rollout.ensure_code(cloud, options.stage, release)
         _check(options, cloud)
+        _finish(options, cloud, release, given)
 
 
 def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
@@ -48,36 +55,60 @@ def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
 def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
     """A change set that is not executed is deleted afterwards."""
     print("\n".join(str(change) for change in change_set.changes))
+    _refuse_losses(options, cloud, change_set)
+    question = f"deploy to {stack_name(options.stage)}? [y/N] "
+    if not options.dry_run and _says_yes(options, question, "y"):
+        return True
+    changes.discard(cloud, options.stage, change_set)
+    print("nothing was changed")
+    return False
+
+
+def _refuse_losses(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> None:
     lost = [
         f"{change.resource} would be deleted, and with it {change.loss}" for change in change_set.changes if change.loss
     ]
-    refused = bool(lost) and not options.allow_replacement
-    if (
-        not refused
-        and not options.dry_run
-        and _says_yes(options, f"deploy to {stack_name(options.stage)}? [y/N] ", "y")
-    ):
-        return True
-    changes.discard(cloud, options.stage, change_set)
-    if refused:
+    if lost and not options.allow_replacement:
+        changes.discard(cloud, options.stage, change_set)
         raise DeployError(f"{'; '.join(lost)}: nothing was changed; add --allow-replacement if this is intended")
-    print("nothing was changed")
-    return False
 
 
 def _roll_out(
     options: argparse.Namespace, cloud: Cloud, release: Release, change_set: ChangeSet | None, *, is_new: bool
 ) -> None:
     if options.no_migrate:
-        changes.execute(cloud, options.stage, change_set)
+        _create(cloud, options.stage, change_set) if is_new else changes.execute(cloud, options.stage, change_set)
     elif is_new:
-        changes.execute(cloud, options.stage, change_set)
+        _create(cloud, options.stage, change_set)
         rollout.migrate(cloud, options.stage)
     else:
         # Migrations expand before they contract: old code works with the new schema, but not the other way round.
         with rollout.admin_ahead(cloud, options.stage, release):
             _migrate_before(cloud, options.stage, change_set)
             changes.execute(cloud, options.stage, change_set)
+
+
+def _create(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
+    """A failed creation leaves nothing behind, so that the next attempt begins like the first."""
+    try:
+        changes.execute(cloud, stage, change_set)
+    except DeployError:
+        first_deployment.try_to_remove_failed(cloud, stage)
+        raise
+
+
+def _finish(options: argparse.Namespace, cloud: Cloud, release: Release, given: Mapping[str, str]) -> None:
+    """What a first deployment could not set before the API existed; also after one that was interrupted."""
+    stack = get_stack(cloud, options.stage)
+    still_open = first_deployment.find_open(stack, given)
+    if not still_open:
+        return
+    print("healthy, so now: " + ", ".join(f"{name}={value}" for name, value in still_open.items()), flush=True)
+    change_set = changes.make_change_set(cloud, options.stage, stack, release, still_open)
+    if change_set is not None:
+        _refuse_losses(options, cloud, change_set)
+    changes.execute(cloud, options.stage, change_set)
+    rollout.check(get_stack(cloud, options.stage), options.url, options.wait)
 
 
 def _migrate_before(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
+from zlib import crc32
 
 import pytest
 
 from deploy.package import build
 from deploy.wheels import Target
+from tests.deploy.projects import running_cloud
+from tests.deploy.small_stage import HEALTHY, Operator
+from tests.http_fake import Fake, http_fake
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "package"
@@ -86,3 +90,23 @@ def package() -> Package:
         made.folder.touch()
         _forget_old(made.folder)
     return made
+
+
+@pytest.fixture(scope="module")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")):
+        yield
+
+
+@pytest.fixture
+def api() -> Iterator[Fake]:
+    """Stands in for the deployed API, which the local AWS does not serve."""
+    with http_fake() as fake:
+        fake.on("/api/health", HEALTHY)
+        yield fake
+
+
+@pytest.fixture
+def operator(request: pytest.FixtureRequest, tmp_path: Path, api: Fake, capsys: pytest.CaptureFixture[str]) -> Operator:
+    """For the test's own stage, in which nothing is deployed."""
+    return Operator(f"s{crc32(request.node.name.encode())}", tmp_path, api.url, capsys)

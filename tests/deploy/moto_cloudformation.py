@@ -9,6 +9,7 @@ from typing import Any
 
 from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
+from moto.core.common_models import CloudFormationModel
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
@@ -36,6 +37,10 @@ Backend: Any = models.CloudFormationBackend
 _create_change_set = Backend.create_change_set
 _execute_change_set = Backend.execute_change_set
 _clean_json = parsing.clean_json
+ResourceMap: Any = parsing.ResourceMap
+_build_resource_diff = ResourceMap.build_resource_diff
+_delete_all = ResourceMap.delete
+_delete_resource = ResourceMap._delete_resource
 
 
 def patch() -> None:
@@ -45,6 +50,9 @@ def patch() -> None:
     # The templates here are JSON, which moto parses as YAML repeatedly.
     Stack.parse_template = staticmethod(json.loads)
     ChangeSet._parse_template = _parse
+    ResourceMap.build_resource_diff = _diff
+    ResourceMap.delete = _delete
+    ResourceMap._delete_resource = _snapshot_and_delete
     parsing.clean_json = _clean  # type: ignore[assignment]  # it names its arguments otherwise
     parsing.parse_and_create_resource = _naming(parsing.parse_and_create_resource)
     parsing.parse_and_update_resource = _naming(parsing.parse_and_update_resource)
@@ -134,6 +142,15 @@ def _clean(node: Any, resources: Any) -> Any:
     return _clean_json(node, resources)
 
 
+def _tell_deletions(stack: Any) -> None:
+    """moto has no events of resources that are deleted."""
+    for resource in stack.resource_map._parsed_resources.values():
+        if isinstance(resource, CloudFormationModel):
+            about: Any = resource
+            told = (about.logical_resource_id, about.physical_resource_id, about.cf_resource_type, "DELETE_COMPLETE")
+            stack.events.append(models.Event(stack.stack_id, stack.name, *told, None, None))
+
+
 class _Failed(Exception):
     def __init__(self, resource: str, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -173,6 +190,49 @@ def _execute(backend: Any, change_set_name: str, stack_name: str | None = None) 
     stack.output_map = stack._create_output_map()  # moto keeps the previous outputs
 
 
+def _diff(resources: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> dict[str, list[str]]:
+    """moto overlooks a parameter that changes a resource through a condition only."""
+    found: dict[str, list[str]] = _build_resource_diff(resources, template, parameters)
+    changed = {name for name, value in (parameters or {}).items() if resources.input_parameters.get(name) != value}
+    old, conditions = resources._resource_json_map, template.get("Conditions", {})
+    for name, resource in template["Resources"].items():
+        if name in old and name not in found["Modify"] and changed & set(_deciding(resource, conditions)):
+            found["Modify"].append(name)
+    return found
+
+
+def _deciding(node: Any, conditions: dict[str, Any]) -> Iterator[str]:
+    """The parameters on which a node's Fn::If depend."""
+    if isinstance(node, dict):
+        if isinstance(choice := node.get("Fn::If"), list):
+            yield from parsing.get_references_from_template(conditions[choice[0]])
+        for value in node.values():
+            yield from _deciding(value, conditions)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _deciding(value, conditions)
+
+
+def _delete(resources: Any) -> None:
+    """moto knows Retain, but not RetainExceptOnCreate, which is the same once the stack was created."""
+    _set_policy(resources, "RetainExceptOnCreate", "Retain")
+    _delete_all(resources)
+
+
+def _set_policy(resources: Any, old: str, new: str) -> None:
+    for resource in resources._resource_json_map.values():
+        if resource.get("DeletionPolicy") == old:
+            resource["DeletionPolicy"] = new
+
+
+def _snapshot_and_delete(resources: Any, resource: Any, declared: dict[str, Any]) -> None:
+    """moto ignores the policy Snapshot."""
+    if declared.get("DeletionPolicy") == "Snapshot" and declared["Type"] == "AWS::RDS::DBInstance":
+        name = resource.db_instance_identifier
+        resource.backend.create_db_snapshot(name, f"{name}-snapshot-{len(resource.backend.database_snapshots)}")
+    _delete_resource(resources, resource, declared)
+
+
 def _roll_back(stack: Any, verb: str, before: dict[str, Any], parameters: Any, error: _Failed) -> None:
     """Restores the previous template; of a new stack, nothing stays."""
     told = (error.resource, error.resource, error.kind, f"{verb}_FAILED", str(error), None)
@@ -182,6 +242,8 @@ def _roll_back(stack: Any, verb: str, before: dict[str, Any], parameters: Any, e
         if before:
             stack.resource_map.update(before, parameters)
         else:
+            _set_policy(stack.resource_map, "RetainExceptOnCreate", "Delete")
+            _tell_deletions(stack)
             stack.resource_map.delete()
             stack.template_dict = {}
             stack.resource_map = stack._create_resource_map()  # otherwise reading it would create everything again

@@ -13,6 +13,7 @@ _get_attribute = DBInstance.get_cfn_attribute
 
 def patch() -> None:
     DBInstance.create_from_cloudformation_json = classmethod(_create)
+    DBInstance.update_from_cloudformation_json = classmethod(_update)
     DBInstance.get_cfn_attribute = _attribute
     Settings.physical_resource_id = property(lambda self: self.name)
     Subnets.physical_resource_id = property(lambda self: self.name)
@@ -29,6 +30,16 @@ def _create(
     given["vpc_security_group_ids"] = given.pop("vpc_security_groups", [])
     backend = models.rds_backends[account_id][region_name]
     return backend.create_db_instance({"db_instance_identifier": name.lower(), **given})
+
+
+def _update(
+    _cls: Any, /, original_resource: Any, cloudformation_json: dict[str, Any], **kwargs: Any
+) -> models.DBInstance:
+    """moto cannot update a database; the deployments here change its protection only."""
+    protects = cloudformation_json["Properties"]["DeletionProtection"]
+    original_resource.update(deletion_protection=protects)
+    updated: models.DBInstance = original_resource
+    return updated
 
 
 def _attribute(database: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from deploy import stack
 from tests.deploy.projects import write_package
+from tests.http_fake import Reply
 
 BUCKET = "ansel-releases"
 MIGRATES = 'def admin(event, context):\n    return {"version": %d, "did": event["command"]}\n'
@@ -26,6 +27,12 @@ def admin(event, context):
     file.write_text("x" * min(at + 1, %d))
     return {"version": %%d, "at": at, "complete": at == 2}
 """
+HEALTHY = Reply({"status": "ok", "database": "ok", "migrations": "current", "migrationsHead": "0013"})
+BAD = {
+    "Type": "AWS::Lambda::EventSourceMapping",
+    "Properties": {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:nowhere", "FunctionName": {"Ref": "Sync"}},
+}
+"""A resource whose creation fails"""
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}
 
 
@@ -48,7 +55,7 @@ def template(url: str, stage: str) -> dict[str, Any]:
             "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
             "Key": {
                 "Type": "AWS::KMS::Key",
-                "DeletionPolicy": "Retain",
+                "DeletionPolicy": "RetainExceptOnCreate",
                 "Properties": {"Description": {"Ref": "Label"}, "KeyPolicy": {}},
             },
             "Admin": {
@@ -123,3 +130,7 @@ class Operator:
     def resources(self) -> set[str]:
         found = boto3.client("cloudformation").list_stack_resources(StackName=f"ansel-{self.stage}")
         return {resource["LogicalResourceId"] for resource in found["StackResourceSummaries"]}
+
+    def parameters(self) -> dict[str, str]:
+        found = boto3.client("cloudformation").describe_stacks(StackName=f"ansel-{self.stage}")["Stacks"][0]
+        return {given["ParameterKey"]: given["ParameterValue"] for given in found["Parameters"]}

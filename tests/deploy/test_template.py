@@ -235,7 +235,18 @@ def test_irreplaceable_resources_survive_mistakes() -> None:
         "Database": "Snapshot",
         "DatabaseCluster": "Snapshot",
     }.items():
-        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == (policy, policy)
+        assert resources[name]["DeletionPolicy"].removesuffix("ExceptOnCreate") == policy
+        assert resources[name]["UpdateReplacePolicy"] == policy
+
+
+def test_nothing_is_retained_of_a_creation_that_fails() -> None:
+    for stage in STAGES:
+        for name, resource in transformed(stage)["Resources"].items():
+            assert resource.get("DeletionPolicy") != "Retain", name
+
+
+def test_the_platforms_secret_has_one_text_in_every_release() -> None:
+    resources = finished("prod")["Resources"]
     assert resources["PlatformSecret"]["Properties"]["SecretString"] == "{}", (
         "another text would overwrite what is there"
     )

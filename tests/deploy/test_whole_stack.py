@@ -204,9 +204,9 @@ def test_deleting_leaves_the_key_and_the_platforms_credentials(
     key, secret, proof = resource("DataKey"), resource("PlatformSecret"), resource("TenantProofSecret")
     assert stack.main(["delete", "--stage", "prod", "--yes"]) == 0
     stays = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    assert f"  AWS::KMS::Key {key} (Retain)" in stays
-    assert f"  AWS::SecretsManager::Secret {secret} (Retain)" in stays
-    assert f"  AWS::SecretsManager::Secret {proof} (Retain)" in stays
+    assert f"  AWS::KMS::Key {key} (RetainExceptOnCreate)" in stays
+    assert f"  AWS::SecretsManager::Secret {secret} (RetainExceptOnCreate)" in stays
+    assert f"  AWS::SecretsManager::Secret {proof} (RetainExceptOnCreate)" in stays
     assert boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     assert boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     assert boto3.client("lambda").list_functions()["Functions"] == []

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deploy import changes, first_deployment, releases, rollout
+from deploy import changes, first_deployment, next_steps, releases, rollout
 from deploy.changes import ChangeSet
 from deploy.cloud import Cloud, DeployError, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
@@ -41,7 +41,8 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
         _roll_out(options, cloud, release, change_set, is_new=is_new)
         rollout.ensure_code(cloud, options.stage, release)
         _check(options, cloud)
-        _finish(options, cloud, release, given)
+        if _finish(options, cloud, release, given) or is_new:
+            _describe_next(options, cloud)
 
 
 def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
@@ -97,18 +98,23 @@ def _create(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
         raise
 
 
-def _finish(options: argparse.Namespace, cloud: Cloud, release: Release, given: Mapping[str, str]) -> None:
-    """What a first deployment could not set before the API existed; also after one that was interrupted."""
+def _finish(options: argparse.Namespace, cloud: Cloud, release: Release, given: Mapping[str, str]) -> bool:
+    """Sets what a first deployment could not set before the API existed, also after one that was interrupted."""
     stack = get_stack(cloud, options.stage)
     still_open = first_deployment.find_open(stack, given)
     if not still_open:
-        return
+        return False
     print("healthy, so now: " + ", ".join(f"{name}={value}" for name, value in still_open.items()), flush=True)
     change_set = changes.make_change_set(cloud, options.stage, stack, release, still_open)
     if change_set is not None:
         _refuse_losses(options, cloud, change_set)
     changes.execute(cloud, options.stage, change_set)
     rollout.check(get_stack(cloud, options.stage), options.url, options.wait)
+    return True
+
+
+def _describe_next(options: argparse.Namespace, cloud: Cloud) -> None:
+    print("\n" + next_steps.describe(options.stage, cloud.region, get_stack(cloud, options.stage)))
 
 
 def _migrate_before(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
@@ -205,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     migrating.add_argument("--to", help="a migration, or head for contracting ones too (default: what the code needs)")
     checking = _command(commands, "check", _check, "print the outputs, and check the API's health")
     _check_arguments(checking)
+    _command(commands, "next", _describe_next, "print what comes after a first deployment, with the stage's own values")
     listing = _command(commands, "releases", _list_releases, "list releases that can be deployed again, newest first")
     _bucket_arguments(listing)
     deleting = _command(commands, "delete", _delete, "delete the stack; retained resources stay")

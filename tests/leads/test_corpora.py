@@ -45,6 +45,12 @@ def sent_at(mail: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(int(mail["internalDate"]) / 1000, UTC)
 
 
+def is_by_a_person(mail: dict[str, Any]) -> bool:
+    """To the other side: neither a machine's reply nor a forward."""
+    fields = {header["name"]: header["value"] for header in mail["payload"]["headers"]}
+    return fields.get("Auto-Submitted") != "auto-replied" and not fields.get("Subject", "").startswith("Fwd: ")
+
+
 @pytest.mark.parametrize("corpus", CORPORA)
 class TestCorpus:
     def test_equals_what_the_generator_makes(self, corpus: str) -> None:
@@ -104,7 +110,7 @@ class TestCorpus:
     def test_the_shares_are_those_of_a_real_mailbox(self, corpus: str) -> None:
         labels = rows(corpus, "labels")
         mailed = Counter(label["label"] for label in labels if label["source"] == "mail")
-        assert 0.04 <= mailed["lead"] / mailed.total() <= 0.065
+        assert 0.04 <= mailed["lead"] / mailed.total() <= 0.06
         assert Counter(label["label"] for label in labels)["perhaps"] / len(labels) < 0.1
 
     def test_every_event_has_one_label_and_every_booking_a_job(self, corpus: str) -> None:
@@ -139,7 +145,7 @@ class TestCorpus:
             at = datetime.fromisoformat(moment["at"])
             for conversation in moment["lead"]:
                 sent = [by_id[each] for each in labels[conversation]["messages"] if each in by_id]
-                before = [mail for mail in sent if sent_at(mail) <= at]
+                before = [mail for mail in sent if sent_at(mail) <= at and is_by_a_person(mail)]
                 assert not before or "INBOX" in before[-1]["labelIds"]
 
     def test_only_relays_and_companies_have_real_domains(self, corpus: str) -> None:

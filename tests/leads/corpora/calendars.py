@@ -17,6 +17,8 @@ from tests.leads.corpora.seeds import Line, Seed
 WHEN = re.compile(
     r"(?:weekly(?P<weeks>\d+)\s)?(?P<day>[a-z]+\+?|[+-]?\d+)@(?:(?P<all>all)(?P<days>\d*)|(?P<time>\d\d:\d\d)\+(?P<hours>[\d.]+)h)"
 )
+SEASON = 200
+"""Days from the first one over which Saturdays are spread: a studio does not photograph three weddings a day."""
 WEEKDAYS = {"sat": (5,), "sun": (6,), "fri": (4,), "wk": (0, 1, 2, 3, 4), "mon": (0,), "any": (0, 1, 2, 3, 4, 5, 6)}
 RESPONSES = {"guest": "accepted", "asked": "needsAction", "maybe": "tentative", "refused": "declined"}
 """How the client of an event answered the studio's invitation."""
@@ -52,6 +54,7 @@ class Calendars:
         self._window = Window.of(studio)
         self._jobs = 0
         self._turns: Counter[str] = Counter()
+        self._saturdays: set[tuple[str, date]] = set()
         self.events: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
 
@@ -92,9 +95,15 @@ class Calendars:
         if spec.lstrip("+-").isdigit():
             return (main_day or first) + timedelta(days=int(spec))
         ahead = spec.endswith("+")
-        days = range(DAYS, 400) if ahead else range(DAYS)
         wanted = WEEKDAYS[spec.rstrip("+")]
-        return rng.choice([day for each in days if (day := first + timedelta(days=each)).weekday() in wanted])
+        days = range(DAYS, 400) if ahead else range(SEASON if wanted == WEEKDAYS["sat"] else DAYS)
+        possible = [day for each in days if (day := first + timedelta(days=each)).weekday() in wanted]
+        if wanted != WEEKDAYS["sat"]:
+            return rng.choice(possible)
+        free = [day for day in possible if (entry.calendar, day) not in self._saturdays]
+        chosen = rng.choice(free or possible)
+        self._saturdays.add((entry.calendar, chosen))
+        return chosen
 
     def _add(self, seed: Seed, entry: Entry, person: Person, job: str | None, day: date, rng: Random) -> None:
         number = len(self.events) + 1

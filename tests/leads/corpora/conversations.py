@@ -8,12 +8,12 @@ from typing import Any
 from tests.leads.corpora.people import Person
 from tests.leads.corpora.seeds import Seed
 
-ASKS, THANKS, AUTOMATIC = "asks", "thanks", "automatic"
+ASKS, THANKS, AUTOMATIC, FORWARDED = "asks", "thanks", "automatic", "forwarded"
 
 
 @dataclass
 class Move:
-    """A message, or a mark that the studio made by hand. `nature` is asks, thanks or automatic."""
+    """A message, or a mark that the studio made by hand. `nature` is one of the four above."""
 
     at: datetime
     incoming: bool
@@ -80,7 +80,7 @@ def answers_by_person(conversations: Iterable[Conversation]) -> dict[str, list[d
         times = answers.setdefault(conversation.person.key, [])
         for move in conversation.moves:
             by_hand = move.mark == "answered_by_call"
-            if by_hand or (not move.incoming and not move.mark and move.nature != AUTOMATIC):
+            if by_hand or (not move.incoming and not move.mark and move.nature == ASKS):
                 times.append(move.at)
     return {key: sorted(times) for key, times in answers.items()}
 

@@ -47,3 +47,13 @@ def month_name(day: date, language: str) -> str:
 
 def day_name(day: date, language: str) -> str:
     return DAYS[language].split()[day.weekday()]
+
+
+def casual_date(day: date, language: str) -> str:
+    """Without a year, as people write in haste."""
+    if language == "de":
+        return f"{day.day}.{day.month}."
+    if language == "en":
+        suffix = "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+        return f"{month_name(day, language)} {day.day}{suffix}"
+    return f"{day.day} {'de ' if language in ('es', 'pt') else ''}{month_name(day, language)}"

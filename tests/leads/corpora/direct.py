@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from tests.leads.corpora.clock import Window, later
-from tests.leads.corpora.conversations import ASKS, AUTOMATIC, THANKS, Conversation, Move
+from tests.leads.corpora.conversations import ASKS, Conversation, Move
 from tests.leads.corpora.gmail import identifier
-from tests.leads.corpora.mailbox import MARKS, answer_later
+from tests.leads.corpora.mailbox import MARKS, NATURES, answer_later
 from tests.leads.corpora.people import People, Person, fill, plain
 from tests.leads.corpora.seeds import Line, Seed
 
@@ -39,7 +39,7 @@ class DirectMessages:
 
     def _tell(self, seed: Seed, lines: list[Line], turn: str) -> None:
         rng = Random(f"{self._corpus}:direct:{seed.kind}:{seed.lines[0].text}:{turn}")
-        person = self._person(seed, rng)
+        person = self._people.in_conversation(self._person(seed, rng), rng)
         number = len(self.conversations) + 1
         party = seed.options.get("party", "person")
         conversation = Conversation(f"d{number:04d}", "direct", person, party, seed)
@@ -76,7 +76,7 @@ class DirectMessages:
                 continue
             text = fill(line.text, conversation.person, rng, self._studio)
             message = ids.message_json(line, text, at, number)
-            nature = AUTOMATIC if line.mark.endswith("!") else THANKS if line.mark == "<~" else ASKS
+            nature = NATURES.get(line.mark, ASKS)
             conversation.moves.append(Move(at, line.mark.startswith("<"), nature, message["id"]))
             messages.append(message)
         if later_answer := answer_later(conversation, self._studio, self._window, rng):

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.leads.corpora import senders
 from tests.leads.corpora.clock import Window, later
-from tests.leads.corpora.conversations import ASKS, AUTOMATIC, THANKS, Conversation, Move
+from tests.leads.corpora.conversations import ASKS, AUTOMATIC, FORWARDED, THANKS, Conversation, Move
 from tests.leads.corpora.gmail import Headers, Mail, identifier
 from tests.leads.corpora.people import People, Person, fill
 from tests.leads.corpora.seeds import Line, Seed
@@ -17,6 +17,7 @@ from tests.leads.corpora.seeds import Line, Seed
 ANSWERED = 0.85
 """The share of open questions that the studio answers some days later, where the seed says nothing of it."""
 MARKS = {"call": "answered_by_call", "done": "no_answer_needed"}
+NATURES = {"<~": THANKS, "<!": AUTOMATIC, ">!": AUTOMATIC, ">f": FORWARDED}
 STUDIO_HOURS, PERSON_HOURS = (1, 26), (2, 60)
 AUTOMATIC_SUBJECTS = {"de": "Automatische Antwort: ", "es": "Respuesta automática: ", "fr": "Réponse automatique : "}
 
@@ -47,7 +48,7 @@ class Mailbox:
 
     def _tell(self, seed: Seed, lines: list[Line], turn: str) -> None:
         rng = Random(f"{self._corpus}:{seed.kind}:{seed.lines[0].text}:{turn}")
-        person = self._person(seed, rng)
+        person = self._people.in_conversation(self._person(seed, rng), rng)
         number = len(self.conversations) + 1
         conversation = Conversation(f"m{number:04d}", "mail", person, senders.party_of(seed), seed)
         _Thread(self, conversation, rng).write(lines)
@@ -126,7 +127,7 @@ class _Thread:
             self._thread, self._last = "", None
             self._subject = self._first_subject(subject)
         headers = self._headers(line, incoming=incoming, is_first=is_first)
-        nature = AUTOMATIC if line.mark.endswith("!") else THANKS if line.mark == "<~" else ASKS
+        nature = NATURES.get(line.mark, ASKS)
         mail = self._mail(at, headers, text, self._labels(incoming=incoming, is_first=is_first))
         self._mailbox.mails.append(mail)
         if self._thread not in self._conversation.threads:
@@ -142,7 +143,7 @@ class _Thread:
     def _headers(self, line: Line, *, incoming: bool, is_first: bool) -> Headers:
         person, studio = self._conversation.person, self._studio
         if not incoming:
-            to = "" if line.mark == ">>" else self._reply_to
+            to = {">>": "", ">f": studio["forwardsTo"]}.get(line.mark, self._reply_to)
             headers = senders.outgoing_headers(self._seed, person, to, studio, self._rng)
         elif is_first:
             headers = senders.incoming_headers(self._seed, person, studio, self._rng)
@@ -161,6 +162,7 @@ class _Thread:
             return [("Subject", self._subject)] if self._subject else []
         prefix = AUTOMATIC_SUBJECTS.get(self._conversation.person.language, "Automatic reply: ")
         prefix = prefix if line.mark.endswith("!") else "AW: " if self._says_aw(line) else "Re: "
+        prefix = "Fwd: " if line.mark == ">f" else prefix
         before = self._last.header("References")
         return [
             ("Subject", prefix + re.sub(r"^(Re|AW): ", "", self._subject)),

@@ -3,12 +3,12 @@ them."""
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from tests.leads.corpora.dates import day_name, long_date, month_name, short_date
+from tests.leads.corpora.dates import casual_date, day_name, long_date, month_name, short_date
 
 SLOT = re.compile(r"\{([a-zA-Z])\}")
 PHONES = {"berlin": "+49 1520 55{:05d}", "texas": "(512) 555-{:04d}"}
@@ -88,6 +88,10 @@ class People:
         saturday = day + timedelta(days=(5 - day.weekday()) % 7)
         return saturday if rng.random() < 0.8 else saturday - timedelta(days=rng.choice((1, 2, 6)))
 
+    def in_conversation(self, person: Person, rng: Random) -> Person:
+        """Whoever is no client with a day of their own writes about another day each time."""
+        return person if person.role in ("client", "stranger") else replace(person, day=self.day(rng))
+
     def _address(self, rng: Random, first: str, last: str) -> str:
         one, other = plain(first), plain(last)
         domain = rng.choice(self._studio["mailDomains"]).format(last=other)
@@ -136,6 +140,7 @@ def fill(text: str, person: Person, rng: Random, studio: dict[str, Any]) -> str:
         "p": person.phone,
         "v": person.venue,
         "d": short_date(person.day, person.language),
+        "h": casual_date(person.day, person.language),
         "D": long_date(person.day, person.language),
         "m": month_name(person.day, person.language),
         "w": day_name(person.day, person.language),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 LINE = re.compile(
-    r"(?P<mark>[<>][<>~!]?|-|call|done|s|\?|!|[A-Z])\s+(?:\[(?P<count>\d+)(?P<unit>[mhd])\]\s+)?(?P<text>.*)"
+    r"(?P<mark>[<>][<>~!f]?|-|call|done|s|\?|!|[A-Z])\s+(?:\[(?P<count>\d+)(?P<unit>[mhd])\]\s+)?(?P<text>.*)"
 )
 
 
 @dataclass(frozen=True)
 class Line:
     """`mark` is who wrote: < a person, > the studio, << and >> in a new thread, <~ only thanks, <! and >! a machine's
-    reply, - a mail of its own."""
+    reply, >f forwarded to a colleague, - a mail of its own."""
 
     mark: str
     text: str

@@ -42,6 +42,8 @@ def labels_of(seed: Seed, rng: Random) -> list[str]:
 def written_name(person: Person) -> str:
     """A person's From field, as their program writes it."""
     rng = Random(person.email)
+    if person.role not in ("stranger", "client", "past"):
+        return f"{person.name} <{person.email}>"
     shapes = (
         f"{person.name} <{person.email}>",
         f"{person.name} <{person.email}>",

@@ -249,7 +249,7 @@ class _Event:
             organizer["displayName"] = calendar["summary"]
         guests = [{**client, "responseStatus": RESPONSES[key]} for key in options if key in RESPONSES]
         guests = self._others() + guests
-        if guests:
+        if guests and calendar.get("primary"):  # of any other calendar the calendar itself is the organizer
             guests.append({**own, "organizer": True, "responseStatus": "accepted"})
         return {"creator": own, "organizer": organizer, **({"attendees": guests} if guests else {})}
 

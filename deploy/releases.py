@@ -44,6 +44,17 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Package:
+    """A release that is not stored yet."""
+
+    template: dict[str, Any]
+    content: bytes
+    """The zip"""
+    lacks_certificates: bool
+    """The template names RDS's certificate authorities, without which no migration can connect"""
+
+
+@dataclass(frozen=True)
 class Release:
     id: str
     bucket: Bucket
@@ -69,33 +80,29 @@ class Release:
         return Code(self.bucket, self.code_key, properties["Runtime"], architecture, self.code_version)
 
 
-def store_release(bucket: Bucket, stage: str, package: Path) -> Release:
-    """Uploads a package written by `python -m deploy.package`; an identical object that already exists stays."""
-    archive, template = package / "deployment.zip", package / "template.yaml"
+def read_package(folder: Path, stage: str) -> Package:
+    """What `python -m deploy.package` wrote. Raises DeployError for a package of another stage, or none."""
+    archive, template = folder / "deployment.zip", folder / "template.yaml"
     if not (archive.exists() and template.exists()):
-        raise DeployError(f"there is no package in {package}: run `make package STAGE={stage}` first")
-    content, document = archive.read_bytes(), yaml.safe_load(template.read_text(encoding="utf-8"))
-    _ensure_deployable(document, archive, stage)
-    code_key = f"code/{storage.hash_of(content)}.zip"
-    body = json.dumps(_as_released(document, bucket, code_key), indent=1, sort_keys=True).encode()
-    release_id = storage.hash_of(body)
-    storage.put_once(bucket, code_key, content)
-    storage.put_once(bucket, _template_key(stage, release_id), body)
-    return _read(bucket, stage, release_id)
-
-
-def _ensure_deployable(template: dict[str, Any], archive: Path, stage: str) -> None:
-    """Detects what would otherwise be noticed only after the database was created, or not at all."""
-    stages = template.get("Parameters", {}).get("Stage", {}).get("AllowedValues", [stage])
+        raise DeployError(f"there is no package in {folder}: run `make package STAGE={stage}` first")
+    document = yaml.safe_load(template.read_text(encoding="utf-8"))
+    stages = document.get("Parameters", {}).get("Stage", {}).get("AllowedValues", [stage])
     if stage not in stages:
-        raise DeployError(f"{archive.parent} was packaged for {', '.join(stages)}, not for {stage}")
+        raise DeployError(f"{folder} was packaged for {', '.join(stages)}, not for {stage}")
     with ZipFile(archive) as zipped:
         names = zipped.namelist()
-    if f"{TASK_ROOT}/{CERTIFICATES}" in json.dumps(template) and CERTIFICATES not in names:
-        raise DeployError(
-            "the package has no RDS certificates, which migrations need: run "
-            f"`make certificates`, and then `make package STAGE={stage}` again"
-        )
+    lacks = f"{TASK_ROOT}/{CERTIFICATES}" in json.dumps(document) and CERTIFICATES not in names
+    return Package(document, archive.read_bytes(), lacks_certificates=lacks)
+
+
+def store_release(bucket: Bucket, stage: str, package: Package) -> Release:
+    """Uploads a package; an identical object that already exists stays."""
+    code_key = f"code/{storage.hash_of(package.content)}.zip"
+    body = json.dumps(_as_released(package.template, bucket, code_key), indent=1, sort_keys=True).encode()
+    release_id = storage.hash_of(body)
+    storage.put_once(bucket, code_key, package.content)
+    storage.put_once(bucket, _template_key(stage, release_id), body)
+    return _read(bucket, stage, release_id)
 
 
 def get_release(bucket: Bucket, stage: str, prefix: str) -> Release:

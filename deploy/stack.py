@@ -9,11 +9,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deploy import changes, first_deployment, next_steps, releases, rollout
+from deploy import changes, first_deployment, next_steps, preflight, releases, rollout
 from deploy.changes import ChangeSet
-from deploy.cloud import Cloud, DeployError, connect, find_stack, get_stack, stack_name
+from deploy.cloud import Cloud, DeployError, Stack, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
-from deploy.storage import find_bucket
+from deploy.storage import create_bucket, find_bucket
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +25,7 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     first_deployment.remove_failed(cloud, options.stage)
     stack = find_stack(cloud, options.stage)
     changes.ensure_ready(stack, options.stage)
-    release = _pick_release(options, cloud)
+    release = _pick_release(options, cloud, stack, given)
     print(f"release {release.id} to {stack_name(options.stage)} in {cloud.region}")
     is_new = stack is None or stack.is_new
     if stack is None or stack.is_new:
@@ -45,11 +45,17 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
             _describe_next(options, cloud)
 
 
-def _pick_release(options: argparse.Namespace, cloud: Cloud) -> Release:
-    bucket = find_bucket(cloud, options.bucket, options.bucket_owner, create=options.create_bucket)
+def _pick_release(options: argparse.Namespace, cloud: Cloud, stack: Stack | None, given: Mapping[str, str]) -> Release:
+    """Nothing is made, not even the bucket, before it is certain that the deployment can succeed."""
+    bucket = find_bucket(cloud, options.bucket, options.bucket_owner, may_be_missing=options.create_bucket)
     if options.release:
-        return releases.get_release(bucket, options.stage, options.release)
-    package = options.package or ROOT / "build" / "package" / options.stage
+        release = releases.get_release(bucket, options.stage, options.release)
+        preflight.ensure_possible(cloud, release.template, stack, given)
+        return release
+    package = releases.read_package(options.package or ROOT / "build" / "package" / options.stage, options.stage)
+    preflight.ensure_possible(cloud, package.template, stack, given, lacks_certificates=package.lacks_certificates)
+    if bucket.is_missing:
+        create_bucket(cloud, bucket)
     return releases.store_release(bucket, options.stage, package)
 
 
@@ -140,7 +146,7 @@ def _migrate(options: argparse.Namespace, cloud: Cloud) -> None:
 
 
 def _list_releases(options: argparse.Namespace, cloud: Cloud) -> None:
-    bucket = find_bucket(cloud, options.bucket, options.bucket_owner, create=False)
+    bucket = find_bucket(cloud, options.bucket, options.bucket_owner)
     stack = find_stack(cloud, options.stage)
     stored = releases.list_releases(bucket, options.stage)
     if not stored:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +24,8 @@ class Bucket:
     storage: Any
     name: str
     owner: str
+    is_missing: bool = False
+    """Still to be created"""
 
     @property
     def place(self) -> dict[str, str]:
@@ -45,8 +47,8 @@ class Stored:
     version: str | None
 
 
-def find_bucket(cloud: Cloud, name: str, owner: str | None, *, create: bool) -> Bucket:
-    """Checks that the bucket can be used. One created here is private, versioned, encrypted and for TLS only."""
+def find_bucket(cloud: Cloud, name: str, owner: str | None, *, may_be_missing: bool = False) -> Bucket:
+    """Checks that the bucket can be used. Raises DeployError."""
     bucket = Bucket(cloud.storage, name, owner or cloud.account_id())
     try:
         found = cloud.storage.head_bucket(**bucket.place)
@@ -59,17 +61,17 @@ def find_bucket(cloud: Cloud, name: str, owner: str | None, *, create: bool) -> 
             ) from error
         if code not in ("404", "NoSuchBucket"):
             raise DeployError(f"bucket {name} cannot be used: {error}") from error
-        if not create:
+        if not may_be_missing:
             raise DeployError(f"there is no bucket {name}: choose another one, or add --create-bucket") from error
-        _create_bucket(cloud, bucket)
-        return bucket
+        return replace(bucket, is_missing=True)
     region = found.get("BucketRegion", cloud.region)
     if region != cloud.region:
         raise DeployError(f"bucket {name} is in {region}: Lambda needs one in its own Region, {cloud.region}")
     return bucket
 
 
-def _create_bucket(cloud: Cloud, bucket: Bucket) -> None:
+def create_bucket(cloud: Cloud, bucket: Bucket) -> None:
+    """Private, versioned, encrypted and for TLS only."""
     storage = bucket.storage
     # us-east-1 is the one Region that S3 does not accept as a location constraint.
     place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}

@@ -13,18 +13,20 @@ from dev.environment import cloud
 from dev.ports import HOST
 from tests.deploy import (
     moto_api_gateway,
+    moto_certificates,
     moto_cloudformation,
     moto_database,
     moto_keys,
     moto_lambda,
     moto_network,
+    moto_quotas,
     moto_storage,
 )
 from tests.deploy import moto_types as _declared  # noqa: F401  # moto finds types by their classes
 
 PARTS = (
-    *(moto_api_gateway, moto_cloudformation, moto_database, moto_keys),
-    *(moto_lambda, moto_network, moto_storage),
+    *(moto_api_gateway, moto_certificates, moto_cloudformation, moto_database, moto_keys),
+    *(moto_lambda, moto_network, moto_quotas, moto_storage),
 )
 
 
@@ -35,15 +37,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     os.environ.update(cloud(port))  # moto_types calls this same server
     warnings.simplefilter("ignore")  # moto warns about every type it skips: moto_cloudformation lists them all
-    for part in (
-        moto_api_gateway,
-        moto_cloudformation,
-        moto_database,
-        moto_keys,
-        moto_lambda,
-        moto_network,
-        moto_storage,
-    ):
+    for part in PARTS:
         part.patch()
     app = DomainDispatcherApplication(create_backend_app)
     server = make_server(HOST, port, app, threaded=True, request_handler=MotoRequestHandler)

@@ -166,7 +166,7 @@ def _check_issued(cloud: Cloud, domain: str, arn: str) -> Iterator[str]:
         yield f"DomainCertificateArn: there is no certificate {arn}"
         return
     if found["Status"] != "ISSUED":
-        yield f"DomainCertificateArn: the certificate is {found['Status']}, not ISSUED: validate or renew it in ACM"
+        yield f"DomainCertificateArn: the certificate is {found['Status']}, not ISSUED: validate it in ACM first"
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", [])}
     if not names & {domain, f"*.{domain.partition('.')[2]}"}:
         yield f"DomainCertificateArn: the certificate is for {', '.join(sorted(names))}, not for {domain}"

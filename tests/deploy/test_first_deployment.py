@@ -1,4 +1,4 @@
-"""A stage's first deployment finishes by itself, and a failed one leaves nothing behind."""
+"""`python -m deploy.stack` for a new stage: it finishes by itself, and a failed attempt leaves nothing behind."""
 
 from typing import Any
 

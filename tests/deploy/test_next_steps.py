@@ -1,4 +1,4 @@
-"""What a first deployment prints at its end: commands that work as they are, with every value filled in."""
+"""`python -m deploy.stack next`, and the end of a first deployment: commands that work as they are."""
 
 import json
 import re
@@ -113,3 +113,16 @@ def test_a_first_deployment_ends_with_them_and_a_command_prints_them_again(opera
 @pytest.mark.usefixtures("local_aws")
 def test_a_stage_that_is_not_there_has_no_next_steps(operator: Operator) -> None:
     assert operator.run("next") == (1, f"deploy: there is no stack ansel-{operator.stage} in us-east-1\n")
+
+
+def documented() -> str:
+    """The example in docs/deploying.md."""
+    return described(
+        {"AlarmEmail": "operations@example.com", "DomainName": "api.example.com"},
+        DomainTarget="d-abc123.execute-api.eu-central-1.amazonaws.com",
+        PlatformSecretArn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:PlatformSecret-AbCdEf",
+    )
+
+
+def test_the_documented_example_is_what_is_printed() -> None:
+    assert f"```text\n{documented()}\n```\n" in (ROOT / "docs" / "deploying.md").read_text()

@@ -31,8 +31,8 @@ def find_open(stack: Stack, given: Mapping[str, str]) -> dict[str, str]:
     if stack.parameters.get(PROTECTION) == WHEN_HEALTHY:
         found[PROTECTION] = "true"
     has_url = stack.parameters.get("PublicUrl", "?") or stack.parameters.get("DomainName") or "PublicUrl" in given
-    if not has_url:
-        found["PublicUrl"] = own_url(stack)
+    if not has_url and (url := own_url(stack)):
+        found["PublicUrl"] = url
     return found
 
 
@@ -55,10 +55,9 @@ def remove_failed(cloud: Cloud, stage: str) -> None:
     stack = find_stack(cloud, stage)
     if stack is None or stack.status != FAILED:
         return
-    databases = _list_databases(cloud, stack)
-    changes.delete(cloud, stage, stack)
-    for kind, name in databases:
+    for kind, name in _list_databases(cloud, stack):
         _delete_snapshots(cloud, kind, name)
+    changes.delete(cloud, stage, stack)  # the last, because it is what the next attempt looks for
     print(f"removed what the failed first deployment of {stack.name} had left")
 
 

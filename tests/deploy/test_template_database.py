@@ -1,5 +1,7 @@
 """The database in the template: how each role logs in, through which endpoint, and that its version can change."""
 
+import pytest
+
 from migrations.privileges import LOGINS
 from tests.deploy.intrinsics import Account
 from tests.deploy.templates import finished, transformed
@@ -43,3 +45,10 @@ def test_the_proxy_logs_in_like_the_functions_and_its_role_follows_rds_documenta
     (connect,) = role["Policies"][0]["PolicyDocument"]["Statement"]
     users = [arn.partition(":dbuser:")[2] for arn in connect["Resource"]]
     assert users == [f"Database.DbiResourceId/{login}" for login in LOGINS]
+
+
+@pytest.mark.parametrize(("chosen", "protected"), [("true", True), ("false", False), ("when-healthy", False)])
+def test_the_database_is_not_protected_before_its_service_is_healthy(chosen: str, protected: bool) -> None:
+    account = Account(finished("prod"), {"DatabaseDeletionProtection": chosen})
+    for name in ("Database", "DatabaseCluster"):
+        assert account.value("Resources", name, "Properties", "DeletionProtection") is protected

@@ -28,12 +28,12 @@ FUNCTIONS = {
 }
 
 
-def deploy(folder: Path, template: dict[str, Any], version: int) -> int:
+def deploy(folder: Path, template: dict[str, Any], version: int, *parameters: str) -> int:
     package = write_package(folder / str(version), template, ADMIN % version, CERTIFICATES)
     with http_fake() as api:
         api.on("/api/health", Reply({"status": "ok"}))
         where = ["--stage", "prod", "--bucket", "releases", "--create-bucket", "--url", api.url]
-        given = ["--parameters", "DatabaseDeletionProtection=false", "RequestsPerSecond=50"]
+        given = ["--parameters", "RequestsPerSecond=50", *parameters]
         return stack.main(["deploy", *where, "--package", str(package), "--yes", *given])
 
 
@@ -78,6 +78,7 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
     queue, dead_letters = outputs()["SyncQueueUrl"], outputs()["DeadLetterQueueUrl"]
     for name, variables in environment.items():
         assert variables["ANSEL_STAGE"] == "prod"
+        assert variables["PUBLIC_URL"] == outputs()["EndpointURL"].removesuffix("/")
         assert variables["DATABASE_AUTH"] == "iam"
         assert variables["SYNC_QUEUE_URL"] == queue
         assert variables["KMS_KEY_IDS"] == outputs()["DataKeyArn"]
@@ -133,6 +134,7 @@ def test_the_database_is_private_encrypted_and_logged_into_with_iam() -> None:
     assert len(found) == 1
     database = found[0]
     assert database["StorageEncrypted"]
+    assert database["DeletionProtection"]
     assert database["IAMDatabaseAuthenticationEnabled"]
     assert not database["PubliclyAccessible"]
     assert database["MasterUserSecret"]["SecretArn"] == outputs()["OwnerSecretArn"]
@@ -202,6 +204,9 @@ def test_deleting_leaves_the_key_and_the_platforms_credentials(
     deployed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key, secret, proof = resource("DataKey"), resource("PlatformSecret"), resource("TenantProofSecret")
+    template = copy.deepcopy(templates.finished("prod"))
+    assert deploy(deployed, template, 3, "DatabaseDeletionProtection=false") == 0
+    capsys.readouterr()
     assert stack.main(["delete", "--stage", "prod", "--yes"]) == 0
     stays = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     assert f"  AWS::KMS::Key {key} (RetainExceptOnCreate)" in stays
@@ -210,3 +215,5 @@ def test_deleting_leaves_the_key_and_the_platforms_credentials(
     assert boto3.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     assert boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     assert boto3.client("lambda").list_functions()["Functions"] == []
+    assert boto3.client("rds").describe_db_instances()["DBInstances"] == []
+    assert len(boto3.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]) == 1

@@ -18,11 +18,16 @@ DATABASES = ("AWS::RDS::DBInstance", "AWS::RDS::DBCluster")
 
 
 def creating(release: Release, given: Mapping[str, str]) -> dict[str, str]:
-    """The parameters to create the stage with."""
+    """The parameters to create the stage with. Says which of them change by themselves later."""
     parameter = release.parameters.get(PROTECTION, {})
     may_wait = WHEN_HEALTHY in parameter.get("AllowedValues", [])
-    wanted = given.get(PROTECTION, parameter.get("Default"))
-    return {**given, PROTECTION: WHEN_HEALTHY} if may_wait and wanted == "true" else dict(given)
+    waits = may_wait and given.get(PROTECTION, parameter.get("Default")) == "true"
+    later = [f"{PROTECTION}=true"] if waits else []
+    if "PublicUrl" in release.parameters and not (given.get("PublicUrl") or given.get("DomainName")):
+        later.append("PublicUrl=(the API's own URL)")
+    if later:
+        print(f"to follow once the service is healthy: {', '.join(later)}")
+    return {**given, PROTECTION: WHEN_HEALTHY} if waits else dict(given)
 
 
 def find_open(stack: Stack, given: Mapping[str, str]) -> dict[str, str]:

@@ -93,7 +93,8 @@ def package() -> Package:
 
 
 @pytest.fixture(scope="module")
-def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An AWS account to deploy to, in which CloudFormation works; the suite's `local_aws` has no stacks."""
     with running_cloud(tmp_path_factory.mktemp("cloud")):
         yield
 

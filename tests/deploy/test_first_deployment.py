@@ -22,7 +22,7 @@ DATABASE = {
     },
 }
 
-pytestmark = pytest.mark.usefixtures("local_aws")
+pytestmark = pytest.mark.usefixtures("account")
 
 
 @pytest.fixture
@@ -65,6 +65,8 @@ def test_it_protects_the_database_and_sets_the_url_once_the_service_is_healthy(p
     code, said = product.deploy(1)
     assert code == 0, said
     assert (is_protected(product), public_url(product)) == (True, api.url)
+    announced = said.index("to follow once the service is healthy: DatabaseDeletionProtection=true, PublicUrl=(the API")
+    assert announced < said.index("add       Sync")
     healthy = said.index("/api/health is ok")
     assert healthy < said.index(f"DatabaseDeletionProtection=true, PublicUrl={api.url}") < said.rindex("is ok")
     assert product.parameters()["DatabaseDeletionProtection"] == "true"

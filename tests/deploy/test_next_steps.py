@@ -87,7 +87,7 @@ def test_alarms_have_somebody_to_confirm_or_to_subscribe() -> None:
     assert f"deploy with AlarmEmail=..., or use {TOPIC}" in described()
 
 
-@pytest.mark.usefixtures("local_aws")
+@pytest.mark.usefixtures("account")
 def test_a_first_deployment_ends_with_them_and_a_command_prints_them_again(operator: Operator) -> None:
     operator.template["Resources"]["Secret"] = {
         "Type": "AWS::SecretsManager::Secret",
@@ -110,7 +110,7 @@ def test_a_first_deployment_ends_with_them_and_a_command_prints_them_again(opera
     assert json.loads(answer["Payload"].read())["did"] == "studio create"
 
 
-@pytest.mark.usefixtures("local_aws")
+@pytest.mark.usefixtures("account")
 def test_a_stage_that_is_not_there_has_no_next_steps(operator: Operator) -> None:
     assert operator.run("next") == (1, f"deploy: there is no stack ansel-{operator.stage} in us-east-1\n")
 

@@ -22,7 +22,7 @@ BUCKET = "releases-of-nobody"
 ADMIN = "def admin(event, context):\n    return {}\n"
 DOMAIN = "DomainName=api.example.com"
 
-pytestmark = pytest.mark.usefixtures("local_aws")
+pytestmark = pytest.mark.usefixtures("account")
 
 
 class Preflight:

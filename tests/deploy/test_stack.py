@@ -11,7 +11,7 @@ from tests.deploy.projects import write_package
 from tests.deploy.small_stage import BAD, BUCKET, FAILS, HEALTHY, MIGRATES, REFUSES, STOPS, Operator
 from tests.http_fake import Fake, Reply
 
-pytestmark = pytest.mark.usefixtures("local_aws")
+pytestmark = pytest.mark.usefixtures("account")
 
 
 def test_a_first_deployment_creates_the_stack_then_migrates_then_checks_the_api(operator: Operator, api: Fake) -> None:

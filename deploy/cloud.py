@@ -25,8 +25,9 @@ class Cloud:
     identities: Any
 
     def client(self, service: str) -> Any:
-        """For services that only some commands need: each client takes a moment to build."""
-        return boto3.client(service, region_name=self.region)
+        """For services that only some commands need. One that cannot be reached is given up within seconds."""
+        impatient = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
+        return boto3.client(service, region_name=self.region, config=impatient)
 
     def account_id(self) -> str:
         return str(self.identities.get_caller_identity()["Account"])

@@ -123,6 +123,21 @@ def check_networks(plan: Plan) -> Iterator[str]:
         )
 
 
+def check_subnets(plan: Plan) -> Iterator[str]:
+    """Of a network of one's own, which the database and the functions will be in."""
+    network, given = (plan.choices.values.get(name, "") for name in ("VpcId", "PrivateSubnetIds"))
+    if not network or given == "subnet-none" or not plan.concerns("VpcId", "PrivateSubnetIds"):
+        return
+    found = preflight_database.find_subnets(plan.cloud, given)
+    if missing := sorted(set(given.split(",")) - {subnet["SubnetId"] for subnet in found}):
+        yield f"PrivateSubnetIds: {', '.join(missing)} cannot be found in {plan.cloud.region}"
+    if elsewhere := sorted(subnet["SubnetId"] for subnet in found if subnet["VpcId"] != network):
+        yield f"PrivateSubnetIds: {', '.join(elsewhere)} belong to another VPC than {network}"
+    zones = {subnet["AvailabilityZone"] for subnet in found}
+    if not missing and len(zones) < 2:
+        yield f"PrivateSubnetIds: all are in {', '.join(zones)}, but RDS needs subnets in two zones"
+
+
 def _quota(cloud: Cloud, service: str, code: str) -> int:
     """What was granted to the account, or else what every account has."""
     quotas = cloud.client("service-quotas")
@@ -189,6 +204,7 @@ CHECKS: Mapping[str, Check] = {
     "Lambda's concurrency": check_concurrency,
     "Elastic IP addresses": check_addresses,
     "VPCs": check_networks,
+    "the subnets": check_subnets,
     "the database": check_database,
     "the domain's certificate": check_certificate,
     "API Gateway's role for logs": check_access_log,

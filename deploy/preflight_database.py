@@ -25,7 +25,7 @@ def check(cloud: Cloud, choices: Choices) -> Iterator[str]:
         ours = _zones_of_subnets(cloud, choices)
         if not zones:
             yield f"DatabaseInstanceClass: {wanted} cannot be ordered in {cloud.region}: choose another class"
-        elif len(zones & ours) < zones_needed:
+        elif len(zones & ours) < zones_needed <= len(ours):
             yield (
                 f"DatabaseInstanceClass: {wanted} can be ordered in {_listed(zones)}, and the subnets are in "
                 f"{_listed(ours)}: choose another class, or give VpcId and PrivateSubnetIds in those zones"
@@ -66,15 +66,21 @@ def _list_zones(cloud: Cloud, engine: str, version: str, size: str) -> set[str]:
 def _zones_of_subnets(cloud: Cloud, choices: Choices) -> set[str]:
     """Those of the given subnets, or the two that a VPC created here gets: Fn::GetAZs prefers zones with a default
     subnet."""
-    ec2 = cloud.client("ec2")
     if choices.values.get("VpcId"):
-        subnets = ec2.describe_subnets(SubnetIds=choices.values["PrivateSubnetIds"].split(","))["Subnets"]
-        return {subnet["AvailabilityZone"] for subnet in subnets}
+        return {subnet["AvailabilityZone"] for subnet in find_subnets(cloud, choices.values["PrivateSubnetIds"])}
+    ec2 = cloud.client("ec2")
     default = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
     names = {subnet["AvailabilityZone"] for subnet in default}
     if not names:
         names = {zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
     return set(sorted(names)[:2])
+
+
+def find_subnets(cloud: Cloud, ids: str) -> list[Any]:
+    """Those that exist; by a filter, because a request by ids fails if one does not."""
+    wanted = [{"Name": "subnet-id", "Values": ids.split(",")}]
+    found: list[Any] = cloud.client("ec2").describe_subnets(Filters=wanted)["Subnets"]
+    return found
 
 
 def _listed(zones: set[str]) -> str:

@@ -136,8 +136,8 @@ def test_addresses_and_networks_must_be_left(preflight: Preflight) -> None:
     assert networks.startswith("VpcId: the Region has ")
     assert "give VpcId and PrivateSubnetIds of an existing one" in networks
     assert len(preflight.problems("Egress=nat")) == 1
-    subnets = ",".join(subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"][:2])
-    assert preflight.run("VpcId=vpc-1", f"PrivateSubnetIds={subnets}")[0] == 0
+    network, zones = default_network()
+    assert preflight.run(network, f"PrivateSubnetIds={zones['a']},{zones['b']}")[0] == 0
 
 
 def test_the_default_quota_applies_where_none_was_granted(preflight: Preflight) -> None:
@@ -187,12 +187,27 @@ def test_a_database_that_can_be_ordered_passes(preflight: Preflight, parameters:
 
 
 def test_a_class_need_not_be_in_every_zone_unless_there_is_a_standby(preflight: Preflight) -> None:
-    ec2 = boto3.client("ec2")
-    zones = {subnet["AvailabilityZone"][-1]: subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]}
-    given = ["VpcId=vpc-1", f"PrivateSubnetIds={zones['b']},{zones['c']}", "DatabaseInstanceClass=db.m7g.large"]
+    network, zones = default_network()
+    given = [network, f"PrivateSubnetIds={zones['b']},{zones['c']}", "DatabaseInstanceClass=db.m7g.large"]
     assert preflight.run(*given, "DatabaseStandby=false")[0] == 0
     (problem,) = preflight.problems(*given, "DatabaseStandby=true")
     assert "in us-east-1c, and the subnets are in us-east-1b and us-east-1c" in problem
+
+
+def default_network() -> tuple[str, dict[str, str]]:
+    """The parameter that names it, and a subnet by the letter of its zone."""
+    subnets = boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    return f"VpcId={subnets[0]['VpcId']}", {found["AvailabilityZone"][-1]: found["SubnetId"] for found in subnets}
+
+
+def test_subnets_must_exist_in_the_vpc_and_in_two_zones(preflight: Preflight) -> None:
+    network, zones = default_network()
+    (missing,) = preflight.problems(network, f"PrivateSubnetIds={zones['a']},subnet-0123")
+    assert missing == "PrivateSubnetIds: subnet-0123 cannot be found in us-east-1"
+    (elsewhere,) = preflight.problems("VpcId=vpc-0123", f"PrivateSubnetIds={zones['a']},{zones['b']}")
+    assert elsewhere.endswith("belong to another VPC than vpc-0123")
+    (twice,) = preflight.problems(network, f"PrivateSubnetIds={zones['a']},{zones['a']}", "DatabaseStandby=false")
+    assert twice == "PrivateSubnetIds: all are in us-east-1a, but RDS needs subnets in two zones"
 
 
 def certificate(domain: str, *, region: str = "us-east-1", validated_by: str = "DNS") -> str:

@@ -17,6 +17,8 @@ MODELS = ("dev", "prod")
 PYTHON = "3.13"
 """For a stage that names no version."""
 PYTHONS = ("3.11", "3.12", "3.13")
+_STACKS = {"infrastructure", "health-check"}
+"""A stage's other stacks, which are named after it as its functions are"""
 _OF_AN_ACCOUNT = {"environment_variables", "subnet_ids", "security_group_ids", "layers"}
 """What must not be copied from a stage: a new one would use the other one's database."""
 
@@ -76,10 +78,11 @@ def check_name(name: str, stages: dict[str, Any]) -> None:
         raise StageError(
             f"{name} is not a stage that is deployed: it may do without TLS and KMS, so choose another name"
         )
-    functions = {function for stage in stages.values() for function in stage.get("lambda_functions", {})}
-    other, _, function = name.rpartition("-")
-    if other and function in functions:
-        raise StageError(f"stage {name} would have the name of a function of stage {other}: choose another name")
+    taken = _STACKS | {function for stage in stages.values() for function in stage.get("lambda_functions", {})}
+    for suffix in taken:
+        if name.endswith(f"-{suffix}"):
+            other = name.removesuffix(f"-{suffix}")
+            raise StageError(f"stage {name} would be called like the {suffix} of stage {other}: choose another name")
 
 
 def add(name: str, like: str) -> Stage:

@@ -11,6 +11,7 @@ from typing import Any
 import urllib3
 
 from deploy.cloud import Cloud, DeployError, Stack, read_template, stack_name
+from deploy.endpoint import Endpoint, find_endpoint
 from deploy.releases import Code, Release, pinned
 from deploy.storage import Bucket, checksum_of
 
@@ -128,32 +129,26 @@ def _read_error(text: str) -> dict[str, Any]:
 
 def check(stack: Stack, url: str | None, wait_seconds: float) -> None:
     """The deployed API must report ok within `wait_seconds`. `url` ends before `/api`, like PUBLIC_URL."""
-    address = f"{(url or _api_url(stack)).rstrip('/')}{HEALTH}"
+    endpoint = find_endpoint(stack, url)
     deadline = time.monotonic() + wait_seconds
-    http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=35), retries=False)
-    while (problem := _problem(http, address)) is not None:
+    while (problem := _problem(endpoint)) is not None:
         if time.monotonic() > deadline:
             raise DeployError(
-                f"{address} {problem}. To roll back: `make rollback`, which lists the releases, then again with the "
-                "RELEASE before"
+                f"{endpoint.url}{HEALTH} {problem}. To roll back: `make rollback`, which lists the releases, then "
+                "again with the RELEASE before"
             )
         time.sleep(1)
+    if endpoint.connects_to and (missing := endpoint.missing_record()):
+        print(missing)
 
 
-def _problem(http: urllib3.PoolManager, address: str) -> str | None:
+def _problem(endpoint: Endpoint) -> str | None:
     try:
-        answer = http.request("GET", address)
+        answer = endpoint.get(HEALTH)
         health = answer.json()
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         return f"does not respond ({error})"
     if answer.status != 200 or health.get("status") != "ok":
         return f"returns {answer.status}: {json.dumps(health)}"
-    print(f"{address} is ok, the schema is {health.get('migrations')} ({health.get('migrationsHead')})")
+    print(f"{endpoint.url}{HEALTH} is ok, the schema is {health.get('migrations')} ({health.get('migrationsHead')})")
     return None
-
-
-def _api_url(stack: Stack) -> str:
-    """Chalice's own output, which ends with a slash."""
-    if "EndpointURL" not in stack.outputs:
-        raise DeployError(f"{stack.name} has no output EndpointURL: give --url")
-    return stack.outputs["EndpointURL"]

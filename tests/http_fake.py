@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,10 +70,12 @@ class Fake:
 
 
 @contextmanager
-def http_fake() -> Iterator[Fake]:
+def http_fake(tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    fake = Fake(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    fake = Fake(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
     server.fake = fake  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

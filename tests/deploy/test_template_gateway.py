@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from deploy.gateway_responses import gateway_responses
 from tests.deploy.intrinsics import Account
 from tests.deploy.templates import finished, transformed
@@ -55,3 +57,33 @@ def test_no_gateway_log_contains_a_query_string() -> None:
     assert fields
     assert not {"$context.path", "$context.customDomain", "$context.requestOverride"}.intersection(fields)
     assert not any("query" in field.lower() for field in fields)
+
+
+DOMAIN = {
+    "DomainName": "api.example.com",
+    "DomainCertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1",
+}
+
+
+@pytest.mark.parametrize("choice", [{}, DOMAIN], ids=["without a domain", "with a domain"])
+def test_nothing_older_than_tls_1_2_is_accepted(choice: dict[str, str]) -> None:
+    account = Account(transformed("prod"), choice)
+    for name in ["RestAPI", "Domain"]:
+        made = account.value("Resources", name, "Properties")
+        assert made["SecurityPolicy"].startswith("SecurityPolicy_TLS13_1_2_"), "TLS 1.3, and 1.2 at least"
+        assert made["EndpointAccessMode"] == "STRICT", "API Gateway requires a mode with such a policy"
+
+
+def test_with_a_domain_the_api_is_reached_at_no_other_host() -> None:
+    for choice, disabled in [({}, False), (DOMAIN, True)]:
+        account = Account(transformed("prod"), choice)
+        body = account.value("Resources", "RestAPI", "Properties", "Body")
+        assert body["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": disabled}
+
+
+def test_a_domain_changes_the_stage_which_makes_api_gateway_disable_its_own_endpoint() -> None:
+    variables = [
+        Account(transformed("prod"), choice).value("Resources", "RestAPIv1Stage", "Properties", "Variables")
+        for choice in ({}, DOMAIN)
+    ]
+    assert variables == [{"domain": "none"}, {"domain": "api.example.com"}]

@@ -13,6 +13,7 @@ from chalicelib.data.postgres.driver import PgConnection
 from chalicelib.errors import Conflict
 from chalicelib.services.operations.tenant_keys import apply_keys
 from chalicelib.settings import DatabaseLogin
+from migrations.privileges import CONNECTION_LIMITS, CONNECTION_SHARES
 
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "10min"}
 """To override one: `alembic -x lock_timeout=1s upgrade head`."""
@@ -49,6 +50,29 @@ def make_keys_known(connection: Connection) -> None:
         connection.commit()
 
 
+LIMIT_CONNECTIONS = """
+    DO $$ BEGIN
+        IF EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = '{role}' AND rolconnlimit <> ({limit}) AND pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')
+        ) THEN
+            EXECUTE format('ALTER ROLE {role} CONNECTION LIMIT %s', {limit});
+        END IF;
+    END $$
+"""
+"""Changes nothing if it is right already, or if somebody else created the role and may alone change it."""
+
+
+def limit_connections(connection: Connection) -> None:
+    """Roles belong to the server and its size to the stage, so this is no revision but done after each migration."""
+    shares = {
+        role: f"current_setting('max_connections')::int * {share} / 100" for role, share in CONNECTION_SHARES.items()
+    }
+    for role, limit in (shares | {role: str(number) for role, number in CONNECTION_LIMITS.items()}).items():
+        connection.execute(text(LIMIT_CONNECTIONS.format(role=role, limit=limit)))
+    connection.commit()
+
+
 def run() -> None:
     engine = create_engine("postgresql+pg8000://", creator=connect_as_owner, poolclass=NullPool)
     event.listen(engine, "set_connection_execution_options", end_transaction)
@@ -63,6 +87,7 @@ def run() -> None:
             context.run_migrations()
         if not context.get_context().opts.get("dont_mutate"):
             make_keys_known(connection)
+            limit_connections(connection)
 
 
 run()

@@ -16,6 +16,12 @@ DEFINER = "ansel_definer"
 """Owns the cross-tenant functions; it cannot log in."""
 ROLES = (*LOGINS, DEFINER)
 
+CONNECTION_SHARES = {API: 50, SYNC: 25}
+"""Per cent of the server's `max_connections` that a role may have open: a function with many containers leaves some to
+the others. A share, because the number fits every size of a stage, also after the instance has changed."""
+CONNECTION_LIMITS = {TICK: 4, MAINTENANCE: 4, ADMIN: 6}
+"""Of functions that run once or three times at once: twice as many, as containers of two releases overlap."""
+
 READ = "SELECT"
 ERASE = "SELECT, DELETE"
 """The privileges that erasing a studio needs."""

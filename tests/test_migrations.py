@@ -13,7 +13,7 @@ from chalicelib.data.health import SCHEMA_HEAD
 from chalicelib.data.models import Base
 from dev.ports import HOST
 from dev.postgres import Postgres
-from migrations.privileges import DEFINER, ROLES
+from migrations.privileges import ADMIN, API, DEFINER, MAINTENANCE, ROLES, SYNC, TICK
 from tests.conftest import ROOT, Database
 from tests.migrating import catalog, revision, revisions, without_version_table
 
@@ -115,7 +115,25 @@ def test_an_owner_without_superuser_creates_the_roles(tmp_path: Path, monkeypatc
             "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles"
             " WHERE rolname LIKE 'ansel%' ORDER BY 1"
         )
+        limits = connection_limits(admin)
+        admin.run("ALTER ROLE ansel_api CONNECTION LIMIT 3")
+        command.upgrade(CONFIG, "head")
+        limited_again = connection_limits(admin)
         admin.close()
     assert roles == [
         *([role, role != DEFINER, False, False, False] for role in sorted(ROLES)),
     ]
+    assert limits == {API: 50, SYNC: 25, TICK: 4, MAINTENANCE: 4, ADMIN: 6, DEFINER: -1}, "of the usual 100 connections"
+    assert limited_again == limits, "each migration sets them, so that a larger server allows more"
+
+
+def connection_limits(admin: pg8000.native.Connection) -> dict[str, int]:
+    return dict(admin.run("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname LIKE 'ansel%'"))
+
+
+def test_a_role_that_somebody_else_created_keeps_its_connection_limit(
+    fresh: Database, superuser: pg8000.native.Connection
+) -> None:
+    before = connection_limits(superuser)
+    command.upgrade(CONFIG, "head")
+    assert connection_limits(superuser) == before

@@ -144,7 +144,7 @@ def test_the_database_is_private_encrypted_and_logged_into_with_iam() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_scheduled_functions_have_a_rule_and_run_one_at_a_time() -> None:
+def test_scheduled_functions_have_a_rule_and_run_one_at_a_time_and_commands_three() -> None:
     events = boto3.client("events")
     rules = {rule["Name"]: rule["ScheduleExpression"] for rule in events.list_rules()["Rules"]}
     assert sorted(rules.values()) == ["rate(1 day)", "rate(1 minute)"]
@@ -155,7 +155,8 @@ def test_scheduled_functions_have_a_rule_and_run_one_at_a_time() -> None:
         name: functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
         for name in FUNCTIONS
     }
-    assert {name for name, number in reserved.items() if number == 1} == targets | {"ansel-prod-admin"}
+    limits = dict.fromkeys(targets, 1) | {"ansel-prod-admin": 3, "ansel-prod": 100, "ansel-prod-sync": None}
+    assert reserved == limits
 
 
 @pytest.mark.usefixtures("deployed")

@@ -1,0 +1,99 @@
+"""Concurrency and connections: what the defaults of each stage reserve, and that their database accepts it."""
+
+import json
+
+import pytest
+
+from deploy.capacity import (
+    CONTAINERS_WHILE_DEPLOYING,
+    KEPT_BY_THE_SERVER,
+    RESERVED,
+    concurrency_by_role,
+    connections_needed,
+    reserved_concurrency,
+)
+from migrations.privileges import CONNECTION_LIMITS, CONNECTION_SHARES
+from tests.conftest import ROOT
+from tests.deploy.intrinsics import Account
+from tests.deploy.templates import finished, transformed
+
+STAGES = ["dev", "prod"]
+MEMORY = {"db.t4g.micro": 1, "db.t4g.medium": 4}
+"""GiB"""
+BYTES_PER_CONNECTION = 9_531_392
+"""RDS allows one connection per so many bytes of memory unless told otherwise."""
+
+
+def defaults(stage: str) -> dict[str, str]:
+    return {name: str(parameter["Default"]) for name, parameter in finished(stage)["Parameters"].items()}
+
+
+def reserved_in_template(stage: str, choice: dict[str, str]) -> dict[str, int]:
+    account = Account(transformed(stage), choice)
+    functions = [
+        name for name, made in transformed(stage)["Resources"].items() if made["Type"] == "AWS::Lambda::Function"
+    ]
+    made = {name: account.value("Resources", name, "Properties") for name in functions}
+    return {
+        name: int(properties["ReservedConcurrentExecutions"])
+        for name, properties in made.items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "choice", [{}, {"ReserveConcurrency": "false"}, {"ApiConcurrency": "0"}], ids=["default", "nothing", "no API"]
+)
+def test_the_sum_is_what_the_template_reserves(stage: str, choice: dict[str, str]) -> None:
+    reserved = reserved_in_template(stage, choice)
+    assert sum(reserved.values()) == reserved_concurrency(defaults(stage) | choice)
+    assert {name: number for name, number in reserved.items() if name != "APIHandler"} in ({}, RESERVED)
+    assert "Sync" not in reserved, "the worker's limit is its trigger's: a reserved one would also throttle its queue"
+
+
+@pytest.mark.parametrize(("stage", "api"), [("dev", 20), ("prod", 100)])
+def test_the_api_is_bounded_by_default(stage: str, api: int) -> None:
+    assert reserved_in_template(stage, {})["APIHandler"] == api
+    assert "APIHandler" not in reserved_in_template(stage, {"ApiConcurrency": "0"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_chalices_own_deployment_reserves_the_same(stage: str) -> None:
+    functions = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"][stage]["lambda_functions"]
+    by_name = {
+        name: given["reserved_concurrency"] for name, given in functions.items() if "reserved_concurrency" in given
+    }
+    expected = {name.lower(): number for name, number in RESERVED.items()}
+    assert by_name == expected | {"api_handler": int(defaults(stage)["ApiConcurrency"])}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_database_accepts_the_connections_of_every_function_during_a_deployment(stage: str) -> None:
+    accepted = int(defaults(stage)["DatabaseMaxConnections"])
+    assert connections_needed(defaults(stage)) <= accepted
+    for name in ("DatabaseSettings", "ClusterSettings"):
+        settings = Account(finished(stage)).value("Resources", name, "Properties", "Parameters")
+        assert int(settings["max_connections"]) == accepted
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_instance_has_the_memory_for_its_connections(stage: str) -> None:
+    by_rds = MEMORY[defaults(stage)["DatabaseInstanceClass"]] * 1024**3 // BYTES_PER_CONNECTION
+    assert int(defaults(stage)["DatabaseMaxConnections"]) < by_rds
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_role_is_refused_what_its_function_needs_or_takes_what_the_others_need(stage: str) -> None:
+    accepted = int(defaults(stage)["DatabaseMaxConnections"])
+    limits = {role: accepted * share // 100 for role, share in CONNECTION_SHARES.items()} | CONNECTION_LIMITS
+    for function, concurrency in concurrency_by_role(defaults(stage)).items():
+        assert limits[f"ansel_{function}"] >= concurrency * CONTAINERS_WHILE_DEPLOYING > 0 or function in RESERVED
+    assert limits["ansel_tick"] >= CONTAINERS_WHILE_DEPLOYING
+    assert sum(limits.values()) <= accepted - KEPT_BY_THE_SERVER
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_alarm_of_connections_is_below_what_the_database_accepts(stage: str) -> None:
+    accepted = int(defaults(stage)["DatabaseMaxConnections"])
+    assert int(defaults(stage)["AlarmDatabaseConnections"]) == accepted * 4 // 5

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from pg8000.exceptions import DatabaseError
 from chalicelib.data.health import SCHEMA_HEAD
 from chalicelib.data.postgres.database import close_pool, read
 from chalicelib.data.studios import FIND_STUDIOS
+from chalicelib.errors import Unauthorized
 from chalicelib.logs import JsonFormatter
 from chalicelib.services.authentication import authenticate, forget_callers
 from chalicelib.services.operations.commands import COMMANDS
@@ -34,8 +36,11 @@ pytestmark = pytest.mark.usefixtures("as_administrator")
 
 def run(command: str, **fields: Any) -> Any:
     with login_as(ADMIN):
-        answer = admin({"command": command, **fields}, Context("ansel-test-admin", 300))
-    return json.loads(json.dumps(answer))
+        return invoke(command, **fields)
+
+
+def invoke(command: str, **fields: Any) -> Any:
+    return json.loads(json.dumps(admin({"command": command, **fields}, Context("ansel-test-admin", 300))))
 
 
 def fails(command: str, **fields: Any) -> dict[str, Any]:
@@ -68,6 +73,31 @@ def test_a_studio_is_created_with_its_key_or_not_at_all(superuser: pg8000.native
     finally:
         superuser.run("ALTER TABLE api_key DROP CONSTRAINT none")
     assert superuser.run("SELECT count(*) FROM studio") == [[0]]
+
+
+def test_a_leaked_key_is_revoked_while_two_rotations_run(
+    studio: dict[str, Any], superuser: pg8000.native.Connection
+) -> None:
+    """As many commands at once as the admin function has concurrency reserved for."""
+    leaked = {"studioId": studio["studioId"], "keyId": studio["keyId"]}
+    superuser.run("BEGIN")
+    superuser.run("SELECT FROM data_key FOR UPDATE")  # a rotation waits for each studio's key
+    before = database_time().isoformat()
+    with login_as(ADMIN), ThreadPoolExecutor(2) as pool:
+        rotations = [pool.submit(invoke, "keys rotate", madeBefore=before) for _ in range(2)]
+        try:
+            for rotation in rotations:
+                administration.wait_for_a_lock(superuser, rotation)
+            assert invoke("api-key revoke", **leaked)["id"] == studio["keyId"]
+            assert superuser.run("SELECT revoked_at IS NULL FROM api_key") == [[False]]
+            assert not any(rotation.done() for rotation in rotations)
+        finally:
+            superuser.run("COMMIT")
+        reports = [rotation.result() for rotation in rotations]
+    assert all(report["complete"] for report in reports)
+    assert sum(report["rekeyed"] for report in reports) == 1
+    with pytest.raises(Unauthorized):
+        authenticate(f"Bearer {studio['apiKey']}")
 
 
 def test_an_invalid_field_is_named_and_its_value_is_not_repeated() -> None:

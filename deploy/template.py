@@ -21,12 +21,12 @@ def resources(stage: str) -> dict[str, Any]:
     defaults = FOLDER / "stages" / f"{get_stage(stage).like}.yaml"
     document: dict[str, Any] = {section: {} for section in SECTIONS}
     for path in sorted(FOLDER.glob("*.yaml")):
-        for section, entries in _read(path).items():
+        for section, entries in read(path).items():
             taken = document[section].keys() & entries.keys()
             if taken:
                 raise ValueError(f"{path.name} declares {', '.join(sorted(taken))} a second time")
             document[section].update(entries)
-    for name, parameter in _read(defaults)["Parameters"].items():
+    for name, parameter in read(defaults)["Parameters"].items():
         document["Parameters"][name].update(parameter)
     document["Parameters"]["Stage"].update(Default=stage, AllowedValues=[stage])
     _write_dashboard(document["Resources"]["Dashboard"]["Properties"]["DashboardBody"])
@@ -102,6 +102,7 @@ def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A template in YAML, its short forms written out."""
     document: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  # a safe loader
     return document

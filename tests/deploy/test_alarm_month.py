@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from deploy import health_check, template
 from tests.deploy.alarm_month import (
     API,
     DEAD,
@@ -34,12 +35,16 @@ VISIBLE, OLDEST = f"ApproximateNumberOfMessagesVisible of {QUEUE}", f"Approximat
 
 @cache
 def alarms(engine: str = "postgres") -> tuple[Alarm, ...]:
-    """Of a deployment with that database."""
-    account = Account(finished("prod"), {"DatabaseEngine": engine})
-    made = finished("prod")["Resources"].items()
-    live = set(account.in_order())
-    names = [name for name, resource in made if resource["Type"] == "AWS::CloudWatch::Alarm" and name in live]
-    return tuple(Alarm.read(account.value("Resources", name, "Properties")) for name in names)
+    """Of a deployment with that database and a health check from outside."""
+    asked = {"Stage": "prod", "Host": "api.example.com", "Path": "/api/health"}
+    outside = Account(template.read(health_check.TEMPLATE), asked)
+    inside = Account(finished("prod"), {"DatabaseEngine": engine})
+    return tuple(
+        Alarm.read(account.value("Resources", name, "Properties"))
+        for account in (inside, outside)
+        for name in sorted(account.in_order())
+        if account.value("Resources", name, "Type") == "AWS::CloudWatch::Alarm"
+    )
 
 
 @cache
@@ -78,6 +83,17 @@ CASES = [
             failing(f"Count of {API}", f"5XXError of {API}", 0.05),
         ),
         {"api-failures": 12, "api-errors": 12},
+    ),
+    Case(
+        "at night, when nobody asks, the API does not answer",
+        setting("HealthCheckStatus of HealthCheck", 0.0),
+        {"unreachable": 2},
+        start=NIGHT,
+    ),
+    Case(
+        "nothing is heard from the health checkers",
+        setting("HealthCheckStatus of HealthCheck", None),
+        {"unreachable": 5},
     ),
     Case(
         "every request is asked to wait for a platform",
@@ -232,11 +248,11 @@ def test_the_month_is_that_of_ten_studios() -> None:
     assert sum(value or 0 for value in month()["Runs of prod"]) / five_minutes == pytest.approx(6.9, rel=0.03)
 
 
-@pytest.mark.parametrize("alarm", alarms() + alarms("aurora-postgresql"), ids=lambda alarm: alarm.name)
-def test_cloudwatch_accepts_the_length_of_each_evaluation(alarm: Alarm) -> None:
-    longest = 7 * DAY if alarm.period >= 3600 else DAY
-    assert alarm.period * alarm.periods <= longest
-    assert alarm.period % 60 == 0
+def test_cloudwatch_accepts_the_length_of_each_evaluation() -> None:
+    for alarm in alarms() + alarms("aurora-postgresql"):
+        longest = 7 * DAY if alarm.period >= 3600 else DAY
+        assert alarm.period * alarm.periods <= longest, alarm.name
+        assert alarm.period % 60 == 0
 
 
 @pytest.mark.parametrize(

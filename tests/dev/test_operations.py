@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.runtime.decoding import decode_values
 from chalicelib.services.operations.commands import COMMANDS
+from deploy import health_check, template
 from tests.conftest import ROOT
 from tests.deploy.templates import transformed
 from tests.dev.runbooks import OPERATIONS, read_runbooks
@@ -29,7 +30,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_alarm_leads_to_a_runbook() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| (.+) \|$", RUNBOOKS["Alarms"].text, re.MULTILINE)
-    made = transformed("prod")["Resources"].values()
+    made = [*transformed("prod")["Resources"].values(), *template.read(health_check.TEMPLATE)["Resources"].values()]
     alarms = [resource for resource in made if resource["Type"] == "AWS::CloudWatch::Alarm"]
     told = {alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("ansel-${Stage}-"): alarm for alarm in alarms}
     assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from deploy import template
 from deploy.cloud import Cloud, DeployError, connect, get_stack, stack_name
-from deploy.endpoint import find_endpoint
+from deploy.endpoint import Endpoint, find_endpoint
 from deploy.rollout import HEALTH
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
@@ -27,8 +27,8 @@ def health_check_name(stage: str) -> str:
 
 
 def create(cloud: Cloud, there: Any, stage: str, *, url: str | None, email: str | None) -> None:
-    """Or update it, for instance after the API got a domain. Without `email` it is the stage's own."""
-    endpoint = find_endpoint(get_stack(cloud, stage), url)
+    """Or update it, for instance after the API got a domain. The stage's stack is read for what is not given."""
+    endpoint = Endpoint(url.rstrip("/")) if url else find_endpoint(get_stack(cloud, stage), None)
     address = urlsplit(f"{endpoint.url}{HEALTH}")
     parameters = {
         "Stage": stage,
@@ -86,7 +86,7 @@ def _exists(there: Any, stage: str) -> bool:
 
 
 def _email_of(cloud: Cloud, stage: str) -> str:
-    (stack,) = cloud.cloudformation.describe_stacks(StackName=stack_name(stage))["Stacks"]
+    (stack,) = cloud.cloudformation.describe_stacks(StackName=get_stack(cloud, stage).id)["Stacks"]
     given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
     return str(given.get("AlarmEmail", ""))
 

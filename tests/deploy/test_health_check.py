@@ -59,7 +59,8 @@ class Stage:
         """Whom the alarm is sent to; the local AWS makes no subscriptions."""
         there = boto3.client("cloudformation", region_name="us-east-1")
         (stack,) = there.describe_stacks(StackName=f"ansel-{self.name}-health-check")["Stacks"]
-        return {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}["AlarmEmail"]
+        (told,) = [each["ParameterValue"] for each in stack["Parameters"] if each["ParameterKey"] == "AlarmEmail"]
+        return str(told)
 
 
 @pytest.fixture
@@ -102,6 +103,14 @@ def test_it_can_be_created_twice_and_deleted(stage: Stage) -> None:
     there = boto3.client("cloudformation", region_name="us-east-1").list_stacks()["StackSummaries"]
     statuses = {each["StackStatus"] for each in there if each["StackName"] == f"ansel-{stage.name}-health-check"}
     assert statuses == {"DELETE_COMPLETE"}
+
+
+def test_a_stage_deployed_in_another_way_is_asked_at_a_given_url(stage: Stage) -> None:
+    code, said = stage.run("--url", "https://api.example.com/v1", "--email", "others@example.com")
+    assert code == 0, said
+    (check,) = stage.checks()
+    assert (check["FullyQualifiedDomainName"], check["ResourcePath"]) == ("api.example.com", "/v1/api/health")
+    assert stage.told() == "others@example.com"
 
 
 def test_a_stage_that_is_not_deployed_is_reported(stage: Stage) -> None:

@@ -34,7 +34,7 @@ def create(cloud: Cloud, there: Any, stage: str, *, url: str | None, email: str 
         "Stage": stage,
         "Host": address.netloc,
         "Path": address.path,
-        "AlarmEmail": _email_of(cloud, stage) if email is None else email,
+        "AlarmEmail": get_stack(cloud, stage).parameters.get("AlarmEmail", "") if email is None else email,
     }
     made = {
         "StackName": health_check_name(stage),
@@ -83,12 +83,6 @@ def _exists(there: Any, stage: str) -> bool:
             return False
         raise
     return True
-
-
-def _email_of(cloud: Cloud, stage: str) -> str:
-    (stack,) = cloud.cloudformation.describe_stacks(StackName=get_stack(cloud, stage).id)["Stacks"]
-    given = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
-    return str(given.get("AlarmEmail", ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,7 +30,7 @@ def at_domain(authority: Authority) -> Iterator[Fake]:
 
 
 def stack(outputs: dict[str, str]) -> Stack:
-    return Stack("ansel-prod", "arn", "CREATE_COMPLETE", frozenset(), outputs)
+    return Stack("ansel-prod", "arn", "CREATE_COMPLETE", {}, outputs)
 
 
 def with_domain(at_domain: Fake) -> Stack:

@@ -1,6 +1,7 @@
 """Concurrency and connections: what the defaults of each stage reserve, and that their database accepts it."""
 
 import json
+import re
 
 import pytest
 
@@ -9,8 +10,7 @@ from deploy.capacity import (
     KEPT_BY_THE_SERVER,
     RESERVED,
     concurrency_by_role,
-    connections_needed,
-    reserved_concurrency,
+    find_shortage,
 )
 from migrations.privileges import CONNECTION_LIMITS, CONNECTION_SHARES
 from tests.conftest import ROOT
@@ -41,21 +41,19 @@ def reserved_in_template(stage: str, choice: dict[str, str]) -> dict[str, int]:
     }
 
 
+@pytest.mark.parametrize(("stage", "api", "total"), [("dev", 20, 25), ("prod", 100, 105)])
+def test_the_template_reserves_what_the_pages_say(stage: str, api: int, total: int) -> None:
+    reserved = reserved_in_template(stage, {})
+    assert reserved == RESERVED | {"APIHandler": api}, "the worker's limit is its trigger's"
+    assert sum(reserved.values()) == total
+    for page in ("infrastructure.md", "deploying.md"):
+        assert re.search(rf"`{stage}`(?: reserves)? {total}\b", (ROOT / "docs" / page).read_text())
+
+
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(
-    "choice", [{}, {"ReserveConcurrency": "false"}, {"ApiConcurrency": "0"}], ids=["default", "nothing", "no API"]
-)
-def test_the_sum_is_what_the_template_reserves(stage: str, choice: dict[str, str]) -> None:
-    reserved = reserved_in_template(stage, choice)
-    assert sum(reserved.values()) == reserved_concurrency(defaults(stage) | choice)
-    assert {name: number for name, number in reserved.items() if name != "APIHandler"} in ({}, RESERVED)
-    assert "Sync" not in reserved, "the worker's limit is its trigger's: a reserved one would also throttle its queue"
-
-
-@pytest.mark.parametrize(("stage", "api"), [("dev", 20), ("prod", 100)])
-def test_the_api_is_bounded_by_default(stage: str, api: int) -> None:
-    assert reserved_in_template(stage, {})["APIHandler"] == api
-    assert "APIHandler" not in reserved_in_template(stage, {"ApiConcurrency": "0"})
+def test_less_can_be_reserved(stage: str) -> None:
+    assert reserved_in_template(stage, {"ApiConcurrency": "0"}) == RESERVED
+    assert reserved_in_template(stage, {"ReserveConcurrency": "false"}) == {}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -71,7 +69,7 @@ def test_chalices_own_deployment_reserves_the_same_for_all_but_the_api(stage: st
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_database_accepts_the_connections_of_every_function_during_a_deployment(stage: str) -> None:
     accepted = int(defaults(stage)["DatabaseMaxConnections"])
-    assert connections_needed(defaults(stage)) <= accepted
+    assert find_shortage(defaults(stage)) is None
     for name in ("DatabaseSettings", "ClusterSettings"):
         settings = Account(finished(stage)).value("Resources", name, "Properties", "Parameters")
         assert int(settings["max_connections"]) == accepted
@@ -87,9 +85,8 @@ def test_the_instance_has_the_memory_for_its_connections(stage: str) -> None:
 def test_no_role_is_refused_what_its_function_needs_or_takes_what_the_others_need(stage: str) -> None:
     accepted = int(defaults(stage)["DatabaseMaxConnections"])
     limits = {role: accepted * share // 100 for role, share in CONNECTION_SHARES.items()} | CONNECTION_LIMITS
-    for function, concurrency in concurrency_by_role(defaults(stage)).items():
-        assert limits[f"ansel_{function}"] >= concurrency * CONTAINERS_WHILE_DEPLOYING > 0 or function in RESERVED
-    assert limits["ansel_tick"] >= CONTAINERS_WHILE_DEPLOYING
+    for role, concurrency in concurrency_by_role(defaults(stage)).items():
+        assert limits[role] >= concurrency * CONTAINERS_WHILE_DEPLOYING > 0
     assert sum(limits.values()) <= accepted - KEPT_BY_THE_SERVER
 
 
@@ -97,3 +94,25 @@ def test_no_role_is_refused_what_its_function_needs_or_takes_what_the_others_nee
 def test_the_alarm_of_connections_is_below_what_the_database_accepts(stage: str) -> None:
     accepted = int(defaults(stage)["DatabaseMaxConnections"])
     assert int(defaults(stage)["AlarmDatabaseConnections"]) == accepted * 4 // 5
+
+
+@pytest.mark.parametrize(
+    ("stage", "choice", "needed"),
+    [
+        ("dev", {"SyncConcurrency": "20"}, 160),
+        ("prod", {"ApiConcurrency": "120"}, 480),
+        ("prod", {"SyncConcurrency": "60"}, 480),
+        ("prod", {"ApiConcurrency": "0", "SyncConcurrency": "60"}, 480),
+        ("prod", {"DatabaseMaxConnections": "260"}, 400),
+    ],
+)
+def test_sizes_that_the_database_does_not_accept_are_named(stage: str, choice: dict[str, str], needed: int) -> None:
+    found = find_shortage(defaults(stage) | choice)
+    assert found is not None
+    assert f"may need {needed} connections" in found
+    assert all(name in found for name in choice)
+
+
+@pytest.mark.parametrize("choice", [{"ReserveConcurrency": "false"}, {"ApiConcurrency": "0"}], ids=str)
+def test_an_api_without_a_limit_is_bounded_by_its_role_alone(choice: dict[str, str]) -> None:
+    assert find_shortage(defaults("prod") | choice) is None

@@ -236,6 +236,14 @@ def test_nothing_alarms_in_a_quiet_month() -> None:
     assert fired == []
 
 
+def test_a_failed_request_among_those_of_the_health_check_raises_nothing() -> None:
+    key, asked = f"Count of {API}", 12
+    series = quiet_series() | {key: Series([(value or 0) + asked for value in month()[key]])}
+    of_api = [alarm for alarm in alarms() if "api" in alarm.name]
+    assert len(of_api) == 2
+    assert not [alarm.name for alarm in of_api if any(alarm.firing(series, DAY // 60, MINUTES))]
+
+
 def test_every_alarm_is_raised_by_an_incident() -> None:
     raised = {name for case in CASES for name in case.expected}
     made = {

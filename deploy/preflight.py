@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deploy import preflight_database
+from deploy.capacity import find_shortage
 from deploy.choices import Choices
 from deploy.cloud import Cloud, DeployError, Stack, read_template
 
@@ -156,6 +157,13 @@ def check_database(plan: Plan) -> Iterator[str]:
         yield from preflight_database.check(plan.cloud, plan.choices)
 
 
+def check_connections(plan: Plan) -> Iterator[str]:
+    names = ("DatabaseMaxConnections", "ReserveConcurrency", "ApiConcurrency", "SyncConcurrency")
+    known = set(names) <= plan.choices.values.keys()
+    if known and plan.concerns(*names) and (shortage := find_shortage(plan.choices.values)):
+        yield shortage
+
+
 def check_certificate(plan: Plan) -> Iterator[str]:
     domain, arn = (plan.choices.values.get(name, "") for name in ("DomainName", "DomainCertificateArn"))
     if not (domain and arn and plan.concerns("DomainName", "DomainCertificateArn")):
@@ -206,6 +214,7 @@ CHECKS: Mapping[str, Check] = {
     "VPCs": check_networks,
     "the subnets": check_subnets,
     "the database": check_database,
+    "the database's connections": check_connections,
     "the domain's certificate": check_certificate,
     "API Gateway's role for logs": check_access_log,
 }

@@ -120,9 +120,15 @@ def test_reservations_must_leave_a_hundred_executions(preflight: Preflight) -> N
     assert preflight.run()[0] == 0
     grant(LAMBDA, 99 + sum(reservations().values()))
     assert len(preflight.problems()) == 1
-    (problem,) = preflight.problems("ApiConcurrency=50")
+    (problem,) = preflight.problems("ApiConcurrency=150", "DatabaseMaxConnections=600")
     assert "ApiConcurrency=0" in problem
     assert "APIHandler" in problem
+
+
+def test_the_database_must_accept_the_connections_of_every_function(preflight: Preflight) -> None:
+    (problem,) = preflight.problems("ApiConcurrency=150")
+    assert problem.startswith("DatabaseMaxConnections: ApiConcurrency=150 and SyncConcurrency=20 may need 600 ")
+    assert preflight.run("ApiConcurrency=150", "DatabaseMaxConnections=600")[0] == 0
 
 
 def test_addresses_and_networks_must_be_left(preflight: Preflight) -> None:

@@ -7,6 +7,7 @@ from chalice.app import Chalice
 from chalicelib.api import accounts, connections, health, metrics, oauth, openapi, sync, webhook_endpoints, webhooks
 from chalicelib.runtime.dispatch import mount
 from chalicelib.workers.admin import blueprint as admin_worker
+from chalicelib.workers.deliveries import blueprint as delivery_worker
 from chalicelib.workers.maintenance import blueprint as maintenance_worker
 from chalicelib.workers.sync import blueprint as sync_worker
 from chalicelib.workers.tick import blueprint as tick_worker
@@ -22,6 +23,7 @@ mount(app, [*API, openapi.describe(API)])
 app.register_blueprint(tick_worker)
 app.register_blueprint(sync_worker)
 app.register_blueprint(maintenance_worker)
+app.register_blueprint(delivery_worker)
 app.register_blueprint(admin_worker)
 
 # What is imported stays for good: collections of 25 ms and more need not look at it each time.

@@ -1,4 +1,4 @@
-"""Requests to AWS's JSON services, signed with Signature Version 4 using the standard library.
+"""Requests to AWS: its JSON services and functions, signed with Signature Version 4 using the standard library.
 
 boto3 does the same, but importing it takes longer than the rest of a cold start (docs/decisions/0006). The rules:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -17,14 +17,17 @@ from urllib.parse import urlsplit
 
 from chalicelib import clock
 from chalicelib.secret import Secret
-from chalicelib.settings import AwsIdentity, get_aws_endpoint, get_aws_identity
+from chalicelib.settings import AwsIdentity, get_aws_endpoint, get_aws_identity, get_trace_header
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MEDIA_TYPE = "application/x-amz-json-1.1"
-SERVICE_IDS = {"kms": "KMS", "secretsmanager": "SECRETS_MANAGER"}
+SERVICE_IDS = {"kms": "KMS", "lambda": "LAMBDA", "secretsmanager": "SECRETS_MANAGER"}
 """The services that are called, with their names in environment variables."""
 TIMEOUT_SECONDS = 5
 ATTEMPTS = 3
+CONNECT_SECONDS = 5
+MAX_ANSWER_BYTES = 64 * 1024
+"""Of a function's result; ours return a few fields"""
 
 
 class AwsError(Exception):
@@ -46,10 +49,7 @@ def call(
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> dict[str, Any]:
     """One operation of a service; transient failures are retried at once. Raises AwsError."""
-    identity = get_aws_identity() or find_identity()
-    if identity is None:
-        raise AwsError("NoCredentials", may_pass=False)
-    body = json.dumps(payload).encode()
+    identity, body = _identity(), json.dumps(payload).encode()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _send(identity, service, region, operation, body, timeout_seconds)
@@ -59,17 +59,59 @@ def call(
     raise AssertionError
 
 
+def invoke(function: str, payload: bytes, *, timeout_seconds: float) -> bytes:
+    """The result of a function of ours, in this Region. Not retried: it may have done its work before it failed.
+
+    Raises AwsError, also if the function itself fails: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    """
+    identity, path = _identity(), f"/2015-03-31/functions/{function}/invocations"
+    connection, host = _connection("lambda", identity.region, CONNECT_SECONDS)
+    named = {"content-type": "application/json", "x-amz-invocation-type": "RequestResponse"}
+    where = {"service": "lambda", "region": identity.region, "host": host, "path": path}
+    signed = signed_headers(identity, named, **where, body=payload, at=clock.now())
+    trace = {"x-amzn-trace-id": header} if (header := get_trace_header()) else {}
+    try:
+        connection.connect()
+        connection.sock.settimeout(timeout_seconds)
+        connection.request("POST", path, payload, {**signed, **trace})
+        response = connection.getresponse()
+        answer = response.read(MAX_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise AwsError(type(error).__name__, may_pass=True) from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK or response.getheader("x-amz-function-error"):
+        kind = response.getheader("x-amzn-errortype") or response.getheader("x-amz-function-error")
+        raise AwsError((kind or f"HTTP {response.status}").partition(":")[0], may_pass=True)
+    return answer
+
+
+def _identity() -> AwsIdentity:
+    identity = get_aws_identity() or find_identity()
+    if identity is None:
+        raise AwsError("NoCredentials", may_pass=False)
+    return identity
+
+
 def signed_headers(
-    identity: AwsIdentity, *, service: str, region: str, host: str, operation: str, body: bytes, at: datetime
+    identity: AwsIdentity,
+    headers: Mapping[str, str],
+    *,
+    service: str,
+    region: str,
+    host: str,
+    body: bytes,
+    at: datetime,
+    path: str = "/",
 ) -> dict[str, str]:
-    """The headers of a POST to /, signed. `at` is aware, in UTC."""
+    """The headers of a POST, whose names are in lower case, signed. `at` is aware, in UTC."""
     moment = at.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     session = {"x-amz-security-token": identity.session_token.reveal()} if identity.session_token else {}
-    headers = {"content-type": MEDIA_TYPE, "host": host, "x-amz-date": moment, **session, "x-amz-target": operation}
+    headers = dict(sorted({**headers, "host": host, "x-amz-date": moment, **session}.items()))
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    request = "\n".join(("POST", "/", "", lines, names, sha256(body).hexdigest()))
+    request = "\n".join(("POST", path, "", lines, names, sha256(body).hexdigest()))
     to_sign = "\n".join((ALGORITHM, moment, scope, sha256(request.encode()).hexdigest()))
     signature = hmac_sha256(signing_key(identity.secret_access_key, scope), to_sign).hex()
     credential = f"Credential={identity.access_key_id}/{scope}"
@@ -91,9 +133,8 @@ def _send(
     identity: AwsIdentity, service: str, region: str, operation: str, body: bytes, timeout_seconds: float
 ) -> dict[str, Any]:
     connection, host = _connection(service, region, timeout_seconds)
-    signed = signed_headers(
-        identity, service=service, region=region, host=host, operation=operation, body=body, at=clock.now()
-    )
+    named = {"content-type": MEDIA_TYPE, "x-amz-target": operation}
+    signed = signed_headers(identity, named, service=service, region=region, host=host, body=body, at=clock.now())
     try:
         connection.request("POST", "/", body, signed)
         response = connection.getresponse()

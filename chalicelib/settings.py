@@ -141,10 +141,33 @@ class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
         return cls(keys=parse_proof_keys(keys) if keys else (), secret_arn=arn)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings in the environment. A variable's name is the field's in upper case, except `stage`: ANSEL_STAGE."""
+class BaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the delivery function has of the settings, and every other function too."""
 
     stage: str
+    log_level: str = "INFO"
+
+    @classmethod
+    def base_from_environment(cls, environ: Mapping[str, str]) -> "BaseSettings":
+        """Raises SettingsError naming the variable."""
+        stage = environ.get("ANSEL_STAGE", "")
+        if not STAGE_NAME.fullmatch(stage):
+            raise SettingsError(
+                f"ANSEL_STAGE must be {', '.join(PLAIN_STAGES)} or a deployed stage's name: {STAGE_NAME.pattern}"
+            )
+        if stage not in PLAIN_STAGES:
+            ensure_not_redirected(environ, stage)
+        return BaseSettings(stage=stage, log_level=_log_level(environ))
+
+    @property
+    def allows_loopback(self) -> bool:
+        """Whether studios' URLs may lead to this machine."""
+        return self.stage in PLAIN_STAGES
+
+
+class Settings(BaseSettings, frozen=True, kw_only=True):
+    """The settings in the environment. A variable's name is the field's in upper case, except `stage`: ANSEL_STAGE."""
+
     database: DatabaseLogin
     """The application role's login: DATABASE_URL, DATABASE_AUTH, DATABASE_SECRET_ARN"""
     kms_key_ids: tuple[str, ...] = ()
@@ -173,19 +196,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Ended runs are deleted after this many days, except the newest of each stream"""
     audit_retention_days: int = DEFAULT_AUDIT_RETENTION_DAYS
     limits: Limits = Limits()
-    log_level: str = "INFO"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises SettingsError naming the variable."""
-        stage = environ.get("ANSEL_STAGE", "")
-        if not STAGE_NAME.fullmatch(stage):
-            raise SettingsError(
-                f"ANSEL_STAGE must be {', '.join(PLAIN_STAGES)} or a deployed stage's name: {STAGE_NAME.pattern}"
-            )
-        if stage not in PLAIN_STAGES:
-            ensure_not_redirected(environ, stage)
-        kms_key_ids = _kms_key_ids(environ)
+        base = cls.base_from_environment(environ)
+        stage, kms_key_ids = base.stage, _kms_key_ids(environ)
         return cls(
             stage=stage,
             database=DatabaseLogin.from_environ(environ, stage),
@@ -203,7 +219,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             sync_log_retention_days=_number(environ, "SYNC_LOG_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, 30, 3650),
             audit_retention_days=_number(environ, "AUDIT_RETENTION_DAYS", DEFAULT_AUDIT_RETENTION_DAYS, 365, 3650),
             limits=Limits.from_environ(environ),
-            log_level=_log_level(environ),
+            log_level=base.log_level,
         )
 
 
@@ -357,6 +373,12 @@ def get_aws_endpoint(service_id: str) -> str:
 def get_settings() -> Settings:
     """The process's settings, read once. Tests clear it with `get_settings.cache_clear()`."""
     return Settings.from_environ(os.environ)
+
+
+@cache
+def get_base_settings() -> BaseSettings:
+    """For the delivery function, which has no others."""
+    return BaseSettings.base_from_environment(os.environ)
 
 
 def get_stage() -> str:

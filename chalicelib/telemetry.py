@@ -48,6 +48,9 @@ METRICS: Final[Mapping[str, Metric]] = {
     "ConnectionsFailed": Metric("Count", "Connections that stopped working", ("Platform",)),
     "RequestsRefused": Metric("Count", "Requests refused because a key or its studio reached a limit", ("Limit",)),
     "PlatformWaits": Metric("Count", "Requests answered with 503 because a platform must not be called for now"),
+    "DeliveryErrors": Metric(
+        "Count", "Webhook deliveries that the delivery function could not attempt; they are attempted again"
+    ),
     "QueueErrors": Metric("Count", "Messages that could not be sent; a tick sends them again"),
 }
 

@@ -16,7 +16,10 @@ from chalicelib.aws_environment import QUEUE_URL
 from deploy.stages import list_stages
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
-FUNCTIONS = ("api", "tick", "sync", "maintenance", "admin")
+FUNCTIONS = ("api", "tick", "sync", "maintenance", "deliver", "admin")
+WITHOUT_SETTINGS = ("deliver",)
+"""Functions that must not have a stage's settings. Chalice merges these in, so an empty value overrides each."""
+SETTINGS_OF_ALL = ("ANSEL_STAGE", "LOG_LEVEL")
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+")
@@ -188,7 +191,10 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
     done: dict[str, str] = {}
     for name in FUNCTIONS:
         function = of_stage if name == "api" else of_stage["lambda_functions"][name]
-        environ = {**of_stage["environment_variables"], **function.get("environment_variables", {})}
+        variables = of_stage["environment_variables"]
+        if name in WITHOUT_SETTINGS:
+            function["environment_variables"] = {key: "" for key in variables if key not in SETTINGS_OF_ALL}
+        environ = variables if name in WITHOUT_SETTINGS else {**variables, **function.get("environment_variables", {})}
         document = json.loads((chalice / "policies" / f"{name}.json").read_text())
         done[name] = json.dumps(rendered(document, values_of(stage, environ, database_id)), indent=2) + "\n"
         function["iam_policy_file"] = f"policies/{stage}/{name}.json"

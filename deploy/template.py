@@ -13,7 +13,7 @@ from deploy.policies import for_cloudformation, names_a_resource
 from deploy.stages import get_stage
 
 FOLDER = Path(__file__).parent.parent / ".chalice" / "resources"
-SECTIONS = ("Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
+SECTIONS = ("Parameters", "Rules", "Conditions", "Resources", "Outputs")
 
 
 def resources(stage: str) -> dict[str, Any]:
@@ -46,7 +46,9 @@ def finished(packaged: dict[str, Any], stage: str) -> dict[str, Any]:
             _set_policy_apart(template["Resources"], name)
     for function in _of_type(template, "AWS::Serverless::Function").values():
         # The queue's trigger is refused unless the function's role may receive messages.
-        function["DependsOn"] = function["Properties"]["Role"]["Fn::GetAtt"][0] + "Policy"
+        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+        if f"{role}Policy" in template["Resources"]:
+            function["DependsOn"] = f"{role}Policy"
     copied: dict[str, Any] = json.loads(json.dumps(template))  # no object twice, or YAML would use an alias
     return copied
 
@@ -60,6 +62,8 @@ def _set_policy_apart(resources: dict[str, Any], role: str) -> None:
     (policy,) = resources[role]["Properties"]["Policies"]
     early, late = _parted(policy["PolicyDocument"])
     resources[role]["Properties"]["Policies"] = [{"PolicyName": "start", "PolicyDocument": early}]
+    if not late["Statement"]:
+        return
     resources[f"{role}Policy"] = {
         "Type": "AWS::IAM::Policy",
         "Properties": {"PolicyName": policy["PolicyName"], "PolicyDocument": late, "Roles": [{"Ref": role}]},
@@ -69,7 +73,7 @@ def _set_policy_apart(resources: dict[str, Any], role: str) -> None:
 def _parted(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for late in (False, True):
         statements = [part for part in document["Statement"] if names_a_resource(part) == late]
-        yield for_cloudformation({**document, "Statement": statements})
+        yield for_cloudformation({**document, "Statement": statements}) if statements else {"Statement": []}
 
 
 def _of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def product(
     *,
     urls: Urls,
     queue_port: int,
+    functions_port: int = 0,
     sandbox_url: str,
     encryption_key: str,
     proof_key: str,
@@ -46,7 +47,7 @@ def product(
         "PUBLIC_URL": public_url,
         "RETURN_URLS": ",".join(FRONTENDS),
         **plain(environ),
-        **cloud(queue_port),
+        **cloud(queue_port, functions_port),
         "ANSEL_STAGE": "local",
         "DATABASE_URL": urls.api,
         "ENCRYPTION_KEY": encryption_key,
@@ -82,9 +83,17 @@ def administration(product: Mapping[str, str], urls: Urls) -> dict[str, str]:
     }
 
 
-def cloud(port: int) -> dict[str, str]:
-    """What boto3 and the product need to find the queue in dev/aws.py."""
+def bare(environ: Mapping[str, str]) -> dict[str, str]:
+    """The delivery function's variables: none of the product's, and none of the caller's that it does not need."""
+    kept = {name: environ[name] for name in ("PATH", "LOG_LEVEL") if name in environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", "ANSEL_STAGE": "local"}
+
+
+def cloud(port: int, functions_port: int = 0) -> dict[str, str]:
+    """What boto3 and the product need to find the queue in dev/aws.py and the delivery function in dev/functions.py."""
+    functions = {"AWS_ENDPOINT_URL_LAMBDA": f"http://{HOST}:{functions_port}"} if functions_port else {}
     return {
+        **functions,
         "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",

@@ -13,6 +13,7 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 QUEUE = "ansel-local-sync"
 WORKER_TIMEOUT_SECONDS = 60
+DELIVERY_TIMEOUT_SECONDS = 35
 
 
 @dataclass

@@ -54,12 +54,13 @@ def write_down(options: Options, postgres: Postgres, parts: Supervisor) -> None:
 
 
 def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, str]:
-    """The queue and the platforms start while the database migrates; what needs all three starts afterwards."""
-    queue_port, sandbox_port = find_free_port(), find_free_port()
+    """What needs no database starts while it migrates; what needs all of it starts afterwards."""
+    queue_port, functions_port, sandbox_port = find_free_port(), find_free_port(), find_free_port()
     product = partial(
         environment.product,
         urls=urls,
         queue_port=queue_port,
+        functions_port=functions_port,
         public_url=options.url,
         sandbox_url=options.sandbox_url or f"http://{HOST}:{sandbox_port}",
         encryption_key=environment.get_key(options.local_dir / "secrets" / "encryption_key"),
@@ -73,8 +74,10 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
         login_env = {**env, "DATABASE_URL": login}
         return Part(name, ["-m", module, *map(str, arguments)], login_env, options.log(name))
 
-    say("Starting the local queue" + ("" if options.sandbox_url else " and the sandbox platforms"))
+    say("Starting the local AWS" + ("" if options.sandbox_url else " and the sandbox platforms"))
     parts.start(part("queue", "dev.aws", "--port", queue_port))
+    delivery = ["-m", "dev.functions", "--port", str(functions_port)]
+    parts.start(Part("deliver", delivery, environment.bare(os.environ), options.log("deliver")))
     if not options.sandbox_url:
         state = options.local_dir / "sandbox"
         parts.start(part("sandbox", "dev.sandbox", "--port", sandbox_port, "--state", state))

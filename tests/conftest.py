@@ -266,6 +266,24 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield boto3.client("sqs")
 
 
+@pytest.fixture(scope="session")
+def delivery_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The local stack's delivery function, in a process of its own, where the product finds it. Yields its log."""
+    from dev.environment import bare
+    from dev.ports import HOST as LOOPBACK
+    from dev.ports import find_free_port
+    from dev.supervisor import Part, Supervisor
+
+    port = find_free_port()
+    os.environ["AWS_ENDPOINT_URL_LAMBDA"] = f"http://{LOOPBACK}:{port}"
+    log = tmp_path_factory.mktemp("deliver") / "deliver.log"
+    with Supervisor() as parts:
+        parts.start(Part("deliver", ["-m", "dev.functions", "--port", str(port)], bare(os.environ), log))
+        parts.wait_ready()
+        yield log
+    del os.environ["AWS_ENDPOINT_URL_LAMBDA"]
+
+
 @pytest.fixture
 def queue(local_aws: Any) -> "Queue":
     """The sync queue, empty."""

@@ -41,10 +41,10 @@ def test_a_request_is_signed_like_botocores(
     host, operation = "secretsmanager.eu-central-1.amazonaws.com", "secretsmanager.GetSecretValue"
     ours = signed_headers(
         identity,
+        {"content-type": aws_requests.MEDIA_TYPE, "x-amz-target": operation},
         service="secretsmanager",
         region="eu-central-1",
         host=host,
-        operation=operation,
         body=body,
         at=at.replace(tzinfo=UTC),
     )

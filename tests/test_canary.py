@@ -18,7 +18,7 @@ from chalicelib.services.connections.refresh import enqueue_due_refreshes
 from chalicelib.services.connections.tokens import open_grant, open_tokens
 from chalicelib.services.pending_grants import enqueue_expired_grants
 from chalicelib.services.scheduling.schedules import start_due_runs
-from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
+from chalicelib.services.webhook_deliveries import enqueue_due_deliveries
 from chalicelib.settings import get_settings
 from dev.sandbox import CLIENT_SECRET
 from tests import canary

@@ -18,12 +18,13 @@ EVERYONES = {"logs", "xray", "ec2", "rds-db", "secretsmanager"}
 ALLOWED = {
     "api": EVERYONES | {"sqs", "kms"},
     "tick": EVERYONES | {"sqs"},
-    "sync": EVERYONES | {"sqs", "kms"},
+    "sync": EVERYONES | {"sqs", "kms", "lambda"},
     "maintenance": EVERYONES,
+    "deliver": {"logs", "xray"},
     "admin": EVERYONES | {"sqs", "kms"},
 }
 """The AWS services that each function may call."""
-DATABASE_ROLES = {name: f"ansel_{name}" for name in FUNCTIONS}
+DATABASE_ROLES = {name: f"ansel_{name}" for name in FUNCTIONS if name != "deliver"}
 PLATFORM_CREDENTIALS = {"api", "sync", "admin"}
 """Functions that call platforms."""
 TENANTS = {"api", "sync", "admin"}
@@ -100,10 +101,17 @@ def test_queue_permissions_match_each_functions_use() -> None:
     }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", DATABASE_ROLES)
 def test_each_function_logs_in_as_its_own_role_only(name: str) -> None:
     (connect,) = [statement for statement in statements(name) if statement["Action"] == "rds-db:connect"]
     assert connect["Resource"].endswith(f":dbuser:${{DatabaseId}}/{DATABASE_ROLES[name]}")
+
+
+@pytest.mark.parametrize("stage", DEPLOYED)
+def test_the_delivery_function_is_in_no_network_even_if_the_stage_is(stage: str) -> None:
+    function = config()["stages"][stage]["lambda_functions"]["deliver"]
+    assert (function["subnet_ids"], function["security_group_ids"]) == ([], [])
+    assert "environment_variables" not in function
 
 
 def test_only_functions_that_talk_to_platforms_read_their_credentials() -> None:

@@ -12,7 +12,7 @@ from chalicelib.data.webhook_endpoints import Delivery, WebhookEndpoint
 from chalicelib.runtime.declare import Routes
 from chalicelib.runtime.paging import Listing
 from chalicelib.runtime.responses import Created
-from chalicelib.security.outbound import MAX_URL_LENGTH
+from chalicelib.security.outbound_urls import MAX_URL_LENGTH
 from chalicelib.services import webhook_endpoints
 
 routes = Routes()

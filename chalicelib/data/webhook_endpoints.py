@@ -257,8 +257,20 @@ SETTLE_DELIVERY: Query[None] = Query(
 )
 FAIL_DELIVERY: Query[None] = Query(
     """
-    UPDATE webhook_delivery SET last_problem = :problem, due_at = CASE WHEN :last THEN NULL ELSE due_at END
+    UPDATE webhook_delivery SET
+        last_problem = :problem,
+        due_at = CASE WHEN NOT :last THEN greatest(due_at, now() + make_interval(secs => :retry_after)) END
     WHERE id = :id AND attempts = :attempts AND delivered_at IS NULL
     """
 )
 """The result of an attempt that is no longer the latest is ignored."""
+POSTPONE_DELIVERY: Query[None] = Query(
+    """
+    UPDATE webhook_delivery SET
+        attempts = attempts - 1,
+        last_problem = :problem,
+        due_at = CASE WHEN NOT :last THEN now() + make_interval(secs => :delay) * (1 + random() / 10) END
+    WHERE id = :id AND attempts = :attempts AND delivered_at IS NULL
+    """
+)
+"""Takes an attempt back that failed for a reason of ours."""

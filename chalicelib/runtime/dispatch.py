@@ -63,7 +63,7 @@ def _view(app: Chalice, path: str, by_method: ByMethod) -> Callable[..., Chalice
     def view(**params: str) -> ChaliceResponse:
         request = typing.cast(Request, app.current_request)
         request_id = str(request.context.get("requestId") or uuid4())
-        named = {"method": request.method, "route": path}
+        named: dict[str, Any] = {"method": request.method, "route": path}
         with invocation_of("request", request.lambda_context, request_id=request_id, **named) as invocation:
             with deadline_of(request.lambda_context):
                 response = _Exchange(request, request_id, params, invocation).respond(by_method)

@@ -2,13 +2,13 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from chalicelib import clock, logs, telemetry
 from chalicelib.errors import AppError, SettingsError
-from chalicelib.settings import Settings, get_settings, get_trace_header
+from chalicelib.settings import BaseSettings, get_settings, get_trace_header
 from chalicelib.telemetry import Tally
 
 INTERNAL_ERROR = AppError.code
@@ -42,12 +42,19 @@ class Invocation:
 
 
 @contextmanager
-def invocation_of(noun: str, context: Any, *, request_id: str | None = None, **bound: Any) -> Iterator[Invocation]:
+def invocation_of(
+    noun: str,
+    context: Any,
+    settings_of: Callable[[], BaseSettings] = get_settings,
+    *,
+    request_id: str | None = None,
+    **bound: Any,
+) -> Iterator[Invocation]:
     """The outermost block of a function. `context` is Lambda's; what is bound is on each line inside.
 
     Works without settings as well, so that their lack can be told in the same way as everything else.
     """
-    settings, invocation, started = _settings(), Invocation(noun), clock.perf_counter()
+    settings, invocation, started = _found(settings_of), Invocation(noun), clock.perf_counter()
     logs.configure(settings.log_level if settings else "INFO")
     is_cold, _Container.is_cold = _Container.is_cold, False
     ids = _ids(context, settings, request_id)
@@ -71,14 +78,14 @@ def deadline_of(context: Any) -> AbstractContextManager[None]:
     return nullcontext() if remaining_ms is None else clock.deadline(in_seconds=(remaining_ms - OWN_MS) / 1000)
 
 
-def _settings() -> Settings | None:
+def _found(settings_of: Callable[[], BaseSettings]) -> BaseSettings | None:
     try:
-        return get_settings()
+        return settings_of()
     except SettingsError:
         return None
 
 
-def _ids(context: Any, settings: Settings | None, request_id: str | None) -> dict[str, str]:
+def _ids(context: Any, settings: BaseSettings | None, request_id: str | None) -> dict[str, str]:
     """Those that are known: a request's id is the gateway's, which its answer shows, and any other one's Lambda's."""
     trace = TRACE_ID.search(get_trace_header())
     ids = {

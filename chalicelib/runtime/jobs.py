@@ -6,14 +6,16 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from chalicelib.runtime.invocation import Invocation, invocation_of
-from chalicelib.settings import get_settings
+from chalicelib.settings import BaseSettings, get_settings
 
 T = TypeVar("T")
 
 
-def job_invocation(name: str, context: Any) -> AbstractContextManager[Invocation]:
+def job_invocation(
+    name: str, context: Any, settings_of: Callable[[], BaseSettings] = get_settings
+) -> AbstractContextManager[Invocation]:
     """The outermost block of a job's function. `context` is Lambda's."""
-    return invocation_of("job", context, job=name)
+    return invocation_of("job", context, settings_of, job=name)
 
 
 def job(work: Callable[[Any], T]) -> Callable[[Any], T]:

@@ -8,7 +8,7 @@ from chalicelib.data.sync.runs import FIND_RUN_STATE
 from chalicelib.services.connections.refresh import refresh_idle
 from chalicelib.services.pending_grants import revoke_expired_grant
 from chalicelib.services.sync.execute import execute_run
-from chalicelib.services.webhook_endpoints import deliver
+from chalicelib.services.webhook_deliveries import deliver
 from chalicelib.work_queue import DeliveryMessage, Message, RefreshMessage, RevocationMessage, RunMessage
 
 ACTIVE = ("queued", "running", "deferred")

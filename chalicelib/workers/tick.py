@@ -6,7 +6,7 @@ from chalicelib.runtime.jobs import job
 from chalicelib.services.connections.refresh import enqueue_due_refreshes
 from chalicelib.services.pending_grants import enqueue_expired_grants
 from chalicelib.services.scheduling.schedules import start_due_runs
-from chalicelib.services.webhook_endpoints import enqueue_due_deliveries
+from chalicelib.services.webhook_deliveries import enqueue_due_deliveries
 
 blueprint = Blueprint(__name__)
 

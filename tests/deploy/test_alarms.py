@@ -31,6 +31,7 @@ def test_alarms_watch_metrics_that_are_actually_emitted() -> None:
     metrics = [metric for alarm in alarms().values() for metric in metrics_of(alarm)]
     ours = {name: dimensions for namespace, name, dimensions in metrics if namespace == NAMESPACE}
     watched = ["ScheduleLag", "PlatformWaits", "Runs", "RunFailures", "ConnectionsFailed", "KmsErrors", "QueueErrors"]
+    watched.append("DeliveryErrors")
     assert ours == {name: ["Stage"] for name in watched}
     assert ours.keys() <= METRICS.keys()
 

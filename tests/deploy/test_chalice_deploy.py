@@ -12,7 +12,9 @@ from deploy import policies
 from dev.invocation import ACCOUNT, REGION
 from tests.deploy.projects import chalice, copy_project, running_cloud
 
-FUNCTIONS = {"api": "ansel-dev", **{name: f"ansel-dev-{name}" for name in ("tick", "sync", "maintenance", "admin")}}
+NAMES = ("tick", "sync", "maintenance", "deliver", "admin")
+FUNCTIONS = {"api": "ansel-dev", **{name: f"ansel-dev-{name}" for name in NAMES}}
+INSIDE = FUNCTIONS.keys() - {"deliver"}
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:ansel-dev-sync"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0f1e2d3c"
 QUEUES = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
@@ -88,13 +90,25 @@ def test_each_function_has_the_limits_architecture_network_and_environment_of_it
         "tick": (512, 55),
         "sync": (1024, 300),
         "maintenance": (512, 300),
+        "deliver": (512, 35),
         "admin": (1024, 900),
     }
-    for name, made in found.items():
+    for name in INSIDE:
+        made = found[name]
         assert made["Architectures"] == ["arm64"]
         assert made["VpcConfig"]["SubnetIds"] == ["subnet-1", "subnet-2"]
         own = OWN_ENVIRONMENT.get(name, {})
         assert made["Environment"]["Variables"] == {"ANSEL_STAGE": "dev", **ENVIRONMENT, **own}
+
+
+@pytest.mark.usefixtures("project")
+def test_the_delivery_function_is_outside_the_stages_network_and_has_none_of_its_settings() -> None:
+    made = configuration("deliver")
+    assert not made.get("VpcConfig", {}).get("SubnetIds")
+    variables = made["Environment"]["Variables"]
+    assert {name: value for name, value in variables.items() if value} == {"ANSEL_STAGE": "dev"}
+    assert statements("deliver").keys() == {"MakesItsLog", "Logs", "Traces"}
+    assert statements("sync")["InvokesTheDeliveryFunction"]["Resource"].endswith(":function:ansel-dev-deliver")
 
 
 @pytest.mark.usefixtures("project")
@@ -103,7 +117,7 @@ def test_each_function_has_its_own_role_with_only_its_policy() -> None:
     assert statements("sync")["TakesFromTheQueue"]["Resource"] == QUEUE_ARN
     assert statements("sync")["DataKeys"]["Resource"] == [KEY_ARN]
     database = f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ABC123"
-    for name in FUNCTIONS:
+    for name in INSIDE:
         assert statements(name)["Database"]["Resource"] == f"{database}/ansel_{name}"
     assert "TakesFromTheQueue" not in statements("api")
     assert not {"DataKeys", "TakesFromTheQueue"} & statements("maintenance").keys()

@@ -9,7 +9,7 @@ import pytest
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
-from deploy.policies import FUNCTIONS, Missing, for_cloudformation, write
+from deploy.policies import FUNCTIONS, WITHOUT_SETTINGS, Missing, for_cloudformation, write
 from tests.conftest import ROOT
 
 ENVIRON = {
@@ -67,7 +67,7 @@ def test_every_function_gets_the_arns_of_its_stage(tmp_path: Path) -> None:
     assert resources(policies["admin"], "sqs:ReceiveMessage") == [f"{queue}-dead"]
     assert resources(policies["api"], "kms:Decrypt") == ENVIRON["KMS_KEY_IDS"].split(", ")
     user = "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC123"
-    for name in FUNCTIONS:
+    for name in set(FUNCTIONS) - set(WITHOUT_SETTINGS):
         assert resources(policies[name], "rds-db:connect") == [f"{user}/ansel_{name}"]
     assert resources(policies["api"], "logs:PutLogEvents")[0].endswith(":log-group:/aws/lambda/ansel-prod")
     everything = [resource for policy in policies.values() for resource in resources(policy)]
@@ -89,9 +89,22 @@ def test_only_the_function_that_uses_a_password_may_read_it(tmp_path: Path) -> N
     chalice = chalice_folder(tmp_path, environ, {"DATABASE_SECRET_ARN": secret.format("admin")})
     write("prod", "", chalice)
     policies = written(chalice)
-    for name in FUNCTIONS:
+    for name in set(FUNCTIONS) - set(WITHOUT_SETTINGS):
         text = json.dumps(policies[name])
         assert (secret.format("app") in text, secret.format("admin") in text) == (name != "admin", name == "admin")
+    assert "secretsmanager" not in json.dumps(policies["deliver"])
+
+
+def test_the_delivery_function_gets_none_of_the_stages_settings_however_often_they_are_written(tmp_path: Path) -> None:
+    chalice = chalice_folder(tmp_path, {**ENVIRON, "LOG_LEVEL": "INFO"}, ADMIN)
+    for _ in range(2):
+        write("prod", "db-ABC123", chalice)
+    stage = json.loads((chalice / "config.json").read_text())["stages"]["prod"]
+    own = stage["lambda_functions"]["deliver"]["environment_variables"]
+    merged = {**stage["environment_variables"], **own}
+    assert {name: value for name, value in merged.items() if value} == {"ANSEL_STAGE": "prod", "LOG_LEVEL": "INFO"}
+    (invoked,) = resources(written(chalice)["sync"], "lambda:InvokeFunction")
+    assert invoked == "arn:aws:lambda:eu-central-1:123456789012:function:ansel-prod-deliver"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +142,7 @@ def test_policies_written_for_plain_deploy_are_refused_by_the_template(tmp_path:
 def test_iam_accepts_the_written_policies_and_refuses_their_sources(tmp_path: Path, name: str) -> None:
     chalice = chalice_folder(tmp_path, ENVIRON, ADMIN)
     source = (chalice / "policies" / f"{name}.json").read_text()
-    with pytest.raises(MalformedPolicyDocument, match="must be in ARN format"):
+    with pytest.raises(MalformedPolicyDocument, match="must be in ARN format|is not valid for resource"):
         IAMPolicyDocumentValidator(source).validate()
     write("prod", "db-ABC123", chalice)
     IAMPolicyDocumentValidator(json.dumps(written(chalice)[name])).validate()

@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from chalicelib.aws_requests import CONNECT_SECONDS
 from chalicelib.data.postgres.tenants import FIELD
-from chalicelib.settings import Settings, parse_proof_keys
+from chalicelib.security import outbound
+from chalicelib.services import delivery_function
+from chalicelib.services.webhook_deliveries import NEEDED_MS
+from chalicelib.settings import BaseSettings, Settings, parse_proof_keys
 from deploy import template
+from dev.invocation import DELIVERY_TIMEOUT_SECONDS, WORKER_TIMEOUT_SECONDS
 from tests.conftest import ROOT
 from tests.deploy import templates
 from tests.deploy.conftest import Package
@@ -24,8 +29,12 @@ FUNCTIONS = {
     "Tick": "ansel-{}-tick",
     "Sync": "ansel-{}-sync",
     "Maintenance": "ansel-{}-maintenance",
+    "Deliver": "ansel-{}-deliver",
     "Admin": "ansel-{}-admin",
 }
+OUTSIDE = "Deliver"
+"""The function that connects to URLs of studios: outside the VPC, and with nothing to reach from there."""
+INSIDE = FUNCTIONS.keys() - {OUTSIDE}
 UNBOUND = {
     "ec2:CreateNetworkInterface": "Lambda makes interfaces before they have an id, and checks for the right to all",
     "ec2:DescribeNetworkInterfaces": "EC2 lets nothing be described by ARN",
@@ -123,7 +132,7 @@ def test_rules_use_only_functions_that_cloudformation_allows_in_them() -> None:
 @pytest.mark.parametrize("choice", CHOICES, ids=str)
 def test_the_settings_load_from_the_environment_of_every_function(choice: dict[str, str]) -> None:
     account = Account(transformed("prod"), choice)
-    for name in FUNCTIONS:
+    for name in INSIDE:
         environ = account.value("Resources", name, "Properties", "Environment", "Variables")
         settings = Settings.from_environ({key: str(value) for key, value in environ.items()})
         role = f"ansel_{'api' if name == 'APIHandler' else name.lower()}"
@@ -134,6 +143,51 @@ def test_the_settings_load_from_the_environment_of_every_function(choice: dict[s
         others = [choice["OtherKeyArns"]] if "OtherKeyArns" in choice else []
         assert list(settings.kms_key_ids[-len(others) :] if others else []) == others
         assert len(settings.kms_key_ids) == len(others) + (choice.get("DataKeyInUse") != "false")
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_the_delivery_function_has_no_network_no_settings_and_no_rights(choice: dict[str, str]) -> None:
+    account = Account(transformed("prod"), choice)
+    properties = transformed("prod")["Resources"][OUTSIDE]["Properties"]
+    assert "VpcConfig" not in properties
+    environ = account.value("Resources", OUTSIDE, "Properties", "Environment", "Variables")
+    assert environ == {"ANSEL_STAGE": "prod", "LOG_LEVEL": "INFO"}
+    assert BaseSettings.base_from_environment(environ) == BaseSettings(stage="prod")
+    role = properties["Role"]["Fn::GetAtt"][0]
+    assert f"{role}Policy" not in transformed("prod")["Resources"]
+    rights = [statement for name, statement in statements(transformed("prod")) if name == role]
+    assert {action for statement in rights for action in as_list(statement["Action"])} == {
+        *("logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords")
+    }
+    assert not transformed("prod")["Resources"][role]["Properties"].get("ManagedPolicyArns")
+
+
+def test_only_the_worker_may_invoke_a_function_and_only_the_delivery_function() -> None:
+    account = Account(finished("prod"))
+    invoking = {
+        name: account.resolve(statement["Resource"])
+        for name, statement in statements(finished("prod"))
+        if "lambda:InvokeFunction" in as_list(statement["Action"])
+    }
+    (arn,) = invoking.values()
+    assert arn.endswith(":function:ansel-prod-deliver")
+    assert invoking.keys() == {finished("prod")["Resources"]["Sync"]["Properties"]["Role"]["Fn::GetAtt"][0]}
+
+
+def test_the_delivery_function_outlasts_every_receiver_and_the_worker_outlasts_the_function() -> None:
+    timeout = finished("prod")["Resources"][OUTSIDE]["Properties"]["Timeout"]
+    assert outbound.LONGEST_SECONDS < timeout < delivery_function.TIMEOUT_SECONDS
+    assert delivery_function.TIMEOUT_SECONDS + CONNECT_SECONDS < NEEDED_MS / 1000
+    assert timeout == DELIVERY_TIMEOUT_SECONDS
+    assert (
+        min(WORKER_TIMEOUT_SECONDS, finished("prod")["Resources"]["Sync"]["Properties"]["Timeout"]) > NEEDED_MS / 1000
+    )
+
+
+def test_without_egress_the_worker_reaches_the_delivery_function_through_an_endpoint() -> None:
+    for choice, made in (({"Egress": "none", "PrivateEndpoints": "true"}, True), ({}, False)):
+        account = Account(transformed("prod"), choice)
+        assert ("FunctionEndpoint" in account.in_order()) == made
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -173,14 +227,16 @@ def test_every_function_has_a_name_log_retention_tracing_and_its_own_role(stage:
         assert account.value("Resources", log, "Properties", "LogGroupName") == f"/aws/lambda/{expected}"
         assert document["Resources"][log]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         assert properties["Tracing"] == "Active"
-        assert function["DependsOn"] in document["Resources"], "its rights come before it"
+        if name in INSIDE:
+            assert function["DependsOn"] in document["Resources"], "its rights come before it"
 
 
 def test_a_role_gets_network_rights_before_its_function_is_created() -> None:
     account = Account(finished("prod"))
     order = account.in_order()
-    for function in of_type(finished("prod"), "AWS::Serverless::Function").values():
-        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+    functions = of_type(finished("prod"), "AWS::Serverless::Function")
+    for name in INSIDE:
+        role = functions[name]["Properties"]["Role"]["Fn::GetAtt"][0]
         (early,) = finished("prod")["Resources"][role]["Properties"]["Policies"]
         assert "ec2:CreateNetworkInterface" in json.dumps(early)
         assert early["PolicyName"] != finished("prod")["Resources"][f"{role}Policy"]["Properties"]["PolicyName"]
@@ -203,7 +259,7 @@ def test_a_function_being_deleted_cannot_recreate_its_log_group() -> None:
 def test_a_functions_own_code_may_not_touch_the_network_interfaces() -> None:
     account = Account(finished("prod"))
     denied = [(name, statement) for name, statement in statements(finished("prod")) if statement["Effect"] == "Deny"]
-    assert len(denied) == len(FUNCTIONS)
+    assert len(denied) == len(INSIDE)
     for name, statement in denied:
         function = next(key for key in FUNCTIONS if name.lower().startswith(key.lower()[:3]))
         arn = account.resolve(statement["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"])
@@ -278,7 +334,7 @@ def test_asynchronous_invocations_are_retried_only_where_intended() -> None:
         made["Properties"]["FunctionName"]["Ref"]: made["Properties"]["MaximumRetryAttempts"]
         for made in of_type(document, "AWS::Lambda::EventInvokeConfig").values()
     }
-    assert retries == {"Tick": 0, "Admin": 0, "Maintenance": 1}
+    assert retries == {"Tick": 0, "Admin": 0, "Deliver": 0, "Maintenance": 1}
     targets = {
         target["Arn"]["Fn::GetAtt"][0]: target["RetryPolicy"]["MaximumRetryAttempts"]
         for rule in of_type(document, "AWS::Events::Rule").values()
@@ -288,7 +344,7 @@ def test_asynchronous_invocations_are_retried_only_where_intended() -> None:
     triggers = {
         made["Properties"]["FunctionName"].get("Ref") for made in of_type(document, "AWS::Lambda::Permission").values()
     }
-    assert "Admin" not in triggers
+    assert not {"Admin", "Deliver"} & triggers
 
 
 def test_the_files_declare_nothing_twice(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,11 @@ FUNCTIONS = {
     "ansel-prod-sync": "chalicelib.workers.sync.sync",
     "ansel-prod-maintenance": "chalicelib.workers.maintenance.maintenance",
     "ansel-prod-admin": "chalicelib.workers.admin.admin",
+    "ansel-prod-deliver": "chalicelib.workers.deliveries.deliver",
 }
+OUTSIDE = "ansel-prod-deliver"
+"""The function that connects to URLs of studios"""
+INSIDE = FUNCTIONS.keys() - {OUTSIDE}
 
 
 def deploy(folder: Path, template: dict[str, Any], version: int, *parameters: str) -> int:
@@ -64,9 +68,9 @@ def test_each_function_has_its_handler_network_tracing_and_own_role() -> None:
     found = {name: configuration(name) for name in FUNCTIONS}
     assert {name: function["Handler"] for name, function in found.items()} == FUNCTIONS
     assert len({function["Role"] for function in found.values()}) == len(FUNCTIONS)
-    for function in found.values():
+    for name, function in found.items():
         assert function["Architectures"] == ["arm64"]
-        assert len(function["VpcConfig"]["SubnetIds"]) == 2
+        assert len(function.get("VpcConfig", {}).get("SubnetIds", [])) == (0 if name == OUTSIDE else 2)
         assert function["TracingConfig"]["Mode"] == "Active"
         assert function["MemorySize"] >= 512
         assert function["Timeout"] > 20
@@ -74,7 +78,7 @@ def test_each_function_has_its_handler_network_tracing_and_own_role() -> None:
 
 @pytest.mark.usefixtures("deployed")
 def test_each_function_has_the_environment_that_it_reads() -> None:
-    environment = {name: configuration(name)["Environment"]["Variables"] for name in FUNCTIONS}
+    environment = {name: configuration(name)["Environment"]["Variables"] for name in INSIDE}
     queue, dead_letters = outputs()["SyncQueueUrl"], outputs()["DeadLetterQueueUrl"]
     for name, variables in environment.items():
         assert variables["ANSEL_STAGE"] == "prod"
@@ -90,7 +94,20 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
     admin = environment["ansel-prod-admin"]
     assert admin["DEAD_LETTER_QUEUE_URL"] == dead_letters
     assert admin["MIGRATION_DATABASE_SECRET_ARN"] == outputs()["OwnerSecretArn"]
-    assert not [name for name, variables in environment.items() if "MIGRATION_DATABASE_URL" in variables][1:]
+    assert [name for name, variables in environment.items() if "MIGRATION_DATABASE_URL" in variables] == [
+        "ansel-prod-admin"
+    ]
+    assert configuration(OUTSIDE)["Environment"]["Variables"] == {"ANSEL_STAGE": "prod", "LOG_LEVEL": "INFO"}
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_delivery_functions_role_can_only_write_logs_and_traces() -> None:
+    iam = boto3.client("iam")
+    role = configuration(OUTSIDE)["Role"].rpartition("/")[2]
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    assert {statement["Sid"] for statement in document["Statement"]} == {"Logs", "Traces"}
 
 
 @pytest.mark.usefixtures("deployed")

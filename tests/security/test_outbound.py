@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chalicelib.security import outbound
-from chalicelib.security.outbound import Posted, post, problem_of_url
+from chalicelib.security.outbound import post
+from chalicelib.security.outbound_messages import Outcome
+from chalicelib.security.outbound_urls import problem_of_url
 from tests.http_fake import Fake, Reply, http_fake
 
 NOT_PUBLIC = "the host is not on the public internet"
@@ -54,7 +56,7 @@ class Resolver:
 def test_a_request_arrives_with_its_headers_and_query(receiver: Fake) -> None:
     receiver.on("/hook", Reply(status=204))
     outcome = post(f"{receiver.url}/hook?a=b", b"x=y", {"webhook-id": "1"}, loopback=True)
-    assert outcome == Posted(status=204)
+    assert outcome == Outcome(status=204)
     (request,) = receiver.requests
     assert (request.method, request.path, request.query, request.form) == ("POST", "/hook", [("a", "b")], {"x": "y"})
     assert (request.headers["webhook-id"], request.headers["host"]) == ("1", receiver.url.removeprefix("http://"))
@@ -62,13 +64,13 @@ def test_a_request_arrives_with_its_headers_and_query(receiver: Fake) -> None:
 
 def test_a_redirect_is_a_response_and_is_not_followed(receiver: Fake) -> None:
     receiver.on("/hook", Reply(status=307, headers={"Location": f"{receiver.url}/inside"}))
-    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Posted(status=307)
+    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(status=307)
     assert receiver.paths() == ["/hook"]
 
 
 def test_only_the_start_of_a_response_is_read(receiver: Fake) -> None:
     receiver.on("/hook", Reply(body=b"x" * 50_000_000))
-    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Posted(status=200)
+    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(status=200)
 
 
 def test_a_closed_port_a_reset_and_an_unknown_host_are_described_in_words(receiver: Fake) -> None:
@@ -80,10 +82,10 @@ def test_a_closed_port_a_reset_and_an_unknown_host_are_described_in_words(receiv
         def fails(*args: object, **more: object) -> list[tuple[Any, ...]]:
             raise gaierror
 
-        assert post(closed, b"", {}, loopback=True).problem.startswith("the connection failed")
-    assert post(f"{receiver.url}/hook", b"", {}, loopback=True).problem.startswith("the connection failed")
-    assert post("https://studio.example/", b"", {}, resolve=fails).problem == "the host name does not resolve"
-    assert post("https://studio.example/", b"", {}, resolve=Resolver()).problem == "the host name does not resolve"
+        assert post(closed, b"", {}, loopback=True).failure == "no_response"
+    assert post(f"{receiver.url}/hook", b"", {}, loopback=True).failure == "no_response"
+    assert post("https://studio.example/", b"", {}, resolve=fails).failure == "host_not_found"
+    assert post("https://studio.example/", b"", {}, resolve=Resolver()).failure == "host_not_found"
 
 
 class _Trickling(BaseHTTPRequestHandler):
@@ -105,19 +107,19 @@ class _Trickling(BaseHTTPRequestHandler):
 def test_a_response_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "TOTAL_SECONDS", 0.2)
     with serving(HTTPServer(("127.0.0.1", 0), _Trickling)) as port:
-        assert post(f"http://127.0.0.1:{port}/", b"", {}, loopback=True) == Posted(problem="timed out")
+        assert post(f"http://127.0.0.1:{port}/", b"", {}, loopback=True) == Outcome(failure="timed_out")
 
 
 def test_a_silent_receiver_times_out(receiver: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "TIMEOUT_SECONDS", 0.1)
     receiver.on("/hook", Reply(waits=True))
-    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Posted(problem="timed out")
+    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(failure="timed_out")
 
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_a_host_that_resolves_to_a_private_address_is_refused(address: str) -> None:
     for resolve in (Resolver(address), Resolver("93.184.216.34", address)):
-        assert post("https://studio.example/hook", b"", {}, resolve=resolve) == Posted(problem=NOT_PUBLIC)
+        assert post("https://studio.example/hook", b"", {}, resolve=resolve) == Outcome(failure="address_refused")
         assert resolve.asked == 1
     bracketed = f"[{address}]" if ":" in address else address
     assert problem_of_url(f"https://{bracketed}/hook", loopback=False) == NOT_PUBLIC
@@ -127,14 +129,14 @@ def test_a_host_that_resolves_to_a_private_address_is_refused(address: str) -> N
 def test_on_a_developers_machine_only_loopback_is_allowed_in_addition(address: str) -> None:
     if address not in ("::ffff:127.0.0.1", "2002:7f00:1::"):
         outcome = post("https://studio.example/hook", b"", {}, loopback=True, resolve=Resolver(address))
-        assert outcome == Posted(problem=NOT_PUBLIC)
+        assert outcome == Outcome(failure="address_refused")
 
 
 @pytest.mark.parametrize(
     "host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1", "localhost", "[::1]", "127.0.0.1."]
 )
 def test_other_spellings_of_loopback_count_as_loopback(host: str) -> None:
-    assert post(f"https://{host}/", b"", {}).problem in (NOT_PUBLIC, "the host name does not resolve")
+    assert post(f"https://{host}/", b"", {}).failure in ("address_refused", "host_not_found")
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:2800:220:1:248:1893:25c8:1946"])
@@ -166,7 +168,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 def test_a_url_that_is_not_plain_https_is_refused_before_any_request(url: str, problem: str) -> None:
     resolve = Resolver("93.184.216.34")
     assert problem_of_url(url, loopback=False) == problem
-    assert post(url, b"", {}, resolve=resolve) == Posted(problem=problem)
+    assert post(url, b"", {}, resolve=resolve) == Outcome(failure="url_refused")
     assert resolve.asked == 0
 
 
@@ -246,17 +248,17 @@ def secure_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int
 
 def test_the_connection_goes_to_the_checked_address_and_tls_verifies_the_name(secure_port: int) -> None:
     resolve = Resolver("127.0.0.1")  # studio.example does not resolve: a second look-up would fail
-    assert post(f"https://studio.example:{secure_port}/hook", b"", {}, loopback=True, resolve=resolve) == Posted(200)
+    assert post(f"https://studio.example:{secure_port}/hook", b"", {}, loopback=True, resolve=resolve) == Outcome(200)
     assert resolve.asked == 1
 
 
 def test_a_certificate_for_another_name_is_refused(secure_port: int) -> None:
     outcome = post(f"https://other.example:{secure_port}/", b"", {}, loopback=True, resolve=Resolver("127.0.0.1"))
-    assert outcome == Posted(problem="the certificate is not valid for the host")
+    assert outcome == Outcome(failure="certificate_invalid")
 
 
 def test_an_untrusted_certificate_is_refused(secure_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     outbound._tls.cache_clear()
     outcome = post(f"https://studio.example:{secure_port}/", b"", {}, loopback=True, resolve=Resolver("127.0.0.1"))
-    assert outcome == Posted(problem="the certificate is not valid for the host")
+    assert outcome == Outcome(failure="certificate_invalid")

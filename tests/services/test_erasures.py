@@ -19,7 +19,7 @@ from chalicelib.errors import DecryptionFailed, NotFound
 from chalicelib.platforms.core.transport import Transport
 from chalicelib.platforms.registry import get_platform
 from chalicelib.security.vault import vault
-from chalicelib.services import webhook_endpoints
+from chalicelib.services import webhook_deliveries
 from chalicelib.services.authentication import forget_callers
 from chalicelib.services.connections import refresh
 from chalicelib.services.connections.tokens import open_tokens
@@ -255,7 +255,7 @@ def test_a_message_for_an_erased_studio_is_dropped(studio: Studio, queue: Queue,
     erase(studio.id, remaining_ms=time_for(steps))
     assert execute.execute_run(studio.id, UUID(run["id"]), plenty) == "dropped"
     assert refresh.refresh_idle(studio.id, connection.id) == "dropped"
-    assert webhook_endpoints.deliver(studio.id, uuid4(), plenty) == "dropped"
+    assert webhook_deliveries.deliver(studio.id, uuid4(), plenty) == "dropped"
 
 
 @pytest.mark.parametrize("calls", range(1, 6))

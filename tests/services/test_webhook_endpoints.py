@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,14 +18,8 @@ from chalicelib.data.webhook_endpoints import CLAIM_DELIVERY, KEPT_TESTS
 from chalicelib.errors import DecryptionFailed, TokenRevoked
 from chalicelib.services import dispatch
 from chalicelib.services.connections.state import fail_connection
-from chalicelib.services.webhook_endpoints import (
-    ATTEMPTS,
-    DELAYS,
-    NEEDED_MS,
-    create_webhook_endpoint,
-    deliver,
-    enqueue_due_deliveries,
-)
+from chalicelib.services.webhook_deliveries import ATTEMPTS, DELAYS, NEEDED_MS, deliver, enqueue_due_deliveries
+from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 from tests.conftest import Api, Queue, Studios, from_now
 from tests.http_fake import Fake, Reply, http_fake
 
@@ -93,7 +88,9 @@ class Studio:
 
 
 @pytest.fixture
-def studio(api: Api, queue: Queue, receiver: Fake, superuser: pg8000.native.Connection) -> Studio:
+def studio(
+    api: Api, queue: Queue, receiver: Fake, superuser: pg8000.native.Connection, delivery_function: Path
+) -> Studio:
     body = {"platform": "pinterest", "accessToken": "pina_canary", "refreshToken": "pinr_canary"}
     assert api.post("/api/connections", body).status == 201
     studio = Studio(api, queue, receiver, superuser)

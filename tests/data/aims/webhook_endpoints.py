@@ -16,4 +16,5 @@ AIMS: dict[str, AnyAim] = {
     "CLAIM_DELIVERY": Aim("webhook_delivery", prepare=TELL_OF_A_BREAK),
     "SETTLE_DELIVERY": Aim("webhook_delivery"),
     "FAIL_DELIVERY": Aim("webhook_delivery", values={"attempts": 1}),
+    "POSTPONE_DELIVERY": Aim("webhook_delivery", values={"attempts": 1}),
 }

@@ -142,7 +142,7 @@ def test_policies_written_for_plain_deploy_are_refused_by_the_template(tmp_path:
 def test_iam_accepts_the_written_policies_and_refuses_their_sources(tmp_path: Path, name: str) -> None:
     chalice = chalice_folder(tmp_path, ENVIRON, ADMIN)
     source = (chalice / "policies" / f"{name}.json").read_text()
-    with pytest.raises(MalformedPolicyDocument, match="must be in ARN format|is not valid for resource"):
+    with pytest.raises(MalformedPolicyDocument, match=r"must be in ARN format|is not valid for resource"):
         IAMPolicyDocumentValidator(source).validate()
     write("prod", "db-ABC123", chalice)
     IAMPolicyDocumentValidator(json.dumps(written(chalice)[name])).validate()

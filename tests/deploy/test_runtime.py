@@ -11,19 +11,23 @@ from uuid import uuid4
 
 import pg8000.native
 import pytest
+import yaml
 
 from dev.environment import cloud
 from dev.errors import StackError
 from dev.invocation import queue_event, schedule_event
-from dev.lambda_runtime import Container, Function, lay_out_runtime
+from dev.lambda_runtime import Container, Function, functions, lay_out_runtime
 from dev.sandbox import CREDENTIALS, Sandbox, issue_token
 from migrations.privileges import LOGINS
 from tests.canary import Evidence
 from tests.conftest import CONSENT, PROOF_KEY, Database, Queue
 from tests.deploy.conftest import Package
 from tests.deploy.containers import Cloud, Reply, endings, lines
+from tests.http_fake import Reply as Answered
+from tests.http_fake import http_fake
 
 API, TICK, SYNC, MAINTENANCE, ADMIN = "APIHandler", "Tick", "Sync", "Maintenance", "Admin"
+DELIVER = "Deliver"
 LOGIN_OF = dict(zip((API, TICK, SYNC, MAINTENANCE, ADMIN), LOGINS, strict=True))
 
 
@@ -97,7 +101,7 @@ def backends(container: Container, superuser: pg8000.native.Connection) -> list[
 
 
 def test_the_template_has_every_function_and_each_one_starts(deployed: Cloud) -> None:
-    assert set(deployed.functions) == {API, TICK, SYNC, MAINTENANCE, ADMIN}
+    assert set(deployed.functions) == {API, TICK, SYNC, MAINTENANCE, DELIVER, ADMIN}
     for container in [deployed.start(name) for name in deployed.functions]:
         container.invoke({})  # raises for a container that ended instead of asking for an event
 
@@ -189,6 +193,21 @@ def test_maintenance_completes(deployed: Cloud) -> None:
     container = deployed.start(MAINTENANCE)
     assert container.invoke(schedule_event("maintenance")).error is None
     assert [line["complete"] for line in lines(container) if line["event"] == "maintenance.done"] == [True]
+
+
+def test_the_packaged_delivery_function_sends_with_the_stage_as_its_only_setting(
+    package: Package, tmp_path: Path
+) -> None:
+    function = functions(yaml.safe_load((package.folder / "template.yaml").read_text()), "test")[DELIVER]
+    runtime = lay_out_runtime(tmp_path / "runtime")
+    with http_fake() as receiver:
+        receiver.on("/hook", Answered(status=204))
+        sent = {"deliveryId": str(uuid4()), "url": f"{receiver.url}/hook", "headers": {}, "body": "e30="}
+        environ = {"ANSEL_STAGE": "test"}
+        with Container(function, package.task, runtime, environ, log=tmp_path / "log") as container:
+            assert container.invoke(sent).payload == {"status": 204}
+            assert container.invoke({**sent, "url": "https://10.0.0.1/"}).payload == {"failure": "address_refused"}
+        assert [request.body for request in receiver.requests] == ["{}"]
 
 
 def test_the_admin_function_migrates_and_creates_a_studio_with_a_working_key(

@@ -88,6 +88,27 @@ def test_a_closed_port_a_reset_and_an_unknown_host_are_described_in_words(receiv
     assert post("https://studio.example/", b"", {}, resolve=Resolver()).failure == "host_not_found"
 
 
+def test_a_name_server_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "RESOLVE_SECONDS", 0.1)
+    answered = threading.Event()
+
+    def hangs(*args: object, **more: object) -> list[tuple[Any, ...]]:
+        answered.wait(10)
+        return []
+
+    assert post("https://studio.example/", b"", {}, resolve=hangs) == Outcome(failure="host_not_found")
+    answered.set()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("120", 120), (" 7 ", 7), ("100000", 86_400), ("-1", 0), ("1.5", 0), ("\u00b2", 0), ("9" * 400, 0)],
+)
+def test_a_retry_after_is_passed_on_if_it_is_a_plain_number(receiver: Fake, value: str, seconds: int) -> None:
+    receiver.on("/hook", Reply(status=429, headers={"Retry-After": value}))
+    assert post(f"{receiver.url}/hook", b"", {}, loopback=True) == Outcome(429, retry_after_seconds=seconds)
+
+
 class _Trickling(BaseHTTPRequestHandler):
     """Sends the headers of its response forever, a line at a time."""
 
@@ -255,6 +276,12 @@ def test_the_connection_goes_to_the_checked_address_and_tls_verifies_the_name(se
 def test_a_certificate_for_another_name_is_refused(secure_port: int) -> None:
     outcome = post(f"https://other.example:{secure_port}/", b"", {}, loopback=True, resolve=Resolver("127.0.0.1"))
     assert outcome == Outcome(failure="certificate_invalid")
+
+
+def test_a_receiver_that_speaks_no_tls_is_described_as_such(receiver: Fake) -> None:
+    receiver.on("/hook", Reply())
+    outcome = post(f"https://localhost:{receiver.url.rpartition(':')[2]}/hook", b"", {}, loopback=True)
+    assert outcome.failure == "tls_failed"
 
 
 def test_an_untrusted_certificate_is_refused(secure_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

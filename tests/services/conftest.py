@@ -1,6 +1,6 @@
 """A studio connected to the sandbox, and a worker that serves its queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from chalicelib.services.sync import execute as sync_execute
 from dev.sandbox import Sandbox, issue_token
 from migrations.privileges import SYNC
 from tests.conftest import Api, Queue, login_as
+from tests.http_fake import Fake, Reply, http_fake
 
 PLENTY_MS = 900_000
 
@@ -108,3 +109,11 @@ def execute(studio: Studio, run_id: str) -> str:
 def status_of(studio: Studio, stream: str = "bookings") -> dict[str, Any]:
     statuses = studio.api.get("/api/sync/status").json["items"]
     return next(status for status in statuses if status["syncType"] == stream)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Fake]:
+    """A studio's own server, which accepts webhooks at /hook."""
+    with http_fake() as fake:
+        fake.on("/hook", Reply(status=200))
+        yield fake

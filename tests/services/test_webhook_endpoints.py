@@ -1,102 +1,30 @@
 """Webhook endpoints: an event reaches each receiver at least once, signed, or its failure is visible."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pg8000.native
 import pytest
-from standardwebhooks import Webhook as Verifier
 
-from chalicelib.data.connections import FIND_STORED_CONNECTION, StoredConnection
-from chalicelib.data.postgres.database import read, write
+from chalicelib.data.postgres.database import write
 from chalicelib.data.webhook_endpoints import CLAIM_DELIVERY, KEPT_TESTS
-from chalicelib.errors import DecryptionFailed, TokenRevoked
+from chalicelib.errors import DecryptionFailed
 from chalicelib.services import dispatch
-from chalicelib.services.connections.state import fail_connection
 from chalicelib.services.webhook_deliveries import ATTEMPTS, DELAYS, NEEDED_MS, deliver, enqueue_due_deliveries
-from chalicelib.services.webhook_endpoints import create_webhook_endpoint
 from tests.conftest import Api, Queue, Studios, from_now
-from tests.http_fake import Fake, Reply, http_fake
+from tests.http_fake import Fake, Reply
+from tests.services.webhook_studio import Studio, connect_studio
 
 GRACE = timedelta(minutes=2)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Fake]:
-    with http_fake() as fake:
-        fake.on("/hook", Reply(status=200))
-        yield fake
-
-
-@dataclass
-class Studio:
-    """A studio with a connection, and a webhook endpoint at the receiver."""
-
-    api: Api
-    queue: Queue
-    receiver: Fake
-    superuser: pg8000.native.Connection
-    endpoint_id: str = ""
-    secret: str = ""
-
-    def add_webhook(self, path: str = "/hook") -> None:
-        webhook, secret = create_webhook_endpoint(self.api.studio_id, f"{self.receiver.url}{path}")
-        self.endpoint_id, self.secret = str(webhook.id), secret.reveal()
-
-    def connection(self) -> StoredConnection:
-        stored = read(self.api.studio_id, FIND_STORED_CONNECTION, platform="pinterest", connection=None)
-        assert stored is not None
-        return stored
-
-    def fail(self) -> None:
-        fail_connection(self.connection(), TokenRevoked("The grant is gone", code="token_revoked"))
-
-    def recover(self) -> None:
-        assert self.api.put("/api/connections/pinterest", {"accessToken": "another"}).status == 200
-
-    def enqueued(self) -> list[UUID]:
-        return [UUID(message["id"]) for message in self.queue.receive() if message["kind"] == "delivery"]
-
-    def deliver(self, delivery_id: UUID) -> str:
-        return deliver(self.api.studio_id, delivery_id, lambda: NEEDED_MS)
-
-    def work(self) -> list[str]:
-        return [self.deliver(delivery_id) for delivery_id in self.enqueued()]
-
-    def pass_time(self) -> None:
-        """Lets time pass until every waiting delivery is due."""
-        self.superuser.run("UPDATE webhook_delivery SET due_at = now() WHERE due_at IS NOT NULL")
-        enqueue_due_deliveries()
-
-    def deliveries(self) -> list[dict[str, Any]]:
-        (endpoint,) = self.api.get("/api/webhook-endpoints").json["items"]
-        return endpoint["deliveries"]  # type: ignore[no-any-return]
-
-    def ask_for_test(self) -> str:
-        answer = self.api.post(f"/api/webhook-endpoints/{self.endpoint_id}/test")
-        assert answer.status == 202, answer.text
-        return str(answer.json["id"])
-
-    def received(self) -> list[Any]:
-        """The messages that the receiver was sent, verified by the vendor's library."""
-        return [Verifier(self.secret).verify(each.body, each.headers) for each in self.receiver.requests]
 
 
 @pytest.fixture
 def studio(
     api: Api, queue: Queue, receiver: Fake, superuser: pg8000.native.Connection, delivery_function: Path
 ) -> Studio:
-    body = {"platform": "pinterest", "accessToken": "pina_canary", "refreshToken": "pinr_canary"}
-    assert api.post("/api/connections", body).status == 201
-    studio = Studio(api, queue, receiver, superuser)
-    studio.add_webhook()
-    queue.receive()
-    return studio
+    return connect_studio(api, queue, receiver, superuser)
 
 
 def test_failure_and_recovery_are_sent_signed_and_without_tokens(studio: Studio) -> None:
@@ -183,6 +111,20 @@ def test_retries_back_off_for_three_days_and_then_the_delivery_is_given_up(studi
     assert timedelta(days=2.9) < sum(waits, timedelta()) < timedelta(days=3.4)
     studio.pass_time()
     assert studio.enqueued() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "least"),
+    [("7200", timedelta(hours=2)), ("1", timedelta(minutes=5)), ("9999999", timedelta(days=1)), ("soon", timedelta())],
+)
+def test_a_receivers_retry_after_is_respected_up_to_a_day_and_never_shortens_a_delay(
+    studio: Studio, asked: str, least: timedelta
+) -> None:
+    studio.receiver.on("/hook", Reply(status=503, headers={"Retry-After": asked}))
+    studio.fail()
+    assert studio.work() == ["failed"]
+    wait = from_now(studio.deliveries()[0]["nextAttemptAt"])
+    assert least * 0.99 < wait < max(least, timedelta(minutes=5)) * 1.11
 
 
 def test_a_delivery_of_a_dead_worker_is_retried(studio: Studio) -> None:

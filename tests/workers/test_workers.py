@@ -24,8 +24,14 @@ HEAVY = (
     "chalicelib.api.openapi_document",
 )
 OF_THE_API = ("app", "chalicelib.api")
-WORKERS = [f"chalicelib.workers.{name}" for name in ("tick", "sync", "maintenance", "admin")]
-MOST_MODULES = {"app": 375, "chalicelib.workers.admin": 130}
+OF_A_DELIVERY = {
+    *("aws_environment", "clock", "errors", "logs", "secret", "settings", "telemetry", "urls"),
+    *("runtime", "runtime.invocation", "runtime.jobs", "workers", "workers.deliveries"),
+    *("security", "security.outbound", "security.outbound_messages", "security.outbound_urls"),
+}
+"""All of ours that is in the process that talks to studios' servers"""
+WORKERS = [f"chalicelib.workers.{name}" for name in ("tick", "sync", "maintenance", "deliveries", "admin")]
+MOST_MODULES = {"app": 380, "chalicelib.workers.admin": 130, "chalicelib.workers.deliveries": 155}
 """Beyond those of a bare interpreter; each one costs every cold start up to a millisecond of CPU time."""
 PROBE = """
 import sys
@@ -58,6 +64,13 @@ def test_a_module_that_lambda_starts_with_imports_nothing_heavy(module: str) -> 
     unwanted = HEAVY if module == "app" else HEAVY + OF_THE_API
     assert not loaded.intersection(unwanted)
     assert len(loaded) <= MOST_MODULES.get(module, 330)
+
+
+def test_the_delivery_function_imports_nothing_that_could_open_a_secret_or_a_database() -> None:
+    loaded, _ = probe("chalicelib.workers.deliveries")
+    ours = {name.removeprefix("chalicelib.") for name in loaded if name.startswith("chalicelib.")}
+    assert ours == OF_A_DELIVERY
+    assert not {name.partition(".")[0] for name in loaded} & {"pg8000", "scramp", "asn1crypto", "jwt"}
 
 
 def test_a_module_that_lambda_starts_with_defines_no_dataclass(module: str) -> None:

@@ -1,6 +1,7 @@
 """Plants secrets, exercises everything, then searches every place a secret could have leaked to."""
 
 import base64
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -268,7 +269,7 @@ def take_notices(drive: Drive) -> None:
         )
 
 
-def test_webhooks_in_either_direction_leak_no_secret(drive: Drive) -> None:
+def test_webhooks_in_either_direction_leak_no_secret(drive: Drive, delivery_function: Path) -> None:
     connect(drive)
     assert drive.call("POST", "/api/connections/google/test").json["valid"] is True
     take_notices(drive)
@@ -276,6 +277,8 @@ def test_webhooks_in_either_direction_leak_no_secret(drive: Drive) -> None:
     with http_fake() as receiver:
         tell_webhooks(drive, receiver)
         assert receiver.requests
+    drive.evidence.add("delivery function", delivery_function.read_text())
+    assert "delivery.attempted" in delivery_function.read_text()
     for row in dump(drive.superuser):
         drive.evidence.add("database", row)
     assert drive.evidence.leaks(drive.secrets) == set()

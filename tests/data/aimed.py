@@ -46,6 +46,7 @@ class AnyValue(dict[str, Any]):
             **dict.fromkeys(("url", "problem"), "intruder"),
             secret=b"intruder",
             delays=[60],
+            **dict.fromkeys(("delay", "retry_after"), 60),
             **dict.fromkeys(("column_name", "reason"), "intruder"),
             resealed=b"intruder",
             wrapped_under=["intruder"],

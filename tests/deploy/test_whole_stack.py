@@ -101,16 +101,6 @@ def test_each_function_has_the_environment_that_it_reads() -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_the_delivery_functions_role_can_only_write_logs_and_traces() -> None:
-    iam = boto3.client("iam")
-    role = configuration(OUTSIDE)["Role"].rpartition("/")[2]
-    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
-    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    assert {statement["Sid"] for statement in document["Statement"]} == {"Logs", "Traces"}
-
-
-@pytest.mark.usefixtures("deployed")
 def test_the_queue_feeds_the_worker_and_messages_fail_individually() -> None:
     mappings = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert len(mappings) == 1

@@ -106,8 +106,11 @@ def add(name: str, like: str) -> Stage:
 
 
 def _without_account(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a stage or function, with the policies as they are in git (deploy/policies.py writes others)."""
-    kept = {key: value for key, value in settings.items() if key not in _OF_AN_ACCOUNT}
+    """Settings of a stage or function, with the policies as they are in git (deploy/policies.py writes others).
+
+    An empty list stays: by it the delivery function is in no network although its stage is.
+    """
+    kept = {key: value for key, value in settings.items() if key not in _OF_AN_ACCOUNT or value == []}
     return {**kept, "iam_policy_file": f"policies/{PurePosixPath(settings['iam_policy_file']).name}"}
 
 

@@ -267,21 +267,25 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def delivery_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The local stack's delivery function, in a process of its own, where the product finds it. Yields its log."""
+def started_delivery_function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port and the log of the local stack's delivery function, which runs in a process of its own."""
     from dev.environment import bare
-    from dev.ports import HOST as LOOPBACK
     from dev.ports import find_free_port
     from dev.supervisor import Part, Supervisor
 
-    port = find_free_port()
-    os.environ["AWS_ENDPOINT_URL_LAMBDA"] = f"http://{LOOPBACK}:{port}"
-    log = tmp_path_factory.mktemp("deliver") / "deliver.log"
+    port, log = find_free_port(), tmp_path_factory.mktemp("deliver") / "deliver.log"
     with Supervisor() as parts:
         parts.start(Part("deliver", ["-m", "dev.functions", "--port", str(port)], bare(os.environ), log))
         parts.wait_ready()
-        yield log
-    del os.environ["AWS_ENDPOINT_URL_LAMBDA"]
+        yield port, log
+
+
+@pytest.fixture
+def delivery_function(started_delivery_function: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The delivery function, where the product finds it. Returns its log."""
+    port, log = started_delivery_function
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://{HOST}:{port}")
+    return log
 
 
 @pytest.fixture

@@ -61,8 +61,9 @@ def test_nothing_of_the_other_stages_account_is_copied(config: Path) -> None:
     added = read(config)["staging"]
     assert added["lambda_functions"]["admin"]["iam_policy_file"] == "policies/admin.json"
     assert added["iam_policy_file"] == "policies/api.json"
-    for foreign in ("DATABASE_URL", "subnet", "sg-1", "policies/prod"):
+    for foreign in ("DATABASE_URL", "subnet-1", "sg-1", "policies/prod"):
         assert foreign not in json.dumps(added)
+    assert added["lambda_functions"]["deliver"]["subnet_ids"] == [], "it stays outside the new stage's network"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def assert_says_how_it_is(stack: Stack) -> None:
     assert f"http://127.0.0.1:{stack.port}" in done
     assert stack.key not in done
     parts = {line[0] for line in map(str.split, done.splitlines()) if len(line) > 1 and line[1].isdigit()}
-    assert parts == {"postgres", "queue", "sandbox", "api", "worker-1", "worker-2", "ticker", "maintenance"}
+    assert parts == {"postgres", "queue", "sandbox", "deliver", "api", "worker-1", "worker-2", "ticker", "maintenance"}
     # A scheduled run may have begun since: then a stream shows that run until it has ended.
     wait_until(lambda: succeeded_streams(show_status(stack)) == {("google", "bookings"), ("google", "inquiries")})
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -151,8 +152,11 @@ def _answered(container: Container, server: socket.socket, sent: bytes) -> Outco
     def answer() -> None:
         connection, _ = server.accept()
         with connection:
-            connection.recv(65536)
-            connection.sendall(sent)
+            received = b""
+            while SENT.encode() not in received:
+                received += connection.recv(65536)
+            with suppress(ConnectionError):  # the function may have seen enough
+                connection.sendall(sent)
 
     thread = threading.Thread(target=answer)
     thread.start()

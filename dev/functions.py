@@ -25,12 +25,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        found = INVOKE.fullmatch(self.path)
+        found, body = INVOKE.fullmatch(self.path), self.rfile.read(length)
         if length > MAX_BODY_BYTES:
-            self.close_connection = True
             self._refuse(413, "RequestTooLargeException", f"{length} byte payload is too large")
             return
-        body = self.rfile.read(length)
         if found is None or found["name"] != self.server.function:
             arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{found['name'] if found else ''}"
             self._refuse(404, "ResourceNotFoundException", f"Function not found: {arn}")

@@ -9,7 +9,7 @@ import pytest
 from tests.names import imported_names
 
 STARTING_FIXTURES = frozenset({"server", "local_aws", "started_delivery_function", "cloud", "package"})
-"""PostgreSQL, the queue, the delivery function, the local cloud and the deployment build: a test that uses them, directly or not, is not quick."""
+"""PostgreSQL, local services and the deployment build: a test that uses them, directly or not, is not quick."""
 STARTERS = (
     *("subprocess", "multiprocessing", "psutil", "http.server", "socketserver", "moto", "schemathesis"),
     *("dev.postgres", "dev.process", "dev.sandbox", "dev.supervisor", "tests.dev.stacks", "tests.oauth_server"),

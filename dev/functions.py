@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     def _invoke(self, event: Any) -> None:
         try:
             result = deliver(event, Context(self.server.function, DELIVERY_TIMEOUT_SECONDS))
-        except Exception as error:  # noqa: BLE001  as in Lambda, an a response like any other, with one header more
+        except Exception as error:  # noqa: BLE001  as in Lambda, a response like any other, with one header more
             failed = {"errorMessage": str(error), "errorType": type(error).__name__}
             self._answer(200, failed, {"X-Amz-Function-Error": "Unhandled"})
         else:

@@ -37,6 +37,7 @@ def quiet_month(seed: int = 20261201) -> Month:
     month["Throttles of Sync"] = [0.0 if number else None for number in runs]
     month["KmsErrors of prod"] = [0.0 if number else None for number in runs]
     month["QueueErrors of prod"] = [None] * MINUTES
+    month["DeliveryErrors of prod"] = [None] * MINUTES
     month["ConnectionsFailed of prod"] = [1.0 if chance.random() < 1 / 5000 else None for _ in range(MINUTES)]
     month["ScheduleLag of prod"] = [chance.uniform(0, 60_000) for _ in range(MINUTES)]
     month["Invocations of Tick"] = [1.0] * MINUTES
@@ -79,6 +80,16 @@ def failing(total: str, failed: str, share: float) -> Incident:
             if owed >= 1:
                 month[failed][minute] = float(int(owed))
                 owed -= int(owed)
+
+    return happen
+
+
+def once(key: str, *minutes: int) -> Incident:
+    """One of it at each of these minutes after the beginning."""
+
+    def happen(month: Month, during: range) -> None:
+        for minute in minutes:
+            month[key][during.start + minute] = 1.0
 
     return happen
 

@@ -16,6 +16,7 @@ from tests.deploy.alarm_month import (
     Month,
     failing,
     growing,
+    once,
     quiet_month,
     series_of,
     setting,
@@ -183,6 +184,13 @@ CASES = [
         failing("Runs of prod", "QueueErrors of prod", 1),
         {"queue-errors": 10},
         start=NIGHT,
+    ),
+    Case(
+        "the delivery function fails, and a single delivery is put off again and again",
+        once("DeliveryErrors of prod", 0, 5, 10, 20, 40, 80, 140),
+        {"delivery-errors": 15},
+        start=NIGHT,
+        minutes=3 * HOUR,
     ),
     Case("the database is busy", growing("CPUUtilization of Database", 95, 0), {"database-cpu": 15}),
     Case(

@@ -8,7 +8,7 @@ COMPILE = $(BIN)/python -P dev/uv.py pip compile --quiet --no-config --universal
 
 .DEFAULT_GOAL := help
 .PHONY: help run status logs psql reset admin clients test test-quick check format bench chaos fuzz clean setup setup-run wheels client-tools \
-	stage package deploy rollback health-check certificates lock audit
+	stage package deploy rollback health-check infrastructure certificates lock audit
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -77,6 +77,10 @@ rollback: setup ## deploy a release once more: make rollback STAGE=prod BUCKET=.
 
 health-check: setup ## let Route 53 ask a stage from outside, with an alarm in us-east-1: make health-check STAGE=prod ARGUMENTS=--delete
 	@$(BIN)/python -m deploy.health_check --stage "$(STAGE)" $(ARGUMENTS)
+
+infrastructure: setup ## make what plain chalice deploy runs on: make infrastructure STAGE=dev BUCKET=... PARAMETERS="Key=Value"
+	@$(BIN)/python -m deploy.infrastructure deploy --stage "$(STAGE)" --bucket "$(BUCKET)" \
+		$(if $(PARAMETERS),--parameters $(PARAMETERS)) $(ARGUMENTS)
 
 certificates: setup ## fetch the authorities of Amazon RDS, which the package needs: make certificates REGION=...
 	@$(BIN)/python -m deploy.certificates $(if $(REGION),--region "$(REGION)")

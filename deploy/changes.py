@@ -8,7 +8,7 @@ from typing import Any, Literal
 from botocore.exceptions import WaiterError
 
 from deploy import releases
-from deploy.cloud import Cloud, DeployError, Stack, find_stack, read_template, stack_name
+from deploy.cloud import INFRASTRUCTURE, Cloud, DeployError, Stack, find_stack, read_template, stack_name
 from deploy.releases import Release
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -30,10 +30,10 @@ SUCCESS = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 WHAT_TO_DO = {
     "ROLLBACK_COMPLETE": "nothing that was created stays; fix the cause, then deploy again",
     "ROLLBACK_FAILED": "its events say what could not be rolled back, such as a protected database: fix that, then "
-    "remove it with `python -m deploy.stack delete --stage {stage}`",
+    "remove it with {delete}",
     "UPDATE_ROLLBACK_FAILED": "fix the cause, then run `aws cloudformation continue-update-rollback "
     "--stack-name ansel-{stage}`",
-    "DELETE_FAILED": "fix the cause, then run `python -m deploy.stack delete --stage {stage}` again",
+    "DELETE_FAILED": "fix the cause, then run {delete} again",
 }
 POLL_SECONDS = 3.0
 
@@ -73,7 +73,13 @@ def ensure_ready(stack: Stack | None, stage: str) -> None:
     if stack.status.endswith("_IN_PROGRESS"):
         raise DeployError(f"{stack.name} is being changed by another deployment ({stack.status}): wait for it")
     if stack.status in WHAT_TO_DO:
-        raise DeployError(f"{stack.name} is {stack.status}: {WHAT_TO_DO[stack.status].format(stage=stage)}")
+        raise DeployError(f"{stack.name} is {stack.status}: {_advice(stack.status, stage)}")
+
+
+def _advice(status: str, stage: str) -> str:
+    owner = stage.removesuffix(INFRASTRUCTURE)
+    module = "deploy.stack" if owner == stage else "deploy.infrastructure"
+    return WHAT_TO_DO[status].format(stage=stage, delete=f"`python -m {module} delete --stage {owner}`")
 
 
 def make_change_set(
@@ -237,5 +243,5 @@ def _events_after(cloud: Cloud, stack: str, seen: str | None) -> list[dict[str, 
 def _judge(stage: str, status: str, first_failure: str | None) -> None:
     if status in SUCCESS:
         return
-    advice = WHAT_TO_DO.get(status, "everything is as it was").format(stage=stage)
+    advice = _advice(status, stage) if status in WHAT_TO_DO else "everything is as it was"
     raise DeployError(f"{first_failure or status}. {stack_name(stage)} is {status}: {advice}")

@@ -10,6 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
 LONGEST_FUNCTION_SECONDS = 900
+INFRASTRUCTURE = "-infrastructure"
+"""Follows a stage's name in that of the stack that plain `chalice deploy` needs."""
 
 
 class DeployError(Exception):

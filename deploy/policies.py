@@ -38,7 +38,7 @@ _SUBSTITUTED = {
 }
 _OF_THE_ACCOUNT = {"Partition", "Region", "Account", "Stage"}
 _PROXY_ID = {"Fn::Select": [6, {"Fn::Split": [":", {"Fn::GetAtt": ["DatabaseProxyServer", "DBProxyArn"]}]}]}
-_COMPUTED: dict[str, Any] = {
+COMPUTED: dict[str, Any] = {
     "DatabaseId": {
         "Fn::If": [
             "UsesProxy",
@@ -110,9 +110,9 @@ def _reference(text: str) -> Any:
     names = _NAME.findall(text)
     if not names:
         return text
-    if text == f"${{{names[0]}}}" and names[0] in _COMPUTED:
-        return _COMPUTED[names[0]]
-    computed = {name: _COMPUTED[name] for name in names if name in _COMPUTED}
+    if text == f"${{{names[0]}}}" and names[0] in COMPUTED:
+        return COMPUTED[names[0]]
+    computed = {name: COMPUTED[name] for name in names if name in COMPUTED}
     template = _NAME.sub(lambda match: _SUBSTITUTED.get(match[1], match[0]), text)
     return {"Fn::Sub": [template, computed]} if computed else {"Fn::Sub": template}
 

@@ -105,6 +105,16 @@ def store_release(bucket: Bucket, stage: str, package: Package) -> Release:
     return _read(bucket, stage, release_id)
 
 
+def store_template(bucket: Bucket, stage: str, template: dict[str, Any]) -> Release:
+    """A template of no functions: a release without code."""
+    body = json.dumps(_as_released(template, bucket, ""), indent=1, sort_keys=True).encode()
+    release_id = storage.hash_of(body)
+    key = _template_key(stage, release_id)
+    storage.put_once(bucket, key, body)
+    stored = storage.read(bucket, key, release_id)
+    return Release(release_id, bucket, bucket.url(key, stored.version), json.loads(stored.content), "", "", None)
+
+
 def get_release(bucket: Bucket, stage: str, prefix: str) -> Release:
     """An earlier release, by its id or a unique prefix of it."""
     found = [release_id for release_id, _ in list_releases(bucket, stage) if release_id.startswith(prefix)]

@@ -35,7 +35,7 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     change_set = changes.make_change_set(cloud, options.stage, stack, release, parameters)
     if change_set is None:
         print("nothing to change")
-    elif not _is_agreed(options, cloud, change_set):
+    elif not is_agreed(options, cloud, change_set):
         return
     if not options.dry_run:
         _roll_out(options, cloud, release, change_set, is_new=is_new)
@@ -59,7 +59,7 @@ def _pick_release(options: argparse.Namespace, cloud: Cloud, stack: Stack | None
     return releases.store_release(bucket, options.stage, package)
 
 
-def _is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
+def is_agreed(options: argparse.Namespace, cloud: Cloud, change_set: ChangeSet) -> bool:
     """A change set that is not executed is deleted afterwards."""
     print("\n".join(str(change) for change in change_set.changes))
     _refuse_losses(options, cloud, change_set)
@@ -84,9 +84,9 @@ def _roll_out(
     options: argparse.Namespace, cloud: Cloud, release: Release, change_set: ChangeSet | None, *, is_new: bool
 ) -> None:
     if options.no_migrate:
-        _create(cloud, options.stage, change_set) if is_new else changes.execute(cloud, options.stage, change_set)
+        create(cloud, options.stage, change_set) if is_new else changes.execute(cloud, options.stage, change_set)
     elif is_new:
-        _create(cloud, options.stage, change_set)
+        create(cloud, options.stage, change_set)
         rollout.migrate(cloud, options.stage)
     else:
         # Migrations expand before they contract: old code works with the new schema, but not the other way round.
@@ -95,7 +95,7 @@ def _roll_out(
             changes.execute(cloud, options.stage, change_set)
 
 
-def _create(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
+def create(cloud: Cloud, stage: str, change_set: ChangeSet | None) -> None:
     """A failed creation leaves nothing behind, so that the next attempt begins like the first."""
     try:
         changes.execute(cloud, stage, change_set)
@@ -155,7 +155,7 @@ def _list_releases(options: argparse.Namespace, cloud: Cloud) -> None:
         print(f"{release_id}  {stored_at}{'  deployed' if stack and stack.release == release_id else ''}")
 
 
-def _delete(options: argparse.Namespace, cloud: Cloud) -> None:
+def delete(options: argparse.Namespace, cloud: Cloud) -> None:
     ensure_somebody_agrees(options)
     stack = find_stack(cloud, options.stage)
     if stack is None:
@@ -201,7 +201,7 @@ def _read_parameter_file(path: Path) -> dict[str, str]:
     return document
 
 
-def _given(text: str) -> str:
+def given_text(text: str) -> str:
     """Not empty, unlike a make variable that was not set."""
     if not text:
         raise argparse.ArgumentTypeError("is empty; with make, give it as STAGE=... and BUCKET=...")
@@ -213,42 +213,46 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(dry_run=False, yes=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _deploy_command(commands)
-    migrating = _command(commands, "migrate", _migrate, "migrate through the admin function")
+    migrating = command(commands, "migrate", _migrate, "migrate through the admin function")
     migrating.add_argument("--to", help="a migration, or head for contracting ones too (default: what the code needs)")
-    checking = _command(commands, "check", _check, "print the outputs, and check the API's health")
+    checking = command(commands, "check", _check, "print the outputs, and check the API's health")
     _check_arguments(checking)
-    _command(commands, "next", _describe_next, "print what comes after a first deployment, with the stage's own values")
-    listing = _command(commands, "releases", _list_releases, "list releases that can be deployed again, newest first")
-    _bucket_arguments(listing)
-    deleting = _command(commands, "delete", _delete, "delete the stack; retained resources stay")
+    command(commands, "next", _describe_next, "print what comes after a first deployment, with the stage's own values")
+    listing = command(commands, "releases", _list_releases, "list releases that can be deployed again, newest first")
+    bucket_arguments(listing)
+    deleting = command(commands, "delete", delete, "delete the stack; retained resources stay")
     deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     return parser
 
 
 def _deploy_command(commands: Any) -> None:
-    deploying = _command(commands, "deploy", deploy, "deploy a package, or an earlier release")
-    _bucket_arguments(deploying)
-    deploying.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
+    deploying = command(commands, "deploy", deploy, "deploy a package, or an earlier release")
+    bucket_arguments(deploying)
     source = deploying.add_mutually_exclusive_group()
     source.add_argument("--package", type=Path, help="default: build/package/STAGE")
     source.add_argument("--release", help="an earlier release, by its id or a unique prefix of it")
-    deploying.add_argument(
+    change_arguments(deploying)
+    deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as for a rollback")
+    _check_arguments(deploying)
+
+
+def bucket_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bucket", required=True, type=given_text, help="where releases are kept")
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="account that owns the bucket (default: this one)")
+
+
+def change_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--create-bucket", action="store_true", help="create the bucket if it does not exist")
+    parser.add_argument(
         "--parameters",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
         help="or JSON files; parameters not given stay unchanged",
     )
-    deploying.add_argument("--dry-run", action="store_true", help="show the changes only")
-    deploying.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    deploying.add_argument("--allow-replacement", action="store_true", help="even if database, keys or URL are lost")
-    deploying.add_argument("--no-migrate", action="store_true", help="leave the schema alone, as for a rollback")
-    _check_arguments(deploying)
-
-
-def _bucket_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bucket", required=True, type=_given, help="where releases are kept")
-    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="account that owns the bucket (default: this one)")
+    parser.add_argument("--dry-run", action="store_true", help="show the changes only")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    parser.add_argument("--allow-replacement", action="store_true", help="even if database, keys or URL are lost")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -256,16 +260,20 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="seconds it may take (60)")
 
 
-def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
+def command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--stage", required=True, type=_given)
+    parser.add_argument("--stage", required=True, type=given_text)
     parser.add_argument("--region", help="default: AWS_REGION or the profile's")
     parser.set_defaults(run=run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    return run(_parser().parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command that was parsed; a failure is one line."""
     try:
         options.run(options, connect(options.region))
     except NoCredentialsError:

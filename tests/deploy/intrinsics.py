@@ -168,6 +168,10 @@ class Account:
         separator, text = self.resolve(argument)
         return text.split(separator)
 
+    def _join(self, argument: Any) -> str:
+        separator, values = self.resolve(argument)
+        return str(separator).join(values)
+
     def _getazs(self, region: str) -> list[str]:
         return [f"{REGION}{zone}" for zone in "abc"]
 

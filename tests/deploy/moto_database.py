@@ -30,11 +30,7 @@ def patch() -> None:
 def _create(
     _cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any
 ) -> models.DBInstance:
-    truths = {"true": True, "false": False}  # how parameters and Ref represent booleans
-    given = {
-        camelcase_to_underscores(key): truths.get(value, value) if isinstance(value, str) else value
-        for key, value in resource["Properties"].items()
-    }
+    given = _given(resource)
     given["vpc_security_group_ids"] = given.pop("vpc_security_groups", [])
     backend = models.rds_backends[account_id][region_name]
     return backend.create_db_instance({"db_instance_identifier": name.lower(), **given})
@@ -57,11 +53,20 @@ def _describe_orderable(response: Any) -> ActionResult:
 def _update(
     _cls: Any, /, original_resource: Any, cloudformation_json: dict[str, Any], **kwargs: Any
 ) -> models.DBInstance:
-    """moto cannot update a database; the deployments here change its protection only."""
-    protects = cloudformation_json["Properties"]["DeletionProtection"]
-    original_resource.update(deletion_protection=protects)
+    """moto cannot update a database; the deployments here change its protection and backups only."""
+    given = _given(cloudformation_json)
+    changing = ("deletion_protection", "backup_retention_period")
+    original_resource.update(**{name: given[name] for name in changing if name in given})
     updated: models.DBInstance = original_resource
     return updated
+
+
+def _given(resource: dict[str, Any]) -> dict[str, Any]:
+    truths = {"true": True, "false": False}  # how parameters and Ref represent booleans
+    return {
+        camelcase_to_underscores(key): truths.get(value, value) if isinstance(value, str) else value
+        for key, value in resource["Properties"].items()
+    }
 
 
 def _attribute(database: Any, name: str) -> Any:

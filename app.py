@@ -1,6 +1,8 @@
 """Composition root: what Chalice deploys. No logic lives here."""
 
 import gc
+import os
+import sys
 
 from chalice.app import Chalice
 
@@ -25,6 +27,11 @@ app.register_blueprint(sync_worker)
 app.register_blueprint(maintenance_worker)
 app.register_blueprint(delivery_worker)
 app.register_blueprint(admin_worker)
+
+if "chalice.cli" in sys.modules and os.path.isdir("dev"):  # Chalice's own command in this repository, never a function
+    from dev.chalice_command import prepare
+
+    prepare(sys.argv, os.environ)
 
 # What is imported stays for good: collections of 25 ms and more need not look at it each time.
 gc.freeze()

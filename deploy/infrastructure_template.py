@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from deploy import template
+from deploy.outputs import API, DATABASE_ID, SECURITY_GROUPS, SUBNETS, variable_output
 from deploy.policies import COMPUTED
 
 OF_CHALICE = ("functions.yaml", "gateway.yaml", "dashboard.yaml")
 """Files about what Chalice creates. What other files say about it is left out, too."""
-API = "APIHandler"
-DATABASE_ID, SUBNETS, SECURITY_GROUPS = "DatabaseId", "SubnetIds", "SecurityGroupIds"
-"""Outputs that `python -m deploy.policies --from-stack` reads, beside those of `variable_output`."""
+API_HANDLER = "APIHandler"
 _VARIABLE = re.compile(r"\$\{([\w:]+)[.\w]*\}")
 _ROLE = "Role"
 
@@ -31,17 +30,6 @@ def infrastructure_template(stage: str) -> dict[str, Any]:
     outputs = {name: each for name, each in whole["Outputs"].items() if _refers_within(each, resources, whole)}
     outputs |= dict(_outputs_for_chalice(whole, functions))
     return _with_what_they_use(whole, resources, outputs)
-
-
-def variable_output(function: str, variable: str) -> str:
-    """The output with a variable of a function: names of outputs are alphanumeric."""
-    return f"Variable{function.title()}{variable.title().replace('_', '')}"
-
-
-def read_variable_output(output: str) -> tuple[str, str] | None:
-    """Function and variable, as `variable_output` takes them; None for another output."""
-    words = re.findall(r"[A-Z][a-z0-9]*", output)
-    return (words[1].lower(), "_".join(words[2:]).upper()) if words[0] == "Variable" else None
 
 
 def references(part: Any) -> Iterator[str]:
@@ -138,16 +126,16 @@ def _role_arns(role: str) -> Iterator[str]:
 
 def _outputs_for_chalice(whole: dict[str, Any], functions: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What the template gives to Chalice's functions."""
-    common = functions[API]
+    common = functions[API_HANDLER]
     yield DATABASE_ID, _output("The database or RDS Proxy that rds-db:connect is granted on", COMPUTED[DATABASE_ID])
     for name in (SUBNETS, SECURITY_GROUPS):
         yield name, _output("Of the functions", {"Fn::Join": [",", common["VpcConfig"][name]]})
     settings = common["Environment"]["Variables"]
     for function, properties in functions.items():
         own = properties["Environment"]["Variables"]
-        name = "api" if function == API else function.lower()
+        name = API if function == API_HANDLER else function.lower()
         for variable, value in own.items():
-            is_common = function != API and value == settings.get(variable)
+            is_common = name != API and value == settings.get(variable)
             if not is_common and _is_of_the_stack(value, whole):
                 yield variable_output(name, variable), _output(f"{variable} of {name}", value)
 

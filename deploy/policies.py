@@ -8,11 +8,16 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chalicelib.aws_environment import QUEUE_URL
+from deploy import stack
+from deploy.bundle import TASK_ROOT
+from deploy.cloud import INFRASTRUCTURE, Cloud, DeployError, find_stack, stack_name
+from deploy.contents import CERTIFICATES
+from deploy.outputs import DATABASE_ID, apply
 from deploy.stages import list_stages
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
@@ -184,10 +189,14 @@ def _secret_arn(environ: Mapping[str, str], name: str) -> str:
     return _matched(_SECRET_ARN, environ, name)[0] if environ.get(name) else ""
 
 
-def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
-    """Writes the stage's policies and points its functions at them; all or nothing. Raises Missing."""
+def write(stage: str, database_id: str, chalice: Path = CHALICE, outputs: Mapping[str, str] | None = None) -> list[str]:
+    """Writes the stage's policies and points its functions at them, with the stack's outputs as its settings.
+
+    All or nothing. Returns the settings that changed. Raises Missing.
+    """
     config = json.loads((chalice / "config.json").read_text())
     of_stage = config["stages"][stage]
+    changed = apply(of_stage, outputs) if outputs else []
     done: dict[str, str] = {}
     for name in FUNCTIONS:
         function = of_stage if name == "api" else of_stage["lambda_functions"][name]
@@ -195,25 +204,67 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE) -> None:
         if name in WITHOUT_SETTINGS:
             function["environment_variables"] = {key: "" for key in variables if key not in SETTINGS_OF_ALL}
         environ = variables if name in WITHOUT_SETTINGS else {**variables, **function.get("environment_variables", {})}
+        _ensure_certificates(environ, chalice.parent)
         document = json.loads((chalice / "policies" / f"{name}.json").read_text())
         done[name] = json.dumps(rendered(document, values_of(stage, environ, database_id)), indent=2) + "\n"
         function["iam_policy_file"] = f"policies/{stage}/{name}.json"
     (chalice / "policies" / stage).mkdir(exist_ok=True)
     for name, text in done.items():
         (chalice / "policies" / stage / f"{name}.json").write_text(text)
+    (chalice / "policies" / stage / "names.json").write_text(json.dumps(_names_of_functions(stage), indent=2) + "\n")
     (chalice / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return changed
 
 
-def main() -> None:
+def _names_of_functions(stage: str) -> dict[str, Any]:
+    """For `chalice package --merge-template`, which leaves names to CloudFormation. Policies and alarms know these."""
+    names = {name.title(): f"{stack_name(stage)}-{name}" for name in FUNCTIONS}
+    del names["Api"]
+    named = {"APIHandler": stack_name(stage), **names}
+    return {"Resources": {name: {"Properties": {"FunctionName": value}} for name, value in named.items()}}
+
+
+def _ensure_certificates(environ: Mapping[str, str], project: Path) -> None:
+    """Chalice packs what is in vendor/. Without the database's authorities every login would fail, once deployed."""
+    packed = project / "vendor" / CERTIFICATES
+    if not packed.exists() and any(f"{TASK_ROOT}/{CERTIFICATES}" in value for value in environ.values()):
+        raise Missing(f"vendor/{CERTIFICATES} does not exist: run `make certificates REGION=...` first")
+
+
+def write_from_stack(options: argparse.Namespace, cloud: Cloud) -> None:
+    """Takes from the infrastructure's stack what would otherwise be typed into `.chalice/config.json`."""
+    name = f"{options.stage}{INFRASTRUCTURE}"
+    found = find_stack(cloud, name)
+    if found is None or DATABASE_ID not in found.outputs:
+        first = f"run `make infrastructure STAGE={options.stage} BUCKET=...`"
+        raise DeployError(f"there is no complete stack {stack_name(name)} in {cloud.region}: {first}")
+    try:
+        changed = write(options.stage, found.outputs[DATABASE_ID], options.chalice, found.outputs)
+    except Missing as error:
+        raise DeployError(f"nothing was written: {error}") from error
+    print(f"stage {options.stage} in .chalice/config.json: {', '.join(changed) or 'already as in the stack'}")
+    print(f"policies in .chalice/policies/{options.stage}: {', '.join(FUNCTIONS)}")
+    print(f"next: PIP_NO_DEPS=1 .venv/bin/chalice deploy --stage {options.stage}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.policies", description=__doc__)
     parser.add_argument("--stage", choices=list_stages(), required=True)
-    parser.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if used")
-    arguments = parser.parse_args()
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--from-stack", action="store_true", help="also write the settings, from `make infrastructure`")
+    source.add_argument("--database-id", default="", help="resource id of the database, or of RDS Proxy if used")
+    parser.add_argument("--region", help="with --from-stack (default: AWS_REGION or the profile's)")
+    parser.set_defaults(run=write_from_stack, chalice=CHALICE)
+    options = parser.parse_args(arguments)
+    if options.from_stack:
+        return stack.run(options)
     try:
-        write(arguments.stage, arguments.database_id)
+        write(options.stage, options.database_id, options.chalice)
     except Missing as error:
-        sys.exit(f"No policies were written: {error}")
+        print(f"No policies were written: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -51,6 +51,11 @@ class Options:
         return self.local_dir / "secrets" / "admin.json"
 
     @property
+    def api_file(self) -> Path:
+        """The API's environment, for `chalice local`"""
+        return self.local_dir / "secrets" / "api.json"
+
+    @property
     def parts_file(self) -> Path:
         """The processes of the running stack, for `make status`"""
         return self.local_dir / "parts.json"

@@ -68,6 +68,7 @@ def start_parts(options: Options, urls: Urls, parts: Supervisor) -> dict[str, st
     )
     env = product(os.environ)
     own = {name: env[name] for name in product({})}  # no other variable of the caller is stored
+    write_private(options.api_file, json.dumps(own))
     write_private(options.admin_file, json.dumps(environment.administration(own, urls)))
 
     def part(name: str, module: str, *arguments: object, login: str = urls.api) -> Part:

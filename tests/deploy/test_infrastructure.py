@@ -10,12 +10,8 @@ from cfnlint.config import ManualArgs
 
 from deploy import changes, infrastructure
 from deploy.cloud import DeployError, Stack
-from deploy.infrastructure_template import (
-    infrastructure_template,
-    read_variable_output,
-    references,
-    variable_output,
-)
+from deploy.infrastructure_template import infrastructure_template, references
+from deploy.outputs import read_variable_output, variable_output
 from tests.deploy.intrinsics import REGION, Account
 from tests.deploy.projects import running_cloud
 from tests.deploy.templates import finished

@@ -12,6 +12,7 @@ import psutil
 
 from dev.ports import HOST, find_free_port
 from dev.process import setpriv
+from tests.deploy.projects import CHALICE
 from tests.dev.stacks import ROOT, WAIT_SECONDS, Stack, one_line, run_module, running, wait_until
 
 
@@ -31,6 +32,7 @@ def test_a_stack_starts_restarts_and_recovers_from_a_kill(tmp_path: Path) -> Non
         assert_tells_how_to_use_it(stack)
         runs = assert_has_a_synced_demo_connection(stack)
         assert_is_maintained(stack)
+        assert_answers_through_chalices_own_server(stack)
         assert_takes_an_operators_command(stack)
         assert_says_how_it_is(stack)
         assert_shows_its_logs(stack)
@@ -76,6 +78,27 @@ def assert_is_maintained(stack: Stack) -> None:
     wait_until(lambda: "maintenance.done" in log.read_text())
     assert "maintenance.done" in log.read_text()
     assert "failed" not in log.read_text()
+
+
+def assert_answers_through_chalices_own_server(stack: Stack) -> None:
+    port, address = find_free_port(), stack.port
+    command = [sys.executable, "-c", CHALICE, "local", "--stage", "local", "--no-autoreload", "--port", str(port)]
+    env = {**os.environ, "LOCAL_DIR": str(stack.local_dir), "DATABASE_URL": "of somebody else", "AWS_PROFILE": "theirs"}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as served:
+        try:
+            wait_until(lambda: is_open(port) or served.poll() is not None)
+            stack.port = port
+            assert stack.ask("GET", "/api/health")[1]["status"] == "ok"
+            assert_has_a_synced_demo_connection(stack)
+        finally:
+            stack.port = address
+            served.kill()
+    assert (stack.local_dir / "secrets" / "api.json").stat().st_mode & 0o777 == 0o600
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0
 
 
 def assert_takes_an_operators_command(stack: Stack) -> None:

@@ -8,9 +8,11 @@ import sys
 import tempfile
 import zipfile
 from typing import Any
+from urllib.parse import urlsplit
 
 from moto.awslambda import models
 
+Backend: Any = models.LambdaBackend
 LambdaFunction: Any = models.LambdaFunction
 RUN = """
 import importlib, json, sys
@@ -24,6 +26,7 @@ handler = getattr(importlib.import_module(module), name)
 answer = handler(json.load(sys.stdin), Context())
 sys.__stdout__.write("\\n" + json.dumps(answer))
 """
+_list_event_source_mappings = Backend.list_event_source_mappings
 _create_from_cloudformation = LambdaFunction.create_from_cloudformation_json.__func__
 _update_from_cloudformation = LambdaFunction.update_from_cloudformation_json.__func__
 
@@ -32,6 +35,7 @@ def patch() -> None:
     LambdaFunction._invoke_lambda = _invoke
     LambdaFunction.create_from_cloudformation_json = classmethod(_create)
     LambdaFunction.update_from_cloudformation_json = classmethod(_update)
+    Backend.list_event_source_mappings = _list_mappings
 
 
 def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
@@ -41,7 +45,7 @@ def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
         ended = subprocess.run(
             [sys.executable, "-c", RUN, function.handler, function.function_name, str(function.timeout)],
             input=json.dumps(event),
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": folder, **function.environment_vars},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": folder, **_reachable(function.environment_vars)},
             cwd=folder,
             capture_output=True,
             text=True,
@@ -52,6 +56,33 @@ def _invoke(function: Any, event: Any) -> tuple[str, bool, str]:
         return json.dumps({"errorType": kind, "errorMessage": message}), True, ended.stderr
     written, _, answer = ended.stdout.rpartition("\n")  # its log lines precede its result
     return answer, False, written
+
+
+def _list_mappings(backend: Any, event_source_arn: str, function_name: str) -> list[Any]:
+    """moto compares a name with what the mapping was created with, which Chalice does with an ARN."""
+    found = _list_event_source_mappings(backend, event_source_arn, "")
+    name = (function_name or "").rpartition(":")[2]
+    return [each for each in found if not name or each.function_arn.rpartition(":")[2] == name]
+
+
+def _reachable(variables: dict[str, str]) -> dict[str, str]:
+    """The same for a function whose database, if there is one, and whose AWS are on this machine: without TLS and IAM.
+
+    No stage in the cloud allows that, so the function believes to be in `test`.
+    """
+    databases: dict[str, str] = json.loads(os.environ.get("LOCAL_DATABASES", "{}"))
+    if not databases:
+        return variables
+    cloud = os.environ["AWS_ENDPOINT_URL"]
+    found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    for name, value in variables.items():
+        if name.endswith("DATABASE_URL"):
+            found[name] = databases[urlsplit(value).username or "ansel_owner"]
+        elif name.endswith("QUEUE_URL"):
+            found[name] = f"{cloud}{urlsplit(value).path}"
+        elif not name.endswith(("DATABASE_AUTH", "DATABASE_SECRET_ARN")):
+            found[name] = value
+    return {**found, "ANSEL_STAGE": "test"}
 
 
 def _create(cls: Any, /, name: str, resource: dict[str, Any], account_id: str, region_name: str, **kwargs: Any) -> Any:

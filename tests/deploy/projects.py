@@ -1,6 +1,7 @@
 """What these tests deploy: the project as Chalice sees it, minimal packages, and the local AWS."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -32,12 +33,30 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def chalice(project: Path, *arguments: str, **environment: str) -> str:
-    """Runs Chalice's command line there; returns its output."""
+def clone(folder: Path) -> Path:
+    """The same with the programs that prepare and complete a deployment, as in a clone."""
+    copy_project(folder)
+    for name in ("deploy", "dev", "migrations"):
+        shutil.copytree(ROOT / name, folder / name, ignore=MADE_BY_TOOLS)
+    return folder
+
+
+def run_module(project: Path, module: str, *arguments: str) -> str:
+    """Runs one of the project's programs there; returns its output."""
+    return _run(project, "-m", module, *arguments)
+
+
+def chalice(project: Path, *arguments: str, given: str = "", **environment: str) -> str:
+    """Runs Chalice's command line there, with `given` as its input; returns its output."""
+    return _run(project, "-c", CHALICE, *arguments, given=given, **environment)
+
+
+def _run(project: Path, *command: str, given: str = "", **environment: str) -> str:
     ended = subprocess.run(
-        [sys.executable, "-c", CHALICE, *arguments],
+        [sys.executable, *command],
         cwd=project,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        input=given,
         capture_output=True,
         text=True,
         check=False,
@@ -62,13 +81,13 @@ def write_package(folder: Path, document: Mapping[str, Any], admin: str, *files:
 
 
 @contextmanager
-def running_cloud(folder: Path) -> Iterator[None]:
-    """The local AWS of local_cloud.py, which boto3 uses meanwhile."""
+def running_cloud(folder: Path, databases: Mapping[str, str] | None = None) -> Iterator[None]:
+    """The local AWS of local_cloud.py, which boto3 uses meanwhile. Its functions find `databases`, URLs by role."""
     port = find_free_port()
     with pytest.MonkeyPatch.context() as patched, Supervisor() as parts:
         for name, value in cloud(port).items():
             patched.setenv(name, value)
-        env = {**plain(os.environ), **cloud(port)}
+        env = {**plain(os.environ), **cloud(port), "LOCAL_DATABASES": json.dumps(dict(databases or {}))}
         parts.start(Part("cloud", ["-m", "tests.deploy.local_cloud", "--port", str(port)], env, folder / "cloud.log"))
         parts.wait_ready()
         yield

@@ -2,20 +2,30 @@
 
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
 
 from deploy.policies import FUNCTIONS
-from dev.invocation import request_event
+from dev.invocation import REGION, request_event
 from migrations.privileges import LOGINS
 from tests.conftest import Database
 from tests.deploy.projects import chalice, clone, run_module, running_cloud
 
 STAGE = ("--stage", "dev")
 CHANGES = ("--bucket", "ansel-releases", "--create-bucket", "--yes")
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Path]:
+    """A clone, and an empty account."""
+    with running_cloud(tmp_path):
+        yield clone(tmp_path / "project")
 
 
 @pytest.fixture
@@ -39,6 +49,11 @@ def set_by_hand(project: Path, **variables: str) -> None:
     config = json.loads(path.read_text())
     config["stages"]["dev"]["environment_variables"].update(variables)
     path.write_text(json.dumps(config))
+
+
+def put_certificates(project: Path) -> None:
+    (project / "vendor" / "certificates").mkdir()
+    (project / "vendor" / "certificates" / "rds.pem").write_text("the authorities")
 
 
 def administer(project: Path, **command: str) -> Any:
@@ -84,9 +99,7 @@ def assert_settings_are_taken_from_the_stack(project: Path) -> None:
     with refused:
         run_module(project, "deploy.policies", *STAGE, "--from-stack")
     assert "subnet_ids" not in settings(project)
-    (project / "vendor" / "certificates").mkdir()
-    (project / "vendor" / "certificates" / "rds.pem").write_text("the authorities")
-
+    put_certificates(project)
     said = run_module(project, "deploy.policies", *STAGE, "--from-stack")
     assert "DATABASE_URL of tick" in said
     assert "PUBLIC_URL" not in said
@@ -152,3 +165,59 @@ def assert_a_second_deployment_keeps_what_is_set(project: Path) -> None:
     run_module(project, "deploy.complete", *STAGE, "--sync-concurrency", "7", "--log-days", "60")
     (mapping,) = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        (
+            "deploy.policies",
+            ["--from-stack"],
+            "there is no complete stack ansel-dev-infrastructure in us-east-1: run `make",
+        ),
+        ("deploy.complete", [], "there is no function ansel-dev in us-east-1: run `chalice deploy` first"),
+    ],
+)
+def test_a_step_too_early_says_which_one_comes_before(
+    account: Path, module: str, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(AssertionError, match=f"deploy: {said}"):
+        run_module(account, module, *STAGE, *arguments)
+
+
+def test_chalices_own_template_can_be_deployed(account: Path) -> None:
+    run_module(account, "deploy.infrastructure", "deploy", *STAGE, *CHANGES)
+    put_certificates(account)
+    run_module(account, "deploy.policies", *STAGE, "--from-stack")
+    chalice(account, "package", *STAGE, "--merge-template", ".chalice/policies/dev/names.json", "out")
+    template = json.loads((account / "out" / "sam.json").read_text())
+    assert lint(json.dumps(template), config=ManualArgs(regions=[REGION])) == []
+
+    assert create_stack("ansel-dev", template, account / "out" / "deployment.zip") == "CREATE_COMPLETE"
+    functions = boto3.client("lambda").list_functions()["Functions"]
+    assert {function["FunctionName"].removeprefix("ansel-dev") for function in functions} == {
+        "" if name == "api" else f"-{name}" for name in FUNCTIONS
+    }
+    policy = boto3.client("kms").get_key_policy(KeyId=outputs()["DataKeyArn"], PolicyName="default")["Policy"]
+    served = [arn for rule in json.loads(policy)["Statement"] for arn in _served(rule)]
+    roles = {function["FunctionName"]: function["Role"] for function in functions}
+    uses = {name for name, role in roles.items() if any(fnmatchcase(role, pattern) for pattern in served)}
+    assert uses == {"ansel-dev", "ansel-dev-sync", "ansel-dev-admin"}
+
+
+def create_stack(name: str, template: Any, code: Path) -> str:
+    """As `aws cloudformation package` and `deploy` do. Returns the stack's status."""
+    boto3.client("s3").upload_file(str(code), "ansel-releases", "deployment.zip")
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = {"Bucket": "ansel-releases", "Key": "deployment.zip"}
+    cloudformation = boto3.client("cloudformation")
+    change_set = cloudformation.create_change_set(
+        StackName=name,
+        ChangeSetName="first",
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    cloudformation.execute_change_set(ChangeSetName=change_set["Id"])
+    return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])

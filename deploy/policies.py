@@ -197,6 +197,9 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE, outputs: Mappin
     config = json.loads((chalice / "config.json").read_text())
     of_stage = config["stages"][stage]
     changed = apply(of_stage, outputs) if outputs else []
+    if outputs and (url := _deployed_url(chalice, stage)) and "PUBLIC_URL" not in of_stage["environment_variables"]:
+        of_stage["environment_variables"]["PUBLIC_URL"] = url
+        changed.append("PUBLIC_URL")
     done: dict[str, str] = {}
     for name in FUNCTIONS:
         function = of_stage if name == "api" else of_stage["lambda_functions"][name]
@@ -214,6 +217,15 @@ def write(stage: str, database_id: str, chalice: Path = CHALICE, outputs: Mappin
     (chalice / "policies" / stage / "names.json").write_text(json.dumps(_names_of_functions(stage), indent=2) + "\n")
     (chalice / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     return changed
+
+
+def _deployed_url(chalice: Path, stage: str) -> str | None:
+    """The API's own URL, which exists after the first deployment; a domain is the operator's to set."""
+    try:
+        deployed = json.loads((chalice / "deployed" / f"{stage}.json").read_text())["resources"]
+    except FileNotFoundError:
+        return None
+    return next((made["rest_api_url"].rstrip("/") for made in deployed if "rest_api_url" in made), None)
 
 
 def _names_of_functions(stage: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def put_certificates(project: Path) -> None:
 
 
 def administer(project: Path, **command: str) -> Any:
+    """As `echo '{"command": ...}' | chalice invoke` does."""
     return json.loads(chalice(project, "invoke", "-n", "admin", *STAGE, given=json.dumps(command)))
 
 
@@ -94,7 +95,7 @@ def test_a_clone_becomes_a_running_service(project: Path) -> None:
 
 
 def assert_settings_are_taken_from_the_stack(project: Path) -> None:
-    set_by_hand(project, PUBLIC_URL="https://api.example.com", SYNC_QUEUE_URL="https://example.com/stale")
+    set_by_hand(project, RETURN_URLS="https://app.example.com", SYNC_QUEUE_URL="https://example.com/stale")
     refused = pytest.raises(AssertionError, match=r"nothing was written: vendor/certificates/rds\.pem does not exist")
     with refused:
         run_module(project, "deploy.policies", *STAGE, "--from-stack")
@@ -102,10 +103,11 @@ def assert_settings_are_taken_from_the_stack(project: Path) -> None:
     put_certificates(project)
     said = run_module(project, "deploy.policies", *STAGE, "--from-stack")
     assert "DATABASE_URL of tick" in said
-    assert "PUBLIC_URL" not in said
+    assert "RETURN_URLS" not in said
     found, made = settings(project), outputs()
     variables = found["environment_variables"]
-    assert variables["PUBLIC_URL"] == "https://api.example.com"
+    assert variables["RETURN_URLS"] == "https://app.example.com"
+    assert "PUBLIC_URL" not in variables
     assert variables["SYNC_QUEUE_URL"] == made["SyncQueueUrl"]
     assert variables["KMS_KEY_IDS"] == made["DataKeyArn"]
     assert (found["subnet_ids"], found["security_group_ids"]) == (
@@ -157,11 +159,13 @@ def assert_functions_are_complete() -> None:
 
 def assert_a_second_deployment_keeps_what_is_set(project: Path) -> None:
     set_by_hand(project, LOG_LEVEL="DEBUG")
-    run_module(project, "deploy.policies", *STAGE, "--from-stack")
+    assert "dev in .chalice/config.json: PUBLIC_URL\n" in run_module(project, "deploy.policies", *STAGE, "--from-stack")
     chalice(project, "deploy", *STAGE, PIP_NO_DEPS="1")
     assert_functions_are_complete()
     deployed = boto3.client("lambda").get_function_configuration(FunctionName="ansel-dev-tick")
-    assert deployed["Environment"]["Variables"]["LOG_LEVEL"] == "DEBUG"
+    variables = deployed["Environment"]["Variables"]
+    assert variables["LOG_LEVEL"] == "DEBUG"
+    assert f"{variables['PUBLIC_URL']}/" == chalice(project, "url", *STAGE).strip()
     run_module(project, "deploy.complete", *STAGE, "--sync-concurrency", "7", "--log-days", "60")
     (mapping,) = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}

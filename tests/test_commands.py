@@ -114,7 +114,7 @@ def check_spelling(text: str) -> None:
     for module, options in re.findall(r"python -m ([\w.]+)([^|;&]*)", text):
         path = ROOT / module.replace(".", "/")
         files = list(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        source = "".join(file.read_text("utf-8") for file in files)
+        source = "".join(_text_with_parts(file) for file in files)
         assert [option for option in re.findall(r"--[a-z-]+", options) if f'"{option}"' not in source] == [], text
 
 
@@ -157,6 +157,15 @@ def _recipe(target: str) -> str:
     found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert found, target
     return found[1]
+
+
+@cache
+def _text_with_parts(path: Path) -> str:
+    """A program's source and that of the modules beside it that it imports, which may declare its options."""
+    source = path.read_text("utf-8")
+    imported = imported_names(ast.parse(source)).values()
+    beside = {path.parent / f"{name.split('.')[1]}.py" for name in imported if name.startswith(f"{path.parent.name}.")}
+    return "\n".join([source, *(part.read_text("utf-8") for part in beside if part.is_file())])
 
 
 @cache

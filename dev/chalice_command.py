@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from dev.process import ROOT
 
 LOCAL = "local"
 DEPLOYING = ("deploy", "package")
+CERTIFICATES = "certificates/rds.pem"
 
 
 def prepare(argv: Sequence[str], environ: MutableMapping[str, str]) -> None:
@@ -46,27 +47,37 @@ def _serve(stage: str, environ: MutableMapping[str, str]) -> None:
 
 def ensure_deployable(command: str, stage: str, project: Path, *, has_names: bool) -> None:
     """Raises StackError, naming what to run first."""
-    config = json.loads((project / ".chalice" / "config.json").read_text())
-    if stage == LOCAL or stage not in config["stages"]:
-        stages = " or ".join(name for name in config["stages"] if name != LOCAL)
-        raise StackError(f"--stage must be one that is deployed: {stages}")
-    of_stage: dict[str, Any] = config["stages"][stage]
-    functions = [of_stage, *of_stage["lambda_functions"].values()]
-    policies = {each["iam_policy_file"] for each in functions}
-    if any("${" in (project / ".chalice" / policy).read_text() for policy in policies):
+    stages = json.loads((project / ".chalice" / "config.json").read_text())["stages"]
+    if stage == LOCAL or stage not in stages:
         raise StackError(
-            f"stage {stage} names no account's resources yet: run `make infrastructure STAGE={stage} BUCKET=...`, then "
-            f"`.venv/bin/python -m deploy.policies --stage {stage} --from-stack` (docs/deploying.md). "
-            f"`make deploy STAGE={stage} BUCKET=...` needs neither"
+            f"--stage must be one that is deployed: {' or '.join(name for name in stages if name != LOCAL)}"
         )
-    certificates = "certificates/rds.pem"
-    if certificates in json.dumps(functions) and not (project / "vendor" / certificates).exists():
-        raise StackError(f"vendor/{certificates} does not exist: run `make certificates REGION=...` first")
+    if problem := next(_find_problems(stage, stages[stage], project), None):
+        raise StackError(problem)
     if command == "package" and not has_names:
         raise StackError(
             "policies and alarms know the functions by name, which Chalice's template leaves to CloudFormation: add "
             f"`--merge-template .chalice/policies/{stage}/names.json`"
         )
+
+
+def _find_problems(stage: str, of_stage: dict[str, Any], project: Path) -> Iterator[str]:
+    python, wanted = f"{sys.version_info.major}.{sys.version_info.minor}", of_stage.get("python")
+    functions = [of_stage, *of_stage["lambda_functions"].values()]
+    policies = {each["iam_policy_file"] for each in functions}
+    if any("${" in (project / ".chalice" / policy).read_text() for policy in policies):
+        yield (
+            f"stage {stage} names no account's resources yet: run `make infrastructure STAGE={stage} BUCKET=...`, then "
+            f"`.venv/bin/python -m deploy.policies --stage {stage} --from-stack` (docs/deploying.md). "
+            f"`make deploy STAGE={stage} BUCKET=...` needs neither"
+        )
+    if wanted not in (None, python):
+        yield (
+            f"the functions of {stage} run Python {wanted} (.chalice/config.json), but this is Python {python}: "
+            f"run `make setup PYTHON=python{wanted}` first"
+        )
+    if CERTIFICATES in json.dumps(functions) and not (project / "vendor" / CERTIFICATES).exists():
+        yield f"vendor/{CERTIFICATES} does not exist: run `make certificates REGION=...` first"
 
 
 def _end(problem: str) -> NoReturn:

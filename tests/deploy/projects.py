@@ -34,10 +34,15 @@ def copy_project(folder: Path) -> Path:
 
 
 def clone(folder: Path) -> Path:
-    """The same with the programs that prepare and complete a deployment, as in a clone."""
+    """The same with the programs that prepare and complete a deployment, as in a clone; its stages run this Python."""
     copy_project(folder)
     for name in ("deploy", "dev", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=MADE_BY_TOOLS)
+    path = folder / ".chalice" / "config.json"
+    config = json.loads(path.read_text())
+    for stage in config["stages"].values():
+        stage["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+    path.write_text(json.dumps(config))
     return folder
 
 

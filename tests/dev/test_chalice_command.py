@@ -61,12 +61,12 @@ def test_serving_without_a_running_stack_is_refused(clone: Path) -> None:
     assert said.startswith(f"chalice local: no stack is running in {clone}/.local; start one with `make run`")
 
 
-def ready(folder: Path, url: str) -> Path:
+def ready(folder: Path, url: str, **of_stage: str) -> Path:
     chalice = folder / ".chalice"
     (chalice / "policies").mkdir(parents=True)
     (chalice / "policies" / "all.json").write_text(json.dumps(POLICY))
     function = {"iam_policy_file": "policies/all.json", "environment_variables": {"DATABASE_URL": url}}
-    stages = {"local": {}, "dev": {**function, "lambda_functions": {"admin": function}}}
+    stages = {"local": {}, "dev": {**function, **of_stage, "lambda_functions": {"admin": function}}}
     (chalice / "config.json").write_text(json.dumps({"stages": stages}))
     return folder
 
@@ -89,3 +89,9 @@ def test_the_databases_certificates_must_be_there_to_be_packed(tmp_path: Path) -
     (project / "vendor" / "certificates").mkdir(parents=True)
     (project / "vendor" / "certificates" / "rds.pem").touch()
     ensure_deployable("deploy", "dev", project, has_names=False)
+
+
+def test_another_python_than_the_stages_is_refused(tmp_path: Path) -> None:
+    project = ready(tmp_path, "postgresql://db/ansel", python="3.9")
+    with pytest.raises(StackError, match=r"of dev run Python 3\.9 .*: run `make setup PYTHON=python3\.9` first"):
+        ensure_deployable("deploy", "dev", project, has_names=False)

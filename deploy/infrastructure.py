@@ -18,6 +18,7 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
     stack.ensure_somebody_agrees(options)
     given = stack.read_parameters(options.parameters)
     target = _target(options)
+    _ensure_not_there(options.stage, cloud)
     first_deployment.remove_failed(cloud, target.stage)
     before = find_stack(cloud, target.stage)
     changes.ensure_ready(before, target.stage)
@@ -35,6 +36,13 @@ def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
         run(cloud, target.stage, change_set)
         _protect(cloud, target.stage, release, given)
         _say(options.stage, cloud)
+
+
+def _ensure_not_there(stage: str, cloud: Cloud) -> None:
+    """The names are the same, so CloudFormation would find out only after it has created the rest."""
+    whole = find_stack(cloud, stage)
+    if whole is not None and "DataKeyArn" in whole.outputs:
+        raise DeployError(f"{whole.name} was created by `make deploy`, which includes all of this")
 
 
 def _store(options: argparse.Namespace, cloud: Cloud, before: Stack | None, given: Mapping[str, str]) -> Release:

@@ -1,7 +1,7 @@
 """The functions' IAM policies, .chalice/policies: one source, with ${...} placeholders for an account's resources.
 
-The CloudFormation template gets references in their place. For plain `chalice deploy`, run this module as a program: it
-fills in the ARNs and points the stage in .chalice/config.json at the result. Without that, IAM refuses the policies.
+The CloudFormation template gets references in their place. For `chalice deploy`, run this module as a program: it fills
+in the ARNs and points the stage in .chalice/config.json at the result, and with --from-stack writes its settings too.
 """
 
 import argparse

@@ -183,6 +183,16 @@ def test_it_stays_while_functions_run_on_it(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("_cloud")
+def test_a_stage_of_make_deploy_has_it_already(capsys: pytest.CaptureFixture[str]) -> None:
+    topic = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}}
+    document = {"Resources": topic, "Outputs": {"DataKeyArn": {"Value": "arn:aws:kms:us-east-1:123456789012:key/1"}}}
+    boto3.client("cloudformation").create_stack(StackName="ansel-dev", TemplateBody=json.dumps(document))
+    said = "deploy: ansel-dev was created by `make deploy`, which includes all of this\n"
+    assert run(capsys, "deploy", *GIVEN) == (1, said)
+    boto3.client("cloudformation").delete_stack(StackName="ansel-dev")
+
+
+@pytest.mark.usefixtures("_cloud")
 def test_an_unknown_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code = infrastructure.main(["deploy", "--stage", "nowhere", *GIVEN])
     assert code == 1

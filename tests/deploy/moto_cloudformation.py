@@ -147,7 +147,8 @@ def _tell_deletions(stack: Any) -> None:
     for resource in stack.resource_map._parsed_resources.values():
         if isinstance(resource, CloudFormationModel):
             about: Any = resource
-            told = (about.logical_resource_id, about.physical_resource_id, about.cf_resource_type, "DELETE_COMPLETE")
+            name = getattr(about, "physical_resource_id", about.logical_resource_id)  # moto gives a rule none
+            told = (about.logical_resource_id, name, about.cf_resource_type, "DELETE_COMPLETE")
             stack.events.append(models.Event(stack.stack_id, stack.name, *told, None, None))
 
 

@@ -152,10 +152,14 @@ def test_its_stack_is_shown_created_updated_and_deleted(capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("_cloud")
 def test_a_failed_creation_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    network = ["VpcId=vpc-0", "PrivateSubnetIds=subnet-0a,subnet-0b"]
+    first, second, *_ = boto3.client("ec2").describe_subnets()["Subnets"]
+    network = [f"VpcId={first['VpcId']}", f"PrivateSubnetIds={first['SubnetId']},{second['SubnetId']}"]
+    queue = boto3.client("sqs").create_queue(QueueName="ansel-dev-sync", Attributes={"VisibilityTimeout": "1"})
     code, said = run(capsys, "deploy", *GIVEN, "--parameters", *network)
-    assert (code, status()) == (1, None)
+    assert (code, status()) == (1, None), said
+    assert "deploy: SyncQueue (AWS::SQS::Queue): " in said
     assert "nothing that was created stays; fix the cause, then deploy again" in said
+    boto3.client("sqs").delete_queue(QueueUrl=queue["QueueUrl"])
 
 
 def test_a_failed_rollback_names_the_command_that_deletes_the_stack() -> None:

@@ -162,7 +162,8 @@ def test_scheduled_functions_have_a_rule_and_run_one_at_a_time_and_commands_thre
         name: functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
         for name in FUNCTIONS
     }
-    limits = dict.fromkeys(targets, 1) | {"ansel-prod-admin": 3, "ansel-prod": 100, "ansel-prod-sync": None}
+    unreserved = dict.fromkeys(("ansel-prod-sync", "ansel-prod-deliver"))
+    limits = dict.fromkeys(targets, 1) | {"ansel-prod-admin": 3, "ansel-prod": 100} | unreserved
     assert reserved == limits
 
 

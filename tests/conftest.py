@@ -433,11 +433,14 @@ class Studios:
 
 
 @pytest.fixture
-def studios(clean_database: Database, queue: Queue) -> Iterator[Studios]:
+def studios(clean_database: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studios]:
     from chalice.test import Client
 
     from app import app
 
+    # Chalice's client replaces it during a request, and of two at once the later to end restores the other's copy, from
+    # which nothing reaches OpenSSL or a child process.
+    monkeypatch.setattr(os, "environ", os.environ)
     with Client(app, stage_name="local", project_dir=str(ROOT)) as client:
         yield Studios(client)
 

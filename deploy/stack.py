@@ -194,6 +194,8 @@ def read_parameters(given: Sequence[str]) -> dict[str, str]:
 def _read_parameter_file(path: Path) -> dict[str, str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DeployError(f"{path} contains no parameters: no such file; give Key=Value or a JSON file") from error
     except (OSError, ValueError) as error:
         raise DeployError(f"{path} contains no parameters: {error}") from error
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):

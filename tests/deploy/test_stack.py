@@ -191,7 +191,7 @@ def test_without_a_terminal_nothing_changes_unconfirmed(operator: Operator, tmp_
         (["--bucket", BUCKET, "--create-bucket", "--release", "0123"], "does not exist"),
         (
             ["--bucket", BUCKET, "--create-bucket", "--parameters", "/nowhere.json"],
-            "/nowhere.json contains no parameters",
+            "/nowhere.json contains no parameters: no such file; give Key=Value or a JSON file",
         ),
     ],
 )

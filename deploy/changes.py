@@ -122,18 +122,12 @@ def _runtime(resources: Mapping[str, Any], name: str) -> str:
 
 
 def _parameters(release: Release, known: Collection[str], given: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    open_to_choice = {name: value for name, value in release.parameters.items() if name != releases.PARAMETER}
-    if foreign := sorted(set(given) - set(open_to_choice)):
-        takes = ", ".join(sorted(open_to_choice))
-        raise DeployError(f"the template has no parameter {', '.join(foreign)}; it has {takes}")
     yield {"ParameterKey": releases.PARAMETER, "ParameterValue": release.id}
-    for name, parameter in open_to_choice.items():
+    for name in release.parameters:
         if name in given:
             yield {"ParameterKey": name, "ParameterValue": given[name]}
-        elif name in known:
+        elif name in known and name != releases.PARAMETER:
             yield {"ParameterKey": name, "UsePreviousValue": True}
-        elif "Default" not in parameter:
-            raise DeployError(f"parameter {name} needs a value: {parameter.get('Description', 'see the template')}")
 
 
 def _ensure_unchanged(cloud: Cloud, change_set: str, error: WaiterError) -> None:

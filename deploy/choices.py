@@ -1,10 +1,30 @@
 """A template for chosen parameters: what it would create, as far as that follows from the parameters alone."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 ABSENT = object()
 """The value of AWS::NoValue"""
+
+
+def wrong_values(parameters: Mapping[str, Any], known: Collection[str], given: Mapping[str, str]) -> Iterator[str]:
+    """What CloudFormation would not accept: of the parameters, `known` have a value already."""
+    if foreign := sorted(set(given) - set(parameters)):
+        yield f"the template has no parameter {', '.join(foreign)}; it has {', '.join(sorted(parameters))}"
+    for name, parameter in parameters.items():
+        if name in given:
+            yield from _unacceptable(name, parameter, given[name])
+        elif name not in known and "Default" not in parameter:
+            yield f"parameter {name} needs a value: {parameter.get('Description', 'see the template')}"
+
+
+def _unacceptable(name: str, parameter: Mapping[str, Any], value: str) -> Iterator[str]:
+    allowed = [str(each) for each in parameter.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        yield f"{name}={value}: it may be {', '.join(allowed)}"
+    if not re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value):
+        yield f"{name}={value}: {parameter.get('ConstraintDescription') or parameter.get('Description', '')}"
 
 
 class Choices:

@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from deploy import preflight_database
+from deploy import preflight_database, releases
 from deploy.capacity import find_shortage
-from deploy.choices import Choices
+from deploy.choices import Choices, wrong_values
 from deploy.cloud import Cloud, DeployError, Stack, read_template
 
 ALWAYS_UNRESERVED = 100
@@ -51,6 +51,10 @@ def ensure_possible(
     lacks_certificates: bool = False,
 ) -> None:
     """DeployError with a line for each thing to change. A check that is not permitted is only a warning."""
+    known = stack.parameters if stack and not stack.is_new else {}
+    parameters = {name: each for name, each in template.get("Parameters", {}).items() if name != releases.PARAMETER}
+    if wrong := list(wrong_values(parameters, known, given)):
+        raise _impossible(wrong)
     choices = Choices(template, stack.parameters if stack else {}, given)
     plan = Plan(cloud, choices, None if stack is None or stack.is_new else stack)
     problems = [_CERTIFICATES.format(region=cloud.region)] if lacks_certificates else []
@@ -62,7 +66,11 @@ def ensure_possible(
         except (BotoCoreError, ClientError) as error:
             print(f"warning: could not check {subject}: {error}", file=sys.stderr, flush=True)
     if problems:
-        raise DeployError("\n  ".join(["nothing was made, because this would fail:", *problems]))
+        raise _impossible(problems)
+
+
+def _impossible(problems: list[str]) -> DeployError:
+    return DeployError("\n  ".join(["nothing was made, because this would fail:", *problems]))
 
 
 def check_rules(plan: Plan) -> Iterator[str]:

@@ -135,6 +135,23 @@ def test_a_parameter_that_the_template_does_not_have_is_named(operator: Operator
     code, said = operator.deploy(1, "--parameters", "Lable=x")
     assert (code, operator.status()) == (1, None)
     assert "the template has no parameter Lable; it has Label" in said
+    assert "nothing was made" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ({"AllowedValues": ["blue", "red"]}, "Label=green: it may be blue, red"),
+        ({"AllowedPattern": "[a-d]+", "Description": "A colour"}, "Label=green: A colour"),
+    ],
+)
+def test_a_value_that_the_template_does_not_accept_is_refused_first(
+    operator: Operator, rule: dict[str, object], problem: str
+) -> None:
+    operator.template["Parameters"]["Label"] |= rule
+    code, said = operator.deploy(1, "--parameters", "Label=green")
+    assert (code, operator.status()) == (1, None)
+    assert f"nothing was made, because this would fail:\n  {problem}\n" in said
 
 
 def test_a_parameter_without_a_value_is_named_with_its_description(operator: Operator) -> None:

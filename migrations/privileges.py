@@ -140,7 +140,13 @@ TABLES: dict[str, dict[str, str]] = {
     "content_metric": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
     "review": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
     "review_restatement": {API: "SELECT, INSERT", SYNC: "INSERT", ADMIN: ERASE},
+    "person": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "person_identity": {API: "SELECT, INSERT", SYNC: "SELECT, INSERT", ADMIN: ERASE},
+    "conversation": {API: "SELECT, INSERT", SYNC: "SELECT, INSERT", ADMIN: ERASE},
+    "thread": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "message": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
     "inquiry": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
+    "lead_rule": {API: READ, SYNC: READ, ADMIN: ERASE},
     "booking": {API: "SELECT, INSERT, UPDATE", SYNC: "SELECT, INSERT, UPDATE", ADMIN: ERASE},
     "attribution": {ADMIN: ERASE},
     "set_aside": {

@@ -82,6 +82,8 @@ OF_SOURCE = (
 )
 BOOKED = f"b.status <> 'cancelled' AND b.skip_reason IS NULL AND b.event_type <> 'consultation' AND {counts('b')}"
 """What counts as a booking: a consultation does not."""
+IS_LEAD = "i.certainty = 'lead' AND i.skip_reason IS NULL AND i.status NOT IN ('spam', 'not_a_lead')"
+"""What counts as an inquiry: one that is perhaps a lead does not."""
 COPIED = f"""
     b.ical_uid IS NOT NULL AND EXISTS (
         SELECT FROM {{booking}} AS o
@@ -170,7 +172,7 @@ TALLIED = f"""
     ), inquiries AS (
         SELECT {_bucket("i.received_at")}, i.status, count(*) AS count
         FROM {{inquiry}} AS i
-        WHERE {_within("i.received_at")} AND i.skip_reason IS NULL AND {OF_SOURCE.format("i")}
+        WHERE {_within("i.received_at")} AND {IS_LEAD} AND {OF_SOURCE.format("i")}
         GROUP BY bucket, i.status
     ), first_of_series AS (
         SELECT DISTINCT ON (b.connection_id, b.series_id) b.id

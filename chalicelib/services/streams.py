@@ -21,9 +21,9 @@ from chalicelib.platforms.core.records import (
     AdCampaignRecord,
     AdMetricRecord,
     BookingRecord,
-    InquiryRecord,
     Record,
     ReviewRecord,
+    ThreadRecord,
 )
 from chalicelib.platforms.registry import get_platform
 
@@ -31,9 +31,10 @@ TABLES: dict[type[Record], str] = {
     AdCampaignRecord: "ad_campaign",
     AdMetricRecord: "ad_metric",
     BookingRecord: "booking",
-    InquiryRecord: "inquiry",
     ReviewRecord: "review",
+    ThreadRecord: "inquiry",
 }
+"""Where records are stored. A thread is stored as an inquiry if it is one, with its messages and its person."""
 MAX_MANUAL_RUNS = 200
 """Per stream and day: syncs, retries and backfills that were requested."""
 

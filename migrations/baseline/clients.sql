@@ -1,35 +1,3 @@
-CREATE TABLE inquiry (
-    id uuid NOT NULL DEFAULT uuidv7(),
-    studio_id uuid NOT NULL,
-    connection_id uuid NOT NULL,
-    platform text NOT NULL,
-    external_id text NOT NULL,
-    channel text NOT NULL,
-    contact_name text,
-    contact_email text,
-    subject text,
-    message text,
-    url text,
-    received_at timestamptz NOT NULL,
-    replied_at timestamptz,
-    status text NOT NULL DEFAULT 'new',
-    contacted_at timestamptz,
-    qualified_at timestamptz,
-    converted_at timestamptz,
-    lost_at timestamptz,
-    skip_reason text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT inquiry_pkey PRIMARY KEY (id),
-    CONSTRAINT inquiry_studio_id_connection_id_external_id_key UNIQUE (studio_id, connection_id, external_id),
-    CONSTRAINT inquiry_studio_id_id_key UNIQUE (studio_id, id),
-    CONSTRAINT inquiry_studio_id_connection_id_fkey
-        FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
-    CONSTRAINT inquiry_status_check CHECK (status IN ('new', 'contacted', 'qualified', 'converted', 'lost')),
-    CONSTRAINT inquiry_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
-);
-CREATE INDEX inquiry_received_idx ON inquiry (studio_id, received_at);
-
 CREATE TABLE booking (
     id uuid NOT NULL DEFAULT uuidv7(),
     studio_id uuid NOT NULL,

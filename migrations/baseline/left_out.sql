@@ -7,7 +7,9 @@ CREATE TABLE skipped_record (
     table_name text NOT NULL,
     reason text NOT NULL,
     counterpart bytea,
+    first_in_at timestamptz,
     last_in_at timestamptz,
+    first_out_at timestamptz,
     last_out_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT skipped_record_pkey PRIMARY KEY (studio_id, connection_id, stream, account_id, external_id, table_name),
@@ -15,6 +17,7 @@ CREATE TABLE skipped_record (
         FOREIGN KEY (studio_id, connection_id) REFERENCES platform_connection (studio_id, id) ON DELETE CASCADE,
     CONSTRAINT skipped_record_studio_id_fkey FOREIGN KEY (studio_id) REFERENCES studio (id) ON DELETE CASCADE
 );
+CREATE INDEX skipped_record_counterpart_idx ON skipped_record (studio_id, counterpart) WHERE counterpart IS NOT NULL;
 
 CREATE TABLE set_aside (
     id uuid NOT NULL DEFAULT uuidv7(),

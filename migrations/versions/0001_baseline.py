@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 FILES = Path(__file__).parents[1] / "baseline"
-TABLES = ("studios", "connections", "sync", "marketing", "clients", "left_out", "limits")
+TABLES = ("studios", "connections", "sync", "marketing", "leads", "clients", "left_out", "limits")
 """The files that create the tables, one per subject, referenced tables first."""
 SHARED = ("app_quota", "data_deletion", "platform_circuit", "studio_erasure", "tenant_key")
 """Tables without data of any studio."""
@@ -23,7 +23,8 @@ TENANT_TABLES = (
     *("webhook_endpoint", "webhook_delivery"),
     *("studio_quota", "account_quota", "sync_log", "sync_schedule", "sync_seen", "account_position"),
     *("ad_campaign", "ad_metric", "ad_metric_restatement", "content", "content_metric", "review", "review_restatement"),
-    *("inquiry", "booking", "attribution"),
+    *("person", "person_identity", "conversation", "thread", "message", "inquiry", "lead_rule"),
+    *("booking", "attribution"),
     *("set_aside", "skipped_record", "rate_limit"),
 )
 FUNCTIONS = dict.fromkeys(

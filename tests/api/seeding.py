@@ -67,6 +67,10 @@ def seed_account(superuser: pg8000.native.Connection, studio_id: UUID) -> None:
     )
 
 
+PERSON = "md5(CAST(:studio_id AS text) || n)::uuid"
+"""A person of each seeded inquiry, and the id of the conversation"""
+
+
 def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: int) -> None:
     """`count` rows of each kind that the metrics add up, all in the days just before the tests' fixed day."""
     day = NOON - timedelta(days=1)
@@ -89,8 +93,17 @@ def seed_figures(superuser: pg8000.native.Connection, studio_id: UUID, count: in
             f"{source}, n::text, 5, day",
         ),
         (
-            "inquiry (studio_id, connection_id, platform, external_id, channel, received_at)",
-            f"{source}, n::text, 'email', day",
+            "person (studio_id, id)",
+            PERSON,
+        ),
+        (
+            "conversation (studio_id, id, person_id)",
+            f"{PERSON}, {PERSON}",
+        ),
+        (
+            "inquiry (studio_id, connection_id, platform, external_id, person_id, conversation_id, certainty, reason,"
+            " channel, received_at)",
+            f"{source}, n::text, {PERSON}, {PERSON}, 'lead', 'form', 'email', day",
         ),
         (
             "booking (studio_id, connection_id, platform, external_id, event_type, event_date, status, booked_at)",
@@ -142,15 +155,23 @@ class Rows:
     def review(self, day: float | str, rating: int, platform: str = "google") -> None:
         self._insert("review", platform=platform, external_id=self._new_id(), rating=rating, reviewed_at=moment(day))
 
-    def inquiry(self, day: float | str, status: str = "new", platform: str = "google") -> None:
+    def inquiry(self, day: float | str, status: str = "new", platform: str = "google", certainty: str = "lead") -> None:
         self._insert(
             "inquiry",
             platform=platform,
             external_id=self._new_id(),
+            **self.conversation(),
+            certainty=certainty,
+            reason="form",
             channel="email",
             received_at=moment(day),
             status=status,
         )
+
+    def conversation(self) -> dict[str, UUID]:
+        """Of a new person, as an inquiry names both."""
+        person_id = self._insert("person")
+        return {"person_id": person_id, "conversation_id": self._insert("conversation", person_id=person_id)}
 
     def booking(self, day: float | str, minor: int | None = None, status: str = "confirmed", **more: str) -> None:
         currency = None if minor is None else "EUR"

@@ -16,7 +16,6 @@ from chalicelib.platforms.core.records import (
     AdCampaignRecord,
     AdMetricRecord,
     BookingRecord,
-    InquiryRecord,
     Record,
     ReviewRecord,
 )
@@ -64,12 +63,6 @@ def booking(external_id: str, **changes: Any) -> BookingRecord:
         booked_at=NOON,
     )
     return msgspec.structs.replace(record, **changes)
-
-
-def inquiry(external_id: str = "one", **changes: Any) -> InquiryRecord:
-    return msgspec.structs.replace(
-        InquiryRecord(external_id=external_id, channel="email", received_at=NOON, message="Are you free?"), **changes
-    )
 
 
 def ad(campaign: str, day: int = 0, **changes: Any) -> AdMetricRecord:

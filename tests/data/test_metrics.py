@@ -117,7 +117,7 @@ class Store:
         self.studio_id = studio_id
 
     def put(self, week: Week) -> None:
-        for table in ("content", "ad_campaign", "review", "inquiry", "booking"):
+        for table in ("content", "ad_campaign", "review", "person", "booking"):
             self._superuser.run(f"DELETE FROM {table} WHERE studio_id = :id", id=self.studio_id)
         self._superuser.run("UPDATE studio SET time_zone = :z WHERE id = :id", z=week.zone, id=self.studio_id)
         self._put("content", ({**self._owner(n), "kind": "post", "status": "published"} for n in range(3)))
@@ -140,13 +140,10 @@ class Store:
                 if r.number % 2
             ),
         )
-        self._put(
-            "inquiry",
-            (
-                {"channel": "email", "received_at": week.moment(r), "status": r.word, **self._key(r, n)}
-                for n, r in enumerate(week.inquiries)
-            ),
-        )
+        people = [self._person(n) for n in range(len(week.inquiries))]
+        self._put("person", ({"id": each} for each in people))
+        self._put("conversation", ({"id": each, "person_id": each} for each in people))
+        self._put("inquiry", (self._inquiry(week, row, n) for n, row in enumerate(week.inquiries)))
         self._put("booking", ({**self._booking(week, r), **self._key(r, n)} for n, r in enumerate(week.bookings)))
 
     def _put(self, table: str, made: Iterable[dict[str, Any]]) -> None:
@@ -179,6 +176,22 @@ class Store:
     def _restated_ad(self, week: Week, row: Row) -> dict[str, Any]:
         values = {**numbers_of(first_told(row)), "currency": row.word}
         return {"ad_metric_id": self._ad_id(row), **values, **self._until(week, row)}
+
+    def _person(self, number: int) -> UUID:
+        return uuid5(self.studio_id, f"person {number}")
+
+    def _inquiry(self, week: Week, row: Row, number: int) -> dict[str, Any]:
+        person = self._person(number)
+        return {
+            "person_id": person,
+            "conversation_id": person,
+            "channel": "email",
+            "certainty": "lead",
+            "reason": "form",
+            "received_at": week.moment(row),
+            "status": row.word,
+            **self._key(row, number),
+        }
 
     def _review(self, week: Week, row: Row, number: int) -> dict[str, Any]:
         moments = dict.fromkeys(("reviewed_at", "created_at"), week.moment(row))

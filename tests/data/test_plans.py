@@ -25,7 +25,12 @@ COPIES: dict[str, dict[str, str]] = {
     "content": {"external_id": "n::text"},
     "content_metric": {"measured_at": "timestamptz '2026-05-04' - n * interval '1 hour'"},
     "review": {"external_id": "n::text"},
-    "inquiry": {"external_id": "n::text"},
+    "person": {},
+    "person_identity": {"value": "n::text"},
+    "conversation": {},
+    "thread": {"external_id": "n::text"},
+    "message": {"external_id": "n::text"},
+    "inquiry": {"external_id": "n::text", "conversation_id": "uuidv7()"},
     "booking": {"external_id": "n::text"},
     "set_aside": {"external_id": "n::text"},
     "skipped_record": {"external_id": "n::text"},
@@ -58,7 +63,7 @@ def studios(database: Database) -> Iterator[dict[str, Rows]]:
 def multiply(superuser: pg8000.native.Connection, studio_id: UUID, size: int) -> None:
     superuser.run("SET session_replication_role = replica")  # copies refer to no row of their own
     for table, changes in COPIES.items():
-        key = {} if table == "sync_seen" else {"id": "uuidv7()"}
+        key = {} if table in ("sync_seen", "person_identity") else {"id": "uuidv7()"}
         changed = ", ".join(f"'{name}', {value}" for name, value in {**key, **changes}.items())
         superuser.run(
             f"INSERT INTO {table} SELECT (json_populate_record(t, json_build_object({changed}))).*"

@@ -49,7 +49,7 @@ def test_a_parent_is_what_the_foreign_keys_say(table: Table) -> None:
 
 @pytest.mark.parametrize("table", DECLARED)
 def test_what_is_declared_has_its_columns(table: Table) -> None:
-    assert {*table.computed, *table.restated, "updated_at"} <= columns(table.name)
+    assert {*table.restated, "updated_at"} <= columns(table.name)
     assert table.held_by_accounts == ("account_ids" in columns(table.name))
     assert table.skippable == ("skip_reason" in columns(table.name))
     assert bool(table.restated) == (f"{table.name}_restatement" in Base.metadata.tables)

@@ -1,13 +1,17 @@
 """Builds Gmail threads for tests."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from chalicelib.platforms.core.items import Batch, Skipped
-from chalicelib.platforms.core.records import InquiryRecord
+from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
 from chalicelib.platforms.google.threads import MailContext, Thread, add_threads, parse_thread
+from chalicelib.services.leads.candidates import Context
+from chalicelib.services.leads.judging import Verdict, judge, leave_out
+from chalicelib.services.leads.waiting import first_response, turns_of, waiting_since
 
 OWN = "hello@studio.example"
 ANA, BEN = "Ana Ruiz <ana@example.org>", "Ben Novak <ben@example.net>"
@@ -33,13 +37,46 @@ def thread(*messages: Any, thread_id: str = "") -> dict[str, Any]:
     return {"id": thread_id or (first.get("id") if isinstance(first, dict) else "") or "t", "messages": list(messages)}
 
 
-def judged(*messages: Any, own: str = OWN) -> InquiryRecord | Skipped:
-    return parse_thread(msgspec.convert(thread(*messages), Thread), MailContext(own))
+class Lead(msgspec.Struct, frozen=True):
+    """A thread that is a lead, or perhaps one, and what follows from its messages alone."""
+
+    thread: ThreadRecord
+    verdict: Verdict
+
+    @property
+    def first(self) -> MessageRecord:
+        assert self.verdict.first is not None
+        return self.verdict.first
+
+    @property
+    def received_at(self) -> datetime:
+        return self.first.sent_at
+
+    @property
+    def contact_email(self) -> str | None:
+        return self.first.person_address
+
+    @property
+    def replied_at(self) -> datetime | None:
+        return first_response(turns_of(self.thread, self.first), self.received_at)
+
+    @property
+    def waits_since(self) -> datetime | None:
+        return waiting_since(turns_of(self.thread, self.first))
 
 
-def inquiry(*messages: Any) -> InquiryRecord:
+def judged(*messages: Any, own: str = OWN) -> Lead | Skipped:
+    return judge_record(parse_thread(msgspec.convert(thread(*messages), Thread), MailContext(own)))
+
+
+def judge_record(record: ThreadRecord) -> Lead | Skipped:
+    verdict = judge(record, Context())
+    return Lead(record, verdict) if verdict.is_stored else leave_out(record, verdict)
+
+
+def inquiry(*messages: Any) -> Lead:
     outcome = judged(*messages)
-    assert isinstance(outcome, InquiryRecord), outcome
+    assert isinstance(outcome, Lead), outcome
     return outcome
 
 
@@ -52,3 +89,15 @@ def read(*threads: Any) -> Batch:
     batch = Batch()
     add_threads(batch, [Raw(msgspec.json.encode(each)) for each in threads], OWN)
     return batch
+
+
+def leads(batch: Batch) -> dict[str, Lead]:
+    """By external id."""
+    judgements = [judge_record(record) for record in batch.records if isinstance(record, ThreadRecord)]
+    return {each.thread.external_id: each for each in judgements if isinstance(each, Lead)}
+
+
+def left_out(batch: Batch) -> list[tuple[str, str]]:
+    """External ids and reasons."""
+    judgements = [judge_record(record) for record in batch.records if isinstance(record, ThreadRecord)]
+    return [(each.external_id, each.reason) for each in judgements if isinstance(each, Skipped)]

@@ -11,9 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.platforms.core.items import SetAside, Skipped
-from chalicelib.platforms.core.records import InquiryRecord
 from chalicelib.platforms.google.threads import THREADS, MailContext, Thread, parse_thread
-from tests.platforms.gmail_threads import ANA, BEN, OWN, form, inquiry, judged, message, read, reason, thread
+from tests.platforms.gmail_threads import (
+    ANA,
+    BEN,
+    OWN,
+    Lead,
+    form,
+    inquiry,
+    judged,
+    leads,
+    left_out,
+    message,
+    read,
+    reason,
+    thread,
+)
 
 PAYLOAD = (Path(__file__).parent / "payloads" / "google" / "thread.json").read_bytes()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,23 +36,36 @@ def at(milliseconds: int) -> datetime:
     return EPOCH + timedelta(milliseconds=milliseconds)
 
 
-def test_a_thread_becomes_an_inquiry() -> None:
-    assert parse_thread(msgspec.json.decode(PAYLOAD, type=Thread), MailContext()) == InquiryRecord(
-        external_id="18f2aa01",
-        channel="email",
-        received_at=datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
-        contact_name="Ana Ruíz",
-        contact_email="ana@example.com",
-        subject="Wedding – 12 June",
-        message="Hello, we're looking for someone on 12 June & wonder",
-        url="https://mail.google.com/mail/u/0/#all/18f2aa01",
-        replied_at=datetime(2026, 9, 21, 15, 13, 20, tzinfo=UTC),
+def test_a_thread_becomes_its_messages() -> None:
+    sent_at = datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
+    record = parse_thread(msgspec.json.decode(PAYLOAD, type=Thread), MailContext())
+    assert (record.external_id, record.channel, record.url) == (
+        "18f2aa01",
+        "email",
+        "https://mail.google.com/mail/u/0/#all/18f2aa01",
     )
+    first, answer = (record.messages[index] for index in (0, 1))
+    assert (first.direction, first.kind, first.sent_at) == ("in", "person", sent_at)
+    assert (first.person_name, first.person_address) == ("Ana Ruíz", "ana@example.com")
+    assert (first.sender_name, first.sender_address) == ("Ana Ruíz", "ana@example.com")
+    assert first.subject == "Wedding – 12 June"
+    assert first.preview == "Hello, we're looking for someone on 12 June & wonder"
+    assert (answer.direction, answer.kind, answer.sent_at) == ("out", "person", sent_at + timedelta(hours=1))
+    assert (answer.person_address, answer.writers) == (None, ())
+
+
+def test_a_message_names_what_it_answers_and_its_recipients() -> None:
+    headers = {"in_reply_to": "<m1@mail.example>", "references": "<m0@mail.example>\r\n <m1@mail.example>", "cc": BEN}
+    answer = judged(message(1, "INBOX"), message(2, "SENT", **headers))
+    assert isinstance(answer, Lead)
+    sent = answer.thread.messages[1]
+    assert (sent.message_id, sent.answered_ids) == ("<m2@mail.example>", ("<m1@mail.example>", "<m0@mail.example>"))
+    assert sent.recipients == ("ana@example.org", "ben@example.net")
 
 
 def test_a_thread_without_labels_headers_or_an_answer_is_still_an_inquiry() -> None:
     bare = inquiry({"internalDate": "0"})
-    assert (bare.contact_email, bare.subject, bare.message, bare.replied_at) == (None, None, None, None)
+    assert (bare.contact_email, bare.first.subject, bare.first.preview, bare.replied_at) == (None, None, None, None)
     assert bare.received_at == EPOCH
 
 
@@ -100,11 +126,17 @@ def test_a_skipped_thread_keeps_counterpart_and_times() -> None:
         external_id="m1",
         reason="started_by_studio",
         counterpart="ana@example.org",
+        first_in_at=at(2),
         last_in_at=at(2),
+        first_out_at=at(1),
         last_out_at=at(5),
     )
     assert judged(message(1, "SENT")) == Skipped(
-        external_id="m1", reason="started_by_studio", counterpart="ana@example.org", last_out_at=at(1)
+        external_id="m1",
+        reason="started_by_studio",
+        counterpart="ana@example.org",
+        first_out_at=at(1),
+        last_out_at=at(1),
     )
 
 
@@ -113,7 +145,11 @@ def test_a_skipped_thread_keeps_counterpart_and_times() -> None:
 
 def test_a_form_sent_through_the_studios_mailbox_is_an_inquiry_from_its_author() -> None:
     found = inquiry(form(1, ANA), message(3, "SENT"))
-    assert (found.external_id, found.contact_name, found.contact_email) == ("m1", "Ana Ruiz", "ana@example.org")
+    assert (found.thread.external_id, found.first.person_name, found.contact_email) == (
+        "m1",
+        "Ana Ruiz",
+        "ana@example.org",
+    )
     assert found.replied_at == at(3)
 
 
@@ -138,19 +174,18 @@ def test_each_form_submission_in_a_thread_is_an_inquiry() -> None:
             message(6, "INBOX", from_=ANA),
         )
     )
-    found = {record.external_id: record for record in batch.records if isinstance(record, InquiryRecord)}
+    found = leads(batch)
     assert {key: (each.contact_email, each.received_at, each.replied_at) for key, each in found.items()} == {
         "m1": ("ana@example.org", at(1), at(4)),
         "m1/m2": ("ben@example.net", at(2), at(3)),
     }
-    assert {each.url for each in found.values()} == {"https://mail.google.com/mail/u/0/#all/m1"}
+    assert {each.thread.url for each in found.values()} == {"https://mail.google.com/mail/u/0/#all/m1"}
 
 
 def test_anonymous_submissions_are_different_people() -> None:
     posts = [message(number, "INBOX", from_="no-reply-forms@webflow.com") for number in (1, 2)]
     batch = read(thread(*posts, message(3, "SENT", to="no-reply-forms@webflow.com", in_reply_to="<m1@mail.example>")))
-    replied = {record.external_id: record.replied_at for record in batch.records if isinstance(record, InquiryRecord)}
-    assert replied == {"m1": at(3), "m1/m2": None}
+    assert {external_id: each.replied_at for external_id, each in leads(batch).items()} == {"m1": at(3), "m1/m2": None}
 
 
 def test_a_submission_keeps_its_id_when_an_earlier_one_is_deleted() -> None:
@@ -162,7 +197,7 @@ def test_a_submission_keeps_its_id_when_an_earlier_one_is_deleted() -> None:
 
 def test_a_thread_in_the_trash_is_skipped_with_all_its_submissions() -> None:
     batch = read(thread(form(1, ANA, "SENT", "TRASH"), form(2, BEN, "SENT", "TRASH")))
-    assert [(each.external_id, each.reason) for each in batch.skipped] == [("m1", "trash"), ("m1/m2", "trash")]
+    assert left_out(batch) == [("m1", "trash"), ("m1/m2", "trash")]
 
 
 def test_a_client_who_answers_through_a_group_started_nothing() -> None:
@@ -193,8 +228,7 @@ def test_spam_in_a_thread_is_ignored() -> None:
 
 def test_answers_to_deleted_mail_change_nothing() -> None:
     remaining = thread(message(2, "SENT", in_reply_to="<m1@mail.example>"), thread_id="m1")
-    batch = read(remaining)
-    assert (batch.records, batch.skipped, batch.set_aside) == ([], [], [])
+    assert left_out(read(remaining)) == [("m1", "nothing_left")]
     again = thread(*remaining["messages"], message(3, "INBOX"), thread_id="m1")
     assert [record.external_id for record in read(again).records] == ["m1"]
 
@@ -237,7 +271,7 @@ def test_an_answer_from_another_mail_program_counts() -> None:
 )
 def test_any_thread_is_a_storable_inquiry_or_skipped(messages: list[tuple[int, str, str]]) -> None:
     found = judged(*(message(when, label, from_=text, reply_to=text, subject=text) for when, label, text in messages))
-    if isinstance(found, InquiryRecord):
+    if isinstance(found, Lead):
         assert found.replied_at is None or found.replied_at >= found.received_at
     assert b"\\u0000" not in msgspec.json.encode(found)
 

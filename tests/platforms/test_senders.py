@@ -25,8 +25,8 @@ def judged(*labels: str, **headers: str) -> Sender:
     return who_wrote(head(*labels, **headers), [OWN])
 
 
-def person(name: str | None, address: str | None, *, relayed: bool = False) -> Sender:
-    return Sender(PERSON, Mailbox(name, address), relayed)
+def person(name: str | None, address: str | None, *, relayed: bool = False, form: bool = False) -> Sender:
+    return Sender(PERSON, Mailbox(name, address), relayed, form)
 
 
 MACHINES: list[tuple[str, dict[str, Any]]] = [
@@ -129,12 +129,18 @@ def test_a_person_who_wrote_is_the_contact(headers: dict[str, str]) -> None:
         {"from": "Squarespace <form-submission@squarespace.info>"},
         {"from": "Formspree <noreply@formspree.io>"},
         {"from": "Portal <enquiries@portal.example>", "list_unsubscribe": "<https://portal.example/u>"},
-        {"from": "'Ana Ruiz' via Bookings <bookings@studio.example>", "list_id": "<bookings.studio.example>"},
     ],
 )
 @pytest.mark.parametrize("label", ["INBOX", "CATEGORY_UPDATES"])
-def test_the_person_behind_a_form_portal_or_group_is_the_contact(headers: dict[str, str], label: str) -> None:
-    assert judged(label, **headers, reply_to="Ana Ruiz <ana@example.org>") == person(*ANA, relayed=True)
+def test_the_person_behind_a_form_or_portal_is_the_contact(headers: dict[str, str], label: str) -> None:
+    found = judged(label, **headers, reply_to="Ana Ruiz <ana@example.org>")
+    assert found == person(*ANA, relayed=True, form=True)
+
+
+@pytest.mark.parametrize("label", ["INBOX", "CATEGORY_UPDATES"])
+def test_a_group_of_the_studio_is_no_form(label: str) -> None:
+    group = {"from": "'Ana Ruiz' via Bookings <bookings@studio.example>", "list_id": "<bookings.studio.example>"}
+    assert judged(label, **group, reply_to="Ana Ruiz <ana@example.org>") == person(*ANA, relayed=True)
 
 
 def test_a_group_names_the_person_it_wrote_for() -> None:
@@ -149,15 +155,15 @@ def test_a_group_names_the_person_it_wrote_for() -> None:
     "sender", ["no-reply-forms@webflow.com", "notifications@wix-forms.com", "contact-form@host.example"]
 )
 def test_an_anonymous_form_was_still_filled_in_by_a_person(sender: str) -> None:
-    assert judged("CATEGORY_UPDATES", **{"from": f"Site <{sender}>"}) == person(None, None, relayed=True)
+    assert judged("CATEGORY_UPDATES", **{"from": f"Site <{sender}>"}) == person(None, None, relayed=True, form=True)
 
 
 def test_a_portal_address_stands_for_one_couple_or_for_all() -> None:
     couple = "Ana Ruiz <ana.ruiz.2.772357@member.theknot.com>"
     marked = {"list_unsubscribe": "<x>", "reply_to": "WeddingWire <user-1@reply.weddingwire.com>"}
-    assert judged(**{"from": couple}, **marked) == person("Ana Ruiz", "ana.ruiz.2.772357@member.theknot.com")
-    assert judged(**{"from": "WeddingWire <messages@weddingwire.com>"}, **marked) == person(None, None)
-    assert judged(**{"from": "Yelp <reply+1a2b@messaging.yelp.com>"}) == person(None, None)
+    assert judged(**{"from": couple}, **marked) == person("Ana Ruiz", "ana.ruiz.2.772357@member.theknot.com", form=True)
+    assert judged(**{"from": "WeddingWire <messages@weddingwire.com>"}, **marked) == person(None, None, form=True)
+    assert judged(**{"from": "Yelp <reply+1a2b@messaging.yelp.com>"}) == person(None, None, form=True)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +186,7 @@ def test_a_reply_to_of_the_studio_or_a_machine_names_no_person(reply_to: str) ->
 def test_public_mail_hosts_are_not_organisations() -> None:
     own = ["linden.light@gmail.com"]
     form = head(**{"from": "Site <lindenlight+web@googlemail.com>", "reply_to": "Ana Ruiz <ana@gmail.com>"})
-    assert who_wrote(form, own) == person("Ana Ruiz", "ana@gmail.com", relayed=True)
+    assert who_wrote(form, own) == person("Ana Ruiz", "ana@gmail.com", relayed=True, form=True)
     assert who_wrote(head(**{"from": "ana@gmail.com"}), own) == person(None, "ana@gmail.com")
 
 

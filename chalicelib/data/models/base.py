@@ -28,6 +28,9 @@ UpdatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
 Count = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
 AccountIds = Annotated[list[UUID], mapped_column(server_default=text("'{}'"))]
 """The accounts under the connection that hold a row, in no particular order; empty if none does."""
+Personal = Annotated[str, mapped_column(info={"personal": True})]
+"""Text that may tell who somebody is, or what they wrote: it belongs to an erasure or an export of a person."""
+NotPersonal = Annotated[str, mapped_column(info={"personal": False})]
 Minor = Annotated[int, mapped_column(BigInteger)]
 """Money in minor units; the currency is a separate column."""
 

@@ -24,19 +24,22 @@ def store_skipped_query(table: str) -> Query[None]:
         f"""
         WITH r AS (
             SELECT * FROM json_to_recordset(:rows) AS r (
-                external_id text, reason text, counterpart text, last_in_at timestamptz, last_out_at timestamptz
+                external_id text, reason text, counterpart text, first_in_at timestamptz, last_in_at timestamptz,
+                first_out_at timestamptz, last_out_at timestamptz
             )
         ){marked}
         INSERT INTO skipped_record AS s (
             studio_id, connection_id, stream, account_id, external_id, table_name, reason, counterpart,
-            last_in_at, last_out_at
+            first_in_at, last_in_at, first_out_at, last_out_at
         )
         SELECT :studio_id::uuid, :connection_id::uuid, :stream, :account_id::uuid, r.external_id, '{table}', r.reason,
-               decode(r.counterpart, 'base64'), r.last_in_at, r.last_out_at
+               decode(r.counterpart, 'base64'),
+               r.first_in_at, r.last_in_at, r.first_out_at, r.last_out_at
         FROM r
         ON CONFLICT (studio_id, connection_id, stream, account_id, external_id, table_name) DO UPDATE SET
             reason = excluded.reason, counterpart = excluded.counterpart,
-            last_in_at = excluded.last_in_at, last_out_at = excluded.last_out_at,
+            first_in_at = excluded.first_in_at, last_in_at = excluded.last_in_at,
+            first_out_at = excluded.first_out_at, last_out_at = excluded.last_out_at,
             updated_at = greatest(now(), s.updated_at)
         """
     )

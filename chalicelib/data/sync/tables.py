@@ -16,13 +16,6 @@ class Parent(NamedTuple):
     """SQL for the columns of a new parent. Its own source fills in the rest later."""
 
 
-class Computed(NamedTuple):
-    """A column derived from a record: SQL for a new row, and for an existing one."""
-
-    insert: str
-    update: str
-
-
 class OnDelete(NamedTuple):
     """The change to a row whose source is gone."""
 
@@ -41,7 +34,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The columns, besides the studio, within which the natural key is unique"""
     natural_key: tuple[str, ...] = ("external_id",)
     parent: Parent | None = None
-    computed: dict[str, Computed] = {}
+    is_judged: bool = False
+    """Whether rules decide what a record becomes, so that it is not stored as it is"""
     restated: tuple[str, ...] = ()
     """Columns that platforms restate: the earlier values are kept in `<table>_restatement`."""
     on_delete: OnDelete | None = None
@@ -116,18 +110,7 @@ SYNCED = {
                 made={"kind": "r.content_kind", "status": "'published'"},
             ),
         ),
-        Table(
-            name="inquiry",
-            computed={
-                "status": Computed(
-                    insert="CASE WHEN r.replied_at IS NULL THEN 'new' ELSE 'contacted' END",
-                    update="CASE WHEN t.status = 'new' AND excluded.replied_at IS NOT NULL THEN 'contacted'"
-                    " ELSE t.status END",
-                ),
-                "contacted_at": Computed(insert="r.replied_at", update="coalesce(t.contacted_at, excluded.replied_at)"),
-            },
-            skippable=True,
-        ),
+        Table(name="inquiry", is_judged=True, skippable=True),
         Table(name="review", restated=("rating", "text")),
     )
 }

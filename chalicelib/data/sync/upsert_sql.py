@@ -27,7 +27,6 @@ def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> st
     values = [column for column in columns if column not in table.key]
     new = _new_row(table, columns)
     changes = [f"{column} = excluded.{column}" for column in values]
-    changes += [f"{column} = {computed.update}" for column, computed in table.computed.items()]
     is_another_holder = ""
     if table.held_by_accounts:
         changes.append(f"account_ids = {_holders(table)}")
@@ -53,8 +52,7 @@ def upsert_sql(name: str, fields: Sequence[str], *, guarded: bool = False) -> st
 def _new_row(table: Table, columns: Sequence[str]) -> dict[str, str]:
     """SQL for each column of a new row."""
     parent = {table.parent.column: "parent.id"} if table.parent else {}
-    computed = {column: of_table.insert for column, of_table in table.computed.items()}
-    return {**_owner(table), **parent, **{column: f"r.{column}" for column in columns}, **computed}
+    return {**_owner(table), **parent, **{column: f"r.{column}" for column in columns}}
 
 
 def _owner(table: Table) -> dict[str, str]:

@@ -36,7 +36,9 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it was called off: if it was stored before, it is treated like a deleted record"""
     counterpart: str | None = None
     """The e-mail address of the other party; only a keyed hash of it is stored."""
+    first_in_at: datetime | None = None
     last_in_at: datetime | None = None
+    first_out_at: datetime | None = None
     last_out_at: datetime | None = None
     record: type[Record] | None = None
 

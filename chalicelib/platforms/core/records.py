@@ -1,6 +1,7 @@
 """Typed rows from platforms on their way into the tables. A sync never touches a column without a field here."""
 
 from datetime import date, datetime
+from typing import Literal
 
 import msgspec
 
@@ -48,19 +49,41 @@ class BookingRecord(Record, frozen=True, kw_only=True):
     """A stored record is not left out, or no longer."""
 
 
-class InquiryRecord(Record, frozen=True, kw_only=True):
+class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody wrote, or that the studio wrote. Not all of it is stored: that depends on the thread."""
+
+    external_id: str
+    direction: Literal["in", "out"]
+    kind: Literal["person", "machine", "auto_reply", "relay"]
+    """`relay`: a person wrote through a form or a portal, which sent it"""
+    sent_at: datetime
+    reason: str = ""
+    """Which kind of machine wrote, such as `newsletter`; empty for people and for the studio"""
+    sender_name: str | None = None
+    sender_address: str | None = None
+    person_name: str | None = None
+    person_address: str | None = None
+    """Whom to answer; None if a relay does not tell"""
+    writers: tuple[str, ...] = ()
+    """The addresses that an answer to it may go to"""
+    recipients: tuple[str, ...] = ()
+    subject: str | None = None
+    preview: str | None = None
+    message_id: str = ""
+    answered_ids: tuple[str, ...] = ()
+    """The message ids that it answers, the direct one first"""
+    discarded: Literal["", "spam", "trash"] = ""
+
+
+class ThreadRecord(Record, frozen=True, kw_only=True):
+    """Messages that belong together, oldest first: a thread, or the part of one that concerns one person."""
+
     channel: str
     """email | google_form | instagram_dm | facebook_message | website | ..."""
-    received_at: datetime
-    contact_name: str | None = None
-    contact_email: str | None = None
-    subject: str | None = None
-    message: str | None = None
     url: str | None = None
-    replied_at: datetime | None = None
-    """The studio's first answer; an inquiry that is still `new` becomes `contacted` at this time."""
-    skip_reason: None = None
-    """As for a booking."""
+    own: tuple[str, ...] = ()
+    """The studio's addresses, as far as they are known"""
+    messages: tuple[MessageRecord, ...] = ()
 
 
 class AdCampaignRecord(Record, frozen=True, kw_only=True):

@@ -141,6 +141,22 @@ def _any_of(texts: Iterable[str]) -> str:
     return f"(?:{'|'.join(branches + [''] * may_end)})" if len(branches) + may_end > 1 else "".join(branches)
 
 
+def word_pattern(words: str) -> re.Pattern[str]:
+    """Finds any of these words, written as in `trade_words`, in a folded text."""
+    entries = (" ".join(entry.split()) for entry in words.split(","))
+    return re.compile(_any_of(_as_found(entry) + ("" if entry.endswith("-") else "$") for entry in entries))
+
+
+def find_job_word(folded: str) -> str | None:
+    """The first word in a folded text that names a job of the trade."""
+    words = compiled_words()
+    found = [(words.meanings[match[0]][0], match[0].strip()) for match in words.pattern.finditer(folded)]
+    senses = {sense for sense, _ in found}
+    return next(
+        (word for sense, word in found if sense == "job" or (sense == "perhaps" and "photography" in senses)), None
+    )
+
+
 class Words(msgspec.Struct, frozen=True):
     """The tables, compiled."""
 

@@ -1,21 +1,29 @@
 """Gmail messages, read as far as possible: an odd field affects only what depends on it."""
 
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
+from chalicelib.platforms.core.records import MessageRecord
+from chalicelib.platforms.core.text import from_entities
 from chalicelib.platforms.mail.addresses import mailbox_of
 from chalicelib.platforms.mail.headers import Head
-from chalicelib.platforms.mail.mailboxes import parse_mailbox, parse_mailboxes
-from chalicelib.platforms.mail.senders import OWN, Sender, is_automatic, who_wrote
+from chalicelib.platforms.mail.mailboxes import from_header, parse_mailbox, parse_mailboxes
+from chalicelib.platforms.mail.senders import AUTO_REPLY, OWN, Sender, is_automatic, who_wrote
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 LONGEST_ID = 64
 """Gmail's ids, of messages and of threads, have 16 characters."""
+LONGEST_REFERENCES = 4_000
+"""Characters of a header that are searched for Message-IDs"""
+MOST_ANSWERED = 20
+WRITERS = ("from", "reply-to", "x-original-from")
+_IDS = re.compile(r"<[^<>\s]+>")
+LONGEST_MESSAGE_ID = 998
+"""Characters of a line: RFC 5322, 2.1.1"""
 LATEST_MS = (LATEST - EARLIEST) // timedelta(milliseconds=1)
 
 
@@ -44,7 +52,7 @@ class Message:
     @cached_property
     def writers(self) -> frozenset[str]:
         """The mailboxes that a reply to it may go to."""
-        return frozenset(map(mailbox_of, self.addresses("from", "reply-to", "x-original-from")))
+        return frozenset(map(mailbox_of, self.addresses(*WRITERS)))
 
     @cached_property
     def is_own(self) -> bool:
@@ -57,11 +65,6 @@ class Message:
         arrived = "INBOX" in self.head.labels or to_itself
         return not arrived or self.sender.reason == OWN
 
-    @cached_property
-    def is_answer(self) -> bool:
-        """Written by the studio itself, not by its machines, such as an out-of-office reply."""
-        return self.is_own and not is_automatic(self.head)
-
     @property
     def is_person(self) -> bool:
         """Written by a person outside the studio."""
@@ -71,6 +74,36 @@ class Message:
     def is_relayed(self) -> bool:
         return self.is_person and self.sender.is_relayed and not self.is_spam
 
+    def to_record(self) -> MessageRecord:
+        sender, contact = parse_mailbox(self.head.get("from")), self.sender.contact
+        outside = not self.is_own
+        return MessageRecord(
+            external_id=self.id or f"at-{(self.sent_at - EARLIEST) // timedelta(milliseconds=1)}",
+            direction="in" if outside else "out",
+            kind=self._kind,
+            sent_at=self.sent_at,
+            reason=self.sender.reason if outside else "",
+            sender_name=sender.name,
+            sender_address=sender.address,
+            person_name=contact.name if self.is_person else None,
+            person_address=contact.address if self.is_person else None,
+            writers=tuple(self.addresses(*WRITERS)) if outside else (),
+            recipients=tuple(self.addresses("to", "cc")),
+            subject=from_header(self.head.get("subject")),
+            preview=from_entities(self.snippet),
+            message_id=self.message_id[:LONGEST_MESSAGE_ID],
+            answered_ids=self.answered_ids,
+            discarded="spam" if self.is_spam else "trash" if "TRASH" in self.head.labels else "",
+        )
+
+    @property
+    def _kind(self) -> Literal["person", "machine", "auto_reply", "relay"]:
+        if self.is_own:
+            return "auto_reply" if is_automatic(self.head) else "person"
+        if self.is_person:
+            return "relay" if self.sender.is_form else "person"
+        return "auto_reply" if self.sender.reason == AUTO_REPLY else "machine"
+
     @property
     def is_draft(self) -> bool:
         return "DRAFT" in self.head.labels
@@ -79,23 +112,22 @@ class Message:
     def is_spam(self) -> bool:
         return "SPAM" in self.head.labels
 
-    @property
-    def is_left_out(self) -> bool:
-        return not self.head.labels.isdisjoint(("SPAM", "TRASH"))
+    @cached_property
+    def answered_ids(self) -> tuple[str, ...]:
+        """The Message-IDs of the messages it answers: the direct one, then those before it, newest first."""
+        direct = _IDS.findall((self.head.get("in-reply-to") or "")[:LONGEST_REFERENCES])
+        before = _IDS.findall((self.head.get("references") or "")[-LONGEST_REFERENCES:])
+        return tuple(dict.fromkeys([*direct[:1], *reversed(before)]))[:MOST_ANSWERED]
 
     @property
     def answered_id(self) -> str:
         """The Message-ID of the message it answers; empty if none."""
-        match = re.search(r"<[^<>\s]+>", self.head.get("in-reply-to") or "")
+        match = _IDS.search(self.head.get("in-reply-to") or "")
         return match[0] if match else ""
 
     @property
     def message_id(self) -> str:
         return (self.head.get("message-id") or "").strip()
-
-    def is_to(self, people: Collection[str]) -> bool:
-        """Also true if it names no recipients."""
-        return not (people and self.addressees) or not self.addressees.isdisjoint(people)
 
     def addresses(self, *names: str) -> list[str]:
         """As written in these header fields."""

@@ -1,8 +1,7 @@
-"""Gmail threads as inquiries: which messages belong together, who started, and when the studio answered."""
+"""Gmail threads as messages: which of them belong together. Whether they are a lead is not decided here."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -11,16 +10,11 @@ from msgspec import Raw
 
 from chalicelib import logs
 from chalicelib.platforms.core.decoding import decode_leniently
-from chalicelib.platforms.core.items import Batch, Items, Outcome, Skipped, UnreadableRecord
-from chalicelib.platforms.core.records import InquiryRecord
-from chalicelib.platforms.core.text import clean, from_entities
+from chalicelib.platforms.core.items import Batch, Items, Outcome, UnreadableRecord
+from chalicelib.platforms.core.records import ThreadRecord
+from chalicelib.platforms.core.text import clean
 from chalicelib.platforms.google.messages import LONGEST_ID, Message, is_id, read_message
 from chalicelib.platforms.mail.addresses import mailbox_of
-from chalicelib.platforms.mail.mailboxes import from_header
-
-STUDIO_BEGAN = "started_by_studio"
-NOTHING_LEFT = "nothing_left"
-"""The inquiry's own messages are gone and only answers remain: what is stored stays as it is."""
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -43,23 +37,22 @@ class Conversation(msgspec.Struct):
 
 
 def add_threads(batch: Batch, raws: Sequence[Raw], own: str) -> None:
-    """Adds the outcome of each thread: several inquiries if one thread holds several form submissions."""
+    """Adds the outcome of each thread: several records if one thread holds several form submissions."""
     for raw in raws:
         try:
             outcomes: Sequence[Outcome] = parse_conversations(decode_leniently(raw, Thread), own)
         except (UnreadableRecord, ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
             outcomes = [THREADS.read_one(raw, MailContext(own))]  # which sets it aside
         for outcome in outcomes:
-            if not (isinstance(outcome, Skipped) and outcome.reason == NOTHING_LEFT):
-                batch.add(outcome)
+            batch.add(outcome)
 
 
-def parse_thread(thread: Thread, context: MailContext) -> InquiryRecord | Skipped:
+def parse_thread(thread: Thread, context: MailContext) -> ThreadRecord:
     """Its first conversation; usually the only one."""
     return parse_conversations(thread, context.own)[0]
 
 
-def parse_conversations(thread: Thread, own: str) -> list[InquiryRecord | Skipped]:
+def parse_conversations(thread: Thread, own: str) -> list[ThreadRecord]:
     if not is_id(thread.id):
         raise UnreadableRecord("id", f"must have 1 to {LONGEST_ID} characters that can be printed")
     messages = read_messages(thread, own)
@@ -67,7 +60,7 @@ def parse_conversations(thread: Thread, own: str) -> list[InquiryRecord | Skippe
         logs.event("inquiry.messages_unreadable", level=logging.WARNING, messages=unreadable, of=len(thread.messages))
     if not messages:
         raise UnreadableRecord("messages", "has no message with a time")
-    return [_parse(thread.id, conversation) for conversation in _conversations(thread.id, messages)]
+    return [_record(thread.id, conversation, own) for conversation in _conversations(thread.id, messages)]
 
 
 def read_messages(thread: Thread, own: str) -> list[Message]:
@@ -119,71 +112,14 @@ def _distribute(messages: Sequence[Message], conversations: Mapping[str, Convers
     return rest
 
 
-def _parse(thread_id: str, conversation: Conversation) -> InquiryRecord | Skipped:
-    external_id = f"{thread_id}/{conversation.part}" if conversation.part else thread_id
-    reason, first = _judge(conversation.messages)
-    if first is None:
-        return _skipped(external_id, reason, conversation.messages)
-    name, address = first.sender.contact
-    return InquiryRecord(
-        external_id=external_id,
+def _record(thread_id: str, conversation: Conversation, own: str) -> ThreadRecord:
+    return ThreadRecord(
+        external_id=f"{thread_id}/{conversation.part}" if conversation.part else thread_id,
         channel="email",
-        received_at=first.sent_at,
-        contact_name=name,
-        contact_email=address,
-        subject=from_header(first.head.get("subject")),
-        message=from_entities(first.snippet),
         url=clean(f"https://mail.google.com/mail/u/0/#all/{quote(thread_id, safe='')}"),
-        replied_at=_replied_at(conversation.messages, first),
+        own=(own,) if own else (),
+        messages=tuple(message.to_record() for message in conversation.messages),
     )
 
 
-def _judge(messages: Sequence[Message]) -> tuple[str, Message | None]:
-    """The message with which a person first wrote to the studio, or the reason why there is none.
-
-    A message in the trash still counts, unless the whole conversation is there; spam never counts.
-    """
-    if messages and all(message.is_left_out for message in messages):
-        return "spam" if messages[0].is_spam else "trash", None
-    heard = [message for message in messages if not message.is_spam]
-    if not heard or (heard[0].is_own and heard[0].answered_id != ""):
-        first = next((message for message in heard if message.is_person), None)
-        return ("", first) if first else (NOTHING_LEFT, None)
-    for message in heard:
-        if message.is_person:
-            return "", message
-        if message.is_answer and _is_beginning(message, heard):
-            return STUDIO_BEGAN, None
-    return next((message.sender.reason for message in heard if not message.is_own), STUDIO_BEGAN), None
-
-
-def _is_beginning(message: Message, heard: Sequence[Message]) -> bool:
-    """Whether the others answer it, and did not come through a relay into a thread about something else."""
-    first = next((other for other in heard if other.is_person), None)
-    return first is None or not first.is_relayed or message.is_to(first.writers)
-
-
-def _replied_at(messages: Sequence[Message], first: Message) -> datetime | None:
-    """When the studio first answered the writer: mail forwarded to a colleague is not an answer."""
-    people: set[str] = set()
-    if first.sender.contact.address is not None:
-        people = people.union(*(message.writers for message in messages if not message.is_own))
-    answers = (message for message in messages if message.is_answer and message.sent_at >= first.sent_at)
-    return next((message.sent_at for message in answers if message.is_to(people)), None)
-
-
-def _skipped(external_id: str, reason: str, messages: Sequence[Message]) -> Skipped:
-    came = [message for message in messages if not message.is_own]
-    went = [message for message in messages if message.is_own]
-    others = [message.sender.contact.address for message in came]
-    others += [address for message in went for address in message.addresses("to", "cc")]
-    return Skipped(
-        external_id=external_id,
-        reason=reason,
-        counterpart=next(filter(None, others), None),
-        last_in_at=max((message.sent_at for message in came), default=None),
-        last_out_at=max((message.sent_at for message in went), default=None),
-    )
-
-
-THREADS = Items(record=InquiryRecord, shape=Thread, context=MailContext, parse=parse_thread)
+THREADS = Items(record=ThreadRecord, shape=Thread, context=MailContext, parse=parse_thread)

@@ -10,7 +10,7 @@ from chalicelib.platforms.mail.addresses import domain_of, is_form, is_robot, is
 from chalicelib.platforms.mail.mailboxes import Mailbox, parse_mailbox, parse_mailboxes
 
 HEADERS = (
-    *("From", "Reply-To", "Sender", "To", "Cc", "Subject", "In-Reply-To", "Return-Path", "Content-Type"),
+    *("From", "Reply-To", "Sender", "To", "Cc", "Subject", "In-Reply-To", "References", "Return-Path", "Content-Type"),
     *("Auto-Submitted", "Precedence", "List-Id", "List-Unsubscribe", "X-Autoreply", "X-Autorespond"),
     *("X-Original-From", "X-Mailer", "X-PHP-Originating-Script"),
 )

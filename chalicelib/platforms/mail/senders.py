@@ -12,7 +12,8 @@ from chalicelib.platforms.mail.mailboxes import NOBODY, Mailbox, parse_mailbox
 PERSON = ""
 """The reason of rules that recognize a person."""
 OWN = "own_mail"
-AUTOMATIC = frozenset({"bounce", "read_receipt", "auto_reply", "auto_generated", "calendar"})
+AUTO_REPLY = "auto_reply"
+AUTOMATIC = frozenset({"bounce", "read_receipt", AUTO_REPLY, "auto_generated", "calendar"})
 """Sent in a person's name without being that person's answer."""
 
 # Addresses that send form submissions and nothing else.
@@ -39,11 +40,13 @@ _AWAY = re.compile(
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who wrote. `is_relayed`: the mail came through a relay, so that From stands for many people."""
+    """Who wrote. `is_relayed`: the mail came through a relay, so that From stands for many people. `is_form`: it came
+    through a form or a portal, with which people write to a studio."""
 
     reason: str
     contact: Mailbox
     is_relayed: bool = False
+    is_form: bool = False
 
     @property
     def is_person(self) -> bool:
@@ -58,6 +61,7 @@ class SenderRule(msgspec.Struct, frozen=True):
     source: str = ""
     contact: Callable[[Mail], Mailbox] = lambda mail: mail.sender
     is_relayed: bool = False
+    is_form: bool = False
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[Mail], bool]:
@@ -109,10 +113,18 @@ RULES = (
     # Sent by a person through a relay.
     SenderRule(
         PERSON,
+        lambda mail: mail.person is not None and mail.stands_for_others and (mail.via is not None or mail.is_own_list),
+        "RFC 5322, 3.6.2, for mail to a group that several people of the studio read",
+        contact=lambda mail: mail.person or NOBODY,
+        is_relayed=True,
+    ),
+    SenderRule(
+        PERSON,
         lambda mail: mail.person is not None and mail.stands_for_others,
         "RFC 5322, 3.6.2: where its author wants answers to go",
         contact=lambda mail: mail.person or NOBODY,
         is_relayed=True,
+        is_form=True,
     ),
     SenderRule(
         PERSON,
@@ -121,9 +133,10 @@ RULES = (
         "Wix and Netlify, and the addresses that other forms send from",
         contact=lambda mail: NOBODY,
         is_relayed=True,
+        is_form=True,
     ),
-    SenderRule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple"),
-    SenderRule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY),
+    SenderRule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple", is_form=True),
+    SenderRule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY, is_form=True),
     # Sent by a machine, unless a person was recognized above.
     SenderRule(
         "bounce", lambda mail: (mail.get("return-path") or "").replace(" ", "") == "<>", "RFC 5321, 4.5.5: of reports"
@@ -154,7 +167,7 @@ def who_wrote(head: Head, own: Collection[str]) -> Sender:
     """`own` holds the studio's known addresses."""
     mail = Mail(head, own)
     rule = next(rule for rule in RULES if rule.holds(mail))
-    return Sender(rule.reason, rule.contact(mail), rule.is_relayed)
+    return Sender(rule.reason, rule.contact(mail), rule.is_relayed, rule.is_form)
 
 
 def is_automatic(head: Head) -> bool:

@@ -8,7 +8,7 @@ import hmac
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,9 @@ from chalicelib.errors import ContractChanged, DecryptionFailed
 from chalicelib.platforms.core.items import SetAside, Skipped
 from chalicelib.secret import Secret
 from chalicelib.security.vault import AssociatedData, vault
-from chalicelib.services.sync.pages import Part
+from chalicelib.services.leads.candidates import normalized
+from chalicelib.services.leads.placing import addresses_of
+from chalicelib.services.sync.pages import Part, threads_of
 
 MAX_CONTENT_BYTES = 256 * 1024
 """The content of a larger record is not stored."""
@@ -38,11 +40,12 @@ LOGGED = 20
 
 
 class PageLeftOut(msgspec.Struct, frozen=True):
-    """The records that a page leaves out, as rows ready to be stored."""
+    """What storing a page's records needs besides them: what KMS may be called for is done before."""
 
-    skipped: dict[str, list[dict[str, Any]]]
-    """By table"""
+    hashes: dict[str, str]
+    """The keyed hash of each address of a person in the page, as base64"""
     set_aside: list[dict[str, Any]]
+    """Rows ready to be stored"""
 
 
 class LeftOut:
@@ -67,8 +70,9 @@ class LeftOut:
     def prepare(self, parts: Sequence[Part]) -> PageLeftOut:
         """Raises ContractChanged if too many records of the page cannot be decoded."""
         self._judge(parts)
+        counterparts = [skipped.counterpart for part in parts for skipped in part.skipped if skipped.counterpart]
         return PageLeftOut(
-            skipped={part.table: [self._skipped_row(skipped) for skipped in part.skipped] for part in parts},
+            hashes={address: self._hash(address) for address in (*counterparts, *addresses_of(threads_of(parts)))},
             set_aside=self._set_aside_rows([(part.table, odd) for part in parts for odd in part.set_aside]),
         )
 
@@ -79,7 +83,8 @@ class LeftOut:
                 self._clear(tx, part)
             if part.skipped:
                 query = skipped_rows.store_skipped_query(part.table)
-                tx.run(query, studio_id=self._studio_id, rows=prepared.skipped[part.table], **self._of_account())
+                rows = [_skipped_row(skipped, prepared.hashes) for skipped in part.skipped]
+                tx.run(query, studio_id=self._studio_id, rows=rows, **self._of_account())
         if prepared.set_aside:
             tx.run(
                 set_aside_rows.STORE_SET_ASIDE,
@@ -155,15 +160,6 @@ class LeftOut:
             "content": None if content is None else base64.b64encode(content).decode(),
         }
 
-    def _skipped_row(self, skipped: Skipped) -> dict[str, Any]:
-        return {
-            "external_id": skipped.external_id,
-            "reason": skipped.reason,
-            "counterpart": self._hash(skipped.counterpart) if skipped.counterpart else None,
-            "last_in_at": skipped.last_in_at,
-            "last_out_at": skipped.last_out_at,
-        }
-
     def _hash(self, address: str) -> str:
         digest = hmac.digest(self._key(), address.strip().casefold().encode(), sha256)
         return base64.b64encode(digest).decode()
@@ -191,6 +187,19 @@ class LeftOut:
         which = {"studio_id": self._studio_id, "address_key": fresh, "lost": lost}
         kept = write(self._studio_id, skipped_rows.KEEP_ADDRESS_KEY, **which)
         return kept.address_key if kept else fresh
+
+
+def _skipped_row(skipped: Skipped, hashes: Mapping[str, str]) -> dict[str, Any]:
+    address = skipped.counterpart or ""
+    return {
+        "external_id": skipped.external_id,
+        "reason": skipped.reason,
+        "counterpart": hashes.get(address) or hashes.get(normalized(address)),
+        "first_in_at": skipped.first_in_at,
+        "last_in_at": skipped.last_in_at,
+        "first_out_at": skipped.first_out_at,
+        "last_out_at": skipped.last_out_at,
+    }
 
 
 def _key_data(studio_id: UUID) -> AssociatedData:

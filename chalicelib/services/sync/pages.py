@@ -1,6 +1,6 @@
 """Pages, split by the tables that store their records, parents before children."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,9 @@ from chalicelib.data.sync.store import FullRead, Removed, Upserted
 from chalicelib.data.sync.tables import SYNCED
 from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.platforms.core.items import SetAside, Skipped
-from chalicelib.platforms.core.records import Record
+from chalicelib.platforms.core.records import Record, ThreadRecord
+from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES
 
 
@@ -62,14 +64,26 @@ def _part(parts: dict[type[Record], Part], stream: Stream[Any], record: type[Rec
     return parts[record]
 
 
+def threads_of(parts: Sequence[Part]) -> list[ThreadRecord]:
+    return [record for part in parts for record in part.records if isinstance(record, ThreadRecord)]
+
+
 def store(
-    tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part], fetched_at: datetime | None
+    tx: Transaction,
+    run: LeasedRun,
+    account_id: UUID,
+    parts: Sequence[Part],
+    hashes: Mapping[str, str],
+    fetched_at: datetime | None,
 ) -> Upserted:
-    """Stores the records of all parts; returns the total counts."""
+    """Stores the records of all parts; returns the total counts. Threads that are no leads are then among the skipped
+    records of their part; `hashes` are those of the addresses in them."""
     studio_id, platform = run.connection.studio_id, run.platform
     of_page = {"connection_id": run.connection.id, "account_id": account_id}
     stored = [
-        rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
+        _store_judged(tx, run, part, hashes, fetched_at)
+        if SYNCED[part.table].is_judged
+        else rows.upsert(tx, part.table, studio_id, platform, part.records, fetched_at=fetched_at, **of_page)
         for part in parts
     ]
     return Upserted(
@@ -77,6 +91,19 @@ def store(
         updated=sum(outcome.updated for outcome in stored),
         unchanged=sum(outcome.unchanged for outcome in stored),
     )
+
+
+def _store_judged(
+    tx: Transaction, run: LeasedRun, part: Part, hashes: Mapping[str, str], fetched_at: datetime | None
+) -> Upserted:
+    threads = threads_of([part])
+    if not threads:
+        return Upserted()
+    source = Source(run.connection.id, run.platform)
+    outcome = store_threads(tx, run.connection.studio_id, source, threads, hashes, fetched_at=fetched_at)
+    part.records = list(outcome.kept)
+    part.skipped += outcome.skipped
+    return Upserted(created=outcome.created, updated=outcome.updated, unchanged=outcome.unchanged)
 
 
 def remove(tx: Transaction, run: LeasedRun, account_id: UUID, parts: Sequence[Part]) -> Removed:

@@ -16,10 +16,12 @@ from chalicelib.data.sync import store as record_rows
 from chalicelib.data.sync.set_aside import KeptRecord, KeptRecords, SetAsideRecord
 from chalicelib.errors import DecryptionFailed
 from chalicelib.platforms.core.contract import Stream
-from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside
-from chalicelib.platforms.core.records import Record
+from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside, Skipped
+from chalicelib.platforms.core.records import Record, ThreadRecord
 from chalicelib.platforms.registry import get_platform, require_known
 from chalicelib.security.vault import vault
+from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES, not_chosen, syncable_platform, syncable_stream
 from chalicelib.services.sync.left_out import content_data
 
@@ -139,6 +141,11 @@ def _store_outcomes(
         table = kept.table_name
         of_account: dict[str, Any] = {"account_id": kept.account_id}
         done.setdefault((kept.account_id, table), []).append(kept.external_id)
+        if isinstance(outcome, ThreadRecord):
+            left_out = _store_thread(tx, studio_id, source, outcome, kept)
+            if left_out is None:
+                continue
+            outcome = left_out
         if isinstance(outcome, Record):
             record_rows.upsert(
                 tx, table, studio_id, records=[outcome], fetched_at=kept.last_seen_at, **source, **of_account
@@ -157,3 +164,12 @@ def _store_outcomes(
     if odd:
         tx.run(rows.NOTE_RETRIED, rows=odd)
     return len(odd)
+
+
+def _store_thread(
+    tx: Transaction, studio_id: UUID, source: Mapping[str, Any], thread: ThreadRecord, kept: KeptRecord
+) -> Skipped | None:
+    """Returns what is kept of a thread that is no lead."""
+    of_source = Source(source["connection_id"], source["platform"])
+    outcome = store_threads(tx, studio_id, of_source, [thread], {}, fetched_at=kept.last_seen_at)
+    return outcome.skipped[0] if outcome.skipped else None

@@ -118,7 +118,7 @@ class Visits:
         outcome = reports.outcome_of(visit, page)
         is_stored = page.ask_again_at is None or any(map(len, parts))
         with transaction(self._lease.studio_id) as tx:
-            stored = pages.store(tx, self._lease.run, visit.account_id, parts, fetched_at)
+            stored = pages.store(tx, self._lease.run, visit.account_id, parts, left_out.hashes, fetched_at)
             removed = self._remove(tx, visit, page, parts, full_read)
             self.left_out.store(tx, parts, left_out)
             if page.last and not self._is_backfill:

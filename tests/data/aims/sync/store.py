@@ -17,14 +17,15 @@ AIMS: dict[str, AnyAim] = {
 }
 RECORDS = (
     pages.booking("one"),
-    pages.inquiry("one"),
     pages.campaign("one", name="intruder"),
     pages.ad("one"),
     pages.review("one"),
     pages.content("one", caption="intruder"),
     pages.metric("one"),
 )
-assert {pages.TABLE_OF[type(record)] for record in RECORDS} == SYNCED.keys()
+assert {pages.TABLE_OF[type(record)] for record in RECORDS} == {
+    name for name, table in SYNCED.items() if not table.is_judged
+}
 
 
 def built() -> Iterator[Built]:

@@ -1,0 +1,1 @@
+"""Leads: which conversations are one, and which of them wait for an answer (docs/leads.md)."""

@@ -1,0 +1,143 @@
+"""Whether a conversation is a lead: one ordered table of rules, each with its reason."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from chalicelib.platforms.core.items import Skipped
+from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
+from chalicelib.services.leads.candidates import Candidate, Certainty, Context, is_of_person, is_of_studio
+
+NOTHING_LEFT = "nothing_left"
+"""The person's own messages are gone and only answers remain: what is stored stays as it is."""
+STARTED_BY_STUDIO = "started_by_studio"
+REPEAT = "repeat"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a conversation is, and why."""
+
+    certainty: Certainty
+    reason: str
+    detail: str | None = None
+    """What the rule found, such as a word; it may hold the person's own words"""
+    first: MessageRecord | None = None
+    """The message that began a lead"""
+
+    @property
+    def is_stored(self) -> bool:
+        return self.certainty != "not_a_lead"
+
+
+Finding = str | bool | None
+"""Whether a rule holds; a text says what it found."""
+
+
+class LeadRule(msgspec.Struct, frozen=True):
+    certainty: Certainty
+    reason: str
+    holds: Callable[[Candidate], Finding]
+
+
+def _marked(verdict: Certainty) -> Callable[[Candidate], Finding]:
+    def holds(candidate: Candidate) -> Finding:
+        rule = candidate.studio_rule
+        return rule.value if rule is not None and rule.verdict == verdict else None
+
+    return holds
+
+
+def _all_discarded(where: str) -> Callable[[Candidate], Finding]:
+    def holds(candidate: Candidate) -> Finding:
+        messages = candidate.messages
+        return bool(messages) and all(each.discarded for each in messages) and messages[0].discarded == where
+
+    return holds
+
+
+def _machine(candidate: Candidate) -> Finding:
+    return candidate.first is None
+
+
+def _through_form(candidate: Candidate) -> Finding:
+    first = candidate.first
+    return (first.sender_address or True) if first is not None and first.kind == "relay" else None
+
+
+def _repeat_with_date(candidate: Candidate) -> Finding:
+    if not (candidate.has_earlier_contact and candidate.trade_word and candidate.date_ahead):
+        return None
+    return f"{candidate.trade_word}, {candidate.date_ahead}"
+
+
+RULES = (
+    # What cannot be judged: the person's messages are not there, or are not to be read.
+    LeadRule("not_a_lead", "spam", _all_discarded("spam")),
+    LeadRule("not_a_lead", "trash", _all_discarded("trash")),
+    LeadRule("not_a_lead", NOTHING_LEFT, lambda each: each.first is None and each.is_answer_to_nothing),
+    # What the studio decided.
+    LeadRule("not_a_lead", "marked_by_studio", _marked("not_a_lead")),
+    LeadRule("lead", "marked_by_studio", _marked("lead")),
+    LeadRule("perhaps", "marked_by_studio", _marked("perhaps")),
+    # What is none.
+    LeadRule("not_a_lead", STARTED_BY_STUDIO, lambda each: each.is_begun_by_studio),
+    LeadRule("not_a_lead", "machine", _machine),
+    LeadRule("not_a_lead", "own_domain", lambda each: each.is_of_own_domain),
+    # What is one.
+    LeadRule("lead", "form", _through_form),
+    LeadRule("lead", "repeat_with_date", _repeat_with_date),
+    LeadRule("perhaps", REPEAT, lambda each: each.has_earlier_contact),
+    LeadRule("lead", "trade_word", lambda each: each.trade_word),
+    LeadRule("lead", "date", lambda each: each.date_ahead),
+    LeadRule("perhaps", "first_contact", lambda each: True),
+)
+"""In this order: the first rule that holds decides."""
+
+BY_CONTACT = frozenset({"repeat_with_date", REPEAT, "trade_word", "date", "first_contact"})
+"""Reasons that depend on whether there was contact before: older mail that is read later may change them."""
+
+
+def judge(thread: ThreadRecord, context: Context) -> Verdict:
+    candidate = Candidate(thread, context)
+    for rule in RULES:
+        if found := rule.holds(candidate):
+            detail = found if isinstance(found, str) else None
+            first = candidate.first_in if rule.certainty != "not_a_lead" else None
+            return Verdict(rule.certainty, _reason(rule, candidate), detail, first)
+    raise AssertionError("the last rule always holds")
+
+
+def _reason(rule: LeadRule, candidate: Candidate) -> str:
+    """A machine's own kind says more than that it is one."""
+    if rule.holds is _machine and candidate.first_in is not None:
+        return candidate.first_in.reason or rule.reason
+    return rule.reason
+
+
+def leave_out(thread: ThreadRecord, verdict: Verdict) -> Skipped:
+    """What is kept of a thread that is not a lead. Its times tell whether a person whom the studio wrote to waits, so
+    only a machine's thread has the times of machines."""
+    began = verdict.reason == STARTED_BY_STUDIO
+    came = [each for each in thread.messages if each.direction == "in"]
+    arrivals = [each.sent_at for each in came if is_of_person(each) or not began]
+    answers = [each.sent_at for each in thread.messages if is_of_studio(each)]
+    others = [each.person_address or each.sender_address for each in came]
+    others += [address for each in thread.messages if each.direction == "out" for address in each.recipients]
+    return Skipped(
+        external_id=thread.external_id,
+        reason=verdict.reason,
+        counterpart=next(filter(None, others), None),
+        first_in_at=_first(arrivals),
+        last_in_at=_last(arrivals),
+        first_out_at=_first(answers),
+        last_out_at=_last(answers),
+    )
+
+
+def _first(times: list[datetime]) -> datetime | None:
+    return min(times, default=None)
+
+
+def _last(times: list[datetime]) -> datetime | None:
+    return max(times, default=None)

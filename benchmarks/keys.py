@@ -20,9 +20,16 @@ PLATFORMS = ("google", "meta")
 SEALED = 5
 """Values of a studio: two tokens of each connection, and the secret of a webhook"""
 INQUIRIES = """
-    INSERT INTO inquiry (studio_id, connection_id, platform, external_id, channel, received_at)
-    SELECT c.studio_id, c.id, c.platform, n::text, 'email', now()
-    FROM platform_connection AS c, generate_series(1, :count) AS n
+    WITH people AS (
+        INSERT INTO person (studio_id) SELECT :studio_id FROM generate_series(1, :count) RETURNING studio_id, id
+    ), conversations AS (
+        INSERT INTO conversation (studio_id, person_id) SELECT studio_id, id FROM people RETURNING *
+    )
+    INSERT INTO inquiry (
+        studio_id, connection_id, platform, external_id, person_id, conversation_id, certainty, reason, channel, received_at
+    )
+    SELECT c.studio_id, c.id, c.platform, t.id::text, t.person_id, t.id, 'lead', 'form', 'email', now()
+    FROM platform_connection AS c JOIN conversations AS t ON t.studio_id = c.studio_id
     WHERE c.studio_id = :studio_id AND c.platform = 'google'
 """
 NOTE = (

@@ -24,8 +24,8 @@ BOOKINGS = """
     FROM booking
 """
 INQUIRIES = """
-    SELECT json_build_array(studio_id, external_id, subject, received_at, contact_email, message, replied_at,
-                            CASE WHEN status = 'new' THEN 'new' ELSE 'answered' END) AS row
+    SELECT json_build_array(studio_id, external_id, subject, received_at, contact_email, message, first_response_at,
+                            waiting_since, CASE WHEN status = 'new' THEN 'new' ELSE 'answered' END) AS row
     FROM inquiry
 """
 SEEN = """

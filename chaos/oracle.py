@@ -27,8 +27,9 @@ Row = tuple[Any, ...]
 
 StoredBooking = tuple[UUID, str, str | None, datetime | None, datetime | None, str, str | None, str | None, str | None]
 """Studio, external id, title, start, end, status or `left out`, client's address, place, series."""
-StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, str]
-"""Studio, external id, subject, arrival, sender's address, text, time of the reply, whether it was answered."""
+StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, datetime | None, str]
+"""Studio, external id, subject, arrival, sender's address, text, time of the reply, since when the person waits, whether
+it was answered."""
 
 
 @dataclass
@@ -119,23 +120,29 @@ def _strangers(event: Mapping[str, Any], owner: str) -> list[Mapping[str, str]]:
 
 
 def expected_inquiries(account: Account) -> dict[str, Row]:
-    threads = (account.threads[index] for index in range(len(account.threads)))
-    return {external_id: row for thread in threads for external_id, row in _inquiries(thread["messages"])}
+    threads = [account.threads[index]["messages"] for index in range(len(account.threads))]
+    answers: dict[str, list[datetime]] = {}
+    for message in (each for thread in threads for each in thread if _is_answer(each)):
+        answers.setdefault(_address(_headers(message)["To"]), []).append(_sent_at(message))
+    return {external_id: row for thread in threads for external_id, row in _inquiries(thread, answers)}
 
 
-def _inquiries(messages: list[dict[str, Any]]) -> Iterator[tuple[str, Row]]:
+def _inquiries(messages: list[dict[str, Any]], answers: Mapping[str, list[datetime]]) -> Iterator[tuple[str, Row]]:
     """The first mail of a thread, and for submissions of a form each person's first one."""
     first = messages[0]
     begun = {person: post for post in reversed(messages) if "Reply-To" in _headers(post) and (person := _person(post))}
     if not begun and (person := _person(first)):
         begun = {person: first}
     for person, post in begun.items():
-        answers = [_sent_at(each) for each in messages if _is_answer(each) and person in _headers(each)["To"]]
-        replied_at = min(answers, default=None)
+        answered, received_at = answers.get(person, []), _sent_at(post)
+        replied_at = min((at for at in answered if at >= received_at), default=None)
+        asked = [_sent_at(each) for each in messages if _person(each) == person]
+        waits_since = min((at for at in asked if at > max(answered, default=EPOCH)), default=None)
         external_id = first["id"] if post is first else f"{first['id']}/{post['id']}"
         text = html.unescape(post["snippet"]).strip()
         status = "answered" if replied_at else "new"
-        yield external_id, (_headers(post)["Subject"], _sent_at(post), person, text, replied_at, status)
+        row = (_headers(post)["Subject"], received_at, person, text, replied_at, waits_since, status)
+        yield external_id, row
 
 
 def _person(message: dict[str, Any]) -> str | None:

@@ -90,7 +90,9 @@ def changed(environment: Environment, chance: random.Random, *, events: int = 20
             google.update_event(event_id, {"summary": f"Portrait, take {chance.randrange(1000)}"}, name)
         for number in range(mails):
             google.add_event({"summary": f"Wedding that came later {number}"}, name)
-            google.add_message(subject=f"Are you free in June? {number}", account=name)
+            # Of a person who has not written before: a second thread of the same one would be the same inquiry.
+            person = f"Kim Lund <kim{chance.getrandbits(48)}@example.com>"
+            google.add_message(sender=person, subject=f"Are you free in June? {number}", account=name)
 
 
 def expect(found: Difference, what: str, happened: bool) -> None:

@@ -54,9 +54,11 @@ class KnownInquiry(Row):
 
 
 class StoredTurn(Row):
-    """A message of such a person's other threads that asks for an answer, or gives one."""
+    """A message of such a person's threads that asks for an answer, or gives one."""
 
     conversation_id: UUID
+    thread_id: UUID
+    external_id: str
     at: datetime
     effect: Literal["asks", "answers"]
 
@@ -137,12 +139,11 @@ LOOK_UP_LEADS: Query[Known] = Query(
     }
         FROM inquiry AS i WHERE i.person_id = ANY(ARRAY(SELECT people.id FROM people))
     ), turns AS (
-        SELECT t.conversation_id AS "conversationId", m.sent_at AS at, m.effect
+        SELECT {columns(StoredTurn, "m", conversation_id="t.conversation_id", at="m.sent_at")}
         FROM conversation AS c
         JOIN thread AS t ON t.studio_id = c.studio_id AND t.conversation_id = c.id
         JOIN message AS m ON m.studio_id = t.studio_id AND m.thread_id = t.id
         WHERE c.person_id = ANY(ARRAY(SELECT people.id FROM people)) AND m.effect IS NOT NULL
-          AND NOT (t.connection_id = :connection_id AND t.external_id = ANY({THREAD_IDS}))
     ), met AS (
         SELECT {columns(MetRecord, "s")}
         FROM skipped_record AS s

@@ -1,6 +1,6 @@
 """Records in bulk: what a page changes in the tables, what is counted, and what stays unchanged."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.data.sync import store as sync_store
-from chalicelib.data.sync.store import FullRead, Removed, Upserted
+from chalicelib.data.sync.store import FullRead, Upserted
 from tests.conftest import Database
-from tests.data.pages import ACCOUNT, NOON, booking, column, inquiry, store
+from tests.data.pages import ACCOUNT, NOON, booking, column, review, store
 from tests.data.rows import connection_of, new_studio
 
 
@@ -69,18 +69,16 @@ def test_the_same_external_id_on_two_platforms_is_two_rows(studio: UUID, superus
 
 def test_columns_missing_from_a_record_are_never_touched(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, [booking("a")])
-    store(studio, [inquiry("from")])
-    superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR', inquiry_id = (SELECT id FROM inquiry)")
+    superuser.run("UPDATE booking SET value_minor = 250000, currency = 'EUR'")
     assert store(studio, [booking("a", title="Renamed")]) == Upserted(updated=1)
-    rows = superuser.run("SELECT title, value_minor, currency, inquiry_id IS NOT NULL FROM booking")
-    assert rows == [["Renamed", 250000, "EUR", True]]
+    assert superuser.run("SELECT title, value_minor, currency FROM booking") == [["Renamed", 250000, "EUR"]]
 
 
 def test_an_update_keeps_the_rows_id_and_creation_time(studio: UUID, superuser: pg8000.native.Connection) -> None:
-    store(studio, [inquiry()])
-    before = superuser.run("SELECT id, created_at FROM inquiry")
-    store(studio, [inquiry(message="Edited")])
-    assert superuser.run("SELECT id, created_at FROM inquiry") == before
+    store(studio, [review()])
+    before = superuser.run("SELECT id, created_at FROM review")
+    store(studio, [review(text="Edited")])
+    assert superuser.run("SELECT id, created_at FROM review") == before
 
 
 def test_rows_are_stored_in_key_order_so_that_pages_never_deadlock(
@@ -90,48 +88,6 @@ def test_rows_are_stored_in_key_order_so_that_pages_never_deadlock(
     store(studio, [booking(key) for key in keys])
     stored = superuser.run("SELECT external_id FROM booking ORDER BY id") or ()
     assert [key for (key,) in stored] == sorted(keys)
-
-
-def lead(superuser: pg8000.native.Connection) -> tuple[str, datetime | None]:
-    (found,) = superuser.run("SELECT status, contacted_at FROM inquiry") or []
-    return found[0], found[1]
-
-
-def test_a_new_inquiry_without_a_reply_is_new(studio: UUID, superuser: pg8000.native.Connection) -> None:
-    store(studio, [inquiry()])
-    assert lead(superuser) == ("new", None)
-
-
-def test_an_inquiry_that_arrives_with_a_reply_is_contacted_at_its_time(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
-    store(studio, [inquiry(replied_at=NOON)])
-    assert lead(superuser) == ("contacted", NOON)
-
-
-def test_a_new_inquiry_becomes_contacted_when_a_reply_is_seen(
-    studio: UUID, superuser: pg8000.native.Connection
-) -> None:
-    store(studio, [inquiry()])
-    assert store(studio, [inquiry(replied_at=NOON)]) == Upserted(updated=1)
-    assert lead(superuser) == ("contacted", NOON)
-
-
-@pytest.mark.parametrize("status", ["contacted", "qualified", "converted", "lost"])
-def test_an_inquiry_keeps_a_status_set_by_the_studio(
-    status: str, studio: UUID, superuser: pg8000.native.Connection
-) -> None:
-    store(studio, [inquiry()])
-    superuser.run("UPDATE inquiry SET status = :status", status=status)
-    store(studio, [inquiry(replied_at=NOON, message="and then?")])
-    assert lead(superuser) == (status, NOON)
-
-
-def test_the_first_contact_keeps_its_time(studio: UUID, superuser: pg8000.native.Connection) -> None:
-    store(studio, [inquiry(replied_at=NOON)])
-    store(studio, [inquiry(replied_at=NOON + timedelta(hours=1))])
-    store(studio, [inquiry(replied_at=None)])
-    assert lead(superuser) == ("contacted", NOON)
 
 
 def test_2500_records_are_three_statements(studio: UUID, superuser: pg8000.native.Connection) -> None:
@@ -214,16 +170,6 @@ def test_a_removed_booking_that_comes_back_is_confirmed_again(
         sync_store.remove(tx, "booking", connection_of(studio), ["a"], account_id=ACCOUNT)
     assert store(studio, [booking("a")]) == Upserted(updated=1)
     assert column(superuser, "booking", "status") == {"a": "confirmed"}
-
-
-def test_an_inquiry_stays_when_its_mail_is_deleted(studio: UUID, superuser: pg8000.native.Connection) -> None:
-    store(studio, [inquiry()])
-    connection_id, reading = connection_of(studio), FullRead(studio, ACCOUNT, "inquiries")
-    with query_statistics() as statistics, transaction(studio) as tx:
-        assert sync_store.remove(tx, "inquiry", connection_id, ["one"], account_id=ACCOUNT) == 0
-        assert sync_store.sweep(tx, "inquiry", connection_id, reading, confirmed=True) == Removed()
-    assert statistics.round_trips == 0
-    assert lead(superuser) == ("new", None)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

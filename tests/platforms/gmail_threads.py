@@ -1,5 +1,6 @@
 """Builds Gmail threads for tests."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,9 +8,9 @@ import msgspec
 from msgspec import Raw
 
 from chalicelib.platforms.core.items import Batch, Skipped
-from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
+from chalicelib.platforms.core.records import MessageRecord, Record, ThreadRecord
 from chalicelib.platforms.google.threads import MailContext, Thread, add_threads, parse_thread
-from chalicelib.services.leads.candidates import Context
+from chalicelib.services.leads.candidates import NOTHING_KNOWN
 from chalicelib.services.leads.judging import Verdict, judge, leave_out
 from chalicelib.services.leads.waiting import first_response, turns_of, waiting_since
 
@@ -69,8 +70,9 @@ def judged(*messages: Any, own: str = OWN) -> Lead | Skipped:
     return judge_record(parse_thread(msgspec.convert(thread(*messages), Thread), MailContext(own)))
 
 
-def judge_record(record: ThreadRecord) -> Lead | Skipped:
-    verdict = judge(record, Context())
+def judge_record(record: Record) -> Lead | Skipped:
+    assert isinstance(record, ThreadRecord)
+    verdict = judge(record, NOTHING_KNOWN)
     return Lead(record, verdict) if verdict.is_stored else leave_out(record, verdict)
 
 
@@ -92,12 +94,16 @@ def read(*threads: Any) -> Batch:
 
 
 def leads(batch: Batch) -> dict[str, Lead]:
+    return leads_of(batch.records)
+
+
+def leads_of(records: Sequence[Record]) -> dict[str, Lead]:
     """By external id."""
-    judgements = [judge_record(record) for record in batch.records if isinstance(record, ThreadRecord)]
+    judgements = [judge_record(record) for record in records]
     return {each.thread.external_id: each for each in judgements if isinstance(each, Lead)}
 
 
 def left_out(batch: Batch) -> list[tuple[str, str]]:
     """External ids and reasons."""
-    judgements = [judge_record(record) for record in batch.records if isinstance(record, ThreadRecord)]
+    judgements = [judge_record(record) for record in batch.records]
     return [(each.external_id, each.reason) for each in judgements if isinstance(each, Skipped)]

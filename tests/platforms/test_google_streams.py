@@ -23,7 +23,8 @@ from chalicelib.platforms.core import oauth2
 from chalicelib.platforms.core.accounts import ConnectedAccount, FoundAccount
 from chalicelib.platforms.core.client import Client
 from chalicelib.platforms.core.contract import Page, Stream
-from chalicelib.platforms.core.records import BookingRecord, InquiryRecord
+from chalicelib.platforms.core.items import Skipped
+from chalicelib.platforms.core.records import BookingRecord
 from chalicelib.platforms.google import GOOGLE, identify
 from chalicelib.platforms.google.calendar import BOOKINGS, list_calendars
 from chalicelib.platforms.google.gmail import INQUIRIES
@@ -31,6 +32,7 @@ from chalicelib.secret import Secret
 from chalicelib.settings import OAuthClient
 from dev.sandbox import CLIENT_ID, CLIENT_SECRET, DEFAULT_SCOPES, Grant, Sandbox, issue_token
 from tests.conftest import TODAY
+from tests.platforms.gmail_threads import judge_record, leads_of
 
 
 @pytest.fixture
@@ -181,29 +183,30 @@ def test_a_mailbox_is_read_in_full_and_then_by_changes(sandbox: Sandbox) -> None
     client = client_for(sandbox)
     records, _, cursor = read(INQUIRIES, client)
     assert len(records) > 10
-    assert all(isinstance(record, InquiryRecord) and record.contact_email for record in records)
-    assert any(record.replied_at for record in records)
+    found = leads_of(records)
+    assert all(each.contact_email for each in found.values())
+    assert any(each.replied_at for each in found.values())
 
     assert read(INQUIRIES, client, cursor)[0] == []
-    unanswered = next(record for record in records if record.replied_at is None)
-    sandbox.google.add_message(thread_id=unanswered.external_id, labels=["SENT"])
+    unanswered = next(external_id for external_id, each in found.items() if each.replied_at is None)
+    sandbox.google.add_message(thread_id=unanswered, labels=["SENT"])
     sandbox.google.add_message(sender="Kim Lund <kim@example.com>", subject="Newborn photos")
     sandbox.google.add_message(labels=["SPAM"])
     sandbox.google.add_message(headers={"List-Unsubscribe": "<https://news.example.com>"})
-    changed, _, _ = read(INQUIRIES, client, cursor)
-    answered, new = sorted(changed, key=lambda record: record.external_id != unanswered.external_id)
-    assert (answered.external_id, answered.received_at) == (unanswered.external_id, unanswered.received_at)
+    changed = leads_of(read(INQUIRIES, client, cursor)[0])
+    answered, (new,) = changed.pop(unanswered), changed.values()
+    assert answered.received_at == found[unanswered].received_at
     assert answered.replied_at is not None
-    assert (new.contact_name, new.contact_email, new.subject) == ("Kim Lund", "kim@example.com", "Newborn photos")
+    first = new.first
+    assert (first.person_name, first.person_address, first.subject) == ("Kim Lund", "kim@example.com", "Newborn photos")
 
 
 def test_a_studios_mailbox_yields_people_and_not_machines(sandbox: Sandbox) -> None:
-    pages = pages_of(client_for(sandbox))
-    records = [record for page in pages for record in page.records if isinstance(record, InquiryRecord)]
-    addresses = [record.contact_email or "" for record in records]
+    records = [record for page in pages_of(client_for(sandbox)) for record in page.records]
+    addresses = [each.contact_email or "" for each in leads_of(records).values()]
     assert len(set(addresses)) == len(addresses) == 47  # 42 wrote, 5 of them through a relay
     assert not [each for each in addresses if re.match(r"form-submission@|bookings@|hello@lindenandlight", each)]
-    reasons = Counter(skipped.reason for page in pages for skipped in page.skipped)
+    reasons = Counter(each.reason for each in map(judge_record, records) if isinstance(each, Skipped))
     assert reasons == {
         "started_by_studio": 5,
         "promotion": 4,
@@ -221,17 +224,19 @@ def test_rescued_threads_arrive_and_discarded_ones_leave(sandbox: Sandbox, label
     arrived = sandbox.google.add_message(labels=[label], sender="Kim Lund <kim@example.com>")["id"]
     _, _, cursor = read(INQUIRIES, client)
     sandbox.google.label_message(arrived, add=["INBOX"], remove=[label])
-    (rescued,), _, cursor = read(INQUIRIES, client, cursor)
-    assert (rescued.external_id, rescued.contact_email) == (arrived, "kim@example.com")
+    records, _, cursor = read(INQUIRIES, client, cursor)
+    assert {external_id: each.contact_email for external_id, each in leads_of(records).items()} == {
+        arrived: "kim@example.com"
+    }
 
     sandbox.google.label_message(arrived, remove=["UNREAD"])
     assert [(page.records, page.skipped) for page in pages_of(client, cursor)] == [([], [])]
     sandbox.google.label_message(arrived, add=[label], remove=["INBOX"])
-    (page,) = pages_of(client, cursor)
+    ((discarded,),) = (page.records for page in pages_of(client, cursor))
+    left_out = judge_record(discarded)
+    assert isinstance(left_out, Skipped)
     reason = "promotion" if label == "CATEGORY_PROMOTIONS" else label.lower()
-    assert [(each.external_id, each.reason, each.counterpart) for each in page.skipped] == [
-        (arrived, reason, "kim@example.com")
-    ]
+    assert (left_out.external_id, left_out.reason, left_out.counterpart) == (arrived, reason, "kim@example.com")
 
 
 def test_a_deleted_thread_is_skipped(sandbox: Sandbox) -> None:
@@ -243,7 +248,10 @@ def test_a_deleted_thread_is_skipped(sandbox: Sandbox) -> None:
         sandbox.google.delete_message(message_id)
     (page,) = pages_of(client, cursor)
     assert [(each.external_id, each.reason) for each in page.skipped] == [(first, "deleted")]
-    assert page.records == []  # the second still has an answer
+    (rest,) = page.records
+    left_out = judge_record(rest)  # it still has an answer
+    assert isinstance(left_out, Skipped)
+    assert (left_out.external_id, left_out.reason) == (second, "nothing_left")
 
 
 @pytest.mark.parametrize("lets_through", [1, 2, 7, 49])

@@ -1,7 +1,7 @@
 """Whatever a platform puts into a field of one record, the other records are unaffected."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,10 @@ from msgspec import Raw
 from chalicelib.data.postgres.database import transaction
 from chalicelib.data.sync import store
 from chalicelib.platforms.core.items import LONGEST_ID, Items, SetAside, Skipped
+from chalicelib.platforms.core.records import ThreadRecord
 from chalicelib.platforms.registry import NAMES, get_platform
+from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES
 from tests.conftest import Database
 from tests.data.rows import connection_of, new_studio
@@ -130,6 +133,17 @@ def neighbours(reader: Reader, item: dict[str, Any]) -> list[Raw]:
     return [raw(named(reader, item, "before")), raw(named(reader, item, "after"))]
 
 
+def number_stored(studio_id: UUID, reader: Reader, records: Sequence[Any]) -> int:
+    connection_id = connection_of(studio_id)
+    with transaction(studio_id) as tx:
+        if reader.items.record is ThreadRecord:
+            outcome = store_threads(tx, studio_id, Source(connection_id, "google"), records, {})
+            return outcome.created + outcome.updated + outcome.unchanged
+        source: dict[str, Any] = {"connection_id": connection_id, "account_id": studio_id}
+        stored = store.upsert(tx, TABLES[reader.items.record], studio_id, "google", records, **source)
+    return stored.created + stored.unchanged + stored.updated
+
+
 @pytest.fixture
 def studio_id(clean_database: Database) -> UUID:
     return new_studio()
@@ -144,10 +158,7 @@ def test_every_odd_value_in_every_field_leaves_other_records_alone(reader: Reade
     alone = reader.items.read([before, after], context)
     assert len(alone.records) == 2
     assert [record for record in batch.records if record in alone.records] == alone.records
-    source: dict[str, Any] = {"connection_id": connection_of(studio_id), "account_id": studio_id}
-    with transaction(studio_id) as tx:
-        stored = store.upsert(tx, TABLES[reader.items.record], studio_id, "google", batch.records, **source)
-    assert stored.created + stored.unchanged + stored.updated >= 2
+    assert number_stored(studio_id, reader, batch.records) >= 2
     assert batch.set_aside
     for each in batch.set_aside:
         assert each.reason

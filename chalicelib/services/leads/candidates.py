@@ -30,6 +30,9 @@ class Context(msgspec.Struct, frozen=True):
     """When the studio and an address first had contact in another conversation; a booking is one too"""
 
 
+NOTHING_KNOWN = Context()
+
+
 class Candidate:
     """A thread that may be a lead. Spam in it does not count; what is in the trash does."""
 

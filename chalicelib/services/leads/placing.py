@@ -36,6 +36,8 @@ CLOSED = frozenset({"lost", "spam", "not_a_lead"})
 NO_CONTACT = frozenset({"spam", "trash", "deleted"})
 """Left-out threads that do not show that the studio and the person knew each other."""
 
+MessageKey = tuple[UUID, str]
+"""A thread's id, and the message's external id"""
 Hashes = Mapping[str, str]
 """The keyed hash of each address, as base64"""
 
@@ -114,9 +116,9 @@ class _Placing:
         self._person_of = {address: person.id for person in known.people for address in person.addresses}
         self._addresses: dict[UUID, set[str]] = {person.id: set(person.addresses) for person in known.people}
         self._inquiries = {inquiry.conversation_id: inquiry for inquiry in known.inquiries}
-        self._turns: dict[UUID, list[Turn]] = defaultdict(list)
+        self._turns: dict[UUID, dict[MessageKey, Turn]] = defaultdict(dict)
         for turn in known.turns:
-            self._turns[turn.conversation_id].append(Turn(turn.at, turn.effect))
+            self._turns[turn.conversation_id][turn.thread_id, turn.external_id] = Turn(turn.at, turn.effect)
         self._rules = [StudioRule(rule.kind, rule.value, rule.verdict) for rule in known.rules]
         self._clients = {client.email: client.since for client in known.clients}
         self._met = self._meetings(known, hashes)
@@ -210,7 +212,8 @@ class _Placing:
             if address:
                 self._person_of[address] = person_id
                 self._rows.identities.append({"value": address, "person_id": person_id})
-        self._rows.people.append({"id": person_id, "name": first.person_name})
+        if not any(person["id"] == person_id for person in self._rows.people):
+            self._rows.people.append({"id": person_id, "name": first.person_name})
         conversation_id = next(self._ids)
         self._rows.conversations.append({"id": conversation_id, "person_id": person_id})
         made = KnownInquiry(
@@ -261,11 +264,14 @@ class _Placing:
     def _store(self, thread: ThreadRecord, thread_id: UUID, conversation_id: UUID, first: MessageRecord | None) -> None:
         inquiry = self._inquiries[conversation_id]
         effects = effects_of(thread, first, self._addresses.get(inquiry.person_id, ()))
+        turns = self._turns[conversation_id]
         for message, effect in zip(thread.messages, effects, strict=True):
-            if message.discarded != "spam":
+            key = (thread_id, message.external_id)
+            was_stored = turns.pop(key, None) is not None
+            if message.discarded != "spam" or was_stored:
                 self._rows.messages.append(_message_row(message, thread_id, effect))
             if effect is not None:
-                self._turns[conversation_id].append(Turn(message.sent_at, effect))
+                turns[key] = Turn(message.sent_at, effect)
         self._rows.threads.append(
             {
                 "id": thread_id,
@@ -304,7 +310,7 @@ class _Placing:
 
     def _inquiry_row(self, inquiry: KnownInquiry) -> dict[str, Any]:
         met = [met for address in self._addresses.get(inquiry.person_id, ()) for met in self._met[address]]
-        mine = self._turns[inquiry.conversation_id]
+        mine = self._turns[inquiry.conversation_id].values()
         asked = [turn for turn in mine if turn.effect == "asks"]
         asked += [
             turn for each in met for turn in each.turns() if turn.effect == "asks" and turn.at > inquiry.received_at
@@ -312,7 +318,7 @@ class _Placing:
         conversations = [
             each.conversation_id for each in self._inquiries.values() if each.person_id == inquiry.person_id
         ]
-        answered = [turn for each in conversations for turn in self._turns[each] if turn.effect == "answers"]
+        answered = [turn for each in conversations for turn in self._turns[each].values() if turn.effect == "answers"]
         answered += [turn for each in met for turn in each.turns() if turn.effect == "answers"]
         marks = Marks(inquiry.answered_by_hand_at, inquiry.no_answer_needed_at)
         row = msgspec.structs.asdict(inquiry)

@@ -29,6 +29,9 @@ class Marks(msgspec.Struct, frozen=True):
     """Messages up to this time need no answer"""
 
 
+NO_MARKS = Marks()
+
+
 def effects_of(thread: ThreadRecord, first: MessageRecord | None, addresses: Iterable[str] = ()) -> list[Effect | None]:
     """The effect of each message; `first` began the lead, `addresses` are the person's known ones.
 
@@ -55,13 +58,13 @@ def turns_of(thread: ThreadRecord, first: MessageRecord | None, addresses: Itera
     return [Turn(message.sent_at, effect) for message, effect in effects if effect is not None]
 
 
-def first_response(turns: Iterable[Turn], received_at: datetime, marks: Marks = Marks()) -> datetime | None:  # noqa: B008
+def first_response(turns: Iterable[Turn], received_at: datetime, marks: Marks = NO_MARKS) -> datetime | None:
     """The first answer to a lead that came at this time."""
     answers = [turn.at for turn in turns if turn.effect == "answers"]
     return min((at for at in (*answers, marks.answered_at) if at is not None and at >= received_at), default=None)
 
 
-def waiting_since(turns: Sequence[Turn], marks: Marks = Marks()) -> datetime | None:  # noqa: B008
+def waiting_since(turns: Sequence[Turn], marks: Marks = NO_MARKS) -> datetime | None:
     """When the person wrote what is still unanswered. The times decide, not the order in which messages were read."""
     answered = [turn.at for turn in turns if turn.effect == "answers"]
     settled = max((at for at in (*answered, marks.answered_at, marks.no_answer_needed_at) if at), default=None)

@@ -30,7 +30,7 @@ _MONTH_OF = {name: number for number, names in enumerate(_MONTHS.split(","), 1) 
 _NAMED = "|".join(sorted(_MONTH_OF, key=len, reverse=True))
 _LINKING = r"(?:st|nd|rd|th|er)?(?: (?:of|de|di))?"
 _WRITTEN = re.compile(
-    rf" (?:(?P<day>[0-3]?\d){_LINKING} )?(?P<month>{_NAMED})(?: (?P<late>[0-3]?\d)(?:st|nd|rd|th)?(?! ?\d))?"
+    rf" (?:(?P<day>[0-3]?\d){_LINKING} )?(?P<month>{_NAMED})(?: (?P<late>[0-3]?\d)(?:st|nd|rd|th)?)?"
     r"(?: (?:de |of )?(?P<year>20\d\d))?(?= )"
 )
 _ISO = re.compile(r"(?<!\d)(20\d\d)-([01]\d)-([0-3]\d)(?!\d)")

@@ -9,7 +9,7 @@ ROWS = {
     "people": f'[{{"id": "{PERSON}", "name": "intruder"}}]',
     "identities": "[]",
     "conversations": f'[{{"id": "{CONVERSATION}", "person_id": "{PERSON}"}}]',
-    "threads": f'[{{"id": "{UUID(int=5)}", "external_id": "one", "conversation_id": "{CONVERSATION}", "channel": "x"}}]',
+    "threads": f'[{{"id": "{UUID(int=5)}", "external_id": "1", "conversation_id": "{CONVERSATION}", "channel": "x"}}]',
     "messages": "[]",
     "inquiries": "[]",
 }

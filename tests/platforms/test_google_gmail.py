@@ -16,7 +16,7 @@ from chalicelib.platforms.core.faults import Fault
 from chalicelib.platforms.core.items import SetAside
 from chalicelib.platforms.core.transport import PlatformResponse
 from chalicelib.platforms.google import GOOGLE
-from chalicelib.platforms.google.gmail import INQUIRIES, MailboxCursor, fetch_inquiries_of
+from chalicelib.platforms.google.gmail import FIRST_READ, INQUIRIES, MailboxCursor, fetch_inquiries_of
 from chalicelib.platforms.google.mailbox import THREAD_PARAMS
 from chalicelib.secret import Secret
 from tests.http_fake import Fake, Reply
@@ -28,6 +28,10 @@ BASE = "/gmail.googleapis.com/gmail/v1/users/me"
 PROFILE = Reply({"emailAddress": OWN, "historyId": "991300"})
 LIMITED = Reply({}, status=429)
 CHANGES = [("historyTypes", kind) for kind in ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")]
+
+
+SINCE = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=UTC) - FIRST_READ
+"""Of a mailbox whose newest message is the one that `serve` serves"""
 
 
 def listing(**fields: Any) -> MailboxCursor:
@@ -83,7 +87,7 @@ def test_the_first_run_reads_the_history_id_before_listing_threads(fake: Fake, c
     first = INQUIRIES.fetch_page(client, None)
     assert fake.paths() == [f"{BASE}/{path}" for path in ("profile", "threads", "threads/a", "threads/gone")]
     assert (stored(first), left_out(first)) == (["a"], {"gone": "deleted"})
-    assert (first.last, first.cursor) == (False, listing(page_token="p2"))
+    assert (first.last, first.cursor) == (False, listing(page_token="p2", since=SINCE))
     last = INQUIRIES.fetch_page(client, msgspec.json.encode(first.cursor).decode())
     assert (last.records, last.last, last.cursor) == ([], True, changes("991300"))
     assert fake.requests[-1].query == [("maxResults", "50"), ("pageToken", "p2"), ("includeSpamTrash", "true")]
@@ -207,9 +211,13 @@ def test_a_fault_during_a_page_keeps_what_was_read(fake: Fake, client_of: Client
     fake.on(f"{BASE}/threads/b", fault, Reply(thread(message(1, "INBOX"), thread_id="b")))
     client = client_of(GOOGLE)
     page = INQUIRIES.fetch(client, listing())
-    assert (stored(page), page.last, page.cursor) == (["a"], False, listing(page_token="p2", waiting=("b", "c")))
+    assert (stored(page), page.last, page.cursor) == (
+        ["a"],
+        False,
+        listing(page_token="p2", waiting=("b", "c"), since=SINCE, newest=SINCE + FIRST_READ),
+    )
     rest = INQUIRIES.fetch(client, page.cursor)
-    assert (stored(rest), rest.last, rest.cursor) == (["b", "c"], False, listing(page_token="p2"))
+    assert (stored(rest), rest.last, rest.cursor) == (["b", "c"], False, listing(page_token="p2", since=SINCE))
     assert fake.paths().count(f"{BASE}/threads") == 1
 
 
@@ -253,7 +261,8 @@ def test_a_page_of_slow_threads_ends_early(fake: Fake) -> None:
     clock = lambda: datetime(2026, 11, 30, tzinfo=UTC) + timedelta(seconds=20 * next(seconds))  # noqa: E731
     client = Client(GOOGLE, Secret("ya29.canary"), sandbox_url=fake.url, now=clock)
     page = INQUIRIES.fetch(client, listing())
-    assert (stored(page), page.cursor) == (["a", "b"], listing(waiting=("c",)))
+    assert stored(page) == ["a", "b"]
+    assert page.cursor == listing(waiting=("c",), since=SINCE, newest=SINCE + FIRST_READ)
 
 
 def test_many_changes_on_one_page_are_read_in_parts(fake: Fake, client_of: ClientOf) -> None:
@@ -355,6 +364,47 @@ def test_a_profile_may_lack_an_address(fake: Fake, client_of: ClientOf, address:
     fake.on(f"{BASE}/threads", listed("a"))
     serve(fake, "a")
     assert stored(INQUIRIES.fetch(client_of(GOOGLE), None)) == ["a"]
+
+
+# The first read
+
+MONTHS = 31 * 24 * 3600 * 1000
+
+
+def test_a_first_read_ends_thirteen_months_before_the_newest_mail(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/profile", PROFILE)
+    pages = [
+        listed("new", "year", nextPageToken="2"),
+        listed("edge", "old1", nextPageToken="3"),
+        listed("old2", "old3", nextPageToken="4"),
+    ]
+    fake.on(f"{BASE}/threads", *pages)
+    for thread_id, month in {"new": 40, "year": 28, "edge": 28, "old1": 20, "old2": 19, "old3": 1}.items():
+        fake.on(f"{BASE}/threads/{thread_id}", Reply(thread(message(month * MONTHS, "INBOX"), thread_id=thread_id)))
+    client = client_of(GOOGLE)
+    assert run(client) == (["new", "year", "edge"], 0)
+    assert fake.paths().count(f"{BASE}/threads") == 3
+    assert not [request for request in fake.requests if "q" in dict(request.query)]
+
+
+def test_an_old_thread_with_new_mail_is_part_of_a_first_read(fake: Fake, client_of: ClientOf) -> None:
+    fake.on(f"{BASE}/threads", listed("both"))
+    fake.on(
+        f"{BASE}/threads/both",
+        Reply(thread(message(0, "INBOX"), message(40 * MONTHS, "INBOX"), thread_id="both")),
+    )
+    page = INQUIRIES.fetch(client_of(GOOGLE), listing())
+    assert (stored(page), page.last, page.cursor) == (["both"], True, changes("991300"))
+
+
+def test_mail_from_the_future_does_not_shorten_a_first_read(fake: Fake) -> None:
+    fake.on(f"{BASE}/threads", listed("odd", "new", "gone"))
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    for thread_id, sent_at in {"odd": datetime(2099, 1, 1, tzinfo=UTC), "new": now - timedelta(days=300)}.items():
+        milliseconds = int(sent_at.timestamp()) * 1000
+        fake.on(f"{BASE}/threads/{thread_id}", Reply(thread(message(milliseconds, "INBOX"), thread_id=thread_id)))
+    client = Client(GOOGLE, Secret("ya29.canary"), sandbox_url=fake.url, now=lambda: now)
+    assert stored(INQUIRIES.fetch(client, listing())) == ["odd", "new"]
 
 
 # Days of the past

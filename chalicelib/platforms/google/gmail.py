@@ -19,6 +19,7 @@ from chalicelib.platforms.google.mailbox import (
     FAULTS,
     PAGE_SIZE,
     Named,
+    Reading,
     list_changed,
     list_threads,
     read_threads,
@@ -26,6 +27,8 @@ from chalicelib.platforms.google.mailbox import (
 from chalicelib.platforms.google.threads import THREADS, Thread, add_threads, read_messages
 
 SCOPE = "https://www.googleapis.com/auth/gmail"
+FIRST_READ = timedelta(days=396)
+"""Thirteen months, so that last year's same month is there. Older mail is read by a backfill."""
 MAX_WAITING = 1_000
 """The most threads that one page may name, to bound the cursor; about 50 are usual."""
 
@@ -36,8 +39,8 @@ HistoryId = Annotated[str, Meta(pattern="^[0-9]{1,20}$")]
 class MailboxCursor(msgspec.Struct, frozen=True):
     """`history_id` is where the next list of changes starts; while `listing`, `page_token` iterates over all threads.
 
-    `searching` is for a list of some days only, which not every grant may request; `newest` is its newest message on
-    this page of the list. `waiting` holds threads of a page that must be read before `page_token` advances, and
+    `since` bounds a list of all threads. `searching` is for a list of some days only, which not every grant may request;
+    `newest` is a bounded list's newest message on this page. `waiting` holds threads of a page that must be read before `page_token` advances, and
     `own` is the mailbox's address, empty in a cursor from before it was stored.
     """
 
@@ -48,6 +51,7 @@ class MailboxCursor(msgspec.Struct, frozen=True):
     own: str = ""
     waiting: tuple[str, ...] = ()
     newest: datetime | None = None
+    since: datetime | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,10 +93,32 @@ def _profile(client: Client) -> Profile:
 def _fetch(client: Client, cursor: MailboxCursor) -> Page[MailboxCursor]:
     named, following = _list(client, cursor)
     reading = read_threads(client, named, began=not cursor.waiting)
+    if cursor.listing:
+        return _bounded(client, cursor, following, reading)
     add_threads(reading.batch, reading.raws, cursor.own)
     last = not (reading.waiting or following.page_token)
-    following = replace(following, waiting=reading.waiting, listing=following.listing and not last)
-    return Page.of(reading.batch, following, last=last)
+    return Page.of(reading.batch, replace(following, waiting=reading.waiting), last=last)
+
+
+def _bounded(client: Client, cursor: MailboxCursor, following: MailboxCursor, reading: Reading) -> Page[MailboxCursor]:
+    """A list starts at the newest thread: it is read to the first page that is too old, by the time of that thread.
+    Not every grant may search for mail since a day."""
+    threads = [(raw, _dates(raw)) for raw in reading.raws]
+    newest = _newest(cursor, threads)
+    since = cursor.since or (min(newest, client.now()) - FIRST_READ if newest else None)
+    add_threads(
+        reading.batch,
+        [raw for raw, dates in threads if not (dates and since) or max(dates) >= since],
+        cursor.own,
+    )
+    is_too_old = bool(newest and since and newest < since)
+    last = not reading.waiting and (is_too_old or not following.page_token)
+    if last:
+        return Page.of(reading.batch, MailboxCursor(cursor.history_id, own=cursor.own), last=True)
+    waiting = reading.waiting
+    return Page.of(
+        reading.batch, replace(following, waiting=waiting, since=since, newest=newest if waiting else None), last=False
+    )
 
 
 def _list(client: Client, cursor: MailboxCursor, query: Sequence[tuple[str, str]] = ()) -> tuple[Named, MailboxCursor]:
@@ -160,12 +186,17 @@ def _fetch_window(client: Client, window: Window, cursor: MailboxCursor) -> Page
         [raw for raw, dates in threads if not dates or any(after <= date < before for date in dates)],
         cursor.own,
     )
-    ages = [cursor.newest, *(max(dates) for _, dates in threads if dates)]
-    newest = max((age for age in ages if age), default=None)
+    newest = _newest(cursor, threads)
     too_old = not cursor.searching and newest is not None and newest < after
     last = not reading.waiting and (too_old or not following.page_token)
     following = replace(following, waiting=reading.waiting, newest=newest if reading.waiting else None)
     return Page.of(reading.batch, following, last=last)
+
+
+def _newest(cursor: MailboxCursor, threads: Sequence[tuple[Raw, list[datetime]]]) -> datetime | None:
+    """The newest message on this page of the list."""
+    ages = [cursor.newest, *(max(dates) for _, dates in threads if dates)]
+    return max((age for age in ages if age), default=None)
 
 
 def _dates(thread: Raw) -> list[datetime]:

@@ -26,7 +26,8 @@ INQUIRIES = """
         INSERT INTO conversation (studio_id, person_id) SELECT studio_id, id FROM people RETURNING *
     )
     INSERT INTO inquiry (
-        studio_id, connection_id, platform, external_id, person_id, conversation_id, certainty, reason, channel, received_at
+        studio_id, connection_id, platform, external_id, person_id, conversation_id, certainty, reason, channel,
+        received_at
     )
     SELECT c.studio_id, c.id, c.platform, t.id::text, t.person_id, t.id, 'lead', 'form', 'email', now()
     FROM platform_connection AS c JOIN conversations AS t ON t.studio_id = c.studio_id

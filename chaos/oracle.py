@@ -28,8 +28,8 @@ Row = tuple[Any, ...]
 StoredBooking = tuple[UUID, str, str | None, datetime | None, datetime | None, str, str | None, str | None, str | None]
 """Studio, external id, title, start, end, status or `left out`, client's address, place, series."""
 StoredInquiry = tuple[UUID, str, str | None, datetime, str | None, str | None, datetime | None, datetime | None, str]
-"""Studio, external id, subject, arrival, sender's address, text, time of the reply, since when the person waits, whether
-it was answered."""
+"""Studio, external id, subject, arrival, sender's address, text, time of the reply, since when the person waits,
+whether it was answered."""
 
 
 @dataclass

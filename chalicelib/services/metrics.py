@@ -73,7 +73,8 @@ class Reviews(Row):
 
 
 class Inquiries(Row):
-    """The inquiries received in the period, by the status they have now."""
+    """The inquiries received in the period, by the status they have now. Only leads count: not what is perhaps one, nor
+    what the studio has marked as spam or as no lead."""
 
     total: int = 0
     """All inquiries received."""

@@ -108,6 +108,15 @@ def test_reviews_are_counted_and_averaged(api: Api, rows: Rows) -> None:
     assert overview(api)["current"]["reviews"] == {"count": 3, "averageRating": round(13 / 3, 4)}
 
 
+def test_only_leads_are_counted_as_inquiries(api: Api, rows: Rows) -> None:
+    rows.inquiry(4)
+    rows.inquiry(4, certainty="perhaps")
+    for status in ("spam", "not_a_lead"):
+        rows.inquiry(4, status)
+    counted = overview(api)["current"]["inquiries"]
+    assert (counted["total"], counted["new"]) == (1, 1)
+
+
 def test_inquiries_are_counted_by_status(api: Api, rows: Rows) -> None:
     for status in ("new", "new", "contacted", "qualified", "converted", "lost", "lost", "lost"):
         rows.inquiry(4, status)

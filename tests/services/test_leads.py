@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import permutations
 from typing import Any
@@ -309,7 +310,18 @@ def test_a_page_takes_the_same_statements_whatever_its_size(studio: UUID, size: 
     with query_statistics() as statistics, transaction(studio) as tx:
         outcome = store_threads(tx, studio, source, threads, {})
     assert counts(outcome) == (size, 0, 0)
-    assert statistics.round_trips == 4  # BEGIN with the lock, the look-up, the page, COMMIT
+    assert len(statistics.statements) == 5  # BEGIN, the lock, the look-up, the page, COMMIT
+    assert statistics.round_trips == 3  # the first three in one
+
+
+def test_pages_at_the_same_time_agree_about_a_person(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    connection_of(studio)
+    threads = [thread(came(0), name="question"), thread(came(1), went(2), name="answer"), thread(came(3), name="more")]
+    with ThreadPoolExecutor(len(threads)) as pool:
+        outcomes = list(pool.map(lambda each: store(studio, each), threads))
+    assert sum(each.created for each in outcomes) == 1
+    assert select(superuser, "count(*)", "person") == [[1]]
+    assert select(superuser, "received_at, first_response_at, waiting_since") == [[at(0), at(2), at(3)]]
 
 
 def test_two_studios_do_not_share_people(studio: UUID, superuser: pg8000.native.Connection) -> None:

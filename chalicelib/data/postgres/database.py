@@ -68,9 +68,14 @@ class Transaction:
 
     def run(self, query: Query[T], /, **params: Any) -> T:
         """Resends the first statement if its connection was dead: the server rolls back uncommitted work."""
+        found: T = self.run_all(Call(query, params))[0]
+        return found
+
+    def run_all(self, *calls: Call) -> list[Any]:
+        """Like `run`, for several statements in one round trip: each sees what was committed before it began."""
         begin = "" if self._checkout.connection.in_transaction else "BEGIN"
         may_repeat = _was_undone if begin and not self._answered else _never
-        found = _ask(self._checkout, query, params, self._studio, may_repeat, begin=begin)
+        found = _ask_all(self._checkout, calls, self._studio, may_repeat, begin=begin)
         self._answered = True
         return found
 

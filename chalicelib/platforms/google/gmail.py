@@ -39,9 +39,9 @@ HistoryId = Annotated[str, Meta(pattern="^[0-9]{1,20}$")]
 class MailboxCursor(msgspec.Struct, frozen=True):
     """`history_id` is where the next list of changes starts; while `listing`, `page_token` iterates over all threads.
 
-    `since` bounds a list of all threads. `searching` is for a list of some days only, which not every grant may request;
-    `newest` is a bounded list's newest message on this page. `waiting` holds threads of a page that must be read before `page_token` advances, and
-    `own` is the mailbox's address, empty in a cursor from before it was stored.
+    `since` bounds the list of a first read. `searching` is for a list of some days only, which not every grant may
+    request; `newest` is a bounded list's newest message on this page. `waiting` holds threads of a page that must be
+    read before `page_token` advances, and `own` is the mailbox's address, empty in a cursor from before it was stored.
     """
 
     history_id: HistoryId

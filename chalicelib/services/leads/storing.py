@@ -1,4 +1,4 @@
-"""Stores the threads of a page as messages, conversations, people and leads: three statements, however many threads."""
+"""Stores the threads of a page as messages, conversations, people and leads: in two round trips, whatever its size."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chalicelib.data.leads import LOCK_LEADS, LOOK_UP_LEADS, STORE_LEADS, StoredPage
-from chalicelib.data.postgres.database import Transaction
+from chalicelib.data.postgres.database import Call, Transaction
 from chalicelib.data.postgres.query import to_json
 from chalicelib.platforms.core.items import Skipped
 from chalicelib.platforms.core.records import ThreadRecord
@@ -38,15 +38,14 @@ def store_threads(
 ) -> StoredThreads:
     """`hashes` are those of the page's addresses; without them, earlier contact in threads that were left out is not
     noticed. With `fetched_at`, a time of the database's clock, threads that changed since then stay as they are."""
-    tx.run(LOCK_LEADS, studio_id=studio_id)
-    known = tx.run(
-        LOOK_UP_LEADS,
-        connection_id=source.connection_id,
-        thread_ids=[thread.external_id for thread in threads],
-        addresses=addresses_of(threads),
-        counterparts=to_json(sorted(set(hashes.values()))),
-        ids=IDS_PER_THREAD * len(threads),
-    )
+    about = {
+        "connection_id": source.connection_id,
+        "thread_ids": [thread.external_id for thread in threads],
+        "addresses": addresses_of(threads),
+        "counterparts": to_json(sorted(set(hashes.values()))),
+        "ids": IDS_PER_THREAD * len(threads),
+    }
+    _, known = tx.run_all(Call(LOCK_LEADS, {"studio_id": studio_id}), Call(LOOK_UP_LEADS, about))
     placed = place(threads, known, source, hashes, fetched_at=fetched_at)
     rows = {table: to_json(listed) for table, listed in msgspec.structs.asdict(placed.rows).items()}
     stored = tx.run(STORE_LEADS, studio_id=studio_id, connection_id=source.connection_id, **rows)

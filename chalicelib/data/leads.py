@@ -18,11 +18,12 @@ class KnownThread(Row):
     updated_at: datetime
 
 
-class KnownPerson(Row):
-    """A person who takes part in a thread of the page."""
+class KnownAddress(Row):
+    """An address of a person who takes part in a thread of the page; `hash` is None if it was not known then."""
 
-    id: UUID
-    addresses: list[str]
+    value: str
+    person_id: UUID
+    hash: bytes | None
 
 
 class KnownInquiry(Row):
@@ -93,7 +94,7 @@ class Known(Row):
     ids: list[UUID]
     """For new rows"""
     threads: list[KnownThread]
-    people: list[KnownPerson]
+    addresses: list[KnownAddress]
     inquiries: list[KnownInquiry]
     turns: list[StoredTurn]
     met: list[MetRecord]
@@ -144,10 +145,17 @@ LOOK_UP_LEADS: Query[Known] = Query(
         JOIN thread AS t ON t.studio_id = c.studio_id AND t.conversation_id = c.id
         JOIN message AS m ON m.studio_id = t.studio_id AND m.thread_id = t.id
         WHERE c.person_id = ANY(ARRAY(SELECT people.id FROM people)) AND m.effect IS NOT NULL
+    ), addresses AS (
+        SELECT i.value, i.person_id, i.hash
+        FROM person_identity AS i
+        WHERE i.person_id = ANY(ARRAY(SELECT people.id FROM people)) AND i.kind = 'email'
     ), met AS (
         SELECT {columns(MetRecord, "s")}
         FROM skipped_record AS s
-        WHERE s.counterpart = ANY(ARRAY(SELECT decode(json_array_elements_text(:counterparts::json), 'base64')))
+        WHERE s.counterpart = ANY(ARRAY(
+                SELECT decode(json_array_elements_text(:counterparts::json), 'base64')
+                UNION SELECT addresses.hash FROM addresses WHERE addresses.hash IS NOT NULL
+            ))
           AND NOT (s.connection_id = :connection_id AND s.external_id = ANY({THREAD_IDS}))
     ), clients AS (
         SELECT lower(b.client_email) AS email, min(b.booked_at) AS since
@@ -158,11 +166,7 @@ LOOK_UP_LEADS: Query[Known] = Query(
     SELECT json_build_object(
         'ids', ARRAY(SELECT uuidv7() FROM generate_series(1, :ids::integer)),
         'threads', (SELECT coalesce(json_agg(t), '[]') FROM (SELECT {columns(KnownThread)} FROM on_page) AS t),
-        'people', (SELECT coalesce(json_agg(p), '[]') FROM (
-            SELECT people.id, ARRAY(
-                SELECT i.value FROM person_identity AS i WHERE i.person_id = people.id AND i.kind = 'email'
-            ) AS addresses FROM people
-        ) AS p),
+        'addresses', (SELECT coalesce(json_agg(a), '[]') FROM (SELECT {columns(KnownAddress)} FROM addresses) AS a),
         'inquiries', (SELECT coalesce(json_agg(i), '[]') FROM inquiries AS i),
         'turns', (SELECT coalesce(json_agg(t), '[]') FROM turns AS t),
         'met', (SELECT coalesce(json_agg(m), '[]') FROM met AS m),
@@ -205,10 +209,11 @@ STORE_LEADS: Query[StoredPage] = Query(
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = greatest(now(), t.updated_at)
         WHERE t.name IS NULL AND excluded.name IS NOT NULL
     ), identities AS (
-        INSERT INTO person_identity (studio_id, kind, value, person_id)
-        SELECT :studio_id, 'email', r.value, r.person_id
-        FROM json_to_recordset(:identities) AS r (value text, person_id uuid)
-        ON CONFLICT DO NOTHING
+        INSERT INTO person_identity AS t (studio_id, kind, value, person_id, hash)
+        SELECT :studio_id, 'email', r.value, r.person_id, decode(r.hash, 'base64')
+        FROM json_to_recordset(:identities) AS r (value text, person_id uuid, hash text)
+        ON CONFLICT (studio_id, kind, value) DO UPDATE SET hash = excluded.hash
+        WHERE t.hash IS DISTINCT FROM excluded.hash
     ), conversations AS (
         INSERT INTO conversation (id, studio_id, person_id)
         SELECT r.id, :studio_id, r.person_id FROM json_to_recordset(:conversations) AS r (id uuid, person_id uuid)

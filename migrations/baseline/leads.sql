@@ -14,6 +14,7 @@ CREATE TABLE person_identity (
     kind text NOT NULL,
     value text NOT NULL,
     person_id uuid NOT NULL,
+    hash bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT person_identity_pkey PRIMARY KEY (studio_id, kind, value),
     CONSTRAINT person_identity_studio_id_person_id_fkey

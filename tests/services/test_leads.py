@@ -252,6 +252,37 @@ def test_a_discarded_thread_leaves_and_comes_back(studio: UUID, superuser: pg800
     assert select(superuser, "skip_reason, waiting_since") == [[None, at(0)]]
 
 
+def test_a_lead_stays_while_its_conversation_goes_on_elsewhere(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    store(studio, thread(form(0), name="form"), thread(went(1), came(2), name="answer"))
+    assert store(studio, thread(form(0, discarded="trash"), name="form")).skipped == []
+    assert select(superuser, "skip_reason, waiting_since") == [[None, at(2)]]
+
+
+def test_a_discarded_mail_makes_nobody_known(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, thread(came(0), name="one"))
+    store(studio, thread(came(0, discarded="spam"), name="one"))
+    store(studio, thread(came(9), name="two"))
+    assert select(superuser, "external_id, reason, skip_reason") == [
+        ["one", "trade_word", "spam"],
+        ["two", "trade_word", None],
+    ]
+
+
+def test_an_answer_that_was_left_out_counts_on_every_later_page(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    """Also on a page that does not name the person's address."""
+    store(studio, thread(went(5), name="answer"))
+    store(studio, thread(came(0), name="question"))
+    assert select(superuser, "first_response_at, waiting_since") == [[at(5), None]]
+    source = Source(connection_of(studio), "google")
+    with transaction(studio) as tx:
+        store_threads(tx, studio, source, [thread(came(0), name="question")], {})
+    assert select(superuser, "first_response_at, waiting_since") == [[at(5), None]]
+
+
 def test_a_lead_stays_when_its_mail_is_gone(studio: UUID, superuser: pg8000.native.Connection) -> None:
     store(studio, thread(came(0), went(2)))
     before = settled(superuser)

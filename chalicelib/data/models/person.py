@@ -48,4 +48,6 @@ class PersonIdentity(Base):
     value: Mapped[Personal] = mapped_column(primary_key=True)
     """An e-mail address in lower case, a phone number in E.164, or `{platform}:{user}`"""
     person_id: Mapped[UUID]
+    hash: Mapped[bytes | None]
+    """Of an address, under the studio's address key: it finds threads with this person that were left out"""
     created_at: Mapped[CreatedAt]

@@ -113,26 +113,23 @@ class _Placing:
         self._source = source
         self._ids = iter(known.ids)
         self._threads = {thread.external_id: thread for thread in known.threads}
-        self._person_of = {address: person.id for person in known.people for address in person.addresses}
-        self._addresses: dict[UUID, set[str]] = {person.id: set(person.addresses) for person in known.people}
+        self._person_of = {address.value: address.person_id for address in known.addresses}
+        self._addresses: dict[UUID, set[str]] = defaultdict(set)
+        for address in known.addresses:
+            self._addresses[address.person_id].add(address.value)
         self._inquiries = {inquiry.conversation_id: inquiry for inquiry in known.inquiries}
         self._turns: dict[UUID, dict[MessageKey, Turn]] = defaultdict(dict)
         for turn in known.turns:
             self._turns[turn.conversation_id][turn.thread_id, turn.external_id] = Turn(turn.at, turn.effect)
         self._rules = [StudioRule(rule.kind, rule.value, rule.verdict) for rule in known.rules]
         self._clients = {client.email: client.since for client in known.clients}
-        self._met = self._meetings(known, hashes)
+        self._hashes = hashes
+        self._met = _meetings(known, hashes)
         self._rows = Rows()
         self._placed = Placed(self._rows, [], [])
-
-    @staticmethod
-    def _meetings(known: Known, hashes: Hashes) -> dict[str, list[Meeting]]:
-        by_hash = defaultdict(list)
-        for met in known.met:
-            times = (met.first_in_at, met.last_in_at, met.first_out_at, met.last_out_at)
-            by_hash[met.counterpart].append(Meeting(met.reason, *times))
-        hashed = ((address, b64decode(digest)) for address, digest in hashes.items())
-        return defaultdict(list, {address: by_hash[digest] for address, digest in hashed if digest in by_hash})
+        for address in known.addresses:
+            if (digest := hashes.get(address.value)) and address.hash != b64decode(digest):
+                self._identify(address.value, address.person_id)
 
     def place(self, threads: Sequence[ThreadRecord], fetched_at: datetime | None) -> Placed:
         distinct = {thread.external_id: thread for thread in threads}
@@ -155,6 +152,9 @@ class _Placing:
             return
         began = inquiry.external_id == thread.external_id and inquiry.connection_id == self._source.connection_id
         if not verdict.is_stored and (began or verdict.reason in NO_CONTACT):
+            if began and self._goes_on(inquiry, stored):
+                self._placed.kept.add(thread.external_id)  # elsewhere, so this thread stays as it was stored
+                return
             self._leave_out(thread, verdict)
             if began:
                 self._inquiries[inquiry.conversation_id] = replace(inquiry, skip_reason=verdict.reason)
@@ -162,6 +162,10 @@ class _Placing:
         if began:
             self._inquiries[inquiry.conversation_id] = self._begun(inquiry, thread, verdict)
         self._store(thread, stored.id, stored.conversation_id, verdict.first if began else None)
+
+    def _goes_on(self, inquiry: KnownInquiry, stored: KnownThread) -> bool:
+        """Whether the person, or the studio, wrote in another thread of the conversation as well."""
+        return any(thread_id != stored.id for thread_id, _ in self._turns[inquiry.conversation_id])
 
     def _place_new(self, thread: ThreadRecord, stored: KnownThread | None) -> None:
         verdict = self._judge(thread)
@@ -211,7 +215,7 @@ class _Placing:
             self._addresses[person_id] = {address} if address else set()
             if address:
                 self._person_of[address] = person_id
-                self._rows.identities.append({"value": address, "person_id": person_id})
+                self._identify(address, person_id)
         if not any(person["id"] == person_id for person in self._rows.people):
             self._rows.people.append({"id": person_id, "name": first.person_name})
         conversation_id = next(self._ids)
@@ -242,6 +246,10 @@ class _Placing:
         )
         self._inquiries[conversation_id] = made
         return made
+
+    def _identify(self, address: str, person_id: UUID) -> None:
+        digest = self._hashes.get(address)
+        self._rows.identities.append({"value": address, "person_id": person_id, "hash": digest})
 
     def _begun(self, inquiry: KnownInquiry, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
         """The inquiry as this thread, its first one, tells."""
@@ -303,7 +311,11 @@ class _Placing:
 
     def contact_since(self, address: str) -> datetime | None:
         person_id = self._person_of.get(address)
-        times = [inquiry.received_at for inquiry in self._inquiries.values() if inquiry.person_id == person_id]
+        times = [
+            inquiry.received_at
+            for inquiry in self._inquiries.values()
+            if inquiry.person_id == person_id and inquiry.skip_reason not in NO_CONTACT
+        ]
         times += [met.since for met in self._met[address] if met.since and met.reason not in NO_CONTACT]
         times += [self._clients[address]] if address in self._clients else []
         return min(times, default=None)
@@ -328,6 +340,19 @@ class _Placing:
         is_open = inquiry.skip_reason is None and inquiry.status not in CLOSED
         row["waiting_since"] = waiting_since([*asked, *answered], marks) if is_open else None
         return row
+
+
+def _meetings(known: Known, hashes: Hashes) -> dict[str, list[Meeting]]:
+    """Threads that are no leads, by address."""
+    by_hash = defaultdict(list)
+    for met in known.met:
+        times = (met.first_in_at, met.last_in_at, met.first_out_at, met.last_out_at)
+        by_hash[met.counterpart].append(Meeting(met.reason, *times))
+    digests = {address.value: address.hash for address in known.addresses if address.hash is not None}
+    digests |= {address: b64decode(digest) for address, digest in hashes.items()}
+    return defaultdict(
+        list, {address: list(by_hash[digest]) for address, digest in digests.items() if digest in by_hash}
+    )
 
 
 class _Contacts(dict[str, datetime]):

@@ -36,7 +36,7 @@ def store_threads(
     *,
     fetched_at: datetime | None = None,
 ) -> StoredThreads:
-    """`hashes` are those of the page's addresses; without them, earlier contact in threads that were left out is not
+    """`hashes` are those of the page's addresses; without them, a new person's threads that were left out are not
     noticed. With `fetched_at`, a time of the database's clock, threads that changed since then stay as they are."""
     about = {
         "connection_id": source.connection_id,

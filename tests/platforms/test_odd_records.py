@@ -19,7 +19,7 @@ from chalicelib.data.sync import store
 from chalicelib.platforms.core.items import LONGEST_ID, Items, SetAside, Skipped
 from chalicelib.platforms.core.records import ThreadRecord
 from chalicelib.platforms.registry import NAMES, get_platform
-from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.rows import Source
 from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES
 from tests.conftest import Database

@@ -16,7 +16,8 @@ from chalicelib.data.postgres.driver import query_statistics
 from chalicelib.data.sync.skipped import store_skipped_query
 from chalicelib.platforms.core.records import ThreadRecord
 from chalicelib.services.leads.candidates import normalized
-from chalicelib.services.leads.placing import Source, addresses_of
+from chalicelib.services.leads.people import addresses_of
+from chalicelib.services.leads.rows import Source
 from chalicelib.services.leads.storing import StoredThreads, store_threads
 from tests.conftest import Database
 from tests.data.rows import connection_of, new_studio

@@ -4,9 +4,8 @@ Only values come in and go out. The result does not depend on the order in which
 read from its newest thread to its oldest.
 """
 
-from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ import msgspec
 from msgspec.structs import replace
 
 from chalicelib.data.leads import Known, KnownInquiry, KnownThread
-from chalicelib.platforms.core.items import Skipped
 from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
 from chalicelib.services.leads.candidates import Context, StudioRule, normalized
 from chalicelib.services.leads.judging import (
@@ -26,79 +24,20 @@ from chalicelib.services.leads.judging import (
     judge,
     leave_out,
 )
+from chalicelib.services.leads.people import NO_CONTACT, Hashes, People
+from chalicelib.services.leads.rows import Placed, Rows, Source, message_row, thread_row
 from chalicelib.services.leads.waiting import Marks, Turn, effects_of, first_response, waiting_since
 
 ONE_MATTER = timedelta(days=60)
 """A person's new thread continues an open conversation that ended, or began, at most this long before or after it."""
+CLOSED = frozenset({"lost", "spam", "not_a_lead"})
+NOT_CHANGED = ("last_at", "answered_by_hand_at", "no_answer_needed_at", "decided_at", "status")
+"""What is known of an inquiry, and no page changes"""
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Of threads without messages"""
-CLOSED = frozenset({"lost", "spam", "not_a_lead"})
-NO_CONTACT = frozenset({"spam", "trash", "deleted"})
-"""Left-out threads that do not show that the studio and the person knew each other."""
 
 MessageKey = tuple[UUID, str]
 """A thread's id, and the message's external id"""
-Hashes = Mapping[str, str]
-"""The keyed hash of each address, as base64"""
-
-
-class Source(msgspec.Struct, frozen=True):
-    connection_id: UUID
-    platform: str
-
-
-class Rows(msgspec.Struct):
-    """What a page stores, by table."""
-
-    people: list[dict[str, Any]] = []
-    identities: list[dict[str, Any]] = []
-    conversations: list[dict[str, Any]] = []
-    threads: list[dict[str, Any]] = []
-    messages: list[dict[str, Any]] = []
-    inquiries: list[dict[str, Any]] = []
-
-
-class Placed(msgspec.Struct):
-    """The page's rows, what it leaves out, and the thread and inquiry of each record that is stored."""
-
-    rows: Rows
-    skipped: list[Skipped]
-    stored: list[tuple[UUID, UUID]]
-    kept: set[str] = set()
-    """The external ids of threads that are stored, now or before"""
-    unchanged: int = 0
-    """Threads that were changed after they were fetched"""
-
-
-class Meeting(msgspec.Struct, frozen=True):
-    """A thread with a person that is no lead: when each side wrote."""
-
-    reason: str
-    first_in_at: datetime | None
-    last_in_at: datetime | None
-    first_out_at: datetime | None
-    last_out_at: datetime | None
-
-    @property
-    def since(self) -> datetime | None:
-        return min((at for at in (self.first_in_at, self.first_out_at) if at), default=None)
-
-    def turns(self) -> Iterable[Turn]:
-        """A person whom the studio wrote to, and who answered, waits as well."""
-        yield from (Turn(at, "answers") for at in (self.first_out_at, self.last_out_at) if at is not None)
-        if self.reason == STARTED_BY_STUDIO and self.last_in_at is not None:
-            yield Turn(self.last_in_at, "asks")
-
-
-def addresses_of(threads: Sequence[ThreadRecord]) -> list[str]:
-    """All addresses of a page that may belong to a person."""
-    named = (
-        address
-        for thread in threads
-        for message in thread.messages
-        for address in (message.person_address, message.sender_address, *message.recipients)
-    )
-    return sorted({normalized(address) for address in named if address})
 
 
 def place(
@@ -112,24 +51,15 @@ class _Placing:
     def __init__(self, known: Known, source: Source, hashes: Hashes) -> None:
         self._source = source
         self._ids = iter(known.ids)
+        self._people = People(known, self._ids, hashes)
         self._threads = {thread.external_id: thread for thread in known.threads}
-        self._person_of = {address.value: address.person_id for address in known.addresses}
-        self._addresses: dict[UUID, set[str]] = defaultdict(set)
-        for address in known.addresses:
-            self._addresses[address.person_id].add(address.value)
         self._inquiries = {inquiry.conversation_id: inquiry for inquiry in known.inquiries}
         self._turns: dict[UUID, dict[MessageKey, Turn]] = defaultdict(dict)
         for turn in known.turns:
             self._turns[turn.conversation_id][turn.thread_id, turn.external_id] = Turn(turn.at, turn.effect)
         self._rules = [StudioRule(rule.kind, rule.value, rule.verdict) for rule in known.rules]
-        self._clients = {client.email: client.since for client in known.clients}
-        self._hashes = hashes
-        self._met = _meetings(known, hashes)
-        self._rows = Rows()
-        self._placed = Placed(self._rows, [], [])
-        for address in known.addresses:
-            if (digest := hashes.get(address.value)) and address.hash != b64decode(digest):
-                self._identify(address.value, address.person_id)
+        self._rows = Rows(self._people.rows, self._people.identity_rows)
+        self._placed = Placed(self._rows)
 
     def place(self, threads: Sequence[ThreadRecord], fetched_at: datetime | None) -> Placed:
         distinct = {thread.external_id: thread for thread in threads}
@@ -184,7 +114,16 @@ class _Placing:
         self._store(thread, thread_id, inquiry.conversation_id, first)
 
     def _judge(self, thread: ThreadRecord) -> Verdict:
-        return judge(thread, Context(self._rules, _Contacts(self)))
+        writers = {normalized(each.person_address or each.sender_address) for each in thread.messages}
+        contacts = {address: self._contact_since(address) for address in writers if address}
+        return judge(thread, Context(self._rules, {address: at for address, at in contacts.items() if at is not None}))
+
+    def _contact_since(self, address: str) -> datetime | None:
+        person_id = self._people.find(address)
+        others = [inquiry for inquiry in self._inquiries.values() if inquiry.person_id == person_id]
+        return self._people.contact_since(
+            address, [inquiry.received_at for inquiry in others if inquiry.skip_reason not in NO_CONTACT]
+        )
 
     def _continued(self, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry | None:
         """The open inquiry of the same person that this thread continues."""
@@ -192,7 +131,7 @@ class _Placing:
         if not (verdict.is_stored or by_studio):
             return None
         named = _recipients(thread) if by_studio else [verdict.first.person_address if verdict.first else None]
-        people = {self._person_of.get(normalized(address)) for address in named if address}
+        people = {self._people.find(address) for address in named} - {None}
         began_at, ended_at = _began_at(thread)[0], _ended_at(thread)
         near = [
             inquiry
@@ -208,16 +147,7 @@ class _Placing:
     def _begin(self, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
         """A new inquiry, of a new person unless the address is known."""
         first = _first_of(verdict)
-        address = normalized(first.person_address)
-        person_id = self._person_of.get(address) if address else None
-        if person_id is None:
-            person_id = next(self._ids)
-            self._addresses[person_id] = {address} if address else set()
-            if address:
-                self._person_of[address] = person_id
-                self._identify(address, person_id)
-        if not any(person["id"] == person_id for person in self._rows.people):
-            self._rows.people.append({"id": person_id, "name": first.person_name})
+        person_id = self._people.find_or_add(first)
         conversation_id = next(self._ids)
         self._rows.conversations.append({"id": conversation_id, "person_id": person_id})
         made = KnownInquiry(
@@ -247,10 +177,6 @@ class _Placing:
         self._inquiries[conversation_id] = made
         return made
 
-    def _identify(self, address: str, person_id: UUID) -> None:
-        digest = self._hashes.get(address)
-        self._rows.identities.append({"value": address, "person_id": person_id, "hash": digest})
-
     def _begun(self, inquiry: KnownInquiry, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
         """The inquiry as this thread, its first one, tells."""
         first = _first_of(verdict)
@@ -271,24 +197,16 @@ class _Placing:
 
     def _store(self, thread: ThreadRecord, thread_id: UUID, conversation_id: UUID, first: MessageRecord | None) -> None:
         inquiry = self._inquiries[conversation_id]
-        effects = effects_of(thread, first, self._addresses.get(inquiry.person_id, ()))
+        effects = effects_of(thread, first, self._people.addresses(inquiry.person_id))
         turns = self._turns[conversation_id]
         for message, effect in zip(thread.messages, effects, strict=True):
             key = (thread_id, message.external_id)
             was_stored = turns.pop(key, None) is not None
             if message.discarded != "spam" or was_stored:
-                self._rows.messages.append(_message_row(message, thread_id, effect))
+                self._rows.messages.append(message_row(message, thread_id, effect))
             if effect is not None:
                 turns[key] = Turn(message.sent_at, effect)
-        self._rows.threads.append(
-            {
-                "id": thread_id,
-                "external_id": thread.external_id,
-                "conversation_id": conversation_id,
-                "channel": thread.channel,
-                "url": thread.url,
-            }
-        )
+        self._rows.threads.append(thread_row(thread, thread_id, conversation_id))
         self._placed.stored.append((thread_id, inquiry.id))
         self._placed.kept.add(thread.external_id)
         last_at = max(inquiry.last_at, _ended_at(thread))
@@ -297,9 +215,7 @@ class _Placing:
     def _leave_out(self, thread: ThreadRecord, verdict: Verdict) -> None:
         skipped = leave_out(thread, verdict)
         self._placed.skipped.append(skipped)
-        if skipped.counterpart:
-            times = (skipped.first_in_at, skipped.last_in_at, skipped.first_out_at, skipped.last_out_at)
-            self._met[normalized(skipped.counterpart)].append(Meeting(skipped.reason, *times))
+        self._people.meet(skipped)
 
     def _judge_again(self) -> None:
         """Older mail that is read later may show that a lead's person was known before."""
@@ -309,60 +225,20 @@ class _Placing:
                 if verdict.is_stored:
                     self._inquiries[conversation_id] = _with_verdict(inquiry, verdict)
 
-    def contact_since(self, address: str) -> datetime | None:
-        person_id = self._person_of.get(address)
-        times = [
-            inquiry.received_at
-            for inquiry in self._inquiries.values()
-            if inquiry.person_id == person_id and inquiry.skip_reason not in NO_CONTACT
-        ]
-        times += [met.since for met in self._met[address] if met.since and met.reason not in NO_CONTACT]
-        times += [self._clients[address]] if address in self._clients else []
-        return min(times, default=None)
-
     def _inquiry_row(self, inquiry: KnownInquiry) -> dict[str, Any]:
-        met = [met for address in self._addresses.get(inquiry.person_id, ()) for met in self._met[address]]
+        met = [turn for meeting in self._people.meetings(inquiry.person_id) for turn in meeting.turns()]
         mine = self._turns[inquiry.conversation_id].values()
+        of_person = [each for each in self._inquiries.values() if each.person_id == inquiry.person_id]
+        turns = [turn for each in of_person for turn in self._turns[each.conversation_id].values()]
+        answered = [turn for turn in (*turns, *met) if turn.effect == "answers"]
         asked = [turn for turn in mine if turn.effect == "asks"]
-        asked += [
-            turn for each in met for turn in each.turns() if turn.effect == "asks" and turn.at > inquiry.received_at
-        ]
-        conversations = [
-            each.conversation_id for each in self._inquiries.values() if each.person_id == inquiry.person_id
-        ]
-        answered = [turn for each in conversations for turn in self._turns[each].values() if turn.effect == "answers"]
-        answered += [turn for each in met for turn in each.turns() if turn.effect == "answers"]
+        asked += [turn for turn in met if turn.effect == "asks" and turn.at > inquiry.received_at]
         marks = Marks(inquiry.answered_by_hand_at, inquiry.no_answer_needed_at)
-        row = msgspec.structs.asdict(inquiry)
-        for name in ("last_at", "answered_by_hand_at", "no_answer_needed_at", "decided_at", "status"):
-            del row[name]
-        row["first_response_at"] = first_response(answered, inquiry.received_at, marks)
         is_open = inquiry.skip_reason is None and inquiry.status not in CLOSED
+        row = {name: value for name, value in msgspec.structs.asdict(inquiry).items() if name not in NOT_CHANGED}
+        row["first_response_at"] = first_response(answered, inquiry.received_at, marks)
         row["waiting_since"] = waiting_since([*asked, *answered], marks) if is_open else None
         return row
-
-
-def _meetings(known: Known, hashes: Hashes) -> dict[str, list[Meeting]]:
-    """Threads that are no leads, by address."""
-    by_hash = defaultdict(list)
-    for met in known.met:
-        times = (met.first_in_at, met.last_in_at, met.first_out_at, met.last_out_at)
-        by_hash[met.counterpart].append(Meeting(met.reason, *times))
-    digests = {address.value: address.hash for address in known.addresses if address.hash is not None}
-    digests |= {address: b64decode(digest) for address, digest in hashes.items()}
-    return defaultdict(
-        list, {address: list(by_hash[digest]) for address, digest in digests.items() if digest in by_hash}
-    )
-
-
-class _Contacts(dict[str, datetime]):
-    """The earliest contact of an address, looked up when a rule asks for it."""
-
-    def __init__(self, placing: _Placing) -> None:
-        self._placing = placing
-
-    def get(self, address: str, default: Any = None) -> Any:
-        return self._placing.contact_since(address) or default
 
 
 def _first_of(verdict: Verdict) -> MessageRecord:
@@ -392,25 +268,6 @@ def _as_thread(inquiry: KnownInquiry) -> ThreadRecord:
         preview=inquiry.message,
     )
     return ThreadRecord(external_id=inquiry.external_id, channel=inquiry.channel, messages=(first,))
-
-
-def _message_row(message: MessageRecord, thread_id: UUID, effect: str | None) -> dict[str, Any]:
-    return {
-        "thread_id": thread_id,
-        "external_id": message.external_id,
-        "direction": message.direction,
-        "kind": message.kind,
-        "effect": effect,
-        "sent_at": message.sent_at,
-        "sender_name": message.sender_name,
-        "sender_address": message.sender_address,
-        "person_address": message.person_address,
-        "recipients": message.recipients,
-        "subject": message.subject,
-        "preview": message.preview,
-        "message_id": message.message_id or None,
-        "answered_ids": message.answered_ids,
-    }
 
 
 def _began_at(thread: ThreadRecord) -> tuple[datetime, str]:

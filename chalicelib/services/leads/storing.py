@@ -11,7 +11,9 @@ from chalicelib.data.postgres.database import Call, Transaction
 from chalicelib.data.postgres.query import to_json
 from chalicelib.platforms.core.items import Skipped
 from chalicelib.platforms.core.records import ThreadRecord
-from chalicelib.services.leads.placing import Hashes, Placed, Source, addresses_of, place
+from chalicelib.services.leads.people import Hashes, addresses_of
+from chalicelib.services.leads.placing import place
+from chalicelib.services.leads.rows import Placed, Source
 
 IDS_PER_THREAD = 4
 """New rows with an id of their own: a person, a conversation, a thread and an inquiry"""

@@ -27,7 +27,7 @@ from chalicelib.platforms.core.items import SetAside, Skipped
 from chalicelib.secret import Secret
 from chalicelib.security.vault import AssociatedData, vault
 from chalicelib.services.leads.candidates import normalized
-from chalicelib.services.leads.placing import addresses_of
+from chalicelib.services.leads.people import addresses_of
 from chalicelib.services.sync.pages import Part, threads_of
 
 MAX_CONTENT_BYTES = 256 * 1024

@@ -15,7 +15,7 @@ from chalicelib.data.sync.tables import SYNCED
 from chalicelib.platforms.core.contract import Page, Stream
 from chalicelib.platforms.core.items import SetAside, Skipped
 from chalicelib.platforms.core.records import Record, ThreadRecord
-from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.rows import Source
 from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES
 

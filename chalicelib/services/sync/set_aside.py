@@ -20,7 +20,7 @@ from chalicelib.platforms.core.items import Gone, Items, Outcome, SetAside, Skip
 from chalicelib.platforms.core.records import Record, ThreadRecord
 from chalicelib.platforms.registry import get_platform, require_known
 from chalicelib.security.vault import vault
-from chalicelib.services.leads.placing import Source
+from chalicelib.services.leads.rows import Source
 from chalicelib.services.leads.storing import store_threads
 from chalicelib.services.streams import TABLES, not_chosen, syncable_platform, syncable_stream
 from chalicelib.services.sync.left_out import content_data

@@ -175,7 +175,6 @@ LOOK_UP_LEADS: Query[Known] = Query(
     )
     """,
     Known,
-    is_prepared=False,
 )
 """The people are those who write in the page's threads or are written to, by address; their inquiries, turns and former
 contacts are needed to tell who waits. `counterparts` holds the keyed hashes of the addresses, as base64."""

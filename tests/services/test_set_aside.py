@@ -17,6 +17,7 @@ from chalicelib.security.vault import vault
 from chalicelib.services.sync.left_out import content_data
 from dev.sandbox import Sandbox
 from tests.conftest import LogLines, Studios
+from tests.platforms.gmail_threads import OWN, message, thread
 from tests.services.conftest import EVENTS, Studio, scalar, status_of
 
 ODD = {"summary": "Wedding Quinn", "attendees": "just me"}
@@ -29,8 +30,8 @@ def list_set_aside(studio: Studio) -> list[dict[str, Any]]:
     return answer.json["items"]  # type: ignore[no-any-return]
 
 
-def retry_set_aside(studio: Studio) -> dict[str, Any]:
-    answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "bookings"})
+def retry_set_aside(studio: Studio, stream: str = "bookings") -> dict[str, Any]:
+    answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": stream})
     assert answer.status == 200, answer.text
     return answer.json  # type: ignore[no-any-return]
 
@@ -43,14 +44,18 @@ def account_of(studio: Studio) -> UUID:
 
 def keep(studio: Studio, event: dict[str, Any]) -> None:
     """Sets aside an event that an earlier release could not decode; this one may."""
+    keep_item(studio, event, {"calendar_id": "cal", "time_zone": "UTC"}, "booking", "bookings")
+
+
+def keep_item(studio: Studio, item: dict[str, Any], context: dict[str, Any], table: str, stream: str) -> None:
     stored = read(studio.id, FIND_STORED_CONNECTION, platform="google", connection=None)
     assert stored is not None
-    row_id, context = read(None, NEW_ID).id, {"calendar_id": "cal", "time_zone": "UTC"}
-    content = msgspec.json.encode({"item": event, "context": context}).decode()
+    row_id = read(None, NEW_ID).id
+    content = msgspec.json.encode({"item": item, "context": context}).decode()
     sealed = vault().seal(Secret(content), stored.data_keys, content_data(studio.id, row_id))
-    row = {"id": row_id, "table_name": "booking", "external_id": event["id"], "field": "start", "reason": "is missing"}
+    row = {"id": row_id, "table_name": table, "external_id": item["id"], "field": "start", "reason": "is missing"}
     rows = msgspec.json.encode([{**row, "content": b64encode(sealed).decode()}]).decode()
-    identifiers = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": "bookings"}
+    identifiers = {"studio_id": studio.id, "connection_id": stored.id, "platform": "google", "stream": stream}
     write(studio.id, STORE_SET_ASIDE, rows=rows, account_id=account_of(studio), **identifiers)
 
 
@@ -193,3 +198,14 @@ def test_the_list_is_paged_and_limited_to_the_studio(studio: Studio, studios: St
 def test_a_retry_of_an_unknown_stream_names_the_known_ones(studio: Studio) -> None:
     answer = studio.api.post("/api/sync/google/set-aside/retry", {"syncType": "posts"})
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, "syncType")
+
+
+def test_threads_that_can_be_read_now_are_judged(studio: Studio, superuser: pg8000.native.Connection) -> None:
+    for each in (thread(message(1, "INBOX", subject="Wedding")), thread(message(2, "INBOX", list_id="<x.example>"))):
+        keep_item(studio, each, {"own": OWN}, "inquiry", "inquiries")
+    assert retry_set_aside(studio, "inquiries") == {"retried": 2, "stored": 2, "setAside": 0}
+    assert superuser.run("SELECT external_id, certainty, contact_email FROM inquiry") == [
+        ["m1", "lead", "ana@example.org"]
+    ]
+    assert superuser.run("SELECT external_id, reason FROM skipped_record") == [["m2", "list"]]
+    assert list_set_aside(studio) == []

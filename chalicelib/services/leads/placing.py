@@ -54,6 +54,10 @@ class _Placing:
         self._people = People(known, self._ids, hashes)
         self._threads = {thread.external_id: thread for thread in known.threads}
         self._inquiries = {inquiry.conversation_id: inquiry for inquiry in known.inquiries}
+        self._conversations: dict[UUID, list[UUID]] = defaultdict(list)
+        """By person"""
+        for inquiry in known.inquiries:
+            self._conversations[inquiry.person_id].append(inquiry.conversation_id)
         self._turns: dict[UUID, dict[MessageKey, Turn]] = defaultdict(dict)
         for turn in known.turns:
             self._turns[turn.conversation_id][turn.thread_id, turn.external_id] = Turn(turn.at, turn.effect)
@@ -120,10 +124,13 @@ class _Placing:
 
     def _contact_since(self, address: str) -> datetime | None:
         person_id = self._people.find(address)
-        others = [inquiry for inquiry in self._inquiries.values() if inquiry.person_id == person_id]
+        others = self._inquiries_of(person_id) if person_id is not None else []
         return self._people.contact_since(
             address, [inquiry.received_at for inquiry in others if inquiry.skip_reason not in NO_CONTACT]
         )
+
+    def _inquiries_of(self, person_id: UUID) -> list[KnownInquiry]:
+        return [self._inquiries[each] for each in self._conversations[person_id]]
 
     def _continued(self, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry | None:
         """The open inquiry of the same person that this thread continues."""
@@ -131,13 +138,13 @@ class _Placing:
         if not (verdict.is_stored or by_studio):
             return None
         named = _recipients(thread) if by_studio else [verdict.first.person_address if verdict.first else None]
-        people = {self._people.find(address) for address in named} - {None}
+        people = {person_id for address in named if (person_id := self._people.find(address)) is not None}
         began_at, ended_at = _began_at(thread)[0], _ended_at(thread)
         near = [
             inquiry
-            for inquiry in self._inquiries.values()
-            if inquiry.person_id in people
-            and inquiry.status not in CLOSED
+            for person_id in people
+            for inquiry in self._inquiries_of(person_id)
+            if inquiry.status not in CLOSED
             and inquiry.skip_reason is None
             and began_at <= inquiry.last_at + ONE_MATTER
             and (began_at >= inquiry.received_at if by_studio else ended_at >= inquiry.received_at - ONE_MATTER)
@@ -175,6 +182,7 @@ class _Placing:
             skip_reason=None,
         )
         self._inquiries[conversation_id] = made
+        self._conversations[person_id].append(conversation_id)
         return made
 
     def _begun(self, inquiry: KnownInquiry, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
@@ -228,8 +236,7 @@ class _Placing:
     def _inquiry_row(self, inquiry: KnownInquiry) -> dict[str, Any]:
         met = [turn for meeting in self._people.meetings(inquiry.person_id) for turn in meeting.turns()]
         mine = self._turns[inquiry.conversation_id].values()
-        of_person = [each for each in self._inquiries.values() if each.person_id == inquiry.person_id]
-        turns = [turn for each in of_person for turn in self._turns[each.conversation_id].values()]
+        turns = [turn for each in self._conversations[inquiry.person_id] for turn in self._turns[each].values()]
         answered = [turn for turn in (*turns, *met) if turn.effect == "answers"]
         asked = [turn for turn in mine if turn.effect == "asks"]
         asked += [turn for turn in met if turn.effect == "asks" and turn.at > inquiry.received_at]

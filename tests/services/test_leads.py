@@ -175,6 +175,11 @@ THREADS = {
     "an older question, answered later": [thread(came(0), name="a"), thread(came(5), went(7), name="b")],
     "a newsletter of the same sender": [thread(machine(-9, sender=ANA), name="a"), thread(came(0), name="b")],
     "two people": [thread(came(0), name="a"), thread(came(1, BEN), went(2, BEN), name="b")],
+    "a greeting before a question": [
+        thread(came(0, preview="Nice to meet you"), name="a"),
+        thread(came(9), name="b"),
+    ],
+    "a greeting before a form": [thread(came(0, preview="Nice to meet you"), name="a"), thread(form(9), name="b")],
     "three threads": [
         thread(went(-99), name="a"),
         thread(came(0, preview="Our wedding is on 14 June 2027"), name="b"),
@@ -195,6 +200,16 @@ def test_the_order_of_reading_does_not_matter(kind: str, studio: UUID, superuser
         store(studio, *order)
         found.append(settled(superuser))
     assert all(each == found[0] for each in found), found
+
+
+def test_any_of_its_threads_makes_a_conversation_a_lead(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    hello = thread(came(0, preview="Nice to meet you"), name="hello")
+    store(studio, hello)
+    assert select(superuser, "certainty, reason") == [["perhaps", "first_contact"]]
+    store(studio, thread(came(9), name="question"))
+    assert select(superuser, "external_id, certainty, reason") == [["hello", "lead", "trade_word"]]
+    store(studio, hello)
+    assert select(superuser, "external_id, certainty, reason") == [["hello", "lead", "trade_word"]]
 
 
 def test_a_thread_of_long_after_is_a_lead_of_its_own(studio: UUID, superuser: pg8000.native.Connection) -> None:

@@ -31,7 +31,7 @@ OF_A_DELIVERY = {
 }
 """All of ours that is in the process that talks to studios' servers"""
 WORKERS = [f"chalicelib.workers.{name}" for name in ("tick", "sync", "maintenance", "deliveries", "admin")]
-MOST_MODULES = {"app": 390, "chalicelib.workers.admin": 130, "chalicelib.workers.deliveries": 155}
+MOST_MODULES = {"app": 395, "chalicelib.workers.admin": 130, "chalicelib.workers.deliveries": 155}
 """Beyond those of a bare interpreter; each one costs every cold start up to a millisecond of CPU time."""
 PROBE = """
 import sys
@@ -63,7 +63,7 @@ def test_a_module_that_lambda_starts_with_imports_nothing_heavy(module: str) -> 
     loaded, _ = probe(module)
     unwanted = HEAVY if module == "app" else HEAVY + OF_THE_API
     assert not loaded.intersection(unwanted)
-    assert len(loaded) <= MOST_MODULES.get(module, 340)
+    assert len(loaded) <= MOST_MODULES.get(module, 345)
 
 
 def test_the_delivery_function_imports_nothing_that_could_open_a_secret_or_a_database() -> None:

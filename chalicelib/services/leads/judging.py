@@ -13,6 +13,7 @@ NOTHING_LEFT = "nothing_left"
 """The person's own messages are gone and only answers remain: what is stored stays as it is."""
 STARTED_BY_STUDIO = "started_by_studio"
 REPEAT = "repeat"
+MARKED = "marked_by_studio"
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -77,9 +78,9 @@ RULES = (
     LeadRule("not_a_lead", "trash", _all_discarded("trash")),
     LeadRule("not_a_lead", NOTHING_LEFT, lambda each: each.first is None and each.is_answer_to_nothing),
     # What the studio decided.
-    LeadRule("not_a_lead", "marked_by_studio", _marked("not_a_lead")),
-    LeadRule("lead", "marked_by_studio", _marked("lead")),
-    LeadRule("perhaps", "marked_by_studio", _marked("perhaps")),
+    LeadRule("not_a_lead", MARKED, _marked("not_a_lead")),
+    LeadRule("lead", MARKED, _marked("lead")),
+    LeadRule("perhaps", MARKED, _marked("perhaps")),
     # What is none.
     LeadRule("not_a_lead", STARTED_BY_STUDIO, lambda each: each.is_begun_by_studio),
     LeadRule("not_a_lead", "machine", _machine),

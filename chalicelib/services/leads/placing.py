@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from chalicelib.data.leads import Known, KnownInquiry, KnownThread
 from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
 from chalicelib.services.leads.candidates import Context, StudioRule, normalized
+from chalicelib.services.leads.inquiries import as_thread, begun, first_of, is_stronger, new_inquiry, with_verdict
 from chalicelib.services.leads.judging import (
     BY_CONTACT,
     NOTHING_LEFT,
@@ -94,7 +95,7 @@ class _Placing:
                 self._inquiries[inquiry.conversation_id] = replace(inquiry, skip_reason=verdict.reason)
             return
         if began:
-            self._inquiries[inquiry.conversation_id] = self._begun(inquiry, thread, verdict)
+            self._inquiries[inquiry.conversation_id] = begun(inquiry, thread, verdict, self._source)
         self._store(thread, stored.id, stored.conversation_id, verdict.first if began else None)
 
     def _goes_on(self, inquiry: KnownInquiry, stored: KnownThread) -> bool:
@@ -109,25 +110,32 @@ class _Placing:
         if inquiry is None and not verdict.is_stored:
             self._leave_out(thread, verdict)
             return
-        inquiry = inquiry or self._begin(thread, verdict)
+        if inquiry is None:
+            inquiry = self._begin(thread, verdict)
+        elif verdict.is_stored:
+            # What came before it in the same conversation is no earlier contact.
+            verdict = self._judge(thread, within=inquiry)
         thread_id = stored.id if stored is not None else next(self._ids)
         first = None
-        if verdict.first is not None and verdict.first.sent_at <= inquiry.received_at:
+        began_at = (inquiry.received_at, inquiry.external_id)
+        if verdict.first is not None and (verdict.first.sent_at, thread.external_id) <= began_at:
             first = verdict.first
-            inquiry = self._inquiries[inquiry.conversation_id] = self._begun(inquiry, thread, verdict)
+            inquiry = self._inquiries[inquiry.conversation_id] = begun(inquiry, thread, verdict, self._source)
+        elif is_stronger(verdict, inquiry):
+            inquiry = self._inquiries[inquiry.conversation_id] = with_verdict(inquiry, verdict)
         self._store(thread, thread_id, inquiry.conversation_id, first)
 
-    def _judge(self, thread: ThreadRecord) -> Verdict:
+    def _judge(self, thread: ThreadRecord, *, within: KnownInquiry | None = None) -> Verdict:
+        """`within` is the inquiry that the thread belongs to."""
         writers = {normalized(each.person_address or each.sender_address) for each in thread.messages}
-        contacts = {address: self._contact_since(address) for address in writers if address}
+        contacts = {address: self._contact_since(address, within) for address in writers if address}
         return judge(thread, Context(self._rules, {address: at for address, at in contacts.items() if at is not None}))
 
-    def _contact_since(self, address: str) -> datetime | None:
+    def _contact_since(self, address: str, within: KnownInquiry | None) -> datetime | None:
         person_id = self._people.find(address)
         others = self._inquiries_of(person_id) if person_id is not None else []
-        return self._people.contact_since(
-            address, [inquiry.received_at for inquiry in others if inquiry.skip_reason not in NO_CONTACT]
-        )
+        began = [each for each in others if each.skip_reason not in NO_CONTACT and (not within or each.id != within.id)]
+        return self._people.contact_since(address, [inquiry.received_at for inquiry in began])
 
     def _inquiries_of(self, person_id: UUID) -> list[KnownInquiry]:
         return [self._inquiries[each] for each in self._conversations[person_id]]
@@ -139,7 +147,8 @@ class _Placing:
             return None
         named = _recipients(thread) if by_studio else [verdict.first.person_address if verdict.first else None]
         people = {person_id for address in named if (person_id := self._people.find(address)) is not None}
-        began_at, ended_at = _began_at(thread)[0], _ended_at(thread)
+        began_at = _began_at(thread)[0] if verdict.first is None else verdict.first.sent_at
+        ended_at = _ended_at(thread)
         near = [
             inquiry
             for person_id in people
@@ -153,55 +162,14 @@ class _Placing:
 
     def _begin(self, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
         """A new inquiry, of a new person unless the address is known."""
-        first = _first_of(verdict)
-        person_id = self._people.find_or_add(first)
+        person_id = self._people.find_or_add(first_of(verdict))
         conversation_id = next(self._ids)
         self._rows.conversations.append({"id": conversation_id, "person_id": person_id})
-        made = KnownInquiry(
-            id=next(self._ids),
-            connection_id=self._source.connection_id,
-            platform=self._source.platform,
-            external_id=thread.external_id,
-            person_id=person_id,
-            conversation_id=conversation_id,
-            channel=thread.channel,
-            certainty="perhaps",
-            reason=verdict.reason,
-            reason_detail=None,
-            decided_at=None,
-            contact_name=None,
-            contact_email=None,
-            subject=None,
-            message=None,
-            url=None,
-            received_at=first.sent_at,
-            last_at=first.sent_at,
-            answered_by_hand_at=None,
-            no_answer_needed_at=None,
-            status="new",
-            skip_reason=None,
-        )
+        inquiry_id = next(self._ids)
+        made = new_inquiry(thread, verdict, self._source, id=inquiry_id, person=person_id, conversation=conversation_id)
         self._inquiries[conversation_id] = made
         self._conversations[person_id].append(conversation_id)
         return made
-
-    def _begun(self, inquiry: KnownInquiry, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry:
-        """The inquiry as this thread, its first one, tells."""
-        first = _first_of(verdict)
-        return replace(
-            _with_verdict(inquiry, verdict),
-            connection_id=self._source.connection_id,
-            platform=self._source.platform,
-            external_id=thread.external_id,
-            channel=thread.channel,
-            contact_name=first.person_name,
-            contact_email=first.person_address,
-            subject=first.subject,
-            message=first.preview,
-            url=thread.url,
-            received_at=first.sent_at,
-            skip_reason=None,
-        )
 
     def _store(self, thread: ThreadRecord, thread_id: UUID, conversation_id: UUID, first: MessageRecord | None) -> None:
         inquiry = self._inquiries[conversation_id]
@@ -229,9 +197,9 @@ class _Placing:
         """Older mail that is read later may show that a lead's person was known before."""
         for conversation_id, inquiry in self._inquiries.items():
             if inquiry.decided_at is None and inquiry.reason in BY_CONTACT:
-                verdict = self._judge(_as_thread(inquiry))
+                verdict = self._judge(as_thread(inquiry))
                 if verdict.is_stored:
-                    self._inquiries[conversation_id] = _with_verdict(inquiry, verdict)
+                    self._inquiries[conversation_id] = with_verdict(inquiry, verdict)
 
     def _inquiry_row(self, inquiry: KnownInquiry) -> dict[str, Any]:
         met = [turn for meeting in self._people.meetings(inquiry.person_id) for turn in meeting.turns()]
@@ -246,35 +214,6 @@ class _Placing:
         row["first_response_at"] = first_response(answered, inquiry.received_at, marks)
         row["waiting_since"] = waiting_since([*asked, *answered], marks) if is_open else None
         return row
-
-
-def _first_of(verdict: Verdict) -> MessageRecord:
-    if verdict.first is None:
-        raise ValueError(f"the verdict {verdict.reason} names no first message")
-    return verdict.first
-
-
-def _with_verdict(inquiry: KnownInquiry, verdict: Verdict) -> KnownInquiry:
-    """What the studio decided itself stays."""
-    if inquiry.decided_at is not None or verdict.certainty == "not_a_lead":
-        return inquiry
-    return replace(inquiry, certainty=verdict.certainty, reason=verdict.reason, reason_detail=verdict.detail)
-
-
-def _as_thread(inquiry: KnownInquiry) -> ThreadRecord:
-    """What an inquiry keeps of its first message: enough to judge it again."""
-    first = MessageRecord(
-        external_id="",
-        direction="in",
-        kind="person",
-        sent_at=inquiry.received_at,
-        sender_address=inquiry.contact_email,
-        person_name=inquiry.contact_name,
-        person_address=inquiry.contact_email,
-        subject=inquiry.subject,
-        preview=inquiry.message,
-    )
-    return ThreadRecord(external_id=inquiry.external_id, channel=inquiry.channel, messages=(first,))
 
 
 def _began_at(thread: ThreadRecord) -> tuple[datetime, str]:

@@ -181,8 +181,8 @@ def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg
                 try:
                     key = str(len(written))
                     session.run(
-                        "INSERT INTO inquiry (studio_id, connection_id, platform, external_id, channel, received_at)"
-                        " SELECT c.studio_id, c.id, 'google', :key, 'email', now() FROM platform_connection AS c",
+                        "INSERT INTO review (studio_id, connection_id, platform, external_id, rating, reviewed_at)"
+                        " SELECT c.studio_id, c.id, 'google', :key, 5, now() FROM platform_connection AS c",
                         studio=studio,
                         key=key,
                     )
@@ -201,7 +201,7 @@ def test_reads_and_writes_continue_during_a_migration(live: Database, beside: pg
         ended.set()
         worker.join()
     assert failures == []
-    assert beside.run("SELECT count(*) FROM inquiry") == [[len(written)]]
+    assert beside.run("SELECT count(*) FROM review") == [[len(written)]]
     assert written
 
 

@@ -51,7 +51,7 @@ EXAMPLES = [
         "A platform",
         re.compile(r"yelp", re.IGNORECASE),
         (
-            *("chalicelib/platforms/mail/headers.py", "chalicelib/platforms/mail/senders.py"),  # mail of portals
+            *("chalicelib/platforms/mail/headers.py", "chalicelib/platforms/mail/portals.py"),  # mail of portals
             *("chalicelib/api/connections.py", "chalicelib/api/openapi_examples.py"),  # an example of its kind
         ),
         PLATFORMS,

@@ -253,7 +253,7 @@ def test_an_automatic_reply_is_not_an_answer(headers: dict[str, str]) -> None:
 def test_forwarded_mail_is_not_an_answer() -> None:
     assert inquiry(message(1, "INBOX"), message(2, "SENT", to="second@shooter.example")).replied_at is None
     assert inquiry(message(1, "INBOX"), message(2, "SENT", to="x@y.example", cc=ANA)).replied_at == at(2)
-    portal = message(1, "INBOX", from_="WeddingWire <messages@weddingwire.com>")
+    portal = message(1, "INBOX", from_="WeddingWire <messages@weddingwire.com>", subject="Ana says: Hello")
     assert inquiry(portal, message(2, "SENT", to="reply-1@reply.weddingwire.com")).replied_at == at(2)
 
 

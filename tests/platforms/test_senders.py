@@ -75,6 +75,9 @@ MACHINES: list[tuple[str, dict[str, Any]]] = [
     ("notification", {"from": "Ana via DocuSign <dse_na3@docusign.net>", "reply_to": "Ana <ana@example.org>"}),
     ("reminder", {"from": "Ana <ana.772357.reminder@member.theknot.com>"}),
     ("reminder", {"from": "WeddingWire <messages@weddingwire.com>", "subject": "Don’t leave Ana hanging!"}),
+    ("portal", {"from": "Bark <team@bark.com>", "reply_to": "Ana <ana@example.org>", "subject": "Wedding photography"}),
+    ("portal", {"from": "WeddingWire <messages@weddingwire.com>", "subject": "Your storefront in July"}),
+    ("portal", {"from": "The Knot <leads@theknot.com>"}),
     ("robot", {"from": "Parcels <noreply@parcel.example>"}),
     ("robot", {"from": "WordPress <wordpress@studio.example>"}),
     ("robot", {"from": "Shop <no-reply@shop.example>", "reply_to": "Help <support@shop.example>"}),
@@ -162,8 +165,31 @@ def test_a_portal_address_stands_for_one_couple_or_for_all() -> None:
     couple = "Ana Ruiz <ana.ruiz.2.772357@member.theknot.com>"
     marked = {"list_unsubscribe": "<x>", "reply_to": "WeddingWire <user-1@reply.weddingwire.com>"}
     assert judged(**{"from": couple}, **marked) == person("Ana Ruiz", "ana.ruiz.2.772357@member.theknot.com", form=True)
-    assert judged(**{"from": "WeddingWire <messages@weddingwire.com>"}, **marked) == person(None, None, form=True)
+    says = {"from": "WeddingWire <messages@weddingwire.com>", "subject": "Ana says: Hello"}
+    assert judged(**says, **marked) == person(None, None, form=True)
     assert judged(**{"from": "Yelp <reply+1a2b@messaging.yelp.com>"}) == person(None, None, form=True)
+
+
+def test_what_answers_the_studio_through_a_portal_is_a_persons() -> None:
+    portal = {"from": "WeddingWire <messages@weddingwire.com>", "subject": "Re: Your message"}
+    assert not judged(**portal).is_person
+    assert judged(**portal, in_reply_to="<m1@studio.example>") == person(None, None, form=True)
+
+
+@pytest.mark.parametrize(
+    ("sender", "text", "address"),
+    [
+        ("notifications@wix-forms.com", "Full Name : Ana Email : ana@example.org Message : Hello", "ana@example.org"),
+        ("no-reply-forms@webflow.com", "E-Mail-Adresse: ana@example.org Nachricht: Hallo", "ana@example.org"),
+        ("wordpress@elsewhere.example", "From: Ana Ruiz <ana@example.org> Subject: Wedding", None),
+        ("weddingvendors@zola.com", "Ana & Ben sent you an inquiry! Email: ana@example.org", "ana@example.org"),
+        ("notifications@wix-forms.com", "Email : hello@studio.example Message : Hello", None),
+        ("notifications@wix-forms.com", "Message : Hello", None),
+    ],
+)
+def test_a_form_without_a_reply_to_may_name_the_person_in_its_text(sender: str, text: str, address: str | None) -> None:
+    found = who_wrote(Head({"from": sender, "to": OWN}, text=text), [OWN])
+    assert found.contact.address == address or (address is None and not found.is_person)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,23 @@ def test_a_second_thread_of_a_person_is_the_same_lead(studio: UUID, superuser: p
     assert select(superuser, "external_id, waiting_since") == [["one", at(50)]]
 
 
+def test_a_new_thread_of_a_known_person_continues_their_lead(studio: UUID, superuser: pg8000.native.Connection) -> None:
+    store(studio, thread(went(-99), name="before"), thread(form(0), went(1), name="form"))
+    store(studio, thread(came(50, preview="When can we talk about it?"), name="later"))
+    assert select(superuser, "external_id, waiting_since") == [["form", at(50)]]
+
+
+def test_a_person_who_turns_out_to_be_known_is_no_lead_any_more(
+    studio: UUID, superuser: pg8000.native.Connection
+) -> None:
+    hello = thread(came(0, preview="Nice to meet you yesterday"), name="hello")
+    store(studio, hello)
+    assert select(superuser, "certainty, skip_reason, waiting_since") == [["perhaps", None, at(0)]]
+    store(studio, thread(went(-99), name="before"))
+    assert select(superuser, "skip_reason, waiting_since") == [["known", None]]
+    assert [(each.external_id, each.reason) for each in store(studio, hello).skipped] == [("hello", "known")]
+
+
 DAY = 24
 THREADS = {
     "a form and an answer in another thread": [thread(form(0), name="a"), thread(went(5), came(9), name="b")],

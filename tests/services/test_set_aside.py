@@ -201,7 +201,10 @@ def test_a_retry_of_an_unknown_stream_names_the_known_ones(studio: Studio) -> No
 
 
 def test_threads_that_can_be_read_now_are_judged(studio: Studio, superuser: pg8000.native.Connection) -> None:
-    for each in (thread(message(1, "INBOX", subject="Wedding")), thread(message(2, "INBOX", list_id="<x.example>"))):
+    for each in (
+        thread(message(1, "INBOX", subject="Wedding prices")),
+        thread(message(2, "INBOX", list_id="<x.example>")),
+    ):
         keep_item(studio, each, {"own": OWN}, "inquiry", "inquiries")
     assert retry_set_aside(studio, "inquiries") == {"retried": 2, "stored": 2, "setAside": 0}
     assert superuser.run("SELECT external_id, certainty, contact_email FROM inquiry") == [

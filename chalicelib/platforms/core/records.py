@@ -73,6 +73,8 @@ class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_ids: tuple[str, ...] = ()
     """The message ids that it answers, the direct one first"""
     discarded: Literal["", "spam", "trash"] = ""
+    reaction: Literal["", "story", "mention", "share"] = ""
+    """What a direct message came with: an answer to a story, a mention in one, a shared post"""
 
 
 class ThreadRecord(Record, frozen=True, kw_only=True):

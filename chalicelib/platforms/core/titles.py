@@ -11,7 +11,9 @@ import msgspec
 from chalicelib.platforms.core import trade_words
 
 Certainty = Literal["certain", "tentative", "called_off"]
-Sense = Literal["job", "perhaps", "photography", "consultation", "misleading", "tentative", "called_off"]
+Sense = Literal[
+    "job", "perhaps", "photography", "consultation", "misleading", "no_job", "private", "tentative", "called_off"
+]
 
 
 KIND_ORDER = (*trade_words.KINDS, "other")
@@ -24,6 +26,8 @@ class Title(msgspec.Struct, frozen=True):
     names_job: bool = False
     """Whether its words name a job, or a consultation about one"""
     certainty: Certainty = "certain"
+    names_other: bool = False
+    """Whether its words name something else, such as work at the desk or the dentist"""
 
 
 SAYS_NOTHING = Title()
@@ -39,9 +43,11 @@ def read_title(title: str, folded: str) -> Title:
         rank = min(rank, kind_rank)
     if not senses:
         return SAYS_NOTHING
+    names_job = "job" in senses or ("perhaps" in senses and "photography" in senses)
     return Title(
         kind="consultation" if "consultation" in senses else KIND_ORDER[rank],
-        names_job="job" in senses or ("perhaps" in senses and "photography" in senses),
+        names_job=names_job and "no_job" not in senses,
+        names_other="no_job" in senses or ("private" in senses and not names_job),
         certainty=_certainty(title, folded) if "tentative" in senses or "called_off" in senses else "certain",
     )
 
@@ -112,6 +118,8 @@ def _entries() -> Iterator[tuple[str, Sense, str]]:
         ("photography", "other", trade_words.PHOTOGRAPHY),
         ("consultation", "other", trade_words.CONSULTATION),
         ("misleading", "other", trade_words.MISLEADING),
+        ("no_job", "other", trade_words.NO_JOB),
+        ("private", "other", trade_words.PRIVATE),
         ("tentative", "other", trade_words.TENTATIVE),
         ("called_off", "other", trade_words.CALLED_OFF),
     ]
@@ -155,6 +163,13 @@ def find_job_word(folded: str) -> str | None:
     return next(
         (word for sense, word in found if sense == "job" or (sense == "perhaps" and "photography" in senses)), None
     )
+
+
+def find_perhaps_word(folded: str) -> str | None:
+    """The first word that names a job of the trade only beside other signs."""
+    words = compiled_words()
+    found = ((words.meanings[match[0]][0], match[0].strip()) for match in words.pattern.finditer(folded))
+    return next((word for sense, word in found if sense in ("perhaps", "photography")), None)
 
 
 class Words(msgspec.Struct, frozen=True):

@@ -76,7 +76,9 @@ SHOOT = """
 """
 """A job of no particular kind."""
 
-PHOTOGRAPHY = "-photo-, -foto-, session-, sitting, seance-, sesion-, servizio-, sessao, ensaio-, -bilder, pictures"
+PHOTOGRAPHY = (
+    "-photo-, -foto-, session-, sitting, seance-, sesion-, servizio-, sessao, ensaio-, -bilder, pictures, pics"
+)
 
 CONSULTATION = """
     consult, consults, consultation-, meeting, meetings, meet with, call with, call re, call about, phone call-,
@@ -91,12 +93,37 @@ CONSULTATION = """
 
 MISLEADING = """
     troubleshoot-, shooting range-, shooting club-, shooting star-, family name, photo id, photo book-, fotobuch-,
-    passfoto-, passbild-, passport photo-,
-    wedding fair-, wedding expo-, wedding show-, bridal fair-, bridal expo-, bridal show-,
-    hochzeitsmesse-, brautmesse-, salon du mariage, feria de boda-, feria de novi-, fiera degli sposi, fiera sposi,
-    fiera del matrimonio, feira de casamento-, feira de noiva-
+    passfoto-, passbild-, passport photo-
 """
-"""They contain words of the trade but are not jobs: fairs, errands."""
+"""They contain words of the trade but name no job."""
+
+NO_JOB = """
+    edit, edits, editing, retouch-, culling, cull, album design-, export-, webinar-, seminar-, training-, workshop-,
+    masterclass-, as guest, as guests, as a guest, no camera, no session, no sessions, no wedding, no weddings,
+    no shoot, no shoots, bearbeiten, bearbeitung-, bildbearbeitung-, retusch-, aussortieren, fortbildung-, schulung-,
+    fotokurs-, als gast, als gaste, als gaeste, ohne kamera, keine shootings, keine hochzeiten, keine hochzeit,
+    kein shooting, retouche-, retoucher, editer, tri des photos, formation-, comme invite-, sans appareil,
+    pas de seance, pas de mariage, editar, edicion-, retoque-, seleccion de fotos, taller-, curso-, como invitad-,
+    sin camara, no hay sesion-, fotoritocco-, post produzione, postproduzione, selezione foto, corso, corsi,
+    come invitat-, senza macchina, edicao-, tratamento de fotos, selecao de fotos, oficina-, como convidad-,
+    sem camera, sem sessoes
+"""
+"""A title with one of these is no appointment for a job, whatever job it names: work at the desk, courses, days kept
+free, and weddings at which the owner is a guest."""
+
+PRIVATE = """
+    wedding fair-, wedding expo-, wedding show-, bridal fair-, bridal expo-, bridal show-, bridal open house,
+    hochzeitsmesse-, brautmesse-, salon du mariage, feria de boda-, feria de novi-, fiera degli sposi, fiera sposi,
+    fiera del matrimonio, feira de casamento-, feira de noiva-, dentist-, doctor, gym, yoga, pilates, haircut-, lunch,
+    brunch, breakfast, happy hour, tax, taxes, accountant-, bookkeep-, landlord-, insurance-, bank, mechanic,
+    oil change, vet, school run, open house, zahnarzt-, arzt, arzttermin-, friseur-, mittagessen, fruhstuck-,
+    fruehstueck-, steuer-, steuerburo-, steuerberat-, buchhalt-, vermieter-, versicherung-, hausverwaltung-,
+    werkstatt, tierarzt-, elternabend-, tag der offenen tur, dentiste-, medecin, coiffeur-, dejeuner, comptable-,
+    impots, proprietaire, assurance-, dentista-, medico, medica, peluqueria-, almuerzo-, comida con, contable-,
+    gestoria-, impuestos, casero, seguro, dal dentista, parrucchiere-, pranzo, commercialista-, tasse, assicurazione-,
+    cabeleireiro-, almoco-, contador-, contabilista-, impostos, senhorio
+"""
+"""Fairs, and appointments of private life and of the office: a guest from outside does not make them a job."""
 
 TENTATIVE = """
     hold, on hold, tentative, tentatively, provisional, unconfirmed, tbc, to be confirmed, pencil, penciled, pencilled,

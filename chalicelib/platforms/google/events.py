@@ -89,8 +89,9 @@ def parse_event(event: CalendarEvent, context: CalendarContext) -> BookingRecord
         return _skipped(event, "other_type", people)
     if event.transparency == "transparent" and not when.all_day:
         return _skipped(event, "free", people)
+    with_outsider = people.are_from_outside and not title.names_other
     if context.rule == "matching" and not (
-        title.names_job or people.are_from_outside or any(word in folded for word in calendar.words)
+        title.names_job or with_outsider or any(word in folded for word in calendar.words)
     ):
         return _skipped(event, "no_match", people)
     return _booking(event, when, calendar, name, title, people)

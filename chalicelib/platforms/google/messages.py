@@ -30,10 +30,9 @@ LATEST_MS = (LATEST - EARLIEST) // timedelta(milliseconds=1)
 class Message:
     """One message and its role in its thread. `own` is the studio's address, empty if unknown."""
 
-    def __init__(self, message_id: str, sent_at: datetime, snippet: str | None, head: Head, own: str) -> None:
+    def __init__(self, message_id: str, sent_at: datetime, head: Head, own: str) -> None:
         self.id = message_id
         self.sent_at = sent_at
-        self.snippet = snippet
         self.head = head
         self._is_sent = "SENT" in head.labels
         # The studio may also send under other addresses than the mailbox's.
@@ -90,7 +89,7 @@ class Message:
             writers=tuple(self.addresses(*WRITERS)) if outside else (),
             recipients=tuple(self.addresses("to", "cc")),
             subject=from_header(self.head.get("subject")),
-            preview=from_entities(self.snippet),
+            preview=self.head.text or None,
             message_id=self.message_id[:LONGEST_MESSAGE_ID],
             answered_ids=self.answered_ids,
             discarded="spam" if self.is_spam else "trash" if "TRASH" in self.head.labels else "",
@@ -143,12 +142,14 @@ def read_message(plain: Any, own: str) -> Message | None:
     """None for a message without a time."""
     if not isinstance(plain, dict):
         return None
-    head = Head(_fields(plain.get("payload")), frozenset(_texts(plain.get("labelIds"))))
+    snippet = _text(plain.get("snippet"))
+    labels = frozenset(_texts(plain.get("labelIds")))
+    head = Head(_fields(plain.get("payload")), labels, from_entities(snippet) or "")
     sent_at = _moment(plain.get("internalDate")) or _date(head.get("date"))
     if sent_at is None:
         return None
     message_id = plain.get("id")
-    return Message(message_id if is_id(message_id) else "", sent_at, _text(plain.get("snippet")), head, own)
+    return Message(message_id if is_id(message_id) else "", sent_at, head, own)
 
 
 def _fields(payload: Any) -> dict[str, str]:

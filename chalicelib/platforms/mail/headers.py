@@ -20,15 +20,22 @@ too (https://github.com/osTicket/osTicket/issues/726, https://github.com/sisimai
 _PORTAL_DOMAINS = re.compile(r"(?:.+\.)?(?:theknot|weddingwire|weddingpro|authsolic|zola|yelp)\.com")
 _REMINDERS = re.compile(r"don.t (?:leave|keep) .+ (?:hanging|waiting)", re.IGNORECASE)
 _PHP_MAILERS = re.compile(r"PHPMailer|WPMailSMTP|WordPress", re.IGNORECASE)
+_WRITTEN = re.compile(
+    r"\b(?:e-?mail|email address|mail|correo|courriel|posta elettronica)(?: address|-adresse)?\s*[:：]?\s*"
+    r"<?(?P<address>[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+\.[^\s<>()\[\],;:\"']+)|<(?P<bracketed>[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+)>",
+    re.IGNORECASE,
+)
+"""An address in a form's mail: after a label such as `E-Mail:`, or in brackets after a name"""
 _VIA = re.compile(r"'?(?P<name>.+?)'? via .+")
 _CATEGORIES = frozenset({"CATEGORY_PROMOTIONS", "CATEGORY_SOCIAL", "CATEGORY_FORUMS", "CATEGORY_UPDATES"})
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A mail's header fields, by lower-case name, and the labels its mailbox assigned."""
+    """A mail's header fields, by lower-case name, the labels its mailbox assigned, and the beginning of its text."""
 
     fields: Mapping[str, str] = {}
     labels: frozenset[str] = frozenset()
+    text: str = ""
 
     def get(self, name: str) -> str | None:
         return self.fields.get(name)
@@ -40,6 +47,7 @@ class Mail:
     def __init__(self, head: Head, own: Collection[str]) -> None:
         self.own = [address for address in own if address]
         self.labels = head.labels
+        self.text = head.text
         self.get = head.get
         self.sender = parse_mailbox(head.get("from"))
         self.address = (self.sender.address or "").casefold()
@@ -109,6 +117,17 @@ class Mail:
         if contact is not None and contact.name is None and self.via is not None:
             return contact._replace(name=self.via["name"])
         return contact
+
+    @cached_property
+    def written(self) -> Mailbox | None:
+        """The person's address as a form's mail names it in its text."""
+        found = (parse_mailbox(match["address"] or match["bracketed"]) for match in _WRITTEN.finditer(self.text))
+        return next((each for each in found if each.address and self._is_person(each.address)), None)
+
+    @cached_property
+    def is_to_several(self) -> bool:
+        """As people write to them; advertising names each reader alone."""
+        return len(self.addressees) + len(parse_mailboxes(self.get("cc"))) > 1
 
     @cached_property
     def addressees(self) -> list[str]:

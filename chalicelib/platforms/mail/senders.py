@@ -8,6 +8,7 @@ import msgspec
 from chalicelib.platforms.mail.addresses import domain_of, is_form, is_robot
 from chalicelib.platforms.mail.headers import Head, Mail
 from chalicelib.platforms.mail.mailboxes import NOBODY, Mailbox, parse_mailbox
+from chalicelib.platforms.mail.portals import Kind, find_portal
 
 PERSON = ""
 """The reason of rules that recognize a person."""
@@ -19,13 +20,6 @@ AUTOMATIC = frozenset({"bounce", "read_receipt", AUTO_REPLY, "auto_generated", "
 # Addresses that send form submissions and nothing else.
 _FORM_SENDERS = re.compile(
     r"form-submission@squarespace\.info|.+@wix-forms\.com|no-reply-forms@webflow\.com|formresponses@netlify\.com"
-)
-# A portal's address for one couple, to which replies go. `.reminder` in it marks the portal's own mail.
-_COUPLES = re.compile(r".+@member\.theknot\.com")
-# Portals that write for everyone from one address, or from a new one with every mail. None of them documents its
-# addresses: these are taken from their mail to venues and studios.
-_PORTALS = re.compile(
-    r"messages@weddingwire\.com|pros@weddingpro\.com|weddingvendors@zola\.com|reply\+.+@messaging\.yelp\.com"
 )
 
 _CALENDARS = re.compile(r"(?:calendar-notification|noreply-calendar-sync)@google\.com")
@@ -72,6 +66,16 @@ def _labelled(label: str) -> Callable[[Mail], bool]:
     return lambda mail: label in mail.labels
 
 
+def _of_portal(*kinds: Kind) -> Callable[[Mail], bool]:
+    return lambda mail: (portal := find_portal(mail)) is not None and portal.kind in kinds
+
+
+def _asking_through_portal(mail: Mail) -> Mailbox:
+    portal = find_portal(mail)
+    contact = portal.contact(mail) if portal is not None else NOBODY
+    return mail.person or (contact if contact.address else mail.written or NOBODY)
+
+
 RULES = (
     # Sent by machines, whoever they name.
     SenderRule("chat", _labelled("CHAT"), "Gmail keeps chats as messages with this label"),
@@ -110,6 +114,15 @@ RULES = (
     SenderRule("social", lambda mail: _SOCIAL.fullmatch(domain_of(mail.address)) is not None, "Meta's own senders"),
     SenderRule("notification", _matches(_SERVICES), "Google Drive, Docs and Forms, DocuSign"),
     SenderRule("reminder", lambda mail: mail.is_reminder, "The Knot and WeddingWire, about unanswered leads"),
+    # Sent by a person through a portal, or by the portal itself.
+    SenderRule("portal", _of_portal("machine"), "`portals`: reports, reviews, invoices, contacts for sale"),
+    SenderRule(
+        PERSON,
+        _of_portal("form", "message"),
+        "`portals`: a person's own words in a portal's mail",
+        contact=_asking_through_portal,
+        is_form=True,
+    ),
     # Sent by a person through a relay.
     SenderRule(
         PERSON,
@@ -130,13 +143,11 @@ RULES = (
         PERSON,
         lambda mail: _FORM_SENDERS.fullmatch(mail.address) is not None or is_form(mail.address),
         "support.squarespace.com/hc/en-us/articles/115010449067, wishlist.webflow.com/ideas/WEBFLOW-I-32378; "
-        "Wix and Netlify, and the addresses that other forms send from",
-        contact=lambda mail: NOBODY,
+        "Wix and Netlify, and the addresses that other forms send from; the person is named in the text, if at all",
+        contact=lambda mail: mail.written or NOBODY,
         is_relayed=True,
         is_form=True,
     ),
-    SenderRule(PERSON, _matches(_COUPLES), "The Knot: an address for each couple", is_form=True),
-    SenderRule(PERSON, _matches(_PORTALS), "WeddingWire, Zola, Yelp", contact=lambda mail: NOBODY, is_form=True),
     # Sent by a machine, unless a person was recognized above.
     SenderRule(
         "bounce", lambda mail: (mail.get("return-path") or "").replace(" ", "") == "<>", "RFC 5321, 4.5.5: of reports"
@@ -151,7 +162,11 @@ RULES = (
     SenderRule("bulk", lambda mail: mail.precedence in ("bulk", "junk"), "RFC 2076"),
     SenderRule("list", lambda mail: mail.precedence == "list" or mail.get("list-id") is not None, "RFC 2919"),
     SenderRule("newsletter", lambda mail: mail.get("list-unsubscribe") is not None, "RFC 2369, 3.2"),
-    SenderRule("promotion", _labelled("CATEGORY_PROMOTIONS"), "Gmail's categories"),
+    SenderRule(
+        "promotion",
+        lambda mail: "CATEGORY_PROMOTIONS" in mail.labels and (mail.is_listed or not mail.is_to_several),
+        "Gmail's categories; what a person writes to several studios at once may also be sorted there",
+    ),
     SenderRule("social", _labelled("CATEGORY_SOCIAL"), "Gmail's categories"),
     SenderRule("forum", _labelled("CATEGORY_FORUMS"), "Gmail's categories"),
     SenderRule(

@@ -1,17 +1,21 @@
 """Conversations as the rules see them: who began, who first wrote to the studio, and what is known of that person."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
 import msgspec
 
 from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
+from chalicelib.platforms.core.titles import fold
 from chalicelib.platforms.mail.addresses import domain_of, is_same_organisation, mailbox_of
-from chalicelib.services.leads.words import find_date_ahead, find_trade_word
+from chalicelib.services.leads.matters import UNSURE, Matter, find_matter
+from chalicelib.services.leads.words import Signs, read_signs
 
 Certainty = Literal["lead", "perhaps", "not_a_lead"]
+DIRECT_CHANNELS = frozenset({"instagram_dm", "facebook_message"})
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StudioRule(msgspec.Struct, frozen=True):
@@ -28,6 +32,8 @@ class Context(msgspec.Struct, frozen=True):
     rules: Sequence[StudioRule] = ()
     contacts: Mapping[str, datetime] = {}
     """When the studio and an address first had contact in another conversation; a booking is one too"""
+    inquiries: Mapping[str, datetime] = {}
+    """When an address first inquired"""
 
 
 NOTHING_KNOWN = Context()
@@ -84,21 +90,52 @@ class Candidate:
         return normalized(self.first_in.sender_address) if self.first_in else ""
 
     @cached_property
-    def text(self) -> str:
-        first = self.first_in
-        return "" if first is None else f"{first.subject or ''}\n{first.preview or ''}"
+    def opening(self) -> str:
+        """What the person wrote before the studio's first answer: short messages often make one question."""
+        written: list[str] = []
+        for message in self.heard:
+            if is_of_studio(message) and written:
+                break
+            if is_of_person(message):
+                written += [message.subject or "", message.preview or ""]
+        return "\n".join(written)
 
     @cached_property
-    def trade_word(self) -> str | None:
-        return find_trade_word(self.text)
+    def signs(self) -> Signs:
+        return read_signs(self.opening, self.first.sent_at if self.first else EPOCH)
 
     @cached_property
-    def date_ahead(self) -> str | None:
-        return find_date_ahead(self.text, self.first_in.sent_at) if self.first_in else None
+    def matter(self) -> tuple[Matter, str] | None:
+        """What else than a job the person wants."""
+        return find_matter(fold(self.opening))
+
+    @cached_property
+    def unsure_matter(self) -> tuple[Matter, str] | None:
+        return find_matter(fold(self.opening), UNSURE)
+
+    @property
+    def is_direct(self) -> bool:
+        return self.thread.channel in DIRECT_CHANNELS
+
+    @cached_property
+    def says_nothing(self) -> bool:
+        """Only symbols, such as hearts, or nothing at all."""
+        return not any(character.isalnum() for character in self.opening)
+
+    @cached_property
+    def is_reaction(self) -> bool:
+        """To something that the studio showed, such as a story."""
+        return self.first is not None and self.first.reaction != ""
 
     @cached_property
     def has_earlier_contact(self) -> bool:
         since = self._context.contacts.get(self.address) if self.address else None
+        return since is not None and self.first_in is not None and since < self.first_in.sent_at
+
+    @cached_property
+    def has_asked_before(self) -> bool:
+        """Whether an earlier contact was an inquiry."""
+        since = self._context.inquiries.get(self.address) if self.address else None
         return since is not None and self.first_in is not None and since < self.first_in.sent_at
 
     @cached_property

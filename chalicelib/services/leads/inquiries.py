@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from chalicelib.data.leads import KnownInquiry
 from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
-from chalicelib.services.leads.judging import BY_CONTACT, MARKED, REPEAT, Verdict
+from chalicelib.services.leads.judging import BY_CONTACT, MARKED, REPEATS, Verdict
 from chalicelib.services.leads.rows import Source
 
 
@@ -64,7 +64,7 @@ def with_verdict(inquiry: KnownInquiry, verdict: Verdict) -> KnownInquiry:
     that depended on a first contact, and the person was known before."""
     if inquiry.decided_at is not None or verdict.certainty == "not_a_lead":
         return inquiry
-    was_known = verdict.reason == REPEAT and inquiry.reason in BY_CONTACT
+    was_known = verdict.reason in REPEATS and inquiry.reason in BY_CONTACT
     is_weaker = _strength(verdict.certainty, verdict.reason) < _strength(inquiry.certainty, inquiry.reason)
     if is_weaker and not (was_known or verdict.reason == MARKED):
         return inquiry

@@ -8,12 +8,20 @@ import msgspec
 from chalicelib.platforms.core.items import Skipped
 from chalicelib.platforms.core.records import MessageRecord, ThreadRecord
 from chalicelib.services.leads.candidates import Candidate, Certainty, Context, is_of_person, is_of_studio
+from chalicelib.services.leads.matters import OFFER
 
 NOTHING_LEFT = "nothing_left"
 """The person's own messages are gone and only answers remain: what is stored stays as it is."""
 STARTED_BY_STUDIO = "started_by_studio"
-REPEAT = "repeat"
+REPEAT, REPEAT_WITH_DATE = "repeat", "repeat_with_date"
+REPEATS = frozenset({REPEAT, REPEAT_WITH_DATE})
+"""Of people whom the studio knows, and who ask for a job"""
 MARKED = "marked_by_studio"
+KNOWN = "known"
+"""Somebody whom the studio knows, without a new job: part of what was begun before"""
+OTHER_MATTER = "other_matter"
+CONTINUING = frozenset({STARTED_BY_STUDIO, KNOWN})
+"""Of threads that begin nothing but may continue a lead of the same person"""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -67,9 +75,36 @@ def _through_form(candidate: Candidate) -> Finding:
 
 
 def _repeat_with_date(candidate: Candidate) -> Finding:
-    if not (candidate.has_earlier_contact and candidate.trade_word and candidate.date_ahead):
+    signs = candidate.signs
+    named = signs.kind or signs.occasion or (signs.asking and signs.weak) or (signs.asking and signs.is_question)
+    if not (candidate.has_earlier_contact and named and signs.date):
         return None
-    return f"{candidate.trade_word}, {candidate.date_ahead}"
+    return f"{named}, {signs.date}"
+
+
+def _repeat(candidate: Candidate) -> Finding:
+    if not candidate.has_earlier_contact:
+        return None
+    return candidate.signs.inquiry or candidate.has_asked_before
+
+
+def _other_matter(candidate: Candidate) -> Finding:
+    """Whoever also writes of a day of their own may want both."""
+    if candidate.matter is None or (candidate.signs.occasion and candidate.signs.inquiry):
+        return None
+    matter, word = candidate.matter
+    return word if matter.reason == OFFER or not _through_form(candidate) else None
+
+
+def _mixed_matter(candidate: Candidate) -> Finding:
+    matter = candidate.matter or candidate.unsure_matter
+    return matter[1] if matter else None
+
+
+def _mere_reaction(candidate: Candidate) -> Finding:
+    if not candidate.is_direct:
+        return None
+    return candidate.says_nothing or (candidate.is_reaction and candidate.signs.inquiry is None)
 
 
 RULES = (
@@ -85,17 +120,22 @@ RULES = (
     LeadRule("not_a_lead", STARTED_BY_STUDIO, lambda each: each.is_begun_by_studio),
     LeadRule("not_a_lead", "machine", _machine),
     LeadRule("not_a_lead", "own_domain", lambda each: each.is_of_own_domain),
+    LeadRule("not_a_lead", OTHER_MATTER, _other_matter),
     # What is one.
     LeadRule("lead", "form", _through_form),
-    LeadRule("lead", "repeat_with_date", _repeat_with_date),
-    LeadRule("perhaps", REPEAT, lambda each: each.has_earlier_contact),
-    LeadRule("lead", "trade_word", lambda each: each.trade_word),
-    LeadRule("lead", "date", lambda each: each.date_ahead),
+    # Known people: most of their mail is about what was agreed before.
+    LeadRule("perhaps", REPEAT_WITH_DATE, _repeat_with_date),
+    LeadRule("perhaps", REPEAT, _repeat),
+    LeadRule("not_a_lead", KNOWN, lambda each: each.has_earlier_contact),
+    # First contacts.
+    LeadRule("not_a_lead", "reaction", _mere_reaction),
+    LeadRule("perhaps", "mixed", _mixed_matter),
+    LeadRule("lead", "trade_word", lambda each: each.signs.inquiry),
     LeadRule("perhaps", "first_contact", lambda each: True),
 )
 """In this order: the first rule that holds decides."""
 
-BY_CONTACT = frozenset({"repeat_with_date", REPEAT, "trade_word", "date", "first_contact"})
+BY_CONTACT = frozenset({*REPEATS, "trade_word", "mixed", "first_contact"})
 """Reasons that depend on whether there was contact before: older mail that is read later may change them."""
 
 
@@ -104,7 +144,7 @@ def judge(thread: ThreadRecord, context: Context) -> Verdict:
     for rule in RULES:
         if found := rule.holds(candidate):
             detail = found if isinstance(found, str) else None
-            first = candidate.first_in if rule.certainty != "not_a_lead" else None
+            first = candidate.first_in if rule.certainty != "not_a_lead" or rule.reason == KNOWN else None
             return Verdict(rule.certainty, _reason(rule, candidate), detail, first)
     raise AssertionError("the last rule always holds")
 
@@ -113,6 +153,8 @@ def _reason(rule: LeadRule, candidate: Candidate) -> str:
     """A machine's own kind says more than that it is one."""
     if rule.holds is _machine and candidate.first_in is not None:
         return candidate.first_in.reason or rule.reason
+    if rule.holds is _other_matter and candidate.matter is not None:
+        return candidate.matter[0].reason
     return rule.reason
 
 

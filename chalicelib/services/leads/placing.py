@@ -19,6 +19,8 @@ from chalicelib.services.leads.candidates import Context, StudioRule, normalized
 from chalicelib.services.leads.inquiries import as_thread, begun, first_of, is_stronger, new_inquiry, with_verdict
 from chalicelib.services.leads.judging import (
     BY_CONTACT,
+    CONTINUING,
+    KNOWN,
     NOTHING_LEFT,
     STARTED_BY_STUDIO,
     Verdict,
@@ -127,15 +129,22 @@ class _Placing:
 
     def _judge(self, thread: ThreadRecord, *, within: KnownInquiry | None = None) -> Verdict:
         """`within` is the inquiry that the thread belongs to."""
-        writers = {normalized(each.person_address or each.sender_address) for each in thread.messages}
-        contacts = {address: self._contact_since(address, within) for address in writers if address}
-        return judge(thread, Context(self._rules, {address: at for address, at in contacts.items() if at is not None}))
+        writers = {normalized(each.person_address or each.sender_address) for each in thread.messages} - {""}
+        beginnings = {address: self._beginnings(address, within) for address in writers}
+        contacts = {address: self._people.contact_since(address, times) for address, times in beginnings.items()}
+        context = Context(
+            self._rules,
+            {address: at for address, at in contacts.items() if at is not None},
+            {address: min(times) for address, times in beginnings.items() if times},
+        )
+        return judge(thread, context)
 
-    def _contact_since(self, address: str, within: KnownInquiry | None) -> datetime | None:
+    def _beginnings(self, address: str, within: KnownInquiry | None = None) -> list[datetime]:
+        """Of a person's other inquiries."""
         person_id = self._people.find(address)
         others = self._inquiries_of(person_id) if person_id is not None else []
         began = [each for each in others if each.skip_reason not in NO_CONTACT and (not within or each.id != within.id)]
-        return self._people.contact_since(address, [inquiry.received_at for inquiry in began])
+        return [inquiry.received_at for inquiry in began]
 
     def _inquiries_of(self, person_id: UUID) -> list[KnownInquiry]:
         return [self._inquiries[each] for each in self._conversations[person_id]]
@@ -143,7 +152,7 @@ class _Placing:
     def _continued(self, thread: ThreadRecord, verdict: Verdict) -> KnownInquiry | None:
         """The open inquiry of the same person that this thread continues."""
         by_studio = verdict.reason == STARTED_BY_STUDIO
-        if not (verdict.is_stored or by_studio):
+        if not (verdict.is_stored or verdict.reason in CONTINUING):
             return None
         named = _recipients(thread) if by_studio else [verdict.first.person_address if verdict.first else None]
         people = {person_id for address in named if (person_id := self._people.find(address)) is not None}
@@ -196,10 +205,17 @@ class _Placing:
     def _judge_again(self) -> None:
         """Older mail that is read later may show that a lead's person was known before."""
         for conversation_id, inquiry in self._inquiries.items():
-            if inquiry.decided_at is None and inquiry.reason in BY_CONTACT:
-                verdict = self._judge(as_thread(inquiry))
-                if verdict.is_stored:
-                    self._inquiries[conversation_id] = with_verdict(inquiry, verdict)
+            if inquiry.decided_at is not None or inquiry.reason not in BY_CONTACT:
+                continue
+            address = normalized(inquiry.contact_email)
+            since = self._people.contact_since(address, self._beginnings(address))
+            if since is None or since >= inquiry.received_at:
+                continue
+            verdict = self._judge(as_thread(inquiry))
+            if verdict.is_stored:
+                self._inquiries[conversation_id] = with_verdict(inquiry, verdict)
+            elif verdict.reason == KNOWN:
+                self._inquiries[conversation_id] = replace(inquiry, skip_reason=KNOWN)
 
     def _inquiry_row(self, inquiry: KnownInquiry) -> dict[str, Any]:
         met = [turn for meeting in self._people.meetings(inquiry.person_id) for turn in meeting.turns()]

@@ -1,22 +1,12 @@
-"""What a first message says: whether it is about a job of the trade, and which day it names."""
+"""What a message says: whether it asks for a job of the trade, and which day it names."""
 
 import re
 from datetime import date, datetime, timedelta
-from functools import cache
 
-from chalicelib.platforms.core.titles import find_job_word, fold, word_pattern
+import msgspec
 
-ASKING = """
-    available, availability, pricing, price list-, your prices, your rates, your packages, a quote, book you,
-    hire you, photographer for, photographers for,
-    verfugbar-, verfuegbar-, preisliste-, preise, angebot, anfrage, buchen, buchung-, noch frei, fotograf fur,
-    fotografin fur, fotografen fur,
-    disponible-, disponibilite-, vos tarifs, tarifs, devis, prestation-, reserver, photographe pour,
-    disponibilidad-, presupuesto-, vuestras tarifas, sus tarifas, precios, contratar, fotografo para, fotografa para,
-    disponibilita, preventivo-, prezzi, listino-, prenotare, fotografo per, fotografa per,
-    disponivel, disponibilidade-, orcamento-, precos, contratar voce, fotografo para, fotografa para
-"""
-"""What people ask a photographer, in six languages; written like the tables of `trade_words`."""
+from chalicelib.platforms.core.titles import find_job_word, find_perhaps_word, fold
+from chalicelib.services.leads.inquiring import ASKING, OCCASIONS, POLISH, WEAK, find, has_question
 
 _MONTHS = """
     jan january januar janvier enero gennaio janeiro janner jaenner ene gen, feb february februar fevrier febrero
@@ -39,17 +29,40 @@ FURTHEST = timedelta(days=1200)
 """Weddings are planned at most about three years ahead."""
 
 
-@cache
-def _asking() -> re.Pattern[str]:
-    return word_pattern(ASKING)
+class Signs(msgspec.Struct, frozen=True):
+    """The signs of an inquiry in a text, each by the word that was found."""
+
+    kind: str | None
+    """A word that names a job of the trade"""
+    weak: str | None
+    """One that also stands for other things"""
+    asking: str | None
+    occasion: str | None
+    date: str | None
+    is_question: bool
+
+    @property
+    def inquiry(self) -> str | None:
+        """What makes it an inquiry: no word does alone, a second sign is needed."""
+        if self.occasion and (self.asking or self.date or self.is_question or self.kind or self.weak):
+            return self.kind or self.occasion
+        if self.kind and (self.asking or self.date):
+            return self.kind
+        if self.asking and (self.weak or self.date or self.is_question):
+            return self.weak or self.asking
+        return self.date if self.date and self.is_question else None
 
 
-def find_trade_word(text: str) -> str | None:
+def read_signs(text: str, written_at: datetime) -> Signs:
     folded = fold(text)
-    found = find_job_word(folded)
-    if found is None and (match := _asking().search(folded)):
-        found = match[0].strip()
-    return found
+    return Signs(
+        kind=find_job_word(folded) or find(POLISH, folded),
+        weak=find_perhaps_word(folded) or find(WEAK, folded),
+        asking=find(ASKING, folded),
+        occasion=find(OCCASIONS, folded),
+        date=find_date_ahead(text, written_at),
+        is_question=has_question(text),
+    )
 
 
 def find_date_ahead(text: str, written_at: datetime) -> str | None:

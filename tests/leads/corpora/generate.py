@@ -20,14 +20,16 @@ CORPORA = ("berlin", "texas")
 MAILS, DIRECT_MESSAGES, EVENTS = 1_500, 300, 400
 
 
-def corpus_files(corpus: str) -> dict[str, str]:
-    """The content of each generated file, by its name without `.gz`."""
+def corpus_files(corpus: str, chance: str = "") -> dict[str, str]:
+    """The content of each generated file, by its name without `.gz`. The committed files have no `chance`; another one
+    draws other names, days, texts and answers."""
     folder = FOLDER / corpus
     studio = json.loads((folder / "studio.json").read_text("utf-8"))
-    people = People(studio, corpus)
-    calendars = _calendars(corpus, studio, people, read_seeds(folder / "events.txt"))
-    mailbox = _mailbox(corpus, studio, people, read_seeds(folder / "mails.txt"))
-    direct = _direct(corpus, studio, people, read_seeds(folder / "direct.txt"))
+    seeded = f"{corpus}:{chance}" if chance else corpus
+    people = People(studio, seeded)
+    calendars = _calendars(seeded, studio, people, read_seeds(folder / "events.txt"))
+    mailbox = _mailbox(seeded, studio, people, read_seeds(folder / "mails.txt"))
+    direct = _direct(seeded, studio, people, read_seeds(folder / "direct.txt"))
     conversations = [*mailbox.conversations, *direct.conversations]
     answers = answers_by_person(conversations)
     zone = Window.of(studio).zone

@@ -71,7 +71,7 @@ class People:
             partner=partner,
             partner_last=partner_last,
             email=self._address(rng, first, last),
-            phone=PHONES[self._corpus].format(rng.randrange(100, 10000)),
+            phone=PHONES[self._corpus.partition(":")[0]].format(rng.randrange(100, 10000)),
             day=self.day(rng),
             venue=rng.choice(self._studio["venues"]),
             language=language,

@@ -14,6 +14,9 @@ INFRASTRUCTURE = "-infrastructure"
 """Follows a stage's name in that of the stack that plain `chalice deploy` needs."""
 
 
+NO_CREDENTIALS = "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
 class DeployError(Exception):
     """A failure that an operator can act on; its text is one line."""
 
@@ -98,7 +101,10 @@ def find_stack(cloud: Cloud, stage: str) -> Stack | None:
 def get_stack(cloud: Cloud, stage: str) -> Stack:
     stack = find_stack(cloud, stage)
     if stack is None or stack.is_new:
-        raise DeployError(f"there is no stack {stack_name(stage)} in {cloud.region}")
+        raise DeployError(
+            f"there is no stack {stack_name(stage)} in {cloud.region}: deploy it first, or name its Region "
+            "with --region"
+        )
     return stack
 
 

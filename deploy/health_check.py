@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
 
 from deploy import template
-from deploy.cloud import Cloud, DeployError, connect, get_stack, stack_name
+from deploy.cloud import NO_CREDENTIALS, Cloud, DeployError, connect, get_stack, stack_name
 from deploy.endpoint import Endpoint, find_endpoint
 from deploy.rollout import HEALTH
+from deploy.stack import stage_name
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 REGION = "us-east-1"
@@ -87,7 +88,7 @@ def _exists(there: Any, stage: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.health_check", description=__doc__)
-    parser.add_argument("--stage", required=True)
+    parser.add_argument("--stage", required=True, type=stage_name)
     parser.add_argument("--region", help="of the stage (default: AWS_REGION or the profile's)")
     parser.add_argument("--url", help="the API's URL up to its /api (default: the stage's domain, or its EndpointURL)")
     parser.add_argument("--email", help="who is told (default: the stage's AlarmEmail)")
@@ -99,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             delete(there, options.stage)
         else:
             create(connect(options.region), there, options.stage, url=options.url, email=options.email)
+    except NoCredentialsError:
+        print(f"health check: {NO_CREDENTIALS}", file=sys.stderr)
+        return 1
     except WaiterError as error:
         print(f"health check: {health_check_name(options.stage)} in {REGION}: {error}", file=sys.stderr)
         return 1

@@ -11,8 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deploy import changes, first_deployment, next_steps, preflight, releases, rollout
 from deploy.changes import ChangeSet
-from deploy.cloud import Cloud, DeployError, Stack, connect, find_stack, get_stack, stack_name
+from deploy.cloud import NO_CREDENTIALS, Cloud, DeployError, Stack, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
+from deploy.stages import StageError, check_name
 from deploy.storage import create_bucket, find_bucket
 
 ROOT = Path(__file__).parent.parent
@@ -210,6 +211,15 @@ def given_text(text: str) -> str:
     return text
 
 
+def stage_name(text: str) -> str:
+    """One that a stage in the cloud may have, whether or not there is one."""
+    try:
+        check_name(given_text(text), {})
+    except StageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
     parser.set_defaults(dry_run=False, yes=False)
@@ -264,7 +274,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument("--stage", required=True, type=given_text)
+    parser.add_argument("--stage", required=True, type=stage_name)
     parser.add_argument("--region", help="default: AWS_REGION or the profile's")
     parser.set_defaults(run=run)
     return parser
@@ -279,10 +289,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.run(options, connect(options.region))
     except NoCredentialsError:
-        print(
-            "deploy: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            file=sys.stderr,
-        )
+        print(f"deploy: {NO_CREDENTIALS}", file=sys.stderr)
         return 1
     except (DeployError, BotoCoreError, ClientError) as error:
         print(f"deploy: {error}", file=sys.stderr)

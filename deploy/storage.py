@@ -62,7 +62,9 @@ def find_bucket(cloud: Cloud, name: str, owner: str | None, *, may_be_missing: b
         if code not in ("404", "NoSuchBucket"):
             raise DeployError(f"bucket {name} cannot be used: {error}") from error
         if not may_be_missing:
-            raise DeployError(f"there is no bucket {name}: choose another one, or add --create-bucket") from error
+            raise DeployError(
+                f"there is no bucket {name}: choose another one, or deploy with --create-bucket"
+            ) from error
         return replace(bucket, is_missing=True)
     region = found.get("BucketRegion", cloud.region)
     if region != cloud.region:

@@ -114,4 +114,8 @@ def test_a_stage_deployed_in_another_way_is_asked_at_a_given_url(stage: Stage) -
 
 
 def test_a_stage_that_is_not_deployed_is_reported(stage: Stage) -> None:
-    assert stage.run() == (1, f"health check: there is no stack ansel-{stage.name} in {REGION}\n")
+    assert stage.run() == (
+        1,
+        f"health check: there is no stack ansel-{stage.name} in {REGION}: deploy it first, or name its Region "
+        "with --region\n",
+    )

@@ -112,7 +112,11 @@ def test_a_first_deployment_ends_with_them_and_a_command_prints_them_again(opera
 
 @pytest.mark.usefixtures("account")
 def test_a_stage_that_is_not_there_has_no_next_steps(operator: Operator) -> None:
-    assert operator.run("next") == (1, f"deploy: there is no stack ansel-{operator.stage} in us-east-1\n")
+    assert operator.run("next") == (
+        1,
+        f"deploy: there is no stack ansel-{operator.stage} in us-east-1: deploy it first, or name its Region "
+        "with --region\n",
+    )
 
 
 def documented() -> str:

@@ -1,12 +1,13 @@
 """`python -m deploy.stack` against the local AWS: the order of a deployment, and the state after a failed one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
 
-from deploy import stack
+from deploy import health_check, stack
 from tests.deploy.projects import write_package
 from tests.deploy.small_stage import BAD, BUCKET, FAILS, HEALTHY, MIGRATES, REFUSES, STOPS, Operator
 from tests.http_fake import Fake, Reply
@@ -152,6 +153,17 @@ def test_a_value_that_the_template_does_not_accept_is_refused_first(
     code, said = operator.deploy(1, "--parameters", "Label=green")
     assert (code, operator.status()) == (1, None)
     assert f"nothing was made, because this would fail:\n  {problem}\n" in said
+
+
+@pytest.mark.parametrize("program", [stack.main, health_check.main], ids=["stack", "health_check"])
+@pytest.mark.parametrize("name", ["Prod", "p", "local", ""])
+def test_a_name_that_no_stage_may_have_is_refused_before_aws_is_asked(
+    program: Callable[[list[str]], int], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["next", "--stage", name] if program is stack.main else ["--stage", name]
+    with pytest.raises(SystemExit):
+        program(command)
+    assert "argument --stage: " in capsys.readouterr().err
 
 
 def test_a_parameter_without_a_value_is_named_with_its_description(operator: Operator) -> None:

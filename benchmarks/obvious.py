@@ -5,6 +5,7 @@ no row-level security, no audit entry and no rate limit.
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC
@@ -42,7 +43,7 @@ RECORDS = {
 }
 
 
-class _Handlers:
+class _Handlers(ABC):
     """The three routes; a subclass queries the database."""
 
     def __init__(self) -> None:
@@ -52,14 +53,17 @@ class _Handlers:
         self.app.route(SAVE, methods=["PUT"])(self.save)
         self.app.route(LOG)(self.list_runs)
 
+    @abstractmethod
     def list_connections(self) -> Answer:
-        raise NotImplementedError
+        """The studio's connections, each with its health."""
 
+    @abstractmethod
     def save(self, platform: str) -> Answer:
-        raise NotImplementedError
+        """Replaces the tokens of the studio's connection to the platform."""
 
+    @abstractmethod
     def list_runs(self) -> Answer:
-        raise NotImplementedError
+        """The newest runs of the studio."""
 
     def _key(self) -> tuple[UUID, bytes]:
         assert self.app.current_request is not None

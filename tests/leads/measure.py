@@ -10,8 +10,8 @@ from tests.leads.corpus import Corpus
 from tests.leads.judged import Judged, Judgement
 
 LABELS = ("lead", "perhaps", "not_a_lead")
-PATIENCE = timedelta(hours=24)
-"""Nobody who waits longer than this may be missing from the waiting list."""
+LONGEST_UNLISTED = timedelta(hours=24)
+"""Whoever waits longer must be on the waiting list."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ class Measured:
         judged = Judged(self._corpus, at).judgements()
         listed = {key for key, found in judged.items() if found.certainty == "lead" and found.waiting_since}
         heard = self._last_heard(at)
-        late = {key for key in true if at - heard[key] > PATIENCE}
+        late = {key for key in true if at - heard[key] > LONGEST_UNLISTED}
         return WaitingList(stamp, sorted(listed & true), sorted(listed - true), sorted(late - listed))
 
     def _last_heard(self, at: datetime) -> dict[str, datetime]:

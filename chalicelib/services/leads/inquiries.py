@@ -1,5 +1,6 @@
 """Inquiries as their threads tell: how one begins, and what its threads make it."""
 
+from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -13,50 +14,43 @@ from chalicelib.services.leads.rows import Source
 def new_inquiry(
     thread: ThreadRecord, verdict: Verdict, source: Source, *, id: UUID, person: UUID, conversation: UUID
 ) -> KnownInquiry:
-    first = first_of(verdict)
     return KnownInquiry(
         id=id,
-        connection_id=source.connection_id,
-        platform=source.platform,
-        external_id=thread.external_id,
         person_id=person,
         conversation_id=conversation,
-        channel=thread.channel,
         certainty="lead" if verdict.certainty == "lead" else "perhaps",
         reason=verdict.reason,
         reason_detail=verdict.detail,
         decided_at=None,
-        contact_name=first.person_name,
-        contact_email=first.person_address,
-        subject=first.subject,
-        message=first.preview,
-        url=thread.url,
-        received_at=first.sent_at,
-        last_at=first.sent_at,
+        last_at=first_of(verdict).sent_at,
         answered_by_hand_at=None,
         no_answer_needed_at=None,
         status="new",
-        skip_reason=None,
+        **_beginning(thread, verdict, source),
     )
 
 
 def begun(inquiry: KnownInquiry, thread: ThreadRecord, verdict: Verdict, source: Source) -> KnownInquiry:
     """The inquiry with this thread as its first one."""
+    return replace(with_verdict(inquiry, verdict), **_beginning(thread, verdict, source))
+
+
+def _beginning(thread: ThreadRecord, verdict: Verdict, source: Source) -> dict[str, Any]:
+    """What an inquiry has from its first thread."""
     first = first_of(verdict)
-    return replace(
-        with_verdict(inquiry, verdict),
-        connection_id=source.connection_id,
-        platform=source.platform,
-        external_id=thread.external_id,
-        channel=thread.channel,
-        contact_name=first.person_name,
-        contact_email=first.person_address,
-        subject=first.subject,
-        message=first.preview,
-        url=thread.url,
-        received_at=first.sent_at,
-        skip_reason=None,
-    )
+    return {
+        "connection_id": source.connection_id,
+        "platform": source.platform,
+        "external_id": thread.external_id,
+        "channel": thread.channel,
+        "contact_name": first.person_name,
+        "contact_email": first.person_address,
+        "subject": first.subject,
+        "message": first.preview,
+        "url": thread.url,
+        "received_at": first.sent_at,
+        "skip_reason": None,
+    }
 
 
 def with_verdict(inquiry: KnownInquiry, verdict: Verdict) -> KnownInquiry:

@@ -14,9 +14,6 @@ INFRASTRUCTURE = "-infrastructure"
 """Follows a stage's name in that of the stack that plain `chalice deploy` needs."""
 
 
-NO_CREDENTIALS = "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-
-
 class DeployError(Exception):
     """A failure that an operator can act on; its text is one line."""
 

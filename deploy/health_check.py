@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from deploy import template
-from deploy.cloud import NO_CREDENTIALS, Cloud, DeployError, connect, get_stack, stack_name
+from deploy.cloud import Cloud, DeployError, get_stack, stack_name
 from deploy.endpoint import Endpoint, find_endpoint
 from deploy.rollout import HEALTH
-from deploy.stack import stage_name
+from deploy.stack import run, stage_name
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 REGION = "us-east-1"
@@ -93,23 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", help="the API's URL up to its /api (default: the stage's domain, or its EndpointURL)")
     parser.add_argument("--email", help="who is told (default: the stage's AlarmEmail)")
     parser.add_argument("--delete", action="store_true", help="delete the health check and its alarm")
+    parser.set_defaults(run=_run)
     options = parser.parse_args(arguments)
+    if options.delete:
+        options.region = REGION  # that of the stage need not be known
+    return run(options, "health check")
+
+
+def _run(options: argparse.Namespace, cloud: Cloud) -> None:
+    there = boto3.client("cloudformation", region_name=REGION)
     try:
-        there = boto3.client("cloudformation", region_name=REGION)
         if options.delete:
             delete(there, options.stage)
         else:
-            create(connect(options.region), there, options.stage, url=options.url, email=options.email)
-    except NoCredentialsError:
-        print(f"health check: {NO_CREDENTIALS}", file=sys.stderr)
-        return 1
+            create(cloud, there, options.stage, url=options.url, email=options.email)
     except WaiterError as error:
-        print(f"health check: {health_check_name(options.stage)} in {REGION}: {error}", file=sys.stderr)
-        return 1
-    except (DeployError, BotoCoreError, ClientError) as error:
-        print(f"health check: {error}", file=sys.stderr)
-        return 1
-    return 0
+        raise DeployError(f"{health_check_name(options.stage)} in {REGION}: {error}") from error
 
 
 if __name__ == "__main__":

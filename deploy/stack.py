@@ -11,12 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deploy import changes, first_deployment, next_steps, preflight, releases, rollout
 from deploy.changes import ChangeSet
-from deploy.cloud import NO_CREDENTIALS, Cloud, DeployError, Stack, connect, find_stack, get_stack, stack_name
+from deploy.cloud import Cloud, DeployError, Stack, connect, find_stack, get_stack, stack_name
 from deploy.releases import Release
 from deploy.stages import StageError, check_name
 from deploy.storage import create_bucket, find_bucket
 
 ROOT = Path(__file__).parent.parent
+
+NO_CREDENTIALS = "no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
 def deploy(options: argparse.Namespace, cloud: Cloud) -> None:
@@ -284,18 +286,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(_parser().parse_args(arguments))
 
 
-def run(options: argparse.Namespace) -> int:
-    """Runs the command that was parsed; a failure is one line."""
+def run(options: argparse.Namespace, program: str = "deploy") -> int:
+    """Runs the command that was parsed; a failure is one line, which begins with the program's name."""
     try:
         options.run(options, connect(options.region))
     except NoCredentialsError:
-        print(f"deploy: {NO_CREDENTIALS}", file=sys.stderr)
+        print(f"{program}: {NO_CREDENTIALS}", file=sys.stderr)
         return 1
     except (DeployError, BotoCoreError, ClientError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("deploy: interrupted. AWS continues what was started; deploy again to see the state", file=sys.stderr)
+        print(f"{program}: interrupted. AWS continues what was started; deploy again to see the state", file=sys.stderr)
         return 130
     return 0
 
